@@ -1,0 +1,5 @@
+//! The `harness` command.
+
+fn main() -> std::process::ExitCode {
+    harness::main()
+}

@@ -1,0 +1,108 @@
+//! The errors of the contract and their one body.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Serialize;
+
+/// An error a server answers with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApiError {
+    /// No such route, user or order.
+    NotFound,
+    /// The route exists, the method does not; `allow` is the value of the `Allow` header.
+    MethodNotAllowed {
+        /// The methods the route has, as in `"GET, POST"`.
+        allow: &'static str,
+    },
+    /// A number in the path or the query, or a status, is not in its range.
+    InvalidParameter(Cow<'static, str>),
+    /// The body is longer than [`crate::MAX_BODY_BYTES`].
+    PayloadTooLarge,
+    /// A POST whose `Content-Type` is not `application/json`.
+    UnsupportedMediaType,
+    /// The body is not JSON.
+    MalformedJson(Cow<'static, str>),
+    /// The body is JSON, but not an order that can be placed.
+    InvalidOrder(Cow<'static, str>),
+    /// Fewer units are left than were asked for; nothing was taken.
+    OutOfStock,
+}
+
+impl ApiError {
+    /// The HTTP status, as a number.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::NotFound => 404,
+            Self::MethodNotAllowed { .. } => 405,
+            Self::InvalidParameter(_) | Self::MalformedJson(_) => 400,
+            Self::PayloadTooLarge => 413,
+            Self::UnsupportedMediaType => 415,
+            Self::InvalidOrder(_) => 422,
+            Self::OutOfStock => 409,
+        }
+    }
+
+    /// The `code` member of the body.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::InvalidParameter(_) => "invalid_parameter",
+            Self::PayloadTooLarge => "payload_too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::MalformedJson(_) => "malformed_json",
+            Self::InvalidOrder(_) => "invalid_order",
+            Self::OutOfStock => "out_of_stock",
+        }
+    }
+
+    /// The value of the `Allow` header, for [`ApiError::MethodNotAllowed`].
+    pub fn allow(&self) -> Option<&'static str> {
+        match self {
+            Self::MethodNotAllowed { allow } => Some(allow),
+            _ => None,
+        }
+    }
+
+    /// The body, to be serialised as JSON.
+    pub fn body(&self) -> ErrorBody {
+        ErrorBody {
+            error: ErrorDetail {
+                code: self.code(),
+                message: self.to_string(),
+            },
+        }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => f.write_str("there is nothing here"),
+            Self::MethodNotAllowed { allow } => write!(f, "this route takes {allow}"),
+            Self::InvalidParameter(why) | Self::InvalidOrder(why) | Self::MalformedJson(why) => {
+                f.write_str(why)
+            }
+            Self::PayloadTooLarge => {
+                write!(f, "a body has at most {} bytes", crate::MAX_BODY_BYTES)
+            }
+            Self::UnsupportedMediaType => f.write_str("send Content-Type: application/json"),
+            Self::OutOfStock => f.write_str("fewer units are left than asked for"),
+        }
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+/// The body of every error: `{"error":{"code":"…","message":"…"}}`.
+#[derive(Debug, Clone, Serialize)]
+pub struct ErrorBody {
+    error: ErrorDetail,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct ErrorDetail {
+    code: &'static str,
+    message: String,
+}

@@ -1,0 +1,40 @@
+//! What every server of this workspace serves, without any HTTP.
+//!
+//! A server adds its framework's router, extractors and JSON response type; the
+//! rest is here, so that servers differ in nothing but the framework:
+//!
+//! - [`Store`]: users, catalogue and orders, made once at start;
+//! - [`UsersParams`], [`PageParams`], [`OrderRequest`]: what a framework's query and
+//!   JSON extractors fill in, each turned by `validate` into a type that can't be wrong;
+//! - [`ApiError`]: every error of the contract, with its status, code and body;
+//! - [`Flags`], [`bind`]: the command line and the one way to take the port.
+//!
+//! The contract itself, in words, is this crate's README.
+
+mod error;
+mod flags;
+mod orders;
+mod params;
+mod store;
+mod users;
+
+pub use error::{ApiError, ErrorBody};
+pub use flags::{Flags, bind};
+pub use orders::{NewOrder, Order, OrderPage, OrderRequest, Sku};
+pub use params::{PageParams, PageQuery, UsersParams, UsersQuery, parse_id};
+pub use store::{Ping, Store};
+pub use users::{Status, User, UserPage};
+
+/// The largest request body accepted, in bytes; a longer one is answered 413.
+pub const MAX_BODY_BYTES: usize = 16 * 1024;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Whether a `Content-Type` names JSON: `application/json`, parameters allowed.
+pub fn is_json(content_type: Option<&str>) -> bool {
+    content_type
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"))
+}
