@@ -1,3 +1,33 @@
-//! Builds, checks, drives and compares web servers.
-#![allow(missing_docs)]
-pub fn main() -> std::process::ExitCode { std::process::ExitCode::SUCCESS }
+//! Builds, boots, checks, drives and compares web servers.
+//!
+//! The way of the data, each arrow one function:
+//! `Server → Built → Verified → Trial → Outcome → Record → Summary → Report`.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`cli`], [`cmd`] | flags, and one thin file per verb |
+//! | [`catalog`] | servers, workloads and profiles, parsed once into types that can't be wrong |
+//! | [`plan`] | which trials, in which order; pure |
+//! | [`run`] | build, boot, check and measure one server |
+//! | [`conform`] | the referee: its own reading of the contract |
+//! | [`load`] | the load generator; knows nothing of servers or reports |
+//! | [`probe`], [`environment`] | what is read from a process, and from the machine |
+//! | [`record`] | what is stored |
+//! | [`stats`], [`judge`] | from samples to intervals, from trials to rows; pure |
+//! | [`report`] | one file per format |
+
+pub mod catalog;
+pub mod cli;
+pub mod cmd;
+pub mod conform;
+pub mod environment;
+pub mod judge;
+pub mod load;
+pub mod plan;
+pub mod probe;
+pub mod record;
+pub mod report;
+pub mod run;
+pub mod stats;
+
+pub use cli::main;

@@ -7,12 +7,40 @@ use crate::{ApiError, UsersQuery};
 const COUNT: u64 = 10_000;
 const CREATED_AT_BASE: u64 = 1_700_000_000;
 const FIRST: [&str; 16] = [
-    "Ada", "Alan", "Barbara", "Claude", "Donald", "Edsger", "Frances", "Grace", "Hedy", "John",
-    "Katherine", "Leslie", "Margaret", "Niklaus", "Zoë", "明",
+    "Ada",
+    "Alan",
+    "Barbara",
+    "Claude",
+    "Donald",
+    "Edsger",
+    "Frances",
+    "Grace",
+    "Hedy",
+    "John",
+    "Katherine",
+    "Leslie",
+    "Margaret",
+    "Niklaus",
+    "Zoë",
+    "明",
 ];
 const LAST: [&str; 16] = [
-    "Allen", "Backus", "Dijkstra", "Engelbart", "Hamilton", "Hopper", "Johnson", "Knuth",
-    "Lamarr", "Lamport", "Liskov", "Lovelace", "Shannon", "Turing", "Wirth", "Łukasiewicz",
+    "Allen",
+    "Backus",
+    "Dijkstra",
+    "Engelbart",
+    "Hamilton",
+    "Hopper",
+    "Johnson",
+    "Knuth",
+    "Lamarr",
+    "Lamport",
+    "Liskov",
+    "Lovelace",
+    "Shannon",
+    "Turing",
+    "Wirth",
+    "Łukasiewicz",
 ];
 
 /// The state of a user.

@@ -1,0 +1,34 @@
+//! How a server is driven.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How a server is driven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// Closed loop: a fixed number of connections, each with one request in flight.
+    Peak,
+    /// Open loop: a fixed absolute rate, the same for all servers of a run.
+    Paced,
+}
+
+impl Stage {
+    /// All stages, in the order they are shown.
+    pub const ALL: [Self; 2] = [Self::Peak, Self::Paced];
+
+    /// The name used in flags, files and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Peak => "peak",
+            Self::Paced => "paced",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,1 @@
+//! The referee: an independent reading of the contract.

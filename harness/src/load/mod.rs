@@ -1,0 +1,1 @@
+//! The load generator; knows nothing of servers or reports.

@@ -1,0 +1,309 @@
+//! The stored types. Only this module and its neighbours define the format.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::Stage;
+
+/// The version of `run.sqlite` and `record.json`; raised with every change that an
+/// older reader would misread.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Figures by name; the name ends in the unit. What could not be read is absent.
+pub type Figures = BTreeMap<String, f64>;
+
+/// Everything one run left behind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// See [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// What was asked for and how it ended.
+    pub run: Run,
+    /// The machine.
+    pub environment: Environment,
+    /// Every server of the run, also those that failed before a trial.
+    pub servers: Vec<Server>,
+    /// Every trial, in the order they ran.
+    pub trials: Vec<Trial>,
+}
+
+/// What was asked for and how it ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// `<utc>-<rev>`, the folder's name unless `--out` was given.
+    pub id: String,
+    /// RFC 3339, UTC.
+    pub started_at: String,
+    /// RFC 3339, UTC; absent while running or after a kill.
+    pub ended_at: Option<String>,
+    /// How it ended.
+    pub ended: Ended,
+    /// The harness's version.
+    pub harness_version: String,
+    /// The workspace's git revision, `-dirty` appended where it had changes.
+    pub revision: Option<String>,
+    /// The command line, without the program's path.
+    pub command: Vec<String>,
+    /// The profile's name.
+    pub profile: String,
+    /// Requests and the order of trials are drawn from it.
+    pub seed: u64,
+    /// Rounds planned.
+    pub rounds: u32,
+    /// Connections of every stage.
+    pub connections: u32,
+    /// Discarded time before each measurement, milliseconds.
+    pub warmup_ms: u64,
+    /// Measured time of a peak trial, milliseconds.
+    pub peak_ms: u64,
+    /// Measured time of a paced trial, milliseconds.
+    pub paced_ms: u64,
+    /// A request's time limit, milliseconds.
+    pub timeout_ms: u64,
+    /// The limit on the first byte at idle, milliseconds.
+    pub first_byte_limit_ms: f64,
+    /// The paced rate of each workload, requests per second.
+    pub rates_per_s: BTreeMap<String, f64>,
+    /// Where the rates come from: `calibration`, or the flag that gave them.
+    pub rate_source: String,
+    /// Each workload's one-line description.
+    pub workloads: BTreeMap<String, String>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ended {
+    /// It is still running, or was killed.
+    Open,
+    /// Every planned trial ran.
+    Complete,
+    /// It was stopped by a signal.
+    Interrupted,
+}
+
+/// The machine, and what could not be met on it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Environment {
+    /// As in `/proc/cpuinfo`.
+    pub cpu_model: String,
+    /// Logical CPUs online.
+    pub logical_cpus: u32,
+    /// Physical cores online.
+    pub physical_cores: u32,
+    /// NUMA nodes.
+    pub numa_nodes: u32,
+    /// Memory, bytes.
+    pub memory_bytes: u64,
+    /// Release, as `uname -r` prints it.
+    pub kernel: String,
+    /// `rustc --version`.
+    pub rustc: String,
+    /// The frequency governor, where there is one.
+    pub governor: Option<String>,
+    /// The hypervisor or container runtime, where one is known.
+    pub virtualisation: Option<String>,
+    /// The clock source.
+    pub clock_source: Option<String>,
+    /// CPUs given to the server.
+    pub server_cpus: Vec<u32>,
+    /// CPUs given to the load generator.
+    pub driver_cpus: Vec<u32>,
+    /// Whether both sides could be pinned.
+    pub pinned: bool,
+    /// What spoils a measurement here, found before the run and again after.
+    pub findings: Vec<Finding>,
+    /// A hash over what must be equal for two runs to be compared.
+    pub fingerprint: String,
+}
+
+/// One thing about the machine that matters to a measurement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// A short stable name, as in `governor`.
+    pub id: String,
+    /// How bad it is.
+    pub level: Level,
+    /// What was found.
+    pub found: String,
+    /// Why it matters.
+    pub why: String,
+    /// The command that mends it, where there is one.
+    pub fix: Option<String>,
+}
+
+/// How bad a [`Finding`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// As it should be.
+    Ok,
+    /// Figures may be noisier or lower than the hardware allows.
+    Warn,
+    /// Figures will be wrong.
+    Fail,
+}
+
+/// A server of the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Server {
+    /// Its folder's name.
+    pub name: String,
+    /// The name shown.
+    pub display: String,
+    /// As in `framework`, `library`, `coroutine`.
+    pub class: String,
+    /// The crate whose version is shown.
+    pub upstream: Option<String>,
+    /// That crate's version.
+    pub upstream_version: Option<String>,
+    /// How it was built; absent where it was not, or could not be.
+    pub build: Option<Build>,
+    /// What the referee found; absent where it could not be asked.
+    pub check: Option<Check>,
+    /// Why the server was not measured.
+    pub failure: Option<Failure>,
+}
+
+/// A built binary.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Build {
+    /// The binary, relative to the workspace.
+    pub binary: Option<String>,
+    /// Cargo features of the server's package.
+    pub features: Vec<String>,
+    /// The compiler, as it names itself.
+    pub rustc: Option<String>,
+    /// The cargo profile.
+    pub profile: Option<String>,
+    /// Size with symbols, bytes.
+    pub size_bytes: Option<u64>,
+    /// Size without symbols, bytes.
+    pub stripped_bytes: Option<u64>,
+    /// SHA-256 of the binary, hexadecimal.
+    pub sha256: Option<String>,
+    /// Wall time of the build, milliseconds; small where nothing had changed.
+    pub build_ms: u64,
+}
+
+/// What the referee found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// Checks that passed.
+    pub passed: u32,
+    /// Checks made.
+    pub total: u32,
+    /// Median time to the first byte of a warm request at idle, microseconds.
+    pub first_byte_us: Option<f64>,
+    /// One line for each check that failed.
+    pub failures: Vec<String>,
+}
+
+/// Why something could not be measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Where it failed.
+    pub step: Step,
+    /// The cause and what to do.
+    pub reason: String,
+    /// The end of the server's log or of the compiler's messages.
+    pub log_tail: String,
+}
+
+/// A phase of the harness's own work on one server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Step {
+    /// Compiling it.
+    Build,
+    /// Starting it, until its first valid answer.
+    Boot,
+    /// The referee's checks, and the first byte at idle.
+    Check,
+    /// Making sure of each request's answer before the clock runs.
+    Accept,
+    /// Under load.
+    Drive,
+    /// Ending it.
+    Stop,
+}
+
+/// One stage of one workload on one freshly started process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Counts from 1; trials of one round are compared with each other.
+    pub round: u32,
+    /// The place in the run's order, from 0.
+    pub position: u32,
+    /// The server.
+    pub server: String,
+    /// The workload.
+    pub workload: String,
+    /// The stage.
+    pub stage: Stage,
+    /// Start of the measured window, Unix nanoseconds.
+    pub started_unix_ns: i64,
+    /// Absent where it was measured.
+    pub failure: Option<Failure>,
+    /// The figures of this trial.
+    pub figures: Figures,
+    /// Errors under load by kind; empty where there were none.
+    pub errors: BTreeMap<String, u64>,
+    /// The first error in words: request, answer, expectation.
+    pub first_error: Option<String>,
+    /// HDR histograms in nanoseconds.
+    pub histograms: BTreeMap<String, Histogram>,
+    /// Kept in `run.sqlite`; left out of `record.json` for its size.
+    #[serde(skip)]
+    pub intervals: Vec<Interval>,
+}
+
+/// A histogram in HdrHistogram's V2 format (not compressed), base64 in JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Histogram {
+    /// The encoded bytes.
+    #[serde(with = "base64_bytes")]
+    pub v2: Vec<u8>,
+}
+
+/// One 100 ms interval of a trial.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Interval {
+    /// Its start, Unix nanoseconds.
+    pub start_unix_ns: i64,
+    /// Its length, nanoseconds.
+    pub length_ns: i64,
+    /// Requests completed.
+    pub requests: u64,
+    /// Errors.
+    pub errors: u64,
+    /// Median latency, nanoseconds.
+    pub p50_ns: Option<u64>,
+    /// 99th percentile of latency, nanoseconds.
+    pub p99_ns: Option<u64>,
+    /// Standard deviation of latency, nanoseconds.
+    pub jitter_ns: Option<f64>,
+    /// CPU time of the server, nanoseconds.
+    pub cpu_ns: Option<u64>,
+    /// Resident memory of the server at the end, bytes.
+    pub rss_bytes: Option<u64>,
+    /// Threads of the server at the end.
+    pub threads: Option<u32>,
+}
+
+mod base64_bytes {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(from)?;
+        STANDARD.decode(text).map_err(serde::de::Error::custom)
+    }
+}

@@ -1,0 +1,1 @@
+//! Build, boot, check and measure one server.

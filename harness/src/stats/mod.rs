@@ -1,0 +1,1 @@
+//! Bootstrap, ranks, change points; pure.
