@@ -1,7 +1,12 @@
 //! Servers, workloads and profiles, parsed once into types that can't be wrong.
 
+pub mod names;
+mod profile;
+mod server;
 mod stage;
 mod workload;
 
+pub use profile::{PROFILES, Profile};
+pub use server::{About, Catalog, Server, Source};
 pub use stage::Stage;
 pub use workload::{Call, Workload};

@@ -1,0 +1,255 @@
+//! Servers, found through `cargo metadata` or read from a `server.toml`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use cargo_metadata::{Metadata, MetadataCommand, Package, PackageId};
+use serde::Deserialize;
+
+/// A server that can be built and run.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Its folder's name: what flags, records and tables call it.
+    pub name: String,
+    /// What it says of itself.
+    pub about: About,
+    /// The version of [`About::upstream`], or the one a `server.toml` states.
+    pub version: Option<String>,
+    /// How it is built and run.
+    pub source: Source,
+}
+
+/// The members of `[package.metadata.server]`, and of `[server]` in a `server.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct About {
+    /// The name shown in tables.
+    pub display: String,
+    /// As in `framework`, `library`, `coroutine`.
+    pub class: String,
+    /// The crate whose version is shown.
+    pub upstream: Option<String>,
+}
+
+/// How a server is built and run.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A member of this workspace.
+    Package {
+        /// Cargo's own id of it, so that no other package can be meant.
+        id: PackageId,
+        /// Its one binary.
+        bin: String,
+    },
+    /// A program in any language.
+    Program {
+        /// The manifest's folder; both commands run in it.
+        folder: PathBuf,
+        /// The command that serves, with `{addr}` and `{workers}` to be filled in.
+        run: Vec<String>,
+        /// The command that builds it.
+        build: Option<Vec<String>>,
+    },
+}
+
+/// The workspace and all servers known.
+#[derive(Debug)]
+pub struct Catalog {
+    /// The workspace's folder.
+    pub root: PathBuf,
+    /// Cargo's target folder.
+    pub target: PathBuf,
+    /// In name order, those of the workspace before those of manifests.
+    pub servers: Vec<Server>,
+}
+
+impl Catalog {
+    /// Reads the workspace around the current folder, and the manifests given.
+    ///
+    /// # Errors
+    /// Where cargo can't read the workspace, a manifest is wrong, or two servers share a name.
+    pub fn load(manifests: &[PathBuf]) -> Result<Self> {
+        let metadata = MetadataCommand::new()
+            .exec()
+            .context("cannot read the workspace: run this inside it, with cargo on the PATH")?;
+        let mut servers = in_workspace(&metadata)?;
+        for path in manifests {
+            servers.push(from_manifest(path)?);
+        }
+        refuse_repeated_names(&servers)?;
+        Ok(Self {
+            root: metadata.workspace_root.clone().into(),
+            target: metadata.target_directory.clone().into(),
+            servers,
+        })
+    }
+}
+
+fn in_workspace(metadata: &Metadata) -> Result<Vec<Server>> {
+    let mut servers = Vec::new();
+    for package in metadata.workspace_packages() {
+        if let Some(about) = package.metadata.get("server") {
+            let server = from_package(metadata, package, about)
+                .with_context(|| format!("in {}", package.manifest_path))?;
+            servers.push(server);
+        }
+    }
+    servers.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(servers)
+}
+
+fn from_package(
+    metadata: &Metadata,
+    package: &Package,
+    about: &serde_json::Value,
+) -> Result<Server> {
+    let about = About::deserialize(about).context("[package.metadata.server] is wrong")?;
+    let mut binaries = package.targets.iter().filter(|target| target.is_bin());
+    let (Some(bin), None) = (binaries.next(), binaries.next()) else {
+        bail!("a server has exactly one binary");
+    };
+    let folder = package.manifest_path.parent().and_then(|f| f.file_name());
+    Ok(Server {
+        name: folder.context("a server has a folder")?.to_owned(),
+        version: upstream_version(metadata, package, &about)?,
+        source: Source::Package {
+            id: package.id.clone(),
+            bin: bin.name.clone(),
+        },
+        about,
+    })
+}
+
+/// The version cargo resolved for the crate the server names as its upstream.
+fn upstream_version(
+    metadata: &Metadata,
+    package: &Package,
+    about: &About,
+) -> Result<Option<String>> {
+    let Some(upstream) = &about.upstream else {
+        return Ok(None);
+    };
+    let graph = metadata.resolve.as_ref().context("no dependency graph")?;
+    let node = graph.nodes.iter().find(|node| node.id == package.id);
+    let version = node
+        .into_iter()
+        .flat_map(|node| &node.dependencies)
+        .map(|id| &metadata[id])
+        .find(|dependency| dependency.name.as_str() == upstream)
+        .map(|dependency| dependency.version.to_string());
+    match version {
+        Some(version) => Ok(Some(version)),
+        None => bail!("upstream = \"{upstream}\" is not among its dependencies"),
+    }
+}
+
+/// A `server.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    server: ManifestServer,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ManifestServer {
+    display: String,
+    class: String,
+    upstream: Option<String>,
+    version: Option<String>,
+    run: Vec<String>,
+    build: Option<Vec<String>>,
+}
+
+/// Reads one `server.toml`.
+fn from_manifest(path: &Path) -> Result<Server> {
+    let read = || -> Result<Server> {
+        let text = std::fs::read_to_string(path)?;
+        let manifest: Manifest = toml::from_str(&text)?;
+        let path = path.canonicalize()?;
+        let folder = path.parent().context("a manifest lies in a folder")?;
+        let name = folder.file_name().context("the folder needs a name")?;
+        let server = manifest.server;
+        if !server.run.iter().any(|word| word.contains("{addr}")) {
+            bail!("`run` needs an argument with {{addr}} in it");
+        }
+        if server.build.as_ref().is_some_and(Vec::is_empty) {
+            bail!("`build` is empty: leave it out where nothing is to be built");
+        }
+        Ok(Server {
+            name: name.to_string_lossy().into_owned(),
+            version: server.version,
+            about: About {
+                display: server.display,
+                class: server.class,
+                upstream: server.upstream,
+            },
+            source: Source::Program {
+                folder: folder.to_owned(),
+                run: server.run,
+                build: server.build,
+            },
+        })
+    };
+    read().with_context(|| format!("cannot read the manifest {}", path.display()))
+}
+
+fn refuse_repeated_names(servers: &[Server]) -> Result<()> {
+    for (index, server) in servers.iter().enumerate() {
+        if servers[..index].iter().any(|other| other.name == server.name) {
+            bail!(
+                "two servers are called \"{}\": a server is named by its folder, so rename one",
+                server.name
+            );
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(text: &str) -> Result<Server> {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("mine");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("server.toml"), text).unwrap();
+        from_manifest(&folder.join("server.toml"))
+    }
+
+    #[test]
+    fn a_manifest_is_named_by_its_folder() {
+        let server = manifest(
+            "[server]\ndisplay = \"Mine\"\nclass = \"c\"\nrun = [\"./m\", \"--addr\", \"{addr}\"]",
+        )
+        .unwrap();
+        assert_eq!(server.name, "mine");
+        assert_eq!(server.about.display, "Mine");
+    }
+
+    #[test]
+    fn a_manifest_must_say_where_to_listen() {
+        let error =
+            manifest("[server]\ndisplay = \"M\"\nclass = \"c\"\nrun = [\"./m\"]").unwrap_err();
+        assert!(format!("{error:#}").contains("{addr}"), "{error:#}");
+    }
+
+    #[test]
+    fn an_unknown_member_is_refused() {
+        let error = manifest(
+            "[server]\ndisplay = \"M\"\nclass = \"c\"\nrun = [\"./m\", \"{addr}\"]\nport = 1",
+        )
+        .unwrap_err();
+        assert!(format!("{error:#}").contains("port"), "{error:#}");
+    }
+
+    #[test]
+    fn the_workspace_has_servers_with_versions() {
+        let catalog = Catalog::load(&[]).unwrap();
+        assert!(catalog.servers.len() >= 4);
+        for server in &catalog.servers {
+            assert!(server.version.is_some(), "{} has no version", server.name);
+        }
+    }
+}
