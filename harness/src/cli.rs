@@ -1,8 +1,183 @@
-//! The command line.
+//! The command line: flags, their help, and what becomes of a verb's result.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::catalog::{Catalog, Server, Stage, Workload, names};
+use crate::cmd;
+use crate::run::supervise;
+
+const EXAMPLES: &str = "\
+Examples:
+  harness bench                            all servers, all workloads, about 10 minutes
+  harness bench --profile quick            a first look in under 3 minutes
+  harness bench --server axum --server hyper --workload ping --stage peak
+  harness check --server axum              is this server right?
+  harness report                           the newest run's table again
+  harness doctor                           what spoils a measurement on this machine
+
+Exit status: 0 all well; 1 a server failed or was refused; 2 a bad flag; 130 interrupted.";
+
+/// Builds, checks, drives and compares the web servers of this workspace.
+#[derive(Debug, Parser)]
+#[command(name = "harness", version, about, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show the servers, workloads, stages and profiles there are
+    List(cmd::list::Arguments),
+    /// Build each server alone and copy its binary aside
+    Build(cmd::build::Arguments),
+    /// Hold each server against the contract
+    Check(cmd::check::Arguments),
+    /// Build, check and measure; write a record and print the comparison table
+    Bench(Box<cmd::bench::Arguments>),
+    /// Print the tables of a stored run again; starts nothing
+    Report(cmd::report::Arguments),
+    /// Show what this machine is and what spoils a measurement on it
+    Doctor(cmd::doctor::Arguments),
+    /// Run a server and end it with the harness
+    #[command(hide = true)]
+    Supervise(supervise::Arguments),
+}
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let result = match Cli::parse().verb {
+        Verb::List(arguments) => cmd::list::run(&arguments),
+        Verb::Build(arguments) => cmd::build::run(&arguments),
+        Verb::Check(arguments) => cmd::check::run(&arguments),
+        Verb::Bench(arguments) => cmd::bench::run(&arguments),
+        Verb::Report(arguments) => cmd::report::run(&arguments),
+        Verb::Doctor(arguments) => cmd::doctor::run(&arguments),
+        Verb::Supervise(arguments) => return supervise::supervise(&arguments),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status as u8),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            let status = error.downcast_ref::<Usage>().map_or(Status::Failed, |_| Status::Usage);
+            ExitCode::from(status as u8)
+        }
+    }
+}
+
+/// The exit status of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// All went well.
+    Fine = 0,
+    /// A server failed or was refused.
+    Failed = 1,
+    /// A flag was wrong.
+    Usage = 2,
+    /// The user stopped it.
+    Interrupted = 130,
+}
+
+/// A flag or value the user can mend.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// The choice of servers, workloads and stages, the same for every verb.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Choose")]
+pub struct Filters {
+    /// Only this server; repeatable, or separated by commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub server: Vec<String>,
+    /// Only this workload; repeatable, or separated by commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub workload: Vec<String>,
+    /// Only this stage (peak, paced); repeatable, or separated by commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub stage: Vec<String>,
+    /// A server.toml of a program in any language; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Vec<PathBuf>,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub list: bool,
+}
+
+impl Filters {
+    /// The workspace with the servers chosen.
+    ///
+    /// # Errors
+    /// [`Usage`] for an unknown name or a wrong manifest.
+    pub fn catalog(&self) -> anyhow::Result<(Catalog, Vec<Server>)> {
+        let catalog =
+            Catalog::load(&self.manifest).map_err(|error| Usage(format!("{error:#}")))?;
+        let all = catalog.servers.clone();
+        let servers =
+            names::select("server", all, |server| &server.name, &self.server).map_err(Usage)?;
+        if servers.is_empty() {
+            return Err(Usage("there are no servers: see CONTRIBUTING.md to add one".to_owned()).into());
+        }
+        Ok((catalog, servers))
+    }
+
+    /// The workloads chosen; `default` where none is named, and all where that is empty.
+    ///
+    /// # Errors
+    /// [`Usage`] for an unknown name or a workload file that is wrong.
+    pub fn workloads(&self, catalog: &Catalog, default: &[&str]) -> anyhow::Result<Vec<Workload>> {
+        let folder = catalog.root.join("harness").join("workloads");
+        let all = Workload::load_dir(&folder).map_err(|error| Usage(error.to_string()))?;
+        let default: Vec<String> = default.iter().map(ToString::to_string).collect();
+        let wanted = if self.workload.is_empty() { &default } else { &self.workload };
+        Ok(names::select("workload", all, |workload| &workload.name, wanted).map_err(Usage)?)
+    }
+
+    /// The stages chosen; all where none is named.
+    ///
+    /// # Errors
+    /// [`Usage`] for an unknown name.
+    pub fn stages(&self) -> anyhow::Result<Vec<Stage>> {
+        let all = Stage::ALL.to_vec();
+        Ok(names::select("stage", all, |stage| stage.name(), &self.stage).map_err(Usage)?)
+    }
+}
+
+/// Reads a time such as `5ms`, `1.5s` or `2m`; for clap.
+///
+/// # Errors
+/// A message for the user.
+pub fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    let hint = "a time with its unit is wanted, as in 5ms, 1.5s or 2m";
+    let signed: jiff::SignedDuration = text.parse().map_err(|_| hint.to_owned())?;
+    let time = std::time::Duration::try_from(signed).map_err(|_| hint.to_owned())?;
+    if time.is_zero() {
+        return Err("a time above zero is wanted".to_owned());
+    }
+    Ok(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_are_read_with_their_unit() {
+        assert_eq!(parse_duration("5ms"), Ok(Duration::from_millis(5)));
+        assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1_500)));
+        for wrong in ["5", "", "ms", "-5ms", "0s", "soon"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+    }
 }

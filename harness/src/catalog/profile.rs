@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::Stage;
+
 /// How long and how often is measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
@@ -62,6 +64,14 @@ pub const PROFILES: [Profile; 4] = [
 ];
 
 impl Profile {
+    /// The measured time of a trial of `stage`.
+    pub fn measured(&self, stage: Stage) -> Duration {
+        match stage {
+            Stage::Peak => self.peak,
+            Stage::Paced => self.paced,
+        }
+    }
+
     /// Finds a profile by its name.
     ///
     /// # Errors

@@ -25,6 +25,14 @@ impl Stage {
             Self::Paced => "paced",
         }
     }
+
+    /// One line on what it is.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Peak => "closed loop: each connection sends its next request at once",
+            Self::Paced => "open loop: the same fixed rate for every server",
+        }
+    }
 }
 
 impl fmt::Display for Stage {

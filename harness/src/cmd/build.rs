@@ -1,0 +1,64 @@
+//! `harness build`: each server alone, its binary copied aside.
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::json;
+
+use super::progress::Progress;
+use crate::cli::{Filters, Status};
+use crate::run;
+
+/// The verb's flags.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    filters: Filters,
+    /// Print JSON: where each binary lies, its features, size and hash
+    #[arg(long)]
+    json: bool,
+}
+
+/// Builds the servers chosen.
+///
+/// # Errors
+/// Where a name is unknown; a server that does not compile gives [`Status::Failed`].
+pub fn run(arguments: &Arguments) -> Result<Status> {
+    let (catalog, servers) = arguments.filters.catalog()?;
+    if arguments.filters.list {
+        for server in &servers {
+            println!("would build {}", server.name);
+        }
+        return Ok(Status::Fine);
+    }
+    let mut progress = Progress::new();
+    let mut status = Status::Fine;
+    let mut rows = Vec::new();
+    for server in &servers {
+        progress.note(&format!("building {}", server.name));
+        match run::build(&catalog, server) {
+            Ok(built) => {
+                let binary = &built.launch.command[0];
+                if !arguments.json {
+                    let size = built.record.stripped_bytes.or(built.record.size_bytes);
+                    let size = size.map_or("-".to_owned(), |bytes| format!("{} KiB", bytes / 1024));
+                    progress.print(&format!("{:<16} {size:>9}  {binary}", server.name));
+                }
+                let mut row = serde_json::to_value(&built.record)?;
+                row["server"] = json!(server.name);
+                row["version"] = json!(server.version);
+                row["binary"] = json!(binary);
+                rows.push(row);
+            }
+            Err(failure) => {
+                status = Status::Failed;
+                progress.fail(&server.name, &failure);
+                rows.push(json!({"server": server.name, "failure": failure}));
+            }
+        }
+    }
+    progress.finish();
+    if arguments.json {
+        println!("{:#}", json!(rows));
+    }
+    Ok(status)
+}

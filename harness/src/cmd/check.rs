@@ -1,0 +1,172 @@
+//! `harness check`: hold each server against the contract.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde_json::json;
+
+use super::machine::{Cpus, Place};
+use super::progress::Progress;
+use crate::cli::{Filters, Status, Usage, parse_duration};
+use crate::catalog::names;
+use crate::conform;
+use crate::run::{self, BootOptions, CheckLimits, Checked, Interrupt};
+
+/// The verb's flags.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    filters: Filters,
+    /// Only this check; repeatable
+    #[arg(long, value_name = "ID")]
+    only: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// The most the first byte may take at idle, median of 100 warm requests
+    #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = parse_duration)]
+    first_byte_limit: Duration,
+    /// How long a server may take until its first valid answer
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    ready_timeout: Duration,
+    /// Inputs are drawn from it
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// A fixed port; a free one where not given
+    #[arg(long)]
+    port: Option<u16>,
+    #[command(flatten)]
+    cpus: Cpus,
+}
+
+/// Builds, boots and checks the servers chosen.
+///
+/// # Errors
+/// Where a name is unknown; a server that fails a check gives [`Status::Failed`].
+pub fn run(arguments: &Arguments) -> Result<Status> {
+    let (catalog, servers) = arguments.filters.catalog()?;
+    refuse_unknown_checks(&arguments.only)?;
+    if arguments.filters.list {
+        for server in &servers {
+            println!("would check {}", server.name);
+        }
+        for check in conform::all() {
+            println!("  {:<28} {}", check.id, check.about);
+        }
+        return Ok(Status::Fine);
+    }
+    let place = Place::find(&arguments.cpus)?;
+    let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
+    let logs = log_folder(&catalog.target)?;
+    let mut progress = Progress::new();
+    let mut status = Status::Fine;
+    let mut rows = Vec::new();
+    for server in &servers {
+        if interrupt.is_set() {
+            return Ok(Status::Interrupted);
+        }
+        progress.note(&format!("building {}", server.name));
+        let built = match run::build(&catalog, server) {
+            Ok(built) => built,
+            Err(failure) => {
+                status = Status::Failed;
+                progress.fail(&server.name, &failure);
+                rows.push(json!({"server": server.name, "passed": false, "failure": failure}));
+                continue;
+            }
+        };
+        progress.note(&format!("checking {}", server.name));
+        let boot = BootOptions {
+            cpus: place.server_cpus(),
+            workers: place.layout.server.len(),
+            port: arguments.port,
+            log: logs.join(format!("{}-check.log", server.name)),
+            ready_timeout: arguments.ready_timeout,
+        };
+        let limits = CheckLimits {
+            only: arguments.only.clone(),
+            first_byte: arguments.first_byte_limit,
+            seed: arguments.seed,
+        };
+        let checked = run::check(built, &boot, &limits, &run::Referee::new(), &interrupt);
+        if checked.verdict.is_err() {
+            status = Status::Failed;
+        }
+        if !arguments.json {
+            show(&mut progress, &server.name, &checked);
+        }
+        rows.push(row(&server.name, &checked));
+    }
+    progress.finish();
+    if arguments.json {
+        println!("{:#}", json!(rows));
+    }
+    Ok(status)
+}
+
+fn refuse_unknown_checks(only: &[String]) -> Result<()> {
+    let ids: Vec<&str> = conform::all().iter().map(|check| check.id).collect();
+    match only.iter().find(|id| !ids.contains(&id.as_str())) {
+        Some(id) => Err(Usage(names::unknown("check", id, &ids)).into()),
+        None => Ok(()),
+    }
+}
+
+/// Where logs of checks outside a run go.
+fn log_folder(target: &std::path::Path) -> Result<std::path::PathBuf> {
+    let folder = target.join("harness").join("logs");
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    Ok(folder)
+}
+
+fn show(progress: &mut Progress, server: &str, checked: &Checked) {
+    let (Some(record), Some(report)) = (&checked.record, &checked.report) else {
+        if let Err(failure) = &checked.verdict {
+            progress.fail(server, failure);
+        }
+        return;
+    };
+    let first_byte = record
+        .first_byte_us
+        .map_or(String::new(), |us| format!(", first byte at idle {us:.0} µs"));
+    progress.print(&format!(
+        "{server:<16} {} of {} checks passed{first_byte}",
+        record.passed, record.total
+    ));
+    for result in &report.results {
+        if let Err(why) = &result.outcome {
+            progress.print(&format!("  {}: {}", result.id, result.about));
+            for line in why.lines() {
+                progress.print(&format!("    {line}"));
+            }
+        }
+    }
+    if let (Err(failure), true) = (&checked.verdict, record.failures.is_empty()) {
+        progress.fail(server, failure);
+    }
+}
+
+fn row(server: &str, checked: &Checked) -> serde_json::Value {
+    let results: Vec<_> = checked
+        .report
+        .iter()
+        .flat_map(|report| &report.results)
+        .map(|result| {
+            json!({
+                "id": result.id,
+                "about": result.about,
+                "passed": result.outcome.is_ok(),
+                "detail": result.outcome.as_ref().err(),
+            })
+        })
+        .collect();
+    json!({
+        "server": server,
+        "passed": checked.verdict.is_ok(),
+        "failure": checked.verdict.as_ref().err(),
+        "first_byte_us": checked.record.as_ref().and_then(|record| record.first_byte_us),
+        "checks": results,
+    })
+}

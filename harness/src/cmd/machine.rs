@@ -1,0 +1,76 @@
+//! Which CPUs each side gets, and whether they can be kept to them.
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::cli::Usage;
+use crate::environment::{Layout, Root, Topology};
+use crate::probe::affinity;
+
+/// Flags about CPUs.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "CPUs")]
+pub struct Cpus {
+    /// CPUs of the server, as in 0-3,8; chosen from the topology where not given
+    #[arg(long, value_name = "LIST")]
+    server_cpus: Option<String>,
+    /// CPUs of the load generator, one pinned thread each
+    #[arg(long, value_name = "LIST")]
+    driver_cpus: Option<String>,
+    /// Pin neither side
+    #[arg(long)]
+    no_pin: bool,
+}
+
+/// The CPUs of both sides on this machine.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    /// The machine.
+    pub(super) topology: Topology,
+    /// Who gets what.
+    pub(super) layout: Layout,
+    /// Why nothing is pinned, where it is not.
+    pub(super) unpinned: Option<String>,
+}
+
+impl Place {
+    /// Reads the topology, chooses, and tries whether pinning is allowed.
+    pub(super) fn find(cpus: &Cpus) -> Result<Self> {
+        let topology = Topology::read(&Root::host()).context("cannot read the CPU topology")?;
+        let layout = Layout::new(
+            &topology,
+            cpus.server_cpus.as_deref(),
+            cpus.driver_cpus.as_deref(),
+        )
+        .map_err(|error| Usage(error.to_string()))?;
+        let unpinned = if cpus.no_pin {
+            Some("--no-pin was given".to_owned())
+        } else {
+            try_to_pin(&layout)
+        };
+        Ok(Self {
+            topology,
+            layout,
+            unpinned,
+        })
+    }
+
+    /// CPUs to pin the server to; none where it is not to be pinned.
+    pub(super) fn server_cpus(&self) -> Vec<u32> {
+        match self.unpinned {
+            None => self.layout.server.clone(),
+            Some(_) => Vec::new(),
+        }
+    }
+}
+
+/// Tries on a thread of its own, so that this one stays free to build on all CPUs.
+fn try_to_pin(layout: &Layout) -> Option<String> {
+    let cpus = layout.driver.clone();
+    std::thread::spawn(move || affinity::pin_current_thread(&cpus))
+        .join()
+        .map_or_else(
+            |_| Some("the attempt panicked".to_owned()),
+            |result| result.err().map(|error| error.to_string()),
+        )
+}

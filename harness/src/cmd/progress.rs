@@ -1,0 +1,147 @@
+//! The progress line: one that moves on a terminal, a line per step elsewhere.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::record::Failure;
+use crate::run::{Happening, Watch};
+
+/// How often a line is written where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// What a person sees on stderr while the harness works.
+#[derive(Debug)]
+pub(super) struct Progress {
+    bar: ProgressBar,
+    on_terminal: bool,
+    last_line: Option<Instant>,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        let on_terminal = std::io::stderr().is_terminal();
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        bar.set_style(spinner());
+        bar.enable_steady_tick(Duration::from_millis(250));
+        Self {
+            bar,
+            on_terminal,
+            last_line: None,
+        }
+    }
+
+    /// What is being done.
+    pub(super) fn note(&mut self, text: &str) {
+        if self.on_terminal {
+            self.bar.set_message(text.to_owned());
+        } else {
+            eprintln!("{text}");
+        }
+    }
+
+    /// A line of the result, on stdout.
+    pub(super) fn print(&mut self, text: &str) {
+        self.bar.suspend(|| println!("{text}"));
+    }
+
+    /// A line about what was done, on stderr.
+    pub(super) fn tell(&mut self, text: &str) {
+        self.bar.suspend(|| eprintln!("{text}"));
+    }
+
+    /// A server that failed: the step, the cause, and the end of its log.
+    pub(super) fn fail(&mut self, server: &str, failure: &Failure) {
+        let mut text = format!("{server}: failed to {}: {}", failure.step.verb(), failure.reason);
+        for line in failure.log_tail.lines() {
+            text += &format!("\n  | {line}");
+        }
+        self.tell(&text);
+    }
+
+    pub(super) fn finish(&mut self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn trial(&mut self, text: String, done: usize, of: usize, left: Duration) {
+        let left = show_time(left);
+        if self.on_terminal {
+            if done == 0 {
+                self.bar.set_length(of as u64);
+                self.bar.set_style(trials());
+            }
+            self.bar.set_position(done as u64);
+            self.bar.set_message(format!("{left} left  {text}"));
+        } else if self.last_line.is_none_or(|last| last.elapsed() > LINE_EVERY) {
+            eprintln!("trial {} of {of}, {left} left: {text}", done + 1);
+            self.last_line = Some(Instant::now());
+        }
+    }
+}
+
+impl Watch for Progress {
+    fn happens(&mut self, happening: &Happening<'_>) {
+        match happening {
+            Happening::Building(server) => self.note(&format!("building {server}")),
+            Happening::Checking(server) => self.note(&format!("checking {server}")),
+            Happening::Ready(server) => match (&server.failure, &server.check) {
+                (Some(failure), _) => self.fail(&server.name, failure),
+                (None, Some(check)) => self.tell(&format!(
+                    "{}: {} of {} checks passed",
+                    server.name, check.passed, check.total
+                )),
+                (None, None) => {}
+            },
+            Happening::Calibrating(server, workload) => {
+                self.note(&format!("calibrating {workload} on {server}"));
+            }
+            Happening::Rates(rates) => {
+                if !rates.is_empty() {
+                    self.tell(&format!("paced rates: {}", show_rates(rates)));
+                }
+            }
+            Happening::Trial(step, done, of, left) => {
+                let text = format!(
+                    "round {} {} {} {}",
+                    step.round, step.server, step.workload, step.stage
+                );
+                self.trial(text, *done, *of, *left);
+            }
+            Happening::Measured(trial) => {
+                if let Some(failure) = &trial.failure {
+                    let what = format!("{} {} {}", trial.server, trial.workload, trial.stage);
+                    self.fail(&what, failure);
+                }
+            }
+            Happening::GivenUp(server, _) => self.tell(&format!(
+                "{server}: three trials in a row failed; it is measured no more"
+            )),
+        }
+    }
+}
+
+fn show_rates(rates: &BTreeMap<String, f64>) -> String {
+    let rates: Vec<String> =
+        rates.iter().map(|(workload, rate)| format!("{workload} {rate:.0}/s")).collect();
+    rates.join(", ")
+}
+
+/// As in `9 min` or `40 s`.
+pub(super) fn show_time(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..90 => format!("{} s", seconds + u64::from(time.subsec_nanos() > 0)),
+        seconds => format!("{} min", seconds.div_ceil(60)),
+    }
+}
+
+fn spinner() -> ProgressStyle {
+    ProgressStyle::with_template("{spinner} {msg} ({elapsed})")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+fn trials() -> ProgressStyle {
+    ProgressStyle::with_template("{bar:24} {pos}/{len}  {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+}

@@ -1,0 +1,155 @@
+//! The folder of a run, and the files made from its record.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use rustix::fs::statvfs;
+
+use crate::cli::Usage;
+use crate::judge;
+use crate::record::{self, Record, Summary};
+use crate::report;
+
+/// Free space below which no run is begun, bytes: a `standard` run takes about a tenth.
+const LEAST_FREE: u64 = 200 << 20;
+/// Under the workspace.
+const RESULTS: &str = "bench-results";
+const LATEST: &str = "latest";
+const DATABASE: &str = "run.sqlite";
+
+/// A run's own folder, never overwritten.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    root: PathBuf,
+    id: String,
+    revision: Option<String>,
+}
+
+impl Folder {
+    /// Makes the folder and makes sure that a run can be stored in it.
+    pub(super) fn create(root: &Path, out: Option<&Path>) -> Result<Self> {
+        let revision = revision(root);
+        let utc = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+        let short = revision.as_deref().unwrap_or("unversioned");
+        let id = format!("{utc}-{short}");
+        let path = match out {
+            Some(out) => std::path::absolute(out)?,
+            None => root.join(RESULTS).join(&id),
+        };
+        if fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(Usage(format!(
+                "{} is not empty: a run is never overwritten, so name another folder",
+                path.display()
+            ))
+            .into());
+        }
+        let folder = Self { path, root: root.to_owned(), id, revision };
+        folder.prove_writable()?;
+        Ok(folder)
+    }
+
+    fn prove_writable(&self) -> Result<()> {
+        fs::create_dir_all(self.logs())
+            .and_then(|()| fs::write(self.path.join(".try"), "x"))
+            .and_then(|()| fs::remove_file(self.path.join(".try")))
+            .with_context(|| {
+                format!("cannot write to {}: choose another folder with --out", self.path.display())
+            })?;
+        let disk = statvfs(&self.path)?;
+        let free = disk.f_bavail * disk.f_frsize;
+        if free < LEAST_FREE {
+            anyhow::bail!(
+                "only {} MiB are free for {}: make room for {} MiB, or choose another folder with --out",
+                free >> 20,
+                self.path.display(),
+                LEAST_FREE >> 20
+            );
+        }
+        Ok(())
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn logs(&self) -> PathBuf {
+        self.path.join("logs")
+    }
+
+    pub(super) fn database(&self) -> PathBuf {
+        self.path.join(DATABASE)
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(super) fn revision(&self) -> Option<&str> {
+        self.revision.as_deref()
+    }
+
+    /// The path as a person would type it.
+    pub(super) fn shown(&self) -> String {
+        self.path.strip_prefix(&self.root).unwrap_or(&self.path).display().to_string()
+    }
+
+    /// Makes `bench-results/latest` a link to this run, if it lies beside it.
+    pub(super) fn point_latest_here(&self) {
+        let results = self.root.join(RESULTS);
+        let Some(name) = self.path.strip_prefix(&results).ok().filter(|p| p.components().count() == 1)
+        else {
+            return;
+        };
+        let link = results.join(LATEST);
+        let unfinished = results.join(format!(".latest.{}", std::process::id()));
+        // A missing link is an inconvenience; the run itself is stored.
+        let _ = std::os::unix::fs::symlink(name, &unfinished)
+            .and_then(|()| fs::rename(&unfinished, &link));
+    }
+}
+
+/// The workspace's git revision, `-dirty` appended where it has changes.
+fn revision(root: &Path) -> Option<String> {
+    let git = |arguments: &[&str]| -> Option<String> {
+        let output = Command::new("git").current_dir(root).args(arguments).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned())
+    };
+    let revision = git(&["rev-parse", "--short=10", "HEAD"])?;
+    let clean = git(&["status", "--porcelain"])?.is_empty();
+    Some(if clean { revision } else { format!("{revision}-dirty") })
+}
+
+/// The database of a run named by its folder, or the newest run's.
+pub(super) fn database(root: &Path, folder: Option<&Path>) -> Result<PathBuf> {
+    let folder = folder.map_or_else(|| root.join(RESULTS).join(LATEST), ToOwned::to_owned);
+    let database = folder.join(DATABASE);
+    if database.is_file() {
+        return Ok(database);
+    }
+    Err(Usage(format!(
+        "no {DATABASE} in {}: name a run's folder, or make one with `harness bench`",
+        folder.display()
+    ))
+    .into())
+}
+
+/// Computes the summary and writes every file that is made from the record.
+pub(super) fn write(record: &Record, folder: &Path) -> Result<Summary> {
+    let summary = judge::summarise(record);
+    record::write_json(record, &summary, &folder.join("record.json"))?;
+    for format in report::FORMATS {
+        let path = folder.join(format.file_name());
+        fs::write(&path, format.render(record, &summary))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(summary)
+}
+
+/// The tables as a terminal shows them.
+pub(super) fn terminal(record: &Record, summary: &Summary) -> String {
+    report::terminal(record, summary)
+}

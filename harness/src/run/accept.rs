@@ -1,0 +1,163 @@
+//! Makes sure of each request's answer before the clock runs.
+//!
+//! Every request of the round is sent once, its answer held against the referee's own
+//! model of the contract as JSON, and the bytes that passed become what the load
+//! generator expects. So under load a comparison of bytes is enough, and still every
+//! answer is checked.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::Value;
+
+use crate::catalog::Call;
+use crate::conform::{Expected, Model};
+use crate::load::{Client, Expect, Request, Response, Script};
+
+/// The member that numbers an order.
+const ID: &str = "id";
+
+/// Knows what a right server answers.
+#[derive(Debug)]
+pub struct Referee {
+    model: Model,
+}
+
+impl Referee {
+    /// Builds the model of the contract's data.
+    pub fn new() -> Self {
+        Self {
+            model: Model::new(),
+        }
+    }
+
+    /// The request a starting server is asked until it answers.
+    pub fn readiness(&self) -> Call {
+        Call {
+            method: "GET".to_owned(),
+            target: "/ping".to_owned(),
+            body: None,
+        }
+    }
+
+    /// Whether an answer is what the contract asks for; if so, what to expect under load.
+    ///
+    /// # Errors
+    /// The request, what came and what was expected.
+    pub fn judge(&self, call: &Call, response: &Response) -> Result<Expect> {
+        let expected = self
+            .model
+            .expect(call)
+            .with_context(|| format!("the contract fixes no answer to {}", line(call)))?;
+        let json: Value = serde_json::from_slice(&response.body)
+            .map_err(|error| self.refused(call, response, &error.to_string()))?;
+        let bytes = response.body.clone();
+        let expect = match expected {
+            Expected::Json { status, body } if (status, &body) == (response.status, &json) => {
+                Some(Expect::Body { status, bytes, json })
+            }
+            Expected::Order { status, members }
+                if status == response.status && is_order(&json, &members) =>
+            {
+                Some(Expect::Numbered {
+                    status,
+                    bytes,
+                    members,
+                    id_member: ID.to_owned(),
+                })
+            }
+            Expected::Json { .. } | Expected::Order { .. } => None,
+        };
+        expect.ok_or_else(|| self.refused(call, response, "not what the contract asks for"))
+    }
+
+    fn refused(&self, call: &Call, response: &Response, why: &str) -> anyhow::Error {
+        let wanted = match self.model.expect(call) {
+            Some(Expected::Json { status, body }) => format!("{status} {body}"),
+            Some(Expected::Order { status, members }) => {
+                format!("{status} {} with an id", Value::Object(members))
+            }
+            None => "nothing in particular".to_owned(),
+        };
+        anyhow!(
+            "{}: {why}; got {} {}, expected {}",
+            line(call),
+            response.status,
+            clip(&String::from_utf8_lossy(&response.body)),
+            clip(&wanted),
+        )
+    }
+}
+
+/// All members as expected, and a positive id.
+fn is_order(json: &Value, members: &serde_json::Map<String, Value>) -> bool {
+    let Some(object) = json.as_object() else {
+        return false;
+    };
+    let id = object.get(ID).and_then(Value::as_u64);
+    id.is_some_and(|id| id > 0)
+        && object.len() == members.len() + 1
+        && members.iter().all(|(name, value)| object.get(name) == Some(value))
+}
+
+/// Sends each call once and makes the script of those accepted.
+///
+/// # Errors
+/// The first answer that is not what the contract asks for.
+pub fn accept(
+    addr: SocketAddr,
+    calls: &[Call],
+    referee: &Referee,
+    timeout: Duration,
+) -> Result<Script> {
+    let mut client = Client::new(addr, timeout);
+    let mut accepted: HashMap<&Call, Request> = HashMap::new();
+    let mut requests = Vec::with_capacity(calls.len());
+    for call in calls {
+        if let Some(request) = accepted.get(call) {
+            requests.push(request.clone());
+            continue;
+        }
+        let wire = wire(call, addr);
+        let response = client
+            .exchange(&wire)
+            .with_context(|| format!("no answer to {}", line(call)))?;
+        let expect = referee.judge(call, &response)?;
+        let request = Request { wire, expect };
+        accepted.insert(call, request.clone());
+        requests.push(request);
+    }
+    if requests.is_empty() {
+        bail!("the workload has no requests");
+    }
+    Ok(Script::new(requests)?)
+}
+
+/// The whole request as it is sent; only what HTTP/1.1 and the contract need.
+pub fn wire(call: &Call, addr: SocketAddr) -> Vec<u8> {
+    let mut text = format!("{} HTTP/1.1\r\nHost: {addr}\r\n", line(call));
+    if let Some(body) = &call.body {
+        text += &format!(
+            "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+    } else {
+        text += "\r\n";
+    }
+    text.into_bytes()
+}
+
+fn line(call: &Call) -> String {
+    format!("{} {}", call.method, call.target)
+}
+
+/// Short enough for a table's footnote.
+fn clip(text: &str) -> String {
+    const MOST: usize = 160;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

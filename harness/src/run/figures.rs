@@ -1,0 +1,171 @@
+//! From what was measured and read to the figures of a trial. A figure whose source
+//! could not be read is left out.
+
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer, V2Serializer};
+
+use super::sampler::Samples;
+use crate::load::Measurement;
+use crate::probe::{LightSample, Sample};
+use crate::record::{self, Figures};
+
+const NS_PER_US: f64 = 1e3;
+
+/// The figures of the load generator.
+pub(super) fn of_load(measured: &Measurement) -> Figures {
+    let mut figures = Figures::new();
+    let mut put = |name: &str, value: f64| {
+        if value.is_finite() {
+            figures.insert(name.to_owned(), value);
+        }
+    };
+    put("requests", measured.requests as f64);
+    put("requests_per_s", measured.requests_per_s());
+    put("unanswered", measured.unanswered as f64);
+    put("unsent", measured.unsent as f64);
+    put("reconnects", measured.reconnects as f64);
+    put("connections_established", measured.established as f64);
+    put("bytes_received", measured.bytes_received as f64);
+    put("bytes_expected", measured.bytes_expected as f64);
+    put("ids_repeated", measured.ids_repeated as f64);
+    if let Some(mean) = measured.latency_mean_ns {
+        put("latency_mean_us", mean / NS_PER_US);
+    }
+    if let Some(jitter) = measured.latency_jitter_ns {
+        put("jitter_us", jitter / NS_PER_US);
+    }
+    for (name, histogram, quantile) in [
+        ("latency_p50_us", &measured.latency, 0.5),
+        ("latency_p90_us", &measured.latency, 0.9),
+        ("latency_p99_us", &measured.latency, 0.99),
+        ("latency_p999_us", &measured.latency, 0.999),
+        ("latency_max_us", &measured.latency, 1.0),
+        ("first_byte_p50_us", &measured.first_byte, 0.5),
+        ("first_byte_p99_us", &measured.first_byte, 0.99),
+        ("first_byte_p999_us", &measured.first_byte, 0.999),
+        ("wire_p50_us", &measured.wire, 0.5),
+        ("wire_p99_us", &measured.wire, 0.99),
+        ("connect_p50_us", &measured.connect, 0.5),
+        ("send_lag_p99_us", &measured.send_lag, 0.99),
+    ] {
+        if !histogram.is_empty() {
+            put(name, histogram.value_at_quantile(quantile) as f64 / NS_PER_US);
+        }
+    }
+    let driver_cpu_ns: u64 = measured.threads.iter().map(|t| t.cpu_ns - t.spin_ns.min(t.cpu_ns)).sum();
+    put("driver_cpu_us_per_request", per_request(driver_cpu_ns, measured));
+    let busiest = measured.threads.iter().map(|t| t.busy_ratio()).fold(f64::NAN, f64::max);
+    put("driver_busy_ratio", busiest);
+    figures
+}
+
+/// The figures of a paced drive alone.
+pub(super) fn of_pace(measured: &Measurement, per_second: f64) -> Figures {
+    let mut figures = Figures::from([("asked_per_s".to_owned(), per_second)]);
+    if measured.asked > 0 {
+        let achieved = measured.requests as f64 / measured.asked as f64;
+        figures.insert("achieved_ratio".to_owned(), achieved);
+    }
+    figures
+}
+
+/// The figures read from the server's processes.
+pub(super) fn of_server(measured: &Measurement, samples: &Samples, cpus: usize) -> Figures {
+    let mut figures = Figures::new();
+    let (Some(start), Some(end)) = (&samples.start, &samples.end) else {
+        return figures;
+    };
+    let mut put = |name: &str, value: Option<f64>| {
+        if let Some(value) = value.filter(|value| value.is_finite()) {
+            figures.insert(name.to_owned(), value);
+        }
+    };
+    let ends = samples.edges.first().zip(samples.edges.last());
+    let cpu_ns = ends.and_then(|(first, last)| grown(first.cpu_ns, last.cpu_ns));
+    let per_cpu = measured.window.as_nanos() as f64 * cpus as f64;
+    put("cpu_us_per_request", cpu_ns.map(|ns| per_request(ns, measured)));
+    put("server_busy_ratio", cpu_ns.map(|ns| ns as f64 / per_cpu));
+    let user = ends.and_then(|(first, last)| user_share(first, last));
+    if let (Some(ns), Some(user)) = (cpu_ns, user) {
+        let each = per_request(ns, measured);
+        put("cpu_user_us_per_request", Some(each * user));
+        put("cpu_system_us_per_request", Some(each * (1.0 - user)));
+    }
+    let switches = grown(switches(start), switches(end));
+    let requests = measured.requests.max(1) as f64;
+    put("context_switches_per_request", switches.map(|n| n as f64 / requests));
+    let rss = samples.edges.iter().filter_map(|edge| edge.rss_bytes).max();
+    put("rss_peak_bytes", rss.max(end.peak_rss_bytes).map(|n| n as f64));
+    put("threads", end.light.threads.map(f64::from));
+    put("descriptors_peak", end.descriptors.map(f64::from));
+    figures
+}
+
+/// The split of CPU time is read in clock ticks of 10 ms, too coarse to be a time of its
+/// own, so it divides the time read in nanoseconds.
+fn user_share(start: &LightSample, end: &LightSample) -> Option<f64> {
+    let user = grown(start.user_ticks, end.user_ticks)?;
+    let system = grown(start.system_ticks, end.system_ticks)?;
+    (user + system > 0).then(|| user as f64 / (user + system) as f64)
+}
+
+fn switches(sample: &Sample) -> Option<u64> {
+    Some(sample.voluntary_switches? + sample.involuntary_switches?)
+}
+
+fn grown(start: Option<u64>, end: Option<u64>) -> Option<u64> {
+    end?.checked_sub(start?)
+}
+
+fn per_request(ns: u64, measured: &Measurement) -> f64 {
+    ns as f64 / NS_PER_US / measured.requests as f64
+}
+
+/// The histograms as they are stored.
+pub(super) fn histograms(
+    measured: &Measurement,
+) -> impl Iterator<Item = (String, record::Histogram)> + '_ {
+    [
+        ("latency", &measured.latency),
+        ("wire", &measured.wire),
+        ("first_byte", &measured.first_byte),
+        ("connect", &measured.connect),
+        ("send_lag", &measured.send_lag),
+    ]
+    .into_iter()
+    .filter(|(_, histogram)| !histogram.is_empty())
+    .map(|(name, histogram)| (name.to_owned(), encode(histogram)))
+}
+
+fn encode(histogram: &Histogram<u64>) -> record::Histogram {
+    let mut v2 = Vec::new();
+    V2Serializer::new()
+        .serialize(histogram, &mut v2)
+        .expect("a vector takes all that is written to it");
+    record::Histogram { v2 }
+}
+
+/// The time series, the load generator's figures joined with the server's.
+pub(super) fn intervals(measured: &Measurement, edges: &[LightSample]) -> Vec<record::Interval> {
+    let sampled = |index: usize| edges.get(index);
+    measured
+        .intervals
+        .iter()
+        .enumerate()
+        .map(|(index, interval)| {
+            let (before, after) = (sampled(index), sampled(index + 1));
+            record::Interval {
+                start_unix_ns: measured.window_at.start_unix_ns + interval.start.as_nanos() as i64,
+                length_ns: interval.length.as_nanos() as i64,
+                requests: interval.requests,
+                errors: interval.errors,
+                p50_ns: interval.p50_ns,
+                p99_ns: interval.p99_ns,
+                jitter_ns: interval.jitter_ns,
+                cpu_ns: before.zip(after).and_then(|(b, a)| grown(b.cpu_ns, a.cpu_ns)),
+                rss_bytes: after.and_then(|edge| edge.rss_bytes),
+                threads: after.and_then(|edge| edge.threads),
+            }
+        })
+        .collect()
+}

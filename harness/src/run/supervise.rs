@@ -1,0 +1,156 @@
+//! The small process between the harness and a server.
+//!
+//! It leads the process group that the server belongs to, and kills the whole group
+//! when the pipe from the harness closes: at a normal end, at Ctrl-C, at a panic, and
+//! also where the harness itself is killed and can do nothing any more.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::thread;
+
+use rustix::process::{Signal, getpgrp, kill_process_group};
+
+use crate::probe::affinity;
+
+/// The hidden verb's flags.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Where the server's output goes
+    #[arg(long)]
+    pub log: PathBuf,
+    /// CPUs the server may run on; all where none is given
+    #[arg(long, value_delimiter = ',')]
+    pub cpus: Vec<u32>,
+    /// The server's folder
+    #[arg(long)]
+    pub folder: PathBuf,
+    /// The server's command
+    #[arg(last = true, required = true)]
+    pub command: Vec<String>,
+}
+
+/// What the supervisor tells the harness, one line each on its stdout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The server runs as this process.
+    Started(u32),
+    /// It could not be started at all.
+    NotStarted(String),
+    /// It could not be pinned; it runs unpinned.
+    NotPinned(String),
+    /// It ended, as in `exit status: 1`; `true` for status 0.
+    Ended(String, bool),
+}
+
+impl Event {
+    fn line(&self) -> String {
+        match self {
+            Self::Started(pid) => format!("started {pid}"),
+            Self::NotStarted(why) => format!("not-started {why}"),
+            Self::NotPinned(why) => format!("not-pinned {why}"),
+            Self::Ended(how, well) => format!("ended {well} {how}"),
+        }
+    }
+
+    /// Reads a line of the supervisor's.
+    pub fn parse(line: &str) -> Option<Self> {
+        let (kind, rest) = line.split_once(' ')?;
+        match kind {
+            "started" => rest.parse().ok().map(Self::Started),
+            "not-started" => Some(Self::NotStarted(rest.to_owned())),
+            "not-pinned" => Some(Self::NotPinned(rest.to_owned())),
+            "ended" => {
+                let (well, how) = rest.split_once(' ')?;
+                Some(Self::Ended(how.to_owned(), well.parse().ok()?))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Runs the server until the harness closes the pipe.
+pub fn supervise(arguments: &Arguments) -> ExitCode {
+    if !arguments.cpus.is_empty()
+        && let Err(error) = affinity::pin_current_thread(&arguments.cpus)
+    {
+        tell(&Event::NotPinned(error.to_string()));
+    }
+    match start(arguments) {
+        Ok(mut server) => {
+            tell(&Event::Started(server.id()));
+            let waiter = thread::spawn(move || server.wait());
+            let reporter = thread::spawn(move || {
+                if let Ok(Ok(status)) = waiter.join() {
+                    tell(&Event::Ended(describe(status), status.success()));
+                }
+            });
+            until_the_pipe_closes();
+            drop(reporter);
+        }
+        Err(error) => {
+            tell(&Event::NotStarted(error.to_string()));
+            until_the_pipe_closes();
+        }
+    }
+    // Ends this process too: it belongs to its own group.
+    let _ = kill_process_group(getpgrp(), Signal::KILL);
+    ExitCode::FAILURE
+}
+
+fn start(arguments: &Arguments) -> std::io::Result<std::process::Child> {
+    let log = File::create(&arguments.log)?;
+    Command::new(&arguments.command[0])
+        .args(&arguments.command[1..])
+        .current_dir(&arguments.folder)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("with status {code}"),
+        (None, Some(signal)) => format!("by signal {signal}"),
+        (None, None) => status.to_string(),
+    }
+}
+
+fn tell(event: &Event) {
+    // A harness that is gone can't be told; the closed pipe ends this process anyway.
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{}", event.line().replace('\n', " "));
+    let _ = out.flush();
+}
+
+fn until_the_pipe_closes() {
+    let mut byte = [0];
+    while matches!(std::io::stdin().read(&mut byte), Ok(1..)) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_is_read_as_it_was_told() {
+        for event in [
+            Event::Started(42),
+            Event::NotStarted("no such file".to_owned()),
+            Event::NotPinned("not permitted".to_owned()),
+            Event::Ended("with status 1".to_owned(), false),
+            Event::Ended("with status 0".to_owned(), true),
+        ] {
+            assert_eq!(Event::parse(&event.line()), Some(event));
+        }
+    }
+
+    #[test]
+    fn another_line_is_no_event() {
+        assert_eq!(Event::parse("hello"), None);
+        assert_eq!(Event::parse("started x"), None);
+    }
+}

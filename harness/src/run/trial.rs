@@ -1,0 +1,269 @@
+//! One stage of one workload on one freshly started server, checked, driven, sampled.
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+
+use super::accept::{Referee, accept, wire};
+use super::boot::{BootOptions, Running, boot};
+use super::sampler::{self, Samples};
+use super::{Interrupt, Verified, figures};
+use crate::catalog::{Call, Stage};
+use crate::load::{self, Client, Config, Control, Measurement, Pace, Script};
+use crate::plan;
+use crate::probe::Processes;
+use crate::record::{Failure, Figures, Step, Trial};
+
+/// The length of one entry of the time series.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// How long the server may keep a connection that the client has closed.
+const LEAK_WAIT: Duration = Duration::from_secs(2);
+/// Sockets a server may hold beyond those it held before the load.
+const LEAK_SLACK: u32 = 2;
+
+/// What all trials of a run share.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) server_cpus: Vec<u32>,
+    pub(super) driver_cpus: Vec<u32>,
+    pub(super) workers: usize,
+    pub(super) port: Option<u16>,
+    pub(super) connections: usize,
+    pub(super) timeout: Duration,
+    pub(super) ready_timeout: Duration,
+    pub(super) logs: PathBuf,
+}
+
+/// What one trial adds to them.
+#[derive(Debug)]
+pub(super) struct Task<'a> {
+    pub(super) step: &'a plan::Step,
+    pub(super) position: u32,
+    pub(super) calls: &'a [Call],
+    pub(super) pace: Pace,
+    pub(super) warmup: Duration,
+    pub(super) duration: Duration,
+    pub(super) seed: u64,
+}
+
+/// Runs one trial. A failure is part of the result, so the run goes on.
+pub(super) fn measure(
+    verified: &Verified,
+    task: &Task<'_>,
+    settings: &Settings,
+    referee: &Referee,
+    interrupt: &Interrupt,
+) -> Trial {
+    let mut trial = Trial {
+        round: task.step.round,
+        position: task.position,
+        server: task.step.server.clone(),
+        workload: task.step.workload.clone(),
+        stage: task.step.stage,
+        started_unix_ns: 0,
+        failure: None,
+        figures: Figures::new(),
+        errors: Default::default(),
+        first_error: None,
+        histograms: Default::default(),
+        intervals: Vec::new(),
+    };
+    trial.failure = run(verified, task, settings, referee, interrupt, &mut trial).err();
+    trial
+}
+
+fn run(
+    verified: &Verified,
+    task: &Task<'_>,
+    settings: &Settings,
+    referee: &Referee,
+    interrupt: &Interrupt,
+    trial: &mut Trial,
+) -> Result<(), Failure> {
+    let boot_options = BootOptions {
+        cpus: settings.server_cpus.clone(),
+        workers: settings.workers,
+        port: settings.port,
+        log: settings.logs.join(format!("{}-{:04}.log", trial.server, task.position)),
+        ready_timeout: settings.ready_timeout,
+    };
+    let mut running = boot(&verified.built().launch, &boot_options, referee, interrupt)?;
+    let mut processes = Processes::in_group(running.group(), Some(running.group()));
+    note_start(trial, &running, &mut processes);
+
+    let script = accept(running.addr, task.calls, referee, settings.timeout)
+        .map_err(|error| running.failure(Step::Accept, format!("{error:#}")))?;
+    let posts = task.calls.iter().any(|call| call.method == "POST");
+    let before = Before::read(posts, &running, &mut processes, settings.timeout)
+        .map_err(|error| running.failure(Step::Accept, format!("{error:#}")))?;
+
+    let (measured, samples) = drive(&running, &script, task, settings, &mut processes, interrupt)
+        .map_err(|error| running.failure(Step::Drive, format!("{error:#}")))?;
+    note_measured(trial, &measured, &samples, task.pace, settings.server_cpus.len());
+    if let Some(how) = running.ended() {
+        let reason = format!("it ended {how} under load");
+        return Err(running.failure(Step::Drive, reason));
+    }
+    before
+        .compare(trial, &measured, &running, &mut processes, settings.timeout)
+        .map_err(|error| running.failure(Step::Drive, format!("{error:#}")))?;
+    let log = boot_options.log;
+    running.stop()?;
+    // An empty log says nothing; a file for each of hundreds of trials would hide those that do.
+    if std::fs::metadata(&log).is_ok_and(|metadata| metadata.len() == 0) {
+        let _ = std::fs::remove_file(&log);
+    }
+    Ok(())
+}
+
+fn note_start(trial: &mut Trial, running: &Running, processes: &mut Processes) {
+    let mut put = |name: &str, value: f64| trial.figures.insert(name.to_owned(), value);
+    put("start_ms", running.start.as_secs_f64() * 1e3);
+    put("first_request_us", running.first_request.as_secs_f64() * 1e6);
+    if let Some(rss) = processes.sample_light().rss_bytes {
+        put("rss_idle_bytes", rss as f64);
+    }
+}
+
+/// The load generator and, beside it, the sampler.
+fn drive(
+    running: &Running,
+    script: &Script,
+    task: &Task<'_>,
+    settings: &Settings,
+    processes: &mut Processes,
+    interrupt: &Interrupt,
+) -> Result<(Measurement, Samples)> {
+    let config = Config {
+        addr: running.addr,
+        connections: settings.connections,
+        cpus: settings.driver_cpus.clone(),
+        pace: task.pace,
+        warmup: task.warmup,
+        duration: task.duration,
+        timeout: settings.timeout,
+        interval: INTERVAL,
+        seed: task.seed,
+    };
+    let control = Control::new(interrupt.flag());
+    thread::scope(|scope| {
+        let sampler = scope.spawn(|| sampler::sample(processes, &control, INTERVAL));
+        let measured = load::drive(&config, script, &control)?;
+        let samples = sampler.join().map_err(|_| anyhow!("the sampler panicked"))?;
+        if measured.stopped {
+            return Err(anyhow!("interrupted"));
+        }
+        Ok((measured, samples))
+    })
+}
+
+fn note_measured(
+    trial: &mut Trial,
+    measured: &Measurement,
+    samples: &Samples,
+    pace: Pace,
+    cpus: usize,
+) {
+    trial.started_unix_ns = measured.window_at.start_unix_ns;
+    trial.figures.extend(figures::of_load(measured));
+    trial.figures.extend(figures::of_server(measured, samples, cpus));
+    if let Pace::Rate { per_second } = pace {
+        trial.figures.extend(figures::of_pace(measured, per_second));
+    }
+    trial.errors = measured
+        .errors
+        .iter()
+        .filter(|(_, count)| **count > 0)
+        .map(|(kind, count)| ((*kind).to_owned(), *count))
+        .collect();
+    trial.first_error.clone_from(&measured.first_error);
+    trial.histograms = figures::histograms(measured).collect();
+    trial.intervals = figures::intervals(measured, &samples.edges);
+}
+
+/// The state of the server before the load, to be compared with that after it.
+struct Before {
+    orders: Option<u64>,
+    sockets: Option<u32>,
+}
+
+impl Before {
+    fn read(
+        posts: bool,
+        running: &Running,
+        processes: &mut Processes,
+        timeout: Duration,
+    ) -> Result<Self> {
+        Ok(Self {
+            orders: posts.then(|| orders_total(running, timeout)).transpose()?,
+            sockets: processes.sample().sockets,
+        })
+    }
+
+    /// Conservation: what the client saw accepted is what the server's total grew by, and
+    /// no connection stays open once the client has closed it.
+    fn compare(
+        &self,
+        trial: &mut Trial,
+        measured: &Measurement,
+        running: &Running,
+        processes: &mut Processes,
+        timeout: Duration,
+    ) -> Result<()> {
+        if let Some(before) = self.orders {
+            let after = orders_total(running, timeout)?;
+            let mut put = |name: &str, value: f64| trial.figures.insert(name.to_owned(), value);
+            put("orders_growth", after as f64 - before as f64);
+            put("orders_accepted", measured.accepted_orders_total as f64);
+            put("orders_unanswered", measured.unanswered_total as f64);
+        }
+        match self.sockets {
+            Some(before) => sockets_closed(before, processes),
+            None => Ok(()),
+        }
+    }
+}
+
+fn sockets_closed(before: u32, processes: &mut Processes) -> Result<()> {
+    let deadline = Instant::now() + LEAK_WAIT;
+    loop {
+        let now = processes.sample().sockets;
+        let left = now.unwrap_or(before).saturating_sub(before);
+        if left <= LEAK_SLACK {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(anyhow!(
+                "it leaks connections: {left} sockets still open {} s after the client closed them",
+                LEAK_WAIT.as_secs()
+            ));
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// `total` of the newest page of orders.
+fn orders_total(running: &Running, timeout: Duration) -> Result<u64> {
+    let call = Call {
+        method: "GET".to_owned(),
+        target: "/api/v1/orders?limit=1".to_owned(),
+        body: None,
+    };
+    let response = Client::new(running.addr, timeout)
+        .exchange(&wire(&call, running.addr))
+        .context("no answer to GET /api/v1/orders?limit=1")?;
+    let json: serde_json::Value = serde_json::from_slice(&response.body)?;
+    json.get("total")
+        .and_then(serde_json::Value::as_u64)
+        .with_context(|| format!("GET /api/v1/orders?limit=1: no `total` in {json}"))
+}
+
+/// The pace of a stage; none where a paced stage has no rate.
+pub(super) fn pace(stage: Stage, rate_per_s: Option<f64>) -> Option<Pace> {
+    match stage {
+        Stage::Peak => Some(Pace::Closed),
+        Stage::Paced => rate_per_s.map(|per_second| Pace::Rate { per_second }),
+    }
+}
