@@ -2,19 +2,20 @@
 
 mod error;
 mod routes;
+mod stop;
 
 use std::io;
-use std::time::Duration;
 
+use axum::ServiceExt;
+use axum::extract::Request;
 use axum::serve::ListenerExt;
 use contract::{Flags, Store};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+use tower::Layer;
+use tower::util::MapResponseLayer;
 
-/// How long open connections may hold up the exit once a stop was asked for; the
-/// contract allows 5 s in all.
-const GRACE: Duration = Duration::from_secs(3);
+use crate::stop::Signals;
 
 fn main() -> io::Result<()> {
     let flags = Flags::read();
@@ -22,52 +23,41 @@ fn main() -> io::Result<()> {
         .worker_threads(flags.workers.get())
         .enable_all()
         .build()?;
-    // The handlers are in place before the port is: who can connect can also stop us.
-    let stop = {
+    // Before the port is taken: whoever can connect can also stop this process.
+    let signals = {
         let _context = runtime.enter();
-        Stop::new()?
+        Signals::catch()?
     };
     let listener = contract::bind(flags.addr);
     listener.set_nonblocking(true)?;
-    // Spawned, so that accepting too is the workers' task and this thread sleeps.
-    let served = runtime.block_on(async { tokio::spawn(serve(listener, stop)).await });
+    // Spawned, so that accepting too is done by the workers; this thread sleeps.
+    let served = runtime.block_on(async { tokio::spawn(serve(listener, signals)).await });
+    // What is still open has had its time: connections are dropped, not waited for.
     runtime.shutdown_background();
     served.map_err(io::Error::other)?
 }
 
-async fn serve(listener: std::net::TcpListener, stop: Stop) -> io::Result<()> {
+async fn serve(listener: std::net::TcpListener, signals: Signals) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?.tap_io(|stream| {
-        // Fails only where the peer is gone already.
+        // Fails only where the client is gone already, which reading will tell.
         let _ = stream.set_nodelay(true);
     });
-    let (stopping, stop_asked) = oneshot::channel();
-    let server = axum::serve(listener, routes::app(Store::leak())).with_graceful_shutdown(async {
-        stop.asked().await;
-        let _ = stopping.send(());
+    // Around the router, not inside it: `Router::layer` would box each answer once more.
+    let app = MapResponseLayer::new(stop::mark_last_answer).layer(routes::app(Store::leak()));
+    let app = ServiceExt::<Request>::into_make_service(app);
+    let (drained, closing) = oneshot::channel();
+    let server = axum::serve(listener, app).with_graceful_shutdown(async {
+        signals.drained().await;
+        // Refused only where the server has ended, and then nobody waits.
+        let _ = drained.send(());
     });
+    let overdue = async {
+        if closing.await.is_ok() {
+            stop::grace().await;
+        }
+    };
     tokio::select! {
         served = server => served,
-        () = async { let _ = stop_asked.await; tokio::time::sleep(GRACE).await } => Ok(()),
-    }
-}
-
-struct Stop {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Stop {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn asked(mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
+        () = overdue => Ok(()),
     }
 }
