@@ -1,0 +1,54 @@
+//! The contract's errors as axum answers.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use contract::ApiError;
+
+/// What a handler fails with. A type of our own because neither [`ApiError`] nor
+/// [`IntoResponse`] is; every rejection of an axum extractor that a handler uses turns
+/// into it, so that none is ever answered in axum's own plain text.
+pub(crate) struct Error(ApiError);
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status()).expect("the contract's are valid");
+        let allow = self.0.allow().map(|methods| [(header::ALLOW, methods)]);
+        (status, allow, Json(self.0.body())).into_response()
+    }
+}
+
+impl From<ApiError> for Error {
+    fn from(error: ApiError) -> Self {
+        Self(error)
+    }
+}
+
+/// An id that isn't UTF-8 once percent-decoded; all else in a path is a string.
+impl From<PathRejection> for Error {
+    fn from(rejection: PathRejection) -> Self {
+        Self(ApiError::InvalidParameter(rejection.body_text().into()))
+    }
+}
+
+/// A parameter given twice; all else in a query is an optional string.
+impl From<QueryRejection> for Error {
+    fn from(rejection: QueryRejection) -> Self {
+        Self(ApiError::InvalidParameter(rejection.body_text().into()))
+    }
+}
+
+impl From<JsonRejection> for Error {
+    fn from(rejection: JsonRejection) -> Self {
+        let text = rejection.body_text().into();
+        Self(match rejection {
+            JsonRejection::MissingJsonContentType(_) => ApiError::UnsupportedMediaType,
+            JsonRejection::JsonDataError(_) => ApiError::InvalidOrder(text),
+            // Over `DefaultBodyLimit`, told by its status only.
+            other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => ApiError::PayloadTooLarge,
+            // Not JSON, or a body that broke off or whose chunks are malformed.
+            _ => ApiError::MalformedJson(text),
+        })
+    }
+}
