@@ -1,1 +1,55 @@
-//! Placeholder.
+//! Tests of the contract over real sockets, the same for every server.
+//!
+//! A server's `tests/contract.rs` is one line, and gets one `#[test]` per group:
+//!
+//! ```ignore
+//! testkit::tests!(env!("CARGO_BIN_EXE_server-NAME"));
+//! ```
+//!
+//! Each group boots its own process of the program, with two workers on a free
+//! loopback port, and panics with what was sent, what came back and what was due.
+//! The expected values are written out here from the contract's text; the `contract`
+//! crate is not used, so that a fault in it can't hide itself.
+//!
+//! For a test of its own a server has [`Server::boot`], [`Server::send`] and
+//! [`Connection`].
+
+mod bad_requests;
+mod client;
+mod concurrency;
+mod connection;
+mod errors;
+mod expected;
+mod faults;
+mod headers;
+mod process;
+mod routes;
+mod server;
+
+pub use bad_requests::survives_bad_requests;
+pub use client::Answer;
+pub use concurrency::orders_concurrently;
+pub use connection::{Connection, RawAnswer};
+pub use errors::errors;
+pub use headers::headers;
+pub use process::{refuses_a_taken_port, refuses_bad_flags, shuts_down};
+pub use routes::routes;
+pub use server::Server;
+
+/// Makes one `#[test]` for each group of tests; takes the path of the server's binary.
+#[macro_export]
+macro_rules! tests {
+    ($program:expr) => {
+        $crate::tests!($program;
+            routes, errors, headers, orders_concurrently, shuts_down,
+            refuses_bad_flags, refuses_a_taken_port, survives_bad_requests);
+    };
+    ($program:expr; $($group:ident),+) => {
+        $(
+            #[test]
+            fn $group() {
+                $crate::$group($program);
+            }
+        )+
+    };
+}

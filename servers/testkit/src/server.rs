@@ -1,0 +1,177 @@
+//! The process under test.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use reqwest::blocking::Client;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{Answer, Connection};
+
+/// How often a fresh port is tried, should another process take it first.
+const BOOTS: usize = 5;
+/// Generous: a debug build on a loaded machine. No test waits this long for a right server.
+const BOOT_LIMIT: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(2);
+
+/// A running server; killed when dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    addr: SocketAddr,
+    client: Client,
+}
+
+impl Server {
+    /// Starts `program` with two workers on a free loopback port and waits for its
+    /// first valid answer.
+    ///
+    /// # Panics
+    /// Where the program can't be started, exits, or gives no valid answer to
+    /// `GET /ping` in 20 s.
+    pub fn boot(program: &str) -> Self {
+        (0..BOOTS)
+            .find_map(|_| Self::try_boot(program))
+            .unwrap_or_else(|| panic!("{program} exited with status 1 on {BOOTS} free ports"))
+    }
+
+    /// None where the process ended with status 1: the port may have been taken
+    /// between its choice and the bind.
+    fn try_boot(program: &str) -> Option<Self> {
+        let addr = free_addr();
+        let mut server = Self {
+            child: spawn(program, &addr.to_string()),
+            addr,
+            client: crate::client::client(),
+        };
+        let deadline = Instant::now() + BOOT_LIMIT;
+        loop {
+            let ready = server.is_ready();
+            // Asked after: should another process have the port, the answer was its.
+            if let Some(status) = server.exited() {
+                assert_eq!(status.code(), Some(1), "{program} ended at once: {status}");
+                return None;
+            }
+            if ready {
+                return Some(server);
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{program}: no valid answer to GET /ping on {addr} in {BOOT_LIMIT:?}"
+            );
+            sleep(POLL);
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        TcpStream::connect(self.addr).is_ok()
+            && Connection::open(self.addr)
+                .exchange(b"GET /ping HTTP/1.1\r\nHost: test\r\n\r\n")
+                .is_ok_and(|answer| answer.status == 200)
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Sends a well-formed request over a pooled keep-alive connection; a body brings
+    /// `Content-Length`, and `content_type` is sent where given.
+    ///
+    /// # Panics
+    /// Where no whole answer comes back.
+    pub fn send(
+        &self,
+        method: &str,
+        target: &str,
+        content_type: Option<&str>,
+        body: Option<&[u8]>,
+    ) -> Answer {
+        crate::client::send(&self.client, self.addr, method, target, content_type, body)
+    }
+
+    /// `GET target`.
+    ///
+    /// # Panics
+    /// As [`Server::send`].
+    pub fn get(&self, target: &str) -> Answer {
+        self.send("GET", target, None, None)
+    }
+
+    /// `POST /api/v1/orders` with `body` as `application/json`.
+    ///
+    /// # Panics
+    /// As [`Server::send`].
+    pub fn post_order(&self, body: &[u8]) -> Answer {
+        self.send(
+            "POST",
+            "/api/v1/orders",
+            Some("application/json"),
+            Some(body),
+        )
+    }
+
+    /// Opens a raw connection, for what a well-behaved client doesn't send.
+    ///
+    /// # Panics
+    /// Where the server does not accept.
+    pub fn connect(&self) -> Connection {
+        Connection::open(self.addr)
+    }
+
+    /// The exit status, if the process has ended.
+    pub(crate) fn exited(&mut self) -> Option<ExitStatus> {
+        self.child
+            .try_wait()
+            .expect("our own child can be waited for")
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("our own child takes signals until it is waited for");
+    }
+
+    /// Waits until the process ends; None where it still runs after `limit`.
+    pub(crate) fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        wait(&mut self.child, limit)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // An error means that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// stderr is left as the test's own: it shows why a server failed.
+fn spawn(program: &str, addr: &str) -> Child {
+    Command::new(program)
+        .args(["--addr", addr, "--workers", "2"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot start {program}: {error}"))
+}
+
+/// Polls for the end of `child`; None where it still runs after `limit`.
+pub(crate) fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let status = child.try_wait().expect("our own child can be waited for");
+        if status.is_some() || Instant::now() >= deadline {
+            return status;
+        }
+        sleep(POLL);
+    }
+}
+
+/// A loopback address whose port was free a moment ago.
+pub(crate) fn free_addr() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .expect("loopback has a free port")
+}
