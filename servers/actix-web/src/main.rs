@@ -1,2 +1,54 @@
-//! Placeholder.
-fn main() {}
+//! The contract served by actix-web.
+
+mod api;
+mod error;
+
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+use std::time::Duration;
+
+use actix_web::rt::signal::unix::{SignalKind, signal};
+use actix_web::{App, HttpServer};
+use contract::{Flags, Store};
+
+/// How long workers may take to finish what has begun once a signal has come. Idle
+/// connections are closed at once; this is for half-sent requests and slow readers.
+const SHUTDOWN_SECONDS: u64 = 3;
+
+/// How long an idle connection is kept; the framework's default is 5 s, which a client
+/// of many connections and a low rate would run into.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+#[actix_web::main]
+async fn main() -> io::Result<()> {
+    let flags = Flags::read();
+    let listener = contract::bind(flags.addr);
+    let store = Store::leak();
+
+    HttpServer::new(move || App::new().configure(|config| api::configure(config, store)))
+        .workers(flags.workers.get())
+        .tcp_nodelay(true)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_signal(stop_signal()?)
+        .shutdown_timeout(SHUTDOWN_SECONDS)
+        .listen(listener)?
+        .run()
+        .await
+}
+
+/// Resolves at the first SIGTERM or SIGINT; both are heard from the moment this returns.
+/// Left to itself, actix-web takes SIGINT as an order to stop without answering what
+/// has arrived.
+fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(poll_fn(move |cx| {
+        let terminated = terminate.poll_recv(cx).is_ready();
+        if terminated || interrupt.poll_recv(cx).is_ready() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }))
+}

@@ -1,2 +1,44 @@
-//! Placeholder.
-fn main() {}
+//! The contract served by may_minihttp.
+
+mod answer;
+mod body;
+mod hold;
+mod route;
+mod service;
+mod shutdown;
+mod sockets;
+
+use std::io;
+
+use contract::{Flags, Store};
+use may_minihttp::HttpServer;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::service::Service;
+
+/// Stack of each connection's coroutine, in machine words. A release build uses
+/// under 8 KiB of it, a debug build under 24 KiB (measured as the README says); the
+/// rest is room for a panic's backtrace. It is reserved address space, committed by
+/// the page as it is touched, with a guard page below.
+const STACK_WORDS: usize = 128 * 1024 / size_of::<usize>();
+
+fn main() -> io::Result<()> {
+    let flags = Flags::read();
+    let workers = flags.workers.get();
+
+    // The framework's listener sets SO_REUSEPORT, with which a second process could
+    // take the same port; a plain bind can't, so it goes first and finds out.
+    let addr = contract::bind(flags.addr).local_addr()?;
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+
+    may::config()
+        .set_workers(workers)
+        .set_stack_size(STACK_WORDS)
+        // Threads stay where the kernel puts them, as the other servers' do.
+        .set_worker_pin(false);
+    let acceptor = HttpServer(Service::new(Store::leak())).start(addr)?;
+
+    signals.forever().next();
+    shutdown::run(&acceptor, addr.port(), workers)
+}

@@ -1,0 +1,114 @@
+//! Routes and handlers.
+
+use actix_web::guard::{self, Guard};
+use actix_web::http::header;
+use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
+use actix_web::{HttpResponse, Route};
+use contract::{
+    ApiError, MAX_BODY_BYTES, Order, OrderPage, OrderRequest, PageParams, Ping, Store, User,
+    UserPage, UsersParams,
+};
+
+use crate::error::{self, Error};
+
+/// Shared by all workers; `Data` itself is made anew for each worker, so that workers
+/// don't contend for its reference count.
+type State = Data<&'static Store>;
+
+/// Puts the whole contract into an `App`.
+pub(crate) fn configure(config: &mut ServiceConfig, store: &'static Store) {
+    let json_config = web::JsonConfig::default()
+        .limit(MAX_BODY_BYTES)
+        .error_handler(error::from_json);
+
+    config
+        .app_data(Data::new(store))
+        .app_data(json_config)
+        .app_data(web::QueryConfig::default().error_handler(error::from_query))
+        .app_data(web::PathConfig::default().error_handler(error::from_path))
+        .service(
+            web::resource("/ping")
+                .route(web::get().to(ping))
+                .default_service(only("GET")),
+        )
+        .service(web::scope("/api/v1").configure(configure_v1))
+        .default_service(web::to(not_found));
+}
+
+fn configure_v1(config: &mut ServiceConfig) {
+    config
+        .service(
+            web::resource("/users")
+                .route(web::get().to(list_users))
+                .default_service(only("GET")),
+        )
+        .service(
+            web::resource("/users/{id}")
+                .route(web::get().to(get_user))
+                .default_service(only("GET")),
+        )
+        .service(
+            web::resource("/orders")
+                .route(web::get().to(list_orders))
+                .route(web::post().guard(json_content()).to(place_order))
+                .route(web::post().to(unsupported_media_type))
+                .default_service(only("GET, POST")),
+        )
+        .service(
+            web::resource("/orders/{id}")
+                .route(web::get().to(get_order))
+                .default_service(only("GET")),
+        );
+}
+
+async fn ping(store: State) -> Json<Ping> {
+    Json(store.ping())
+}
+
+async fn list_users(
+    store: State,
+    params: Query<UsersParams>,
+) -> Result<Json<UserPage<'static>>, Error> {
+    Ok(Json(store.users(params.validate()?)))
+}
+
+async fn get_user(store: State, id: Path<String>) -> Result<Json<&'static User>, Error> {
+    Ok(Json(store.user(contract::parse_id(&id)?)?))
+}
+
+async fn place_order(store: State, order: Json<OrderRequest>) -> Result<HttpResponse, Error> {
+    let order = store.place(order.into_inner().validate()?)?;
+    Ok(HttpResponse::Created().json(order))
+}
+
+async fn list_orders(store: State, params: Query<PageParams>) -> Result<Json<OrderPage>, Error> {
+    Ok(Json(store.orders(params.validate()?)))
+}
+
+async fn get_order(store: State, id: Path<String>) -> Result<Json<Order>, Error> {
+    Ok(Json(store.order(contract::parse_id(&id)?)?))
+}
+
+async fn not_found() -> Result<HttpResponse, Error> {
+    Err(ApiError::NotFound.into())
+}
+
+async fn unsupported_media_type() -> Result<HttpResponse, Error> {
+    Err(ApiError::UnsupportedMediaType.into())
+}
+
+/// Answers a method the resource has no route for.
+fn only(allow: &'static str) -> Route {
+    web::to(move || async move {
+        Err::<HttpResponse, Error>(ApiError::MethodNotAllowed { allow }.into())
+    })
+}
+
+/// Holds for `application/json` alone: the `Json` extractor itself would also take
+/// `text/json` and its like.
+fn json_content() -> impl Guard {
+    guard::fn_guard(|context| {
+        let content_type = context.head().headers().get(header::CONTENT_TYPE);
+        contract::is_json(content_type.and_then(|value| value.to_str().ok()))
+    })
+}
