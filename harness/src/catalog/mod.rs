@@ -4,4 +4,4 @@ mod stage;
 mod workload;
 
 pub use stage::Stage;
-pub use workload::{Call, Workload};
+pub use workload::{Call, DISTINCT_CALLS, Workload, WorkloadError};
