@@ -9,4 +9,4 @@ mod workload;
 pub use profile::{PROFILES, Profile};
 pub use server::{About, Catalog, Server, Source};
 pub use stage::Stage;
-pub use workload::{Call, Workload};
+pub use workload::{Call, DISTINCT_CALLS, Workload, WorkloadError};

@@ -1,21 +1,317 @@
 //! Request mixes as data.
+//!
+//! A workload is a TOML file: a line on what it shows, and weighted requests whose members
+//! are fixed or drawn. `harness/workloads/` holds the ones that come with the harness; the
+//! file format is described in [`file`].
+
+mod file;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+use serde_json::{Map, Value};
+
+/// How many distinct calls a round's load is drawn from: more than a server could memoise
+/// over a run, few enough to hold.
+pub const DISTINCT_CALLS: usize = 2_048;
+
+/// A list is at most this many times as long as the distinct calls asked for, so that a
+/// workload with few possible calls ends too.
+const MAX_LENGTH_FACTOR: usize = 4;
+
+/// The fractional part of the golden ratio: its multiples, modulo 1, cover the unit
+/// interval more evenly than random numbers (an additive recurrence, or Weyl sequence).
+const GOLDEN: f64 = 0.618_033_988_749_894_9;
 
 /// One request of a workload, before it is put on the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Call {
     /// As in `GET`.
     pub method: String,
-    /// Path and query, as in `/api/v1/users?page=2`.
+    /// Path and query, as in `/api/v1/users?page=2`, percent-encoded.
     pub target: String,
     /// A JSON body, sent as `application/json`.
     pub body: Option<String>,
 }
 
-/// A request mix.
-#[derive(Debug, Clone)]
+/// A request mix. Made only from a file that was accepted, so drawing from it can't fail.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Workload {
     /// Its file's name without `.toml`.
     pub name: String,
     /// One line on what it shows.
     pub about: String,
+    /// At least one; each weight is above 0.
+    requests: Vec<(f64, Request)>,
 }
+
+/// A request whose members are still to be drawn.
+#[derive(Debug, Clone, PartialEq)]
+struct Request {
+    method: String,
+    path: String,
+    query: Vec<(String, Member)>,
+    body: Option<Vec<(String, Member)>>,
+}
+
+/// The value of a query or body member: one of these is drawn by its weight, at least one.
+#[derive(Debug, Clone, PartialEq)]
+struct Member(Vec<(u32, Source)>);
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq)]
+enum Source {
+    /// The member is left out.
+    Absent,
+    /// A string, an integer or a boolean.
+    Fixed(Value),
+    /// An integer, both ends included; `low <= high`.
+    Range { low: i64, high: i64 },
+    /// As [`Source::Range`], as text after a prefix and zero-padded to `digits`.
+    Numbered {
+        low: i64,
+        high: i64,
+        prefix: String,
+        digits: usize,
+    },
+}
+
+/// Why a workload could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkloadError {
+    /// The file or folder could not be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It is not TOML, or has a key that no workload has.
+    #[error("{}: {source}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The place and what is allowed there.
+        source: Box<toml::de::Error>,
+    },
+    /// A value is not one that can be used.
+    #[error("{}: {key}: {problem}", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// As in `request[0].query.limit`, counted from 0.
+        key: String,
+        /// What is wrong and what is allowed.
+        problem: String,
+    },
+}
+
+impl Workload {
+    /// Reads every `*.toml` of a folder, sorted by name.
+    ///
+    /// # Errors
+    /// The first file that can't be read or used; see [`WorkloadError`].
+    pub fn load_dir(dir: &Path) -> Result<Vec<Self>, WorkloadError> {
+        let read_error = |source| WorkloadError::Read {
+            path: dir.to_owned(),
+            source,
+        };
+        let mut paths = Vec::new();
+        for entry in std::fs::read_dir(dir).map_err(read_error)? {
+            let path = entry.map_err(read_error)?.path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "toml")
+            {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        paths.iter().map(|path| Self::load(path)).collect()
+    }
+
+    /// Reads one file. Workloads it includes are looked for in the same folder.
+    ///
+    /// # Errors
+    /// See [`WorkloadError`].
+    pub fn load(path: &Path) -> Result<Self, WorkloadError> {
+        let text = std::fs::read_to_string(path).map_err(|source| WorkloadError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(path, &text)
+    }
+
+    /// Reads the text of a file; `path` gives its name, and the folder of what it includes.
+    ///
+    /// # Errors
+    /// See [`WorkloadError`].
+    pub fn parse(path: &Path, text: &str) -> Result<Self, WorkloadError> {
+        file::parse(path, text)
+    }
+
+    /// Draws the list a round's load is picked from, uniformly: the same list for the same
+    /// seed.
+    ///
+    /// Drawing goes on until `count` distinct calls are in the list, and every draw is
+    /// kept. So the list is somewhat longer than `count`, a call of great weight is in it
+    /// many times, and picking from it uniformly keeps the file's weights. It ends at
+    /// `4 * count` draws where a workload has few possible calls, and at one where it has
+    /// only one. The share of each `[[request]]` is its weight's, to within one or two
+    /// draws, whatever the seed: else two seeds would load a server differently.
+    pub fn draw(&self, seed: u64, count: usize) -> Vec<Call> {
+        let mut rng = Pcg64::seed_from_u64(seed);
+        let longest = match self.possible_calls() {
+            1 => count.min(1),
+            _ => count.saturating_mul(MAX_LENGTH_FACTOR),
+        };
+        let total_weight: f64 = self.requests.iter().map(|(weight, _)| weight).sum();
+        let mut point: f64 = rng.random();
+        let mut distinct = HashSet::new();
+        let mut calls = Vec::new();
+        while distinct.len() < count && calls.len() < longest {
+            point = (point + GOLDEN).fract();
+            let call = self.request_at(point * total_weight).draw(&mut rng);
+            distinct.insert(call.clone());
+            calls.push(call);
+        }
+        calls
+    }
+
+    /// The request at a point of the line on which each takes as much room as its weight.
+    fn request_at(&self, mut point: f64) -> &Request {
+        let (last, others) = self
+            .requests
+            .split_last()
+            .expect("a workload has at least one request");
+        for (weight, request) in others {
+            if point < *weight {
+                return request;
+            }
+            point -= weight;
+        }
+        &last.1
+    }
+
+    /// How many different calls there can be, or more where two requests overlap.
+    fn possible_calls(&self) -> u128 {
+        self.requests
+            .iter()
+            .map(|(_, request)| request.possible_calls())
+            .fold(0, u128::saturating_add)
+    }
+}
+
+impl Request {
+    fn draw(&self, rng: &mut Pcg64) -> Call {
+        let mut target = self.path.clone();
+        let mut separator = '?';
+        for (name, value) in draw_members(&self.query, rng) {
+            target.push(separator);
+            target.push_str(&percent_encode(&name));
+            target.push('=');
+            target.push_str(&percent_encode(&as_text(&value)));
+            separator = '&';
+        }
+        Call {
+            method: self.method.clone(),
+            target,
+            body: self
+                .body
+                .as_ref()
+                .map(|members| Value::Object(draw_members(members, rng)).to_string()),
+        }
+    }
+
+    fn possible_calls(&self) -> u128 {
+        self.query
+            .iter()
+            .chain(self.body.iter().flatten())
+            .map(|(_, member)| member.possible_values())
+            .fold(1, u128::saturating_mul)
+    }
+}
+
+fn draw_members(members: &[(String, Member)], rng: &mut Pcg64) -> Map<String, Value> {
+    members
+        .iter()
+        .filter_map(|(name, member)| Some((name.clone(), member.draw(rng)?)))
+        .collect()
+}
+
+impl Member {
+    fn draw(&self, rng: &mut Pcg64) -> Option<Value> {
+        let total: u64 = self.0.iter().map(|(weight, _)| u64::from(*weight)).sum();
+        let mut point = rng.random_range(0..total);
+        for (weight, source) in &self.0 {
+            let weight = u64::from(*weight);
+            if point < weight {
+                return source.draw(rng);
+            }
+            point -= weight;
+        }
+        None
+    }
+
+    fn possible_values(&self) -> u128 {
+        self.0
+            .iter()
+            .map(|(_, source)| source.possible_values())
+            .fold(0, u128::saturating_add)
+    }
+}
+
+impl Source {
+    fn draw(&self, rng: &mut Pcg64) -> Option<Value> {
+        match self {
+            Self::Absent => None,
+            Self::Fixed(value) => Some(value.clone()),
+            Self::Range { low, high } => Some(rng.random_range(*low..=*high).into()),
+            Self::Numbered {
+                low,
+                high,
+                prefix,
+                digits,
+            } => {
+                let number = rng.random_range(*low..=*high);
+                Some(format!("{prefix}{number:0digits$}").into())
+            }
+        }
+    }
+
+    fn possible_values(&self) -> u128 {
+        match self {
+            Self::Absent | Self::Fixed(_) => 1,
+            Self::Range { low, high } | Self::Numbered { low, high, .. } => {
+                u128::from(high.abs_diff(*low)) + 1
+            }
+        }
+    }
+}
+
+fn as_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Everything but RFC 3986's unreserved characters as `%XX`.
+fn percent_encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(char::from(byte));
+            }
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests;

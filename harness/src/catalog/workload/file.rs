@@ -1,0 +1,329 @@
+//! The workload file.
+//!
+//! ```toml
+//! about = "One line on what it shows"
+//!
+//! [[request]]
+//! weight = 3                     # 1 where it is left out
+//! method = "GET"                 # GET where it is left out
+//! path = "/api/v1/users"
+//! [request.query]                # members in alphabetical order on the wire
+//! limit = 20                     # fixed: a string, an integer or a boolean
+//! page = [{ range = [1, 500] }]  # drawn: one of these, by weight
+//! status = [{ value = "active", weight = 2 }, { absent = true }]
+//!
+//! [[request]]
+//! method = "POST"
+//! path = "/api/v1/orders"
+//! [request.body]                 # a JSON object
+//! item_id = [{ range = [0, 999], prefix = "SKU-", digits = 3 }]
+//!
+//! [[request]]
+//! weight = 2
+//! include = "orders"             # all requests of orders.toml, sharing this weight
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Member, Request, Source, Workload, WorkloadError};
+
+const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
+const METHODS_WITH_BODY: [&str; 3] = ["POST", "PUT", "PATCH"];
+/// More could not be told from zeroes typed by mistake.
+const MAX_DIGITS: usize = 20;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    about: String,
+    #[serde(default)]
+    request: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    weight: Option<u32>,
+    include: Option<String>,
+    method: Option<String>,
+    path: Option<String>,
+    query: Option<BTreeMap<String, toml::Value>>,
+    body: Option<BTreeMap<String, toml::Value>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Alternative {
+    weight: Option<u32>,
+    value: Option<toml::Value>,
+    absent: Option<bool>,
+    range: Option<[i64; 2]>,
+    prefix: Option<String>,
+    digits: Option<usize>,
+}
+
+/// A key and what is wrong with its value.
+struct Problem {
+    key: String,
+    problem: String,
+}
+
+type Parsed<T> = Result<T, Problem>;
+
+fn wrong<T>(key: impl Into<String>, problem: impl Into<String>) -> Parsed<T> {
+    Err(Problem {
+        key: key.into(),
+        problem: problem.into(),
+    })
+}
+
+/// Whether a workload that is being read may include others. One that is included may
+/// not, so a circle can't be written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Includes {
+    Allowed,
+    Refused,
+}
+
+pub(super) fn parse(path: &Path, text: &str) -> Result<Workload, WorkloadError> {
+    parse_with(path, text, Includes::Allowed)
+}
+
+fn parse_with(path: &Path, text: &str, includes: Includes) -> Result<Workload, WorkloadError> {
+    let file: File = toml::from_str(text).map_err(|source| WorkloadError::Syntax {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })?;
+    let in_this_file = |Problem { key, problem }| WorkloadError::Value {
+        path: path.to_owned(),
+        key,
+        problem,
+    };
+    let name = name_of(path).map_err(in_this_file)?;
+    let about = one_line(file.about).map_err(in_this_file)?;
+    let mut requests = Vec::new();
+    for (index, entry) in file.request.into_iter().enumerate() {
+        let key = format!("request[{index}]");
+        let weight = f64::from(weight_of(&key, entry.weight).map_err(in_this_file)?);
+        match entry.include.clone() {
+            None => requests.push((weight, request(&key, entry).map_err(in_this_file)?)),
+            Some(included) => {
+                check_include(&key, &included, &entry, includes).map_err(in_this_file)?;
+                let included = load_included(path, &included)?;
+                requests.extend(shared(weight, included.requests));
+            }
+        }
+    }
+    if requests.is_empty() {
+        return wrong("request", "a workload has at least one [[request]]").map_err(in_this_file);
+    }
+    Ok(Workload {
+        name,
+        about,
+        requests,
+    })
+}
+
+fn name_of(path: &Path) -> Parsed<String> {
+    match path.file_stem().and_then(|stem| stem.to_str()) {
+        Some(name) if is_name(name) => Ok(name.to_owned()),
+        _ => wrong(
+            "the file's name",
+            "is the workload's: small letters, digits and hyphens",
+        ),
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+}
+
+fn one_line(about: String) -> Parsed<String> {
+    if about.trim().is_empty() || about.chars().any(char::is_control) {
+        return wrong("about", "is one line on what the workload shows");
+    }
+    Ok(about)
+}
+
+fn weight_of(key: &str, weight: Option<u32>) -> Parsed<u32> {
+    match weight.unwrap_or(1) {
+        0 => wrong(format!("{key}.weight"), "is a whole number from 1"),
+        weight => Ok(weight),
+    }
+}
+
+fn check_include(key: &str, name: &str, entry: &Entry, includes: Includes) -> Parsed<()> {
+    let key = format!("{key}.include");
+    let alone = entry.method.is_none()
+        && entry.path.is_none()
+        && entry.query.is_none()
+        && entry.body.is_none();
+    if includes == Includes::Refused {
+        return wrong(key, "an included workload can't include another");
+    }
+    if !is_name(name) {
+        return wrong(
+            key,
+            format!("{name:?} is not the name of a workload in the same folder, without .toml"),
+        );
+    }
+    if !alone {
+        return wrong(key, "can have a weight beside it, and nothing else");
+    }
+    Ok(())
+}
+
+fn load_included(path: &Path, name: &str) -> Result<Workload, WorkloadError> {
+    let included = path.with_file_name(format!("{name}.toml"));
+    let text = std::fs::read_to_string(&included).map_err(|source| WorkloadError::Read {
+        path: included.clone(),
+        source,
+    })?;
+    parse_with(&included, &text, Includes::Refused)
+}
+
+/// Scales an included workload's weights so that together they are `weight`.
+fn shared(weight: f64, requests: Vec<(f64, Request)>) -> impl Iterator<Item = (f64, Request)> {
+    let total: f64 = requests.iter().map(|(weight, _)| weight).sum();
+    requests
+        .into_iter()
+        .map(move |(inner, request)| (weight * inner / total, request))
+}
+
+fn request(key: &str, entry: Entry) -> Parsed<Request> {
+    let method = entry.method.unwrap_or_else(|| "GET".to_owned());
+    if !METHODS.contains(&method.as_str()) {
+        return wrong(
+            format!("{key}.method"),
+            format!("{method:?} is none of {}", METHODS.join(", ")),
+        );
+    }
+    if entry.body.is_some() && !METHODS_WITH_BODY.contains(&method.as_str()) {
+        return wrong(
+            format!("{key}.body"),
+            format!("only {} can have one", METHODS_WITH_BODY.join(", ")),
+        );
+    }
+    Ok(Request {
+        path: path_of(key, entry.path)?,
+        query: members(&format!("{key}.query"), entry.query.unwrap_or_default())?,
+        body: entry
+            .body
+            .map(|body| members(&format!("{key}.body"), body))
+            .transpose()?,
+        method,
+    })
+}
+
+fn path_of(key: &str, path: Option<String>) -> Parsed<String> {
+    let allowed = |byte: u8| byte.is_ascii_graphic() && !b"?#".contains(&byte);
+    match path {
+        Some(path) if path.starts_with('/') && path.bytes().all(allowed) => Ok(path),
+        Some(path) => wrong(
+            format!("{key}.path"),
+            format!(
+                "{path:?} does not begin with / or has a space, ?, # or other than ASCII; \
+                 parameters go into [request.query]"
+            ),
+        ),
+        None => wrong(key, "has neither a path nor an include"),
+    }
+}
+
+fn members(key: &str, members: BTreeMap<String, toml::Value>) -> Parsed<Vec<(String, Member)>> {
+    members
+        .into_iter()
+        .map(|(name, value)| {
+            let member = member(&format!("{key}.{name}"), value)?;
+            Ok((name, member))
+        })
+        .collect()
+}
+
+fn member(key: &str, value: toml::Value) -> Parsed<Member> {
+    let alternatives = match value {
+        toml::Value::Array(alternatives) if !alternatives.is_empty() => alternatives,
+        scalar => return Ok(Member(vec![(1, Source::Fixed(fixed(key, scalar)?))])),
+    };
+    alternatives
+        .into_iter()
+        .enumerate()
+        .map(|(index, value)| alternative(&format!("{key}[{index}]"), value))
+        .collect::<Parsed<_>>()
+        .map(Member)
+}
+
+fn fixed(key: &str, value: toml::Value) -> Parsed<Value> {
+    match value {
+        toml::Value::String(text) => Ok(text.into()),
+        toml::Value::Integer(number) => Ok(number.into()),
+        toml::Value::Boolean(flag) => Ok(flag.into()),
+        _ => wrong(
+            key,
+            "is a string, an integer, a boolean, or a list of { value = … }, \
+             { range = [low, high] } and { absent = true }, each with an optional weight",
+        ),
+    }
+}
+
+fn alternative(key: &str, value: toml::Value) -> Parsed<(u32, Source)> {
+    let alternative: Alternative = match value.try_into() {
+        Ok(alternative) => alternative,
+        Err(error) => return wrong(key, error.message()),
+    };
+    let weight = weight_of(key, alternative.weight)?;
+    let is_text = alternative.prefix.is_some() || alternative.digits.is_some();
+    let source = match (alternative.value, alternative.absent, alternative.range) {
+        (Some(value), None, None) if !is_text => Source::Fixed(fixed(key, value)?),
+        (None, Some(true), None) if !is_text => Source::Absent,
+        (None, None, Some(ends)) => {
+            let prefix = alternative.prefix.unwrap_or_default();
+            range(key, ends, prefix, alternative.digits, is_text)?
+        }
+        _ => {
+            return wrong(
+                key,
+                "has one of value, range and absent = true; prefix and digits go with a range",
+            );
+        }
+    };
+    Ok((weight, source))
+}
+
+fn range(
+    key: &str,
+    [low, high]: [i64; 2],
+    prefix: String,
+    digits: Option<usize>,
+    is_text: bool,
+) -> Parsed<Source> {
+    if low > high {
+        return wrong(
+            format!("{key}.range"),
+            format!("{low} is above {high}; both ends are included"),
+        );
+    }
+    let digits = digits.unwrap_or(1);
+    if digits > MAX_DIGITS {
+        return wrong(
+            format!("{key}.digits"),
+            format!("is at most {MAX_DIGITS}, not {digits}"),
+        );
+    }
+    Ok(match is_text {
+        false => Source::Range { low, high },
+        true => Source::Numbered {
+            low,
+            high,
+            prefix,
+            digits,
+        },
+    })
+}
