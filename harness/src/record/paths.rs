@@ -1,0 +1,100 @@
+//! Keeps this machine's paths out of what is stored and shared.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+/// Folders of this machine and what stands for them in stored text. The default hides nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HiddenPaths {
+    /// Longest folder first, so that a folder inside another is seen before it.
+    folders: Vec<(String, &'static str)>,
+}
+
+impl HiddenPaths {
+    /// Each folder with what to write in its place, as in `.` for the workspace and `~` for
+    /// the home folder. Folders that are not absolute, and `/` itself, are left out.
+    pub fn new<'a>(folders: impl IntoIterator<Item = (&'a Path, &'static str)>) -> Self {
+        let mut folders: Vec<_> = folders
+            .into_iter()
+            .filter(|(folder, _)| folder.is_absolute() && folder.parent().is_some())
+            .map(|(folder, instead)| {
+                let text = folder.to_string_lossy();
+                (text.trim_end_matches('/').to_owned(), instead)
+            })
+            .collect();
+        folders.sort_by_key(|(folder, _)| std::cmp::Reverse(folder.len()));
+        Self { folders }
+    }
+
+    /// `text` with every hidden folder replaced.
+    pub fn clean<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut clean = Cow::Borrowed(text);
+        for (folder, instead) in &self.folders {
+            if clean.contains(folder.as_str()) {
+                clean = Cow::Owned(replace_whole(&clean, folder, instead));
+            }
+        }
+        clean
+    }
+}
+
+/// Replaces `folder` where it is a whole path or the start of one: not in the middle of
+/// another path, and not the start of a longer name.
+fn replace_whole(text: &str, folder: &str, instead: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(folder) {
+        let (before, found) = rest.split_at(at);
+        let after = &found[folder.len()..];
+        out.push_str(before);
+        let joined_before = out.ends_with(is_name_char);
+        let joined_after = after.starts_with(|c| is_name_char(c) && c != '.');
+        out.push_str(if joined_before || joined_after {
+            folder
+        } else {
+            instead
+        });
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+fn is_name_char(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '-' | '_' | '.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths() -> HiddenPaths {
+        HiddenPaths::new([
+            (Path::new("/home/ann"), "~"),
+            (Path::new("/home/ann/bench/"), "."),
+            (Path::new("/"), "?"),
+            (Path::new("relative"), "?"),
+        ])
+    }
+
+    #[test]
+    fn the_innermost_folder_is_replaced_everywhere() {
+        let text = "error: /home/ann/bench/servers/a.rs:1 in /home/ann/.cargo, (/home/ann/bench)";
+        assert_eq!(
+            paths().clean(text),
+            "error: ./servers/a.rs:1 in ~/.cargo, (.)"
+        );
+    }
+
+    #[test]
+    fn names_that_only_begin_alike_are_left() {
+        let text = "/home/anna/x /srv/home/ann/x /home/ann-2";
+        assert_eq!(paths().clean(text), text);
+        assert_eq!(HiddenPaths::default().clean("/home/ann"), "/home/ann");
+    }
+
+    #[test]
+    fn a_path_at_the_end_of_a_sentence_is_replaced() {
+        assert_eq!(paths().clean("not found in /home/ann."), "not found in ~.");
+    }
+}

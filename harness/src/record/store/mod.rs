@@ -1,0 +1,199 @@
+//! The SQLite file of a run, the source of everything else.
+//!
+//! One transaction per `put_*` call and a rollback journal instead of a write-ahead
+//! log: between two calls `run.sqlite` alone is the whole record, so that it can be copied
+//! as one file, and a process killed in the middle of a call leaves a journal from
+//! which the next reader restores the state before that call.
+
+mod read;
+mod schema;
+mod words;
+mod write;
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use thiserror::Error;
+
+use super::HiddenPaths;
+
+/// How long to wait for another process that reads or writes the same file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// An open `run.sqlite`.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+    path: PathBuf,
+    hidden: HiddenPaths,
+}
+
+/// Why a record could not be written or read. Each names the file.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// A record is never overwritten.
+    #[error("{} exists already and is not overwritten: choose another --out, or remove it", .path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file could not be made.
+    #[error("cannot create {}: {source}; check that its folder exists and can be written", .path.display())]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// There is no such file, or it can't be read.
+    #[error("cannot read {}: {source}", .path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Some other file, or one whose run was killed before anything was stored.
+    #[error("{} is not the record of a run: give a folder written by `harness bench`, or its run.sqlite", .path.display())]
+    NotARecord {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Written by a newer harness.
+    #[error("{} has version {found} and this harness reads up to {known}: use the harness that wrote it, or a newer one", .path.display())]
+    TooNew {
+        /// The file.
+        path: PathBuf,
+        /// The file's version.
+        found: u32,
+        /// The newest version known here.
+        known: u32,
+    },
+    /// A value in the file that no harness writes.
+    #[error("{} is damaged: {what}; restore it from a copy", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where, and what is wrong.
+        what: String,
+    },
+    /// The file system is full.
+    #[error("no space left to {doing} in {}: what was stored before is kept; free some space and run again", .path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+    },
+    /// Anything else SQLite refused.
+    #[error("cannot {doing} in {}: {source}", .path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// The cause.
+        source: rusqlite::Error,
+    },
+}
+
+impl Store {
+    /// Makes a new record at `path`, whose folder must exist.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] where there is a file already; [`StoreError::Create`]
+    /// where the folder can't be written.
+    pub fn create(path: &Path) -> Result<Self, StoreError> {
+        // SQLite would open an existing file, so the file is made here, exclusively.
+        File::create_new(path).map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists => StoreError::Exists { path: path.into() },
+            _ => StoreError::Create {
+                path: path.into(),
+                source,
+            },
+        })?;
+        let mut store = Self::connect(path)?;
+        schema::migrate(&mut store.connection, 0, schema::MIGRATIONS)
+            .map_err(|source| store.error("lay out the tables", source))?;
+        Ok(store)
+    }
+
+    /// Opens an existing record to read it or to add to it. A record of an older
+    /// version is brought up to date in place.
+    ///
+    /// # Errors
+    /// [`StoreError::NotARecord`] and [`StoreError::TooNew`] besides those of the file system.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        // SQLite's own word for a missing file says nothing of the cause.
+        File::open(path).map_err(|source| StoreError::Open {
+            path: path.into(),
+            source,
+        })?;
+        let mut store = Self::connect(path)?;
+        let found = schema::version(&store.connection)
+            .map_err(|source| store.error("read the version", source))?
+            .ok_or_else(|| StoreError::NotARecord { path: path.into() })?;
+        let known = schema::known();
+        if found > known {
+            return Err(StoreError::TooNew {
+                path: path.into(),
+                found,
+                known,
+            });
+        }
+        schema::migrate(&mut store.connection, found, schema::MIGRATIONS)
+            .map_err(|source| store.error("bring the tables up to date", source))?;
+        Ok(store)
+    }
+
+    /// Has all text stored from now on freed of this machine's paths.
+    #[must_use]
+    pub fn hiding(mut self, paths: HiddenPaths) -> Self {
+        self.hidden = paths;
+        self
+    }
+
+    /// Where the record lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn connect(path: &Path) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let wrap = |source| sqlite_error(path, "open the database", source);
+        let connection = Connection::open_with_flags(path, flags).map_err(wrap)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(wrap)?;
+        connection
+            .pragma_update(None, "foreign_keys", true)
+            .map_err(wrap)?;
+        Ok(Self {
+            connection,
+            path: path.into(),
+            hidden: HiddenPaths::default(),
+        })
+    }
+
+    fn error(&self, doing: &'static str, source: rusqlite::Error) -> StoreError {
+        sqlite_error(&self.path, doing, source)
+    }
+}
+
+fn sqlite_error(path: &Path, doing: &'static str, source: rusqlite::Error) -> StoreError {
+    let path = path.to_path_buf();
+    match source.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => StoreError::NotARecord { path },
+        Some(ErrorCode::DiskFull) => StoreError::Full { path, doing },
+        Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged {
+            path,
+            what: source.to_string(),
+        },
+        _ => StoreError::Sqlite {
+            path,
+            doing,
+            source,
+        },
+    }
+}

@@ -1,0 +1,28 @@
+//! Enumerations and lists as text, in the same words as in `record.json`.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// The word of an enumeration's value, as in `complete`.
+pub(super) fn word<T: Serialize>(value: &T) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(word)) => word,
+        other => unreachable!("an enumeration without data is a word, not {other:?}"),
+    }
+}
+
+/// The value of a word, or `None` where there is none of that name.
+pub(super) fn from_word<T: DeserializeOwned>(word: String) -> Option<T> {
+    serde_json::from_value(Value::String(word)).ok()
+}
+
+/// A list as JSON.
+pub(super) fn json<T: Serialize>(list: &[T]) -> String {
+    serde_json::to_string(list).expect("a list of words or numbers is JSON")
+}
+
+/// A list from JSON, or `None` where it is something else.
+pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> Option<Vec<T>> {
+    serde_json::from_str(text).ok()
+}
