@@ -1,0 +1,180 @@
+//! What a drive gives back.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::Window;
+
+/// The kinds of error under load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ErrorKind {
+    /// A connection could not be made again.
+    Connect,
+    /// The server reset a connection with a request in flight.
+    Reset,
+    /// The server closed a connection before the answer was complete.
+    Closed,
+    /// No complete answer in time.
+    Timeout,
+    /// Another status than expected.
+    Status,
+    /// The expected status with a wrong body.
+    Body,
+    /// What came back is not one HTTP/1.1 response.
+    Protocol,
+}
+
+impl ErrorKind {
+    /// All kinds.
+    pub const ALL: [Self; 7] = [
+        Self::Connect,
+        Self::Reset,
+        Self::Closed,
+        Self::Timeout,
+        Self::Status,
+        Self::Body,
+        Self::Protocol,
+    ];
+
+    /// The name used in records and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Reset => "reset",
+            Self::Closed => "closed",
+            Self::Timeout => "timeout",
+            Self::Status => "status",
+            Self::Body => "body",
+            Self::Protocol => "protocol",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a drive measured.
+///
+/// A request belongs to the measured window by the instant at which it ends (its answer is
+/// complete, or its time is up). Histograms hold nanoseconds to three significant digits;
+/// `latency`, `wire` and `first_byte` hold the valid answers of the window and its timeouts.
+#[derive(Debug, Clone)]
+pub struct Measurement {
+    /// From the intended send time to the complete answer. In a closed loop a request is
+    /// intended for the moment it is sent.
+    pub latency: Histogram<u64>,
+    /// From the actual sending to the complete answer.
+    pub wire: Histogram<u64>,
+    /// From the intended send time to the read that brought the first byte of the status line;
+    /// never above `latency`.
+    pub first_byte: Histogram<u64>,
+    /// From the call to `connect` until the connection stood, over the whole drive.
+    pub connect: Histogram<u64>,
+    /// How late the load generator itself was: from the intended send time, or from when the
+    /// connection became free where that was later, to the actual sending. Empty in a closed
+    /// loop.
+    pub send_lag: Histogram<u64>,
+    /// Valid answers in the window.
+    pub requests: u64,
+    /// Send times that fell in the window; 0 in a closed loop.
+    pub asked: u64,
+    /// Requests sent over the whole drive.
+    pub sent_total: u64,
+    /// Valid answers over the whole drive.
+    pub answered_total: u64,
+    /// Errors over the whole drive, warm-up and drain included, by [`ErrorKind::name`].
+    pub errors: BTreeMap<&'static str, u64>,
+    /// The first error in words: the request line, what came, what was expected.
+    pub first_error: Option<String>,
+    /// Requests still in flight when the drain ended.
+    pub unanswered: u64,
+    /// Requests whose send time had passed when the window ended, and that were never sent.
+    pub unsent: u64,
+    /// Requests sent over the whole drive that were never validly answered, be it for an
+    /// error or for lack of time: what the server may have done without our knowing.
+    pub unanswered_total: u64,
+    /// Valid answers to [`super::Expect::Numbered`] over the whole drive.
+    pub accepted_orders_total: u64,
+    /// Of those, how many repeated an id that had been seen.
+    pub ids_repeated: u64,
+    /// Bytes read from the sockets over the whole drive.
+    pub bytes_received: u64,
+    /// Bytes of the complete responses over the whole drive, heads and framing included.
+    pub bytes_expected: u64,
+    /// Connections that stood before the clock ran.
+    pub established: usize,
+    /// Connections made again after that.
+    pub reconnects: u64,
+    /// The measured window's length; shorter than asked for after a stop.
+    pub window: Duration,
+    /// Where that window lies.
+    pub window_at: Window,
+    /// Mean of `latency`, nanoseconds, from exact sums; absent where nothing ended.
+    pub latency_mean_ns: Option<f64>,
+    /// Standard deviation of `latency`, nanoseconds, from exact sums.
+    pub latency_jitter_ns: Option<f64>,
+    /// The time series, in order, without gaps.
+    pub intervals: Vec<Interval>,
+    /// What each thread spent in the window.
+    pub threads: Vec<ThreadTime>,
+    /// Whether every thread runs on the CPU asked for; true where none was.
+    pub pinned: bool,
+    /// Whether the stop flag ended it.
+    pub stopped: bool,
+}
+
+impl Measurement {
+    /// Valid answers per second of the window.
+    pub fn requests_per_s(&self) -> f64 {
+        self.requests as f64 / self.window.as_secs_f64().max(f64::MIN_POSITIVE)
+    }
+
+    /// Errors of all kinds.
+    pub fn errors_total(&self) -> u64 {
+        self.errors.values().sum()
+    }
+}
+
+/// One interval of the time series. What is counted or timed is what ended in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Interval {
+    /// Its start, from the start of the window.
+    pub start: Duration,
+    /// Its length; the last one may be shorter.
+    pub length: Duration,
+    /// Valid answers.
+    pub requests: u64,
+    /// Errors.
+    pub errors: u64,
+    /// Median latency in nanoseconds, to two significant digits; absent where nothing ended.
+    pub p50_ns: Option<u64>,
+    /// 99th percentile of latency in nanoseconds, to two significant digits.
+    pub p99_ns: Option<u64>,
+    /// Standard deviation of latency in nanoseconds, from exact sums.
+    pub jitter_ns: Option<f64>,
+}
+
+/// What one thread spent in the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ThreadTime {
+    /// CPU time, spinning included.
+    pub cpu_ns: u64,
+    /// Wall time.
+    pub wall_ns: u64,
+    /// Wall time spent spinning for the next send time with nothing to do.
+    pub spin_ns: u64,
+}
+
+impl ThreadTime {
+    /// The share of the wall time it worked, 0 to 1; deliberate spinning not counted.
+    pub fn busy_ratio(&self) -> f64 {
+        let busy = self.cpu_ns.saturating_sub(self.spin_ns);
+        (busy as f64 / (self.wall_ns as f64).max(1.0)).min(1.0)
+    }
+}

@@ -1,0 +1,247 @@
+//! Requests, and what is expected of their answers.
+
+use serde_json::{Map, Value};
+
+/// The requests of a drive; each thread draws from them uniformly.
+#[derive(Debug)]
+pub struct Script {
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// One request, and what is expected of its answer.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The whole request as sent.
+    pub wire: Vec<u8>,
+    /// What is expected of its answer.
+    pub expect: Expect,
+}
+
+/// What is expected of an answer. Its framing is always checked.
+#[derive(Debug, Clone)]
+pub enum Expect {
+    /// Only this status.
+    Status(u16),
+    /// A body that means the same as one accepted earlier.
+    Body {
+        /// The status.
+        status: u16,
+        /// The accepted body; an equal one is right without a further look.
+        bytes: Vec<u8>,
+        /// What a body that differs in its bytes is compared with.
+        json: Value,
+    },
+    /// An object that is the same each time but for a new positive integer in one member.
+    Numbered {
+        /// The status.
+        status: u16,
+        /// A body accepted earlier; one that differs from it only in the digits of
+        /// `id_member` is right without a further look.
+        bytes: Vec<u8>,
+        /// All other members; what a body that differs otherwise is compared with.
+        members: Map<String, Value>,
+        /// The member with the integer, as in `id`. No two answers of a drive may have the
+        /// same.
+        id_member: String,
+    },
+}
+
+/// Why a script can't be used; requests are counted from 0.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScriptError {
+    /// There is nothing to send.
+    #[error("a script needs at least one request")]
+    Empty,
+    /// More than can be addressed.
+    #[error("a script holds at most {max} requests")]
+    TooMany {
+        /// The limit.
+        max: usize,
+    },
+    /// A request without a request line and the empty line that ends its head.
+    #[error("request {index} is not a whole HTTP/1.1 request")]
+    NotARequest {
+        /// Its place.
+        index: usize,
+    },
+    /// An accepted body that is no object with a positive integer in that member.
+    #[error("the accepted answer of request {index} has no positive integer `{member}`")]
+    NoId {
+        /// Its place.
+        index: usize,
+        /// The member.
+        member: String,
+    },
+}
+
+/// A request made ready for sending and judging.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) wire: Vec<u8>,
+    pub(crate) expect: Expect,
+    /// The answer has no body whatever its head says.
+    pub(crate) head_only: bool,
+    /// For [`Expect::Numbered`]: the accepted body before and after the id's digits.
+    pub(crate) around_id: (usize, usize),
+}
+
+/// Requests of one script at most; an index fits 32 bits.
+const MAX_REQUESTS: usize = 1 << 24;
+
+impl Script {
+    /// Makes `requests` ready for sending.
+    ///
+    /// # Errors
+    /// See [`ScriptError`].
+    pub fn new(requests: Vec<Request>) -> Result<Self, ScriptError> {
+        if requests.is_empty() {
+            return Err(ScriptError::Empty);
+        }
+        if requests.len() > MAX_REQUESTS {
+            return Err(ScriptError::TooMany { max: MAX_REQUESTS });
+        }
+        let entries = requests
+            .into_iter()
+            .enumerate()
+            .map(|(index, request)| Entry::new(index, request))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { entries })
+    }
+
+    /// How many requests it has; at least 1.
+    #[expect(clippy::len_without_is_empty, reason = "a script is never empty")]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+impl Entry {
+    fn new(index: usize, request: Request) -> Result<Self, ScriptError> {
+        let wire = request.wire;
+        let has_head = wire.windows(4).any(|w| w == b"\r\n\r\n");
+        let line = wire.split(|b| *b == b'\r').next().unwrap_or_default();
+        if !has_head || !line.ends_with(b" HTTP/1.1") {
+            return Err(ScriptError::NotARequest { index });
+        }
+        let around_id = match &request.expect {
+            Expect::Numbered {
+                bytes, id_member, ..
+            } => around_integer(bytes, id_member).ok_or_else(|| ScriptError::NoId {
+                index,
+                member: id_member.clone(),
+            })?,
+            Expect::Status(_) | Expect::Body { .. } => (0, 0),
+        };
+        Ok(Self {
+            head_only: wire.starts_with(b"HEAD "),
+            wire,
+            expect: request.expect,
+            around_id,
+        })
+    }
+
+    /// The request line, for messages.
+    pub(crate) fn line(&self) -> String {
+        let line = self.wire.split(|b| *b == b'\r').next().unwrap_or_default();
+        String::from_utf8_lossy(line).into_owned()
+    }
+}
+
+/// Where the digits of the top-level member `name` begin and end in the object `body`.
+fn around_integer(body: &[u8], name: &str) -> Option<(usize, usize)> {
+    let object: Map<String, Value> = serde_json::from_slice(body).ok()?;
+    let value = object.get(name)?.as_u64().filter(|n| *n > 0)?;
+    // The document is known to be valid, so strings and depth are all there is to follow.
+    let (mut depth, mut at) = (0_u32, 0);
+    while at < body.len() {
+        match body[at] {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            b'"' => {
+                let end = string_end(body, at)?;
+                let after = skip_space(body, end);
+                let key = depth == 1 && body.get(after) == Some(&b':');
+                if key && serde_json::from_slice::<String>(&body[at..end]).ok()? == name {
+                    let start = skip_space(body, after + 1);
+                    let digits = body[start..].iter().take_while(|b| b.is_ascii_digit());
+                    let end = start + digits.count();
+                    // Of a repeated member the last one counts; `1e3` is no run of digits.
+                    if body[start..end] == *value.to_string().as_bytes() {
+                        return Some((start, end));
+                    }
+                }
+                at = end;
+                continue;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+/// The place after the string that begins at `start`.
+fn string_end(body: &[u8], start: usize) -> Option<usize> {
+    let mut at = start + 1;
+    while *body.get(at)? != b'"' {
+        at += if body[at] == b'\\' { 2 } else { 1 };
+    }
+    Some(at + 1)
+}
+
+fn skip_space(body: &[u8], mut at: usize) -> usize {
+    while body.get(at).is_some_and(u8::is_ascii_whitespace) {
+        at += 1;
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digits<'a>(body: &'a str, name: &str) -> Option<&'a str> {
+        around_integer(body.as_bytes(), name).map(|(start, end)| &body[start..end])
+    }
+
+    #[test]
+    fn the_id_is_found_at_the_top_level_only() {
+        assert_eq!(digits(r#"{"id":17,"qty":1}"#, "id"), Some("17"));
+        assert_eq!(
+            digits(r#"{"a":{"id":3},"s":"\"id\":4","id" : 55 }"#, "id"),
+            Some("55")
+        );
+        assert_eq!(
+            digits(r#"{"v":"id","x":[{"id":1}],"id":2}"#, "id"),
+            Some("2")
+        );
+    }
+
+    #[test]
+    fn what_is_no_positive_integer_is_refused() {
+        for body in [
+            r#"{"id":0}"#,
+            r#"{"id":-1}"#,
+            r#"{"id":"1"}"#,
+            r#"{"id":1.5}"#,
+            r#"{"other":1}"#,
+            "[1]",
+            "",
+        ] {
+            assert_eq!(digits(body, "id"), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn half_a_request_is_refused() {
+        for wire in ["", "GET / HTTP/1.1\r\n", "GET /\r\n\r\n"] {
+            let request = Request {
+                wire: wire.into(),
+                expect: Expect::Status(200),
+            };
+            let refused = Script::new(vec![request]).map(|_| ());
+            assert_eq!(refused, Err(ScriptError::NotARequest { index: 0 }));
+        }
+        assert_eq!(Script::new(Vec::new()).map(|_| ()), Err(ScriptError::Empty));
+    }
+}
