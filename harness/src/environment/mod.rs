@@ -1,1 +1,15 @@
 //! What the machine is, and what spoils a measurement.
+//!
+//! Everything here reads files under a [`Root`], which is `/` in production and a small
+//! captured or made tree in tests, so that no code has to be believed on a machine that
+//! nobody has at hand.
+
+mod cgroup;
+pub mod cpu_list;
+mod layout;
+mod root;
+mod topology;
+
+pub use layout::{Layout, LayoutError, MAX_CORES_PER_SIDE};
+pub use root::Root;
+pub use topology::{Core, Topology, TopologyError};

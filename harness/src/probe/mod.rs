@@ -1,1 +1,20 @@
-//! Figures read from a process.
+//! Figures read from a server's processes, and what our own process may do.
+//!
+//! A figure that could not be read is absent, never 0, and a process that is gone is no
+//! error: it is one of the things to be found out.
+
+pub mod affinity;
+pub mod limits;
+mod process;
+mod processes;
+mod sockets;
+
+pub use processes::{LightSample, Processes, Sample};
+pub use sockets::{Listeners, listeners};
+
+/// Clock ticks per second, the unit of [`LightSample::user_ticks`]; 100 on every Linux
+/// one is likely to meet.
+#[must_use]
+pub fn ticks_per_second() -> u64 {
+    rustix::param::clock_ticks_per_second()
+}

@@ -1,0 +1,344 @@
+//! Which CPUs the server gets, and which the load generator.
+
+use thiserror::Error;
+
+use super::cpu_list::{self, CpuListError};
+use super::topology::{Core, Topology, intersection};
+
+/// The most cores given to one side unless asked for by hand. With the usual 64
+/// connections more driver threads would hold fewer than four connections each.
+pub const MAX_CORES_PER_SIDE: usize = 16;
+
+/// The CPUs of both sides. The server is asked for as many workers as it has CPUs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// CPUs of the server, ascending.
+    pub server: Vec<u32>,
+    /// CPUs of the load generator, ascending; one pinned thread each.
+    pub driver: Vec<u32>,
+    /// Whether both sides run on the same CPU, because there is one only.
+    pub shared: bool,
+    /// What could not be met, in a sentence or two.
+    pub note: Option<String>,
+}
+
+/// Why CPUs could not be given out.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum LayoutError {
+    /// A flag's value is no list.
+    #[error("{flag}: {source}")]
+    List {
+        /// The flag.
+        flag: &'static str,
+        /// What is wrong with its value.
+        source: CpuListError,
+    },
+    /// A flag's value is an empty list.
+    #[error("{flag}: no CPU is named")]
+    Empty {
+        /// The flag.
+        flag: &'static str,
+    },
+    /// CPUs that are not there.
+    #[error("{flag}: not online: {cpus} (online: {online})")]
+    Offline {
+        /// The flag.
+        flag: &'static str,
+        /// The CPUs refused.
+        cpus: String,
+        /// The CPUs there are.
+        online: String,
+    },
+    /// CPUs this process may not run on.
+    #[error(
+        "{flag}: this process may not run on {cpus} (it may on {usable}): start it without taskset, or widen the container's cpuset"
+    )]
+    NotAllowed {
+        /// The flag.
+        flag: &'static str,
+        /// The CPUs refused.
+        cpus: String,
+        /// The CPUs it may run on.
+        usable: String,
+    },
+    /// CPUs given to both sides.
+    #[error("--server-cpus and --driver-cpus both name {cpus}: give each side CPUs of its own")]
+    Overlap {
+        /// The CPUs in both lists.
+        cpus: String,
+    },
+    /// One side was given by hand and took everything.
+    #[error("{flag} leaves no CPU for the other side: name fewer, or give both sides by hand")]
+    NothingLeft {
+        /// The flag.
+        flag: &'static str,
+    },
+    /// The affinity of this process holds no CPU that is online.
+    #[error("this process may run on no CPU that is online")]
+    NoCpu,
+}
+
+const SERVER: &str = "--server-cpus";
+const DRIVER: &str = "--driver-cpus";
+
+impl Layout {
+    /// The layout asked for by the values of `--server-cpus` and `--driver-cpus`, or the
+    /// one chosen where neither is given; where one is given, the other side gets cores
+    /// that the first leaves free, of the same NUMA node if possible.
+    ///
+    /// # Errors
+    /// A value that is no list, or names a CPU that is offline, not allowed or in both.
+    pub fn new(
+        topology: &Topology,
+        server: Option<&str>,
+        driver: Option<&str>,
+    ) -> Result<Self, LayoutError> {
+        let server = given(topology, SERVER, server)?;
+        let driver = given(topology, DRIVER, driver)?;
+        match (server, driver) {
+            (None, None) => Self::choose(topology),
+            (Some(server), Some(driver)) => {
+                let both = intersection(&server, &driver);
+                if !both.is_empty() {
+                    let cpus = cpu_list::format(&both);
+                    return Err(LayoutError::Overlap { cpus });
+                }
+                Ok(Self::of(topology, server, driver, Vec::new()))
+            }
+            (Some(server), None) => {
+                let driver = rest(topology, SERVER, &server)?;
+                Ok(Self::of(topology, server, driver, Vec::new()))
+            }
+            (None, Some(driver)) => {
+                let server = rest(topology, DRIVER, &driver)?;
+                Ok(Self::of(topology, server, driver, Vec::new()))
+            }
+        }
+    }
+
+    /// Chooses from the topology:
+    ///
+    /// 1. whole physical cores, with all their siblings, of the fastest kind;
+    /// 2. of the one NUMA node that has the most of them, if any has two;
+    /// 3. half of them, rounded down, to the server and the rest to the load generator, at
+    ///    most [`MAX_CORES_PER_SIDE`] each, and no more CPUs than a container's quota of CPU time
+    ///    can keep busy;
+    /// 4. isolated CPUs to the load generator, whose threads are pinned one by one. Not to
+    ///    the server while there are others: the scheduler does not balance threads over
+    ///    isolated CPUs, so the workers of a server that does not pin them would all
+    ///    stay on one.
+    ///
+    /// One core with two siblings gives one to each side; a single CPU is shared. Each
+    /// departure is said in the note.
+    ///
+    /// # Errors
+    /// Where no CPU is usable.
+    pub fn choose(topology: &Topology) -> Result<Self, LayoutError> {
+        let cores = candidates(topology);
+        match cores.as_slice() {
+            [] => Err(LayoutError::NoCpu),
+            [core] => Ok(Self::of_one_core(topology, core)),
+            _ => Ok(Self::of_cores(topology, cores)),
+        }
+    }
+
+    fn of_one_core(topology: &Topology, core: &Core) -> Self {
+        match core.cpus.split_at(core.cpus.len() / 2) {
+            ([], driver) => {
+                let note = "one CPU only: server and load generator share it, so figures show both together".to_owned();
+                Self::of(topology, driver.to_vec(), driver.to_vec(), vec![note])
+            }
+            (server, driver) => Self::of(topology, server.to_vec(), driver.to_vec(), Vec::new()),
+        }
+    }
+
+    fn of_cores(topology: &Topology, mut cores: Vec<Core>) -> Self {
+        let notes = fit_quota(topology, &mut cores);
+        let isolated = |core: &Core| core.cpus.iter().any(|cpu| topology.isolated.contains(cpu));
+        // The server takes from the front, the load generator from the back.
+        cores.sort_by_key(isolated);
+        let free = cores.iter().filter(|core| !isolated(core)).count();
+        let half = (cores.len() / 2).clamp(1, MAX_CORES_PER_SIDE);
+        let for_server = if free == 0 { half } else { half.min(free) };
+        let for_driver = (cores.len() - for_server).min(MAX_CORES_PER_SIDE);
+        let (server, others) = cores.split_at(for_server);
+        let driver = others.split_at(others.len() - for_driver).1;
+        Self::of(topology, cpus_of(server), cpus_of(driver), notes)
+    }
+
+    /// Puts both sides in order and notes what is true of them however they came about.
+    fn of(topology: &Topology, server: Vec<u32>, driver: Vec<u32>, mut notes: Vec<String>) -> Self {
+        let shared = server.iter().any(|cpu| driver.contains(cpu));
+        if !shared && topology.share_a_core(&server, &driver) {
+            notes.push(
+                "server and load generator run on siblings of one core and slow each other"
+                    .to_owned(),
+            );
+        }
+        let mut both = [server.as_slice(), driver.as_slice()].concat();
+        both.sort_unstable();
+        both.dedup();
+        if topology.nodes_of(&both).len() > 1 {
+            notes.push("the CPUs lie on several NUMA nodes".to_owned());
+        }
+        let isolated = intersection(&server, &topology.isolated).len();
+        if isolated > 1 {
+            notes.push("the server's CPUs are isolated: the scheduler will not spread its threads over them unless it pins them itself".to_owned());
+        }
+        if let Some(quota) = topology.quota_cpus
+            && (both.len() as f64) > quota
+        {
+            notes.push(format!(
+                "the container may use {quota:.2} CPUs of time, fewer than the {} given: both sides will be throttled",
+                both.len()
+            ));
+        }
+        Self {
+            server: sorted(server),
+            driver: sorted(driver),
+            shared,
+            note: (!notes.is_empty()).then(|| notes.join("; ")),
+        }
+    }
+}
+
+/// A flag's CPUs, each online and usable.
+fn given(
+    topology: &Topology,
+    flag: &'static str,
+    text: Option<&str>,
+) -> Result<Option<Vec<u32>>, LayoutError> {
+    let Some(text) = text else { return Ok(None) };
+    let cpus = cpu_list::parse(text).map_err(|source| LayoutError::List { flag, source })?;
+    if cpus.is_empty() {
+        return Err(LayoutError::Empty { flag });
+    }
+    let offline = without(&cpus, &topology.online);
+    if !offline.is_empty() {
+        return Err(LayoutError::Offline {
+            flag,
+            cpus: cpu_list::format(&offline),
+            online: cpu_list::format(&topology.online),
+        });
+    }
+    let refused = without(&cpus, &topology.usable);
+    if !refused.is_empty() {
+        return Err(LayoutError::NotAllowed {
+            flag,
+            cpus: cpu_list::format(&refused),
+            usable: cpu_list::format(&topology.usable),
+        });
+    }
+    Ok(Some(cpus))
+}
+
+/// CPUs for the side that was not given by hand: untouched cores of the same nodes, else
+/// of any node, else siblings of the cores taken.
+fn rest(topology: &Topology, flag: &'static str, taken: &[u32]) -> Result<Vec<u32>, LayoutError> {
+    let nodes = topology.nodes_of(taken);
+    let free: Vec<Core> = usable_cores(topology)
+        .into_iter()
+        .filter(|core| !topology.share_a_core(&core.cpus, taken))
+        .collect();
+    let near: Vec<Core> = free
+        .iter()
+        .filter(|core| nodes.contains(&core.node))
+        .cloned()
+        .collect();
+    let mut cores = if near.is_empty() { free } else { near };
+    cores.truncate(MAX_CORES_PER_SIDE);
+    let cpus = if cores.is_empty() {
+        without(&topology.usable, taken)
+    } else {
+        cpus_of(&cores)
+    };
+    if cpus.is_empty() {
+        return Err(LayoutError::NothingLeft { flag });
+    }
+    Ok(cpus)
+}
+
+/// The cores to share out, after rules 1 and 2 of [`Layout::choose`].
+fn candidates(topology: &Topology) -> Vec<Core> {
+    let mut cores = usable_cores(topology);
+    let whole = |core: &Core| {
+        topology
+            .core_of(core.cpus.first().copied().unwrap_or_default())
+            .is_some_and(|all| all.cpus == core.cpus)
+    };
+    narrow(&mut cores, whole);
+    let fastest = cores.iter().map(|core| core.capacity).max().unwrap_or(0);
+    // Cores of one kind differ by a few per cent in what firmware says of them; efficient
+    // ones by a third or more.
+    narrow(&mut cores, |core| core.capacity * 5 >= fastest * 4);
+    let on_node = |node: u32| cores.iter().filter(|core| core.node == node).count();
+    let mut nodes: Vec<u32> = cores.iter().map(|core| core.node).collect();
+    nodes.dedup();
+    let largest = nodes
+        .into_iter()
+        .max_by_key(|node| (on_node(*node), std::cmp::Reverse(*node)));
+    if let Some(largest) = largest {
+        narrow(&mut cores, |core| core.node == largest);
+    }
+    cores
+}
+
+/// Keeps only some cores, unless fewer than two would be left.
+fn narrow(cores: &mut Vec<Core>, keep: impl Fn(&Core) -> bool) {
+    if cores.iter().filter(|core| keep(core)).count() >= 2 {
+        cores.retain(keep);
+    }
+}
+
+/// Drops cores, then siblings, until a container's quota can keep all CPUs busy; two CPUs
+/// stay in any case.
+fn fit_quota(topology: &Topology, cores: &mut Vec<Core>) -> Vec<String> {
+    let Some(quota) = topology.quota_cpus else {
+        return Vec::new();
+    };
+    let total = |cores: &[Core]| cores.iter().map(|core| core.cpus.len()).sum::<usize>();
+    let before = total(cores);
+    while cores.len() > 2 && total(cores) as f64 > quota {
+        cores.pop();
+    }
+    if total(cores) as f64 > quota {
+        for core in cores.iter_mut() {
+            core.cpus.truncate(1);
+        }
+    }
+    if total(cores) == before {
+        return Vec::new();
+    }
+    vec![format!(
+        "the container may use {quota:.2} CPUs of time, so {} of {before} CPUs are used",
+        total(cores)
+    )]
+}
+
+fn usable_cores(topology: &Topology) -> Vec<Core> {
+    topology
+        .cores
+        .iter()
+        .map(|core| Core {
+            cpus: intersection(&core.cpus, &topology.usable),
+            ..core.clone()
+        })
+        .filter(|core| !core.cpus.is_empty())
+        .collect()
+}
+
+fn cpus_of(cores: &[Core]) -> Vec<u32> {
+    cores.iter().flat_map(|core| core.cpus.clone()).collect()
+}
+
+fn without(cpus: &[u32], taken: &[u32]) -> Vec<u32> {
+    cpus.iter()
+        .copied()
+        .filter(|cpu| !taken.contains(cpu))
+        .collect()
+}
+
+fn sorted(mut cpus: Vec<u32>) -> Vec<u32> {
+    cpus.sort_unstable();
+    cpus
+}

@@ -1,0 +1,229 @@
+//! One process, read through `/proc`.
+//!
+//! Formats are those of proc(5) and the kernel's `Documentation/filesystems/proc.rst`.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+
+use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
+
+/// A process, held by an open `/proc/PID/stat`.
+///
+/// That descriptor belongs to the process, not to its number: once the process is gone it
+/// answers ESRCH, also when the number has been given out again. So reading it last tells whether
+/// what was read by number before was the right process's.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) pid: u32,
+    stat: File,
+    clock: Option<ClockId>,
+}
+
+/// The members of `/proc/PID/stat` that are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Stat {
+    pub(super) zombie: bool,
+    pub(super) group: u32,
+    pub(super) minor_faults: u64,
+    pub(super) major_faults: u64,
+    pub(super) user_ticks: u64,
+    pub(super) system_ticks: u64,
+    pub(super) threads: u32,
+    pub(super) rss_pages: u64,
+}
+
+/// What takes a look at every thread and descriptor.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Detail {
+    pub(super) peak_rss_bytes: Option<u64>,
+    pub(super) voluntary_switches: Option<u64>,
+    pub(super) involuntary_switches: Option<u64>,
+    pub(super) descriptors: Option<u32>,
+    pub(super) sockets: Option<u32>,
+}
+
+impl Process {
+    /// `None` where there is no such process.
+    pub(super) fn open(pid: u32) -> Option<Self> {
+        let stat = File::open(format!("/proc/{pid}/stat")).ok()?;
+        let raw = i32::try_from(pid).ok()?;
+        let clock = clock_getcpuclockid(Pid::from_raw(raw)).ok();
+        Some(Self { pid, stat, clock })
+    }
+
+    /// `None` once the process is gone.
+    pub(super) fn stat(&self) -> Option<Stat> {
+        // 52 numbers of at most 20 digits and a name of at most 64 bytes.
+        let mut buffer = [0_u8; 2048];
+        let length = self.stat.read_at(&mut buffer, 0).ok()?;
+        Stat::parse(buffer.get(..length)?)
+    }
+
+    /// CPU time of all threads, ended ones included, nanoseconds. A thread that is just running is
+    /// behind by up to a tick of the scheduler (1 to 10 ms).
+    pub(super) fn cpu_ns(&self) -> Option<u64> {
+        let time = clock_gettime(self.clock?).ok()?;
+        let seconds = u64::try_from(time.tv_sec()).ok()?;
+        let rest = u64::try_from(time.tv_nsec()).ok()?;
+        Some(seconds * 1_000_000_000 + rest)
+    }
+
+    pub(super) fn detail(&self) -> Detail {
+        let (voluntary, involuntary) = self.switches().unzip();
+        let (descriptors, sockets) = self.descriptors().unzip();
+        Detail {
+            peak_rss_bytes: self.peak_rss_bytes(),
+            voluntary_switches: voluntary,
+            involuntary_switches: involuntary,
+            descriptors,
+            sockets,
+        }
+    }
+
+    fn peak_rss_bytes(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
+        let kibibytes = field(&status, "VmHWM:")?;
+        Some(kibibytes * 1024)
+    }
+
+    /// Voluntary and involuntary; the process's own `status` holds its first thread's only.
+    fn switches(&self) -> Option<(u64, u64)> {
+        let mut sum: Option<(u64, u64)> = None;
+        for task in fs::read_dir(format!("/proc/{}/task", self.pid))
+            .ok()?
+            .flatten()
+        {
+            // A thread may end between the listing and the reading.
+            let Ok(status) = fs::read_to_string(task.path().join("status")) else {
+                continue;
+            };
+            let voluntary = field(&status, "voluntary_ctxt_switches:")?;
+            let involuntary = field(&status, "nonvoluntary_ctxt_switches:")?;
+            let (before, before_not) = sum.unwrap_or_default();
+            sum = Some((before + voluntary, before_not + involuntary));
+        }
+        sum
+    }
+
+    /// All, and those that are sockets.
+    fn descriptors(&self) -> Option<(u32, u32)> {
+        let mut all = 0;
+        let mut sockets = 0;
+        for entry in fs::read_dir(format!("/proc/{}/fd", self.pid))
+            .ok()?
+            .flatten()
+        {
+            all += 1;
+            sockets += u32::from(socket_inode(&entry).is_some());
+        }
+        Some((all, sockets))
+    }
+
+    /// The inodes of its sockets.
+    pub(super) fn socket_inodes(&self) -> Option<Vec<u64>> {
+        socket_inodes(self.pid)
+    }
+}
+
+/// The inodes of a process's sockets; `None` where it is gone or another user's.
+pub(super) fn socket_inodes(pid: u32) -> Option<Vec<u64>> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    Some(
+        entries
+            .flatten()
+            .filter_map(|entry| socket_inode(&entry))
+            .collect(),
+    )
+}
+
+/// The link of a socket's descriptor reads `socket:[INODE]`.
+fn socket_inode(entry: &fs::DirEntry) -> Option<u64> {
+    let target = fs::read_link(entry.path()).ok()?;
+    let inode = target
+        .to_str()?
+        .strip_prefix("socket:[")?
+        .strip_suffix(']')?;
+    inode.parse().ok()
+}
+
+/// The numbers in `/proc`: all processes there are now.
+pub(super) fn pids() -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+/// The number behind a name at the start of a line.
+fn field(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+impl Stat {
+    fn parse(text: &[u8]) -> Option<Self> {
+        let text = str::from_utf8(text).ok().or_else(|| {
+            // Only the name can be other than ASCII.
+            let name_end = text.iter().rposition(|byte| *byte == b')')?;
+            str::from_utf8(text.get(name_end..)?).ok()
+        })?;
+        // The name may itself hold spaces and brackets; its end is the last bracket.
+        let (_, rest) = text.rsplit_once(')')?;
+        let mut fields = rest.split_ascii_whitespace();
+        // What follows is field 3 in proc(5)'s counting; `nth` skips to the one wanted.
+        let state = fields.next()?;
+        let group = fields.nth(1)?.parse().ok()?; // 5
+        let minor_faults = fields.nth(4)?.parse().ok()?; // 10
+        let major_faults = fields.nth(1)?.parse().ok()?; // 12
+        let user_ticks = fields.nth(1)?.parse().ok()?; // 14
+        let system_ticks = fields.next()?.parse().ok()?; // 15
+        let threads = fields.nth(4)?.parse().ok()?; // 20
+        let rss_pages = fields.nth(3)?.parse().ok()?; // 24
+        Some(Self {
+            zombie: matches!(state, "Z" | "X"),
+            group,
+            minor_faults,
+            major_faults,
+            user_ticks,
+            system_ticks,
+            threads,
+            rss_pages,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Stat;
+
+    const STAT: &str = "6723 (odd ) (name) R 1 42 41 34834 6723 1077936128 101 2 3 4 50 60 7 8 20 0 9 0 \
+        130508 12345344 1100 18446744073709551615 1 1 0";
+
+    #[test]
+    fn members_are_those_of_proc_5() {
+        let stat = Stat::parse(STAT.as_bytes()).unwrap();
+        let expected = Stat {
+            zombie: false,
+            group: 42,
+            minor_faults: 101,
+            major_faults: 3,
+            user_ticks: 50,
+            system_ticks: 60,
+            threads: 9,
+            rss_pages: 1100,
+        };
+        assert_eq!(stat, expected);
+    }
+
+    #[test]
+    fn a_name_need_not_be_text() {
+        let mut text = STAT.as_bytes().to_vec();
+        text[7] = 0xff;
+        assert_eq!(Stat::parse(&text), Stat::parse(STAT.as_bytes()));
+        assert_eq!(Stat::parse(b"6723 (cut"), None);
+    }
+}

@@ -1,0 +1,120 @@
+//! TCP sockets and the processes that hold them.
+//!
+//! `/proc/net/tcp` and `tcp6` list sockets by inode, `/proc/PID/fd` says whose an inode is
+//! (the kernel's `Documentation/networking/proc_net_tcp.rst`).
+
+use std::fs;
+use std::io;
+
+use super::process::{Process, pids, socket_inodes};
+
+/// States as numbered in the kernel's `include/net/tcp_states.h`.
+const ESTABLISHED: &str = "01";
+const LISTEN: &str = "0A";
+
+/// Who listens on a port.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listeners {
+    /// Listening sockets on the port, at any local address; several where a server uses
+    /// `SO_REUSEPORT`.
+    pub sockets: u32,
+    /// The processes that hold them, ascending, each once.
+    pub pids: Vec<u32>,
+    /// Sockets whose process was not found, as it is another user's or in another
+    /// PID namespace.
+    pub unowned: u32,
+}
+
+impl Listeners {
+    /// Whether nobody listens any more.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sockets == 0
+    }
+
+    /// Whether every listening socket, and there is one, is held by one of these processes and
+    /// by no other.
+    #[must_use]
+    pub fn only(&self, pids: &[u32]) -> bool {
+        !self.pids.is_empty() && self.unowned == 0 && self.pids.iter().all(|pid| pids.contains(pid))
+    }
+}
+
+/// Finds who listens on a TCP port in our network namespace.
+///
+/// # Errors
+/// Where neither `/proc/net/tcp` nor `/proc/net/tcp6` can be read.
+pub fn listeners(port: u16) -> io::Result<Listeners> {
+    let inodes: Vec<u64> = tables("/proc/net")?
+        .iter()
+        .flat_map(|table| rows(table))
+        .filter(|row| row.state == LISTEN && row.local_port == Some(port))
+        .map(|row| row.inode)
+        .collect();
+    let mut found = Listeners {
+        sockets: u32::try_from(inodes.len()).unwrap_or(u32::MAX),
+        ..Listeners::default()
+    };
+    if inodes.is_empty() {
+        return Ok(found);
+    }
+    let mut owned = Vec::new();
+    for pid in pids() {
+        let mut held = socket_inodes(pid).unwrap_or_default();
+        held.retain(|inode| inodes.contains(inode));
+        if !held.is_empty() {
+            found.pids.push(pid);
+            owned.extend(held);
+        }
+    }
+    found.pids.sort_unstable();
+    let unowned = inodes.iter().filter(|inode| !owned.contains(inode)).count();
+    found.unowned = u32::try_from(unowned).unwrap_or(u32::MAX);
+    Ok(found)
+}
+
+/// Connections established that a process holds, in its own network namespace.
+pub(super) fn established(process: &Process) -> Option<u32> {
+    let mut inodes = process.socket_inodes()?;
+    inodes.sort_unstable();
+    let tables = tables(&format!("/proc/{}/net", process.pid)).ok()?;
+    let count = tables
+        .iter()
+        .flat_map(|table| rows(table))
+        .filter(|row| row.state == ESTABLISHED && inodes.binary_search(&row.inode).is_ok())
+        .count();
+    u32::try_from(count).ok()
+}
+
+/// A line of `/proc/net/tcp`.
+struct Row<'a> {
+    local_port: Option<u16>,
+    state: &'a str,
+    inode: u64,
+}
+
+/// Both tables; one may be missing where the kernel has no IPv6.
+fn tables(folder: &str) -> io::Result<Vec<String>> {
+    let four = fs::read_to_string(format!("{folder}/tcp"));
+    let six = fs::read_to_string(format!("{folder}/tcp6"));
+    match (four, six) {
+        (Err(error), Err(_)) => Err(error),
+        (four, six) => Ok(four.into_iter().chain(six).collect()),
+    }
+}
+
+fn rows(table: &str) -> impl Iterator<Item = Row<'_>> {
+    // sl local remote st tx:rx tr:when retrnsmt uid timeout inode
+    table.lines().skip(1).filter_map(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        let local = fields.nth(1)?;
+        let state = fields.nth(1)?;
+        let inode = fields.nth(5)?.parse().ok()?;
+        let port = local.rsplit_once(':')?.1;
+        Some(Row {
+            local_port: u16::from_str_radix(port, 16).ok(),
+            state,
+            inode,
+        })
+    })
+}
