@@ -229,6 +229,20 @@ pub enum Step {
     Stop,
 }
 
+impl Step {
+    /// As it follows "failed to" in a message.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Boot => "boot",
+            Self::Check => "pass the check",
+            Self::Accept => "answer before the load",
+            Self::Drive => "stand the load",
+            Self::Stop => "stop",
+        }
+    }
+}
+
 /// One stage of one workload on one freshly started process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trial {

@@ -16,7 +16,7 @@ use super::accept::Referee;
 use super::build::Launch;
 use super::supervise::Event;
 use super::{Interrupt, tail};
-use crate::load;
+use crate::load::Client;
 use crate::probe::{Processes, listeners};
 use crate::record::{Failure, Step};
 
@@ -234,7 +234,8 @@ impl Running {
             }
             let left = limit.saturating_sub(begin.elapsed());
             let asked = Instant::now();
-            let tried = load::exchange(self.addr, &wire, left.clamp(POLL, PATIENCE))
+            let tried = Client::new(self.addr, left.clamp(POLL, PATIENCE))
+                .exchange(&wire)
                 .map_err(anyhow::Error::from)
                 .and_then(|response| referee.judge(&call, &response));
             match tried {
