@@ -13,15 +13,20 @@
 
 mod error;
 mod flags;
+mod ledger;
+mod order_request;
 mod orders;
 mod params;
+mod sku;
 mod store;
 mod users;
 
 pub use error::{ApiError, ErrorBody};
 pub use flags::{Flags, bind};
-pub use orders::{NewOrder, Order, OrderPage, OrderRequest, Sku};
+pub use order_request::{NewOrder, OrderRequest};
+pub use orders::{Order, OrderPage};
 pub use params::{PageParams, PageQuery, UsersParams, UsersQuery, parse_id};
+pub use sku::Sku;
 pub use store::{Ping, Store};
 pub use users::{Status, User, UserPage};
 

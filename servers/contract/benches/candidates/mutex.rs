@@ -1,0 +1,31 @@
+//! One `Mutex` around everything.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::{Candidate, Entry, Plain};
+
+#[derive(Debug)]
+pub(crate) struct OneMutex(Mutex<Plain>);
+
+impl Candidate for OneMutex {
+    const NAME: &'static str = "mutex";
+
+    fn new() -> Self {
+        Self(Mutex::new(Plain::new()))
+    }
+
+    fn append(&self, entry: Entry) -> u64 {
+        let mut plain = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        plain.append(entry)
+    }
+
+    fn get(&self, id: u64) -> Option<Entry> {
+        let plain = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        plain.get(id)
+    }
+
+    fn page(&self, offset: u64, limit: u64, each: impl FnMut(u64, Entry)) -> u64 {
+        let plain = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        plain.page(offset, limit, each)
+    }
+}

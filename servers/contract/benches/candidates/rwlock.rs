@@ -1,0 +1,31 @@
+//! One `RwLock` around everything.
+
+use std::sync::{PoisonError, RwLock};
+
+use super::{Candidate, Entry, Plain};
+
+#[derive(Debug)]
+pub(crate) struct OneRwLock(RwLock<Plain>);
+
+impl Candidate for OneRwLock {
+    const NAME: &'static str = "rwlock";
+
+    fn new() -> Self {
+        Self(RwLock::new(Plain::new()))
+    }
+
+    fn append(&self, entry: Entry) -> u64 {
+        let mut plain = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        plain.append(entry)
+    }
+
+    fn get(&self, id: u64) -> Option<Entry> {
+        let plain = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        plain.get(id)
+    }
+
+    fn page(&self, offset: u64, limit: u64, each: impl FnMut(u64, Entry)) -> u64 {
+        let plain = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        plain.page(offset, limit, each)
+    }
+}

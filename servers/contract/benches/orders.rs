@@ -1,0 +1,101 @@
+//! Which store of orders: one lock, an `RwLock`, sharded locks or a lock-free ring.
+//!
+//! Each candidate is filled beyond what it keeps, then used by 1, 2 and 4 threads at
+//! once with 9 or 1 reads to a write. Reads are alternately a page of the newest 20 and
+//! a single order. A criterion iteration is one operation of each thread; the time is
+//! from the moment all threads stand ready until the last is done.
+
+mod candidates;
+
+use std::hint::black_box;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use candidates::mutex::OneMutex;
+use candidates::rwlock::OneRwLock;
+use candidates::sharded::Sharded;
+use candidates::{Candidate, Entry, KEPT, Ring};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+
+/// Operations of which one is a write.
+const MIXES: [(&str, u64); 2] = [("9 to 1", 10), ("1 to 1", 2)];
+const THREADS: [u64; 3] = [1, 2, 4];
+const PAGE: u64 = 20;
+
+fn orders(criterion: &mut Criterion) {
+    for (mix, write_every) in MIXES {
+        for threads in THREADS {
+            let mut group = criterion.benchmark_group(format!("{mix}, {threads} threads"));
+            group
+                .sample_size(20)
+                .warm_up_time(Duration::from_millis(300))
+                .measurement_time(Duration::from_secs(2))
+                .throughput(Throughput::Elements(threads));
+            measure::<OneMutex>(&mut group, threads, write_every);
+            measure::<OneRwLock>(&mut group, threads, write_every);
+            measure::<Sharded>(&mut group, threads, write_every);
+            measure::<Ring>(&mut group, threads, write_every);
+            group.finish();
+        }
+    }
+}
+
+fn measure<C: Candidate>(group: &mut BenchmarkGroup<'_, WallTime>, threads: u64, write_every: u64) {
+    let store = C::new();
+    for n in 0..KEPT + 1_000 {
+        store.append(entry(n));
+    }
+    group.bench_function(C::NAME, |bencher| {
+        bencher.iter_custom(|operations| together(&store, threads, operations, write_every));
+    });
+}
+
+fn entry(n: u64) -> Entry {
+    Entry {
+        item: (n % 1_000) as u16,
+        qty: (n % 1_000 + 1) as u16,
+    }
+}
+
+/// The time all threads take for so many operations each.
+fn together<C: Candidate>(store: &C, threads: u64, operations: u64, write_every: u64) -> Duration {
+    let ready = Barrier::new(threads as usize + 1);
+    thread::scope(|scope| {
+        let users: Vec<_> = (0..threads)
+            .map(|thread| {
+                let ready = &ready;
+                scope.spawn(move || {
+                    ready.wait();
+                    operate(store, thread, operations, write_every);
+                })
+            })
+            .collect();
+        ready.wait();
+        let start = Instant::now();
+        for user in users {
+            user.join().expect("an operation does not panic");
+        }
+        start.elapsed()
+    })
+}
+
+fn operate<C: Candidate>(store: &C, thread: u64, operations: u64, write_every: u64) {
+    let mut page = Vec::with_capacity(PAGE as usize);
+    // Not all threads write at the same step.
+    for n in (thread * 3)..(thread * 3 + operations) {
+        if n % write_every == 0 {
+            black_box(store.append(entry(n)));
+        } else if n / write_every % 2 == n % 2 {
+            page.clear();
+            black_box(store.page(0, PAGE, |id, entry| page.push((id, entry))));
+            black_box(&page);
+        } else {
+            black_box(store.get(KEPT - n % 1_000));
+        }
+    }
+}
+
+criterion_group!(benches, orders);
+criterion_main!(benches);

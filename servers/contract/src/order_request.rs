@@ -1,0 +1,182 @@
+//! What a client sends to place an order, and what it is once checked.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::{ApiError, Sku};
+
+const MAX_QTY: u64 = 1_000;
+
+/// The body of `POST /api/v1/orders` as it arrives: any JSON at all.
+///
+/// Reading it fails only where the body is not JSON, which is `malformed_json`; JSON
+/// of the wrong shape is read to its end and refused by [`OrderRequest::validate`],
+/// which is `invalid_order`. So the two can't be mixed up, whichever comes first in
+/// the text.
+#[derive(Debug, Clone, Default)]
+pub struct OrderRequest {
+    item_id: Option<String>,
+    qty: Option<u64>,
+}
+
+impl OrderRequest {
+    /// Checks shape, item and quantity.
+    ///
+    /// # Errors
+    /// [`ApiError::InvalidOrder`] names what is wrong.
+    pub fn validate(self) -> Result<NewOrder, ApiError> {
+        let invalid = |why: &'static str| ApiError::InvalidOrder(why.into());
+        let item_id = self.item_id.ok_or_else(|| invalid("item_id is a string"))?;
+        let item = Sku::parse(&item_id).ok_or_else(|| invalid("no such item"))?;
+        let qty = self
+            .qty
+            .filter(|qty| (1..=MAX_QTY).contains(qty))
+            .ok_or_else(|| invalid("qty is a whole number from 1 to 1000"))?;
+        Ok(NewOrder {
+            item,
+            qty: qty as u16,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for OrderRequest {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(AnyOrder)
+    }
+}
+
+/// Reads any JSON value; what is not an object is an order without members.
+struct AnyOrder;
+
+impl<'de> Visitor<'de> for AnyOrder {
+    type Value = OrderRequest;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an order")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<OrderRequest, A::Error> {
+        let mut order = OrderRequest::default();
+        while let Some(name) = map.next_key::<String>()? {
+            match name.as_str() {
+                "item_id" => order.item_id = map.next_value::<Member>()?.text(),
+                "qty" => order.qty = map.next_value::<Member>()?.number(),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(order)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<OrderRequest, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(OrderRequest::default())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<OrderRequest, E> {
+        Ok(OrderRequest::default())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<OrderRequest, E> {
+        Ok(OrderRequest::default())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<OrderRequest, E> {
+        Ok(OrderRequest::default())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<OrderRequest, E> {
+        Ok(OrderRequest::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<OrderRequest, E> {
+        Ok(OrderRequest::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<OrderRequest, E> {
+        Ok(OrderRequest::default())
+    }
+}
+
+/// The value of a member that matters.
+enum Member {
+    Text(String),
+    Number(u64),
+    Other,
+}
+
+impl Member {
+    fn text(self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn number(self) -> Option<u64> {
+        match self {
+            Self::Number(number) => Some(number),
+            _ => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Member {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(AnyMember)
+    }
+}
+
+struct AnyMember;
+
+impl<'de> Visitor<'de> for AnyMember {
+    type Value = Member;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Member, E> {
+        Ok(Member::Text(text.to_owned()))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Member, E> {
+        Ok(Member::Number(number))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Member, E> {
+        Ok(Member::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Member, E> {
+        Ok(Member::Other)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Member, E> {
+        Ok(Member::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Member, E> {
+        Ok(Member::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Member, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Member::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Member, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Member::Other)
+    }
+}
+
+/// An order that can be placed, if there is stock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewOrder {
+    pub(crate) item: Sku,
+    /// 1 to 1,000.
+    pub(crate) qty: u16,
+}
