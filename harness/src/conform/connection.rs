@@ -1,0 +1,70 @@
+//! What a connection carries besides the answers: nothing, and for more than one request.
+
+use serde_json::{Value, json};
+
+use super::answer::excerpt;
+use super::raw;
+use super::subject::Subject;
+use super::{CheckDef, Outcome};
+
+const REQUESTS: usize = 30;
+
+pub(super) const CHECKS: &[CheckDef] = &[CheckDef {
+    id: "connection-reuse",
+    about: "a connection serves many requests, each answer complete and with nothing after it",
+    run: reuse,
+}];
+
+fn reuse(subject: &Subject) -> Outcome {
+    let order = r#"{"item_id":"SKU-777","qty":1}"#;
+    let refused = r#"{"item_id":"SKU-777","qty":0}"#;
+    let requests: [(&str, Vec<u8>, u16, Option<Value>); 6] = [
+        (
+            "GET /ping",
+            raw::get("/ping"),
+            200,
+            Some(json!({"status": "ok"})),
+        ),
+        (
+            "GET /api/v1/users?limit=100&page=2",
+            raw::get("/api/v1/users?limit=100&page=2"),
+            200,
+            Some(subject.model.users(
+                None,
+                super::model::Page {
+                    limit: 100,
+                    page: 2,
+                },
+            )),
+        ),
+        ("POST /api/v1/orders", raw::order(order), 201, None),
+        ("GET /nothing", raw::get("/nothing"), 404, None),
+        ("POST /api/v1/orders", raw::order(refused), 422, None),
+        (
+            "GET /api/v1/users/77",
+            raw::get("/api/v1/users/77"),
+            200,
+            subject.model.user(77).cloned(),
+        ),
+    ];
+    let mut connection = None;
+    for position in 0..REQUESTS {
+        let (asked, wire, status, body) = &requests[position % requests.len()];
+        let wrong = |got: String| {
+            let nth = position + 1;
+            format!("sent: {asked} (request {nth})\ngot:  {got}\nexpected: {status}, whole")
+        };
+        // A connection that is closed after an answer that says so is costly, not wrong: it
+        // shows in the connections a load needs.
+        let answer = subject.exchange(&mut connection, wire).map_err(wrong)?;
+        let got: Option<Value> = serde_json::from_slice(&answer.body).ok();
+        if answer.status != *status || got.is_none() || (body.is_some() && got != *body) {
+            return Err(wrong(format!(
+                "{} {}",
+                answer.status,
+                excerpt(&answer.body)
+            )));
+        }
+    }
+    Ok(())
+}

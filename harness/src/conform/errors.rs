@@ -1,0 +1,164 @@
+//! No such route, the wrong method, and which error comes first.
+
+use std::collections::HashSet;
+
+use reqwest::Method;
+
+use super::subject::{Ask, Subject};
+use super::{CheckDef, Outcome};
+
+pub(super) const CHECKS: &[CheckDef] = &[
+    CheckDef {
+        id: "route-unknown",
+        about: "any other path answers 404 not_found; a trailing slash is another route",
+        run: route_unknown,
+    },
+    CheckDef {
+        id: "method-not-allowed",
+        about: "a known route with another method answers 405 method_not_allowed",
+        run: method_not_allowed,
+    },
+    CheckDef {
+        id: "allow-header",
+        about: "a 405 carries an Allow header with the methods the route has",
+        run: allow_header,
+    },
+    CheckDef {
+        id: "error-precedence",
+        about: "where two errors apply, the one earlier in the contract's table is answered",
+        run: precedence,
+    },
+];
+
+const UNKNOWN: [&str; 12] = [
+    "/",
+    "/nothing",
+    "/ping/",
+    "/PING",
+    "/pingpong",
+    "/api/v1",
+    "/api/v1/user",
+    "/api/v1/users/",
+    "/api/v1/users/1/",
+    "/api/v1/users/1/orders",
+    "/api/v1/orders/",
+    "/api/v2/orders",
+];
+
+/// Routes, the methods they have, and some they do not have.
+const ROUTES: [(&str, &[&str], &[Method]); 5] = [
+    ("/ping", &["GET"], &GET_ONLY),
+    ("/api/v1/users", &["GET"], &GET_ONLY),
+    ("/api/v1/users/7", &["GET"], &GET_ONLY),
+    (
+        "/api/v1/orders",
+        &["GET", "POST"],
+        &[Method::PUT, Method::DELETE, Method::PATCH],
+    ),
+    ("/api/v1/orders/7", &["GET"], &GET_ONLY),
+];
+const GET_ONLY: [Method; 4] = [Method::POST, Method::PUT, Method::DELETE, Method::PATCH];
+
+fn route_unknown(subject: &Subject) -> Outcome {
+    for path in UNKNOWN {
+        for method in [Method::GET, Method::POST, Method::DELETE] {
+            subject
+                .ask(&Ask::new(method, path))?
+                .is_error(404, "not_found")?;
+        }
+    }
+    Ok(())
+}
+
+fn method_not_allowed(subject: &Subject) -> Outcome {
+    for (path, _, others) in ROUTES {
+        for method in others {
+            subject
+                .ask(&Ask::new(method.clone(), path))?
+                .is_error(405, "method_not_allowed")?;
+        }
+    }
+    Ok(())
+}
+
+fn allow_header(subject: &Subject) -> Outcome {
+    for (path, has, others) in ROUTES {
+        for method in others {
+            let answer = subject.ask(&Ask::new(method.clone(), path))?;
+            let named: HashSet<String> = answer
+                .headers
+                .get_all("allow")
+                .iter()
+                .filter_map(|value| value.to_str().ok())
+                .flat_map(|value| value.split(','))
+                .map(|name| name.trim().to_owned())
+                .collect();
+            let complete = has.iter().all(|name| named.contains(*name));
+            if !complete || named.contains(method.as_str()) {
+                let expected = format!("Allow: {}; it was {named:?}", has.join(", "));
+                return Err(answer.wrong(expected));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn precedence(subject: &Subject) -> Outcome {
+    let json = Some("application/json");
+    let text = Some("text/plain");
+    let large = vec![b'{'; 20_000];
+    let orders = |method, content_type, body: &[u8]| {
+        Ask::new(method, "/api/v1/orders").with_body(content_type, body)
+    };
+    let cases = [
+        (
+            Ask::new(Method::POST, "/api/v1/order").with_body(text, "{"),
+            404,
+            "not_found",
+        ),
+        (
+            Ask::new(Method::DELETE, "/api/v1/users?limit=0"),
+            405,
+            "method_not_allowed",
+        ),
+        (
+            Ask::new(Method::DELETE, "/api/v1/users/abc"),
+            405,
+            "method_not_allowed",
+        ),
+        (orders(Method::PUT, text, b"{"), 405, "method_not_allowed"),
+        (orders(Method::POST, json, &large), 413, "payload_too_large"),
+        (
+            orders(Method::POST, text, b"{"),
+            415,
+            "unsupported_media_type",
+        ),
+        (
+            orders(Method::POST, text, br#"{"item_id":"none","qty":0}"#),
+            415,
+            "unsupported_media_type",
+        ),
+        (
+            orders(Method::POST, json, br#"{"item_id":"none","qty":0"#),
+            400,
+            "malformed_json",
+        ),
+        (
+            orders(
+                Method::POST,
+                json,
+                br#"{"item_id":"SKU-LIMITED","qty":1001}"#,
+            ),
+            422,
+            "invalid_order",
+        ),
+    ];
+    for (ask, status, code) in cases {
+        subject.ask(&ask)?.is_error(status, code)?;
+    }
+    // Both apply; the contract leaves open which is answered.
+    let answer = subject.ask(&orders(Method::POST, text, &large))?;
+    answer
+        .is_error(413, "payload_too_large")
+        .or_else(|_| answer.is_error(415, "unsupported_media_type"))
+}

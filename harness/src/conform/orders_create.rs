@@ -1,0 +1,272 @@
+//! `POST /api/v1/orders`.
+
+use rand::RngExt;
+use reqwest::Method;
+use serde_json::json;
+
+use super::model::order_members;
+use super::subject::{Ask, Subject};
+use super::{CheckDef, Outcome};
+
+/// The largest body that is taken, bytes.
+const MAX_BODY: usize = 16 * 1024;
+
+pub(super) const CHECKS: &[CheckDef] = &[
+    CheckDef {
+        id: "orders-create",
+        about: "an order is answered 201 with its members, the price and the total",
+        run: create,
+    },
+    CheckDef {
+        id: "orders-ids",
+        about: "ids count up from 1 without gaps or repeats",
+        run: ids,
+    },
+    CheckDef {
+        id: "orders-qty-range",
+        about: "qty is a whole number from 1 to 1,000, else 422 invalid_order",
+        run: qty_range,
+    },
+    CheckDef {
+        id: "orders-item-unknown",
+        about: "an item that is not in the catalogue answers 422 invalid_order",
+        run: item_unknown,
+    },
+    CheckDef {
+        id: "orders-wrong-shape",
+        about: "JSON that is no order answers 422 invalid_order, also an array",
+        run: wrong_shape,
+    },
+    CheckDef {
+        id: "orders-malformed-json",
+        about: "a body that is not JSON answers 400 malformed_json",
+        run: malformed_json,
+    },
+    CheckDef {
+        id: "orders-unknown-members",
+        about: "unknown members, white space, order and escapes do not change an order",
+        run: unknown_members,
+    },
+    CheckDef {
+        id: "orders-content-type",
+        about: "a body that is not labelled application/json answers 415",
+        run: content_type,
+    },
+    CheckDef {
+        id: "orders-body-limit",
+        about: "a body of 16 KiB is taken, one byte more answers 413 payload_too_large",
+        run: body_limit,
+    },
+    CheckDef {
+        id: "orders-refused-not-counted",
+        about: "a refused order takes no id and is not counted",
+        run: refused_not_counted,
+    },
+];
+
+/// Places an order that must be accepted; gives its id.
+pub(super) fn place(subject: &Subject, item: &str, qty: u64) -> Result<u64, String> {
+    let members = order_members(item, qty).ok_or("the referee lacks an item")?;
+    subject.order(item, qty)?.is_order(&members)
+}
+
+fn create(subject: &Subject) -> Outcome {
+    let mut rng = subject.rng("orders-create");
+    for (number, qty) in [(0, 1), (999, 1_000), (267, 2), (268, 3)] {
+        place(subject, &format!("SKU-{number:03}"), qty)?;
+    }
+    for _ in 0..30 {
+        let item = format!("SKU-{:03}", rng.random_range(0..1_000));
+        place(subject, &item, rng.random_range(1..=1_000))?;
+    }
+    Ok(())
+}
+
+fn ids(subject: &Subject) -> Outcome {
+    let before = subject.orders_total()?;
+    for position in 1..=40 {
+        let members = order_members("SKU-123", position).ok_or("the referee lacks an item")?;
+        let answer = subject.order("SKU-123", position)?;
+        if answer.is_order(&members)? != before + position {
+            return Err(answer.wrong(format!("id {}", before + position)));
+        }
+    }
+    Ok(())
+}
+
+fn refuses(subject: &Subject, bodies: &[&str]) -> Outcome {
+    for body in bodies {
+        subject
+            .ask(&Ask::order(*body))?
+            .is_error(422, "invalid_order")?;
+    }
+    Ok(())
+}
+
+fn qty_range(subject: &Subject) -> Outcome {
+    for qty in [
+        "0",
+        "1001",
+        "-1",
+        "1.5",
+        "4294967297",
+        "18446744073709551617",
+        "\"1\"",
+        "null",
+        "true",
+        "[1]",
+        "{}",
+    ] {
+        refuses(
+            subject,
+            &[&format!(r#"{{"item_id":"SKU-001","qty":{qty}}}"#)],
+        )?;
+    }
+    refuses(subject, &[r#"{"item_id":"SKU-001"}"#])
+}
+
+fn item_unknown(subject: &Subject) -> Outcome {
+    for item in [
+        r#""""#,
+        r#""SKU-1000""#,
+        r#""SKU-12""#,
+        r#""SKU-0001""#,
+        r#""SKU-+12""#,
+        r#""sku-001""#,
+        r#""SKU-001 ""#,
+        r#""SKU-LIMITE""#,
+        r#""SKU-１２３""#,
+        "1",
+        "null",
+        r#"["SKU-001"]"#,
+    ] {
+        refuses(subject, &[&format!(r#"{{"item_id":{item},"qty":1}}"#)])?;
+    }
+    refuses(subject, &[r#"{"qty":1}"#])
+}
+
+fn wrong_shape(subject: &Subject) -> Outcome {
+    refuses(
+        subject,
+        &[
+            r#"["SKU-001",1]"#,
+            "[]",
+            "{}",
+            "null",
+            "1",
+            "true",
+            r#""SKU-001""#,
+            r#"[{"item_id":"SKU-001","qty":1}]"#,
+            r#"{"order":{"item_id":"SKU-001","qty":1}}"#,
+        ],
+    )
+}
+
+fn malformed_json(subject: &Subject) -> Outcome {
+    let bodies: [&[u8]; 12] = [
+        b"",
+        b" ",
+        b"{",
+        b"SKU-001",
+        br#"{"item_id":"SKU-001","qty":1"#,
+        br#"{"item_id":"SKU-001","qty":1,}"#,
+        br#"{"item_id":"SKU-001","qty":1}}"#,
+        br#"{"item_id":"SKU-001","qty":1} 2"#,
+        br#"{'item_id':'SKU-001','qty':1}"#,
+        br#"{"item_id":"SKU-001" "qty":1}"#,
+        br#"{"item_id":"SKU-001","qty":01}"#,
+        b"item_id=SKU-001&qty=1",
+    ];
+    for body in bodies {
+        subject
+            .ask(&Ask::order(body))?
+            .is_error(400, "malformed_json")?;
+    }
+    Ok(())
+}
+
+fn unknown_members(subject: &Subject) -> Outcome {
+    let members = order_members("SKU-321", 4).ok_or("the referee lacks an item")?;
+    for body in [
+        r#"{"item_id":"SKU-321","qty":4,"note":"é","extra":{"qty":[1,null]}}"#,
+        r#"{"id":7,"status":"paid","total_cents":1,"qty":4,"item_id":"SKU-321"}"#,
+        " {\r\n\t\"qty\" : 4 , \"item_id\" : \"SKU-321\" }\n",
+        r#"{"item_id":"\u0053KU-\u0033\u00321","qty":4}"#,
+    ] {
+        subject.ask(&Ask::order(body))?.is_order(&members)?;
+    }
+    Ok(())
+}
+
+fn content_type(subject: &Subject) -> Outcome {
+    let body = r#"{"item_id":"SKU-007","qty":2}"#;
+    let ask = |content_type| {
+        subject.ask(&Ask::new(Method::POST, "/api/v1/orders").with_body(content_type, body))
+    };
+    for content_type in [
+        None,
+        Some("text/plain"),
+        Some("application/x-www-form-urlencoded"),
+        Some("application/jsonx"),
+        Some("application/xml; note=application/json"),
+        Some("text/json"),
+    ] {
+        ask(content_type)?.is_error(415, "unsupported_media_type")?;
+    }
+    let members = order_members("SKU-007", 2).ok_or("the referee lacks an item")?;
+    for content_type in [
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/json;charset=UTF-8",
+        // A media type's case does not matter (RFC 9110, section 8.3.1).
+        "Application/JSON",
+    ] {
+        ask(Some(content_type))?.is_order(&members)?;
+    }
+    Ok(())
+}
+
+fn body_limit(subject: &Subject) -> Outcome {
+    let body_of = |length: usize| {
+        let frame = json!({"item_id": "SKU-042", "qty": 1, "note": ""}).to_string();
+        let note = "x".repeat(length - frame.len());
+        json!({"item_id": "SKU-042", "qty": 1, "note": note}).to_string()
+    };
+    let members = order_members("SKU-042", 1).ok_or("the referee lacks an item")?;
+    subject
+        .ask(&Ask::order(body_of(MAX_BODY)))?
+        .is_order(&members)?;
+    for length in [MAX_BODY + 1, MAX_BODY + 4_096] {
+        subject
+            .ask(&Ask::order(body_of(length)))?
+            .is_error(413, "payload_too_large")?;
+        // What was not read of a body must not be taken for the next request.
+        subject.get("/ping")?.is(200, &json!({"status": "ok"}))?;
+    }
+    Ok(())
+}
+
+fn refused_not_counted(subject: &Subject) -> Outcome {
+    let first = place(subject, "SKU-001", 1)?;
+    let total = subject.orders_total()?;
+    for body in [
+        "{",
+        "[]",
+        r#"{"item_id":"none","qty":1}"#,
+        r#"{"item_id":"SKU-001","qty":0}"#,
+    ] {
+        subject.ask(&Ask::order(body))?;
+    }
+    let after = subject.orders_total()?;
+    if after != total {
+        return Err(format!(
+            "sent: four orders that are refused\ngot:  total {after}\nexpected: total {total}"
+        ));
+    }
+    let answer = subject.order("SKU-001", 1)?;
+    let members = order_members("SKU-001", 1).ok_or("the referee lacks an item")?;
+    match answer.is_order(&members)? {
+        id if id == first + 1 => Ok(()),
+        _ => Err(answer.wrong(format!("id {}", first + 1))),
+    }
+}

@@ -1,0 +1,111 @@
+//! How many orders a server keeps.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::raw;
+use super::subject::Subject;
+use super::{CheckDef, Outcome};
+
+const KEPT: u64 = 65_536;
+/// So many orders are older than the oldest one that is kept; less than a page, so that
+/// the page at the edge holds both kinds.
+const BEYOND: u64 = 50;
+const CLIENTS: u64 = 8;
+/// A server too slow to take so many orders in this time is not judged on it: being slow
+/// is not being wrong, and a check of it would take minutes.
+const TIME: Duration = Duration::from_secs(6);
+
+pub(super) const CHECKS: &[CheckDef] = &[CheckDef {
+    id: "orders-kept",
+    about: "the newest 65,536 orders are kept (not judged where so many take over 6 s)",
+    run: kept,
+}];
+
+fn kept(subject: &Subject) -> Outcome {
+    let before = subject.orders_total()?;
+    let wanted = (KEPT + BEYOND).saturating_sub(before);
+    let Some(()) = fill(subject, wanted)? else {
+        return Ok(());
+    };
+    let total = subject.orders_total()?;
+    if total != before + wanted {
+        return Err(format!(
+            "sent: {wanted} orders\ngot:  total {total}\nexpected: total {}",
+            before + wanted
+        ));
+    }
+    let oldest = total - KEPT + 1;
+    for id in [1, oldest - 1] {
+        subject
+            .get(format!("/api/v1/orders/{id}"))?
+            .is_error(404, "not_found")?;
+    }
+    let answer = subject.get(format!("/api/v1/orders/{oldest}"))?;
+    if answer.status != 200 || answer.json()?["id"] != oldest {
+        return Err(answer.wrong(format!("200, the oldest order that is kept, id {oldest}")));
+    }
+    edge_page(subject, total, oldest)
+}
+
+/// The page that begins before the oldest order kept and would end after it, and the one
+/// after it.
+fn edge_page(subject: &Subject, total: u64, oldest: u64) -> Outcome {
+    let page = KEPT / 100 + 1;
+    let newest = total - 100 * (page - 1);
+    for (page, expected) in [
+        (page, (oldest..=newest).rev().collect()),
+        (page + 1, vec![]),
+    ] {
+        let answer = subject.get(format!("/api/v1/orders?limit=100&page={page}"))?;
+        let body = answer.json()?;
+        let ids: Option<Vec<u64>> = body["orders"]
+            .as_array()
+            .and_then(|orders| orders.iter().map(|order| order["id"].as_u64()).collect());
+        if answer.status != 200 || ids.as_ref() != Some(&expected) || body["total"] != total {
+            let (first, last) = (expected.first(), expected.last());
+            return Err(answer.wrong(format!(
+                "200, the ids from {first:?} down to {last:?}, total {total}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Places so many orders; `None` where that takes too long.
+fn fill(subject: &Subject, wanted: u64) -> Result<Option<()>, String> {
+    let placed = AtomicU64::new(0);
+    let deadline = Instant::now() + TIME;
+    let client = || {
+        let wire = raw::order(r#"{"item_id":"SKU-900","qty":9}"#);
+        let mut connection = None;
+        while placed.fetch_add(1, Ordering::Relaxed) < wanted {
+            if Instant::now() > deadline {
+                return Ok(None);
+            }
+            let answer = subject.exchange(&mut connection, &wire).and_then(|answer| {
+                match serde_json::from_slice::<Value>(&answer.body) {
+                    Ok(_) if answer.status == 201 => Ok(()),
+                    _ => Err(format!("{}", answer.status)),
+                }
+            });
+            answer.map_err(|got| {
+                format!("sent: one of {wanted} orders on {CLIENTS} connections\ngot:  {got}\nexpected: 201")
+            })?;
+        }
+        Ok(Some(()))
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
+        threads
+            .into_iter()
+            .map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|_| Err("a client panicked".to_owned()))
+            })
+            .collect()
+    })
+}

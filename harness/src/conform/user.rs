@@ -1,0 +1,67 @@
+//! `GET /api/v1/users/{id}`.
+
+use rand::RngExt;
+
+use super::model::{MAX_ID, USERS};
+use super::subject::Subject;
+use super::{CheckDef, Outcome};
+
+/// Texts that are no id. Percent-encoded paths are free, so none is here.
+pub(super) const NOT_IDS: [&str; 9] = [
+    "abc",
+    "-1",
+    "+1",
+    "1.0",
+    "1e3",
+    "0x1",
+    "1a",
+    "9007199254740992",
+    "18446744073709551617",
+];
+
+pub(super) const CHECKS: &[CheckDef] = &[
+    CheckDef {
+        id: "user-by-id",
+        about: "each user is found by id, with the members of the contract's table",
+        run: by_id,
+    },
+    CheckDef {
+        id: "user-missing",
+        about: "an id no user has answers 404 not_found, up to 2^53 - 1",
+        run: missing,
+    },
+    CheckDef {
+        id: "user-id-invalid",
+        about: "an id that is not digits or above 2^53 - 1 answers 400 invalid_parameter",
+        run: id_invalid,
+    },
+];
+
+fn by_id(subject: &Subject) -> Outcome {
+    let mut rng = subject.rng("user-by-id");
+    let edges = [1, 2, 15, 16, 255, 256, 257, 9_999, USERS];
+    let drawn = (0..50).map(|_| rng.random_range(1..=USERS));
+    for id in edges.into_iter().chain(drawn) {
+        let user = subject.model.user(id).ok_or("the referee lacks a user")?;
+        subject.get(format!("/api/v1/users/{id}"))?.is(200, user)?;
+    }
+    Ok(())
+}
+
+fn missing(subject: &Subject) -> Outcome {
+    for id in [0, USERS + 1, u64::from(u32::MAX) + 2, MAX_ID] {
+        subject
+            .get(format!("/api/v1/users/{id}"))?
+            .is_error(404, "not_found")?;
+    }
+    Ok(())
+}
+
+fn id_invalid(subject: &Subject) -> Outcome {
+    for id in NOT_IDS {
+        subject
+            .get(format!("/api/v1/users/{id}"))?
+            .is_error(400, "invalid_parameter")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! `GET /api/v1/users`.
+
+use rand::RngExt;
+
+use super::model::{MAX_PAGE, Page, STATUSES, USERS};
+use super::subject::Subject;
+use super::{CheckDef, Outcome};
+
+/// Values that are no limit and no page.
+pub(super) const NOT_NUMBERS: [&str; 12] = [
+    "",
+    "0",
+    "-1",
+    "+1",
+    "%2B1",
+    "1.5",
+    "1e1",
+    "0x10",
+    "ten",
+    "%201",
+    "%D9%A1",
+    "18446744073709551617",
+];
+
+pub(super) const CHECKS: &[CheckDef] = &[
+    CheckDef {
+        id: "users-defaults",
+        about: "a page has 20 users and is the first unless asked otherwise",
+        run: defaults,
+    },
+    CheckDef {
+        id: "users-status",
+        about: "users are filtered by status, and total counts all that match",
+        run: status,
+    },
+    CheckDef {
+        id: "users-pages",
+        about: "any page of any limit and status holds the right users in id order",
+        run: pages,
+    },
+    CheckDef {
+        id: "users-past-the-end",
+        about: "a page past the end has no users and the right total, up to page 1,000,000",
+        run: past_the_end,
+    },
+    CheckDef {
+        id: "users-limit-range",
+        about: "a limit is digits from 1 to 100, else 400 invalid_parameter",
+        run: limit_range,
+    },
+    CheckDef {
+        id: "users-page-range",
+        about: "a page is digits from 1 to 1,000,000, else 400 invalid_parameter",
+        run: page_range,
+    },
+    CheckDef {
+        id: "users-status-unknown",
+        about: "a status that is none of the three answers 400 invalid_parameter",
+        run: status_unknown,
+    },
+    CheckDef {
+        id: "users-unknown-parameter",
+        about: "unknown parameters are ignored",
+        run: unknown_parameter,
+    },
+    CheckDef {
+        id: "users-percent-decoded",
+        about: "values of the query are percent-decoded",
+        run: percent_decoded,
+    },
+];
+
+fn expect_page(subject: &Subject, query: &str, status: Option<&str>, page: Page) -> Outcome {
+    let expected = subject.model.users(status, page);
+    subject
+        .get(format!("/api/v1/users{query}"))?
+        .is(200, &expected)
+}
+
+fn defaults(subject: &Subject) -> Outcome {
+    let default = Page::default();
+    expect_page(subject, "", None, default)?;
+    expect_page(subject, "?page=2", None, Page { page: 2, ..default })?;
+    expect_page(
+        subject,
+        "?limit=3",
+        None,
+        Page {
+            limit: 3,
+            ..default
+        },
+    )?;
+    expect_page(subject, "?limit=020&page=01", None, default)
+}
+
+fn status(subject: &Subject) -> Outcome {
+    for status in STATUSES {
+        let query = format!("?status={status}");
+        expect_page(subject, &query, Some(status), Page::default())?;
+    }
+    Ok(())
+}
+
+/// Drawn from all limits, pages and statuses, and with the parameters in any order;
+/// the load draws from far fewer.
+fn pages(subject: &Subject) -> Outcome {
+    let mut rng = subject.rng("users-pages");
+    for _ in 0..60 {
+        let status =
+            [None, Some("active"), Some("pending"), Some("archived")][rng.random_range(0..4)];
+        let limit = rng.random_range(1..=100);
+        let total = match status {
+            None => USERS,
+            Some("active") => 6_000,
+            Some(_) => 2_000,
+        };
+        let page = rng.random_range(1..=total / limit + 2);
+        let mut parameters = vec![format!("limit={limit}"), format!("page={page}")];
+        parameters.extend(status.map(|status| format!("status={status}")));
+        let turn = rng.random_range(0..parameters.len());
+        parameters.rotate_left(turn);
+        let query = format!("?{}", parameters.join("&"));
+        expect_page(subject, &query, status, Page { limit, page })?;
+    }
+    Ok(())
+}
+
+fn past_the_end(subject: &Subject) -> Outcome {
+    for (limit, page) in [
+        (20, 500),
+        (20, 501),
+        (100, 100),
+        (100, 101),
+        (1, 10_000),
+        (1, 10_001),
+        (99, 102),
+        (100, MAX_PAGE),
+    ] {
+        let query = format!("?limit={limit}&page={page}");
+        expect_page(subject, &query, None, Page { limit, page })?;
+    }
+    let page = Page {
+        limit: 100,
+        page: 21,
+    };
+    expect_page(
+        subject,
+        "?status=pending&limit=100&page=21",
+        Some("pending"),
+        page,
+    )
+}
+
+fn limit_range(subject: &Subject) -> Outcome {
+    for limit in [1, 2, 99, 100] {
+        let page = Page { limit, page: 1 };
+        expect_page(subject, &format!("?limit={limit}"), None, page)?;
+    }
+    refuses_values(subject, "/api/v1/users", "limit", "101")
+}
+
+fn page_range(subject: &Subject) -> Outcome {
+    refuses_values(subject, "/api/v1/users", "page", "1000001")
+}
+
+/// `above` is the smallest value that is too large.
+pub(super) fn refuses_values(subject: &Subject, path: &str, name: &str, above: &str) -> Outcome {
+    for value in NOT_NUMBERS.iter().chain([&above]) {
+        subject
+            .get(format!("{path}?{name}={value}"))?
+            .is_error(400, "invalid_parameter")?;
+    }
+    Ok(())
+}
+
+fn status_unknown(subject: &Subject) -> Outcome {
+    for status in [
+        "",
+        "unknown",
+        "Active",
+        "ACTIVE",
+        "active%20",
+        "activ",
+        "actives",
+        "0",
+        "%FF",
+        "%00",
+    ] {
+        subject
+            .get(format!("/api/v1/users?status={status}"))?
+            .is_error(400, "invalid_parameter")?;
+    }
+    Ok(())
+}
+
+fn unknown_parameter(subject: &Subject) -> Outcome {
+    let page = Page { limit: 2, page: 3 };
+    for query in [
+        "?limit=2&page=3&sort=name",
+        "?Limit=0&limit=2&page=3",
+        "?pages=0&page=3&limit=2&q=%C3%A9",
+        "?offset=-1&limit=2&statuses=none&page=3",
+    ] {
+        expect_page(subject, query, None, page)?;
+    }
+    Ok(())
+}
+
+fn percent_decoded(subject: &Subject) -> Outcome {
+    let page = Page { limit: 12, page: 7 };
+    expect_page(
+        subject,
+        "?status=%61rchi%76e%64&limit=1%32&page=%37",
+        Some("archived"),
+        page,
+    )
+}
