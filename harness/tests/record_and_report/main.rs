@@ -1,0 +1,5 @@
+//! The stored record, its export and the reports made from it, without any server.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod sample;
+mod store;
