@@ -202,6 +202,7 @@ fn text_is_freed_of_hidden_paths_wherever_it_is_free_text() {
 
     let loaded = store.load().unwrap();
     assert!(!format!("{loaded:?}").contains(root));
+    assert!(!to_json(&loaded, &Summary::default()).contains(root));
     assert_eq!(loaded.run.command.last().unwrap(), "--out=./out");
     drop(store);
     let bytes = fs::read(&path).unwrap();
