@@ -1,10 +1,12 @@
 //! What is stored: the types, the SQLite file and its JSON export.
 
+mod export;
 mod model;
 mod paths;
 mod store;
 mod summary;
 
+pub use export::{ExportError, JSON_SCHEMA, read_json, to_json, write_json};
 pub use model::*;
 pub use paths::HiddenPaths;
 pub use store::{Store, StoreError};
