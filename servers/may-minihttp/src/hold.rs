@@ -85,41 +85,64 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    use std::io::{Read, Write};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::thread;
 
     use super::*;
 
-    #[test]
-    fn no_coroutine_runs_while_the_workers_are_held() {
-        may::config().set_workers(2).set_worker_pin(false);
-        let steps = Arc::new(AtomicU64::new(0));
-        let stop = Arc::new(AtomicBool::new(false));
-        let busy: Vec<_> = (0..8)
-            .map(|_| {
-                let (steps, stop) = (Arc::clone(&steps), Arc::clone(&stop));
-                go!(move || while !stop.load(Ordering::SeqCst) {
-                    steps.fetch_add(1, Ordering::SeqCst);
-                    may::coroutine::yield_now();
-                })
-            })
-            .collect();
+    /// Coroutines that are at work between a read and a write.
+    static AT_WORK: AtomicUsize = AtomicUsize::new(0);
 
-        let mut looks = 0;
-        for _ in 0..100 {
-            with_workers_held(2, Duration::from_secs(1), || {
-                looks += 1;
-                let before = steps.load(Ordering::SeqCst);
-                for _ in 0..100 {
-                    thread::yield_now();
-                }
-                assert_eq!(steps.load(Ordering::SeqCst), before);
-            });
+    /// Echoes byte by byte, and takes its time between reading and writing.
+    fn echo(mut stream: may::net::TcpStream) {
+        let mut byte = [0];
+        while stream.read_exact(&mut byte).is_ok() {
+            AT_WORK.fetch_add(1, Ordering::SeqCst);
+            for _ in 0..10 {
+                thread::yield_now();
+            }
+            AT_WORK.fetch_sub(1, Ordering::SeqCst);
+            if stream.write_all(&byte).is_err() {
+                break;
+            }
         }
-        stop.store(true, Ordering::SeqCst);
-        for coroutine in busy {
-            coroutine.join().unwrap();
-        }
-        assert!(looks > 0, "the workers were never held");
+    }
+
+    #[test]
+    fn no_coroutine_is_at_work_while_the_workers_are_held() {
+        may::config().set_workers(2).set_worker_pin(false);
+        let listener = may::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        go!(move || for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            go!(move || echo(stream));
+        });
+        let stop = AtomicBool::new(false);
+        let looks = thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let mut stream = std::net::TcpStream::connect(address).unwrap();
+                    while !stop.load(Ordering::SeqCst) {
+                        stream.write_all(b"x").unwrap();
+                        stream.read_exact(&mut [0]).unwrap();
+                    }
+                });
+            }
+            let mut looks = Vec::new();
+            for _ in 0..100 {
+                with_workers_held(2, Duration::from_secs(1), || {
+                    let at_work = (0..100).map(|_| {
+                        thread::yield_now();
+                        AT_WORK.load(Ordering::SeqCst)
+                    });
+                    looks.push(at_work.max());
+                });
+            }
+            stop.store(true, Ordering::SeqCst);
+            looks
+        });
+        assert!(looks.len() > 50, "held only {} times of 100", looks.len());
+        assert!(looks.iter().all(|at_work| *at_work == Some(0)), "{looks:?}");
     }
 }
