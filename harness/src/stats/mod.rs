@@ -1,1 +1,33 @@
-//! Bootstrap, ranks, change points; pure.
+//! Medians, intervals, ratios, ranks, change points; pure.
+//!
+//! The replicate is a **fresh process**: every value given to a function here is one figure
+//! of one trial, never one request. Requests of a process are not independent samples
+//! (Kalibera and Jones, "Rigorous Benchmarking in Reasonable Time", ISMM 2013).
+//!
+//! | file | what it answers |
+//! |---|---|
+//! | `quantile` | the middle of a few values |
+//! | `bootstrap` | how sure that middle is |
+//! | `ratio` | do two servers differ, and by how much |
+//! | `rank` | which places a server may hold |
+//! | `change` | was a trial in a steady state |
+//! | `outlier` | which rounds stand apart |
+//! | `correlation` | does what is left over follow the order of the trials |
+//!
+//! All randomness comes from a seed, so the same values give the same answer.
+
+mod bootstrap;
+mod change;
+mod correlation;
+mod outlier;
+mod quantile;
+mod rank;
+mod ratio;
+
+pub use bootstrap::{Bootstrap, Interval, MIN_REPLICATES, RESAMPLES, Resamples, Scale};
+pub use change::{Steadiness, change_points, steadiness};
+pub use correlation::{permutation_p, spearman};
+pub use outlier::{OUTLIER_SCORE, outliers, robust_spread};
+pub use quantile::{geometric_mean, median, quantile};
+pub use rank::{Better, RankRange, ranks};
+pub use ratio::{Difference, NoiseFloor, PairedRatio, Series, differs, noise_floor, paired_ratio};
