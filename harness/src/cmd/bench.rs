@@ -29,7 +29,7 @@ nothing: `harness report` shows what was measured.";
 
 /// The verb's flags.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_override_self = true)]
 pub struct Arguments {
     #[command(flatten)]
     filters: Filters,

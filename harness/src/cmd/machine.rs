@@ -10,7 +10,7 @@ use crate::probe::affinity;
 /// Flags about CPUs.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "CPUs")]
-pub struct Cpus {
+pub(super) struct Cpus {
     /// CPUs of the server, as in 0-3,8; chosen from the topology where not given
     #[arg(long, value_name = "LIST")]
     server_cpus: Option<String>,

@@ -106,7 +106,7 @@ fn is_order(json: &Value, members: &serde_json::Map<String, Value>) -> bool {
 ///
 /// # Errors
 /// The first answer that is not what the contract asks for.
-pub fn accept(
+pub(super) fn accept(
     addr: SocketAddr,
     calls: &[Call],
     referee: &Referee,
@@ -136,7 +136,7 @@ pub fn accept(
 }
 
 /// The whole request as it is sent; only what HTTP/1.1 and the contract need.
-pub fn wire(call: &Call, addr: SocketAddr) -> Vec<u8> {
+pub(super) fn wire(call: &Call, addr: SocketAddr) -> Vec<u8> {
     let mut text = format!("{} HTTP/1.1\r\nHost: {addr}\r\n", line(call));
     if let Some(body) = &call.body {
         text += &format!(
