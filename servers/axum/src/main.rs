@@ -1,5 +1,6 @@
 //! The contract served by axum: `axum::serve` on a tokio runtime of `--workers` threads.
 
+mod body;
 mod error;
 mod routes;
 mod stop;

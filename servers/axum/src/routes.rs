@@ -1,6 +1,6 @@
 //! The contract's routes and their handlers.
 
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::{MethodRouter, get};
@@ -10,6 +10,7 @@ use contract::{
     UserPage, UsersParams, parse_id,
 };
 
+use crate::body::JsonBody;
 use crate::error::Error;
 
 type Shared = State<&'static Store>;
@@ -64,9 +65,8 @@ async fn user(
 
 async fn place_order(
     State(store): Shared,
-    request: Result<Json<OrderRequest>, JsonRejection>,
+    JsonBody(request): JsonBody<OrderRequest>,
 ) -> Result<(StatusCode, Json<Order>), Error> {
-    let Json(request) = request?;
     let order = store.place(request.validate()?)?;
     Ok((StatusCode::CREATED, Json(order)))
 }
