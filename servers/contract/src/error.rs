@@ -106,3 +106,46 @@ struct ErrorDetail {
     code: &'static str,
     message: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_error_has_its_row_of_the_contract() {
+        let rows = [
+            (ApiError::NotFound, 404, "not_found"),
+            (
+                ApiError::MethodNotAllowed { allow: "GET" },
+                405,
+                "method_not_allowed",
+            ),
+            (
+                ApiError::InvalidParameter("why".into()),
+                400,
+                "invalid_parameter",
+            ),
+            (ApiError::PayloadTooLarge, 413, "payload_too_large"),
+            (
+                ApiError::UnsupportedMediaType,
+                415,
+                "unsupported_media_type",
+            ),
+            (ApiError::MalformedJson("why".into()), 400, "malformed_json"),
+            (ApiError::InvalidOrder("why".into()), 422, "invalid_order"),
+            (ApiError::OutOfStock, 409, "out_of_stock"),
+        ];
+        for (error, status, code) in rows {
+            assert_eq!(error.status(), status);
+            let message = error.to_string();
+            assert!(!message.is_empty(), "{code}");
+            assert_eq!(
+                serde_json::to_value(error.body()).unwrap(),
+                json!({"error": {"code": code, "message": message}})
+            );
+            assert_eq!(error.allow(), (status == 405).then_some("GET"));
+        }
+    }
+}

@@ -32,16 +32,69 @@ fn default_workers() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
+/// Connections that may wait to be accepted. The standard library's 128 is few for a
+/// burst of clients; may's own listener, which can't be handed one, asks for as many.
+const BACKLOG: i32 = 1024;
+
 /// Binds `addr` for this process alone, as a blocking listener, or names the address
 /// on stderr and ends the process with status 1.
 ///
 /// The standard library sets `SO_REUSEADDR` (a port in `TIME_WAIT` can be taken
 /// again) and never `SO_REUSEPORT`, so two processes can't share the port.
 pub fn bind(addr: SocketAddr) -> TcpListener {
-    TcpListener::bind(addr).unwrap_or_else(|error| bind_failed(addr, &error))
+    try_bind(addr).unwrap_or_else(|error| bind_failed(addr, &error))
+}
+
+fn try_bind(addr: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(addr)?;
+    // On a socket that listens already this only changes its backlog.
+    rustix::net::listen(&listener, BACKLOG)?;
+    Ok(listener)
 }
 
 fn bind_failed(addr: SocketAddr, error: &io::Error) -> ! {
     eprintln!("error: cannot listen on {addr}: {error}");
     exit(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Flags, String> {
+        Flags::try_parse_from(["server"].iter().chain(args)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn flags_have_defaults_and_values() {
+        let flags = parse(&[]).unwrap();
+        assert_eq!(flags.addr.to_string(), "127.0.0.1:8080");
+        let flags = parse(&["--addr", "[::1]:9", "--workers", "3"]).unwrap();
+        assert_eq!(
+            (flags.addr.to_string(), flags.workers.get()),
+            ("[::1]:9".into(), 3)
+        );
+    }
+
+    #[test]
+    fn a_bad_value_is_named_on_the_first_line() {
+        for (args, named) in [
+            (&["--workers", "0"][..], "--workers"),
+            (&["--workers", "-1"], "-1"),
+            (&["--workers", "many"], "many"),
+            (&["--addr", "localhost"], "localhost"),
+            (&["--port", "1"], "--port"),
+            (&["extra"], "extra"),
+        ] {
+            let error = parse(args).unwrap_err();
+            assert!(error.lines().next().unwrap().contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_port_has_one_listener() {
+        let first = try_bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let taken = try_bind(first.local_addr().unwrap()).unwrap_err();
+        assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
+    }
 }

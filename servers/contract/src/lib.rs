@@ -43,3 +43,31 @@ pub fn is_json(content_type: Option<&str>) -> bool {
         .and_then(|value| value.split(';').next())
         .is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_json;
+
+    #[test]
+    fn json_is_one_media_type_whatever_its_parameters() {
+        for right in [
+            "application/json",
+            "application/json; charset=utf-8",
+            "application/json;charset=UTF-8",
+            "Application/JSON",
+            " application/json ;a=b",
+        ] {
+            assert!(is_json(Some(right)), "{right}");
+        }
+        for wrong in [
+            "",
+            "text/plain",
+            "application/jsonx",
+            "text/json",
+            "text/x; application/json",
+        ] {
+            assert!(!is_json(Some(wrong)), "{wrong}");
+        }
+        assert!(!is_json(None));
+    }
+}

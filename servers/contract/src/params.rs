@@ -25,22 +25,22 @@ pub struct UsersParams {
     page: Option<String>,
 }
 
-/// A page within its range.
+/// A page within its range; made by [`PageParams::validate`] alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageQuery {
     /// Entries on a page, 1 to 100.
-    pub limit: u64,
+    pub(crate) limit: u64,
     /// The page, from 1 to 1,000,000.
-    pub page: u64,
+    pub(crate) page: u64,
 }
 
-/// A query for users within its ranges.
+/// A query for users within its ranges; made by [`UsersParams::validate`] alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UsersQuery {
     /// Only users of this status, if given.
-    pub status: Option<Status>,
+    pub(crate) status: Option<Status>,
     /// The page asked for.
-    pub page: PageQuery,
+    pub(crate) page: PageQuery,
 }
 
 impl PageParams {
@@ -106,4 +106,118 @@ fn parse_digits(text: &str) -> Option<u64> {
         return None;
     }
     text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn page(limit: Option<&str>, page: Option<&str>) -> Option<(u64, u64)> {
+        let params = PageParams {
+            limit: limit.map(str::to_owned),
+            page: page.map(str::to_owned),
+        };
+        let users = UsersParams {
+            status: None,
+            limit: params.limit.clone(),
+            page: params.page.clone(),
+        };
+        let checked = params.validate();
+        assert_eq!(users.validate().map(|query| query.page), checked);
+        match checked {
+            Ok(query) => Some((query.limit, query.page)),
+            Err(error) => {
+                assert_eq!((error.status(), error.code()), (400, "invalid_parameter"));
+                None
+            }
+        }
+    }
+
+    #[test]
+    fn pages_have_defaults_and_edges() {
+        assert_eq!(page(None, None), Some((20, 1)));
+        assert_eq!(page(Some("1"), Some("1")), Some((1, 1)));
+        assert_eq!(page(Some("100"), Some("1000000")), Some((100, 1_000_000)));
+        for wrong in [
+            "0", "101", "", "-1", "+1", " 1", "1 ", "1.0", "1e1", "0x1", "١",
+        ] {
+            assert_eq!(page(Some(wrong), None), None, "limit={wrong}");
+        }
+        // 2^64 and 2^64 + 1: what wraps round would pass.
+        for wrong in [
+            "0",
+            "1000001",
+            "18446744073709551616",
+            "18446744073709551617",
+            "x",
+        ] {
+            assert_eq!(page(None, Some(wrong)), None, "page={wrong}");
+        }
+    }
+
+    #[test]
+    fn a_status_is_one_of_three() {
+        let parse = |status: &str| {
+            let params = UsersParams {
+                status: Some(status.to_owned()),
+                ..UsersParams::default()
+            };
+            params.validate().map(|query| query.status)
+        };
+        assert_eq!(parse("active"), Ok(Some(Status::Active)));
+        assert_eq!(parse("pending"), Ok(Some(Status::Pending)));
+        assert_eq!(parse("archived"), Ok(Some(Status::Archived)));
+        for wrong in ["", "Active", "active ", "deleted", "active,pending"] {
+            assert_eq!(
+                parse(wrong).unwrap_err().code(),
+                "invalid_parameter",
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_id_is_digits_up_to_2_to_the_53_less_1() {
+        assert_eq!(parse_id("0"), Ok(0));
+        assert_eq!(parse_id("9007199254740991"), Ok(9_007_199_254_740_991));
+        for wrong in [
+            "",
+            "-1",
+            "+1",
+            "1.0",
+            "abc",
+            "9007199254740992",
+            "18446744073709551617",
+        ] {
+            let error = parse_id(wrong).unwrap_err();
+            assert_eq!(
+                (error.status(), error.code()),
+                (400, "invalid_parameter"),
+                "{wrong}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_id_within_range_is_read_as_it_was_written(id in 0..=MAX_ID) {
+            prop_assert_eq!(parse_id(&id.to_string()), Ok(id));
+        }
+
+        #[test]
+        fn an_id_is_read_only_where_all_is_digits(text in "[0-9+. a-f-]{0,20}|\\PC*") {
+            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            let due = text.parse().ok().filter(|id| digits && *id <= MAX_ID);
+            prop_assert_eq!(parse_id(&text).ok(), due);
+        }
+
+        #[test]
+        fn pages_are_taken_within_their_ranges_alone(limit in 0..300u64, number in 0..2_000_000u64) {
+            let due = (1..=100).contains(&limit) && (1..=1_000_000).contains(&number);
+            let checked = page(Some(&limit.to_string()), Some(&number.to_string()));
+            prop_assert_eq!(checked, due.then_some((limit, number)));
+        }
+    }
 }

@@ -60,3 +60,47 @@ impl Serialize for Sku {
         to.collect_str(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_item_is_found_by_its_name_and_has_its_price() {
+        for number in 0..1_000u16 {
+            let name = format!("SKU-{number:03}");
+            let sku = Sku::parse(&name).unwrap();
+            assert_eq!(sku.to_string(), name);
+            assert_eq!(Sku::from_number(sku.number()), sku);
+            let due = 100 + (37 * u64::from(number)) % 9_900;
+            assert_eq!(sku.unit_price_cents(), due, "{name}");
+        }
+        let limited = Sku::parse("SKU-LIMITED").unwrap();
+        assert_eq!(limited.to_string(), "SKU-LIMITED");
+        assert_eq!(Sku::from_number(limited.number()), limited);
+        assert_eq!(limited.unit_price_cents(), 4_999);
+    }
+
+    #[test]
+    fn nothing_else_is_an_item() {
+        for wrong in [
+            "",
+            "SKU-",
+            "SKU-1",
+            "SKU-01",
+            "SKU-0001",
+            "SKU-1000",
+            "SKU-+01",
+            "SKU--01",
+            "sku-001",
+            " SKU-001",
+            "SKU-001 ",
+            "SKU-limited",
+            "LIMITED",
+            "SKU-00١",
+            "SKU-SKU-001",
+        ] {
+            assert_eq!(Sku::parse(wrong), None, "{wrong}");
+        }
+    }
+}
