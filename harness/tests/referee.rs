@@ -67,13 +67,14 @@ fn command() -> Command {
     Command::new(path)
 }
 
-/// All checks but the long one. The limit on the first byte is wide: these tests share the
+/// All checks but the long one. The limits on time are wide: these tests share the
 /// machine with others.
 fn most() -> CheckOptions {
     CheckOptions {
         only: ids().filter(|id| *id != LONG).map(str::to_owned).collect(),
         first_byte_limit: Duration::from_secs(1),
         seed: 5,
+        fill_limit: Duration::from_secs(120),
     }
 }
 
@@ -194,7 +195,7 @@ fn slow_first_byte() {
     let options = CheckOptions {
         only: vec!["first-byte".to_owned()],
         first_byte_limit: Duration::from_millis(5),
-        seed: 5,
+        ..most()
     };
     let report = check(fixture.addr, &options);
     assert_eq!(failed(&report), BTreeSet::from(["first-byte"]));
@@ -258,6 +259,19 @@ fn oversells() {
         "oversells",
         &["orders-out-of-stock", "orders-limited-concurrent"],
     );
+}
+
+#[test]
+fn keeps_too_few_or_too_many() {
+    for fault in ["keeps-too-few", "keeps-all"] {
+        let fixture = Fixture::start(&["--fault", fault]);
+        let options = CheckOptions {
+            only: vec![LONG.to_owned()],
+            ..most()
+        };
+        let report = check(fixture.addr, &options);
+        assert_eq!(failed(&report), BTreeSet::from([LONG]), "{fault}");
+    }
 }
 
 #[test]
