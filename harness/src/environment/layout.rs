@@ -142,6 +142,12 @@ impl Layout {
         }
     }
 
+    /// The CPUs of both sides, ascending, each once.
+    #[must_use]
+    pub fn both(&self) -> Vec<u32> {
+        union(&self.server, &self.driver)
+    }
+
     fn of_one_core(topology: &Topology, core: &Core) -> Self {
         match core.cpus.split_at(core.cpus.len() / 2) {
             ([], driver) => {
@@ -175,9 +181,7 @@ impl Layout {
                     .to_owned(),
             );
         }
-        let mut both = [server.as_slice(), driver.as_slice()].concat();
-        both.sort_unstable();
-        both.dedup();
+        let both = union(&server, &driver);
         if topology.nodes_of(&both).len() > 1 {
             notes.push("the CPUs lie on several NUMA nodes".to_owned());
         }
@@ -336,6 +340,12 @@ fn without(cpus: &[u32], taken: &[u32]) -> Vec<u32> {
         .copied()
         .filter(|cpu| !taken.contains(cpu))
         .collect()
+}
+
+fn union(one: &[u32], other: &[u32]) -> Vec<u32> {
+    let mut both = sorted([one, other].concat());
+    both.dedup();
+    both
 }
 
 fn sorted(mut cpus: Vec<u32>) -> Vec<u32> {

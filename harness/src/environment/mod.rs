@@ -6,10 +6,18 @@
 
 mod cgroup;
 pub mod cpu_list;
+mod findings;
 mod layout;
+mod machine;
+mod meter;
+mod recheck;
 mod root;
 mod topology;
 
+pub use findings::{Needs, findings};
 pub use layout::{Layout, LayoutError, MAX_CORES_PER_SIDE};
+pub use machine::{fingerprint, read};
+pub use meter::{StealMeter, Stolen};
+pub use recheck::Recheck;
 pub use root::Root;
 pub use topology::{Core, Topology, TopologyError};

@@ -1,0 +1,109 @@
+//! Which CPUs the two sides run on.
+
+use super::{Context, fail, ok, unknown, warn};
+use crate::environment::cpu_list;
+use crate::environment::topology::intersection;
+use crate::record::Finding;
+
+pub(super) fn layout(context: &Context<'_>) -> Finding {
+    let id = "layout";
+    let why = "server and load generator that take CPU time from each other measure each other";
+    let layout = context.layout;
+    let found = format!(
+        "server on {}, load generator on {}",
+        cpu_list::format(&layout.server),
+        cpu_list::format(&layout.driver)
+    );
+    match &layout.note {
+        None => ok(id, found, why),
+        Some(note) => warn(id, format!("{found}: {note}"), why, None),
+    }
+}
+
+pub(super) fn smt(context: &Context<'_>) -> Finding {
+    let id = "smt";
+    let why = "two siblings share one core's execution units and caches: a busy one slows the other by a third or so";
+    let (topology, layout) = (context.topology, context.layout);
+    let siblings = topology.cores.iter().any(|core| core.cpus.len() > 1);
+    if !siblings {
+        return ok(id, "one CPU a core", why);
+    }
+    if topology.share_a_core(&layout.server, &layout.driver) {
+        let fix = "give each side whole cores with --server-cpus and --driver-cpus";
+        let fix = (topology.cores.len() > 1).then_some(fix);
+        return warn(id, "both sides run on siblings of one core", why, fix);
+    }
+    ok(id, "siblings are on the same side", why)
+}
+
+pub(super) fn numa(context: &Context<'_>) -> Finding {
+    let id = "numa";
+    let why = "memory of another node is slower to reach, and where a page lies is chance";
+    if context.topology.nodes <= 1 {
+        return ok(id, "one node", why);
+    }
+    if context.topology.nodes_of(&context.cpus()).len() > 1 {
+        let fix = "give both sides CPUs of one node with --server-cpus and --driver-cpus";
+        return warn(id, "the CPUs in use lie on several nodes", why, Some(fix));
+    }
+    let balancing = context.root.number("proc/sys/kernel/numa_balancing");
+    if balancing.is_some_and(|value: u32| value != 0) {
+        let found =
+            "one node in use, but the kernel samples page accesses to move pages (numa_balancing)";
+        let fix = "sudo sysctl kernel.numa_balancing=0";
+        return warn(id, found, why, Some(fix));
+    }
+    ok(
+        id,
+        format!("one of {} nodes in use", context.topology.nodes),
+        why,
+    )
+}
+
+pub(super) fn isolated(context: &Context<'_>) -> Finding {
+    let id = "isolated";
+    let why = "isolated CPUs keep other processes away, but the scheduler does not spread a process's threads over several of them";
+    let file = "sys/devices/system/cpu/isolated";
+    if !context.root.exists(file) {
+        return unknown(id, file, why);
+    }
+    let isolated = &context.topology.isolated;
+    if isolated.is_empty() {
+        return ok(id, "none", why);
+    }
+    let found = cpu_list::format(isolated);
+    if intersection(&context.layout.server, isolated).len() > 1 {
+        let fix = "give the server CPUs that are not isolated with --server-cpus";
+        let found = format!("{found}, several of them the server's");
+        return warn(id, found, why, Some(fix));
+    }
+    ok(id, found, why)
+}
+
+pub(super) fn quota(context: &Context<'_>) -> Finding {
+    let id = "quota";
+    let why = "a control group that used up its CPU time is stopped until its next period begins, up to 100 ms later";
+    let given = context.cpus().len();
+    match context.topology.quota_cpus {
+        None => ok(id, "no limit on CPU time", why),
+        Some(quota) if quota < given as f64 => {
+            let found = format!("{quota:.2} CPUs of time for the {given} CPUs in use");
+            fail(
+                id,
+                found,
+                why,
+                Some("run the container without a CPU limit, with a cpuset instead"),
+            )
+        }
+        Some(quota) => {
+            let found =
+                format!("{quota:.2} CPUs of time, enough for the {given} in use and little else");
+            warn(
+                id,
+                found,
+                why,
+                Some("run the container without a CPU limit, with a cpuset instead"),
+            )
+        }
+    }
+}

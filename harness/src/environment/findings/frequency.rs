@@ -1,0 +1,75 @@
+//! The clock frequency of the CPUs.
+
+use super::{Context, TUNE, ok, unknown, warn};
+use crate::environment::{Root, machine};
+use crate::record::Finding;
+
+const CPU: &str = "sys/devices/system/cpu";
+
+pub(super) fn governor(context: &Context<'_>) -> Finding {
+    let id = "governor";
+    let why = "other governors lower the clock when a CPU idles, so latency at a low rate shows the governor rather than the server";
+    match machine::governor(context.root, &context.cpus()) {
+        None => unknown(
+            id,
+            "sys/devices/system/cpu/cpuN/cpufreq/scaling_governor",
+            why,
+        ),
+        Some(governor) if governor == "performance" => ok(id, governor, why),
+        Some(governor) => warn(id, governor, why, Some(TUNE)),
+    }
+}
+
+pub(super) fn turbo(context: &Context<'_>) -> Finding {
+    let id = "turbo";
+    let why = "with turbo the clock depends on temperature and on how many cores are busy, so later trials may run slower than earlier ones";
+    let fix = "sudo scripts/tune-host --no-turbo";
+    match turbo_on(context.root) {
+        None => unknown(
+            id,
+            "sys/devices/system/cpu/intel_pstate/no_turbo or cpufreq/boost",
+            why,
+        ),
+        Some(true) => warn(id, "on", why, Some(fix)),
+        Some(false) => ok(id, "off", why),
+    }
+}
+
+/// intel_pstate says when it is off, the other drivers when it is on.
+pub(in crate::environment) fn turbo_on(root: &Root) -> Option<bool> {
+    let off: Option<u32> = root.number(&format!("{CPU}/intel_pstate/no_turbo"));
+    let on: Option<u32> = root.number(&format!("{CPU}/cpufreq/boost"));
+    off.map(|off| off == 0).or(on.map(|on| on != 0))
+}
+
+pub(super) fn thermal(context: &Context<'_>) -> Finding {
+    let id = "thermal";
+    let why = "a CPU that gets too hot lowers its clock; a machine that did so before will under load again";
+    match throttle_count(context.root, &context.cpus()) {
+        None => unknown(id, "sys/devices/system/cpu/cpuN/thermal_throttle", why),
+        Some(0) => ok(id, "never throttled since boot", why),
+        Some(count) => {
+            let found = format!("throttled {count} times since boot");
+            warn(
+                id,
+                found,
+                why,
+                Some("improve the cooling, or sudo scripts/tune-host --no-turbo"),
+            )
+        }
+    }
+}
+
+/// How often some CPUs, or the packages they are in, were throttled since boot (x86 only).
+pub(in crate::environment) fn throttle_count(root: &Root, cpus: &[u32]) -> Option<u64> {
+    let counts = cpus.iter().flat_map(|cpu| {
+        ["core_throttle_count", "package_throttle_count"]
+            .into_iter()
+            .filter_map(move |name| {
+                root.number::<u64>(&format!("{CPU}/cpu{cpu}/thermal_throttle/{name}"))
+            })
+    });
+    // A package's count shows on each of its CPUs; as a sum it is too high, yet 0 and any
+    // increase stay what they are.
+    counts.fold(None, |sum, count| Some(sum.unwrap_or(0) + count))
+}

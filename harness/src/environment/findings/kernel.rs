@@ -1,0 +1,83 @@
+//! Kernel settings that change what a request costs.
+
+use super::{Context, ok, unknown, warn};
+use crate::environment::machine;
+use crate::record::Finding;
+
+pub(super) fn mitigations(context: &Context<'_>) -> Finding {
+    let id = "mitigations";
+    let why =
+        "mitigations of processor faults make system calls dearer, and differ between machines";
+    let folder = "sys/devices/system/cpu/vulnerabilities";
+    let names = context.root.names(folder);
+    if names.is_empty() {
+        return unknown(id, folder, why);
+    }
+    let states: Vec<String> = names
+        .iter()
+        .filter_map(|name| context.root.text(&format!("{folder}/{name}")))
+        .collect();
+    let count = |start: &str| {
+        states
+            .iter()
+            .filter(|state| state.starts_with(start))
+            .count()
+    };
+    let found = format!(
+        "{} mitigated, {} vulnerable",
+        count("Mitigation"),
+        count("Vulnerable")
+    );
+    let switched_off = context.root.text("proc/cmdline").is_some_and(|line| {
+        line.split_whitespace()
+            .any(|word| word == "mitigations=off")
+    });
+    if switched_off {
+        let found = format!("switched off ({found})");
+        let fix = "boot without mitigations=off to compare with machines as they are shipped";
+        return warn(id, found, why, Some(fix));
+    }
+    ok(id, found, why)
+}
+
+pub(super) fn huge_pages(context: &Context<'_>) -> Finding {
+    let id = "huge-pages";
+    let why = "with `always` memory grows in steps of 2 MiB at moments of the kernel's choice, which shows in RSS and in latency";
+    let file = "sys/kernel/mm/transparent_hugepage/enabled";
+    let Some(text) = context.root.text(file) else {
+        return unknown(id, file, why);
+    };
+    // The one in force stands in brackets: `always [madvise] never`.
+    let chosen = text
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix('[')?.strip_suffix(']'))
+        .unwrap_or(&text)
+        .to_owned();
+    if chosen == "always" {
+        let fix = "echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled";
+        return warn(id, chosen, why, Some(fix));
+    }
+    ok(id, chosen, why)
+}
+
+pub(super) fn swap(context: &Context<'_>) -> Finding {
+    let id = "swap";
+    let why = "a page that has to be read back from disk shows as latency of milliseconds";
+    let total = machine::meminfo(context.root, "SwapTotal:");
+    let free = machine::meminfo(context.root, "SwapFree:");
+    let (Some(total), Some(free)) = (total, free) else {
+        return unknown(id, "proc/meminfo", why);
+    };
+    let used = total.saturating_sub(free);
+    let available = machine::meminfo(context.root, "MemAvailable:").unwrap_or(u64::MAX);
+    if total == 0 {
+        return ok(id, "none", why);
+    }
+    let found = format!("{} of {} MiB used", used >> 20, total >> 20);
+    // Long-idle pages in swap do no harm; it is when memory is short that they come and go.
+    if used > 0 && available < 1 << 30 {
+        let found = format!("{found}, {} MiB of memory left", available >> 20);
+        return warn(id, found, why, Some("end what takes the memory, see top"));
+    }
+    ok(id, found, why)
+}

@@ -1,0 +1,132 @@
+//! What spoils a measurement on this machine.
+//!
+//! Every check gives one finding each time, with a stable id, so that a reader sees what
+//! was looked at. Where the file it reads does not exist (a virtual machine without
+//! frequency scaling, a container without `/sys`) the finding says `unknown` and the file's
+//! name at level ok: we must not warn of what we cannot see, nor pass over it in silence.
+
+mod clock;
+mod cpus;
+mod frequency;
+mod kernel;
+mod network;
+mod noise;
+
+use super::{Layout, Root, Topology};
+use crate::record::{Finding, Level};
+
+pub(super) use frequency::{throttle_count, turbo_on};
+pub(super) use noise::{other_load, steal_during};
+
+/// What the run will ask of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// Connections open at the same time.
+    pub connections: u32,
+}
+
+impl Needs {
+    /// Descriptors that each of the two processes may need: two a connection, for at a
+    /// reconnect the old socket may still be open, and 128 for logs, event queues and
+    /// libraries. Both inherit one limit.
+    #[must_use]
+    pub fn descriptors(self) -> u64 {
+        u64::from(self.connections) * 2 + 128
+    }
+
+    /// Local ports the load generator may need: one a connection, and as many again,
+    /// because a closed one stays in TIME-WAIT for 60 s; 1,000 for all else on the machine.
+    #[must_use]
+    pub fn ports(self) -> u64 {
+        u64::from(self.connections) * 2 + 1000
+    }
+}
+
+/// What a check looks at.
+struct Context<'a> {
+    root: &'a Root,
+    topology: &'a Topology,
+    layout: &'a Layout,
+    needs: Needs,
+}
+
+impl Context<'_> {
+    /// The CPUs of both sides, each once.
+    fn cpus(&self) -> Vec<u32> {
+        self.layout.both()
+    }
+}
+
+type Check = fn(&Context<'_>) -> Finding;
+
+/// All checks, in the order they are shown.
+const CHECKS: &[Check] = &[
+    frequency::governor,
+    frequency::turbo,
+    frequency::thermal,
+    cpus::layout,
+    cpus::smt,
+    cpus::numa,
+    cpus::isolated,
+    cpus::quota,
+    clock::clock_source,
+    noise::steal,
+    noise::pressure,
+    noise::load,
+    noise::virtualisation,
+    network::descriptors,
+    network::ports,
+    network::somaxconn,
+    network::tw_reuse,
+    network::loopback_mtu,
+    kernel::mitigations,
+    kernel::huge_pages,
+    kernel::swap,
+];
+
+/// Looks at the machine with a layout and a run in mind.
+#[must_use]
+pub fn findings(root: &Root, topology: &Topology, layout: &Layout, needs: Needs) -> Vec<Finding> {
+    let context = Context {
+        root,
+        topology,
+        layout,
+        needs,
+    };
+    CHECKS.iter().map(|check| check(&context)).collect()
+}
+
+/// The command that mends what can be mended without a second thought.
+const TUNE: &str = "sudo scripts/tune-host";
+
+fn ok(id: &str, found: impl Into<String>, why: &str) -> Finding {
+    finding(id, Level::Ok, found, why, None)
+}
+
+fn unknown(id: &str, file: &str, why: &str) -> Finding {
+    ok(id, format!("unknown: no /{file}"), why)
+}
+
+fn warn(id: &str, found: impl Into<String>, why: &str, fix: Option<&str>) -> Finding {
+    finding(id, Level::Warn, found, why, fix)
+}
+
+fn fail(id: &str, found: impl Into<String>, why: &str, fix: Option<&str>) -> Finding {
+    finding(id, Level::Fail, found, why, fix)
+}
+
+pub(super) fn finding(
+    id: &str,
+    level: Level,
+    found: impl Into<String>,
+    why: &str,
+    fix: Option<&str>,
+) -> Finding {
+    Finding {
+        id: id.to_owned(),
+        level,
+        found: found.into(),
+        why: why.to_owned(),
+        fix: fix.map(str::to_owned),
+    }
+}

@@ -1,0 +1,104 @@
+//! What connections need of the kernel.
+
+use super::{Context, TUNE, fail, ok, unknown, warn};
+use crate::record::Finding;
+
+pub(super) fn descriptors(context: &Context<'_>) -> Finding {
+    let id = "descriptors";
+    let why =
+        "every connection takes a descriptor on each side; without one it is refused or waits";
+    let needed = context.needs.descriptors();
+    let Some((soft, hard)) = descriptor_limits(context) else {
+        return unknown(id, "proc/self/limits", why);
+    };
+    if hard < needed {
+        let found = format!("limit {hard}, needed {needed}");
+        let fix =
+            format!("ulimit -Hn {needed} && ulimit -n {needed} (as root), or fewer --connections");
+        return fail(id, found, why, Some(&fix));
+    }
+    if soft < needed {
+        let found = format!(
+            "limit {soft}, needed {needed}: the harness raises it, up to {hard} is allowed"
+        );
+        return ok(id, found, why);
+    }
+    ok(id, format!("limit {soft}, needed {needed}"), why)
+}
+
+/// `Max open files  1024  524288  files`; a limit can be `unlimited`.
+fn descriptor_limits(context: &Context<'_>) -> Option<(u64, u64)> {
+    let text = context.root.text("proc/self/limits")?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
+    let mut limits = line.split_whitespace().map(|word| match word {
+        "unlimited" => Some(u64::MAX),
+        number => number.parse().ok(),
+    });
+    Some((limits.next()??, limits.next()??))
+}
+
+pub(super) fn ports(context: &Context<'_>) -> Finding {
+    let id = "ports";
+    let why = "every connection takes a local port, and keeps it for a minute after it was closed";
+    let file = "proc/sys/net/ipv4/ip_local_port_range";
+    let range = context.root.text(file).and_then(|text| {
+        let mut bounds = text.split_whitespace().map(str::parse::<u64>);
+        Some((bounds.next()?.ok()?, bounds.next()?.ok()?))
+    });
+    let Some((first, last)) = range else {
+        return unknown(id, file, why);
+    };
+    let count = (last + 1).saturating_sub(first);
+    let needed = context.needs.ports();
+    let found = format!("{first} to {last}, {count} ports; needed {needed}");
+    match count {
+        count if count < u64::from(context.needs.connections) => fail(id, found, why, Some(TUNE)),
+        count if count < needed => warn(id, found, why, Some(TUNE)),
+        _ => ok(id, found, why),
+    }
+}
+
+pub(super) fn somaxconn(context: &Context<'_>) -> Finding {
+    let id = "somaxconn";
+    let why = "connections beyond the queue of a listening socket are dropped and tried again a second later";
+    let file = "proc/sys/net/core/somaxconn";
+    match context.root.number::<u64>(file) {
+        None => unknown(id, file, why),
+        Some(queue) if queue < u64::from(context.needs.connections) => {
+            let found = format!(
+                "{queue}, fewer than the {} connections",
+                context.needs.connections
+            );
+            warn(id, found, why, Some(TUNE))
+        }
+        Some(queue) => ok(id, queue.to_string(), why),
+    }
+}
+
+pub(super) fn tw_reuse(context: &Context<'_>) -> Finding {
+    let id = "tcp-tw-reuse";
+    let why = "ports of closed connections can be taken again at once instead of a minute later (2, the default: on loopback)";
+    let file = "proc/sys/net/ipv4/tcp_tw_reuse";
+    match context.root.number::<u64>(file) {
+        None => unknown(id, file, why),
+        Some(0) => warn(id, "0 (off)", why, Some(TUNE)),
+        Some(1) => ok(id, "1 (on)", why),
+        Some(value) => ok(id, format!("{value} (on loopback)"), why),
+    }
+}
+
+pub(super) fn loopback_mtu(context: &Context<'_>) -> Finding {
+    let id = "loopback-mtu";
+    let why = "a smaller packet than the usual 65536 bytes splits answers that others send whole";
+    let file = "sys/class/net/lo/mtu";
+    match context.root.number::<u64>(file) {
+        None => unknown(id, file, why),
+        Some(mtu) if mtu < 65536 => {
+            let fix = "sudo ip link set dev lo mtu 65536";
+            warn(id, mtu.to_string(), why, Some(fix))
+        }
+        Some(mtu) => ok(id, mtu.to_string(), why),
+    }
+}

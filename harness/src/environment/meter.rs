@@ -1,0 +1,160 @@
+//! CPU time of the machine between two moments, from `/proc/stat`.
+
+use super::Root;
+
+/// Ticks of some CPUs since boot, by what they were spent on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct CpuTimes {
+    /// User, nice and system: processes. Guests are in user already.
+    processes: u64,
+    /// Interrupts, soft interrupts.
+    interrupts: u64,
+    /// Idle, waiting for a disk.
+    idle: u64,
+    /// Work was there, but the host ran another.
+    steal: u64,
+}
+
+impl CpuTimes {
+    /// The sum over some CPUs; `None` where `/proc/stat` lists none of them.
+    pub(super) fn read(root: &Root, cpus: &[u32]) -> Option<Self> {
+        let text = root.text("proc/stat")?;
+        let mut sum = None;
+        for line in text.lines() {
+            let Some((name, times)) = line.split_once(' ') else {
+                continue;
+            };
+            let cpu = name.strip_prefix("cpu").and_then(|id| id.parse().ok());
+            if cpu.is_some_and(|cpu: u32| cpus.contains(&cpu)) {
+                sum = Some(Self::parse(times)?.plus(sum.unwrap_or_default()));
+            }
+        }
+        sum
+    }
+
+    /// user nice system idle iowait irq softirq steal guest guest_nice
+    fn parse(times: &str) -> Option<Self> {
+        let mut ticks = times
+            .split_whitespace()
+            .map(|word| word.parse::<u64>().ok());
+        let mut next = || ticks.next().flatten();
+        let (user, nice, system) = (next()?, next()?, next()?);
+        let (idle, disk) = (next()?, next()?);
+        let (hard, soft) = (next()?, next()?);
+        Some(Self {
+            processes: user + nice + system,
+            interrupts: hard + soft,
+            idle: idle + disk,
+            steal: next()?,
+        })
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            processes: self.processes + other.processes,
+            interrupts: self.interrupts + other.interrupts,
+            idle: self.idle + other.idle,
+            steal: self.steal + other.steal,
+        }
+    }
+
+    /// Idle time of a CPU that went offline and came back may run backwards.
+    fn since(self, before: Self) -> Self {
+        Self {
+            processes: self.processes.saturating_sub(before.processes),
+            interrupts: self.interrupts.saturating_sub(before.interrupts),
+            idle: self.idle.saturating_sub(before.idle),
+            steal: self.steal.saturating_sub(before.steal),
+        }
+    }
+
+    /// The share of the time with work, in which the host ran another, 0 to 1; `None`
+    /// below a second of work, where single ticks decide.
+    pub(super) fn steal_share(self) -> Option<f64> {
+        let busy = self.processes + self.interrupts + self.steal;
+        (busy >= 100).then(|| self.steal as f64 / busy as f64)
+    }
+
+    fn total(self) -> u64 {
+        self.processes + self.interrupts + self.idle + self.steal
+    }
+}
+
+/// Watches, over a run, how much of the CPUs others took.
+#[derive(Debug, Clone)]
+pub struct StealMeter {
+    root: Root,
+    used: Vec<u32>,
+    online: Vec<u32>,
+    before: Option<Reading>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    used: CpuTimes,
+    all: CpuTimes,
+    ours: u64,
+}
+
+/// What a [`StealMeter`] saw.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Stolen {
+    /// Of the time the CPUs in use had work, the share in which the host ran another, 0 to
+    /// 1; absent where unknown or where there was under a second of work.
+    pub steal: Option<f64>,
+    /// Of all CPUs' time, the share used by processes that are neither this one nor its
+    /// children that were waited for, 0 to 1; absent where unknown or under a second
+    /// has passed. Too high by what children still running have used.
+    pub other: Option<f64>,
+}
+
+impl StealMeter {
+    /// Starts; `used` are the CPUs of both sides, `online` all there are.
+    #[must_use]
+    pub fn start(root: &Root, used: &[u32], online: &[u32]) -> Self {
+        let mut meter = Self {
+            root: root.clone(),
+            used: used.to_vec(),
+            online: online.to_vec(),
+            before: None,
+        };
+        meter.before = meter.read();
+        meter
+    }
+
+    /// What happened since the start; may be asked several times.
+    #[must_use]
+    pub fn stop(&self) -> Stolen {
+        let (Some(before), Some(after)) = (self.before, self.read()) else {
+            return Stolen::default();
+        };
+        let all = after.all.since(before.all);
+        // Where the kernel charges soft interrupts to the process they hit, ours holds
+        // some of them and the difference is too small, never too large.
+        let others = all
+            .processes
+            .saturating_sub(after.ours.saturating_sub(before.ours));
+        Stolen {
+            steal: after.used.since(before.used).steal_share(),
+            other: (all.total() >= 100).then(|| others as f64 / all.total() as f64),
+        }
+    }
+
+    fn read(&self) -> Option<Reading> {
+        Some(Reading {
+            used: CpuTimes::read(&self.root, &self.used)?,
+            all: CpuTimes::read(&self.root, &self.online)?,
+            ours: own_ticks(&self.root)?,
+        })
+    }
+}
+
+/// CPU time of this process and its children that were waited for: fields 14 to 17 of
+/// `/proc/self/stat`.
+fn own_ticks(root: &Root) -> Option<u64> {
+    let stat = root.text("proc/self/stat")?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    let fields = rest.split_whitespace().skip(11).take(4);
+    let ticks: Option<Vec<u64>> = fields.map(|field| field.parse().ok()).collect();
+    Some(ticks?.iter().sum())
+}

@@ -1,0 +1,417 @@
+//! The machine's description and findings on trees.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod trees;
+
+use harness::environment::{self, Layout, Needs, Recheck, Root, StealMeter, Topology};
+use harness::record::{Environment, Finding, Level};
+use trees::Tree;
+
+const NEEDS: Needs = Needs { connections: 64 };
+
+fn found(tree: &Tree, needs: Needs) -> Vec<Finding> {
+    let topology = tree.topology();
+    let layout = Layout::choose(&topology).unwrap();
+    environment::findings(&tree.root(), &topology, &layout, needs)
+}
+
+fn one(tree: &Tree, id: &str) -> Finding {
+    let all = found(tree, NEEDS);
+    all.into_iter().find(|finding| finding.id == id).unwrap()
+}
+
+fn level(tree: &Tree, id: &str) -> Level {
+    one(tree, id).level
+}
+
+fn described(tree: &Tree) -> Environment {
+    let topology = tree.topology();
+    let layout = Layout::choose(&topology).unwrap();
+    environment::read(&tree.root(), &topology, &layout, "rustc 1.95.0\n")
+}
+
+#[test]
+fn the_captured_machine_is_described() {
+    let environment = described(&trees::captured());
+    assert_eq!(environment.cpu_model, "Intel(R) Xeon(R) Processor");
+    assert_eq!(
+        (
+            environment.logical_cpus,
+            environment.physical_cores,
+            environment.numa_nodes
+        ),
+        (2, 2, 1)
+    );
+    assert_eq!(environment.memory_bytes, 24_684_092 * 1024);
+    assert_eq!(environment.kernel, "6.18.44");
+    assert_eq!(environment.rustc, "rustc 1.95.0");
+    assert_eq!(environment.governor, None);
+    assert_eq!(environment.clock_source.as_deref(), Some("tsc"));
+    let virtualisation = environment.virtualisation.unwrap();
+    assert_eq!(virtualisation, "virtual machine (KVM), container (docker)");
+    assert_eq!(
+        (environment.server_cpus, environment.driver_cpus),
+        (vec![0], vec![1])
+    );
+}
+
+#[test]
+fn the_fingerprint_follows_what_must_be_equal_and_nothing_else() {
+    let tree = trees::laptop();
+    let first = described(&tree).fingerprint;
+    assert_eq!(first.len(), 64);
+    // A kernel update takes a few megabytes; the load changes all the time.
+    tree.put("proc/meminfo", "MemTotal: 16010000 kB");
+    tree.put("proc/loadavg", "9.00 9.00 9.00 1/400 1234");
+    assert_eq!(described(&tree).fingerprint, first);
+    for (path, content) in [
+        ("proc/meminfo", "MemTotal: 32000000 kB"),
+        ("proc/sys/kernel/osrelease", "6.1.0"),
+        (
+            "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor",
+            "performance",
+        ),
+        (
+            "sys/devices/system/clocksource/clocksource0/current_clocksource",
+            "hpet",
+        ),
+        ("proc/self/status", "Cpus_allowed_list:\t0-3"),
+        ("proc/cpuinfo", "model name\t: Another CPU"),
+        (".dockerenv", ""),
+    ] {
+        let before = described(&tree).fingerprint;
+        tree.put(path, content);
+        assert_ne!(described(&tree).fingerprint, before, "{path}");
+    }
+}
+
+#[test]
+fn a_machine_without_a_model_name_has_its_part_number() {
+    assert_eq!(
+        described(&trees::one_cpu()).cpu_model,
+        "implementer 0x41 part 0xd08"
+    );
+}
+
+#[test]
+fn hypervisors_and_containers_are_told_apart() {
+    let name = |files: &[(&str, &str)]| {
+        let tree = trees::smt_off();
+        for (path, content) in files {
+            tree.put(path, content);
+        }
+        described(&tree).virtualisation
+    };
+    let vendor = "sys/class/dmi/id/sys_vendor";
+    let product = "sys/class/dmi/id/product_name";
+    assert_eq!(name(&[]), None);
+    // A cloud's bare-metal machine: its name, but no hypervisor.
+    assert_eq!(
+        name(&[(vendor, "Amazon EC2"), (product, "c7i.metal-24xl")]),
+        None
+    );
+    let flag = ("proc/cpuinfo", "flags : fpu hypervisor tsc");
+    assert_eq!(name(&[flag]).as_deref(), Some("virtual machine (unknown)"));
+    assert_eq!(
+        name(&[(vendor, "QEMU")]).as_deref(),
+        Some("virtual machine (KVM)")
+    );
+    let hyper_v = [
+        (vendor, "Microsoft Corporation"),
+        (product, "Virtual Machine"),
+    ];
+    assert_eq!(name(&hyper_v).as_deref(), Some("virtual machine (Hyper-V)"));
+    let podman = name(&[("run/.containerenv", "")]);
+    assert_eq!(podman.as_deref(), Some("container (podman)"));
+    let pod = name(&[("proc/self/cgroup", "0::/kubepods.slice/pod1")]);
+    assert_eq!(pod.as_deref(), Some("container (kubepods)"));
+}
+
+#[test]
+fn every_tree_gets_every_finding_once() {
+    let ids = |tree: &Tree| -> Vec<String> {
+        found(tree, NEEDS)
+            .into_iter()
+            .map(|finding| finding.id)
+            .collect()
+    };
+    let expected = ids(&trees::captured());
+    assert!(expected.len() >= 20);
+    for tree in [
+        trees::laptop(),
+        trees::two_sockets(),
+        trees::smt_off(),
+        trees::one_cpu(),
+        trees::isolated(),
+    ] {
+        assert_eq!(ids(&tree), expected);
+    }
+}
+
+#[test]
+fn what_cannot_be_seen_is_unknown_and_no_warning() {
+    for finding in found(&trees::one_cpu(), NEEDS) {
+        // The one thing that is known of this machine.
+        if finding.id == "layout" {
+            assert_eq!(finding.level, Level::Warn);
+            assert!(finding.found.contains("one CPU only"), "{finding:?}");
+        } else {
+            assert_eq!(
+                (finding.level, finding.fix.clone()),
+                (Level::Ok, None),
+                "{finding:?}"
+            );
+        }
+    }
+    let governor = one(&trees::one_cpu(), "governor");
+    assert!(
+        governor.found.starts_with("unknown: no /sys"),
+        "{governor:?}"
+    );
+}
+
+#[test]
+fn the_captured_machine_is_a_busy_guest() {
+    let tree = trees::captured();
+    let warned: Vec<String> = found(&tree, NEEDS)
+        .into_iter()
+        .filter(|finding| finding.level > Level::Ok)
+        .map(|finding| finding.id)
+        .collect();
+    // It was building this workspace when it was captured.
+    assert_eq!(warned, ["steal", "pressure", "load", "virtualisation"]);
+}
+
+#[test]
+fn an_untuned_laptop_is_warned_of() {
+    let tree = trees::laptop();
+    let governor = one(&tree, "governor");
+    assert_eq!(
+        (governor.level, governor.found.as_str()),
+        (Level::Warn, "powersave")
+    );
+    assert_eq!(governor.fix.as_deref(), Some("sudo scripts/tune-host"));
+    assert_eq!(level(&tree, "turbo"), Level::Warn);
+    assert!(one(&tree, "thermal").found.contains("24 times"));
+    assert_eq!(level(&tree, "smt"), Level::Ok);
+    assert_eq!(level(&tree, "load"), Level::Ok);
+}
+
+#[test]
+fn a_tuned_machine_is_not() {
+    for finding in found(&trees::smt_off(), NEEDS) {
+        assert_eq!(finding.level, Level::Ok, "{finding:?}");
+    }
+}
+
+#[test]
+fn cpus_shared_or_far_apart_are_warned_of() {
+    let tree = trees::two_sockets();
+    let topology = tree.topology();
+    let with = |server, driver, id: &str| {
+        let layout = Layout::new(&topology, Some(server), Some(driver)).unwrap();
+        let all = environment::findings(&tree.root(), &topology, &layout, NEEDS);
+        all.into_iter().find(|finding| finding.id == id).unwrap()
+    };
+    assert_eq!(with("0", "1", "smt").level, Level::Ok);
+    assert_eq!(with("0", "32", "smt").level, Level::Warn);
+    assert!(with("0", "16", "numa").found.contains("several nodes"));
+    assert!(with("0", "1", "numa").found.contains("numa_balancing"));
+    tree.put("proc/sys/kernel/numa_balancing", "0");
+    assert_eq!(with("0", "1", "numa").level, Level::Ok);
+}
+
+#[test]
+fn isolated_cpus_are_warned_of_only_on_the_servers_side() {
+    let tree = trees::isolated();
+    assert_eq!(level(&tree, "isolated"), Level::Ok);
+    let topology = tree.topology();
+    let layout = Layout::new(&topology, Some("4-7"), Some("0-3")).unwrap();
+    let all = environment::findings(&tree.root(), &topology, &layout, NEEDS);
+    let isolated = all.iter().find(|finding| finding.id == "isolated").unwrap();
+    assert_eq!(isolated.level, Level::Warn);
+}
+
+#[test]
+fn a_quota_is_warned_of_and_one_too_small_fails() {
+    assert_eq!(level(&trees::quota("150000 100000"), "quota"), Level::Fail);
+    assert_eq!(level(&trees::quota("200000 100000"), "quota"), Level::Warn);
+    assert_eq!(level(&trees::quota("max 100000"), "quota"), Level::Ok);
+}
+
+#[test]
+fn limits_are_held_against_what_is_needed() {
+    let tree = trees::laptop();
+    tree.put("proc/sys/net/ipv4/ip_local_port_range", "32768\t60999");
+    tree.put("proc/sys/net/core/somaxconn", "128");
+    let levels = |connections: u32| -> Vec<Level> {
+        let all = found(&tree, Needs { connections });
+        ["descriptors", "ports", "somaxconn"]
+            .iter()
+            .map(|id| all.iter().find(|finding| finding.id == *id).unwrap().level)
+            .collect()
+    };
+    use Level::{Fail, Ok, Warn};
+    assert_eq!(levels(64), [Ok, Ok, Ok]);
+    // Between the soft limit of 1024 and the hard one of 4096 the harness helps itself.
+    assert_eq!(levels(1024), [Ok, Ok, Warn]);
+    assert_eq!(levels(2000), [Fail, Ok, Warn]);
+    assert_eq!(levels(20_000), [Fail, Warn, Warn]);
+    assert_eq!(levels(40_000), [Fail, Fail, Warn]);
+}
+
+#[test]
+fn single_files_decide_single_findings() {
+    use Level::{Fail, Ok, Warn};
+    let clock = "sys/devices/system/clocksource/clocksource0/current_clocksource";
+    let cases = [
+        ("clock-source", clock, "tsc", Ok),
+        ("clock-source", clock, "hpet", Warn),
+        ("clock-source", clock, "refined-jiffies", Fail),
+        ("tcp-tw-reuse", "proc/sys/net/ipv4/tcp_tw_reuse", "0", Warn),
+        ("tcp-tw-reuse", "proc/sys/net/ipv4/tcp_tw_reuse", "2", Ok),
+        ("loopback-mtu", "sys/class/net/lo/mtu", "65536", Ok),
+        ("loopback-mtu", "sys/class/net/lo/mtu", "1500", Warn),
+        ("turbo", "sys/devices/system/cpu/cpufreq/boost", "1", Warn),
+        (
+            "pressure",
+            "proc/pressure/cpu",
+            "some avg10=1.00 avg60=0 avg300=0 total=0",
+            Ok,
+        ),
+        (
+            "pressure",
+            "proc/pressure/cpu",
+            "some avg10=9.00 avg60=0 avg300=0 total=0",
+            Warn,
+        ),
+        (
+            "pressure",
+            "proc/pressure/cpu",
+            "some avg10=60.00 avg60=0 avg300=0 total=0",
+            Fail,
+        ),
+        ("load", "proc/loadavg", "2.50 0 0 1/1 1", Warn),
+        ("load", "proc/loadavg", "0.05 0 0 1/1 1", Ok),
+        ("steal", "proc/stat", "cpu0 900 0 0 5000 0 0 0 2 0 0", Ok),
+        ("steal", "proc/stat", "cpu0 900 0 0 5000 0 0 0 20 0 0", Warn),
+        (
+            "steal",
+            "proc/stat",
+            "cpu0 900 0 0 5000 0 0 0 200 0 0",
+            Fail,
+        ),
+        (
+            "huge-pages",
+            "sys/kernel/mm/transparent_hugepage/enabled",
+            "[always] madvise never",
+            Warn,
+        ),
+        (
+            "huge-pages",
+            "sys/kernel/mm/transparent_hugepage/enabled",
+            "always madvise [never]",
+            Ok,
+        ),
+        (
+            "swap",
+            "proc/meminfo",
+            "MemAvailable: 90000 kB\nSwapTotal: 900000 kB\nSwapFree: 10 kB",
+            Warn,
+        ),
+        (
+            "thermal",
+            "sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count",
+            "0",
+            Ok,
+        ),
+    ];
+    for (id, path, content, expected) in cases {
+        let tree = trees::smt_off();
+        tree.put(path, content);
+        assert_eq!(level(&tree, id), expected, "{path}: {content}");
+    }
+    let tree = trees::smt_off();
+    tree.put(
+        "sys/devices/system/cpu/vulnerabilities/meltdown",
+        "Vulnerable",
+    );
+    assert_eq!(level(&tree, "mitigations"), Ok);
+    tree.put("proc/cmdline", "quiet mitigations=off");
+    assert_eq!(level(&tree, "mitigations"), Warn);
+}
+
+#[test]
+fn steal_and_other_load_are_what_was_added_since_the_start() {
+    let tree = trees::smt_off();
+    let stat = |cpu0: &str, own: &str| {
+        tree.put(
+            "proc/stat",
+            &format!("cpu  1 1 1 1 1 1 1 1 0 0\ncpu0 {cpu0}\ncpu1 0 0 0 0 0 0 0 0 0 0"),
+        );
+        tree.put(
+            "proc/self/stat",
+            &format!("1 (a b) R 1 1 1 0 -1 0 0 0 0 0 {own} 20 0"),
+        );
+    };
+    // user nice system idle iowait irq softirq steal; utime stime cutime cstime
+    stat("1000 0 1000 1000 0 0 0 5000 0 0", "10 10 10 10");
+    let meter = StealMeter::start(&tree.root(), &[0], &[0, 1]);
+    assert_eq!(meter.stop().steal, None, "nothing has happened");
+    stat("1300 0 1200 1400 0 0 0 5100 0 0", "110 110 110 110");
+    let stolen = meter.stop();
+    // 100 of 300 + 200 + 100; 500 - 400 of 1000.
+    assert!((stolen.steal.unwrap() - 1.0 / 6.0).abs() < 1e-9);
+    assert!((stolen.other.unwrap() - 0.1).abs() < 1e-9);
+}
+
+#[test]
+fn a_change_during_the_run_is_found() {
+    let tree = trees::laptop();
+    let topology = tree.topology();
+    let layout = Layout::choose(&topology).unwrap();
+    let recheck = Recheck::start(&tree.root(), &topology, &layout);
+    assert_eq!(recheck.finish(), []);
+    tree.put(
+        "sys/devices/system/cpu/cpu3/cpufreq/scaling_governor",
+        "performance",
+    );
+    tree.put("sys/devices/system/cpu/intel_pstate/no_turbo", "1");
+    tree.put("sys/devices/system/cpu/online", "0-6");
+    tree.put(
+        "sys/devices/system/cpu/cpu1/thermal_throttle/core_throttle_count",
+        "5",
+    );
+    let after = recheck.finish();
+    let ids: Vec<&str> = after.iter().map(|finding| finding.id.as_str()).collect();
+    assert_eq!(
+        ids,
+        [
+            "governor-changed",
+            "turbo-changed",
+            "cpus-changed",
+            "thermal-during"
+        ]
+    );
+    assert_eq!(after[0].found, "was powersave, is performance, powersave");
+    assert!(after.iter().all(|finding| finding.level == Level::Warn));
+}
+
+#[test]
+fn this_machine_can_be_looked_at() {
+    let root = Root::host();
+    let topology = Topology::read(&root).unwrap();
+    let layout = Layout::choose(&topology).unwrap();
+    let environment = environment::read(&root, &topology, &layout, "rustc");
+    assert!(environment.memory_bytes > 1 << 20);
+    assert!(!environment.kernel.is_empty());
+    let findings = environment::findings(&root, &topology, &layout, NEEDS);
+    assert!(findings.iter().all(|finding| !finding.why.is_empty()));
+    let recheck = Recheck::start(&root, &topology, &layout);
+    assert!(
+        recheck
+            .finish()
+            .iter()
+            .all(|finding| !finding.id.ends_with("-changed"))
+    );
+}
