@@ -1,1 +1,48 @@
-//! One file per format.
+//! One file per format. Each is a function from a record and its summary to text;
+//! nothing here starts, writes or prints anything.
+//!
+//! A new format is one file here, its line in [`FORMATS`] and a golden test.
+
+mod csv;
+mod grid;
+mod markdown;
+mod number;
+mod page;
+mod servers_table;
+mod terminal;
+mod workload_table;
+
+pub use grid::WIDTH;
+pub use terminal::{Colour, terminal};
+
+use crate::record::{Record, Summary, to_json};
+
+/// A way to write down a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Format {
+    /// The name used in flags.
+    pub name: &'static str,
+    /// The file it becomes in a run's folder.
+    pub file: &'static str,
+    /// The whole text of that file.
+    pub render: fn(&Record, &Summary) -> String,
+}
+
+/// The formats written after every run. The terminal's is [`terminal`].
+pub const FORMATS: [Format; 3] = [
+    Format {
+        name: "markdown",
+        file: "table.md",
+        render: markdown::markdown,
+    },
+    Format {
+        name: "csv",
+        file: "table.csv",
+        render: csv::csv,
+    },
+    Format {
+        name: "json",
+        file: "record.json",
+        render: to_json,
+    },
+];

@@ -29,7 +29,10 @@ pub(crate) fn summary() -> Summary {
     }
     mark(&mut rows);
     let servers = sample::record().servers.iter().map(server_row).collect();
-    let rankings = vec![ranking("mixed", Some(24_000.0)), ranking("ping", None)];
+    let rankings = vec![
+        ranking("mixed", Some(24_000.0)),
+        ranking("ping", Some(52_500.5)),
+    ];
     Summary {
         rows,
         servers,

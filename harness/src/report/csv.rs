@@ -1,0 +1,126 @@
+//! Tidy CSV: one observation a row, numbers in full.
+//!
+//! A row that has no figure is there with an empty one, so that a failed server is not lost.
+//! Figures of a server over the whole run have an empty workload and stage.
+
+use crate::record::{Estimate, Estimates, RankInterval, Record, Summary};
+
+use super::number::unit;
+
+const HEAD: &str = "server,workload,stage,figure,unit,median,low,high,n,verdict,\
+                    rank_low,rank_high,lower_bound,reasons";
+
+/// What all observations of one row have in common.
+struct Common<'a> {
+    server: &'a str,
+    workload: &'a str,
+    stage: &'a str,
+    verdict: &'a str,
+    rank: Option<RankInterval>,
+    lower_bound: bool,
+    reasons: String,
+}
+
+/// The text of `table.csv` (RFC 4180, but with `\n` at the ends of lines).
+pub(super) fn csv(_record: &Record, summary: &Summary) -> String {
+    let mut out = format!("{HEAD}\n");
+    for row in &summary.rows {
+        let common = Common {
+            server: &row.server,
+            workload: &row.workload,
+            stage: row.stage.name(),
+            verdict: row.verdict.name(),
+            rank: row.rank,
+            lower_bound: row.lower_bound,
+            reasons: row.reasons.join("; "),
+        };
+        observations(&mut out, &common, &row.figures);
+    }
+    for row in &summary.servers {
+        let common = Common {
+            server: &row.server,
+            workload: "",
+            stage: "",
+            verdict: row.verdict.name(),
+            rank: None,
+            lower_bound: false,
+            reasons: row.reasons.join("; "),
+        };
+        let mut figures = row.figures.clone();
+        let stripped = row.stripped_bytes.map(exact);
+        figures.extend(stripped.map(|size| ("stripped_bytes".to_owned(), size)));
+        observations(&mut out, &common, &figures);
+    }
+    out
+}
+
+/// What is the same at every trial, as one observation.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a binary has less than 2^53 bytes"
+)]
+fn exact(value: u64) -> Estimate {
+    let median = value as f64;
+    Estimate {
+        median,
+        low: median,
+        high: median,
+        n: 1,
+    }
+}
+
+fn observations(out: &mut String, common: &Common<'_>, figures: &Estimates) {
+    if figures.is_empty() {
+        line(out, common, None);
+    }
+    for figure in figures {
+        line(out, common, Some(figure));
+    }
+}
+
+fn line(out: &mut String, common: &Common<'_>, figure: Option<(&String, &Estimate)>) {
+    let estimate = figure.map(|(_, estimate)| estimate);
+    let number =
+        |get: fn(&Estimate) -> f64| estimate.map_or_else(String::new, |e| get(e).to_string());
+    let rank =
+        |get: fn(RankInterval) -> u32| common.rank.map_or_else(String::new, |r| get(r).to_string());
+    let bounded = common.lower_bound && figure.is_some_and(|(name, _)| name == "requests_per_s");
+    let cells = [
+        common.server.to_owned(),
+        common.workload.to_owned(),
+        common.stage.to_owned(),
+        figure.map_or_else(String::new, |(name, _)| name.clone()),
+        figure.map_or("", |(name, _)| unit(name)).to_owned(),
+        number(|e| e.median),
+        number(|e| e.low),
+        number(|e| e.high),
+        estimate.map_or(0, |e| e.n).to_string(),
+        common.verdict.to_owned(),
+        rank(|r| r.low),
+        rank(|r| r.high),
+        bounded.to_string(),
+        common.reasons.clone(),
+    ];
+    out.push_str(&cells.map(|cell| quoted(&cell)).join(","));
+    out.push('\n');
+}
+
+fn quoted(cell: &str) -> String {
+    if cell.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn only_cells_that_need_it_are_quoted() {
+        assert_eq!(quoted("plain 1.5"), "plain 1.5");
+        assert_eq!(quoted("a,b"), "\"a,b\"");
+        assert_eq!(quoted("say \"no\"\n"), "\"say \"\"no\"\"\n\"");
+    }
+}

@@ -1,0 +1,165 @@
+//! What a report says, before it is put into the form of a file or a terminal.
+
+use crate::record::{Ended, Environment, Level, Record, Run, Summary};
+
+use super::grid::Grid;
+use super::number::significant;
+use super::{servers_table, workload_table};
+
+/// A piece of a report, in the order they are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Block {
+    /// A title.
+    Heading(String),
+    /// A paragraph.
+    Text(String),
+    /// A table.
+    Table(Grid),
+    /// Short lines below the rest: footnotes, the environment.
+    Notes(Vec<String>),
+    /// The end of a server's log, as it wrote it.
+    Log(Vec<String>),
+}
+
+const HOW_TO_READ: &str = "The line below a row is the 95 % interval of each figure over fresh processes: its wider \
+    half, in percent of the median. Ranks such as 2–3 are ties: this run cannot tell those servers \
+    apart. ≥ is a lower bound: the load generator was the limit. TTFB is the time to the first byte \
+    of a response, jitter the standard deviation of latency; latency counts from when a request \
+    was due to be sent. – is not measured.";
+
+/// The whole report: a table for each workload, one of the servers, the environment.
+pub(super) fn page(record: &Record, summary: &Summary) -> Vec<Block> {
+    let mut page = Vec::new();
+    for workload in workload_table::workloads(summary) {
+        page.extend(workload_table::blocks(record, summary, workload));
+    }
+    page.extend(servers_table::blocks(record, summary));
+    page.push(Block::Heading("How to read this".into()));
+    page.push(Block::Text(HOW_TO_READ.into()));
+    page.push(Block::Heading("Environment".into()));
+    page.push(Block::Notes(environment(&record.environment, &record.run)));
+    page
+}
+
+fn environment(machine: &Environment, run: &Run) -> Vec<String> {
+    let mut lines = vec![hardware(machine), software(machine), plan(run)];
+    match run.ended {
+        Ended::Complete => {}
+        Ended::Open => lines.push(
+            "The run is not finished, or was killed: figures are of the trials so far.".into(),
+        ),
+        Ended::Interrupted => {
+            lines.push("The run was interrupted: figures are of the trials before that.".into());
+        }
+    }
+    let unmet = |level| {
+        let findings = machine.findings.iter().filter(move |f| f.level == level);
+        findings.map(|f| format!("{} ({})", f.found, f.why))
+    };
+    let wrong = unmet(Level::Fail).map(|text| format!("Makes figures wrong: {text}"));
+    let noisy = unmet(Level::Warn).map(|text| format!("Not met: {text}"));
+    lines.extend(wrong.chain(noisy));
+    lines
+}
+
+fn hardware(machine: &Environment) -> String {
+    let known = |text: &str| {
+        if text.is_empty() {
+            "CPU not known"
+        } else {
+            text
+        }
+        .to_owned()
+    };
+    let pinned = if machine.pinned {
+        "pinned"
+    } else {
+        "not pinned"
+    };
+    format!(
+        "{}: {} on {}{}; server on {}, load generator on {}, {pinned}",
+        known(&machine.cpu_model),
+        counted(machine.logical_cpus, "logical CPU"),
+        counted(machine.physical_cores, "core"),
+        machine
+            .virtualisation
+            .as_ref()
+            .map_or_else(String::new, |name| format!(", {name}")),
+        cpus(&machine.server_cpus),
+        cpus(&machine.driver_cpus),
+    )
+}
+
+/// As in `1 core` or `2 cores`.
+fn counted(count: u32, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
+/// As in `CPU 0` or `CPUs 0, 2, 3`.
+fn cpus(list: &[u32]) -> String {
+    let names: Vec<_> = list.iter().map(u32::to_string).collect();
+    match list.len() {
+        0 => "no CPU of its own".into(),
+        1 => format!("CPU {}", names[0]),
+        _ => format!("CPUs {}", names.join(", ")),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+fn software(machine: &Environment) -> String {
+    format!(
+        "Linux {}; {}; governor {}; clock source {}; {} GiB of memory",
+        machine.kernel,
+        machine.rustc,
+        machine.governor.as_deref().unwrap_or("not visible"),
+        machine.clock_source.as_deref().unwrap_or("not visible"),
+        significant(machine.memory_bytes as f64 / f64::from(1 << 30), 3),
+    )
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds of a trial are few"
+)]
+fn plan(run: &Run) -> String {
+    let seconds = |ms: u64| ms as f64 / 1e3;
+    format!(
+        "Run {}, profile {}: {}, {} s peak and {} s paced after {} s of warm-up, seed {}, \
+         rates from {}; harness {}, revision {}",
+        run.id,
+        run.profile,
+        counted(run.rounds, "round"),
+        seconds(run.peak_ms),
+        seconds(run.paced_ms),
+        seconds(run.warmup_ms),
+        run.seed,
+        run.rate_source,
+        run.harness_version,
+        run.revision.as_deref().unwrap_or("not known"),
+    )
+}
+
+/// Numbered notes of one table; the same text has one number.
+#[derive(Debug, Default)]
+pub(super) struct Footnotes(Vec<String>);
+
+impl Footnotes {
+    /// The mark for `text`, as in `[1]`.
+    pub(super) fn mark(&mut self, text: String) -> String {
+        let known = self.0.iter().position(|other| *other == text);
+        let at = known.unwrap_or_else(|| {
+            self.0.push(text);
+            self.0.len() - 1
+        });
+        format!("[{}]", at + 1)
+    }
+
+    /// Nothing where there was no mark.
+    pub(super) fn block(self) -> Option<Block> {
+        let numbered = (1..)
+            .zip(self.0)
+            .map(|(n, text): (u32, _)| format!("[{n}] {text}"));
+        let notes: Vec<_> = numbered.collect();
+        (!notes.is_empty()).then_some(Block::Notes(notes))
+    }
+}

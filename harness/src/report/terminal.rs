@@ -1,0 +1,88 @@
+//! The same report for a terminal: no markup, and a little weight where it helps.
+
+use std::ffi::OsStr;
+
+use crate::record::{Record, Summary};
+
+use super::grid::{WIDTH, clipped, one_line, wrapped};
+use super::page::{Block, page};
+
+/// Whether text may carry escape sequences for weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    /// Plain text.
+    Never,
+    /// Titles and heads are bold, notes are dim.
+    Always,
+}
+
+impl Colour {
+    /// Only on a terminal, and never where `NO_COLOR` is set to anything but the empty
+    /// string (<https://no-color.org>).
+    pub fn choose(is_terminal: bool, no_color: Option<&OsStr>) -> Self {
+        if is_terminal && no_color.is_none_or(OsStr::is_empty) {
+            Self::Always
+        } else {
+            Self::Never
+        }
+    }
+
+    fn bold(self, text: &str) -> String {
+        self.wrap("1", text)
+    }
+
+    fn dim(self, text: &str) -> String {
+        self.wrap("2", text)
+    }
+
+    fn wrap(self, code: &str, text: &str) -> String {
+        match self {
+            Self::Never => text.to_owned(),
+            Self::Always => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
+        }
+    }
+}
+
+/// The report as it is printed after a run.
+pub fn terminal(record: &Record, summary: &Summary, colour: Colour) -> String {
+    let blocks = page(record, summary)
+        .into_iter()
+        .map(|block| lines(block, colour).join("\n"));
+    blocks.collect::<Vec<_>>().join("\n\n") + "\n"
+}
+
+fn lines(block: Block, colour: Colour) -> Vec<String> {
+    match block {
+        Block::Heading(title) => vec![colour.bold(&clipped(&one_line(&title), WIDTH))],
+        Block::Text(text) => wrapped(&text, WIDTH, 0),
+        Block::Table(grid) => {
+            let mut lines = grid.lines();
+            lines[0] = colour.bold(&lines[0]);
+            lines
+        }
+        Block::Notes(notes) => {
+            let lines = notes.iter().flat_map(|note| wrapped(note, WIDTH, 4));
+            lines.map(|line| colour.dim(&line)).collect()
+        }
+        Block::Log(lines) => {
+            let lines = lines
+                .iter()
+                .map(|line| format!("    {}", clipped(&one_line(line), WIDTH - 4)));
+            lines.map(|line| colour.dim(&line)).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_needs_a_terminal_and_no_objection() {
+        let no = OsStr::new("1");
+        assert_eq!(Colour::choose(true, None), Colour::Always);
+        assert_eq!(Colour::choose(true, Some(OsStr::new(""))), Colour::Always);
+        assert_eq!(Colour::choose(true, Some(no)), Colour::Never);
+        assert_eq!(Colour::choose(false, None), Colour::Never);
+    }
+}

@@ -1,0 +1,236 @@
+//! The table of one workload: rank, throughput, cost and latency of each server.
+
+use crate::catalog::Stage;
+use crate::record::{Ranking, Record, Row, Summary, Verdict};
+
+use super::grid::{Align, Grid};
+use super::number::{ABSENT, significant, uncertainty};
+use super::page::{Block, Footnotes};
+
+const HEAD: [&str; 9] = [
+    "#",
+    "server",
+    "peak req/s",
+    "CPU µs/req",
+    "p50 µs",
+    "p99 µs",
+    "p99.9 µs",
+    "TTFB p99 µs",
+    "jitter µs",
+];
+
+/// Where names are long.
+const SHORT_HEAD: [&str; 9] = [
+    "#",
+    "server",
+    "req/s",
+    "CPU µs/req",
+    "p50 µs",
+    "p99 µs",
+    "p99.9 µs",
+    "TTFB99 µs",
+    "jitter µs",
+];
+
+/// Figures of the paced stage, in the order of the columns.
+const LATENCIES: [&str; 5] = [
+    "latency_p50_us",
+    "latency_p99_us",
+    "latency_p999_us",
+    "first_byte_p99_us",
+    "jitter_us",
+];
+
+/// Those that have a ranking first, then any others.
+pub(super) fn workloads(summary: &Summary) -> Vec<&str> {
+    let ranked = summary.rankings.iter().map(|r| r.workload.as_str());
+    let mut names = Vec::new();
+    for name in ranked.chain(summary.rows.iter().map(|r| r.workload.as_str())) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// Title, caption, table and footnotes of a workload.
+pub(super) fn blocks(record: &Record, summary: &Summary, workload: &str) -> Vec<Block> {
+    let entries = entries(summary, workload);
+    let paced = entries.iter().any(|entry| entry.paced.is_some());
+    let ranking = summary.rankings.iter().find(|r| r.workload == workload);
+    let about = record.run.workloads.get(workload);
+    let title = about.map_or_else(
+        || workload.to_owned(),
+        |about| format!("{workload}: {about}"),
+    );
+    let mut notes = Footnotes::default();
+    let rows = entries
+        .iter()
+        .flat_map(|entry| entry.lines(paced, &mut notes));
+    let table = grid(rows.collect());
+    let mut blocks = vec![Block::Heading(title)];
+    blocks.extend(ranking.map(|ranking| Block::Text(caption(ranking, &entries, paced))));
+    blocks.push(Block::Table(table));
+    blocks.extend(notes.block());
+    blocks
+}
+
+fn grid(rows: Vec<Vec<String>>) -> Grid {
+    let with = |head: [&'static str; 9], rows| Grid {
+        head: (0..)
+            .zip(head)
+            .map(|(i, text)| (text, if i < 2 { Align::Left } else { Align::Right }))
+            .collect(),
+        rows,
+    };
+    let table = with(HEAD, rows);
+    if table.fits() {
+        table
+    } else {
+        with(SHORT_HEAD, table.rows)
+    }
+}
+
+fn caption(ranking: &Ranking, entries: &[Entry<'_>], paced: bool) -> String {
+    let load = match (paced, ranking.rate_per_s) {
+        (true, Some(rate)) => format!(
+            "latency and CPU at {} req/s, the same for every server",
+            significant(rate, 5)
+        ),
+        (true, None) => "latency and CPU at a paced rate that was not recorded".into(),
+        (false, _) => "CPU at peak; no paced stage was run, so there is no latency".into(),
+    };
+    let figure = match ranking.ranked_by.as_str() {
+        "requests_per_s" => "requests per second",
+        "cpu_us_per_request" => "CPU time per request",
+        other => other,
+    };
+    let ranked = if entries.iter().any(|entry| entry.rank().is_some()) {
+        format!("Ranked by {figure} ({})", ranking.stage)
+    } else {
+        "Not ranked".into()
+    };
+    format!(
+        "{} connections; {load}. {ranked}: {}.",
+        ranking.connections,
+        ranking.reason.trim_end_matches('.')
+    )
+}
+
+/// A server's rows of one workload.
+struct Entry<'a> {
+    server: &'a str,
+    display: &'a str,
+    peak: Option<&'a Row>,
+    paced: Option<&'a Row>,
+}
+
+/// By rank; what has none behind, in the order given; what failed last.
+fn entries<'a>(summary: &'a Summary, workload: &str) -> Vec<Entry<'a>> {
+    let mut entries: Vec<Entry<'a>> = Vec::new();
+    for row in summary.rows.iter().filter(|row| row.workload == workload) {
+        let known = entries.iter().position(|entry| entry.server == row.server);
+        let at = known.unwrap_or_else(|| {
+            entries.push(Entry {
+                server: &row.server,
+                display: &row.display,
+                peak: None,
+                paced: None,
+            });
+            entries.len() - 1
+        });
+        match row.stage {
+            Stage::Peak => entries[at].peak = Some(row),
+            Stage::Paced => entries[at].paced = Some(row),
+        }
+    }
+    entries.sort_by_key(|entry| {
+        let rank = entry.rank().map(|rank| (rank.low, rank.high));
+        (entry.verdict() == Verdict::Failed, rank.is_none(), rank)
+    });
+    entries
+}
+
+impl<'a> Entry<'a> {
+    fn rows(&self) -> impl Iterator<Item = &'a Row> {
+        self.peak.into_iter().chain(self.paced)
+    }
+
+    fn rank(&self) -> Option<crate::record::RankInterval> {
+        self.rows().find_map(|row| row.rank)
+    }
+
+    fn verdict(&self) -> Verdict {
+        self.rows().map(|row| row.verdict).max().unwrap_or_default()
+    }
+
+    /// The row of figures, and that of their intervals and the verdict below it.
+    fn lines(&self, paced: bool, notes: &mut Footnotes) -> [Vec<String>; 2] {
+        let rank = self.rank().map_or_else(
+            || ABSENT.to_owned(),
+            |rank| match rank.low == rank.high {
+                true => rank.low.to_string(),
+                false => format!("{}–{}", rank.low, rank.high),
+            },
+        );
+        let bound = if self.peak.is_some_and(|row| row.lower_bound) {
+            "≥"
+        } else {
+            ""
+        };
+        let cost = if paced { self.paced } else { self.peak };
+        let mut cells = vec![
+            cell(self.peak, "requests_per_s", 4, bound),
+            cell(cost, "cpu_us_per_request", 3, ""),
+        ];
+        cells.extend(LATENCIES.map(|figure| cell(self.paced, figure, 3, "")));
+        let (figures, intervals): (Vec<_>, Vec<_>) = cells.into_iter().unzip();
+        [
+            [vec![rank, self.display.to_owned()], figures].concat(),
+            [vec![String::new(), self.verdict_cell(notes)], intervals].concat(),
+        ]
+    }
+
+    /// As in `marked [1]`; empty where there is nothing to say.
+    fn verdict_cell(&self, notes: &mut Footnotes) -> String {
+        let verdict = self.verdict();
+        let text = self.reasons();
+        match (verdict, text.is_empty()) {
+            (Verdict::Ok, true) => String::new(),
+            (Verdict::Ok, false) => format!("note {}", notes.mark(text)),
+            (_, true) => format!(
+                "{} {}",
+                verdict.name(),
+                notes.mark("no reason was recorded".into())
+            ),
+            (_, false) => format!("{} {}", verdict.name(), notes.mark(text)),
+        }
+    }
+
+    /// Named by their stage, unless they hold for both alike.
+    fn reasons(&self) -> String {
+        let joined = |row: &Row| row.reasons.join("; ");
+        if let (Some(peak), Some(paced)) = (self.peak, self.paced)
+            && peak.reasons == paced.reasons
+        {
+            return joined(peak);
+        }
+        let with_reasons = self.rows().filter(|row| !row.reasons.is_empty());
+        let named: Vec<_> = with_reasons
+            .map(|row| format!("{}: {}", row.stage, joined(row)))
+            .collect();
+        named.join("; ")
+    }
+}
+
+/// A figure and its interval; a failed row's figures are not for comparing and not shown.
+fn cell(row: Option<&Row>, figure: &str, digits: i32, prefix: &str) -> (String, String) {
+    let sound = row.filter(|row| row.verdict != Verdict::Failed);
+    match sound.and_then(|row| row.figures.get(figure)) {
+        Some(estimate) => (
+            format!("{prefix}{}", significant(estimate.median, digits)),
+            uncertainty(estimate),
+        ),
+        None => (ABSENT.into(), String::new()),
+    }
+}

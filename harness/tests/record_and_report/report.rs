@@ -1,0 +1,158 @@
+//! What a reader sees: golden files, and what must hold for every table.
+
+use harness::catalog::Stage;
+use harness::record::*;
+use harness::report::{Colour, FORMATS, WIDTH, terminal};
+use unicode_width::UnicodeWidthStr;
+
+use crate::{sample, summary::summary};
+
+fn render(name: &str, record: &Record, summary: &Summary) -> String {
+    let format = FORMATS.iter().find(|format| format.name == name).unwrap();
+    (format.render)(record, summary)
+}
+
+#[test]
+fn markdown_is_as_agreed() {
+    insta::assert_snapshot!(render("markdown", &sample::record(), &summary()));
+}
+
+#[test]
+fn csv_is_as_agreed() {
+    insta::assert_snapshot!(render("csv", &sample::record(), &summary()));
+}
+
+#[test]
+fn the_terminal_shows_the_same_without_markup() {
+    let plain = terminal(&sample::record(), &summary(), Colour::Never);
+    insta::assert_snapshot!(plain);
+    let bold = terminal(&sample::record(), &summary(), Colour::Always);
+    assert!(bold.contains("\u{1b}[1m| #"));
+    let codes = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m"];
+    assert_eq!(
+        codes.iter().fold(bold, |text, code| text.replace(code, "")),
+        plain
+    );
+}
+
+fn too_wide(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| line.width() > WIDTH).collect()
+}
+
+/// Names of 20 columns, large figures, wide intervals, reasons without a space: nothing is
+/// wider than a terminal, and no name is cut.
+#[test]
+fn no_line_is_wider_than_a_terminal() {
+    let name = "a_name_of_20_columns";
+    let (mut record, mut summary) = (sample::record(), summary());
+    for row in &mut summary.rows {
+        row.display = name.into();
+        row.lower_bound = true;
+        row.rank = row.rank.map(|_| RankInterval { low: 10, high: 12 });
+        if row.verdict != Verdict::Ok {
+            row.reasons = vec!["word ".repeat(60), "x".repeat(300)];
+        }
+        for estimate in row.figures.values_mut() {
+            estimate.high = estimate.median * 3.5;
+        }
+        if let Some(rate) = row.figures.get_mut("requests_per_s") {
+            rate.median = 987_654.3;
+        }
+    }
+    for row in &mut summary.servers {
+        row.display = name.into();
+        row.version = Some("10.11.12".into());
+    }
+    record.environment.cpu_model = "Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz ".repeat(3);
+    record.servers[4].failure.as_mut().unwrap().log_tail = "y".repeat(300);
+    for text in [
+        render("markdown", &record, &summary),
+        terminal(&record, &summary, Colour::Never),
+    ] {
+        assert_eq!(too_wide(&text), Vec::<&str>::new());
+        assert!(
+            text.lines().filter(|line| line.contains(name)).count() >= 15,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_run_with_nothing_in_it_says_so_without_failing() {
+    let mut record = sample::record();
+    record.servers.clear();
+    record.trials.clear();
+    record.environment = Environment::default();
+    record.run.ended = Ended::Interrupted;
+    let text = render("markdown", &record, &Summary::default());
+    assert!(text.contains("interrupted"), "{text}");
+    assert!(too_wide(&text).is_empty());
+}
+
+#[test]
+fn a_run_of_peaks_alone_takes_the_cost_from_them_and_says_so() {
+    let mut summary = summary();
+    summary.rows.retain(|row| row.stage == Stage::Peak);
+    let text = render("markdown", &sample::record(), &summary);
+    assert!(text.contains("CPU at peak"), "{text}");
+    assert!(text.contains("Not ranked"), "{text}");
+    let row = text.lines().find(|line| line.contains("| axum")).unwrap();
+    assert!(row.contains("8.36"), "{row}");
+}
+
+#[test]
+fn a_rate_that_was_not_recorded_is_not_made_up() {
+    let mut summary = summary();
+    summary.rankings[0].rate_per_s = None;
+    let text = render("markdown", &sample::record(), &summary);
+    assert!(
+        text.contains("a paced rate that was not recorded"),
+        "{text}"
+    );
+}
+
+/// A Markdown table has as many cells in each row as in its head.
+#[test]
+fn every_table_row_has_the_cells_of_its_head() {
+    let text = render("markdown", &sample::record(), &summary());
+    let mut cells = None;
+    let mut tables = 0;
+    for line in text.lines() {
+        if !line.starts_with('|') {
+            cells = None;
+            continue;
+        }
+        let found = line.replace("\\|", "").matches('|').count();
+        tables += usize::from(cells.is_none());
+        assert_eq!(*cells.get_or_insert(found), found, "{line}");
+    }
+    assert_eq!(tables, 3);
+}
+
+/// Every figure of every row is in the CSV, and nothing is there as 0 for want of a value.
+#[test]
+fn csv_has_one_line_an_observation() {
+    let summary = summary();
+    let text = render("csv", &sample::record(), &summary);
+    let rows: usize = summary
+        .rows
+        .iter()
+        .map(|row| row.figures.len().max(1))
+        .sum();
+    let sizes = summary
+        .servers
+        .iter()
+        .filter(|row| row.stripped_bytes.is_some())
+        .count();
+    let figures: usize = summary.servers.iter().map(|row| row.figures.len()).sum();
+    let without = summary.servers.len() - sizes;
+    assert_eq!(text.lines().count(), 1 + rows + sizes + figures + without);
+    let failed = text
+        .lines()
+        .find(|line| line.starts_with("broken,mixed,peak"))
+        .unwrap();
+    assert!(
+        failed.starts_with("broken,mixed,peak,,,,,,0,failed,,,false,"),
+        "{failed}"
+    );
+}
