@@ -203,16 +203,15 @@ fn surely_ahead(
     };
     let count = table.values.len();
     let mut ahead = vec![vec![false; count]; count];
-    for a in 0..count {
-        for b in a + 1..count {
-            let pairs = table.values[a].iter().zip(&table.values[b]);
-            let logs: Vec<Option<f64>> = pairs.map(|(a, b)| log_ratio((*a)?, (*b)?)).collect();
-            let interval = resampled(&logs, bootstrap).and_then(|ratio| ratio.interval);
-            match differs(interval, delta) {
-                Difference::Tie => {}
-                found if found == wanted => ahead[a][b] = true,
-                _ => ahead[b][a] = true,
-            }
+    let pairs = (0..count).flat_map(|a| (a + 1..count).map(move |b| (a, b)));
+    for (a, b) in pairs {
+        let values = table.values[a].iter().zip(&table.values[b]);
+        let logs: Vec<Option<f64>> = values.map(|(a, b)| log_ratio((*a)?, (*b)?)).collect();
+        let interval = resampled(&logs, bootstrap).and_then(|ratio| ratio.interval);
+        match differs(interval, delta) {
+            Difference::Tie => {}
+            found if found == wanted => ahead[a][b] = true,
+            _ => ahead[b][a] = true,
         }
     }
     ahead

@@ -45,7 +45,7 @@ impl PairedRatio {
 pub fn paired_ratio(a: &Series, b: &Series, bootstrap: &mut Bootstrap) -> Option<PairedRatio> {
     let logs: Vec<Option<f64>> = a
         .iter()
-        .filter_map(|(round, &a)| Some(log_ratio(a, *b.get(round)?)?))
+        .filter_map(|(round, &a)| log_ratio(a, *b.get(round)?))
         .map(Some)
         .collect();
     resampled(&logs, bootstrap)

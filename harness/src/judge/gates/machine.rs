@@ -1,0 +1,136 @@
+//! Gates 9 and 10: what the machine must allow.
+
+use super::super::reason::Reason;
+use super::super::row_view::{WorkloadView, values};
+use crate::record::{Environment, Level};
+use crate::stats::{median, robust_spread};
+
+/// Gate 9: the share of stolen time, of waiting tasks, or of the control's spread from which
+/// ranks are withheld.
+const NOISE_LIMIT: f64 = 0.10;
+
+/// Gate 9: CPU time taken by the hypervisor, the median over trials of `steal_ratio`.
+pub(super) fn stolen(workload: &WorkloadView<'_>) -> Option<Reason> {
+    over_limit(workload, "steal_ratio").map(Reason::Stolen)
+}
+
+/// Gate 9: time in which tasks waited for a CPU, the median over trials of `pressure_ratio`.
+pub(super) fn pressure(workload: &WorkloadView<'_>) -> Option<Reason> {
+    over_limit(workload, "pressure_ratio").map(Reason::Pressure)
+}
+
+fn over_limit(workload: &WorkloadView<'_>, figure: &str) -> Option<f64> {
+    median(&values(workload.valid, figure)).filter(|&share| share > NOISE_LIMIT)
+}
+
+/// Gate 9: how far the control's own peak rate spreads over rounds, the worse of its entries.
+pub(super) fn control_spread(workload: &WorkloadView<'_>) -> Option<Reason> {
+    let spread = |series: &crate::stats::Series| {
+        let rates: Vec<f64> = series.values().copied().collect();
+        robust_spread(&rates)
+    };
+    let worst = workload
+        .control
+        .iter()
+        .filter_map(spread)
+        .max_by(f64::total_cmp)?;
+    (worst > NOISE_LIMIT).then_some(Reason::ControlSpread(worst))
+}
+
+/// Gate 10: the first finding by which figures will be wrong. Warnings stand in the record
+/// and under the table, not on every row.
+pub(super) fn finding(environment: &Environment) -> Option<Reason> {
+    let wrong = |finding: &&crate::record::Finding| finding.level == Level::Fail;
+    let mut found = environment.findings.iter().filter(wrong);
+    let first = found.next()?;
+    let others = match found.count() {
+        0 => String::new(),
+        count => format!(" (and {count} more, see `harness doctor`)"),
+    };
+    let found = format!("{}: {}{others}", first.found, first.why);
+    Some(Reason::Machine {
+        found,
+        fix: first.fix.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::trial;
+    use super::*;
+    use crate::catalog::Stage;
+    use crate::record::Finding;
+    use crate::stats::Series;
+
+    fn with_steal(shares: &[f64]) -> Option<Reason> {
+        let mut trials: Vec<_> = shares
+            .iter()
+            .map(|_| trial("alpha", Stage::Peak, 1, 1.0))
+            .collect();
+        for (trial, &share) in trials.iter_mut().zip(shares) {
+            trial.figures.insert("steal_ratio".into(), share);
+            trial.figures.insert("pressure_ratio".into(), share);
+        }
+        let view = WorkloadView {
+            valid: &trials.iter().collect::<Vec<_>>(),
+            control: &[],
+        };
+        assert_eq!(stolen(&view).is_some(), pressure(&view).is_some());
+        stolen(&view)
+    }
+
+    #[test]
+    fn steal_counts_by_its_median() {
+        assert_eq!(with_steal(&[0.01, 0.5, 0.02]), None);
+        assert_eq!(with_steal(&[0.01, 0.5, 0.2]), Some(Reason::Stolen(0.2)));
+        assert_eq!(with_steal(&[]), None);
+    }
+
+    #[test]
+    fn an_unsteady_control_withholds_ranks() {
+        let spread = |step: f64| {
+            let entry: Series = (1..=9).map(|r| (r, 100.0 + step * f64::from(r))).collect();
+            control_spread(&WorkloadView {
+                valid: &[],
+                control: &[entry],
+            })
+        };
+        assert_eq!(spread(1.0), None);
+        assert!(matches!(spread(10.0), Some(Reason::ControlSpread(share)) if share > 0.1));
+        assert_eq!(
+            control_spread(&WorkloadView {
+                valid: &[],
+                control: &[]
+            }),
+            None
+        );
+    }
+
+    #[test]
+    fn only_what_makes_figures_wrong_is_on_the_rows() {
+        let at = |level| {
+            let finding = Finding {
+                id: "descriptors".into(),
+                level,
+                found: "64 descriptors".into(),
+                why: "connections can't be opened".into(),
+                fix: Some("ulimit -n 4096".into()),
+            };
+            finding_of(vec![finding.clone(), finding])
+        };
+        assert_eq!(at(Level::Warn), None);
+        let text = at(Level::Fail).unwrap().to_string();
+        assert!(
+            text.starts_with("64 descriptors: connections can't be opened (and 1 more"),
+            "{text}"
+        );
+        assert!(text.ends_with("to mend it: ulimit -n 4096"), "{text}");
+    }
+
+    fn finding_of(findings: Vec<Finding>) -> Option<Reason> {
+        finding(&Environment {
+            findings,
+            ..Environment::default()
+        })
+    }
+}

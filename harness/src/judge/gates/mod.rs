@@ -1,0 +1,203 @@
+//! The gates: each a pure function that finds a [`Reason`] or nothing, all listed in [`GATES`].
+//!
+//! A figure that is absent trips no gate, but for the driver's busy share: without it a peak
+//! rate proves nothing about the server.
+
+mod machine;
+mod row;
+mod server;
+mod trial;
+
+use super::reason::Reason;
+use super::row_view::{RowView, WorkloadView};
+use crate::record::{Environment, Run, Server, Trial};
+
+/// What a gate looks at.
+#[derive(Clone, Copy)]
+pub enum Test {
+    /// A server before it is measured.
+    Server(fn(&Run, &Server) -> Option<Reason>),
+    /// One trial.
+    Trial(fn(&Run, &Trial) -> Option<Reason>),
+    /// The valid trials of a row together.
+    Row(fn(&RowView<'_>) -> Option<Reason>),
+    /// All trials of a workload.
+    Workload(fn(&WorkloadView<'_>) -> Option<Reason>),
+    /// The machine; what is found is on every row.
+    Machine(fn(&Environment) -> Option<Reason>),
+}
+
+/// One line of the table of gates.
+#[derive(Clone, Copy)]
+pub struct Gate {
+    /// Its number in the methodology; absent for what is no gate but is said on the row.
+    pub number: Option<u8>,
+    /// What it asks for.
+    pub about: &'static str,
+    /// How it is asked.
+    pub test: Test,
+}
+
+const fn gate(number: u8, about: &'static str, test: Test) -> Gate {
+    Gate {
+        number: Some(number),
+        about,
+        test,
+    }
+}
+
+const fn note(about: &'static str, test: Test) -> Gate {
+    Gate {
+        number: None,
+        about,
+        test,
+    }
+}
+
+/// All gates, in the order in which their reasons are given.
+pub const GATES: &[Gate] = &[
+    gate(
+        1,
+        "the server could be built, started and asked",
+        Test::Server(server::broken),
+    ),
+    gate(1, "all checks passed", Test::Server(server::nonconformant)),
+    gate(
+        7,
+        "the first byte at idle is within its limit",
+        Test::Server(server::slow_first_byte),
+    ),
+    gate(2, "the trial came to its end", Test::Trial(trial::broken)),
+    gate(
+        2,
+        "every answer under load was right and in time",
+        Test::Trial(trial::errors),
+    ),
+    gate(
+        3,
+        "accepted <= growth <= accepted + unanswered",
+        Test::Trial(trial::orders_conserved),
+    ),
+    gate(3, "order ids are unique", Test::Trial(trial::ids_repeated)),
+    gate(
+        8,
+        "all connections were established",
+        Test::Trial(trial::connections),
+    ),
+    gate(
+        8,
+        "bytes received are those of the responses",
+        Test::Trial(trial::bytes),
+    ),
+    gate(
+        4,
+        "the driver was not the limit",
+        Test::Row(row::driver_bound),
+    ),
+    gate(
+        4,
+        "the rate is under 70 % of the control's",
+        Test::Row(row::near_control),
+    ),
+    gate(
+        5,
+        "rate x latency = connections, within 5 %",
+        Test::Trial(trial::littles_law),
+    ),
+    gate(
+        6,
+        "the asked rate was achieved",
+        Test::Trial(trial::rate_missed),
+    ),
+    gate(
+        6,
+        "requests were sent in time in each trial",
+        Test::Trial(trial::sent_late),
+    ),
+    gate(
+        6,
+        "requests were usually sent in time",
+        Test::Row(row::usually_late),
+    ),
+    gate(
+        9,
+        "the hypervisor took little CPU time",
+        Test::Workload(machine::stolen),
+    ),
+    gate(
+        9,
+        "tasks had not to wait for a CPU",
+        Test::Workload(machine::pressure),
+    ),
+    gate(
+        9,
+        "the control repeats within 10 %",
+        Test::Workload(machine::control_spread),
+    ),
+    gate(
+        10,
+        "nothing makes all figures wrong",
+        Test::Machine(machine::finding),
+    ),
+    note("the level was steady", Test::Row(row::not_steady)),
+    note("no round stands apart", Test::Row(row::outlier_round)),
+];
+
+/// What the gates find on a server before it is measured.
+pub fn on_server(run: &Run, server: &Server) -> Vec<Reason> {
+    collect(|test| match test {
+        Test::Server(gate) => gate(run, server),
+        _ => None,
+    })
+}
+
+/// What the gates find on one trial.
+pub fn on_trial(run: &Run, trial: &Trial) -> Vec<Reason> {
+    collect(|test| match test {
+        Test::Trial(gate) => gate(run, trial),
+        _ => None,
+    })
+}
+
+/// What the gates find on the valid trials of a row.
+pub fn on_row(row: &RowView<'_>) -> Vec<Reason> {
+    collect(|test| match test {
+        Test::Row(gate) => gate(row),
+        _ => None,
+    })
+}
+
+/// What the gates find on a workload: why its ranks are withheld.
+pub fn on_workload(workload: &WorkloadView<'_>) -> Vec<Reason> {
+    collect(|test| match test {
+        Test::Workload(gate) => gate(workload),
+        _ => None,
+    })
+}
+
+/// What the gates find on the machine.
+pub fn on_machine(environment: &Environment) -> Vec<Reason> {
+    collect(|test| match test {
+        Test::Machine(gate) => gate(environment),
+        _ => None,
+    })
+}
+
+fn collect(find: impl Fn(Test) -> Option<Reason>) -> Vec<Reason> {
+    GATES.iter().filter_map(|gate| find(gate.test)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_gate_of_the_method_is_listed() {
+        for number in 1..=10 {
+            assert!(
+                GATES.iter().any(|gate| gate.number == Some(number)),
+                "gate {number}"
+            );
+        }
+    }
+}

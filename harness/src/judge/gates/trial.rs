@@ -1,0 +1,244 @@
+//! Gates 2, 3, 5, 6 and 8: what one trial must show.
+
+use super::super::reason::Reason;
+use crate::catalog::Stage;
+use crate::record::{Run, Trial};
+
+/// Gate 5: how far rate × mean latency may be from the number of connections, as a share.
+const LITTLE_LIMIT: f64 = 0.05;
+/// Gate 6: the least share of the asked rate.
+const ACHIEVED_LIMIT: f64 = 0.995;
+/// Gate 6: the 99th percentile of the send lag of any trial, microseconds. From here on the
+/// tail of the latency is the load generator's own.
+const LAG_LIMIT_US: f64 = 1_000.0;
+
+fn figure(trial: &Trial, name: &str) -> Option<f64> {
+    trial.figures.get(name).copied()
+}
+
+/// Gate 2: it came to its end.
+pub(super) fn broken(_: &Run, trial: &Trial) -> Option<Reason> {
+    let failure = trial.failure.as_ref()?;
+    Some(Reason::Broken {
+        step: failure.step,
+        reason: failure.reason.clone(),
+        server: false,
+    })
+}
+
+/// Gate 2: no wrong status, length or body, no timeout, no reset.
+pub(super) fn errors(_: &Run, trial: &Trial) -> Option<Reason> {
+    let total = trial.errors.values().sum();
+    if total == 0 && trial.first_error.is_none() {
+        return None;
+    }
+    let kinds: Vec<String> = trial
+        .errors
+        .iter()
+        .map(|(kind, count)| format!("{kind} {count}"))
+        .collect();
+    Some(Reason::Errors {
+        total,
+        kinds: kinds.join(", "),
+        first: trial.first_error.clone(),
+    })
+}
+
+/// Gate 3: accepted ≤ growth ≤ accepted + unanswered.
+pub(super) fn orders_conserved(_: &Run, trial: &Trial) -> Option<Reason> {
+    let accepted = figure(trial, "orders_accepted")?;
+    let growth = figure(trial, "orders_growth")?;
+    let unanswered = figure(trial, "orders_unanswered").unwrap_or(0.0);
+    let conserved = accepted <= growth && growth <= accepted + unanswered;
+    (!conserved).then_some(Reason::OrdersNotConserved {
+        accepted,
+        growth,
+        unanswered,
+    })
+}
+
+/// Gate 3: no id given twice.
+pub(super) fn ids_repeated(_: &Run, trial: &Trial) -> Option<Reason> {
+    figure(trial, "ids_repeated")
+        .filter(|&count| count > 0.0)
+        .map(Reason::IdsRepeated)
+}
+
+/// Gate 5, Little's law in a closed loop.
+pub(super) fn littles_law(run: &Run, trial: &Trial) -> Option<Reason> {
+    if trial.stage != Stage::Peak || run.connections == 0 {
+        return None;
+    }
+    let rate = figure(trial, "requests_per_s")?;
+    let latency_s = figure(trial, "latency_mean_us")? / 1e6;
+    let off = rate * latency_s / f64::from(run.connections) - 1.0;
+    (off.abs() > LITTLE_LIMIT).then_some(Reason::LittlesLaw(off))
+}
+
+/// Gate 6: the asked rate was achieved.
+pub(super) fn rate_missed(_: &Run, trial: &Trial) -> Option<Reason> {
+    paced(trial, "achieved_ratio")
+        .filter(|&ratio| ratio < ACHIEVED_LIMIT)
+        .map(Reason::RateMissed)
+}
+
+/// Gate 6: no trial's requests were sent very late.
+pub(super) fn sent_late(_: &Run, trial: &Trial) -> Option<Reason> {
+    let found_us = paced(trial, "send_lag_p99_us").filter(|&lag| lag > LAG_LIMIT_US)?;
+    Some(Reason::SentLate {
+        found_us,
+        limit_us: LAG_LIMIT_US,
+    })
+}
+
+fn paced(trial: &Trial, name: &str) -> Option<f64> {
+    (trial.stage == Stage::Paced).then(|| figure(trial, name))?
+}
+
+/// Gate 8: as many connections as asked for.
+pub(super) fn connections(run: &Run, trial: &Trial) -> Option<Reason> {
+    let found = figure(trial, "connections_established")?;
+    let asked = run.connections;
+    (found != f64::from(asked)).then_some(Reason::Connections { found, asked })
+}
+
+/// Gate 8: the bytes read are those of the responses. A request still in flight at the end
+/// may have brought a part of its response.
+pub(super) fn bytes(_: &Run, trial: &Trial) -> Option<Reason> {
+    let received = figure(trial, "bytes_received")?;
+    let expected = figure(trial, "bytes_expected")?;
+    let in_flight = figure(trial, "unanswered").unwrap_or(0.0) > 0.0;
+    let sound = received == expected || in_flight && received > expected;
+    (!sound).then_some(Reason::Bytes { received, expected })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::{run, trial};
+    use super::super::on_trial;
+    use super::*;
+    use crate::record::{Failure, Step};
+
+    #[test]
+    fn a_sound_trial_passes_all() {
+        for stage in Stage::ALL {
+            assert_eq!(
+                on_trial(&run(), &trial("alpha", stage, 1, 1.0)),
+                [],
+                "{stage}"
+            );
+        }
+    }
+
+    /// The reasons found on a trial with these figures set.
+    fn found(stage: Stage, figures: &[(&str, f64)]) -> Vec<Reason> {
+        let mut trial = trial("alpha", stage, 1, 1.0);
+        trial.figures.extend(
+            figures
+                .iter()
+                .map(|&(name, value)| (name.to_owned(), value)),
+        );
+        on_trial(&run(), &trial)
+    }
+
+    #[test]
+    fn errors_are_counted_and_the_first_is_quoted() {
+        let mut trial = trial("alpha", Stage::Peak, 1, 1.0);
+        trial.errors = [("timeout".to_owned(), 2), ("status".to_owned(), 150)].into();
+        trial.first_error = Some("GET /ping: got 500, want 200".to_owned());
+        let found = on_trial(&run(), &trial);
+        assert_eq!(
+            found[0].to_string(),
+            "152 errors under load (status 150, timeout 2); first: GET /ping: got 500, want 200"
+        );
+        assert_eq!(found.len(), 1);
+    }
+
+    #[test]
+    fn a_trial_that_broke_off_says_where() {
+        let mut trial = trial("alpha", Stage::Peak, 1, 1.0);
+        let reason = "the server exited with status 101".to_owned();
+        trial.failure = Some(Failure {
+            step: Step::Drive,
+            reason,
+            log_tail: String::new(),
+        });
+        let found = on_trial(&run(), &trial);
+        assert_eq!(
+            found[0].to_string(),
+            "the load failed: the server exited with status 101"
+        );
+    }
+
+    #[test]
+    fn orders_are_neither_lost_nor_made_up() {
+        let orders = |accepted, growth, unanswered| {
+            let figures = [
+                ("orders_accepted", accepted),
+                ("orders_growth", growth),
+                ("orders_unanswered", unanswered),
+            ];
+            found(Stage::Peak, &figures).len()
+        };
+        assert_eq!(orders(100.0, 100.0, 0.0), 0);
+        assert_eq!(orders(100.0, 103.0, 3.0), 0);
+        assert_eq!(orders(100.0, 99.0, 3.0), 1);
+        assert_eq!(orders(100.0, 104.0, 3.0), 1);
+        assert_eq!(found(Stage::Peak, &[("ids_repeated", 0.0)]), []);
+        assert_eq!(
+            found(Stage::Peak, &[("ids_repeated", 1.0)]),
+            [Reason::IdsRepeated(1.0)]
+        );
+    }
+
+    #[test]
+    fn littles_law_holds_within_five_percent() {
+        // 64 connections, 50,000 requests/s: 1,280 µs.
+        let latency = |us| {
+            found(
+                Stage::Peak,
+                &[("requests_per_s", 50_000.0), ("latency_mean_us", us)],
+            )
+        };
+        assert_eq!(latency(1_280.0 * 1.049), []);
+        assert!(matches!(latency(1_280.0 * 1.06)[..], [Reason::LittlesLaw(off)] if off > 0.05));
+        assert!(matches!(latency(1_280.0 * 0.94)[..], [Reason::LittlesLaw(off)] if off < -0.05));
+        // A paced stage has idle connections.
+        assert_eq!(found(Stage::Paced, &[("latency_mean_us", 10.0)]), []);
+    }
+
+    #[test]
+    fn a_paced_trial_keeps_its_rate_and_its_times() {
+        assert_eq!(found(Stage::Paced, &[("achieved_ratio", 0.995)]), []);
+        assert_eq!(
+            found(Stage::Paced, &[("achieved_ratio", 0.994)]),
+            [Reason::RateMissed(0.994)]
+        );
+        assert_eq!(found(Stage::Paced, &[("send_lag_p99_us", 999.0)]), []);
+        assert_eq!(
+            found(Stage::Paced, &[("send_lag_p99_us", 1_001.0)]).len(),
+            1
+        );
+        assert_eq!(found(Stage::Peak, &[("send_lag_p99_us", 1_001.0)]), []);
+    }
+
+    #[test]
+    fn connections_and_bytes_add_up() {
+        assert_eq!(
+            found(Stage::Peak, &[("connections_established", 63.0)]).len(),
+            1
+        );
+        let bytes = |received, unanswered| {
+            let figures = [
+                ("bytes_received", received),
+                ("bytes_expected", 1e6),
+                ("unanswered", unanswered),
+            ];
+            found(Stage::Peak, &figures).len()
+        };
+        assert_eq!(bytes(1e6, 0.0), 0);
+        assert_eq!(bytes(1e6 + 1.0, 0.0), 1);
+        assert_eq!(bytes(1e6 + 1.0, 2.0), 0);
+        assert_eq!(bytes(1e6 - 1.0, 2.0), 1);
+    }
+}

@@ -1,0 +1,178 @@
+//! What the ranks of a workload go by, and the ranks.
+
+use super::reason::Reason;
+use super::row_view::{WorkloadView, series};
+use super::rows::Judged;
+use super::{Court, Settings, TWIN_SUFFIX, gates, is_control};
+use crate::catalog::Stage;
+use crate::record::{RankInterval, Ranking, Trial, Verdict};
+use crate::stats::{Better, MIN_REPLICATES, NoiseFloor, Series, noise_floor, ranks};
+
+/// A figure that ranks may go by.
+struct Basis {
+    stage: Stage,
+    figure: &'static str,
+    better: Better,
+    why: String,
+}
+
+/// Ranks the rows of a workload in place and says what the ranks go by.
+pub(super) fn rank(
+    court: &mut Court<'_>,
+    workload: &str,
+    judged: &mut [Judged<'_>],
+    settings: &Settings,
+) -> Ranking {
+    let basis = basis(judged);
+    let withheld = withheld(court, workload, judged, &basis);
+    let reason = match withheld {
+        Some(why) => format!("ranks are withheld: {why}"),
+        None => {
+            let floor = give_ranks(court, judged, &basis, settings);
+            format!("{}; {}", basis.why, told(floor))
+        }
+    };
+    let run = &court.record.run;
+    Ranking {
+        workload: workload.to_owned(),
+        stage: basis.stage,
+        ranked_by: basis.figure.to_owned(),
+        reason,
+        rate_per_s: run.rates_per_s.get(workload).copied(),
+        connections: run.connections,
+    }
+}
+
+/// Peak rate where gate 4 holds for every row that has one, else the cost at the paced rate.
+fn basis(judged: &[Judged<'_>]) -> Basis {
+    let peak: Vec<&Judged<'_>> = judged.iter().filter(|j| at(j, Stage::Peak)).collect();
+    let bound: Vec<&str> = peak
+        .iter()
+        .filter(|j| !j.server_bound)
+        .map(|j| j.row.display.as_str())
+        .collect();
+    let by_cost = |why| Basis {
+        stage: Stage::Paced,
+        figure: "cpu_us_per_request",
+        better: Better::Lower,
+        why,
+    };
+    if peak.is_empty() {
+        return by_cost("there is no peak rate to rank by".to_owned());
+    }
+    if !bound.is_empty() {
+        let whose = if bound.len() == peak.len() {
+            "every server".to_owned()
+        } else {
+            bound.join(", ")
+        };
+        let why = format!(
+            "the peak rate of {whose} may be the load generator's limit, so cost at equal load ranks"
+        );
+        return by_cost(why);
+    }
+    Basis {
+        stage: Stage::Peak,
+        figure: "requests_per_s",
+        better: Better::Higher,
+        why: "no server's peak was limited by the load generator".to_owned(),
+    }
+}
+
+/// Whether a row can be ranked in a stage: it did not fail, and is no control.
+fn at(judged: &Judged<'_>, stage: Stage) -> bool {
+    let row = &judged.row;
+    row.stage == stage && row.verdict != Verdict::Failed && !is_control(&row.server)
+}
+
+/// Why no ranks are given.
+fn withheld(
+    court: &Court<'_>,
+    workload: &str,
+    judged: &[Judged<'_>],
+    basis: &Basis,
+) -> Option<String> {
+    let control = court.control(workload);
+    let valid: Vec<&Trial> = judged
+        .iter()
+        .flat_map(|j| j.valid.iter().copied())
+        .collect();
+    let view = WorkloadView {
+        valid: &valid,
+        control: &control,
+    };
+    let noise: Vec<String> = gates::on_workload(&view)
+        .iter()
+        .map(Reason::to_string)
+        .collect();
+    if !noise.is_empty() {
+        return Some(noise.join("; "));
+    }
+    let rounds = |j: &Judged<'_>| series(&j.valid, basis.figure).len();
+    let most = judged
+        .iter()
+        .filter(|j| at(j, basis.stage))
+        .map(rounds)
+        .max();
+    match most {
+        None | Some(0) => Some(match basis.stage {
+            Stage::Peak => "no server has a valid peak rate".to_owned(),
+            Stage::Paced => format!("{}, and no server has a cost at a paced rate", basis.why),
+        }),
+        Some(rounds) if rounds < MIN_REPLICATES => Some(format!(
+            "{rounds} valid {} can't show a difference from noise; at least {MIN_REPLICATES} are \
+             needed, 10 are better",
+            if rounds == 1 { "round" } else { "rounds" }
+        )),
+        Some(_) => None,
+    }
+}
+
+fn give_ranks(
+    court: &mut Court<'_>,
+    judged: &mut [Judged<'_>],
+    basis: &Basis,
+    settings: &Settings,
+) -> NoiseFloor {
+    let pairs = pairs(judged, basis);
+    let floor = noise_floor(&pairs, settings.minimum_delta, &mut court.bootstrap);
+    let mut ranked: Vec<&mut Judged<'_>> =
+        judged.iter_mut().filter(|j| at(j, basis.stage)).collect();
+    let all: Vec<Series> = ranked
+        .iter()
+        .map(|j| series(&j.valid, basis.figure))
+        .collect();
+    let found = ranks(&all, basis.better, floor.delta, &mut court.bootstrap);
+    for (judged, range) in ranked.iter_mut().zip(found) {
+        judged.row.rank = range.map(|range| RankInterval {
+            low: range.low,
+            high: range.high,
+        });
+    }
+    floor
+}
+
+/// The two entries of each program that was entered twice, the control included.
+fn pairs(judged: &[Judged<'_>], basis: &Basis) -> Vec<(Series, Series)> {
+    let entered = |name: &str| {
+        let mut rows = judged.iter().filter(|j| j.row.stage == basis.stage);
+        rows.find(|j| j.row.server == name)
+            .map(|j| series(&j.valid, basis.figure))
+    };
+    let second = |j: &Judged<'_>| {
+        let name = j.row.server.strip_suffix(TWIN_SUFFIX)?;
+        (j.row.stage == basis.stage)
+            .then(|| series(&j.valid, basis.figure))
+            .zip(entered(name))
+    };
+    judged.iter().filter_map(second).collect()
+}
+
+/// The noise floor in words.
+fn told(floor: NoiseFloor) -> String {
+    let percent = floor.delta.exp_m1() * 100.0;
+    match floor.pairs {
+        0 => format!("differences within {percent:.1} % tie (assumed: nothing was entered twice)"),
+        _ => format!("differences within {percent:.1} % tie (from what was entered twice)"),
+    }
+}

@@ -1,0 +1,387 @@
+//! Why a row is not simply good: what a gate found, and what to do about it.
+
+use std::fmt;
+
+use crate::record::Step;
+
+/// What a reason does to the trial, row or workload it is found on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// The figures count, with this reservation.
+    Marks,
+    /// The figures count; the peak rate is a lower bound.
+    Bounds,
+    /// The figures are shown; no ranks are given.
+    Withholds,
+    /// The trial does not count.
+    Invalidates,
+    /// The server is not measured.
+    Fails,
+}
+
+/// What a gate found. Its `Display` says it in one line: the cause, then what to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reason {
+    /// The server was not measured, or a trial broke off.
+    Broken {
+        /// Where.
+        step: Step,
+        /// The cause.
+        reason: String,
+        /// The whole server, not a single trial.
+        server: bool,
+    },
+    /// The referee found answers that are not the contract's.
+    Nonconformant {
+        /// Checks that passed.
+        passed: u32,
+        /// Checks made.
+        total: u32,
+        /// The first that failed.
+        first: Option<String>,
+    },
+    /// The first byte came late at idle, microseconds.
+    SlowFirstByte {
+        /// Median of warm requests.
+        found_us: f64,
+        /// The run's limit.
+        limit_us: f64,
+    },
+    /// Wrong answers, timeouts or resets under load.
+    Errors {
+        /// All of them.
+        total: u64,
+        /// By kind, as in `status 3, timeout 1`.
+        kinds: String,
+        /// The first in words.
+        first: Option<String>,
+    },
+    /// The server's count of orders does not fit the client's.
+    OrdersNotConserved {
+        /// Accepted by the client.
+        accepted: f64,
+        /// Growth of the server's total.
+        growth: f64,
+        /// Sent without an answer.
+        unanswered: f64,
+    },
+    /// Order ids that were given twice.
+    IdsRepeated(f64),
+    /// The driver was busy while the server was not; shares from 0 to 1.
+    DriverBound {
+        /// The busiest driver thread.
+        driver: f64,
+        /// The server's CPUs.
+        server: Option<f64>,
+    },
+    /// Whether the driver was the limit can't be said: its busy share is absent.
+    DriverUnknown,
+    /// The rate is close to what the load generator reaches at all; share of the control's rate.
+    NearControl(f64),
+    /// Rate × mean latency / connections − 1, out of its limits.
+    LittlesLaw(f64),
+    /// Achieved / asked, below its limit.
+    RateMissed(f64),
+    /// The 99th percentile of the send lag, microseconds, above its limit.
+    SentLate {
+        /// What was found.
+        found_us: f64,
+        /// The limit.
+        limit_us: f64,
+    },
+    /// Fewer or more connections than asked for.
+    Connections {
+        /// Established.
+        found: f64,
+        /// Asked for.
+        asked: u32,
+    },
+    /// Bytes read that belong to no response, or responses without their bytes.
+    Bytes {
+        /// Read from the sockets.
+        received: f64,
+        /// In complete responses.
+        expected: f64,
+    },
+    /// The hypervisor took CPU time; share from 0 to 1.
+    Stolen(f64),
+    /// Tasks waited for a CPU; share of the time from 0 to 1.
+    Pressure(f64),
+    /// The control varied between rounds by this share of its median.
+    ControlSpread(f64),
+    /// Something about the machine that makes figures wrong.
+    Machine {
+        /// What was found, and why it matters.
+        found: String,
+        /// The command that mends it.
+        fix: Option<String>,
+    },
+    /// The level changed within the trial, or had not settled at its start.
+    NotSteady {
+        /// It settled after so many milliseconds; absent where it never did.
+        settled_ms: Option<f64>,
+    },
+    /// A round that stands apart from the others; it is kept.
+    OutlierRound {
+        /// Which.
+        round: u32,
+        /// The figure.
+        figure: &'static str,
+        /// Value / median − 1.
+        off: f64,
+    },
+    /// Under half of the trials count.
+    TooFewValid {
+        /// Trials that count.
+        valid: usize,
+        /// Trials that ran.
+        ran: usize,
+    },
+    /// The run ended before any.
+    NoTrial,
+}
+
+impl Reason {
+    /// What it does.
+    pub fn effect(&self) -> Effect {
+        match self {
+            Self::Broken { server: true, .. }
+            | Self::Nonconformant { .. }
+            | Self::SlowFirstByte { .. }
+            | Self::TooFewValid { .. }
+            | Self::NoTrial => Effect::Fails,
+            Self::Broken { server: false, .. }
+            | Self::Errors { .. }
+            | Self::OrdersNotConserved { .. }
+            | Self::IdsRepeated(_)
+            | Self::Connections { .. }
+            | Self::Bytes { .. } => Effect::Invalidates,
+            Self::Stolen(_) | Self::Pressure(_) | Self::ControlSpread(_) => Effect::Withholds,
+            Self::DriverBound { .. } | Self::NearControl(_) => Effect::Bounds,
+            Self::DriverUnknown
+            | Self::LittlesLaw(_)
+            | Self::RateMissed(_)
+            | Self::SentLate { .. }
+            | Self::Machine { .. }
+            | Self::NotSteady { .. }
+            | Self::OutlierRound { .. } => Effect::Marks,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken { .. }
+            | Self::Nonconformant { .. }
+            | Self::SlowFirstByte { .. }
+            | Self::Errors { .. }
+            | Self::OrdersNotConserved { .. }
+            | Self::IdsRepeated(_)
+            | Self::TooFewValid { .. }
+            | Self::NoTrial => self.of_the_server(f),
+            Self::DriverBound { .. }
+            | Self::DriverUnknown
+            | Self::NearControl(_)
+            | Self::LittlesLaw(_)
+            | Self::RateMissed(_)
+            | Self::SentLate { .. }
+            | Self::Connections { .. }
+            | Self::Bytes { .. } => self.of_the_load(f),
+            _ => self.of_the_machine(f),
+        }
+    }
+}
+
+impl Reason {
+    fn of_the_server(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken { step, reason, .. } => {
+                write!(f, "{} failed: {}", step_name(*step), one_line(reason))
+            }
+            Self::Nonconformant {
+                passed,
+                total,
+                first,
+            } => {
+                write!(
+                    f,
+                    "{passed} of {total} checks passed, so it was not measured"
+                )?;
+                first
+                    .as_ref()
+                    .map_or(Ok(()), |first| write!(f, "; first: {}", one_line(first)))
+            }
+            Self::SlowFirstByte { found_us, limit_us } => write!(
+                f,
+                "the first byte at idle takes {} (limit {}), so it was not measured; \
+                 --first-byte-limit moves the limit",
+                millis(*found_us),
+                millis(*limit_us)
+            ),
+            Self::Errors {
+                total,
+                kinds,
+                first,
+            } => {
+                write!(f, "{total} errors under load ({kinds})")?;
+                first
+                    .as_ref()
+                    .map_or(Ok(()), |first| write!(f, "; first: {}", one_line(first)))
+            }
+            Self::OrdersNotConserved {
+                accepted,
+                growth,
+                unanswered,
+            } => write!(
+                f,
+                "the client had {accepted} orders accepted and {unanswered} unanswered, but the \
+                 server's total grew by {growth}: orders are lost or made up"
+            ),
+            Self::IdsRepeated(count) => write!(f, "{count} order ids were given twice"),
+            Self::TooFewValid { valid, ran } => {
+                write!(f, "only {valid} of {ran} trials are valid; half are needed")
+            }
+            _ => f.write_str("no trial was run; the run ended before"),
+        }
+    }
+
+    fn of_the_load(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DriverBound { driver, server } => {
+                write!(f, "the load generator was {} busy and the server ", percent(*driver))?;
+                match server {
+                    Some(server) => write!(f, "only {}", percent(*server))?,
+                    None => f.write_str("by an unknown share")?,
+                }
+                f.write_str(": the rate is a lower bound; give the load generator more CPUs")
+            }
+            Self::DriverUnknown => f.write_str(
+                "whether the load generator was the limit is unknown: its CPU time could not be read",
+            ),
+            Self::NearControl(share) => write!(
+                f,
+                "the rate is {} of the control's, near what the load generator reaches at all: \
+                 a lower bound; give it more CPUs",
+                percent(*share)
+            ),
+            Self::LittlesLaw(off) => write!(
+                f,
+                "rate × mean latency is {} off the number of connections (Little's law allows \
+                 5 %): rate and latency do not belong together; measure longer",
+                signed_percent(*off)
+            ),
+            Self::RateMissed(achieved) => write!(
+                f,
+                "only {:.1} % of the asked rate was achieved (99.5 % is needed): its latency is \
+                 that of an overloaded server; lower --rate",
+                achieved * 100.0
+            ),
+            Self::SentLate { found_us, limit_us } => write!(
+                f,
+                "the load generator sent late: p99 {} (limit {}), which its latency contains; \
+                 quieten the machine or lower --rate",
+                millis(*found_us),
+                millis(*limit_us)
+            ),
+            Self::Connections { found, asked } => write!(
+                f,
+                "{found} of {asked} connections were established; see the descriptor limit"
+            ),
+            Self::Bytes { received, expected } => write!(
+                f,
+                "{received} bytes were received where the responses have {expected}"
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn of_the_machine(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stolen(share) => write!(
+                f,
+                "the hypervisor took {} of the CPU time; use a quieter host",
+                percent(*share)
+            ),
+            Self::Pressure(share) => write!(
+                f,
+                "tasks waited for a CPU {} of the time; stop other programs",
+                percent(*share)
+            ),
+            Self::ControlSpread(share) => write!(
+                f,
+                "the control itself varied by {} between rounds; use a quieter host or more rounds",
+                percent(*share)
+            ),
+            Self::Machine { found, fix } => {
+                write!(f, "{}", one_line(found))?;
+                fix.as_ref()
+                    .map_or(Ok(()), |fix| write!(f, "; to mend it: {}", one_line(fix)))
+            }
+            Self::NotSteady {
+                settled_ms: Some(after),
+            } => write!(
+                f,
+                "it was still settling {} s into the measurement; lengthen the warm-up",
+                after / 1e3
+            ),
+            Self::NotSteady { settled_ms: None } => {
+                f.write_str("its level kept changing: no steady state; measure longer")
+            }
+            Self::OutlierRound { round, figure, off } => write!(
+                f,
+                "round {round} stands apart: its {figure} is {} off the median; it is kept",
+                signed_percent(*off)
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The name of a step, as its failure begins.
+fn step_name(step: Step) -> &'static str {
+    match step {
+        Step::Build => "build",
+        Step::Boot => "boot",
+        Step::Check => "check",
+        Step::Accept => "accepting the answers before the clock",
+        Step::Drive => "the load",
+        Step::Stop => "stopping it",
+    }
+}
+
+/// The longest text taken over from elsewhere, in characters.
+const MAX_QUOTED: usize = 240;
+
+/// Text from elsewhere on one line, cut where it is long.
+fn one_line(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(MAX_QUOTED) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+fn signed_percent(share: f64) -> String {
+    format!("{:+.1} %", share * 100.0)
+}
+
+fn millis(us: f64) -> String {
+    format!("{:.2} ms", us / 1e3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_text_is_one_short_line() {
+        assert_eq!(one_line("a\n  b\tc"), "a b c");
+        let long = one_line(&"ö".repeat(500));
+        assert_eq!(long.chars().count(), MAX_QUOTED + 1);
+    }
+}

@@ -1,0 +1,60 @@
+//! What gates over more than one trial look at.
+
+use crate::catalog::Stage;
+use crate::record::{Run, Trial};
+use crate::stats::{Series, median};
+
+/// The valid trials of a server in one stage of one workload.
+pub struct RowView<'a> {
+    /// What was asked for.
+    pub run: &'a Run,
+    /// The stage.
+    pub stage: Stage,
+    /// The trials that count.
+    pub valid: &'a [&'a Trial],
+    /// The control's peak rates in this workload, one series for each of its entries. Empty
+    /// where no control ran, and on the control's own rows.
+    pub control: &'a [Series],
+}
+
+impl RowView<'_> {
+    /// The median of a figure; absent where no trial has it.
+    pub fn median(&self, figure: &str) -> Option<f64> {
+        median(&values(self.valid, figure))
+    }
+
+    /// A figure by round.
+    pub fn series(&self, figure: &str) -> Series {
+        series(self.valid, figure)
+    }
+}
+
+/// The valid trials of a workload, all servers and stages.
+pub struct WorkloadView<'a> {
+    /// The trials that count.
+    pub valid: &'a [&'a Trial],
+    /// As in [`RowView::control`].
+    pub control: &'a [Series],
+}
+
+/// A figure of each trial that has it.
+pub(super) fn values(trials: &[&Trial], figure: &str) -> Vec<f64> {
+    let of = |trial: &&Trial| {
+        trial
+            .figures
+            .get(figure)
+            .copied()
+            .filter(|value| value.is_finite())
+    };
+    trials.iter().filter_map(of).collect()
+}
+
+/// A figure by round.
+pub(super) fn series(trials: &[&Trial], figure: &str) -> Series {
+    let of = |trial: &&Trial| Some((trial.round, *trial.figures.get(figure)?));
+    trials
+        .iter()
+        .filter_map(of)
+        .filter(|(_, value)| value.is_finite())
+        .collect()
+}

@@ -1,0 +1,429 @@
+//! Whole records through `judge::summarise`: verdicts, ranks and their reasons.
+// A failed unwrap is a failed test.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use harness::catalog::Stage;
+use harness::judge::summarise;
+use harness::record::{
+    Check, Ended, Environment, Failure, RankInterval, Record, Row, Run, SCHEMA_VERSION, Server,
+    Step, Summary, Trial, Verdict,
+};
+
+fn run(rounds: u32, workloads: &[&str]) -> Run {
+    Run {
+        id: "test".into(),
+        started_at: "2026-01-01T00:00:00Z".into(),
+        ended_at: None,
+        ended: Ended::Complete,
+        harness_version: "0.1.0".into(),
+        revision: None,
+        command: Vec::new(),
+        profile: "standard".into(),
+        seed: 7,
+        rounds,
+        connections: 64,
+        warmup_ms: 500,
+        peak_ms: 4_000,
+        paced_ms: 4_000,
+        timeout_ms: 5_000,
+        first_byte_limit_ms: 5.0,
+        rates_per_s: workloads
+            .iter()
+            .map(|&name| (name.to_owned(), 20_000.0))
+            .collect(),
+        rate_source: "calibration".into(),
+        workloads: workloads
+            .iter()
+            .map(|&name| (name.to_owned(), String::new()))
+            .collect(),
+    }
+}
+
+fn server(name: &str) -> Server {
+    Server {
+        name: name.to_owned(),
+        display: name.to_owned(),
+        class: "framework".into(),
+        upstream: None,
+        upstream_version: Some("1.2.3".into()),
+        build: None,
+        check: Some(Check {
+            passed: 41,
+            total: 41,
+            first_byte_us: Some(80.0),
+            failures: Vec::new(),
+        }),
+        failure: None,
+    }
+}
+
+/// A sound trial of a server of this speed; rounds share a factor, and each trial has ± 1 %
+/// of its own.
+fn trial(server: &str, workload: &str, stage: Stage, round: u32, speed: f64) -> Trial {
+    let own: u32 = server.bytes().map(u32::from).sum::<u32>() * 7 + round * 13;
+    let shared = 1.0 + f64::from(round * 5 % 7) / 30.0;
+    let speed = speed * shared * (1.0 + 0.02 * (f64::from(own % 17) / 16.0 - 0.5));
+    let rate = if stage == Stage::Peak {
+        50_000.0 * speed
+    } else {
+        20_000.0
+    };
+    let mut figures = vec![
+        ("requests_per_s", rate),
+        (
+            "latency_mean_us",
+            if stage == Stage::Peak {
+                64e6 / rate
+            } else {
+                90.0 / speed
+            },
+        ),
+        ("cpu_us_per_request", 18.0 / speed),
+        ("server_busy_ratio", 0.97),
+        ("driver_busy_ratio", 0.6),
+        ("connections_established", 64.0),
+        ("bytes_received", 1e6),
+        ("bytes_expected", 1e6),
+        ("rss_peak_bytes", 2e7),
+        ("start_ms", 4.0),
+    ];
+    if stage == Stage::Paced {
+        figures.extend([("achieved_ratio", 1.0), ("send_lag_p99_us", 60.0)]);
+    }
+    Trial {
+        round,
+        position: round,
+        server: server.to_owned(),
+        workload: workload.to_owned(),
+        stage,
+        started_unix_ns: 0,
+        failure: None,
+        figures: figures
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+        errors: BTreeMap::new(),
+        first_error: None,
+        histograms: BTreeMap::new(),
+        intervals: Vec::new(),
+    }
+}
+
+/// A run of `mixed` with servers of these speeds.
+fn record(rounds: u32, speeds: &[(&str, f64)]) -> Record {
+    let trials = (1..=rounds).flat_map(|round| {
+        let of_round = speeds.iter().flat_map(move |&(name, speed)| {
+            Stage::ALL.map(|stage| trial(name, "mixed", stage, round, speed))
+        });
+        of_round.collect::<Vec<_>>()
+    });
+    let entered = |name: &&str| !name.ends_with("~2") && !name.starts_with("control");
+    Record {
+        schema_version: SCHEMA_VERSION,
+        run: run(rounds, &["mixed"]),
+        environment: Environment::default(),
+        servers: speeds
+            .iter()
+            .map(|&(name, _)| name)
+            .filter(entered)
+            .map(server)
+            .collect(),
+        trials: trials.collect(),
+    }
+}
+
+fn row<'a>(summary: &'a Summary, server: &str, stage: Stage) -> &'a Row {
+    summary
+        .rows
+        .iter()
+        .find(|row| row.server == server && row.stage == stage)
+        .unwrap()
+}
+
+fn ranks(summary: &Summary, stage: Stage, servers: &[&str]) -> Vec<Option<(u32, u32)>> {
+    let held = |RankInterval { low, high }| (low, high);
+    servers
+        .iter()
+        .map(|server| row(summary, server, stage).rank.map(held))
+        .collect()
+}
+
+#[test]
+fn servers_are_ranked_by_peak_and_near_ones_tie() {
+    let summary = summarise(&record(
+        10,
+        &[("a", 1.0), ("b", 1.5), ("c", 1.002), ("d", 0.5)],
+    ));
+    let order = ranks(&summary, Stage::Peak, &["a", "b", "c", "d"]);
+    assert_eq!(
+        order,
+        [Some((2, 3)), Some((1, 1)), Some((2, 3)), Some((4, 4))]
+    );
+    assert_eq!(ranks(&summary, Stage::Paced, &["a", "b"]), [None, None]);
+    let ranking = &summary.rankings[0];
+    assert_eq!(
+        (ranking.ranked_by.as_str(), ranking.stage),
+        ("requests_per_s", Stage::Peak)
+    );
+    assert!(
+        ranking.reason.contains("within 1.0 % tie (assumed"),
+        "{}",
+        ranking.reason
+    );
+    assert_eq!(
+        (ranking.rate_per_s, ranking.connections),
+        (Some(20_000.0), 64)
+    );
+    assert!(
+        summary
+            .rows
+            .iter()
+            .all(|row| row.verdict == Verdict::Ok && row.reasons.is_empty())
+    );
+    let rate = row(&summary, "b", Stage::Peak).figures["requests_per_s"];
+    assert!(
+        rate.low <= rate.median && rate.median <= rate.high && rate.n == 10,
+        "{rate:?}"
+    );
+    let of_b = summary
+        .servers
+        .iter()
+        .find(|row| row.server == "b")
+        .unwrap();
+    assert_eq!((of_b.verdict, of_b.checks_passed), (Verdict::Ok, Some(41)));
+    assert_eq!(of_b.figures["start_ms"].n, 20);
+    assert!(!of_b.figures.contains_key("requests_per_s"));
+}
+
+#[test]
+fn the_order_of_trials_changes_nothing() {
+    let mut record = record(8, &[("a", 1.0), ("b", 1.02), ("c", 0.98)]);
+    let expected = summarise(&record);
+    record.trials.reverse();
+    assert_eq!(summarise(&record), expected);
+    record.trials.rotate_left(17);
+    assert_eq!(summarise(&record), expected);
+}
+
+#[test]
+fn a_server_that_was_not_measured_has_failed_rows_and_the_others_are_ranked() {
+    let mut record = record(10, &[("a", 1.0), ("b", 1.5)]);
+    let mut broken = server("broken");
+    let reason = "exited before its first answer".to_owned();
+    broken.failure = Some(Failure {
+        step: Step::Boot,
+        reason,
+        log_tail: "panicked".into(),
+    });
+    broken.check = None;
+    record.servers.insert(0, broken);
+    let summary = summarise(&record);
+    for stage in Stage::ALL {
+        let row = row(&summary, "broken", stage);
+        assert_eq!(row.verdict, Verdict::Failed);
+        assert_eq!(row.reasons, ["boot failed: exited before its first answer"]);
+        assert!(row.figures.is_empty() && row.rank.is_none());
+    }
+    assert_eq!(summary.servers[0].verdict, Verdict::Failed);
+    assert_eq!(summary.servers[0].checks_total, None);
+    assert_eq!(
+        ranks(&summary, Stage::Peak, &["a", "b"]),
+        [Some((2, 2)), Some((1, 1))]
+    );
+}
+
+/// Server `b` answers wrongly, but very fast, in its first `wrong` of ten rounds.
+fn with_wrong_answers(wrong: u32) -> Summary {
+    let mut record = record(10, &[("a", 1.0), ("b", 0.5)]);
+    for trial in &mut record.trials {
+        if trial.server == "b" && trial.stage == Stage::Peak && trial.round <= wrong {
+            trial.errors.insert("status".into(), 1_000);
+            trial.first_error = Some("GET /ping: got 500, want 200".into());
+            trial.figures.insert("requests_per_s".into(), 900_000.0);
+            trial
+                .figures
+                .insert("latency_mean_us".into(), 64e6 / 900_000.0);
+        }
+    }
+    summarise(&record)
+}
+
+#[test]
+fn a_few_invalid_trials_mark_and_do_not_count() {
+    let summary = with_wrong_answers(5);
+    let found = row(&summary, "b", Stage::Peak);
+    assert_eq!(found.verdict, Verdict::Marked);
+    assert_eq!(
+        found.reasons,
+        [
+            "5 of 10 trials invalid (rounds 1, 2, 3, 4, 5): 1000 errors under load (status 1000); \
+          first: GET /ping: got 500, want 200"
+        ]
+    );
+    let rate = found.figures["requests_per_s"];
+    assert!(
+        rate.n == 5 && rate.high < 40_000.0,
+        "errors counted as throughput: {rate:?}"
+    );
+    assert_eq!(
+        ranks(&summary, Stage::Peak, &["a", "b"]),
+        [Some((1, 1)), Some((2, 2))]
+    );
+    let of_b = summary
+        .servers
+        .iter()
+        .find(|row| row.server == "b")
+        .unwrap();
+    assert_eq!(of_b.verdict, Verdict::Marked);
+}
+
+#[test]
+fn under_half_valid_fails_the_row() {
+    let summary = with_wrong_answers(6);
+    let found = row(&summary, "b", Stage::Peak);
+    assert_eq!((found.verdict, found.rank), (Verdict::Failed, None));
+    assert!(
+        found.reasons[0].starts_with("only 4 of 10 trials are valid"),
+        "{:?}",
+        found.reasons
+    );
+    assert_eq!(ranks(&summary, Stage::Peak, &["a"]), [Some((1, 1))]);
+    assert_eq!(row(&summary, "b", Stage::Paced).verdict, Verdict::Ok);
+}
+
+#[test]
+fn where_the_driver_was_the_limit_cost_ranks() {
+    let mut record = record(10, &[("a", 1.0), ("b", 1.5), ("c", 0.7)]);
+    for trial in record.trials.iter_mut().filter(|trial| trial.server == "b") {
+        trial.figures.insert("driver_busy_ratio".into(), 0.99);
+        trial.figures.insert("server_busy_ratio".into(), 0.7);
+    }
+    let summary = summarise(&record);
+    let bound = row(&summary, "b", Stage::Peak);
+    assert!(bound.lower_bound && bound.verdict == Verdict::Marked);
+    assert!(!row(&summary, "a", Stage::Peak).lower_bound);
+    let ranking = &summary.rankings[0];
+    assert_eq!(
+        (ranking.ranked_by.as_str(), ranking.stage),
+        ("cpu_us_per_request", Stage::Paced)
+    );
+    assert!(
+        ranking.reason.contains("peak rate of b may be"),
+        "{}",
+        ranking.reason
+    );
+    let order = ranks(&summary, Stage::Paced, &["a", "b", "c"]);
+    assert_eq!(order, [Some((2, 2)), Some((1, 1)), Some((3, 3))]);
+    assert_eq!(ranks(&summary, Stage::Peak, &["a", "b", "c"]), [None; 3]);
+}
+
+#[test]
+fn two_rounds_have_no_ranks_and_say_so() {
+    let summary = summarise(&record(2, &[("a", 1.0), ("b", 9.0)]));
+    assert_eq!(ranks(&summary, Stage::Peak, &["a", "b"]), [None, None]);
+    let reason = &summary.rankings[0].reason;
+    assert!(
+        reason.starts_with("ranks are withheld: 2 valid rounds"),
+        "{reason}"
+    );
+    let one = summarise(&record(1, &[("a", 1.0)]));
+    let rate = row(&one, "a", Stage::Peak).figures["requests_per_s"];
+    assert_eq!((rate.low, rate.high, rate.n), (rate.median, rate.median, 1));
+}
+
+#[test]
+fn the_control_gives_the_ceiling_and_the_noise_floor_and_no_rank() {
+    let speeds = [("a", 1.0), ("b", 2.0), ("control", 2.5), ("control~2", 2.6)];
+    let summary = summarise(&record(10, &speeds));
+    // 2.0 of about 2.55 is over 70 %.
+    assert!(row(&summary, "b", Stage::Peak).lower_bound);
+    assert!(!row(&summary, "a", Stage::Peak).lower_bound);
+    assert!(!row(&summary, "control", Stage::Peak).lower_bound);
+    let control = summary
+        .servers
+        .iter()
+        .find(|row| row.server == "control~2")
+        .unwrap();
+    assert_eq!(control.class, "control");
+    assert_eq!(
+        ranks(&summary, Stage::Paced, &["a", "b"]),
+        [Some((2, 2)), Some((1, 1))]
+    );
+    assert_eq!(
+        ranks(&summary, Stage::Paced, &["control", "control~2"]),
+        [None, None]
+    );
+    // The entries always differ by about 4 %, so smaller differences are none.
+    let reason = &summary.rankings[0].reason;
+    assert!(reason.contains("(from what was entered twice)"), "{reason}");
+}
+
+#[test]
+fn an_unsteady_control_withholds_ranks_and_keeps_figures() {
+    let mut record = record(10, &[("a", 1.0), ("b", 1.5), ("control", 4.0)]);
+    for trial in record
+        .trials
+        .iter_mut()
+        .filter(|trial| trial.server == "control")
+    {
+        let swing = 1.0 + 0.3 * f64::from(trial.round % 3);
+        trial
+            .figures
+            .entry("requests_per_s".into())
+            .and_modify(|rate| *rate *= swing);
+        trial
+            .figures
+            .entry("latency_mean_us".into())
+            .and_modify(|us| *us /= swing);
+    }
+    let summary = summarise(&record);
+    assert_eq!(ranks(&summary, Stage::Peak, &["a", "b"]), [None, None]);
+    let reason = &summary.rankings[0].reason;
+    assert!(
+        reason.starts_with("ranks are withheld: the control itself varied"),
+        "{reason}"
+    );
+    assert_eq!(row(&summary, "a", Stage::Peak).verdict, Verdict::Ok);
+}
+
+#[test]
+fn a_twin_ties_with_its_first_entry() {
+    let summary = summarise(&record(10, &[("a", 1.0), ("a~2", 1.003), ("b", 1.5)]));
+    assert_eq!(row(&summary, "a~2", Stage::Peak).display, "a (twin)");
+    let order = ranks(&summary, Stage::Peak, &["a", "a~2", "b"]);
+    assert_eq!(order, [Some((2, 3)), Some((2, 3)), Some((1, 1))]);
+}
+
+#[test]
+fn what_did_not_run_is_a_failed_row() {
+    let mut record = record(10, &[("a", 1.0), ("b", 1.5)]);
+    record.run.ended = Ended::Interrupted;
+    record.trials.retain(|trial| trial.server == "a");
+    record.run.workloads.insert("ping".into(), String::new());
+    let summary = summarise(&record);
+    assert_eq!(
+        row(&summary, "b", Stage::Peak).reasons,
+        ["no trial was run; the run ended before"]
+    );
+    assert_eq!(summary.rankings.len(), 2);
+    let ping = summary
+        .rankings
+        .iter()
+        .find(|ranking| ranking.workload == "ping")
+        .unwrap();
+    assert!(
+        ping.reason.starts_with("ranks are withheld"),
+        "{}",
+        ping.reason
+    );
+    assert_eq!(summary.rows.len(), 8);
+}
+
+#[test]
+fn an_empty_record_has_an_empty_summary() {
+    let mut empty = record(0, &[]);
+    empty.run.workloads.clear();
+    assert_eq!(summarise(&empty), Summary::default());
+}
