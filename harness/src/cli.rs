@@ -37,8 +37,11 @@ enum Verb {
     /// Hold each server against the contract
     Check(cmd::check::Arguments),
     /// Build, check and measure; write a record and print the comparison table
+    Bench(Box<cmd::bench::Arguments>),
     /// Print the tables of a stored run again; starts nothing
+    Report(cmd::report::Arguments),
     /// Show what this machine is and what spoils a measurement on it
+    Doctor(cmd::doctor::Arguments),
     /// Run a server and end it with the harness
     #[command(hide = true)]
     Supervise(supervise::Arguments),
@@ -50,6 +53,9 @@ pub fn main() -> ExitCode {
         Verb::List(arguments) => cmd::list::run(&arguments),
         Verb::Build(arguments) => cmd::build::run(&arguments),
         Verb::Check(arguments) => cmd::check::run(&arguments),
+        Verb::Bench(arguments) => cmd::bench::run(&arguments),
+        Verb::Report(arguments) => cmd::report::run(&arguments),
+        Verb::Doctor(arguments) => cmd::doctor::run(&arguments),
         Verb::Supervise(arguments) => return supervise::supervise(&arguments),
     };
     match result {

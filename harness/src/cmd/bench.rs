@@ -12,8 +12,9 @@ use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use crate::catalog::{Catalog, Profile, Server, Stage};
 use crate::cli::{Filters, Status, Usage, parse_duration};
-use crate::environment::{self, Needs};
-use crate::record::{self, Ended, Level, SCHEMA_VERSION, Store, Verdict};
+use crate::environment::{Needs, Recheck, Root};
+use crate::probe::limits;
+use crate::record::{self, Ended, Environment, Finding, Level, Store, Verdict};
 use crate::run::{Interrupt, Options, Session, SessionError, rustc_version};
 
 const EXAMPLES: &str = "\
@@ -83,7 +84,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let (catalog, servers) = arguments.filters.catalog()?;
     let place = Place::find(&arguments.cpus)?;
     let mut options = options(arguments, &catalog, servers, &place)?;
-    let notes = fit_to_limits(&mut options)?;
+    let note = fit_to_limits(&mut options)?;
     if arguments.filters.list {
         list(&options);
         return Ok(Status::Fine);
@@ -92,18 +93,18 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let folder = Folder::create(&catalog.root, arguments.out.as_deref())?;
     options.logs = folder.logs();
     let mut run = describe(&options, &folder);
-    let mut environment = environment_of(&place, &options, &notes);
-    let mut store = Store::create(&folder.database())?;
+    let mut environment = environment_of(&place, &options, note);
+    let mut store = Store::create(&folder.database())?.hiding(folder.hidden());
     store.put_run(&run)?;
     store.put_environment(&environment)?;
 
     let mut progress = Progress::new();
     announce(&mut progress, &options, &environment);
-    let meter = environment::Meter::start();
+    let recheck = Recheck::start(&Root::host(), &place.topology, &place.layout);
     let ended =
         Session::new(&catalog, &options, &mut store, &interrupt, &mut progress).run(&mut run);
     progress.finish();
-    environment.findings.extend(meter.changes());
+    environment.findings.extend(recheck.finish());
     store.put_environment(&environment)?;
     let shown = show(store, &folder);
     match ended {
@@ -148,9 +149,9 @@ fn options(
     })
 }
 
-/// Below 2^53, so that it survives every JSON reader.
+/// Six digits of the clock: another one each run, and easy to type again.
 fn random_seed() -> u64 {
-    rand::random::<u64>() >> 11
+    u64::from(jiff::Timestamp::now().subsec_nanosecond().unsigned_abs()) / 1_000
 }
 
 /// `RATE` for all workloads, `WORKLOAD=RATE` for one; the latter wins.
@@ -184,27 +185,26 @@ fn parse_rate(text: &str) -> Result<f64> {
 const SPARE_DESCRIPTORS: u64 = 64;
 
 /// A low descriptor limit makes a smaller run, with a word.
-fn fit_to_limits(options: &mut Options) -> Result<Vec<String>> {
-    let limit = environment::raise_descriptor_limit();
-    let Some(most) = limit.and_then(|limit| limit.checked_sub(SPARE_DESCRIPTORS)) else {
-        return Err(Usage(format!(
-            "at most {} files may be open: run `ulimit -n 1024` first",
-            limit.unwrap_or(0)
-        ))
-        .into());
-    };
-    if options.connections as u64 <= most {
-        return Ok(Vec::new());
+fn fit_to_limits(options: &mut Options) -> Result<Option<Finding>> {
+    let limit = limits::raise_descriptor_limit()
+        .unwrap_or_else(|_| limits::descriptor_limit().0);
+    let needed = options.connections as u64 + SPARE_DESCRIPTORS;
+    if needed <= limit {
+        return Ok(None);
     }
-    let note = format!(
-        "{} connections need {} file descriptors: measured with {most} connections; \
-         run `ulimit -n {}` first for all",
-        options.connections,
-        options.connections as u64 + SPARE_DESCRIPTORS,
-        options.connections as u64 + SPARE_DESCRIPTORS,
-    );
-    options.connections = most as usize;
-    Ok(vec![note])
+    let most = limit.saturating_sub(SPARE_DESCRIPTORS);
+    if most == 0 {
+        let why = format!("only {limit} files may be open: run `ulimit -n {needed}` first");
+        return Err(Usage(why).into());
+    }
+    let asked = std::mem::replace(&mut options.connections, most as usize);
+    Ok(Some(Finding {
+        id: "connections".to_owned(),
+        level: Level::Warn,
+        found: format!("{most} connections instead of {asked}: only {limit} files may be open"),
+        why: "the run is smaller than asked for".to_owned(),
+        fix: Some(format!("ulimit -n {needed}")),
+    }))
 }
 
 fn list(options: &Options) {
@@ -229,7 +229,7 @@ fn plan_line(options: &Options) -> String {
     )
 }
 
-fn announce(progress: &mut Progress, options: &Options, environment: &record::Environment) {
+fn announce(progress: &mut Progress, options: &Options, environment: &Environment) {
     progress.tell(&plan_line(options));
     for finding in environment.findings.iter().filter(|f| f.level > Level::Ok) {
         let fix = finding.fix.as_ref().map_or(String::new(), |fix| format!(" [{fix}]"));
@@ -246,7 +246,7 @@ fn describe(options: &Options, folder: &Folder) -> record::Run {
         ended: Ended::Open,
         harness_version: env!("CARGO_PKG_VERSION").to_owned(),
         revision: folder.revision().map(ToOwned::to_owned),
-        command: record::without_machine_paths(std::env::args().skip(1)),
+        command: std::env::args().skip(1).collect(),
         profile: options.profile.name.to_owned(),
         seed: options.seed,
         rounds: options.profile.rounds,
@@ -270,30 +270,17 @@ fn describe(options: &Options, folder: &Folder) -> record::Run {
     }
 }
 
-fn environment_of(place: &Place, options: &Options, notes: &[String]) -> record::Environment {
-    let mut environment = environment::describe(
-        &place.topology,
-        &place.layout,
-        rustc_version().unwrap_or_default(),
-        &Needs { connections: options.connections as u64 },
-    );
-    environment.pinned = place.unpinned.is_none();
-    let unpinned = place.unpinned.as_ref().map(|why| ("pinning", format!("nothing is pinned: {why}")));
-    let notes = notes.iter().map(|note| ("descriptors", note.clone()));
-    for (id, found) in unpinned.into_iter().chain(notes) {
-        environment.findings.push(record::Finding {
-            id: id.to_owned(),
-            level: Level::Warn,
-            found,
-            why: "the run is smaller or noisier than asked for".to_owned(),
-            fix: None,
-        });
-    }
+fn environment_of(place: &Place, options: &Options, note: Option<Finding>) -> Environment {
+    let needs = Needs {
+        connections: options.connections as u32,
+    };
+    let mut environment = place.environment(&rustc_version().unwrap_or_default(), needs);
+    environment.findings.extend(note);
     environment
 }
 
 /// Writes what is made from the record and prints the tables.
-fn show(store: Store, folder: &Folder) -> Result<Status> {
+fn show(mut store: Store, folder: &Folder) -> Result<Status> {
     let record = store.load()?;
     drop(store);
     let summary = results::write(&record, folder.path())?;

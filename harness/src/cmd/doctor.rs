@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::machine::{Cpus, Place};
 use crate::cli::{Filters, Status};
-use crate::environment::{self, Needs, cpu_list};
+use crate::environment::{Needs, cpu_list};
 use crate::record::Level;
 use crate::run::rustc_version;
 
@@ -36,7 +36,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let needs = Needs {
         connections: arguments.connections,
     };
-    let environment = place.environment(rustc.unwrap_or_default(), &needs);
+    let environment = place.environment(&rustc.unwrap_or_default(), needs);
     let worst = environment.findings.iter().map(|finding| finding.level).max();
     let status = match worst {
         Some(Level::Fail) => Status::Failed,

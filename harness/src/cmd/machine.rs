@@ -4,8 +4,9 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::cli::Usage;
-use crate::environment::{Layout, Root, Topology};
+use crate::environment::{self, Layout, Needs, Root, Topology};
 use crate::probe::affinity;
+use crate::record::{Environment, Finding, Level};
 
 /// Flags about CPUs.
 #[derive(Debug, Clone, Default, Args)]
@@ -53,6 +54,23 @@ impl Place {
             layout,
             unpinned,
         })
+    }
+
+    /// What is recorded of the machine, with all that spoils a measurement on it.
+    pub(super) fn environment(&self, rustc: &str, needs: Needs) -> Environment {
+        let root = Root::host();
+        let mut environment = environment::read(&root, &self.topology, &self.layout, rustc);
+        environment.pinned = self.unpinned.is_none();
+        environment.findings =
+            environment::findings(&root, &self.topology, &self.layout, needs);
+        environment.findings.extend(self.unpinned.as_ref().map(|why| Finding {
+            id: "pinning".to_owned(),
+            level: Level::Warn,
+            found: format!("neither side is pinned: {why}"),
+            why: "server and load generator take each other's CPUs".to_owned(),
+            fix: None,
+        }));
+        environment
     }
 
     /// CPUs to pin the server to; none where it is not to be pinned.

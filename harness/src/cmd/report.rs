@@ -9,7 +9,7 @@ use super::results;
 use crate::catalog::Catalog;
 use crate::cli::{Filters, Status, Usage};
 use crate::judge;
-use crate::record::{self, Store};
+use crate::record::{Record, Store};
 use crate::report;
 
 /// The verb's flags.
@@ -48,14 +48,13 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let summary = judge::summarise(&record);
     let text = match arguments.format.as_str() {
         "terminal" => results::terminal(&record, &summary),
-        "json" => record::to_json(&record, &summary)?,
         name => report::FORMATS
             .iter()
-            .find(|format| format.name() == name)
-            .map(|format| format.render(&record, &summary))
+            .find(|format| format.name == name)
+            .map(|format| (format.render)(&record, &summary))
             .ok_or_else(|| {
-                let mut known = vec!["terminal", "json"];
-                known.extend(report::FORMATS.iter().map(|format| format.name()));
+                let mut known = vec!["terminal"];
+                known.extend(report::FORMATS.iter().map(|format| format.name));
                 Usage(crate::catalog::names::unknown("format", name, &known))
             })?,
     };
@@ -65,7 +64,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
 
 /// Leaves out what the filters leave out; names are those of the record, since the
 /// workspace may have changed.
-fn narrow(record: &mut record::Record, filters: &Filters) -> Result<()> {
+fn narrow(record: &mut Record, filters: &Filters) -> Result<()> {
     let known: Vec<&str> = record.servers.iter().map(|server| server.name.as_str()).collect();
     refuse_unknown("server", &filters.server, &known)?;
     let known: Vec<&str> = record.run.workloads.keys().map(String::as_str).collect();

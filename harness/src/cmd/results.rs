@@ -1,6 +1,7 @@
 //! The folder of a run, and the files made from its record.
 
 use std::fs;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,8 +10,8 @@ use rustix::fs::statvfs;
 
 use crate::cli::Usage;
 use crate::judge;
-use crate::record::{self, Record, Summary};
-use crate::report;
+use crate::record::{HiddenPaths, Record, Summary};
+use crate::report::{self, Colour};
 
 /// Free space below which no run is begun, bytes: a `standard` run takes about a tenth.
 const LEAST_FREE: u64 = 200 << 20;
@@ -83,6 +84,18 @@ impl Folder {
         self.path.join(DATABASE)
     }
 
+    /// What stands in the record for folders of this machine.
+    pub(super) fn hidden(&self) -> HiddenPaths {
+        let home = std::env::home_dir().unwrap_or_default();
+        let temporary = std::env::temp_dir();
+        HiddenPaths::new([
+            (self.root.as_path(), "."),
+            (self.path.as_path(), "<run>"),
+            (home.as_path(), "~"),
+            (temporary.as_path(), "<tmp>"),
+        ])
+    }
+
     pub(super) fn id(&self) -> &str {
         &self.id
     }
@@ -140,10 +153,9 @@ pub(super) fn database(root: &Path, folder: Option<&Path>) -> Result<PathBuf> {
 /// Computes the summary and writes every file that is made from the record.
 pub(super) fn write(record: &Record, folder: &Path) -> Result<Summary> {
     let summary = judge::summarise(record);
-    record::write_json(record, &summary, &folder.join("record.json"))?;
     for format in report::FORMATS {
-        let path = folder.join(format.file_name());
-        fs::write(&path, format.render(record, &summary))
+        let path = folder.join(format.file);
+        fs::write(&path, (format.render)(record, &summary))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(summary)
@@ -151,5 +163,9 @@ pub(super) fn write(record: &Record, folder: &Path) -> Result<Summary> {
 
 /// The tables as a terminal shows them.
 pub(super) fn terminal(record: &Record, summary: &Summary) -> String {
-    report::terminal(record, summary)
+    let colour = Colour::choose(
+        std::io::stdout().is_terminal(),
+        std::env::var_os("NO_COLOR").as_deref(),
+    );
+    report::terminal(record, summary, colour)
 }

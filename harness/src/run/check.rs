@@ -68,6 +68,7 @@ pub fn check(
             only: limits.only.clone(),
             first_byte_limit: limits.first_byte,
             seed: limits.seed,
+            ..CheckOptions::default()
         },
     );
     let record = summarise(&report);

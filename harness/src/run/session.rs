@@ -185,13 +185,12 @@ impl<'a, W: Watch> Session<'a, W> {
     /// error: it is stored, and the run goes on.
     pub fn run(&mut self, run: &mut record::Run) -> Result<(), SessionError> {
         let ended = self.run_all(run);
-        run.ended = match &ended {
+        let how = match &ended {
             Ok(()) => Ended::Complete,
             Err(SessionError::Interrupted) => Ended::Interrupted,
-            Err(SessionError::Other(_)) => Ended::Open,
+            Err(SessionError::Other(_)) => return ended,
         };
-        run.ended_at = Some(jiff::Timestamp::now().to_string());
-        self.store.put_run(run).context("cannot store how the run ended")?;
+        self.store.finish(how).context("cannot store how the run ended")?;
         ended
     }
 
