@@ -1,8 +1,14 @@
 //! One blocking request.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use super::judge::clip;
+use super::response::{Answer, Parser};
+
+/// The largest body taken, bytes.
+const MAX_BODY: usize = 16 << 20;
 
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,24 +60,96 @@ pub enum ExchangeError {
     Protocol {
         /// What is wrong with it.
         what: &'static str,
-        /// Its beginning.
+        /// The beginning of what came.
         begin: String,
     },
 }
 
 /// Sends `wire`, a whole request, and waits for the whole answer.
 ///
-/// The stream's read timeout is changed. After an error, or where [`Response::close`] is true,
+/// The stream's timeouts are changed. After an error, or where [`Response::close`] is true,
 /// the stream must not be used again.
 ///
 /// # Errors
 /// See [`ExchangeError`]; `timeout` limits all of it together.
 pub fn exchange(
-    _stream: &mut TcpStream,
-    _wire: &[u8],
-    _timeout: Duration,
+    stream: &mut TcpStream,
+    wire: &[u8],
+    timeout: Duration,
 ) -> Result<Response, ExchangeError> {
-    unimplemented!("the parser follows in the next commit")
+    let start = Instant::now();
+    let mut parser = Parser::new();
+    parser.start(wire.starts_with(b"HEAD "), MAX_BODY);
+    let mut received = 0;
+    limited(stream.set_write_timeout(Some(timeout)), timeout, received)?;
+    limited(stream.write_all(wire), timeout, received)?;
+    let mut first_byte = None;
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let left = timeout.saturating_sub(start.elapsed());
+        if left.is_zero() {
+            let limit = timeout;
+            return Err(ExchangeError::Timeout { limit, received });
+        }
+        stream.set_read_timeout(Some(left))?;
+        let read = match stream.read(&mut buffer) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            read => limited(read, timeout, received)?,
+        };
+        let now = start.elapsed();
+        let first = *first_byte.get_or_insert(now);
+        received += read as u64;
+        if read == 0 {
+            let answer = parser.finish().ok_or(ExchangeError::Closed { received })?;
+            return respond(&answer, first, now, false);
+        }
+        let input = &buffer[..read];
+        if let Some(answer) = parser.feed(input).map_err(|e| protocol(e.0, input))? {
+            let surplus = answer.consumed < read;
+            return respond(&answer, first, now, surplus);
+        }
+        if !parser.has_begun() {
+            // So far there were only interim responses.
+            first_byte = None;
+        }
+    }
+}
+
+fn respond(
+    answer: &Answer<'_>,
+    first_byte: Duration,
+    total: Duration,
+    surplus: bool,
+) -> Result<Response, ExchangeError> {
+    if surplus {
+        return Err(protocol("bytes after its end", answer.head));
+    }
+    if !answer.is_whole() {
+        return Err(protocol("a body of more than 16 MiB", answer.head));
+    }
+    Ok(Response {
+        status: answer.status,
+        head: answer.head.to_vec(),
+        body: answer.body.to_vec(),
+        close: answer.close,
+        first_byte,
+        total,
+    })
+}
+
+fn protocol(what: &'static str, begin: &[u8]) -> ExchangeError {
+    let begin = clip(begin);
+    ExchangeError::Protocol { what, begin }
+}
+
+/// Names the time limit where that is what ended a call on the socket.
+fn limited<T>(result: io::Result<T>, limit: Duration, received: u64) -> Result<T, ExchangeError> {
+    result.map_err(|cause| match cause.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            ExchangeError::Timeout { limit, received }
+        }
+        _ => ExchangeError::Io(cause),
+    })
 }
 
 /// Exchanges with one address over one connection, made anew where it can't be used again.

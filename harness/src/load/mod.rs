@@ -11,21 +11,35 @@
 //! | `script` | requests, and what is expected of their answers |
 //! | `schedule` | when each request is meant to be sent |
 //! | `response` | the HTTP/1.1 response parser, fed with whatever a read brought |
+//! | `chunked` | the chunked transfer coding |
 //! | `judge` | is this answer the right one? |
 //! | `ids` | which ids have been seen |
-//! | `recorder` | histograms, intervals, errors of one thread |
+//! | `recorder`, `tally` | histograms, intervals, errors, counts of one thread |
 //! | `measurement` | what a drive gives back |
 //! | `engine`, `epoll` | the narrow interface to the sockets, and its implementation over epoll |
-//! | `worker` | one thread: decides what is sent on which connection, and takes what comes back |
+//! | `worker`, `slot` | one thread: decides what is sent on which connection, and when |
+//! | `replies` | takes what comes back |
 //! | `drive` | starts the threads, holds them at one start, adds up |
 //! | `exchange` | one blocking request |
 
+mod chunked;
 mod config;
 mod control;
 mod drive;
+mod engine;
+mod epoll;
 mod exchange;
+mod ids;
+mod judge;
 mod measurement;
+mod recorder;
+mod replies;
+mod response;
+mod schedule;
 mod script;
+mod slot;
+mod tally;
+mod worker;
 
 pub use config::{Config, DriveError, Pace};
 pub use control::{Control, Window};

@@ -115,6 +115,16 @@ impl Script {
     }
 }
 
+impl Expect {
+    /// The length of the accepted body, bytes; 0 where none is expected.
+    pub(crate) fn body_len(&self) -> usize {
+        match self {
+            Self::Status(_) => 0,
+            Self::Body { bytes, .. } | Self::Numbered { bytes, .. } => bytes.len(),
+        }
+    }
+}
+
 impl Entry {
     fn new(index: usize, request: Request) -> Result<Self, ScriptError> {
         let wire = request.wire;

@@ -1,0 +1,361 @@
+//! Histograms, intervals and counts of one thread; nothing is allocated while the clock runs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::{ErrorKind, Interval};
+
+/// Nanoseconds from the common base of a drive's clocks.
+pub(crate) type Nanos = u64;
+
+/// A request that has ended, by its instants.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended {
+    /// When it was meant to be sent; when it was sent in a closed loop.
+    pub(crate) intended: Nanos,
+    pub(crate) sent: Nanos,
+    /// The read that brought the first byte of the status line.
+    pub(crate) first_byte: Nanos,
+    /// The read that completed it, or the end of its time.
+    pub(crate) ended: Nanos,
+}
+
+/// What one thread records.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    /// The measured window.
+    pub(crate) start: Nanos,
+    pub(crate) end: Nanos,
+    interval: Nanos,
+    pub(crate) latency: Histogram<u64>,
+    pub(crate) wire: Histogram<u64>,
+    pub(crate) first_byte: Histogram<u64>,
+    pub(crate) connect: Histogram<u64>,
+    pub(crate) send_lag: Histogram<u64>,
+    cells: Vec<Cell>,
+    /// Valid answers in the window.
+    pub(crate) requests: u64,
+    errors: [u64; ErrorKind::ALL.len()],
+    /// When the first error was seen, and what it was.
+    pub(crate) first_error: Option<(Nanos, String)>,
+}
+
+/// One interval.
+#[derive(Debug, Clone)]
+struct Cell {
+    /// Two digits keep it at some 16 KiB.
+    latency: Histogram<u32>,
+    requests: u64,
+    errors: u64,
+    moments: Moments,
+}
+
+/// Exact sums of nanoseconds, for mean and standard deviation.
+#[derive(Debug, Clone, Copy, Default)]
+struct Moments {
+    n: u64,
+    sum: u128,
+    squares: u128,
+}
+
+/// A histogram of three significant digits up to `max`; beyond, values saturate.
+pub(crate) fn histogram(max: Duration) -> Histogram<u64> {
+    Histogram::new_with_max(nanos(max).max(2), 3).expect("1 to 2 or more, with 3 digits, is valid")
+}
+
+/// A duration in whole nanoseconds; 584 years at most.
+pub(crate) fn nanos(duration: Duration) -> Nanos {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Recorder {
+    /// Room for a window of that length; values up to `max` are told apart.
+    pub(crate) fn new(window: Duration, interval: Duration, max: Duration) -> Self {
+        let cell = Cell {
+            latency: Histogram::new_with_max(nanos(max).max(2), 2)
+                .expect("1 to 2 or more, with 2 digits, is valid"),
+            requests: 0,
+            errors: 0,
+            moments: Moments::default(),
+        };
+        let cells = nanos(window).div_ceil(nanos(interval));
+        Self {
+            start: Nanos::MAX,
+            end: Nanos::MAX,
+            interval: nanos(interval),
+            latency: histogram(max),
+            wire: histogram(max),
+            first_byte: histogram(max),
+            connect: histogram(max),
+            send_lag: histogram(max),
+            cells: vec![cell; cells as usize],
+            requests: 0,
+            errors: [0; ErrorKind::ALL.len()],
+            first_error: None,
+        }
+    }
+
+    fn in_window(&self, at: Nanos) -> bool {
+        (self.start..self.end).contains(&at)
+    }
+
+    fn cell(&mut self, at: Nanos) -> Option<&mut Cell> {
+        let index = (at - self.start) / self.interval;
+        self.cells.get_mut(index as usize)
+    }
+
+    /// A valid answer.
+    pub(crate) fn answered(&mut self, request: &Ended) {
+        if self.in_window(request.ended) {
+            self.requests += 1;
+            self.time(request, true);
+        }
+    }
+
+    /// A request whose time was up; the error itself is counted by [`Self::error`].
+    pub(crate) fn timed_out(&mut self, request: &Ended) {
+        if self.in_window(request.ended) {
+            self.time(request, false);
+        }
+    }
+
+    fn time(&mut self, request: &Ended, valid: bool) {
+        let latency = request.ended.saturating_sub(request.intended);
+        self.latency.saturating_record(latency);
+        let wire = request.ended.saturating_sub(request.sent);
+        self.wire.saturating_record(wire);
+        let first_byte = request.first_byte.saturating_sub(request.intended);
+        self.first_byte.saturating_record(first_byte);
+        if let Some(cell) = self.cell(request.ended) {
+            cell.requests += u64::from(valid);
+            cell.latency.saturating_record(latency);
+            cell.moments.add(latency);
+        }
+    }
+
+    /// An error, in the window or not.
+    pub(crate) fn error(&mut self, kind: ErrorKind, at: Nanos) {
+        self.errors[kind as usize] += 1;
+        if self.in_window(at)
+            && let Some(cell) = self.cell(at)
+        {
+            cell.errors += 1;
+        }
+    }
+
+    /// Keeps the words of the first error; `say` is called for that one only.
+    pub(crate) fn first_error(&mut self, at: Nanos, say: impl FnOnce() -> String) {
+        if self.first_error.is_none() {
+            self.first_error = Some((at, say()));
+        }
+    }
+
+    pub(crate) fn sent(&mut self, lag: Nanos, at: Nanos) {
+        if self.in_window(at) {
+            self.send_lag.saturating_record(lag);
+        }
+    }
+
+    pub(crate) fn connected(&mut self, took: Nanos) {
+        self.connect.saturating_record(took);
+    }
+
+    pub(crate) fn errors_total(&self) -> u64 {
+        self.errors.iter().sum()
+    }
+
+    /// Errors by kind, those there were.
+    pub(crate) fn errors(&self) -> BTreeMap<&'static str, u64> {
+        let counts = ErrorKind::ALL
+            .iter()
+            .map(|k| (k.name(), self.errors[*k as usize]));
+        counts.filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// Adds what another thread of the same drive recorded.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (mine, theirs) in [
+            (&mut self.latency, &other.latency),
+            (&mut self.wire, &other.wire),
+            (&mut self.first_byte, &other.first_byte),
+            (&mut self.connect, &other.connect),
+            (&mut self.send_lag, &other.send_lag),
+        ] {
+            mine.add(theirs)
+                .expect("histograms of a drive have one range");
+        }
+        for (mine, theirs) in self.cells.iter_mut().zip(&other.cells) {
+            mine.merge(theirs);
+        }
+        self.requests += other.requests;
+        for (mine, theirs) in self.errors.iter_mut().zip(other.errors) {
+            *mine += theirs;
+        }
+        // After a stop the threads end a few milliseconds apart.
+        self.end = self.end.max(other.end);
+        let earlier = |error: &(Nanos, String)| {
+            let mine = self.first_error.as_ref();
+            mine.is_none_or(|mine| error.0 < mine.0)
+        };
+        if other.first_error.as_ref().is_some_and(earlier) {
+            self.first_error.clone_from(&other.first_error);
+        }
+    }
+
+    /// The time series up to the end of the window.
+    pub(crate) fn intervals(&self) -> Vec<Interval> {
+        let window = self.end.saturating_sub(self.start);
+        let cells = (0_u64..).zip(&self.cells);
+        let cells = cells.map(|(i, cell)| (i * self.interval, cell));
+        cells
+            .take_while(|(start, _)| *start < window)
+            .map(|(start, cell)| cell.finish(start, self.interval.min(window - start)))
+            .collect()
+    }
+
+    /// Mean and standard deviation of the window's latency.
+    pub(crate) fn mean_and_jitter_ns(&self) -> Option<(f64, f64)> {
+        let mut all = Moments::default();
+        for cell in &self.cells {
+            all.merge(&cell.moments);
+        }
+        Some((all.mean()?, all.deviation()?))
+    }
+}
+
+impl Cell {
+    fn merge(&mut self, other: &Self) {
+        self.latency
+            .add(&other.latency)
+            .expect("intervals of a drive have one range");
+        self.requests += other.requests;
+        self.errors += other.errors;
+        self.moments.merge(&other.moments);
+    }
+
+    fn finish(&self, start: Nanos, length: Nanos) -> Interval {
+        let quantile = |q| (!self.latency.is_empty()).then(|| self.latency.value_at_quantile(q));
+        Interval {
+            start: Duration::from_nanos(start),
+            length: Duration::from_nanos(length),
+            requests: self.requests,
+            errors: self.errors,
+            p50_ns: quantile(0.5),
+            p99_ns: quantile(0.99),
+            jitter_ns: self.moments.deviation(),
+        }
+    }
+}
+
+impl Moments {
+    fn add(&mut self, value: u64) {
+        self.n += 1;
+        self.sum += u128::from(value);
+        self.squares += u128::from(value) * u128::from(value);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.n += other.n;
+        self.sum += other.sum;
+        self.squares += other.squares;
+    }
+
+    fn mean(&self) -> Option<f64> {
+        (self.n > 0).then(|| self.sum as f64 / self.n as f64)
+    }
+
+    /// Of the population: √(Σx²/n − (Σx/n)²), from n·Σx² − (Σx)², which is exact in integers.
+    fn deviation(&self) -> Option<f64> {
+        let n = u128::from(self.n);
+        let scaled = n
+            .checked_mul(self.squares)?
+            .checked_sub(self.sum.checked_mul(self.sum)?)?;
+        (n > 0).then(|| (scaled as f64).sqrt() / n as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recorder() -> Recorder {
+        let ms = Duration::from_millis;
+        let mut recorder = Recorder::new(ms(250), ms(100), Duration::from_secs(10));
+        (recorder.start, recorder.end) = (1_000_000_000, 1_250_000_000);
+        recorder
+    }
+
+    fn ended(intended: Nanos, took: Nanos) -> Ended {
+        Ended {
+            intended,
+            sent: intended + took / 4,
+            first_byte: intended + took / 2,
+            ended: intended + took,
+        }
+    }
+
+    #[test]
+    fn only_what_ends_in_the_window_counts() {
+        let mut recorder = recorder();
+        for at in [
+            999_000_000,
+            999_999_999,
+            1_000_000_000,
+            1_249_999_999,
+            1_250_000_000,
+        ] {
+            recorder.answered(&ended(at - 1000, 1000));
+            recorder.error(ErrorKind::Body, at);
+        }
+        assert_eq!((recorder.requests, recorder.latency.len()), (2, 2));
+        assert_eq!(recorder.errors()["body"], 5);
+        let intervals = recorder.intervals();
+        assert_eq!(
+            intervals.iter().map(|i| i.requests).collect::<Vec<_>>(),
+            [1, 0, 1]
+        );
+        assert_eq!(
+            intervals.iter().map(|i| i.errors).collect::<Vec<_>>(),
+            [1, 0, 1]
+        );
+        assert_eq!(intervals[2].length, Duration::from_millis(50));
+        assert_eq!(intervals[1].p50_ns, None);
+    }
+
+    #[test]
+    fn intervals_know_their_quantiles_and_deviation() {
+        let mut recorder = recorder();
+        for i in 1..=1000 {
+            recorder.answered(&ended(1_010_000_000, i * 1000));
+        }
+        let first = &recorder.intervals()[0];
+        let close =
+            |value: Option<u64>, want: f64| (value.unwrap() as f64 / want - 1.0).abs() < 0.01;
+        assert!(close(first.p50_ns, 500_000.0), "{first:?}");
+        assert!(close(first.p99_ns, 990_000.0), "{first:?}");
+        // Of 1 to n: √((n² − 1) / 12).
+        let want = (999_999.0_f64 / 12.0).sqrt() * 1000.0;
+        assert!((first.jitter_ns.unwrap() - want).abs() < 1e-6 * want);
+        let (mean, jitter) = recorder.mean_and_jitter_ns().unwrap();
+        assert!((mean - 500_500.0).abs() < 1e-9 && (jitter - want).abs() < 1e-6 * want);
+    }
+
+    #[test]
+    fn two_threads_add_up_to_one() {
+        let (mut a, mut b, mut both) = (recorder(), recorder(), recorder());
+        for i in 0..100 {
+            let one = ended(1_000_000_000 + i * 2_000_000, 1000 + i * 7);
+            if i % 3 == 0 { &mut a } else { &mut b }.answered(&one);
+            both.answered(&one);
+        }
+        b.first_error(5, || "early".into());
+        a.first_error(9, || "late".into());
+        a.merge(&b);
+        assert_eq!(a.latency, both.latency);
+        assert_eq!(a.first_byte, both.first_byte);
+        assert_eq!(a.intervals(), both.intervals());
+        assert_eq!(a.first_error, Some((5, "early".into())));
+    }
+}

@@ -1,0 +1,128 @@
+//! What comes back to a worker.
+
+use rustix::io::Errno;
+
+use super::ErrorKind;
+use super::engine::{Engine, Event};
+use super::judge::{clip, expected};
+use super::recorder::Nanos;
+use super::slot::State;
+use super::worker::Worker;
+
+impl<'w, E: Engine<'w>> Worker<'w, E> {
+    /// Takes one event.
+    pub(crate) fn handle(&mut self, slot: usize, event: Event) {
+        let now = self.now();
+        match event {
+            Event::Received { ended } => self.received(slot, ended, now),
+            Event::Opened => self.opened(slot, now),
+            Event::OpenFailed(errno) => self.open_failed(slot, errno, now),
+            Event::Ended => self.ended(slot, now),
+            Event::Failed(errno) => self.failed(slot, errno, now),
+        }
+    }
+
+    fn received(&mut self, index: usize, ended: bool, now: Nanos) {
+        let input = self.engine.received();
+        self.tally.counts.bytes_received += input.len() as u64;
+        let slot = &mut self.slots[index];
+        if slot.state != State::Busy {
+            self.tally.error(ErrorKind::Protocol, now, || {
+                format!("bytes that answer no request: {}", clip(input))
+            });
+            return self.reopen(index, now);
+        }
+        // Interim responses don't count as its beginning.
+        if !slot.parser.has_begun() {
+            slot.first_byte = now;
+        }
+        let request = slot.ended(now);
+        match slot.parser.feed(input) {
+            Ok(None) => {}
+            Ok(Some(answer)) => {
+                let surplus = answer.consumed < input.len();
+                let last = answer.close || ended || surplus;
+                let entry = &self.entries[slot.entry as usize];
+                self.tally.answer(entry, &answer, &request, surplus);
+                self.done(index, last, now);
+            }
+            Err(malformed) => {
+                let got = format!("{}: {}", malformed.0, clip(input));
+                self.lost(index, ErrorKind::Protocol, &got, now);
+            }
+        }
+    }
+
+    /// The server ended its side.
+    fn ended(&mut self, index: usize, now: Nanos) {
+        let slot = &mut self.slots[index];
+        match slot.state {
+            State::Busy => {}
+            // Between requests it may close a connection.
+            State::Idle => return self.reopen(index, now),
+            State::Opening { .. } | State::Closed { .. } => return,
+        }
+        let request = slot.ended(now);
+        if let Some(answer) = slot.parser.finish() {
+            let entry = &self.entries[slot.entry as usize];
+            self.tally.answer(entry, &answer, &request, false);
+            self.done(index, true, now);
+        } else {
+            let got = "the end of the connection before a complete answer";
+            self.lost(index, ErrorKind::Closed, got, now);
+        }
+    }
+
+    fn failed(&mut self, index: usize, errno: Errno, now: Nanos) {
+        match self.slots[index].state {
+            State::Busy if errno == Errno::PIPE => {
+                let got = "a connection the server had closed";
+                self.lost(index, ErrorKind::Closed, got, now);
+            }
+            State::Busy => self.lost(index, ErrorKind::Reset, &errno.to_string(), now),
+            State::Idle => self.reopen(index, now),
+            State::Opening { .. } | State::Closed { .. } => {}
+        }
+    }
+
+    /// A request's time is up.
+    pub(crate) fn timed_out(&mut self, index: usize, at: Nanos) {
+        let request = self.slots[index].ended(at);
+        self.tally.recorder.timed_out(&request);
+        let begun = self.slots[index].parser.has_begun();
+        let got = if begun {
+            "only a part of an answer in time"
+        } else {
+            "no answer in time"
+        };
+        self.lost(index, ErrorKind::Timeout, got, at);
+    }
+
+    /// An answer, right or wrong, is complete; `last` on this connection or not.
+    fn done(&mut self, index: usize, last: bool, now: Nanos) {
+        self.in_flight -= 1;
+        let slot = &mut self.slots[index];
+        slot.barren = 0;
+        slot.free_at = now;
+        slot.state = State::Idle;
+        if last {
+            self.reopen(index, now);
+        } else {
+            self.free(index);
+        }
+    }
+
+    /// A request will have no answer.
+    fn lost(&mut self, index: usize, kind: ErrorKind, got: &str, now: Nanos) {
+        self.in_flight -= 1;
+        let entry = &self.entries[self.slots[index].entry as usize];
+        self.tally.error(kind, now, || {
+            format!(
+                "{}\n  got {got}\n  expected {}",
+                entry.line(),
+                expected(entry)
+            )
+        });
+        self.reopen(index, now);
+    }
+}

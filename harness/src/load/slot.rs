@@ -1,0 +1,112 @@
+//! One connection of a worker.
+
+use super::recorder::{Ended, Nanos};
+use super::response::Parser;
+
+/// The longest pause before a server that gave no answer is connected to again.
+const LONGEST_PAUSE: Nanos = 100_000_000;
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) state: State,
+    /// Its number over all threads.
+    pub(crate) connection: u64,
+    /// The request in flight, or the last one.
+    pub(crate) entry: u32,
+    pub(crate) intended: Nanos,
+    pub(crate) sent: Nanos,
+    /// 0 before the first byte.
+    pub(crate) first_byte: Nanos,
+    /// When it last became free to send.
+    pub(crate) free_at: Nanos,
+    /// Requests of its own schedule that were sent.
+    pub(crate) next: u64,
+    /// Requests of its own schedule whose time has come.
+    pub(crate) due: u64,
+    /// Connections made since the last answer.
+    pub(crate) barren: u32,
+    pub(crate) parser: Parser,
+}
+
+/// What a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Not open, and not to be opened before that time.
+    Closed { until: Nanos },
+    /// Being made.
+    Opening { since: Nanos },
+    /// Free to send.
+    Idle,
+    /// A request is in flight.
+    Busy,
+}
+
+impl Slot {
+    pub(crate) fn new(connection: u64) -> Self {
+        Self {
+            state: State::Closed { until: 0 },
+            connection,
+            entry: 0,
+            intended: 0,
+            sent: 0,
+            first_byte: 0,
+            free_at: 0,
+            next: 0,
+            due: 0,
+            barren: 0,
+            parser: Parser::new(),
+        }
+    }
+
+    /// How long to wait before connecting again: not at all after an answer, else from 2 ms
+    /// doubled up to 100 ms, so that a server which closes at once does not spin the run.
+    pub(crate) fn pause(&self) -> Nanos {
+        match self.barren {
+            0 => 0,
+            n => (1_000_000 << n.min(10)).min(LONGEST_PAUSE),
+        }
+    }
+
+    /// The request in flight as one that ended at `ended`.
+    pub(crate) fn ended(&self, ended: Nanos) -> Ended {
+        Ended {
+            intended: self.intended,
+            sent: self.sent,
+            first_byte: if self.first_byte == 0 {
+                ended
+            } else {
+                self.first_byte
+            },
+            ended,
+        }
+    }
+}
+
+/// When the load begins and ends, on the common clock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    /// The schedule's start, before the warm-up.
+    pub(crate) origin: Nanos,
+    /// The measured window.
+    pub(crate) start: Nanos,
+    pub(crate) end: Nanos,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_are_bounded() {
+        let mut slot = Slot::new(0);
+        assert_eq!(slot.pause(), 0);
+        let mut last = 0;
+        for barren in 1..100 {
+            slot.barren = barren;
+            assert!(slot.pause() >= last && slot.pause() <= LONGEST_PAUSE);
+            last = slot.pause();
+        }
+        assert_eq!(last, LONGEST_PAUSE);
+    }
+}

@@ -1,0 +1,96 @@
+//! All that one thread found out.
+
+use super::ids::Ids;
+use super::judge::{Verdict, explain, judge};
+use super::recorder::{Ended, Nanos, Recorder};
+use super::response::Answer;
+use super::script::Entry;
+use super::{ErrorKind, ThreadTime};
+
+/// All that one thread found out.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    pub(crate) recorder: Recorder,
+    pub(crate) ids: Ids,
+    pub(crate) counts: Counts,
+}
+
+impl Tally {
+    /// Judges the answer to a request and counts it. With `surplus`, more bytes came than it
+    /// has: it can't be told where the next answer begins.
+    pub(crate) fn answer(
+        &mut self,
+        entry: &Entry,
+        answer: &Answer<'_>,
+        request: &Ended,
+        surplus: bool,
+    ) {
+        self.counts.bytes_expected += answer.wire_len;
+        match judge(entry, answer) {
+            Verdict::Wrong(kind) => {
+                self.error(kind, request.ended, || explain(entry, answer));
+            }
+            _ if surplus => self.error(ErrorKind::Protocol, request.ended, || {
+                explain(entry, answer) + "\n  more bytes came than its head says"
+            }),
+            Verdict::Numbered(id) => {
+                self.counts.orders += 1;
+                self.ids.insert(id);
+                self.right(request);
+            }
+            Verdict::Right => self.right(request),
+        }
+    }
+
+    fn right(&mut self, request: &Ended) {
+        self.counts.answered += 1;
+        self.recorder.answered(request);
+    }
+
+    /// Counts an error; `say` puts it into words where it is the first.
+    pub(crate) fn error(&mut self, kind: ErrorKind, at: Nanos, say: impl FnOnce() -> String) {
+        self.recorder.error(kind, at);
+        self.recorder.first_error(at, say);
+    }
+
+    /// Adds what another thread found out, but for its time.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.recorder.merge(&other.recorder);
+        self.ids.merge(&other.ids);
+        self.counts.merge(&other.counts);
+    }
+}
+
+/// What a worker counts over the whole drive, besides its recorder.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) sent: u64,
+    /// Valid answers, and those of them that were numbered.
+    pub(crate) answered: u64,
+    pub(crate) orders: u64,
+    /// In flight when the drain ended.
+    pub(crate) unanswered: u64,
+    pub(crate) unsent: u64,
+    pub(crate) bytes_received: u64,
+    pub(crate) bytes_expected: u64,
+    pub(crate) established: usize,
+    pub(crate) reconnects: u64,
+    pub(crate) time: ThreadTime,
+    pub(crate) stopped: bool,
+}
+
+impl Counts {
+    /// Adds what another thread counted, but for its time.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.answered += other.answered;
+        self.orders += other.orders;
+        self.unanswered += other.unanswered;
+        self.unsent += other.unsent;
+        self.bytes_received += other.bytes_received;
+        self.bytes_expected += other.bytes_expected;
+        self.established += other.established;
+        self.reconnects += other.reconnects;
+        self.stopped |= other.stopped;
+    }
+}

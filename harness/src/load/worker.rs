@@ -1,0 +1,434 @@
+//! One thread: decides what is sent on which connection and when. What comes back is taken in
+//! `replies`.
+
+use std::time::{Duration, Instant};
+
+use rand_pcg::Pcg32;
+use rand_pcg::rand_core::{Rng, SeedableRng};
+use rustix::io::Errno;
+use rustix::time::{ClockId, clock_gettime};
+
+use super::engine::{Engine, Event};
+use super::ids::Ids;
+use super::recorder::{Nanos, Recorder, nanos};
+use super::schedule::Schedule;
+use super::script::{Entry, Expect};
+use super::slot::{Plan, Slot, State};
+use super::tally::{Counts, Tally};
+use super::{Config, Control, ErrorKind, Script, ThreadTime};
+
+/// The last stretch before a send time, in which the thread no longer sleeps.
+const SPIN: Nanos = 60_000;
+/// How often timeouts, reconnects and the stop flag are looked at; a microsecond is added for
+/// each connection, so that thousands of them cost no more.
+const TICK: Nanos = 5_000_000;
+/// The longest wait for answers after the window.
+const DRAIN: Nanos = 1_000_000_000;
+/// The same after a stop.
+const SHORT_DRAIN: Nanos = 40_000_000;
+/// Connections being made at a time before the clock runs, so that no listen queue overflows.
+const OPENING: usize = 64;
+/// Kept of a split body beyond twice the expected length, bytes.
+const KEEP: usize = 64 * 1024;
+
+/// Why the connections could not be made.
+#[derive(Debug)]
+pub(crate) enum NotReady {
+    /// The system's word for it.
+    Errno(Errno),
+    /// The stop flag was set.
+    Stopped,
+}
+
+impl From<Errno> for NotReady {
+    fn from(errno: Errno) -> Self {
+        Self::Errno(errno)
+    }
+}
+
+/// The load of one thread.
+pub(crate) struct Worker<'w, E> {
+    pub(crate) engine: E,
+    pub(crate) entries: &'w [Entry],
+    control: &'w Control,
+    schedule: Schedule,
+    timeout: Nanos,
+    base: Instant,
+    plan: Plan,
+    pub(crate) slots: Vec<Slot>,
+    /// The next send time over all slots: request `round` of slot `turn`.
+    round: u64,
+    turn: usize,
+    next_due: Nanos,
+    pub(crate) in_flight: usize,
+    opening: usize,
+    /// Whether requests are sent: between the schedule's start and the window's end.
+    sending: bool,
+    rng: Pcg32,
+    keep: usize,
+    pub(crate) tally: Tally,
+    /// Answers and errors the live counters have been told.
+    told: (u64, u64),
+    /// Thread CPU time and clock at the window's start.
+    at_start: Option<(Nanos, Nanos)>,
+}
+
+impl<'w, E: Engine<'w>> Worker<'w, E> {
+    /// A worker for every `threads`-th connection from `thread` on.
+    pub(crate) fn new(
+        engine: E,
+        (thread, threads): (usize, usize),
+        config: &Config,
+        script: &'w Script,
+        control: &'w Control,
+        base: Instant,
+    ) -> Self {
+        let entries = &script.entries[..];
+        let longest = entries.iter().map(|e| e.expect.body_len()).max();
+        let numbered = |e: &Entry| matches!(e.expect, Expect::Numbered { .. });
+        // The longest latency there can be: due at once, sent at the end, timed out.
+        let max = config.warmup + config.duration + config.timeout + Duration::from_secs(2);
+        let connections = (thread..config.connections).step_by(threads);
+        // Streams of one generator may be correlated, so each thread has a seed of its own.
+        let seed = config
+            .seed
+            .wrapping_add(thread as u64 * 0x9e37_79b9_7f4a_7c15);
+        Self {
+            engine,
+            entries,
+            control,
+            schedule: Schedule::new(config.pace, config.connections),
+            timeout: nanos(config.timeout),
+            base,
+            plan: Plan {
+                origin: Nanos::MAX,
+                start: Nanos::MAX,
+                end: Nanos::MAX,
+            },
+            slots: connections.map(|c| Slot::new(c as u64)).collect(),
+            round: 0,
+            turn: 0,
+            next_due: Nanos::MAX,
+            in_flight: 0,
+            opening: 0,
+            sending: false,
+            rng: Pcg32::seed_from_u64(seed),
+            keep: longest.unwrap_or(0) * 2 + KEEP,
+            tally: Tally {
+                recorder: Recorder::new(config.duration, config.interval, max),
+                ids: Ids::new(entries.iter().any(numbered)),
+                counts: Counts::default(),
+            },
+            told: (0, 0),
+            at_start: None,
+        }
+    }
+
+    /// Nanoseconds on the common clock.
+    pub(crate) fn now(&self) -> Nanos {
+        nanos(self.base.elapsed())
+    }
+
+    /// Makes all connections; each may take the timeout.
+    pub(crate) fn establish(&mut self) -> Result<(), NotReady> {
+        let mut begun = 0;
+        let mut deadline = self.now() + self.timeout;
+        loop {
+            while begun < self.slots.len() && self.opening < OPENING {
+                self.engine.open(begun)?;
+                self.opening_since(begun, self.now());
+                begun += 1;
+            }
+            if self.opening == 0 {
+                return Ok(());
+            }
+            self.engine.wait(Duration::from_millis(10))?;
+            while let Some((slot, event)) = self.engine.next() {
+                match event {
+                    Event::Opened => {
+                        self.tally.counts.established += 1;
+                        deadline = self.now() + self.timeout;
+                    }
+                    Event::OpenFailed(errno) => return Err(errno.into()),
+                    _ => {}
+                }
+                self.handle(slot, event);
+            }
+            if self.control.is_stopped() {
+                return Err(NotReady::Stopped);
+            }
+            if self.now() > deadline {
+                return Err(Errno::TIMEDOUT.into());
+            }
+        }
+    }
+
+    /// Sends, measures and drains as planned.
+    pub(crate) fn run(&mut self, plan: Plan) -> Result<(), Errno> {
+        self.plan = plan;
+        (self.tally.recorder.start, self.tally.recorder.end) = (plan.start, plan.end);
+        let early = if self.schedule.is_open() {
+            1_000_000
+        } else {
+            0
+        };
+        let wait = plan.origin.saturating_sub(self.now() + early);
+        std::thread::sleep(Duration::from_nanos(wait));
+        self.sending = true;
+        if !self.schedule.is_open() {
+            for slot in 0..self.slots.len() {
+                self.free(slot);
+            }
+        }
+        self.load()?;
+        // What was due while the thread slept towards the end.
+        self.send_due(self.plan.end);
+        self.sending = false;
+        self.end_time();
+        self.count_unsent();
+        self.drain()
+    }
+
+    fn load(&mut self) -> Result<(), Errno> {
+        let period = TICK + 1000 * self.slots.len() as u64;
+        let mut now = self.now();
+        let mut tick_at = now;
+        while now < self.plan.end {
+            if now >= tick_at {
+                self.tick(now);
+                tick_at = now + period;
+                if self.at_start.is_none() {
+                    tick_at = tick_at.min(self.plan.start);
+                }
+                if self.control.is_stopped() {
+                    self.tally.counts.stopped = true;
+                    self.plan.end = now;
+                    self.tally.recorder.end = now.max(self.plan.start);
+                    break;
+                }
+            }
+            self.send_due(now);
+            let asleep = self.next_due.saturating_sub(SPIN);
+            let wake = asleep.min(tick_at).min(self.plan.end);
+            let limit = wake.saturating_sub(now);
+            let any = self.engine.wait(Duration::from_nanos(limit))?;
+            if any {
+                self.handle_all();
+            }
+            let then = self.now();
+            if !any && limit == 0 && self.at_start.is_some() {
+                self.tally.counts.time.spin_ns += then - now;
+            }
+            now = then;
+        }
+        Ok(())
+    }
+
+    fn handle_all(&mut self) {
+        while let Some((slot, event)) = self.engine.next() {
+            self.handle(slot, event);
+            // A long batch must not hold up what is due.
+            if self.next_due != Nanos::MAX {
+                let now = self.now();
+                if now >= self.next_due {
+                    self.send_due(now);
+                }
+            }
+        }
+    }
+
+    /// Sends what is due by `now` on free connections; on busy ones it waits its turn.
+    fn send_due(&mut self, now: Nanos) {
+        loop {
+            let connection = self.slots[self.turn].connection;
+            let due = self.schedule.due_ns(connection, self.round);
+            let due = due.saturating_add(self.plan.origin);
+            if due >= self.plan.end {
+                self.next_due = Nanos::MAX;
+                return;
+            }
+            if due > now {
+                self.next_due = due;
+                return;
+            }
+            let slot = self.turn;
+            self.slots[slot].due += 1;
+            self.turn += 1;
+            if self.turn == self.slots.len() {
+                self.turn = 0;
+                self.round += 1;
+            }
+            if self.slots[slot].state == State::Idle {
+                self.free(slot);
+            }
+        }
+    }
+
+    /// Lets a connection that is free send what it has to send.
+    pub(crate) fn free(&mut self, slot: usize) {
+        let waiting = &self.slots[slot];
+        let closed = !self.schedule.is_open();
+        if self.sending && waiting.state == State::Idle && (closed || waiting.next < waiting.due) {
+            self.request(slot);
+        }
+    }
+
+    fn request(&mut self, index: usize) {
+        let drawn = u64::from(self.rng.next_u32()) * self.entries.len() as u64 >> 32;
+        let entry = &self.entries[drawn as usize];
+        let now = self.now();
+        let slot = &mut self.slots[index];
+        if self.schedule.is_open() {
+            let due = self.schedule.due_ns(slot.connection, slot.next);
+            slot.intended = self.plan.origin + due;
+            let lag = now.saturating_sub(slot.intended.max(slot.free_at));
+            self.tally.recorder.sent(lag, now);
+        } else {
+            slot.intended = now;
+        }
+        slot.next += 1;
+        slot.entry = drawn as u32;
+        slot.sent = now;
+        slot.first_byte = 0;
+        slot.state = State::Busy;
+        slot.parser.start(entry.head_only, self.keep);
+        self.in_flight += 1;
+        self.tally.counts.sent += 1;
+        if let Err(errno) = self.engine.send(index, &entry.wire) {
+            self.handle(index, Event::Failed(errno));
+        }
+    }
+
+    /// What is done every few milliseconds.
+    fn tick(&mut self, now: Nanos) {
+        if self.at_start.is_none() && now >= self.plan.start {
+            self.at_start = Some((thread_cpu(), now));
+        }
+        for index in 0..self.slots.len() {
+            let slot = &self.slots[index];
+            match slot.state {
+                State::Busy if now.saturating_sub(slot.sent) >= self.timeout => {
+                    self.timed_out(index, slot.sent + self.timeout);
+                }
+                State::Opening { since } if now.saturating_sub(since) >= self.timeout => {
+                    self.handle(index, Event::OpenFailed(Errno::TIMEDOUT));
+                }
+                State::Closed { until } if self.sending && until <= now => self.open(index, now),
+                _ => {}
+            }
+        }
+        self.tell();
+    }
+
+    /// Brings the live counters up to date.
+    fn tell(&mut self) {
+        let (answered, errors) = (
+            self.tally.counts.answered,
+            self.tally.recorder.errors_total(),
+        );
+        self.control
+            .count(answered - self.told.0, errors - self.told.1);
+        self.told = (answered, errors);
+    }
+
+    /// Closes a connection and makes it again, at once or after a pause.
+    pub(crate) fn reopen(&mut self, index: usize, now: Nanos) {
+        self.engine.close(index);
+        let slot = &mut self.slots[index];
+        slot.state = State::Closed {
+            until: now + slot.pause(),
+        };
+        if self.sending && slot.pause() == 0 {
+            self.open(index, now);
+        }
+    }
+
+    fn open(&mut self, index: usize, now: Nanos) {
+        let opened = self.engine.open(index);
+        self.opening_since(index, now);
+        if let Err(errno) = opened {
+            self.handle(index, Event::OpenFailed(errno));
+        }
+    }
+
+    fn opening_since(&mut self, index: usize, now: Nanos) {
+        self.opening += 1;
+        let slot = &mut self.slots[index];
+        slot.state = State::Opening { since: now };
+        slot.barren += 1;
+    }
+
+    /// A connection stands.
+    pub(crate) fn opened(&mut self, index: usize, now: Nanos) {
+        self.opening -= 1;
+        let slot = &mut self.slots[index];
+        if let State::Opening { since } = slot.state {
+            self.tally.recorder.connected(now - since);
+        }
+        slot.state = State::Idle;
+        slot.free_at = now;
+        // Before the clock runs, none is made again.
+        if self.plan.origin != Nanos::MAX {
+            self.tally.counts.reconnects += 1;
+        }
+        self.free(index);
+    }
+
+    /// A connection could not be made.
+    pub(crate) fn open_failed(&mut self, index: usize, errno: Errno, now: Nanos) {
+        self.opening -= 1;
+        self.tally.error(ErrorKind::Connect, now, || {
+            format!("a connection could not be made again: {errno}")
+        });
+        self.reopen(index, now);
+    }
+
+    fn end_time(&mut self) {
+        if let Some((cpu, start)) = self.at_start {
+            let spin_ns = self.tally.counts.time.spin_ns;
+            self.tally.counts.time = ThreadTime {
+                cpu_ns: thread_cpu().saturating_sub(cpu),
+                wall_ns: self.now().saturating_sub(start),
+                spin_ns,
+            };
+        }
+    }
+
+    fn count_unsent(&mut self) {
+        let ran = self.plan.end.saturating_sub(self.plan.origin);
+        let slots = self.slots.iter();
+        let unsent = slots.map(|slot| {
+            let due = self.schedule.due_before_on(slot.connection, ran);
+            due.saturating_sub(slot.next)
+        });
+        self.tally.counts.unsent = unsent.sum();
+    }
+
+    /// Takes the answers still to come, so that what was accepted can be told exactly.
+    fn drain(&mut self) -> Result<(), Errno> {
+        let longest = if self.tally.counts.stopped {
+            SHORT_DRAIN
+        } else {
+            DRAIN
+        };
+        let mut now = self.now();
+        let deadline = now + self.timeout.min(longest);
+        while self.in_flight > 0 && now < deadline {
+            let limit = (deadline - now).min(TICK);
+            if self.engine.wait(Duration::from_nanos(limit))? {
+                self.handle_all();
+            }
+            now = self.now();
+            self.tick(now);
+        }
+        self.tally.counts.unanswered = self.in_flight as u64;
+        self.tell();
+        Ok(())
+    }
+}
+
+/// CPU time of the calling thread.
+fn thread_cpu() -> Nanos {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
