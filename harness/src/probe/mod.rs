@@ -8,6 +8,8 @@ pub mod limits;
 mod process;
 mod processes;
 mod sockets;
+#[cfg(test)]
+mod tests;
 
 pub use processes::{LightSample, Processes, Sample};
 pub use sockets::{Listeners, listeners};

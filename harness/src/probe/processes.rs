@@ -98,7 +98,8 @@ impl Processes {
         processes
     }
 
-    /// Looks for processes that joined the group since; reads every process's `stat` once.
+    /// Looks for processes that joined the group since; reads the `stat` of every process
+    /// of the machine, some 15 µs each.
     pub fn refresh(&mut self) {
         // Those gone first, for their numbers may have been given out again.
         self.read();
@@ -131,12 +132,15 @@ impl Processes {
         self.ended.processes
     }
 
-    /// Takes the cheap sample: two system calls a process, no allocation.
+    /// Takes the cheap sample: two system calls a process, no allocation. For a process of
+    /// ten threads 4 µs in the median on a two-core virtual machine (unoptimised build; the
+    /// ignored test `cost_of_a_sample` measures it again).
     pub fn sample_light(&mut self) -> LightSample {
         self.read().0
     }
 
-    /// Takes the full sample, which looks at every thread and descriptor.
+    /// Takes the full sample, which looks at every thread and descriptor: some 250 µs
+    /// for ten threads, so for a window's edges rather than every 100 ms.
     pub fn sample(&mut self) -> Sample {
         let (light, faults) = self.read();
         let mut sample = Sample {
@@ -173,6 +177,12 @@ impl Processes {
             add(&mut sum, sockets::established(&member.process), index == 0);
         }
         sum
+    }
+
+    /// Forgets all but one process.
+    #[cfg(test)]
+    pub(super) fn retain(&mut self, pid: u32) {
+        self.live.retain(|member| member.process.pid == pid);
     }
 
     /// The light sample, and minor and major faults.

@@ -3,6 +3,11 @@
 use super::{Context, TUNE, fail, ok, unknown, warn};
 use crate::record::Finding;
 
+/// What `scripts/tune-host` sets at least; where more is needed it does not help.
+const TUNED_SOMAXCONN: u64 = 4096;
+/// The ports from 15000 to 60999.
+const TUNED_PORTS: u64 = 46_000;
+
 pub(super) fn descriptors(context: &Context<'_>) -> Finding {
     let id = "descriptors";
     let why =
@@ -53,9 +58,13 @@ pub(super) fn ports(context: &Context<'_>) -> Finding {
     let count = (last + 1).saturating_sub(first);
     let needed = context.needs.ports();
     let found = format!("{first} to {last}, {count} ports; needed {needed}");
+    let fix = match needed {
+        needed if needed <= TUNED_PORTS => TUNE,
+        _ => "fewer --connections: one address has 64 thousand ports at most",
+    };
     match count {
-        count if count < u64::from(context.needs.connections) => fail(id, found, why, Some(TUNE)),
-        count if count < needed => warn(id, found, why, Some(TUNE)),
+        count if count < u64::from(context.needs.connections) => fail(id, found, why, Some(fix)),
+        count if count < needed => warn(id, found, why, Some(fix)),
         _ => ok(id, found, why),
     }
 }
@@ -71,7 +80,12 @@ pub(super) fn somaxconn(context: &Context<'_>) -> Finding {
                 "{queue}, fewer than the {} connections",
                 context.needs.connections
             );
-            warn(id, found, why, Some(TUNE))
+            let more = format!(
+                "sudo sysctl net.core.somaxconn={}",
+                context.needs.connections
+            );
+            let enough = u64::from(context.needs.connections) <= TUNED_SOMAXCONN;
+            warn(id, found, why, Some(if enough { TUNE } else { &more }))
         }
         Some(queue) => ok(id, queue.to_string(), why),
     }

@@ -1,0 +1,237 @@
+//! Over real processes: children of the test, and the test itself.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use super::{Processes, ticks_per_second};
+
+/// A shell in a process group of its own; killed with the whole group in any case.
+struct Shell {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Shell {
+    fn start() -> Self {
+        let mut child = Command::new("sh")
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let input = child.stdin.take();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Self {
+            child,
+            input,
+            output,
+        }
+    }
+
+    fn group(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Runs a line, then waits for its last word on the output.
+    fn run(&mut self, line: &str) -> String {
+        let input = self.input.as_mut().unwrap();
+        writeln!(input, "{line}").unwrap();
+        let mut answer = String::new();
+        self.output.read_line(&mut answer).unwrap();
+        answer.trim().to_owned()
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        let group = i32::try_from(self.child.id()).ok();
+        if let Some(group) = group.and_then(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// This process alone, of whatever group.
+fn myself() -> Processes {
+    let group = rustix::process::getpgrp().as_raw_nonzero().get();
+    let mut processes = Processes::in_group(u32::try_from(group).unwrap(), None);
+    processes.retain(std::process::id());
+    processes
+}
+
+/// Work for the shell that takes a measurable time, with no other process.
+const WORK: &str = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo done";
+
+#[test]
+fn a_group_is_found_and_summed() {
+    let mut shell = Shell::start();
+    assert_eq!(shell.run("echo up"), "up");
+    let mut processes = Processes::in_group(shell.group(), None);
+    assert_eq!(processes.pids(), [shell.group()]);
+    let one = processes.sample();
+    assert_eq!((one.light.processes, one.light.threads), (1, Some(1)));
+    assert!(one.light.rss_bytes.unwrap() > 100_000, "{one:?}");
+    assert!(one.peak_rss_bytes >= one.light.rss_bytes, "{one:?}");
+    assert!(one.descriptors.unwrap() >= 3, "{one:?}");
+    assert_eq!(one.sockets, Some(0));
+    assert!(one.voluntary_switches.is_some() && one.involuntary_switches.is_some());
+    assert!(one.minor_faults.unwrap() > 0);
+
+    // A second process is found when asked for, and counts.
+    let second: u32 = shell.run("sleep 1000 & echo $!").parse().unwrap();
+    assert_eq!(processes.sample_light().processes, 1);
+    processes.refresh();
+    assert!(processes.pids().contains(&second));
+    let two = processes.sample();
+    assert_eq!((two.light.processes, two.light.threads), (2, Some(2)));
+    assert!(two.descriptors > one.descriptors);
+
+    // One that is left out stays out.
+    let others = Processes::in_group(shell.group(), Some(second));
+    assert_eq!(others.pids(), [shell.group()]);
+}
+
+#[test]
+fn cpu_time_is_the_processes_own() {
+    let mut shell = Shell::start();
+    assert_eq!(shell.run("echo up"), "up");
+    let mut processes = Processes::in_group(shell.group(), None);
+    let idle = processes.sample_light();
+    let start = std::time::Instant::now();
+    shell.run(WORK);
+    let wall_ns = u64::try_from(start.elapsed().as_nanos()).unwrap();
+    let busy = processes.sample_light();
+    let used = busy.cpu_ns.unwrap() - idle.cpu_ns.unwrap();
+    // One thread cannot use more than the time that went by, and the loop took some of it
+    // (a millisecond for 300,000 turns would be ten times faster than any machine).
+    assert!(used > 1_000_000 && used <= wall_ns, "{used} of {wall_ns}");
+    // The split is of the same time, in coarser steps.
+    let ticks = busy.user_ticks.unwrap() + busy.system_ticks.unwrap();
+    let total = busy.cpu_ns.unwrap();
+    let tick_ns = 1_000_000_000 / ticks_per_second();
+    assert!(
+        (ticks * tick_ns).abs_diff(total) <= 3 * tick_ns,
+        "{ticks} ticks, {total} ns"
+    );
+}
+
+#[test]
+fn cpu_time_of_a_process_that_ended_stays() {
+    let mut shell = Shell::start();
+    assert_eq!(shell.run("echo up"), "up");
+    // It works, says so, then waits for ever.
+    let child = format!("({WORK}; exec sleep 1000) & child=$!");
+    assert_eq!(shell.run(&child), "done");
+    let mut processes = Processes::in_group(shell.group(), None);
+    let before = processes.sample();
+    assert_eq!(before.light.processes, 2);
+    assert_eq!(
+        shell.run("kill -9 $child; wait $child 2>/dev/null; echo gone"),
+        "gone"
+    );
+    let after = processes.sample();
+    assert_eq!((after.light.processes, processes.ended()), (1, 1));
+    assert!(
+        after.light.cpu_ns >= before.light.cpu_ns,
+        "{before:?} {after:?}"
+    );
+    assert!(after.light.user_ticks >= before.light.user_ticks);
+    assert!(after.minor_faults >= before.minor_faults);
+    // What is there now, not what was.
+    assert!(after.light.rss_bytes < before.light.rss_bytes);
+}
+
+#[test]
+fn cpu_time_of_a_thread_that_ended_stays() {
+    let mut processes = myself();
+    let before = processes.sample_light().cpu_ns.unwrap();
+    // The thread's own clock says what it used; it has ended when the sample is taken.
+    let used = std::thread::spawn(|| {
+        let clock = || {
+            let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+            u64::try_from(time.tv_sec).unwrap() * 1_000_000_000
+                + u64::try_from(time.tv_nsec).unwrap()
+        };
+        let start = clock();
+        while clock() - start < 30_000_000 {
+            std::hint::spin_loop();
+        }
+        clock() - start
+    })
+    .join()
+    .unwrap();
+    let after = processes.sample_light().cpu_ns.unwrap();
+    assert!(after - before >= used, "{} < {used}", after - before);
+}
+
+#[test]
+fn a_process_that_is_gone_gives_nothing() {
+    let mut shell = Shell::start();
+    assert_eq!(shell.run("echo up"), "up");
+    let mut processes = Processes::in_group(shell.group(), None);
+    shell.child.kill().unwrap();
+    shell.child.wait().unwrap();
+    let sample = processes.sample();
+    assert_eq!(sample, super::Sample::default());
+    assert_eq!(processes.established(), None);
+    assert_eq!((processes.pids(), processes.ended()), (vec![], 1));
+    processes.refresh();
+    assert_eq!(processes.pids(), []);
+}
+
+#[test]
+fn a_zombie_is_gone() {
+    let mut shell = Shell::start();
+    assert_eq!(shell.run("echo up"), "up");
+    let mut processes = Processes::in_group(shell.group(), None);
+    shell.child.kill().unwrap();
+    // Not waited for: wait until the kernel has ended it without taking its remains.
+    let pid = rustix::process::Pid::from_child(&shell.child);
+    let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
+    rustix::process::waitid(rustix::process::WaitId::Pid(pid), options).unwrap();
+    assert_eq!(processes.sample_light(), super::LightSample::default());
+    assert_eq!(Processes::in_group(shell.group(), None).pids(), []);
+}
+
+/// Not run by itself: prints what a sample costs, for the comment at `sample_light`.
+#[test]
+#[ignore = "a measurement; run with --release --ignored --nocapture"]
+fn cost_of_a_sample() {
+    let threads = 8;
+    let (end, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Arc::new(std::sync::Mutex::new(wait));
+    let idle: Vec<_> = (0..threads)
+        .map(|_| {
+            let wait = wait.clone();
+            std::thread::spawn(move || {
+                let _ = wait.lock().map(|wait| wait.recv());
+            })
+        })
+        .collect();
+    let mut processes = myself();
+    let time = |name: &str, work: &mut dyn FnMut()| {
+        let mut times: Vec<u128> = (0..2000)
+            .map(|_| {
+                let start = std::time::Instant::now();
+                work();
+                start.elapsed().as_nanos()
+            })
+            .collect();
+        times.sort_unstable();
+        println!("{name}: median {} ns, p99 {} ns", times[1000], times[1980]);
+    };
+    time("sample_light", &mut || {
+        processes.sample_light();
+    });
+    time("sample", &mut || {
+        processes.sample();
+    });
+    time("refresh", &mut || processes.refresh());
+    drop(end);
+    for thread in idle {
+        thread.join().unwrap();
+    }
+}
