@@ -188,7 +188,12 @@ impl fmt::Display for Reason {
             | Self::SentLate { .. }
             | Self::Connections { .. }
             | Self::Bytes { .. } => self.of_the_load(f),
-            _ => self.of_the_machine(f),
+            Self::Stolen(_)
+            | Self::Pressure(_)
+            | Self::ControlSpread(_)
+            | Self::Machine { .. }
+            | Self::NotSteady { .. }
+            | Self::OutlierRound { .. } => self.of_the_machine(f),
         }
     }
 }
@@ -377,6 +382,79 @@ fn millis(us: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_reason_has_words() {
+        let text = || "text".to_owned();
+        let reasons = [
+            Reason::Broken {
+                step: Step::Boot,
+                reason: text(),
+                server: true,
+            },
+            Reason::Nonconformant {
+                passed: 1,
+                total: 2,
+                first: None,
+            },
+            Reason::SlowFirstByte {
+                found_us: 6e3,
+                limit_us: 5e3,
+            },
+            Reason::Errors {
+                total: 1,
+                kinds: text(),
+                first: None,
+            },
+            Reason::OrdersNotConserved {
+                accepted: 2.0,
+                growth: 1.0,
+                unanswered: 0.0,
+            },
+            Reason::IdsRepeated(1.0),
+            Reason::DriverBound {
+                driver: 0.95,
+                server: None,
+            },
+            Reason::DriverUnknown,
+            Reason::NearControl(0.8),
+            Reason::LittlesLaw(0.1),
+            Reason::RateMissed(0.9),
+            Reason::SentLate {
+                found_us: 300.0,
+                limit_us: 200.0,
+            },
+            Reason::Connections {
+                found: 63.0,
+                asked: 64,
+            },
+            Reason::Bytes {
+                received: 1.0,
+                expected: 2.0,
+            },
+            Reason::Stolen(0.2),
+            Reason::Pressure(0.2),
+            Reason::ControlSpread(0.2),
+            Reason::Machine {
+                found: text(),
+                fix: None,
+            },
+            Reason::NotSteady { settled_ms: None },
+            Reason::NotSteady {
+                settled_ms: Some(500.0),
+            },
+            Reason::OutlierRound {
+                round: 3,
+                figure: "requests_per_s",
+                off: -0.3,
+            },
+            Reason::TooFewValid { valid: 1, ran: 3 },
+            Reason::NoTrial,
+        ];
+        for reason in reasons {
+            assert!(reason.to_string().len() > 3, "{reason:?}");
+        }
+    }
 
     #[test]
     fn quoted_text_is_one_short_line() {
