@@ -63,7 +63,7 @@ impl Default for CheckOptions {
             only: Vec::new(),
             first_byte_limit: Duration::from_millis(5),
             seed: 1,
-            fill_limit: Duration::from_secs(6),
+            fill_limit: Duration::from_secs(5),
         }
     }
 }
