@@ -20,7 +20,7 @@ const LAST_REQUESTS: Duration = Duration::from_millis(500);
 
 /// How long workers may then take to finish what has begun. Idle connections are closed
 /// at once; this is for half-sent requests and slow readers.
-const SHUTDOWN_SECONDS: u64 = 3;
+const SHUTDOWN_SECONDS: u64 = 2;
 
 /// How long an idle connection is kept; the framework's default is 5 s, which a client
 /// of many connections and a low rate would run into.

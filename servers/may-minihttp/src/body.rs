@@ -1,7 +1,7 @@
 //! Taking a request's body off the connection, whatever the answer will be: the
 //! framework runs what is left there as the next request.
 
-use std::io::Read;
+use std::io::{self, BufRead, Read};
 use std::panic::resume_unwind;
 
 use contract::{ApiError, MAX_BODY_BYTES};
@@ -10,27 +10,38 @@ use may_minihttp::Request;
 /// Reads the body into `into`.
 ///
 /// # Errors
-/// [`ApiError::PayloadTooLarge`], the body having been read and thrown away;
-/// [`ApiError::MalformedJson`] where the client went away before the end.
+/// [`ApiError::PayloadTooLarge`], the body having been read and thrown away.
 pub(crate) fn read(request: Request, into: &mut Vec<u8>) -> Result<(), ApiError> {
-    into.clear();
     let length = length(&request);
-    // Its drop takes off the connection what has not been read.
-    let mut body = request.body();
     if length > MAX_BODY_BYTES {
+        discard(request);
         return Err(ApiError::PayloadTooLarge);
     }
+    into.clear();
     into.reserve(length);
-    match body.read_to_end(into) {
-        Ok(read) if read == length => Ok(()),
-        _ => Err(ApiError::MalformedJson("the body ends early".into())),
-    }
+    let read = request.body().read_to_end(into);
+    expect_whole(&read, length);
+    Ok(())
 }
 
 /// Reads the body, if there is one, and throws it away.
 pub(crate) fn discard(request: Request) {
-    if length(&request) > 0 {
-        drop(request.body());
+    let length = length(&request);
+    if length > 0 {
+        let read = drain(&mut request.body());
+        expect_whole(&read, length);
+    }
+}
+
+fn drain(body: &mut impl BufRead) -> io::Result<usize> {
+    let mut total = 0;
+    loop {
+        let count = body.fill_buf()?.len();
+        if count == 0 {
+            return Ok(total);
+        }
+        body.consume(count);
+        total += count;
     }
 }
 
@@ -40,6 +51,8 @@ fn length(request: &Request) -> usize {
         let digits = str::from_utf8(value).ok();
         match digits.and_then(|digits| digits.parse().ok()) {
             Some(length) => length,
+            // Where the body ends is not known, so nothing that follows can be trusted.
+            // The framework itself panics on it.
             None => drop_connection(),
         }
     })
@@ -53,12 +66,17 @@ pub(crate) fn header<'a>(request: &'a Request, name: &str) -> Option<&'a [u8]> {
         .map(|header| header.value)
 }
 
-/// Ends this connection without an answer, by unwinding its coroutine.
-///
-/// Where a body begins and ends is not known without a length, so nothing that follows
-/// on the connection can be trusted. The framework has no way for a service to close
-/// a connection, and itself panics on such a length; this is the same without a panic
-/// message on stderr for each such request.
+/// A request whose client goes away before the end of the body is not answered. The
+/// framework would go on to wait for an event on the socket, of which there will be
+/// none, and keep it and the coroutine for ever.
+fn expect_whole(read: &io::Result<usize>, length: usize) {
+    if !read.as_ref().is_ok_and(|read| *read == length) {
+        drop_connection()
+    }
+}
+
+/// Ends this connection without an answer, by unwinding its coroutine: the framework
+/// has no way for a service to close a connection. Unlike `panic!` it prints nothing.
 fn drop_connection() -> ! {
-    resume_unwind(Box::new("a Content-Length that is no number"))
+    resume_unwind(Box::new("the connection is of no more use"))
 }

@@ -17,10 +17,10 @@ use signal_hook::iterator::Signals;
 
 use crate::service::Service;
 
-/// Stack of each connection's coroutine, in machine words. A release build uses
-/// under 8 KiB of it, a debug build under 24 KiB (measured as the README says); the
-/// rest is room for a panic's backtrace. It is reserved address space, committed by
-/// the page as it is touched, with a guard page below.
+/// Stack of each connection's coroutine, in machine words: 128 KiB. The deepest use
+/// measured is 9 KiB in a release build, 15 KiB in a debug build, and 26 KiB there for
+/// a panic with its backtrace. It is address space, which becomes memory by the page as
+/// it is touched, with a guard page below.
 const STACK_WORDS: usize = 128 * 1024 / size_of::<usize>();
 
 fn main() -> io::Result<()> {
