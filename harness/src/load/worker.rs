@@ -274,7 +274,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
     }
 
     fn request(&mut self, index: usize) {
-        let drawn = u64::from(self.rng.next_u32()) * self.entries.len() as u64 >> 32;
+        let drawn = (u64::from(self.rng.next_u32()) * self.entries.len() as u64) >> 32;
         let entry = &self.entries[drawn as usize];
         let now = self.now();
         let slot = &mut self.slots[index];
