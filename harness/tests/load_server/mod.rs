@@ -118,7 +118,10 @@ fn read_request(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<String> {
     let mut buffer = vec![0; 64 * 1024];
     let mut more = |bytes: &mut Vec<u8>| match stream.read(&mut buffer) {
         Ok(0) | Err(_) => None,
-        Ok(read) => Some(bytes.extend_from_slice(&buffer[..read])),
+        Ok(read) => {
+            bytes.extend_from_slice(&buffer[..read]);
+            Some(())
+        }
     };
     let head = loop {
         if let Some(head) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
