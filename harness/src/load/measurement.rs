@@ -167,7 +167,7 @@ pub struct ThreadTime {
     pub cpu_ns: u64,
     /// Wall time.
     pub wall_ns: u64,
-    /// Wall time spent spinning for the next send time with nothing to do.
+    /// Time spent spinning for the next send time with nothing to do; part of `cpu_ns`.
     pub spin_ns: u64,
 }
 

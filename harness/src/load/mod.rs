@@ -32,6 +32,8 @@ mod exchange;
 mod ids;
 mod judge;
 mod measurement;
+#[doc(hidden)]
+pub mod parts;
 mod recorder;
 mod replies;
 mod response;

@@ -19,6 +19,9 @@ use super::{Config, Control, ErrorKind, Script, ThreadTime};
 
 /// The last stretch before a send time, in which the thread no longer sleeps.
 const SPIN: Nanos = 60_000;
+/// A turn of the spinning loop takes about a microsecond; in a longer one the thread was
+/// interrupted or put off its CPU, which is no spinning.
+const LONGEST_TURN: Nanos = 20_000;
 /// How often timeouts, reconnects and the stop flag are looked at; a microsecond is added for
 /// each connection, so that thousands of them cost no more.
 const TICK: Nanos = 5_000_000;
@@ -216,8 +219,9 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
                 self.handle_all();
             }
             let then = self.now();
-            if !any && limit == 0 && self.at_start.is_some() {
-                self.tally.counts.time.spin_ns += then - now;
+            let turned = then - now;
+            if !any && limit == 0 && turned < LONGEST_TURN && self.at_start.is_some() {
+                self.tally.counts.time.spin_ns += turned;
             }
             now = then;
         }
@@ -274,7 +278,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
     }
 
     fn request(&mut self, index: usize) {
-        let drawn = u64::from(self.rng.next_u32()) * self.entries.len() as u64 >> 32;
+        let drawn = (u64::from(self.rng.next_u32()) * self.entries.len() as u64) >> 32;
         let entry = &self.entries[drawn as usize];
         let now = self.now();
         let slot = &mut self.slots[index];
