@@ -110,7 +110,7 @@ fn run(
         .compare(trial, &measured, &running, &mut processes, settings.timeout)
         .map_err(|error| running.failure(Step::Drive, format!("{error:#}")))?;
     let log = boot_options.log;
-    running.stop()?;
+    running.kill()?;
     // An empty log says nothing; a file for each of hundreds of trials would hide those that do.
     if std::fs::metadata(&log).is_ok_and(|metadata| metadata.len() == 0) {
         let _ = std::fs::remove_file(&log);
