@@ -133,7 +133,10 @@ fn spawn(launch: &Launch, options: &BootOptions) -> Result<Running> {
 fn choose_addr(port: Option<u16>) -> Result<SocketAddr> {
     let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(0)));
     let listener = TcpListener::bind(wanted).with_context(|| {
-        format!("port {} is taken; choose another with --port, or leave it out for a free one", wanted.port())
+        format!(
+            "port {} is taken; choose another with --port, or leave it out for a free one",
+            wanted.port()
+        )
     })?;
     Ok(listener.local_addr()?)
 }
