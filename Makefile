@@ -38,7 +38,7 @@ doctor: tools ## What this machine is and what spoils a measurement on it
 	$(HARNESS) doctor
 
 test: tools ## Every test of the workspace
-	cargo test --workspace --locked
+	cargo test --workspace --locked --no-fail-fast
 
 lint: tools ## Format, clippy and docs, warnings denied
 	cargo fmt --all --check

@@ -110,12 +110,10 @@ mod tests {
             finding_of(vec![finding.clone(), finding])
         };
         assert_eq!(at(Level::Warn), None);
-        let text = at(Level::Fail).unwrap().to_string();
-        assert!(
-            text.starts_with("64 descriptors: connections can't be opened (and 1 more"),
-            "{text}"
+        assert_eq!(
+            at(Level::Fail),
+            Some(Reason::Machine("descriptors".to_owned()))
         );
-        assert!(text.ends_with("to mend it: ulimit -n 4096"), "{text}");
     }
 
     fn finding_of(findings: Vec<Finding>) -> Option<Reason> {
