@@ -2,6 +2,9 @@
 
 use crate::support::Bench;
 
+/// Long enough for the fixture to come to the request at which its fault strikes.
+const LONG: [&str; 4] = ["--duration", "3s", "--stage", "peak"];
+
 #[test]
 fn a_right_server_gets_its_rows() {
     let run = Bench::new().with("right", &[]).bench(&["--rounds", "3"]);
@@ -51,8 +54,7 @@ fn a_slow_first_byte_is_refused() {
 #[test]
 fn a_server_that_exits_under_load_is_refused() {
     let bench = Bench::new().with("bad", &["--fault", "exits-under-load"]);
-    // Long enough for the fixture to come to the request at which it exits.
-    let run = bench.bench(&["--duration", "3s", "--stage", "peak"]);
+    let run = bench.bench(&LONG);
     run.assert_failed("bad", "ended");
 }
 
@@ -81,16 +83,15 @@ fn a_server_that_leaks_connections_is_refused() {
 #[test]
 fn a_server_that_hangs_is_refused() {
     let bench = Bench::new().with("bad", &["--fault", "hangs"]);
-    bench
-        .bench(&["--timeout", "300ms"])
-        .assert_failed("bad", "");
+    let run = bench.bench(&[&LONG[..], &["--timeout", "300ms"]].concat());
+    run.assert_failed("bad", "timeout");
 }
 
 #[test]
 fn a_server_that_is_sometimes_wrong_is_refused() {
     let run = Bench::new()
         .with("bad", &["--fault", "wrong-under-load"])
-        .bench(&[]);
+        .bench(&LONG);
     run.assert_failed("bad", "body");
 }
 
