@@ -54,7 +54,7 @@ fn environment(machine: &Environment, run: &Run) -> Vec<String> {
     }
     let unmet = |level| {
         let findings = machine.findings.iter().filter(move |f| f.level == level);
-        findings.map(|f| format!("{} ({})", f.found, f.why))
+        findings.map(|f| format!("{}: {} ({})", f.id, f.found, f.why))
     };
     let wrong = unmet(Level::Fail).map(|text| format!("Makes figures wrong: {text}"));
     let noisy = unmet(Level::Warn).map(|text| format!("Not met: {text}"));

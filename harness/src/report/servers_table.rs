@@ -3,7 +3,7 @@
 use crate::record::{Estimate, Record, ServerRow, Summary, Verdict};
 
 use super::grid::{Align, Grid};
-use super::number::{ABSENT, mebibytes, significant, uncertainty};
+use super::number::{ABSENT, mebibytes, significant};
 use super::page::{Block, Footnotes};
 
 const HEAD: [&str; 9] = [
@@ -24,7 +24,7 @@ const SHORT_HEAD: [&str; 9] = [
 ];
 
 const CAPTION: &str = "Resident memory (RSS) idle and at its highest under load, over all trials; time from spawn to \
-    the first valid answer; latency of the first request; size of the binary without symbols.";
+    the first valid answer; latency of the first request (medians); size of the binary without symbols.";
 
 /// Lines of a log that are shown.
 const LOG_LINES: usize = 8;
@@ -35,7 +35,7 @@ pub(super) fn blocks(record: &Record, summary: &Summary) -> Vec<Block> {
     let rows: Vec<_> = summary
         .servers
         .iter()
-        .flat_map(|row| lines(row, &mut notes))
+        .map(|row| line(row, &mut notes))
         .collect();
     let mut blocks = vec![
         Block::Heading("Servers".into()),
@@ -65,7 +65,7 @@ fn grid(rows: Vec<Vec<String>>) -> Grid {
     }
 }
 
-fn lines(row: &ServerRow, notes: &mut Footnotes) -> [Vec<String>; 2] {
+fn line(row: &ServerRow, notes: &mut Footnotes) -> Vec<String> {
     let checks = match (row.checks_passed, row.checks_total) {
         (Some(passed), Some(total)) => format!("{passed}/{total}"),
         _ => ABSENT.into(),
@@ -74,50 +74,37 @@ fn lines(row: &ServerRow, notes: &mut Footnotes) -> [Vec<String>; 2] {
     let binary = row
         .stripped_bytes
         .map_or_else(|| ABSENT.to_owned(), |b| mebibytes(b as f64));
-    let cells = [
+    let version = row.version.clone().filter(|version| !version.is_empty());
+    vec![
+        name(row, notes),
+        version.unwrap_or_else(|| ABSENT.into()),
+        row.class.clone(),
+        checks,
         cell(row, "rss_idle_bytes", mebibytes),
         cell(row, "rss_peak_bytes", mebibytes),
         cell(row, "start_ms", |ms| significant(ms, 3)),
         cell(row, "first_request_us", |us| significant(us, 3)),
-    ];
-    let (figures, intervals): (Vec<_>, Vec<_>) = cells.into_iter().unzip();
-    let version = row.version.clone().filter(|version| !version.is_empty());
-    let words = vec![
-        row.display.clone(),
-        version.unwrap_or_else(|| ABSENT.into()),
-        row.class.clone(),
-        checks,
-    ];
-    let below = vec![
-        verdict_cell(row, notes),
-        String::new(),
-        String::new(),
-        String::new(),
-    ];
-    [
-        [words, figures, vec![binary]].concat(),
-        [below, intervals, vec![String::new()]].concat(),
+        binary,
     ]
 }
 
-fn verdict_cell(row: &ServerRow, notes: &mut Footnotes) -> String {
-    match (row.verdict, row.reasons.as_slice()) {
-        (Verdict::Ok, []) => String::new(),
-        (Verdict::Ok, reasons) => format!("note {}", notes.mark(reasons.join("; "))),
-        (verdict, []) => format!(
-            "{} {}",
-            verdict.name(),
-            notes.mark("no reason was recorded".into())
-        ),
-        (verdict, reasons) => format!("{} {}", verdict.name(), notes.mark(reasons.join("; "))),
+/// With a mark where it failed; what marks its rows stands with them.
+fn name(row: &ServerRow, notes: &mut Footnotes) -> String {
+    if row.verdict != Verdict::Failed {
+        return row.display.clone();
     }
+    let reasons = match row.reasons.as_slice() {
+        [] => "failed; no reason was recorded".to_owned(),
+        reasons => format!("failed: {}", reasons.join("; ")),
+    };
+    format!("{} {}", row.display, notes.mark(reasons))
 }
 
-fn cell(row: &ServerRow, figure: &str, shown: fn(f64) -> String) -> (String, String) {
-    let both = |estimate: &Estimate| (shown(estimate.median), uncertainty(estimate));
+fn cell(row: &ServerRow, figure: &str, shown: fn(f64) -> String) -> String {
+    let median = |estimate: &Estimate| shown(estimate.median);
     row.figures
         .get(figure)
-        .map_or_else(|| (ABSENT.into(), String::new()), both)
+        .map_or_else(|| ABSENT.into(), median)
 }
 
 /// The end of the log of a server that failed, from its first failure that has one.
