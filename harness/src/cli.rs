@@ -13,8 +13,8 @@ const EXAMPLES: &str = "\
 Examples:
   harness bench                            all servers, all workloads, about 10 minutes
   harness bench --profile quick            a first look in under 3 minutes
-  harness bench --server axum --server hyper --workload ping --stage peak
-  harness check --server axum              is this server right?
+  harness bench --server NAME --server OTHER --workload ping --stage peak
+  harness check --server NAME              is this server right?
   harness report                           the newest run's table again
   harness doctor                           what spoils a measurement on this machine
 

@@ -25,7 +25,7 @@ Examples:
   harness bench --rounds 30 --duration 5s        longer than any profile
   harness bench --list                           what would run, and for how long
 
-The run is stored in bench-results/<utc>-<revision>/ after every trial, so Ctrl-C loses
+The run is stored in bench-results/UTC-REVISION/ after every trial, so Ctrl-C loses
 nothing: `harness report` shows what was measured.";
 
 /// The verb's flags.
@@ -68,7 +68,7 @@ pub struct Arguments {
     /// A fixed port for the servers [a free one]
     #[arg(long)]
     port: Option<u16>,
-    /// Where the run is stored; must not exist or be empty [bench-results/<utc>-<revision>]
+    /// Where the run is stored; must not exist or be empty [bench-results/UTC-REVISION]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]

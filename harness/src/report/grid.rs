@@ -31,6 +31,37 @@ enum Padding {
 }
 
 impl Grid {
+    /// A table whose first `left` columns hold words; with the short head where the other
+    /// would make it too wide.
+    pub(super) fn fitting<const N: usize>(
+        head: [&'static str; N],
+        short_head: [&'static str; N],
+        left: usize,
+        rows: Vec<Vec<String>>,
+    ) -> Self {
+        let aligned = |head: [&'static str; N]| {
+            let align = |index| {
+                if index < left {
+                    Align::Left
+                } else {
+                    Align::Right
+                }
+            };
+            (0..)
+                .zip(head)
+                .map(|(index, text)| (text, align(index)))
+                .collect()
+        };
+        let mut table = Self {
+            head: aligned(head),
+            rows,
+        };
+        if !table.fits() {
+            table.head = aligned(short_head);
+        }
+        table
+    }
+
     /// The lines of the table, each at most [`WIDTH`] wide unless numbers alone are wider:
     /// padding is given up first, then the ends of long words on the left.
     pub(super) fn lines(&self) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use crate::record::{Estimate, Record, ServerRow, Summary, Verdict};
 
-use super::grid::{Align, Grid};
+use super::grid::Grid;
 use super::number::{ABSENT, mebibytes, significant};
 use super::page::{Block, Footnotes};
 
@@ -40,29 +40,13 @@ pub(super) fn blocks(record: &Record, summary: &Summary) -> Vec<Block> {
     let mut blocks = vec![
         Block::Heading("Servers".into()),
         Block::Text(CAPTION.into()),
-        Block::Table(grid(rows)),
+        Block::Table(Grid::fitting(HEAD, SHORT_HEAD, 3, rows)),
     ];
     blocks.extend(notes.block());
     for row in &summary.servers {
         blocks.extend(log(record, row));
     }
     blocks
-}
-
-fn grid(rows: Vec<Vec<String>>) -> Grid {
-    let with = |head: [&'static str; 9], rows| Grid {
-        head: (0..)
-            .zip(head)
-            .map(|(i, text)| (text, if i < 3 { Align::Left } else { Align::Right }))
-            .collect(),
-        rows,
-    };
-    let table = with(HEAD, rows);
-    if table.fits() {
-        table
-    } else {
-        with(SHORT_HEAD, table.rows)
-    }
 }
 
 fn line(row: &ServerRow, notes: &mut Footnotes) -> Vec<String> {

@@ -3,7 +3,7 @@
 use crate::catalog::Stage;
 use crate::record::{Ranking, Record, Row, Summary, Verdict};
 
-use super::grid::{Align, Grid};
+use super::grid::Grid;
 use super::number::{ABSENT, significant, uncertainty};
 use super::page::{Block, Footnotes};
 
@@ -67,28 +67,12 @@ pub(super) fn blocks(record: &Record, summary: &Summary, workload: &str) -> Vec<
     let rows = entries
         .iter()
         .flat_map(|entry| entry.lines(paced, &mut notes));
-    let table = grid(rows.collect());
+    let table = Grid::fitting(HEAD, SHORT_HEAD, 2, rows.collect());
     let mut blocks = vec![Block::Heading(title)];
     blocks.extend(ranking.map(|ranking| Block::Text(caption(ranking, &entries, paced))));
     blocks.push(Block::Table(table));
     blocks.extend(notes.block());
     blocks
-}
-
-fn grid(rows: Vec<Vec<String>>) -> Grid {
-    let with = |head: [&'static str; 9], rows| Grid {
-        head: (0..)
-            .zip(head)
-            .map(|(i, text)| (text, if i < 2 { Align::Left } else { Align::Right }))
-            .collect(),
-        rows,
-    };
-    let table = with(HEAD, rows);
-    if table.fits() {
-        table
-    } else {
-        with(SHORT_HEAD, table.rows)
-    }
 }
 
 fn caption(ranking: &Ranking, entries: &[Entry<'_>], paced: bool) -> String {
