@@ -84,7 +84,7 @@ impl Plan {
 
 /// What a trial takes beside warm-up and measuring, as seen on a two-core machine: boot,
 /// acceptance of each request's answer, drain and shutdown.
-const OVERHEAD: Duration = Duration::from_millis(350);
+const OVERHEAD: Duration = Duration::from_millis(450);
 
 /// How long one trial takes, about.
 pub fn trial_time(profile: &Profile, stage: Stage) -> Duration {

@@ -32,8 +32,6 @@ nothing: `harness report` shows what was measured.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, args_override_self = true)]
 pub struct Arguments {
-    #[command(flatten)]
-    filters: Filters,
     /// smoke, quick, standard or publish; see `harness list`
     #[arg(long, default_value = "standard")]
     profile: String,
@@ -71,6 +69,8 @@ pub struct Arguments {
     /// Where the run is stored; must not exist or be empty [bench-results/UTC-REVISION]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    filters: Filters,
     #[command(flatten)]
     cpus: Cpus,
 }

@@ -11,11 +11,11 @@ use crate::run;
 /// The verb's flags.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    #[command(flatten)]
-    filters: Filters,
     /// Print JSON: where each binary lies, its features, size and hash
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    filters: Filters,
 }
 
 /// Builds the servers chosen.

@@ -16,8 +16,6 @@ use crate::run::{self, BootOptions, CheckLimits, Checked, Interrupt};
 /// The verb's flags.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    #[command(flatten)]
-    filters: Filters,
     /// Only this check; repeatable
     #[arg(long, value_name = "ID")]
     only: Vec<String>,
@@ -36,6 +34,8 @@ pub struct Arguments {
     /// A fixed port; a free one where not given
     #[arg(long)]
     port: Option<u16>,
+    #[command(flatten)]
+    filters: Filters,
     #[command(flatten)]
     cpus: Cpus,
 }

@@ -20,9 +20,9 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    cpus: Cpus,
-    #[command(flatten)]
     filters: Filters,
+    #[command(flatten)]
+    cpus: Cpus,
 }
 
 /// Prints what was found.

@@ -10,11 +10,11 @@ use crate::cli::{Filters, Status};
 /// The verb's flags.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    #[command(flatten)]
-    filters: Filters,
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    filters: Filters,
 }
 
 /// Prints servers, workloads, stages and profiles.
