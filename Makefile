@@ -1,10 +1,12 @@
 # One-line names for the harness's verbs; the harness itself holds all logic.
-# PROFILE=, SERVER=, WORKLOAD= and STAGE= narrow or widen what is measured (commas for several).
+# PROFILE=, SERVER=, WORKLOAD=, STAGE= and MANIFEST= narrow or widen what is measured (commas for
+# several).
 PROFILE ?= standard
-HARNESS := cargo run --release --package harness --
-FILTERS := $(if $(SERVER),--server $(SERVER)) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(if $(STAGE),--stage $(STAGE))
+HARNESS := cargo run --release --locked --package harness --
+FILTERS := $(if $(SERVER),--server $(SERVER)) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(if $(STAGE),--stage $(STAGE)) $(if $(MANIFEST),--manifest $(MANIFEST))
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help tools build check bench-all bench-quick bench-publish smoke report doctor test lint ci clean
 
 help: ## Show this list
@@ -14,28 +16,28 @@ tools:
 	@scripts/need cargo cc
 
 build: tools ## Build each server alone and copy its binary aside
-	$(HARNESS) build $(FILTERS)
+	@$(HARNESS) build $(FILTERS)
 
 check: tools ## Hold each server against the contract
-	$(HARNESS) check $(FILTERS)
+	@$(HARNESS) check $(FILTERS)
 
 bench-all: tools ## Compare all servers; the table is the result (PROFILE=, SERVER=, WORKLOAD=)
-	$(HARNESS) bench --profile $(PROFILE) $(FILTERS)
+	@$(HARNESS) bench --profile $(PROFILE) $(FILTERS)
 
 bench-quick: tools ## A first look: one workload, under 3 minutes after the build
-	$(HARNESS) bench --profile quick $(FILTERS)
+	@$(HARNESS) bench --profile quick $(FILTERS)
 
 bench-publish: tools ## The long run, for a quiet bare-metal machine
-	$(HARNESS) bench --profile publish $(FILTERS)
+	@$(HARNESS) bench --profile publish $(FILTERS)
 
 smoke: tools ## Prove the whole pipeline in under a minute after the build; judges no figure
-	$(HARNESS) bench --profile smoke $(FILTERS)
+	@$(HARNESS) bench --profile smoke $(FILTERS)
 
 report: tools ## The newest run's tables again
-	$(HARNESS) report $(FILTERS)
+	@$(HARNESS) report $(FILTERS)
 
 doctor: tools ## What this machine is and what spoils a measurement on it
-	$(HARNESS) doctor
+	@$(HARNESS) doctor
 
 test: tools ## Every test of the workspace
 	cargo test --workspace --locked --no-fail-fast

@@ -18,7 +18,8 @@ Examples:
   harness report                           the newest run's table again
   harness doctor                           what spoils a measurement on this machine
 
-Exit status: 0 all well; 1 a server failed or was refused; 2 a bad flag; 130 interrupted.";
+Exit status: 0 all well; 1 a server failed or was refused, or doctor found what makes figures
+wrong; 2 a bad flag; 130 interrupted.";
 
 /// Builds, checks, drives and compares the web servers of this workspace.
 #[derive(Debug, Parser)]

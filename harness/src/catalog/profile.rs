@@ -39,9 +39,9 @@ pub const PROFILES: [Profile; 4] = [
         about: "a first look in under 3 minutes",
         workloads: &["mixed"],
         rounds: 10,
-        warmup: Duration::from_millis(250),
-        peak: Duration::from_millis(750),
-        paced: Duration::from_millis(750),
+        warmup: Duration::from_millis(200),
+        peak: Duration::from_millis(500),
+        paced: Duration::from_millis(600),
     },
     Profile {
         name: "standard",

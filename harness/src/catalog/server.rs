@@ -76,7 +76,7 @@ impl Catalog {
         for path in manifests {
             servers.push(from_manifest(path)?);
         }
-        refuse_repeated_names(&servers)?;
+        refuse_unusable_names(&servers)?;
         Ok(Self {
             root: metadata.workspace_root.clone().into(),
             target: metadata.target_directory.clone().into(),
@@ -194,8 +194,14 @@ fn from_manifest(path: &Path) -> Result<Server> {
     read().with_context(|| format!("cannot read the manifest {}", path.display()))
 }
 
-fn refuse_repeated_names(servers: &[Server]) -> Result<()> {
+fn refuse_unusable_names(servers: &[Server]) -> Result<()> {
     for (index, server) in servers.iter().enumerate() {
+        if server.name == "control" || server.name.contains('~') {
+            bail!(
+                "a server can't be called \"{}\": the harness uses that name itself",
+                server.name
+            );
+        }
         if servers[..index]
             .iter()
             .any(|other| other.name == server.name)

@@ -86,7 +86,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let mut options = options(arguments, &catalog, servers, &place)?;
     let note = fit_to_limits(&mut options)?;
     if arguments.filters.list {
-        list(&options);
+        list(&options, note.as_ref())?;
         return Ok(Status::Fine);
     }
     let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
@@ -222,23 +222,28 @@ fn fit_to_limits(options: &mut Options) -> Result<Option<Finding>> {
     }))
 }
 
-fn list(options: &Options) {
+fn list(options: &Options, note: Option<&Finding>) -> Result<()> {
     for step in options.plan().steps().iter().filter(|step| step.round == 1) {
-        println!("{:<16} {:<10} {}", step.server, step.workload, step.stage);
+        say!("{:<16} {:<10} {}", step.server, step.workload, step.stage);
     }
-    println!("{}", plan_line(options));
+    say!("{}", plan_line(options));
+    if let Some(note) = note {
+        say!("{}: {}", note.id, note.found);
+    }
+    Ok(())
 }
 
 fn plan_line(options: &Options) -> String {
     let trials = options.servers.len() * options.workloads.len() * options.stages.len();
     format!(
-        "{} servers x {} workloads x {} stages x {} rounds = {} trials, about {} after the build \
-         (seed {})",
+        "{} servers x {} workloads x {} stages x {} rounds = {} trials over {} connections, about {} \
+         after the build (seed {})",
         options.servers.len(),
         options.workloads.len(),
         options.stages.len(),
         options.profile.rounds,
         trials * options.profile.rounds as usize,
+        options.connections,
         show_time(options.estimate()),
         options.seed,
     )
@@ -251,7 +256,11 @@ fn announce(progress: &mut Progress, options: &Options, environment: &Environmen
             .fix
             .as_ref()
             .map_or(String::new(), |fix| format!(" [{fix}]"));
-        progress.tell(&format!("{}: {}{fix}", finding.id, finding.found));
+        let mark = match finding.level {
+            Level::Fail => "FAIL, figures of this run will be wrong",
+            Level::Warn | Level::Ok => "warn",
+        };
+        progress.tell(&format!("{mark}: {}: {}{fix}", finding.id, finding.found));
     }
 }
 
@@ -306,16 +315,16 @@ fn show(mut store: Store, folder: &Folder) -> Result<Status> {
     drop(store);
     let summary = results::write(&record, folder.path())?;
     folder.point_latest_here();
-    println!("{}", results::terminal(&record, &summary));
+    say!("{}", results::terminal(&record, &summary));
     eprintln!("stored in {}", folder.shown());
     let failed = summary
         .servers
         .iter()
         .any(|row| row.verdict == Verdict::Failed)
-        || summary
-            .rows
+        || record
+            .trials
             .iter()
-            .any(|row| row.verdict == Verdict::Failed);
+            .any(|trial| trial.failure.is_some() || !trial.errors.is_empty());
     Ok(if failed { Status::Failed } else { Status::Fine })
 }
 

@@ -1,12 +1,12 @@
 //! `harness build`: each server alone, its binary copied aside.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::json;
 
 use super::progress::Progress;
 use crate::cli::{Filters, Status};
-use crate::run;
+use crate::run::{self, Interrupt};
 
 /// The verb's flags.
 #[derive(Debug, Args)]
@@ -24,24 +24,27 @@ pub struct Arguments {
 /// Where a name is unknown; a server that does not compile gives [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
     let (catalog, servers) = arguments.filters.catalog()?;
+    arguments.filters.workloads(&catalog, &[])?;
+    arguments.filters.stages()?;
     if arguments.filters.list {
         for server in &servers {
-            println!("would build {}", server.name);
+            say!("would build {}", server.name);
         }
         return Ok(Status::Fine);
     }
+    let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
     let mut progress = Progress::new();
     let mut status = Status::Fine;
     let mut rows = Vec::new();
     for server in &servers {
         progress.note(&format!("building {}", server.name));
-        match run::build(&catalog, server) {
+        match run::build(&catalog, server, &interrupt) {
             Ok(built) => {
                 let binary = &built.launch.command[0];
                 if !arguments.json {
                     let size = built.record.stripped_bytes.or(built.record.size_bytes);
                     let size = size.map_or("-".to_owned(), |bytes| format!("{} KiB", bytes / 1024));
-                    progress.print(&format!("{:<16} {size:>9}  {binary}", server.name));
+                    progress.print(&format!("{:<16} {size:>9}  {binary}", server.name))?;
                 }
                 let mut row = serde_json::to_value(&built.record)?;
                 row["server"] = json!(server.name);
@@ -49,6 +52,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
                 row["binary"] = json!(binary);
                 rows.push(row);
             }
+            Err(_) if interrupt.is_set() => return Ok(Status::Interrupted),
             Err(failure) => {
                 status = Status::Failed;
                 progress.fail(&server.name, &failure);
@@ -58,7 +62,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     }
     progress.finish();
     if arguments.json {
-        println!("{:#}", json!(rows));
+        say!("{:#}", json!(rows));
     }
     Ok(status)
 }

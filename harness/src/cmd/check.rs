@@ -46,13 +46,15 @@ pub struct Arguments {
 /// Where a name is unknown; a server that fails a check gives [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
     let (catalog, servers) = arguments.filters.catalog()?;
+    arguments.filters.workloads(&catalog, &[])?;
+    arguments.filters.stages()?;
     refuse_unknown_checks(&arguments.only)?;
     if arguments.filters.list {
         for server in &servers {
-            println!("would check {}", server.name);
+            say!("would check {}", server.name);
         }
         for check in conform::all() {
-            println!("  {:<28} {}", check.id, check.about);
+            say!("  {:<28} {}", check.id, check.about);
         }
         return Ok(Status::Fine);
     }
@@ -63,12 +65,10 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let mut status = Status::Fine;
     let mut rows = Vec::new();
     for server in &servers {
-        if interrupt.is_set() {
-            return Ok(Status::Interrupted);
-        }
         progress.note(&format!("building {}", server.name));
-        let built = match run::build(&catalog, server) {
+        let built = match run::build(&catalog, server, &interrupt) {
             Ok(built) => built,
+            Err(_) if interrupt.is_set() => break,
             Err(failure) => {
                 status = Status::Failed;
                 progress.fail(&server.name, &failure);
@@ -90,19 +90,25 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
             seed: arguments.seed,
         };
         let checked = run::check(built, &boot, &limits, &run::Referee::new(), &interrupt);
+        if interrupt.is_set() {
+            break;
+        }
         if checked.verdict.is_err() {
             status = Status::Failed;
         }
         if !arguments.json {
-            show(&mut progress, &server.name, &checked);
+            show(&mut progress, &server.name, &checked)?;
         }
         rows.push(row(&server.name, &checked));
     }
     progress.finish();
     if arguments.json {
-        println!("{:#}", json!(rows));
+        say!("{:#}", json!(rows));
     }
-    Ok(status)
+    Ok(match interrupt.is_set() {
+        true => Status::Interrupted,
+        false => status,
+    })
 }
 
 fn refuse_unknown_checks(only: &[String]) -> Result<()> {
@@ -121,12 +127,12 @@ fn log_folder(target: &std::path::Path) -> Result<std::path::PathBuf> {
     Ok(folder)
 }
 
-fn show(progress: &mut Progress, server: &str, checked: &Checked) {
+fn show(progress: &mut Progress, server: &str, checked: &Checked) -> Result<()> {
     let (Some(record), Some(report)) = (&checked.record, &checked.report) else {
         if let Err(failure) = &checked.verdict {
             progress.fail(server, failure);
         }
-        return;
+        return Ok(());
     };
     let first_byte = record.first_byte_us.map_or(String::new(), |us| {
         format!(", first byte at idle {us:.0} µs")
@@ -134,18 +140,19 @@ fn show(progress: &mut Progress, server: &str, checked: &Checked) {
     progress.print(&format!(
         "{server:<16} {} of {} checks passed{first_byte}",
         record.passed, record.total
-    ));
+    ))?;
     for result in &report.results {
         if let Err(why) = &result.outcome {
-            progress.print(&format!("  {}: {}", result.id, result.about));
+            progress.print(&format!("  {}: {}", result.id, result.about))?;
             for line in why.lines() {
-                progress.print(&format!("    {line}"));
+                progress.print(&format!("    {line}"))?;
             }
         }
     }
     if let (Err(failure), true) = (&checked.verdict, record.failures.is_empty()) {
         progress.fail(server, failure);
     }
+    Ok(())
 }
 
 fn row(server: &str, checked: &Checked) -> serde_json::Value {

@@ -30,6 +30,13 @@ pub struct Arguments {
 /// # Errors
 /// Where the machine can't be read. A finding of level fail gives [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
+    let (catalog, _) = arguments.filters.catalog()?;
+    arguments.filters.workloads(&catalog, &[])?;
+    arguments.filters.stages()?;
+    if arguments.filters.list {
+        say!("would look at this machine");
+        return Ok(Status::Fine);
+    }
     let place = Place::find(&arguments.cpus)?;
     let rustc = rustc_version();
     let missing = rustc.is_none();
@@ -48,34 +55,36 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         _ => Status::Fine,
     };
     if arguments.json {
-        println!("{:#}", json!(environment));
+        say!("{:#}", json!(environment));
         return Ok(status);
     }
-    println!(
+    say!(
         "CPU       {} ({} logical, {} cores)",
-        environment.cpu_model, environment.logical_cpus, environment.physical_cores
+        environment.cpu_model,
+        environment.logical_cpus,
+        environment.physical_cores
     );
-    println!("kernel    {}", environment.kernel);
-    println!(
+    say!("kernel    {}", environment.kernel);
+    say!(
         "server    CPUs {}",
         cpu_list::format(&environment.server_cpus)
     );
-    println!(
+    say!(
         "driver    CPUs {}",
         cpu_list::format(&environment.driver_cpus)
     );
-    println!();
+    say!("");
     for finding in &environment.findings {
-        println!(
+        say!(
             "{:<4}  {:<16} {}",
             mark(finding.level),
             finding.id,
             finding.found
         );
         if finding.level > Level::Ok {
-            println!("      {:<16} {}", "", finding.why);
+            say!("      {:<16} {}", "", finding.why);
             if let Some(fix) = &finding.fix {
-                println!("      {:<16} mend: {fix}", "");
+                say!("      {:<16} mend: {fix}", "");
             }
         }
     }

@@ -54,28 +54,30 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         let all = json!({
             "servers": servers, "workloads": workloads, "stages": stages, "profiles": profiles,
         });
-        println!("{all:#}");
+        say!("{all:#}");
         return Ok(Status::Fine);
     }
-    println!("servers");
+    say!("servers");
     for server in &servers {
         let version = server.version.as_deref().unwrap_or("-");
-        println!(
+        say!(
             "  {:<16} {:<10} {}",
-            server.name, version, server.about.class
+            server.name,
+            version,
+            server.about.class
         );
     }
-    println!("workloads");
+    say!("workloads");
     for workload in &workloads {
-        println!("  {:<16} {}", workload.name, workload.about);
+        say!("  {:<16} {}", workload.name, workload.about);
     }
-    println!("stages");
+    say!("stages");
     for stage in &stages {
-        println!("  {:<16} {}", stage.name(), stage.about());
+        say!("  {:<16} {}", stage.name(), stage.about());
     }
-    println!("profiles");
+    say!("profiles");
     for profile in &PROFILES {
-        println!("  {:<16} {}", profile.name, profile.about);
+        say!("  {:<16} {}", profile.name, profile.about);
     }
     Ok(Status::Fine)
 }

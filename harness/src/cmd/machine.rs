@@ -85,11 +85,14 @@ impl Place {
 
 /// Tries on a thread of its own, so that this one stays free to build on all CPUs.
 fn try_to_pin(layout: &Layout) -> Option<String> {
-    let cpus = layout.driver.clone();
-    std::thread::spawn(move || affinity::pin_current_thread(&cpus))
-        .join()
-        .map_or_else(
-            |_| Some("the attempt panicked".to_owned()),
-            |result| result.err().map(|error| error.to_string()),
-        )
+    let sides = [layout.server.clone(), layout.driver.clone()];
+    let pin = move || {
+        sides
+            .iter()
+            .try_for_each(|cpus| affinity::pin_current_thread(cpus))
+    };
+    std::thread::spawn(pin).join().map_or_else(
+        |_| Some("the attempt panicked".to_owned()),
+        |result| result.err().map(|error| error.to_string()),
+    )
 }

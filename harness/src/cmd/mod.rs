@@ -1,5 +1,12 @@
 //! One file per verb, each thin: flags in, a few calls, words out.
 
+/// Prints a line on stdout, returning from the function where that fails.
+macro_rules! say {
+    ($($text:tt)*) => {
+        $crate::cmd::write_line(format_args!($($text)*))?
+    };
+}
+
 pub mod bench;
 pub mod build;
 pub mod check;
@@ -9,3 +16,12 @@ mod machine;
 mod progress;
 pub mod report;
 mod results;
+
+/// A line on stdout. A reader that went away, such as `head`, has seen enough: the process ends.
+fn write_line(text: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        result => anyhow::Context::context(result, "cannot write to stdout"),
+    }
+}

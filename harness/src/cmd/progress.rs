@@ -43,8 +43,9 @@ impl Progress {
     }
 
     /// A line of the result, on stdout.
-    pub(super) fn print(&mut self, text: &str) {
-        self.bar.suspend(|| println!("{text}"));
+    pub(super) fn print(&mut self, text: &str) -> anyhow::Result<()> {
+        self.bar
+            .suspend(|| super::write_line(format_args!("{text}")))
     }
 
     /// A line about what was done, on stderr.
@@ -75,6 +76,8 @@ impl Progress {
             if done == 0 {
                 self.bar.set_length(of as u64);
                 self.bar.set_style(trials());
+                // No thread of the harness wakes by itself while it measures.
+                self.bar.disable_steady_tick();
             }
             self.bar.set_position(done as u64);
             self.bar.set_message(format!("{left} left  {text}"));
@@ -122,7 +125,7 @@ impl Watch for Progress {
                     self.fail(&what, failure);
                 }
             }
-            Happening::GivenUp(server, _) => self.tell(&format!(
+            Happening::GivenUp(server) => self.tell(&format!(
                 "{server}: three trials in a row failed; it is measured no more"
             )),
         }

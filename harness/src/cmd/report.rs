@@ -37,7 +37,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let database = results::database(&root, arguments.folder.as_deref())?;
     let mut record = Store::open(&database)?.load()?;
     if arguments.filters.list {
-        println!("would show {} as {}", record.run.id, arguments.format);
+        say!("would show {} as {}", record.run.id, arguments.format);
         return Ok(Status::Fine);
     }
     if arguments.write {
@@ -58,7 +58,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
                 Usage(crate::catalog::names::unknown("format", name, &known))
             })?,
     };
-    println!("{}", text.trim_end());
+    say!("{}", text.trim_end());
     Ok(Status::Fine)
 }
 

@@ -7,15 +7,18 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
+use super::Interrupt;
 use crate::catalog::Call;
 use crate::conform::{Expected, Model};
 use crate::load::{Client, Expect, Request, Response, Script};
 
+/// How long all the answers of a round may take before the load.
+const LIMIT: Duration = Duration::from_secs(30);
 /// The member that numbers an order.
 const ID: &str = "id";
 
@@ -117,7 +120,9 @@ pub(super) fn accept(
     calls: &[Call],
     referee: &Referee,
     timeout: Duration,
+    interrupt: &Interrupt,
 ) -> Result<Script> {
+    let begin = Instant::now();
     let mut client = Client::new(addr, timeout);
     let mut accepted: HashMap<&Call, Request> = HashMap::new();
     let mut requests = Vec::with_capacity(calls.len());
@@ -125,6 +130,17 @@ pub(super) fn accept(
         if let Some(request) = accepted.get(call) {
             requests.push(request.clone());
             continue;
+        }
+        if interrupt.is_set() {
+            bail!("interrupted");
+        }
+        if begin.elapsed() > LIMIT {
+            bail!(
+                "only {} of {} answers came within {} s, one request at a time",
+                requests.len(),
+                calls.len(),
+                LIMIT.as_secs()
+            );
         }
         let wire = wire(call, addr);
         let response = client

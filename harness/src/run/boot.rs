@@ -1,20 +1,19 @@
 //! Starts a server on its CPUs, waits for its first valid answer, ends it.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::Signal;
 
 use super::accept::Referee;
 use super::build::Launch;
-use super::supervise::{Event, monotonic_ns};
+use super::group::Group;
+use super::supervise::monotonic_ns;
 use super::{Interrupt, tail};
 use crate::load::Client;
 use crate::probe::{Processes, listeners};
@@ -53,14 +52,7 @@ pub struct Running {
     pub start: Duration,
     /// The latency of the first request it answered.
     pub first_request: Duration,
-    /// Why it could not be pinned, where it could not.
-    pub not_pinned: Option<String>,
-    pid: u32,
-    started_ns: Option<u64>,
-    ended: Option<(String, bool)>,
-    supervisor: Child,
-    reaped: bool,
-    events: Receiver<Event>,
+    group: Group,
     log: PathBuf,
 }
 
@@ -84,46 +76,23 @@ pub fn boot(
     running
         .await_first_answer(begin, options.ready_timeout, referee, interrupt)
         .and_then(|()| running.refuse_another_listener())
+        .and_then(|()| running.refuse_unpinned())
         .map_err(|error| running.failure(Step::Boot, format!("{error:#}")))?;
     Ok(running)
 }
 
 fn spawn(launch: &Launch, options: &BootOptions) -> Result<Running> {
     let addr = choose_addr(options.port)?;
-    let cpus: Vec<String> = options.cpus.iter().map(u32::to_string).collect();
-    let harness = std::env::current_exe().context("cannot find the harness's own program")?;
-    let mut command = Command::new(harness);
-    command.arg("supervise").arg("--log").arg(&options.log);
-    if !cpus.is_empty() {
-        command.arg("--cpus").arg(cpus.join(","));
-    }
-    command.arg("--folder").arg(&launch.folder).arg("--");
-    for word in &launch.command {
-        command.arg(
-            word.replace("{addr}", &addr.to_string())
-                .replace("{workers}", &options.workers.to_string()),
-        );
-    }
-    use std::os::unix::process::CommandExt as _;
-    let mut supervisor = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .context("cannot start the supervisor")?;
-    let events = follow(&mut supervisor);
+    let fill = |word: &String| {
+        word.replace("{addr}", &addr.to_string())
+            .replace("{workers}", &options.workers.to_string())
+    };
+    let command: Vec<String> = launch.command.iter().map(fill).collect();
     Ok(Running {
         addr,
         start: Duration::ZERO,
         first_request: Duration::ZERO,
-        not_pinned: None,
-        pid: 0,
-        started_ns: None,
-        ended: None,
-        supervisor,
-        reaped: false,
-        events,
+        group: Group::start(&command, &launch.folder, &options.cpus, &options.log)?,
         log: options.log.clone(),
     })
 }
@@ -132,51 +101,38 @@ fn spawn(launch: &Launch, options: &BootOptions) -> Result<Running> {
 /// `SO_REUSEPORT` can't end up sharing it.
 fn choose_addr(port: Option<u16>) -> Result<SocketAddr> {
     let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(0)));
-    let listener = TcpListener::bind(wanted).with_context(|| {
-        format!(
+    let listener = TcpListener::bind(wanted).with_context(|| format!("cannot listen on {wanted}"));
+    let taken = |error: &anyhow::Error| {
+        let error = error.downcast_ref::<std::io::Error>();
+        error.is_some_and(|error| error.kind() == ErrorKind::AddrInUse)
+    };
+    match listener {
+        Ok(listener) => Ok(listener.local_addr()?),
+        Err(error) if taken(&error) => Err(error.context(format!(
             "port {} is taken; choose another with --port, or leave it out for a free one",
             wanted.port()
-        )
-    })?;
-    Ok(listener.local_addr()?)
-}
-
-fn follow(supervisor: &mut Child) -> Receiver<Event> {
-    let (sender, receiver) = channel();
-    if let Some(out) = supervisor.stdout.take() {
-        thread::spawn(move || {
-            for line in BufReader::new(out).lines().map_while(Result::ok) {
-                if let Some(event) = Event::parse(&line)
-                    && sender.send(event).is_err()
-                {
-                    break;
-                }
-            }
-        });
+        ))),
+        Err(error) => Err(error),
     }
-    receiver
 }
 
 impl Running {
     /// The process group's id: the server, what it started, and the supervisor.
     pub fn group(&self) -> u32 {
-        self.supervisor.id()
+        self.group.id()
     }
 
     /// How it ended, if it did.
     pub fn ended(&mut self) -> Option<&str> {
-        self.take_events();
-        self.ended.as_ref().map(|(how, _)| how.as_str())
+        self.group.ended().map(|(how, _)| how)
     }
 
     /// A failure of this server, with the end of its log.
     pub fn failure(&mut self, step: Step, reason: impl Into<String>) -> Failure {
         let mut reason = reason.into();
         // Its end explains a broken connection; the notice may be a moment behind it.
-        if step == Step::Drive && self.ended.is_none() {
-            self.wait_for_end(Duration::from_millis(100));
-        }
-        if let Some(how) = self.ended()
+        let notice = Duration::from_millis(if step == Step::Drive { 100 } else { 0 });
+        if let Some((how, _)) = self.group.wait(notice)
             && !reason.contains(how)
         {
             reason = format!("the server ended {how}; {reason}");
@@ -204,7 +160,7 @@ impl Running {
     /// # Errors
     /// A [`Failure`] of the stop step where somebody still listens on its port.
     pub fn kill(mut self) -> Result<(), Failure> {
-        self.kill_group();
+        self.group.kill();
         self.port_is_free()
             .map_err(|error| self.failure(Step::Stop, format!("{error:#}")))
     }
@@ -213,10 +169,8 @@ impl Running {
         if let Some(how) = self.ended() {
             return Err(anyhow!("it had ended {how}"));
         }
-        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
-        kill_process(pid.context("it has no process id")?, Signal::TERM)?;
-        self.wait_for_end(STOP_LIMIT);
-        match &self.ended {
+        self.group.signal(Signal::TERM)?;
+        match self.group.wait(STOP_LIMIT) {
             None => Err(anyhow!("it did not end within 5 s of SIGTERM")),
             Some((how, false)) => Err(anyhow!("it ended {how} on SIGTERM instead of status 0")),
             Some((_, true)) => self.port_is_free(),
@@ -268,8 +222,8 @@ impl Running {
                 Ok(_) => {
                     self.first_request = asked.elapsed();
                     let answered_ns = monotonic_ns();
-                    self.take_events();
-                    let started_ns = self.started_ns.context("its start was not reported")?;
+                    let started_ns = self.group.started_ns();
+                    let started_ns = started_ns.context("its start was not reported")?;
                     self.start = Duration::from_nanos(answered_ns.saturating_sub(started_ns));
                     return Ok(());
                 }
@@ -284,9 +238,16 @@ impl Running {
         }
     }
 
+    /// A server that runs on other CPUs than the record says is not measured.
+    fn refuse_unpinned(&mut self) -> Result<()> {
+        match self.group.not_pinned() {
+            Some(why) => Err(anyhow!("it could not be pinned: {why}; see --no-pin")),
+            None => Ok(()),
+        }
+    }
+
     /// The port measured has one listener, and it is that child's.
     fn refuse_another_listener(&mut self) -> Result<()> {
-        self.take_events();
         let group = Processes::in_group(self.group(), Some(self.group())).pids();
         let found = listeners(self.addr.port())?;
         if found.only(&group) {
@@ -298,55 +259,5 @@ impl Running {
             self.addr,
             found.pids
         ))
-    }
-
-    fn kill_group(&mut self) {
-        // The supervisor leads the group. Until it has been waited for, the group's id can't
-        // have been given to anyone else.
-        if std::mem::replace(&mut self.reaped, true) {
-            return;
-        }
-        if let Some(group) = i32::try_from(self.group()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-        let _ = self.supervisor.wait();
-    }
-
-    fn take_events(&mut self) {
-        while let Ok(event) = self.events.try_recv() {
-            self.take(event);
-        }
-    }
-
-    fn wait_for_end(&mut self, limit: Duration) {
-        let deadline = Instant::now() + limit;
-        while self.ended.is_none() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.events.recv_timeout(left) {
-                Ok(event) => self.take(event),
-                Err(RecvTimeoutError::Timeout) => return,
-                Err(RecvTimeoutError::Disconnected) => {
-                    self.ended = Some(("with its supervisor".to_owned(), false));
-                }
-            }
-        }
-    }
-
-    fn take(&mut self, event: Event) {
-        match event {
-            Event::Started(pid, at_ns) => {
-                self.pid = pid;
-                self.started_ns = Some(at_ns);
-            }
-            Event::NotPinned(why) => self.not_pinned = Some(why),
-            Event::NotStarted(why) => self.ended = Some((format!("unstarted: {why}"), false)),
-            Event::Ended(how, well) => self.ended = Some((how, well)),
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.kill_group();
     }
 }

@@ -5,18 +5,21 @@
 //! and neither would be the program its author wrote.
 
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::Instant;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use cargo_metadata::{Artifact, Message, PackageId};
 use sha2::{Digest, Sha256};
 
+use super::Interrupt;
+use super::group::Group;
 use crate::catalog::{Catalog, Server, Source};
 use crate::record;
 
+/// How often a build looks whether the user asked to stop.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// The one cargo profile all servers are built with.
 const CARGO_PROFILE: &str = "release";
 
@@ -44,54 +47,69 @@ pub struct Launch {
 ///
 /// # Errors
 /// A [`record::Failure`] of the build step with the end of the compiler's messages.
-pub fn build(catalog: &Catalog, server: &Server) -> Result<Built, record::Failure> {
+pub fn build(
+    catalog: &Catalog,
+    server: &Server,
+    interrupt: &Interrupt,
+) -> Result<Built, record::Failure> {
     let begin = Instant::now();
+    let log = log_of(catalog, server);
     let built = match &server.source {
-        Source::Package { id, bin } => build_package(catalog, server, id, bin),
+        Source::Package { id, bin } => build_package(catalog, server, id, bin, &log, interrupt),
         Source::Program { folder, run, build } => {
-            build_program(catalog, server, folder, run, build.as_deref())
+            let command = build.as_deref().unwrap_or_default();
+            build_program(catalog, server, (folder, run, command), &log, interrupt)
         }
     };
-    built
-        .map(|mut built| {
+    match built {
+        Ok(mut built) => {
             built.record.build_ms = begin.elapsed().as_millis() as u64;
-            built
-        })
-        .map_err(|error| build_failure(&error))
-}
-
-/// A build that failed, with what the compiler said kept apart from the cause.
-#[derive(Debug, thiserror::Error)]
-#[error("{reason}")]
-struct BuildError {
-    reason: String,
-    output: String,
-}
-
-fn build_failure(error: &anyhow::Error) -> record::Failure {
-    let output = error
-        .downcast_ref::<BuildError>()
-        .map(|error| super::tail(&error.output))
-        .unwrap_or_default();
-    record::Failure {
-        step: record::Step::Build,
-        reason: format!("{error:#}"),
-        log_tail: output,
+            Ok(built)
+        }
+        Err(error) => Err(record::Failure {
+            step: record::Step::Build,
+            reason: format!("{error:#}"),
+            log_tail: messages(&log),
+        }),
     }
 }
 
-fn build_package(catalog: &Catalog, server: &Server, id: &PackageId, bin: &str) -> Result<Built> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .current_dir(&catalog.root)
-        .args(["build", "--profile", CARGO_PROFILE])
-        .args(["--message-format", "json-render-diagnostics"])
-        .args(["--package", &id.repr, "--bin", bin])
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot start cargo")?;
-    succeeded(&output, "it does not compile")?;
-    let artifact = find_binary(&output.stdout, id, bin)?;
+fn log_of(catalog: &Catalog, server: &Server) -> PathBuf {
+    let folder = catalog.target.join("harness").join("logs");
+    folder.join(format!("{}-build.log", server.name))
+}
+
+/// The end of what a build printed for people; cargo's messages to programs left out.
+fn messages(log: &Path) -> String {
+    let bytes = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('{')).collect();
+    super::tail(&lines.join("\n"))
+}
+
+fn build_package(
+    catalog: &Catalog,
+    server: &Server,
+    id: &PackageId,
+    bin: &str,
+    log: &Path,
+    interrupt: &Interrupt,
+) -> Result<Built> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let words = [
+        "build",
+        "--profile",
+        CARGO_PROFILE,
+        "--package",
+        &id.repr,
+        "--bin",
+        bin,
+    ];
+    let mut command = vec![cargo];
+    command.extend(words.map(str::to_owned));
+    command.extend(["--message-format", "json-render-diagnostics"].map(str::to_owned));
+    run_to_its_end(&command, &catalog.root, log, interrupt).context("it does not compile")?;
+    let artifact = find_binary(log, id, bin)?;
     let made = artifact.executable.context("cargo named no executable")?;
     let aside = copy_aside(made.as_std_path(), &catalog.target, &server.name)?;
     let command = vec![
@@ -107,7 +125,7 @@ fn build_package(catalog: &Catalog, server: &Server, id: &PackageId, bin: &str) 
             features: artifact.features,
             rustc: rustc_version(),
             profile: Some(CARGO_PROFILE.to_owned()),
-            ..describe(&aside, &catalog.root)?
+            ..describe(&aside, catalog)?
         },
         launch: Launch {
             command,
@@ -116,9 +134,32 @@ fn build_package(catalog: &Catalog, server: &Server, id: &PackageId, bin: &str) 
     })
 }
 
-fn find_binary(messages: &[u8], id: &PackageId, bin: &str) -> Result<Artifact> {
-    for message in Message::parse_stream(messages) {
-        if let Message::CompilerArtifact(artifact) = message?
+/// Runs a build command, in a process group that ends with the harness.
+fn run_to_its_end(
+    command: &[String],
+    folder: &Path,
+    log: &Path,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    if let Some(folder) = log.parent() {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    }
+    let mut group = Group::start(command, folder, &[], log)?;
+    loop {
+        match group.wait(LOOK_EVERY) {
+            Some((_, true)) => return Ok(()),
+            Some((how, false)) => bail!("\"{}\" ended {how}", command[0]),
+            None if interrupt.is_set() => bail!("interrupted"),
+            None => {}
+        }
+    }
+}
+
+fn find_binary(log: &Path, id: &PackageId, bin: &str) -> Result<Artifact> {
+    let text = fs::read_to_string(log).context("cannot read what cargo printed")?;
+    for line in text.lines().filter(|line| line.starts_with('{')) {
+        if let Ok(Message::CompilerArtifact(artifact)) = serde_json::from_str(line)
             && artifact.package_id == *id
             && artifact.target.name == bin
             && artifact.executable.is_some()
@@ -132,26 +173,17 @@ fn find_binary(messages: &[u8], id: &PackageId, bin: &str) -> Result<Artifact> {
 fn build_program(
     catalog: &Catalog,
     server: &Server,
-    folder: &Path,
-    run: &[String],
-    build: Option<&[String]>,
+    (folder, run, build): (&Path, &[String], &[String]),
+    log: &Path,
+    interrupt: &Interrupt,
 ) -> Result<Built> {
-    if let Some([program, arguments @ ..]) = build {
-        let output = Command::new(program)
-            .args(arguments)
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .output()
-            .with_context(|| format!("cannot start its build command \"{program}\""))?;
-        succeeded(&output, "its build command failed")?;
+    if !build.is_empty() {
+        run_to_its_end(build, folder, log, interrupt).context("its build command failed")?;
     }
-    // A relative program is one of the manifest's folder, a bare name one of the PATH.
+    // A relative program is one of the manifest's folder, a bare name one of the PATH. Only
+    // the former is the server's own, worth a size and a hash.
     let program = folder.join(&run[0]);
-    let record = if run[0].contains('/') && program.is_file() {
-        describe(&program, &catalog.root)?
-    } else {
-        record::Build::default()
-    };
+    let own = run[0].contains('/') && program.is_file() && program.starts_with(folder);
     let mut command = run.to_vec();
     if run[0].contains('/') {
         command[0] = program.to_string_lossy().into_owned();
@@ -162,24 +194,17 @@ fn build_program(
             command,
             folder: folder.to_owned(),
         },
-        record,
+        record: match own {
+            true => describe(&program, catalog)?,
+            false => record::Build::default(),
+        },
     })
 }
 
-fn succeeded(output: &Output, reason: &str) -> Result<()> {
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(anyhow!(BuildError {
-        reason: format!("{reason} ({})", output.status),
-        output: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }))
-}
-
-/// Copies a binary to where no later build changes it.
+/// Copies a binary to where no later build changes it: its name holds its hash.
 fn copy_aside(made: &Path, target: &Path, name: &str) -> Result<PathBuf> {
     let folder = target.join("harness").join("bin");
-    let aside = folder.join(name);
+    let aside = folder.join(format!("{name}-{}", &sha256(made)?[..12]));
     let unfinished = folder.join(format!("{name}.{}", std::process::id()));
     fs::create_dir_all(&folder)
         .and_then(|()| fs::copy(made, &unfinished))
@@ -190,28 +215,33 @@ fn copy_aside(made: &Path, target: &Path, name: &str) -> Result<PathBuf> {
 
 /// Size and hash of a binary; its path only where it lies in the workspace, since a
 /// record holds none of the machine's own paths.
-fn describe(binary: &Path, root: &Path) -> Result<record::Build> {
-    let mut bytes = Vec::new();
-    fs::File::open(binary)?.read_to_end(&mut bytes)?;
-    let hash = Sha256::digest(&bytes);
+fn describe(binary: &Path, catalog: &Catalog) -> Result<record::Build> {
     Ok(record::Build {
         binary: binary
-            .strip_prefix(root)
+            .strip_prefix(&catalog.root)
             .ok()
             .map(|path| path.to_string_lossy().into_owned()),
-        size_bytes: Some(bytes.len() as u64),
-        stripped_bytes: stripped_size(binary),
-        sha256: Some(hash.iter().map(|byte| format!("{byte:02x}")).collect()),
+        size_bytes: Some(fs::metadata(binary)?.len()),
+        stripped_bytes: stripped_size(binary, &catalog.target.join("harness")),
+        sha256: Some(sha256(binary)?),
         ..record::Build::default()
     })
 }
 
+/// SHA-256 of a file, hexadecimal.
+fn sha256(path: &Path) -> Result<String> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let hash = Sha256::digest(&bytes);
+    Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// The size without symbols, as binutils' `strip` leaves it; none where that is absent.
-fn stripped_size(binary: &Path) -> Option<u64> {
-    let stripped = binary.with_extension(format!("stripped.{}", std::process::id()));
+fn stripped_size(binary: &Path, scratch: &Path) -> Option<u64> {
+    fs::create_dir_all(scratch).ok()?;
+    let stripped = scratch.join(format!("stripped.{}", std::process::id()));
     let status = Command::new("strip")
         .arg("-o")
-        .args([&stripped, binary])
+        .args([stripped.as_path(), binary])
         .stderr(Stdio::null())
         .status();
     let size = fs::metadata(&stripped).ok().map(|metadata| metadata.len());

@@ -119,8 +119,13 @@ pub(super) fn of_server(measured: &Measurement, samples: &Samples, cpus: usize) 
         "rss_peak_bytes",
         rss.max(end.peak_rss_bytes).map(|n| n as f64),
     );
-    put("threads", end.light.threads.map(f64::from));
-    put("descriptors_peak", end.descriptors.map(f64::from));
+    let threads = samples.edges.iter().filter_map(|edge| edge.threads).max();
+    put("threads", threads.map(f64::from));
+    let inside = samples.inside.as_ref();
+    put(
+        "descriptors_peak",
+        inside.and_then(|sample| sample.descriptors).map(f64::from),
+    );
     figures
 }
 

@@ -8,6 +8,7 @@ mod boot;
 mod build;
 mod check;
 mod figures;
+mod group;
 mod sampler;
 mod session;
 pub mod supervise;

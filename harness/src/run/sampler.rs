@@ -14,9 +14,12 @@ const WINDOW_WAIT: Duration = Duration::from_secs(30);
 pub(super) struct Samples {
     /// At the start of the window.
     pub(super) start: Option<Sample>,
+    /// At the last edge inside the window, while the connections are still open.
+    pub(super) inside: Option<Sample>,
     /// At the end of the window.
     pub(super) end: Option<Sample>,
-    /// At each edge between intervals, from the start of the window to its end.
+    /// At each edge between intervals, from the start of the window to its end; empty where
+    /// one of them was missed.
     pub(super) edges: Vec<LightSample>,
 }
 
@@ -25,16 +28,24 @@ pub(super) fn sample(processes: &mut Processes, control: &Control, interval: Dur
     let Some(window) = control.wait_window(WINDOW_WAIT) else {
         return Samples::default();
     };
+    let edges = edges(&window, interval);
+    let last_inside = edges.len() - 2;
     let mut samples = Samples::default();
-    for edge in edges(&window, interval) {
+    for (index, edge) in edges.iter().enumerate() {
         thread::sleep(edge.saturating_duration_since(Instant::now()));
-        if control.is_stopped() || control.is_over() {
-            break;
+        // The last edge is read even where the drive is over by now: without it there is no
+        // CPU time of the window.
+        if control.is_stopped() || (control.is_over() && index < edges.len() - 1) {
+            return Samples::default();
         }
-        if edge == window.start {
+        // The cheap sample first: it is what must be on time.
+        samples.edges.push(processes.sample_light());
+        if index == 0 {
             samples.start = Some(processes.sample());
         }
-        samples.edges.push(processes.sample_light());
+        if index == last_inside {
+            samples.inside = Some(processes.sample());
+        }
     }
     samples.end = Some(processes.sample());
     samples

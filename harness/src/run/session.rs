@@ -16,6 +16,7 @@ use crate::catalog::{Call, Catalog, Profile, Server, Stage, Workload};
 use crate::environment::Layout;
 use crate::load::Pace;
 use crate::plan::{self, Plan, round_seed};
+use crate::probe::affinity;
 use crate::record::{self, Ended, Failure, Store, Trial};
 
 /// Requests a round's load draws from: more than a server could memoise over a run, few
@@ -136,7 +137,7 @@ pub enum Happening<'a> {
     /// A trial ended.
     Measured(&'a Trial),
     /// A server is measured no more.
-    GivenUp(&'a str, &'a Failure),
+    GivenUp(&'a str),
 }
 
 /// Hears of what happens; only the command line prints.
@@ -166,6 +167,8 @@ pub struct Session<'a, W: Watch> {
     watch: &'a mut W,
     referee: Referee,
     settings: Settings,
+    /// Why a workload has no paced rate.
+    uncalibrated: BTreeMap<String, String>,
 }
 
 impl<'a, W: Watch> Session<'a, W> {
@@ -185,6 +188,7 @@ impl<'a, W: Watch> Session<'a, W> {
             watch,
             referee: Referee::new(),
             settings: options.settings(),
+            uncalibrated: BTreeMap::new(),
         }
     }
 
@@ -208,6 +212,11 @@ impl<'a, W: Watch> Session<'a, W> {
 
     fn run_all(&mut self, run: &mut record::Run) -> Result<(), SessionError> {
         let servers = self.prepare()?;
+        // Nothing of the harness itself may run on the server's CPUs from here on. Threads
+        // inherit this; a load that can't be pinned is found out by its trial.
+        if self.options.pinned {
+            let _ = affinity::pin_current_thread(&self.options.layout.driver);
+        }
         self.calibrate(&servers, run)?;
         self.store.put_run(run).context("cannot store the run")?;
         self.watch.happens(&Happening::Rates(&run.rates_per_s));
@@ -221,7 +230,9 @@ impl<'a, W: Watch> Session<'a, W> {
         for server in &self.options.servers {
             self.go_on()?;
             self.watch.happens(&Happening::Building(&server.name));
-            match build(self.catalog, server) {
+            let result = build(self.catalog, server, self.interrupt);
+            self.go_on()?;
+            match result {
                 Ok(one) => built.push(one),
                 Err(failure) => self.put_server(server, None, None, Some(failure))?,
             }
@@ -301,8 +312,7 @@ impl<'a, W: Watch> Session<'a, W> {
                 let name = &server.built().server.name;
                 self.watch
                     .happens(&Happening::Calibrating(name, &workload.name));
-                let peak = self.peak_of(server, workload);
-                slowest = slowest.min(peak.unwrap_or(f64::INFINITY));
+                slowest = slowest.min(self.peak_of(server, workload).unwrap_or(f64::INFINITY));
             }
             self.go_on()?;
             if slowest.is_finite() && slowest > 0.0 {
@@ -325,6 +335,7 @@ impl<'a, W: Watch> Session<'a, W> {
         let task = Task {
             step: &step,
             position: 0,
+            log: format!("calibration-{}", workload.name),
             calls: &calls,
             pace: Pace::Closed,
             warmup: self.options.profile.warmup,
@@ -332,12 +343,16 @@ impl<'a, W: Watch> Session<'a, W> {
             seed: self.options.seed,
         };
         let trial = trial::measure(server, &task, &self.settings, &self.referee, self.interrupt);
-        let valid = trial.failure.is_none() && trial.errors.is_empty();
-        trial
-            .figures
-            .get("requests_per_s")
-            .copied()
-            .filter(|_| valid)
+        let why = match (&trial.failure, &trial.first_error) {
+            (Some(failure), _) => Some(&failure.reason),
+            (None, error) => error.as_ref(),
+        };
+        if let Some(why) = why {
+            let why = format!("the calibration on {} failed: {why}", step.server);
+            self.uncalibrated.insert(workload.name.clone(), why);
+            return None;
+        }
+        trial.figures.get("requests_per_s").copied()
     }
 
     fn measure(
@@ -354,7 +369,7 @@ impl<'a, W: Watch> Session<'a, W> {
         };
         let steps = plan.steps();
         let mut clock = Clock::new(&self.options.profile, &steps);
-        let mut failed_in_a_row: BTreeMap<String, u32> = BTreeMap::new();
+        let mut failed = BTreeMap::new();
         let mut drawn = Drawn::default();
         for (index, step) in steps.iter().enumerate() {
             self.go_on()?;
@@ -364,44 +379,79 @@ impl<'a, W: Watch> Session<'a, W> {
             else {
                 continue;
             };
-            let failures = failed_in_a_row.entry(step.server.clone()).or_default();
-            let pace = trial::pace(step.stage, rates_per_s.get(&step.workload).copied());
-            let (Some(pace), true) = (pace, *failures < GIVE_UP) else {
-                clock.passed(step);
-                continue;
+            let failed: &mut Failed = failed.entry(step.server.clone()).or_default();
+            let rate = rates_per_s.get(&step.workload).copied();
+            let trial = match self.can_run(step, rate, failed) {
+                Ok(pace) => {
+                    self.watch
+                        .happens(&Happening::Trial(step, index, steps.len(), clock.left()));
+                    let calls = drawn.calls(&self.options.workloads, step, self.options.seed);
+                    let trial = self.trial(server, step, index, calls, pace);
+                    // A trial that was cut short says nothing of its server.
+                    self.go_on()?;
+                    self.watch.happens(&Happening::Measured(&trial));
+                    failed.note(&trial);
+                    trial
+                }
+                Err(failure) => trial::not_run(step, index as u32 + 1, failure),
             };
-            self.watch
-                .happens(&Happening::Trial(step, index, steps.len(), clock.left()));
-            let calls = drawn.calls(&self.options.workloads, step, self.options.seed);
-            let task = Task {
-                step,
-                position: index as u32 + 1,
-                calls,
-                pace,
-                warmup: self.options.profile.warmup,
-                duration: self.options.profile.measured(step.stage),
-                seed: round_seed(self.options.seed, step.round),
-            };
-            let trial =
-                trial::measure(server, &task, &self.settings, &self.referee, self.interrupt);
-            // A trial that was cut short says nothing of its server.
-            self.go_on()?;
             self.store
                 .put_trial(&trial)
                 .context("cannot store a trial")?;
-            self.watch.happens(&Happening::Measured(&trial));
-            clock.passed(step);
-            *failures = if trial.failure.is_some() {
-                *failures + 1
-            } else {
-                0
-            };
-            if let (Some(failure), GIVE_UP) = (&trial.failure, *failures) {
-                self.watch
-                    .happens(&Happening::GivenUp(&step.server, failure));
+            if failed.just_given_up() {
+                self.watch.happens(&Happening::GivenUp(&step.server));
             }
+            clock.passed(step);
         }
         Ok(())
+    }
+
+    /// The pace of a trial, or why it is not run.
+    fn can_run(
+        &self,
+        step: &plan::Step,
+        rate_per_s: Option<f64>,
+        failed: &Failed,
+    ) -> Result<Pace, Failure> {
+        let not_run = |reason: String| Failure {
+            step: record::Step::Drive,
+            reason,
+            log_tail: String::new(),
+        };
+        if let (true, Some(last)) = (failed.in_a_row >= GIVE_UP, &failed.last) {
+            return Err(not_run(format!(
+                "given up after {GIVE_UP} failed trials in a row; the last: {}",
+                last.reason
+            )));
+        }
+        trial::pace(step.stage, rate_per_s).ok_or_else(|| {
+            let why = self.uncalibrated.get(&step.workload);
+            let why = why.map_or("no server could be calibrated", String::as_str);
+            not_run(format!(
+                "there is no paced rate: {why}; give one with --rate"
+            ))
+        })
+    }
+
+    fn trial(
+        &self,
+        server: &Verified,
+        step: &plan::Step,
+        index: usize,
+        calls: &[Call],
+        pace: Pace,
+    ) -> Trial {
+        let task = Task {
+            step,
+            position: index as u32 + 1,
+            log: format!("{:04}", index + 1),
+            calls,
+            pace,
+            warmup: self.options.profile.warmup,
+            duration: self.options.profile.measured(step.stage),
+            seed: round_seed(self.options.seed, step.round),
+        };
+        trial::measure(server, &task, &self.settings, &self.referee, self.interrupt)
     }
 
     fn go_on(&self) -> Result<(), SessionError> {
@@ -409,6 +459,29 @@ impl<'a, W: Watch> Session<'a, W> {
             return Err(SessionError::Interrupted);
         }
         Ok(())
+    }
+}
+
+/// The failed trials of a server.
+#[derive(Debug, Default)]
+struct Failed {
+    in_a_row: u32,
+    last: Option<Failure>,
+    told: bool,
+}
+
+impl Failed {
+    fn note(&mut self, trial: &Trial) {
+        self.in_a_row = match trial.failure {
+            Some(_) => self.in_a_row + 1,
+            None => 0,
+        };
+        self.last.clone_from(&trial.failure);
+    }
+
+    /// True once.
+    fn just_given_up(&mut self) -> bool {
+        self.in_a_row >= GIVE_UP && !std::mem::replace(&mut self.told, true)
     }
 }
 

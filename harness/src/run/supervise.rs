@@ -96,7 +96,10 @@ pub fn supervise(arguments: &Arguments) -> ExitCode {
             drop(reporter);
         }
         Err(error) => {
-            tell(&Event::NotStarted(error.to_string()));
+            tell(&Event::NotStarted(format!(
+                "cannot start \"{}\": {error}",
+                arguments.command[0]
+            )));
             until_the_pipe_closes();
         }
     }

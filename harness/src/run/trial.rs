@@ -11,6 +11,7 @@ use super::boot::{BootOptions, Running, boot};
 use super::sampler::{self, Samples};
 use super::{Interrupt, Verified, figures};
 use crate::catalog::{Call, Stage};
+use crate::environment::{Root, StealMeter};
 use crate::load::{self, Client, Config, Control, Measurement, Pace, Script};
 use crate::plan;
 use crate::probe::Processes;
@@ -41,11 +42,38 @@ pub(super) struct Settings {
 pub(super) struct Task<'a> {
     pub(super) step: &'a plan::Step,
     pub(super) position: u32,
+    /// Tells its log from others of the same server.
+    pub(super) log: String,
     pub(super) calls: &'a [Call],
     pub(super) pace: Pace,
     pub(super) warmup: Duration,
     pub(super) duration: Duration,
     pub(super) seed: u64,
+}
+
+/// A trial that was planned and not run.
+pub(super) fn not_run(step: &plan::Step, position: u32, failure: Failure) -> Trial {
+    Trial {
+        failure: Some(failure),
+        ..blank(step, position)
+    }
+}
+
+fn blank(step: &plan::Step, position: u32) -> Trial {
+    Trial {
+        round: step.round,
+        position,
+        server: step.server.clone(),
+        workload: step.workload.clone(),
+        stage: step.stage,
+        started_unix_ns: jiff::Timestamp::now().as_nanosecond() as i64,
+        failure: None,
+        figures: Figures::new(),
+        errors: Default::default(),
+        first_error: None,
+        histograms: Default::default(),
+        intervals: Vec::new(),
+    }
 }
 
 /// Runs one trial. A failure is part of the result, so the run goes on.
@@ -56,20 +84,7 @@ pub(super) fn measure(
     referee: &Referee,
     interrupt: &Interrupt,
 ) -> Trial {
-    let mut trial = Trial {
-        round: task.step.round,
-        position: task.position,
-        server: task.step.server.clone(),
-        workload: task.step.workload.clone(),
-        stage: task.step.stage,
-        started_unix_ns: 0,
-        failure: None,
-        figures: Figures::new(),
-        errors: Default::default(),
-        first_error: None,
-        histograms: Default::default(),
-        intervals: Vec::new(),
-    };
+    let mut trial = blank(task.step, task.position);
     trial.failure = run(verified, task, settings, referee, interrupt, &mut trial).err();
     trial
 }
@@ -88,19 +103,27 @@ fn run(
         port: settings.port,
         log: settings
             .logs
-            .join(format!("{}-{:04}.log", trial.server, task.position)),
+            .join(format!("{}-{}.log", trial.server, task.log)),
         ready_timeout: settings.ready_timeout,
     };
     let mut running = boot(&verified.built().launch, &boot_options, referee, interrupt)?;
     let mut processes = Processes::in_group(running.group(), Some(running.group()));
     note_start(trial, &running, &mut processes);
 
-    let script = accept(running.addr, task.calls, referee, settings.timeout)
-        .map_err(|error| running.failure(Step::Accept, format!("{error:#}")))?;
+    let script = accept(
+        running.addr,
+        task.calls,
+        referee,
+        settings.timeout,
+        interrupt,
+    )
+    .map_err(|error| running.failure(Step::Accept, format!("{error:#}")))?;
     let posts = task.calls.iter().any(|call| call.method == "POST");
     let before = Before::read(posts, &running, &mut processes, settings.timeout)
         .map_err(|error| running.failure(Step::Accept, format!("{error:#}")))?;
 
+    let cpus = [&settings.server_cpus[..], &settings.driver_cpus].concat();
+    let meter = StealMeter::start(&Root::host(), &cpus, &cpus);
     let (measured, samples) =
         drive(&running, &script, task, settings, &mut processes, interrupt)
             .map_err(|error| running.failure(Step::Drive, format!("{error:#}")))?;
@@ -111,6 +134,9 @@ fn run(
         task.pace,
         settings.server_cpus.len(),
     );
+    if let Some(steal) = meter.stop().steal {
+        trial.figures.insert("steal_ratio".to_owned(), steal);
+    }
     if let Some(how) = running.ended() {
         let reason = format!("it ended {how} under load");
         return Err(running.failure(Step::Drive, reason));
@@ -169,6 +195,12 @@ fn drive(
         if measured.stopped {
             return Err(anyhow!("interrupted"));
         }
+        if !measured.pinned {
+            return Err(anyhow!(
+                "the load generator could not be pinned to CPUs {:?}; see --no-pin",
+                settings.driver_cpus
+            ));
+        }
         Ok((measured, samples))
     })
 }
@@ -212,6 +244,8 @@ impl Before {
         processes: &mut Processes,
         timeout: Duration,
     ) -> Result<Self> {
+        // Workers that were started since belong to it too.
+        processes.refresh();
         Ok(Self {
             orders: posts.then(|| orders_total(running, timeout)).transpose()?,
             sockets: processes.sample().sockets,
