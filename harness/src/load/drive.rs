@@ -51,7 +51,7 @@ fn run(config: &Config, script: &Script, control: &Control) -> Result<Measuremen
     let base = Instant::now();
     let unix_base = unix_ns();
     let cpus: Vec<Option<u32>> = match &config.cpus[..] {
-        [] => vec![None],
+        [] => vec![None; config.threads.min(config.connections)],
         cpus => cpus.iter().copied().map(Some).collect(),
     };
     let threads = cpus.len().min(config.connections);
@@ -202,6 +202,12 @@ fn check(config: &Config) -> Result<(), DriveError> {
     {
         return refuse("more than 10,000 intervals: ask for longer ones");
     }
+    if config.threads == 0 || config.limit == Some(0) {
+        return refuse("threads, and a limit on requests, must be at least 1");
+    }
+    if config.limit.is_some() && !config.warmup.is_zero() {
+        return refuse("a limit on requests goes without warm-up");
+    }
     let day = Duration::from_secs(86_400);
     if config.warmup > day || config.timeout > day {
         return refuse("warm-up and timeout must be at most a day");
@@ -273,7 +279,7 @@ fn measurement(
     let due = |at: u64| schedule.due_before(at - plan.origin);
     let mean_and_jitter = recorder.mean_and_jitter_ns();
     Ok(Measurement {
-        asked: due(recorder.end) - due(recorder.start),
+        asked: (due(recorder.end) - due(recorder.start)).min(config.limit.unwrap_or(u64::MAX)),
         intervals: recorder.intervals(),
         errors: recorder.errors(),
         requests: recorder.requests,
