@@ -66,7 +66,7 @@ fn run(config: &Config, script: &Script, control: &Control) -> Result<Measuremen
             let place = (thread, threads);
             handles.push(
                 scope.spawn(move || {
-                    work(place, cpu, config, script, control, base, &ready, &started)
+                    work(place, cpu, config, script, control, base, ready, &started)
                 }),
             );
         }
@@ -102,7 +102,7 @@ fn work(
     script: &Script,
     control: &Control,
     base: Instant,
-    ready: &Sender<Ready>,
+    ready: Sender<Ready>,
     start: &Receiver<Plan>,
 ) -> Result<Option<Left>, Errno> {
     let pinned = cpu.is_none_or(pin);
@@ -115,6 +115,7 @@ fn work(
     let established = worker.tally.counts.established;
     // The receiver outlives the threads.
     let _ = ready.send((established, made));
+    drop(ready);
     let Ok(plan) = start.recv() else {
         return Ok(None);
     };
@@ -134,20 +135,25 @@ fn pin(cpu: u32) -> bool {
 }
 
 /// Waits until every thread has its connections, and names the first cause why one has not.
+///
+/// A thread gives up its end of the channel with its word, or when it dies before that: then
+/// the words end early, and the join tells what became of it.
 fn wait_ready(
     config: &Config,
     threads: usize,
     ready: &Receiver<Ready>,
 ) -> Result<usize, DriveError> {
-    let mut established = 0;
+    let (mut established, mut heard) = (0, 0);
     let mut failed = None;
-    for (count, result) in ready.iter().take(threads) {
+    for (count, result) in ready.iter() {
         established += count;
+        heard += 1;
         if let Err(cause) = result {
             failed.get_or_insert(cause);
         }
     }
     match failed {
+        None if heard < threads => Err(DriveError::Panicked),
         None => Ok(established),
         Some(NotReady::Stopped) => Err(DriveError::Stopped),
         Some(NotReady::Errno(errno)) => Err(not_connected(config, established, errno)),

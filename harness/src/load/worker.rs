@@ -97,7 +97,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         // Streams of one generator may be correlated, so each thread has a seed of its own.
         let seed = config
             .seed
-            .wrapping_add(thread as u64 * 0x9e37_79b9_7f4a_7c15);
+            .wrapping_add((thread as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         Self {
             engine,
             entries,
