@@ -66,7 +66,9 @@ pub fn main() -> ExitCode {
         Ok(status) => ExitCode::from(status as u8),
         Err(error) => {
             eprintln!("error: {error:#}");
-            let status = error.downcast_ref::<Usage>().map_or(Status::Failed, |_| Status::Usage);
+            let status = error
+                .downcast_ref::<Usage>()
+                .map_or(Status::Failed, |_| Status::Usage);
             ExitCode::from(status as u8)
         }
     }
@@ -117,13 +119,14 @@ impl Filters {
     /// # Errors
     /// [`Usage`] for an unknown name or a wrong manifest.
     pub fn catalog(&self) -> anyhow::Result<(Catalog, Vec<Server>)> {
-        let catalog =
-            Catalog::load(&self.manifest).map_err(|error| Usage(format!("{error:#}")))?;
+        let catalog = Catalog::load(&self.manifest).map_err(|error| Usage(format!("{error:#}")))?;
         let all = catalog.servers.clone();
         let servers =
             names::select("server", all, |server| &server.name, &self.server).map_err(Usage)?;
         if servers.is_empty() {
-            return Err(Usage("there are no servers: see CONTRIBUTING.md to add one".to_owned()).into());
+            return Err(
+                Usage("there are no servers: see CONTRIBUTING.md to add one".to_owned()).into(),
+            );
         }
         Ok((catalog, servers))
     }
@@ -136,7 +139,11 @@ impl Filters {
         let folder = catalog.root.join("harness").join("workloads");
         let all = Workload::load_dir(&folder).map_err(|error| Usage(error.to_string()))?;
         let default: Vec<String> = default.iter().map(ToString::to_string).collect();
-        let wanted = if self.workload.is_empty() { &default } else { &self.workload };
+        let wanted = if self.workload.is_empty() {
+            &default
+        } else {
+            &self.workload
+        };
         Ok(names::select("workload", all, |workload| &workload.name, wanted).map_err(Usage)?)
     }
 

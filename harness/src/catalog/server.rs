@@ -196,7 +196,10 @@ fn from_manifest(path: &Path) -> Result<Server> {
 
 fn refuse_repeated_names(servers: &[Server]) -> Result<()> {
     for (index, server) in servers.iter().enumerate() {
-        if servers[..index].iter().any(|other| other.name == server.name) {
+        if servers[..index]
+            .iter()
+            .any(|other| other.name == server.name)
+        {
             bail!(
                 "two servers are called \"{}\": a server is named by its folder, so rename one",
                 server.name

@@ -51,7 +51,7 @@ pub struct Arguments {
     connections: u32,
     /// Paced rate in requests per second, for all workloads or as WORKLOAD=RATE;
     /// repeatable [4/5 of the slowest server's peak, measured first]
-    #[arg(long, value_name = "[WORKLOAD=]RATE")]
+    #[arg(long, value_name = "[WORKLOAD=]RATE", allow_hyphen_values = true)]
     rate: Vec<String>,
     /// The order of trials and all requests are drawn from it [random]
     #[arg(long)]
@@ -111,7 +111,10 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         Ok(()) => shown,
         Err(SessionError::Interrupted) => {
             shown?;
-            eprintln!("interrupted: what was measured is kept in {}", folder.shown());
+            eprintln!(
+                "interrupted: what was measured is kept in {}",
+                folder.shown()
+            );
             Ok(Status::Interrupted)
         }
         Err(SessionError::Other(error)) => Err(error),
@@ -159,12 +162,19 @@ fn parse_rates(flags: &[String], workloads: &[&str]) -> Result<BTreeMap<String, 
     let mut rates = BTreeMap::new();
     for flag in flags.iter().filter(|flag| !flag.contains('=')) {
         let rate = parse_rate(flag)?;
-        rates.extend(workloads.iter().map(|workload| ((*workload).to_owned(), rate)));
+        rates.extend(
+            workloads
+                .iter()
+                .map(|workload| ((*workload).to_owned(), rate)),
+        );
     }
     for flag in flags {
         if let Some((workload, rate)) = flag.split_once('=') {
             if !workloads.contains(&workload) {
-                return Err(Usage(crate::catalog::names::unknown("workload", workload, workloads)).into());
+                return Err(Usage(crate::catalog::names::unknown(
+                    "workload", workload, workloads,
+                ))
+                .into());
             }
             rates.insert(workload.to_owned(), parse_rate(rate)?);
         }
@@ -177,27 +187,32 @@ fn parse_rate(text: &str) -> Result<f64> {
         .ok()
         .filter(|rate: &f64| *rate >= 1.0 && *rate <= 10_000_000.0)
         .ok_or_else(|| {
-            Usage(format!("--rate {text}: requests per second from 1 to 10000000 are wanted")).into()
+            Usage(format!(
+                "--rate {text}: requests per second from 1 to 10000000 are wanted"
+            ))
+            .into()
         })
 }
 
-/// Descriptors the harness and a server need beside the connections.
-const SPARE_DESCRIPTORS: u64 = 64;
-
 /// A low descriptor limit makes a smaller run, with a word.
 fn fit_to_limits(options: &mut Options) -> Result<Option<Finding>> {
-    let limit = limits::raise_descriptor_limit()
-        .unwrap_or_else(|_| limits::descriptor_limit().0);
-    let needed = options.connections as u64 + SPARE_DESCRIPTORS;
-    if needed <= limit {
+    let limit = limits::raise_descriptor_limit().unwrap_or_else(|_| limits::descriptor_limit().0);
+    let needed = |connections: usize| {
+        let connections = connections as u32;
+        Needs { connections }.descriptors()
+    };
+    if needed(options.connections) <= limit {
         return Ok(None);
     }
-    let most = limit.saturating_sub(SPARE_DESCRIPTORS);
-    if most == 0 {
+    let most = (1..options.connections)
+        .rev()
+        .find(|&fewer| needed(fewer) <= limit);
+    let needed = needed(options.connections);
+    let Some(most) = most else {
         let why = format!("only {limit} files may be open: run `ulimit -n {needed}` first");
         return Err(Usage(why).into());
-    }
-    let asked = std::mem::replace(&mut options.connections, most as usize);
+    };
+    let asked = std::mem::replace(&mut options.connections, most);
     Ok(Some(Finding {
         id: "connections".to_owned(),
         level: Level::Warn,
@@ -232,7 +247,10 @@ fn plan_line(options: &Options) -> String {
 fn announce(progress: &mut Progress, options: &Options, environment: &Environment) {
     progress.tell(&plan_line(options));
     for finding in environment.findings.iter().filter(|f| f.level > Level::Ok) {
-        let fix = finding.fix.as_ref().map_or(String::new(), |fix| format!(" [{fix}]"));
+        let fix = finding
+            .fix
+            .as_ref()
+            .map_or(String::new(), |fix| format!(" [{fix}]"));
         progress.tell(&format!("{}: {}{fix}", finding.id, finding.found));
     }
 }
@@ -257,7 +275,10 @@ fn describe(options: &Options, folder: &Folder) -> record::Run {
         timeout_ms: millis(options.timeout),
         first_byte_limit_ms: options.first_byte_limit.as_secs_f64() * 1e3,
         rates_per_s: BTreeMap::new(),
-        rate_source: match (options.stages.contains(&Stage::Paced), options.rates_per_s.is_empty()) {
+        rate_source: match (
+            options.stages.contains(&Stage::Paced),
+            options.rates_per_s.is_empty(),
+        ) {
             (false, _) => "none".to_owned(),
             (true, true) => "calibration".to_owned(),
             (true, false) => "--rate".to_owned(),
@@ -287,8 +308,14 @@ fn show(mut store: Store, folder: &Folder) -> Result<Status> {
     folder.point_latest_here();
     println!("{}", results::terminal(&record, &summary));
     eprintln!("stored in {}", folder.shown());
-    let failed = summary.servers.iter().any(|row| row.verdict == Verdict::Failed)
-        || summary.rows.iter().any(|row| row.verdict == Verdict::Failed);
+    let failed = summary
+        .servers
+        .iter()
+        .any(|row| row.verdict == Verdict::Failed)
+        || summary
+            .rows
+            .iter()
+            .any(|row| row.verdict == Verdict::Failed);
     Ok(if failed { Status::Failed } else { Status::Fine })
 }
 

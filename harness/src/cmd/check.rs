@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::machine::{Cpus, Place};
 use super::progress::Progress;
-use crate::cli::{Filters, Status, Usage, parse_duration};
 use crate::catalog::names;
+use crate::cli::{Filters, Status, Usage, parse_duration};
 use crate::conform;
 use crate::run::{self, BootOptions, CheckLimits, Checked, Interrupt};
 
@@ -128,9 +128,9 @@ fn show(progress: &mut Progress, server: &str, checked: &Checked) {
         }
         return;
     };
-    let first_byte = record
-        .first_byte_us
-        .map_or(String::new(), |us| format!(", first byte at idle {us:.0} µs"));
+    let first_byte = record.first_byte_us.map_or(String::new(), |us| {
+        format!(", first byte at idle {us:.0} µs")
+    });
     progress.print(&format!(
         "{server:<16} {} of {} checks passed{first_byte}",
         record.passed, record.total

@@ -37,7 +37,11 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         connections: arguments.connections,
     };
     let environment = place.environment(&rustc.unwrap_or_default(), needs);
-    let worst = environment.findings.iter().map(|finding| finding.level).max();
+    let worst = environment
+        .findings
+        .iter()
+        .map(|finding| finding.level)
+        .max();
     let status = match worst {
         Some(Level::Fail) => Status::Failed,
         _ if missing => Status::Failed,
@@ -47,13 +51,27 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         println!("{:#}", json!(environment));
         return Ok(status);
     }
-    println!("CPU       {} ({} logical, {} cores)", environment.cpu_model, environment.logical_cpus, environment.physical_cores);
+    println!(
+        "CPU       {} ({} logical, {} cores)",
+        environment.cpu_model, environment.logical_cpus, environment.physical_cores
+    );
     println!("kernel    {}", environment.kernel);
-    println!("server    CPUs {}", cpu_list::format(&environment.server_cpus));
-    println!("driver    CPUs {}", cpu_list::format(&environment.driver_cpus));
+    println!(
+        "server    CPUs {}",
+        cpu_list::format(&environment.server_cpus)
+    );
+    println!(
+        "driver    CPUs {}",
+        cpu_list::format(&environment.driver_cpus)
+    );
     println!();
     for finding in &environment.findings {
-        println!("{:<4}  {:<16} {}", mark(finding.level), finding.id, finding.found);
+        println!(
+            "{:<4}  {:<16} {}",
+            mark(finding.level),
+            finding.id,
+            finding.found
+        );
         if finding.level > Level::Ok {
             println!("      {:<16} {}", "", finding.why);
             if let Some(fix) = &finding.fix {

@@ -60,7 +60,10 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     println!("servers");
     for server in &servers {
         let version = server.version.as_deref().unwrap_or("-");
-        println!("  {:<16} {:<10} {}", server.name, version, server.about.class);
+        println!(
+            "  {:<16} {:<10} {}",
+            server.name, version, server.about.class
+        );
     }
     println!("workloads");
     for workload in &workloads {

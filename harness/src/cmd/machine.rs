@@ -61,15 +61,16 @@ impl Place {
         let root = Root::host();
         let mut environment = environment::read(&root, &self.topology, &self.layout, rustc);
         environment.pinned = self.unpinned.is_none();
-        environment.findings =
-            environment::findings(&root, &self.topology, &self.layout, needs);
-        environment.findings.extend(self.unpinned.as_ref().map(|why| Finding {
-            id: "pinning".to_owned(),
-            level: Level::Warn,
-            found: format!("neither side is pinned: {why}"),
-            why: "server and load generator take each other's CPUs".to_owned(),
-            fix: None,
-        }));
+        environment.findings = environment::findings(&root, &self.topology, &self.layout, needs);
+        environment
+            .findings
+            .extend(self.unpinned.as_ref().map(|why| Finding {
+                id: "pinning".to_owned(),
+                level: Level::Warn,
+                found: format!("neither side is pinned: {why}"),
+                why: "server and load generator take each other's CPUs".to_owned(),
+                fix: None,
+            }));
         environment
     }
 

@@ -54,7 +54,11 @@ impl Progress {
 
     /// A server that failed: the step, the cause, and the end of its log.
     pub(super) fn fail(&mut self, server: &str, failure: &Failure) {
-        let mut text = format!("{server}: failed to {}: {}", failure.step.verb(), failure.reason);
+        let mut text = format!(
+            "{server}: failed to {}: {}",
+            failure.step.verb(),
+            failure.reason
+        );
         for line in failure.log_tail.lines() {
             text += &format!("\n  | {line}");
         }
@@ -74,7 +78,10 @@ impl Progress {
             }
             self.bar.set_position(done as u64);
             self.bar.set_message(format!("{left} left  {text}"));
-        } else if self.last_line.is_none_or(|last| last.elapsed() > LINE_EVERY) {
+        } else if self
+            .last_line
+            .is_none_or(|last| last.elapsed() > LINE_EVERY)
+        {
             eprintln!("trial {} of {of}, {left} left: {text}", done + 1);
             self.last_line = Some(Instant::now());
         }
@@ -123,8 +130,10 @@ impl Watch for Progress {
 }
 
 fn show_rates(rates: &BTreeMap<String, f64>) -> String {
-    let rates: Vec<String> =
-        rates.iter().map(|(workload, rate)| format!("{workload} {rate:.0}/s")).collect();
+    let rates: Vec<String> = rates
+        .iter()
+        .map(|(workload, rate)| format!("{workload} {rate:.0}/s"))
+        .collect();
     rates.join(", ")
 }
 

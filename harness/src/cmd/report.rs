@@ -65,14 +65,23 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
 /// Leaves out what the filters leave out; names are those of the record, since the
 /// workspace may have changed.
 fn narrow(record: &mut Record, filters: &Filters) -> Result<()> {
-    let known: Vec<&str> = record.servers.iter().map(|server| server.name.as_str()).collect();
+    let known: Vec<&str> = record
+        .servers
+        .iter()
+        .map(|server| server.name.as_str())
+        .collect();
     refuse_unknown("server", &filters.server, &known)?;
     let known: Vec<&str> = record.run.workloads.keys().map(String::as_str).collect();
     refuse_unknown("workload", &filters.workload, &known)?;
     let stages = filters.stages()?;
     let keep = |wanted: &[String], name: &String| wanted.is_empty() || wanted.contains(name);
-    record.servers.retain(|server| keep(&filters.server, &server.name));
-    record.run.workloads.retain(|workload, _| keep(&filters.workload, workload));
+    record
+        .servers
+        .retain(|server| keep(&filters.server, &server.name));
+    record
+        .run
+        .workloads
+        .retain(|workload, _| keep(&filters.workload, workload));
     record.trials.retain(|trial| {
         keep(&filters.server, &trial.server)
             && keep(&filters.workload, &trial.workload)

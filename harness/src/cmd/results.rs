@@ -47,7 +47,12 @@ impl Folder {
             ))
             .into());
         }
-        let folder = Self { path, root: root.to_owned(), id, revision };
+        let folder = Self {
+            path,
+            root: root.to_owned(),
+            id,
+            revision,
+        };
         folder.prove_writable()?;
         Ok(folder)
     }
@@ -57,7 +62,10 @@ impl Folder {
             .and_then(|()| fs::write(self.path.join(".try"), "x"))
             .and_then(|()| fs::remove_file(self.path.join(".try")))
             .with_context(|| {
-                format!("cannot write to {}: choose another folder with --out", self.path.display())
+                format!(
+                    "cannot write to {}: choose another folder with --out",
+                    self.path.display()
+                )
             })?;
         let disk = statvfs(&self.path)?;
         let free = disk.f_bavail * disk.f_frsize;
@@ -106,13 +114,21 @@ impl Folder {
 
     /// The path as a person would type it.
     pub(super) fn shown(&self) -> String {
-        self.path.strip_prefix(&self.root).unwrap_or(&self.path).display().to_string()
+        self.path
+            .strip_prefix(&self.root)
+            .unwrap_or(&self.path)
+            .display()
+            .to_string()
     }
 
     /// Makes `bench-results/latest` a link to this run, if it lies beside it.
     pub(super) fn point_latest_here(&self) {
         let results = self.root.join(RESULTS);
-        let Some(name) = self.path.strip_prefix(&results).ok().filter(|p| p.components().count() == 1)
+        let Some(name) = self
+            .path
+            .strip_prefix(&results)
+            .ok()
+            .filter(|p| p.components().count() == 1)
         else {
             return;
         };
@@ -127,13 +143,21 @@ impl Folder {
 /// The workspace's git revision, `-dirty` appended where it has changes.
 fn revision(root: &Path) -> Option<String> {
     let git = |arguments: &[&str]| -> Option<String> {
-        let output = Command::new("git").current_dir(root).args(arguments).output().ok()?;
+        let output = Command::new("git")
+            .current_dir(root)
+            .args(arguments)
+            .output()
+            .ok()?;
         let text = String::from_utf8(output.stdout).ok()?;
         output.status.success().then(|| text.trim().to_owned())
     };
     let revision = git(&["rev-parse", "--short=10", "HEAD"])?;
     let clean = git(&["status", "--porcelain"])?.is_empty();
-    Some(if clean { revision } else { format!("{revision}-dirty") })
+    Some(if clean {
+        revision
+    } else {
+        format!("{revision}-dirty")
+    })
 }
 
 /// The database of a run named by its folder, or the newest run's.

@@ -110,12 +110,8 @@ pub enum Reason {
     /// The control varied between rounds by this share of its median.
     ControlSpread(f64),
     /// Something about the machine that makes figures wrong.
-    Machine {
-        /// What was found, and why it matters.
-        found: String,
-        /// The command that mends it.
-        fix: Option<String>,
-    },
+    /// The id of the first such finding; the environment says all of it once.
+    Machine(String),
     /// The level changed within the trial, or had not settled at its start.
     NotSteady {
         /// It settled after so many milliseconds; absent where it never did.
@@ -162,7 +158,7 @@ impl Reason {
             | Self::LittlesLaw(_)
             | Self::RateMissed(_)
             | Self::SentLate { .. }
-            | Self::Machine { .. }
+            | Self::Machine(_)
             | Self::NotSteady { .. }
             | Self::OutlierRound { .. } => Effect::Marks,
         }
@@ -191,7 +187,7 @@ impl fmt::Display for Reason {
             Self::Stolen(_)
             | Self::Pressure(_)
             | Self::ControlSpread(_)
-            | Self::Machine { .. }
+            | Self::Machine(_)
             | Self::NotSteady { .. }
             | Self::OutlierRound { .. } => self.of_the_machine(f),
         }
@@ -318,11 +314,10 @@ impl Reason {
                 "the control itself varied by {} between rounds; use a quieter host or more rounds",
                 percent(*share)
             ),
-            Self::Machine { found, fix } => {
-                write!(f, "{}", one_line(found))?;
-                fix.as_ref()
-                    .map_or(Ok(()), |fix| write!(f, "; to mend it: {}", one_line(fix)))
-            }
+            Self::Machine(id) => write!(
+                f,
+                "the machine makes figures wrong ({id}, under Environment); see `harness doctor`"
+            ),
             Self::NotSteady {
                 settled_ms: Some(after),
             } => write!(
@@ -435,10 +430,7 @@ mod tests {
             Reason::Stolen(0.2),
             Reason::Pressure(0.2),
             Reason::ControlSpread(0.2),
-            Reason::Machine {
-                found: text(),
-                fix: None,
-            },
+            Reason::Machine("pressure".to_owned()),
             Reason::NotSteady { settled_ms: None },
             Reason::NotSteady {
                 settled_ms: Some(500.0),

@@ -20,7 +20,7 @@ use crate::load::{Client, Expect, Request, Response, Script};
 const ID: &str = "id";
 
 /// Knows what a right server answers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Referee {
     model: Model,
 }
@@ -56,7 +56,11 @@ impl Referee {
         let bytes = response.body.clone();
         let expect = match expected {
             Expected::Json { status, body } if (status, &body) == (response.status, &json) => {
-                Some(Expect::Body { status, bytes, json })
+                Some(Expect::Body {
+                    status,
+                    bytes,
+                    json,
+                })
             }
             Expected::Order { status, members }
                 if status == response.status && is_order(&json, &members) =>
@@ -99,7 +103,9 @@ fn is_order(json: &Value, members: &serde_json::Map<String, Value>) -> bool {
     let id = object.get(ID).and_then(Value::as_u64);
     id.is_some_and(|id| id > 0)
         && object.len() == members.len() + 1
-        && members.iter().all(|(name, value)| object.get(name) == Some(value))
+        && members
+            .iter()
+            .all(|(name, value)| object.get(name) == Some(value))
 }
 
 /// Sends each call once and makes the script of those accepted.

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::accept::Referee;
 use super::build::Launch;
-use super::supervise::Event;
+use super::supervise::{Event, monotonic_ns};
 use super::{Interrupt, tail};
 use crate::load::Client;
 use crate::probe::{Processes, listeners};
@@ -24,6 +24,8 @@ use crate::record::{Failure, Step};
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// Between two tries to reach a server that is starting; bounds the error of `start_ms`.
 const POLL: Duration = Duration::from_micros(200);
+/// How long the port of a server that has ended may still be listened on.
+const PORT_WAIT: Duration = Duration::from_secs(1);
 /// How long one try waits for an answer before the server's state is looked at again.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -54,8 +56,10 @@ pub struct Running {
     /// Why it could not be pinned, where it could not.
     pub not_pinned: Option<String>,
     pid: u32,
+    started_ns: Option<u64>,
     ended: Option<(String, bool)>,
     supervisor: Child,
+    reaped: bool,
     events: Receiver<Event>,
     log: PathBuf,
 }
@@ -115,8 +119,10 @@ fn spawn(launch: &Launch, options: &BootOptions) -> Result<Running> {
         first_request: Duration::ZERO,
         not_pinned: None,
         pid: 0,
+        started_ns: None,
         ended: None,
         supervisor,
+        reaped: false,
         events,
         log: options.log.clone(),
     })
@@ -127,7 +133,10 @@ fn spawn(launch: &Launch, options: &BootOptions) -> Result<Running> {
 fn choose_addr(port: Option<u16>) -> Result<SocketAddr> {
     let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(0)));
     let listener = TcpListener::bind(wanted).with_context(|| {
-        format!("port {} is taken; choose another with --port, or leave it out for a free one", wanted.port())
+        format!(
+            "port {} is taken; choose another with --port, or leave it out for a free one",
+            wanted.port()
+        )
     })?;
     Ok(listener.local_addr()?)
 }
@@ -190,6 +199,16 @@ impl Running {
         result.map_err(|error| self.failure(Step::Stop, format!("{error:#}")))
     }
 
+    /// Ends it at once; how it stops when asked to was seen when it was checked.
+    ///
+    /// # Errors
+    /// A [`Failure`] of the stop step where somebody still listens on its port.
+    pub fn kill(mut self) -> Result<(), Failure> {
+        self.kill_group();
+        self.port_is_free()
+            .map_err(|error| self.failure(Step::Stop, format!("{error:#}")))
+    }
+
     fn try_stop(&mut self) -> Result<()> {
         if let Some(how) = self.ended() {
             return Err(anyhow!("it had ended {how}"));
@@ -204,16 +223,23 @@ impl Running {
         }
     }
 
+    /// Polls for a moment: a process that was killed closes its sockets a little later.
     fn port_is_free(&self) -> Result<()> {
-        let left = listeners(self.addr.port())?;
-        if left.is_empty() {
-            return Ok(());
+        let deadline = Instant::now() + PORT_WAIT;
+        loop {
+            let left = listeners(self.addr.port())?;
+            if left.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(anyhow!(
+                    "it leaks its port: it has ended, but process {:?} still listens on {}",
+                    left.pids,
+                    self.addr
+                ));
+            }
+            thread::sleep(POLL);
         }
-        Err(anyhow!(
-            "it leaks its port: it has ended, but process {:?} still listens on {}",
-            left.pids,
-            self.addr
-        ))
     }
 
     fn await_first_answer(
@@ -241,7 +267,10 @@ impl Running {
             match tried {
                 Ok(_) => {
                     self.first_request = asked.elapsed();
-                    self.start = begin.elapsed();
+                    let answered_ns = monotonic_ns();
+                    self.take_events();
+                    let started_ns = self.started_ns.context("its start was not reported")?;
+                    self.start = Duration::from_nanos(answered_ns.saturating_sub(started_ns));
                     return Ok(());
                 }
                 Err(error) if left.is_zero() => {
@@ -271,6 +300,18 @@ impl Running {
         ))
     }
 
+    fn kill_group(&mut self) {
+        // The supervisor leads the group. Until it has been waited for, the group's id can't
+        // have been given to anyone else.
+        if std::mem::replace(&mut self.reaped, true) {
+            return;
+        }
+        if let Some(group) = i32::try_from(self.group()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let _ = self.supervisor.wait();
+    }
+
     fn take_events(&mut self) {
         while let Ok(event) = self.events.try_recv() {
             self.take(event);
@@ -293,7 +334,10 @@ impl Running {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Started(pid) => self.pid = pid,
+            Event::Started(pid, at_ns) => {
+                self.pid = pid;
+                self.started_ns = Some(at_ns);
+            }
             Event::NotPinned(why) => self.not_pinned = Some(why),
             Event::NotStarted(why) => self.ended = Some((format!("unstarted: {why}"), false)),
             Event::Ended(how, well) => self.ended = Some((how, well)),
@@ -303,11 +347,6 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // The supervisor leads the group and is not yet waited for, so the group's id
-        // can't have been given to anyone else.
-        if let Some(group) = i32::try_from(self.group()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-        let _ = self.supervisor.wait();
+        self.kill_group();
     }
 }

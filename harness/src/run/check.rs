@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use super::Interrupt;
 use super::accept::Referee;
 use super::boot::{BootOptions, boot};
 use super::build::Built;
-use super::Interrupt;
 use crate::conform::{self, CheckOptions, CheckReport};
 use crate::record::{self, Failure, Step};
 

@@ -49,12 +49,26 @@ pub(super) fn of_load(measured: &Measurement) -> Figures {
         ("send_lag_p99_us", &measured.send_lag, 0.99),
     ] {
         if !histogram.is_empty() {
-            put(name, histogram.value_at_quantile(quantile) as f64 / NS_PER_US);
+            put(
+                name,
+                histogram.value_at_quantile(quantile) as f64 / NS_PER_US,
+            );
         }
     }
-    let driver_cpu_ns: u64 = measured.threads.iter().map(|t| t.cpu_ns - t.spin_ns.min(t.cpu_ns)).sum();
-    put("driver_cpu_us_per_request", per_request(driver_cpu_ns, measured));
-    let busiest = measured.threads.iter().map(|t| t.busy_ratio()).fold(f64::NAN, f64::max);
+    let driver_cpu_ns: u64 = measured
+        .threads
+        .iter()
+        .map(|t| t.cpu_ns - t.spin_ns.min(t.cpu_ns))
+        .sum();
+    put(
+        "driver_cpu_us_per_request",
+        per_request(driver_cpu_ns, measured),
+    );
+    let busiest = measured
+        .threads
+        .iter()
+        .map(|t| t.busy_ratio())
+        .fold(f64::NAN, f64::max);
     put("driver_busy_ratio", busiest);
     figures
 }
@@ -83,7 +97,10 @@ pub(super) fn of_server(measured: &Measurement, samples: &Samples, cpus: usize) 
     let ends = samples.edges.first().zip(samples.edges.last());
     let cpu_ns = ends.and_then(|(first, last)| grown(first.cpu_ns, last.cpu_ns));
     let per_cpu = measured.window.as_nanos() as f64 * cpus as f64;
-    put("cpu_us_per_request", cpu_ns.map(|ns| per_request(ns, measured)));
+    put(
+        "cpu_us_per_request",
+        cpu_ns.map(|ns| per_request(ns, measured)),
+    );
     put("server_busy_ratio", cpu_ns.map(|ns| ns as f64 / per_cpu));
     let user = ends.and_then(|(first, last)| user_share(first, last));
     if let (Some(ns), Some(user)) = (cpu_ns, user) {
@@ -93,9 +110,15 @@ pub(super) fn of_server(measured: &Measurement, samples: &Samples, cpus: usize) 
     }
     let switches = grown(switches(start), switches(end));
     let requests = measured.requests.max(1) as f64;
-    put("context_switches_per_request", switches.map(|n| n as f64 / requests));
+    put(
+        "context_switches_per_request",
+        switches.map(|n| n as f64 / requests),
+    );
     let rss = samples.edges.iter().filter_map(|edge| edge.rss_bytes).max();
-    put("rss_peak_bytes", rss.max(end.peak_rss_bytes).map(|n| n as f64));
+    put(
+        "rss_peak_bytes",
+        rss.max(end.peak_rss_bytes).map(|n| n as f64),
+    );
     put("threads", end.light.threads.map(f64::from));
     put("descriptors_peak", end.descriptors.map(f64::from));
     figures
@@ -162,7 +185,9 @@ pub(super) fn intervals(measured: &Measurement, edges: &[LightSample]) -> Vec<re
                 p50_ns: interval.p50_ns,
                 p99_ns: interval.p99_ns,
                 jitter_ns: interval.jitter_ns,
-                cpu_ns: before.zip(after).and_then(|(b, a)| grown(b.cpu_ns, a.cpu_ns)),
+                cpu_ns: before
+                    .zip(after)
+                    .and_then(|(b, a)| grown(b.cpu_ns, a.cpu_ns)),
                 rss_bytes: after.and_then(|edge| edge.rss_bytes),
                 threads: after.and_then(|edge| edge.threads),
             }

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use super::Interrupt;
 use super::accept::Referee;
 use super::boot::BootOptions;
 use super::build::{Built, build};
 use super::check::{CheckLimits, Verified, check};
 use super::trial::{self, Settings, Task};
-use super::Interrupt;
 use crate::catalog::{Call, Catalog, Profile, Server, Stage, Workload};
 use crate::environment::Layout;
 use crate::load::Pace;
@@ -76,7 +76,11 @@ impl Options {
     /// How long it will take after the build, about.
     pub fn estimate(&self) -> Duration {
         let servers = self.servers.len() as u32;
-        let calibrations = if self.calibrated().is_empty() { 0 } else { servers };
+        let calibrations = if self.calibrated().is_empty() {
+            0
+        } else {
+            servers
+        };
         Duration::from_secs(2) * servers
             + (CALIBRATION + self.profile.warmup + Duration::from_millis(350))
                 * calibrations
@@ -94,7 +98,13 @@ impl Options {
     }
 
     fn settings(&self) -> Settings {
-        let pinned = |cpus: &[u32]| if self.pinned { cpus.to_vec() } else { Vec::new() };
+        let pinned = |cpus: &[u32]| {
+            if self.pinned {
+                cpus.to_vec()
+            } else {
+                Vec::new()
+            }
+        };
         Settings {
             server_cpus: pinned(&self.layout.server),
             driver_cpus: pinned(&self.layout.driver),
@@ -190,7 +200,9 @@ impl<'a, W: Watch> Session<'a, W> {
             Err(SessionError::Interrupted) => Ended::Interrupted,
             Err(SessionError::Other(_)) => return ended,
         };
-        self.store.finish(how).context("cannot store how the run ended")?;
+        self.store
+            .finish(how)
+            .context("cannot store how the run ended")?;
         ended
     }
 
@@ -229,7 +241,10 @@ impl<'a, W: Watch> Session<'a, W> {
             cpus: self.settings.server_cpus.clone(),
             workers: self.settings.workers,
             port: self.settings.port,
-            log: self.settings.logs.join(format!("{}-check.log", server.name)),
+            log: self
+                .settings
+                .logs
+                .join(format!("{}-check.log", server.name)),
             ready_timeout: self.settings.ready_timeout,
         };
         let limits = CheckLimits {
@@ -264,7 +279,9 @@ impl<'a, W: Watch> Session<'a, W> {
             check,
             failure,
         };
-        self.store.put_server(&record).context("cannot store a server")?;
+        self.store
+            .put_server(&record)
+            .context("cannot store a server")?;
         self.watch.happens(&Happening::Ready(&record));
         Ok(())
     }
@@ -282,7 +299,8 @@ impl<'a, W: Watch> Session<'a, W> {
             for server in servers {
                 self.go_on()?;
                 let name = &server.built().server.name;
-                self.watch.happens(&Happening::Calibrating(name, &workload.name));
+                self.watch
+                    .happens(&Happening::Calibrating(name, &workload.name));
                 let peak = self.peak_of(server, workload);
                 slowest = slowest.min(peak.unwrap_or(f64::INFINITY));
             }
@@ -315,7 +333,11 @@ impl<'a, W: Watch> Session<'a, W> {
         };
         let trial = trial::measure(server, &task, &self.settings, &self.referee, self.interrupt);
         let valid = trial.failure.is_none() && trial.errors.is_empty();
-        trial.figures.get("requests_per_s").copied().filter(|_| valid)
+        trial
+            .figures
+            .get("requests_per_s")
+            .copied()
+            .filter(|_| valid)
     }
 
     fn measure(
@@ -324,7 +346,10 @@ impl<'a, W: Watch> Session<'a, W> {
         rates_per_s: &BTreeMap<String, f64>,
     ) -> Result<(), SessionError> {
         let plan = Plan {
-            servers: servers.iter().map(|s| s.built().server.name.clone()).collect(),
+            servers: servers
+                .iter()
+                .map(|s| s.built().server.name.clone())
+                .collect(),
             ..self.options.plan()
         };
         let steps = plan.steps();
@@ -333,7 +358,10 @@ impl<'a, W: Watch> Session<'a, W> {
         let mut drawn = Drawn::default();
         for (index, step) in steps.iter().enumerate() {
             self.go_on()?;
-            let Some(server) = servers.iter().find(|s| s.built().server.name == step.server) else {
+            let Some(server) = servers
+                .iter()
+                .find(|s| s.built().server.name == step.server)
+            else {
                 continue;
             };
             let failures = failed_in_a_row.entry(step.server.clone()).or_default();
@@ -342,7 +370,8 @@ impl<'a, W: Watch> Session<'a, W> {
                 clock.passed(step);
                 continue;
             };
-            self.watch.happens(&Happening::Trial(step, index, steps.len(), clock.left()));
+            self.watch
+                .happens(&Happening::Trial(step, index, steps.len(), clock.left()));
             let calls = drawn.calls(&self.options.workloads, step, self.options.seed);
             let task = Task {
                 step,
@@ -357,12 +386,19 @@ impl<'a, W: Watch> Session<'a, W> {
                 trial::measure(server, &task, &self.settings, &self.referee, self.interrupt);
             // A trial that was cut short says nothing of its server.
             self.go_on()?;
-            self.store.put_trial(&trial).context("cannot store a trial")?;
+            self.store
+                .put_trial(&trial)
+                .context("cannot store a trial")?;
             self.watch.happens(&Happening::Measured(&trial));
             clock.passed(step);
-            *failures = if trial.failure.is_some() { *failures + 1 } else { 0 };
+            *failures = if trial.failure.is_some() {
+                *failures + 1
+            } else {
+                0
+            };
             if let (Some(failure), GIVE_UP) = (&trial.failure, *failures) {
-                self.watch.happens(&Happening::GivenUp(&step.server, failure));
+                self.watch
+                    .happens(&Happening::GivenUp(&step.server, failure));
             }
         }
         Ok(())
@@ -411,7 +447,10 @@ impl<'a> Clock<'a> {
             profile,
             begin: Instant::now(),
             expected_so_far: Duration::ZERO,
-            expected: steps.iter().map(|s| plan::trial_time(profile, s.stage)).sum(),
+            expected: steps
+                .iter()
+                .map(|s| plan::trial_time(profile, s.stage))
+                .sum(),
         }
     }
 

@@ -35,8 +35,9 @@ pub struct Arguments {
 /// What the supervisor tells the harness, one line each on its stdout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The server runs as this process.
-    Started(u32),
+    /// The server runs as this process, started at this time of the monotonic clock,
+    /// nanoseconds; the clock is the same in every process.
+    Started(u32, u64),
     /// It could not be started at all.
     NotStarted(String),
     /// It could not be pinned; it runs unpinned.
@@ -48,7 +49,7 @@ pub enum Event {
 impl Event {
     fn line(&self) -> String {
         match self {
-            Self::Started(pid) => format!("started {pid}"),
+            Self::Started(pid, at_ns) => format!("started {pid} {at_ns}"),
             Self::NotStarted(why) => format!("not-started {why}"),
             Self::NotPinned(why) => format!("not-pinned {why}"),
             Self::Ended(how, well) => format!("ended {well} {how}"),
@@ -59,7 +60,10 @@ impl Event {
     pub fn parse(line: &str) -> Option<Self> {
         let (kind, rest) = line.split_once(' ')?;
         match kind {
-            "started" => rest.parse().ok().map(Self::Started),
+            "started" => {
+                let (pid, at_ns) = rest.split_once(' ')?;
+                Some(Self::Started(pid.parse().ok()?, at_ns.parse().ok()?))
+            }
             "not-started" => Some(Self::NotStarted(rest.to_owned())),
             "not-pinned" => Some(Self::NotPinned(rest.to_owned())),
             "ended" => {
@@ -78,9 +82,10 @@ pub fn supervise(arguments: &Arguments) -> ExitCode {
     {
         tell(&Event::NotPinned(error.to_string()));
     }
+    let started_ns = monotonic_ns();
     match start(arguments) {
         Ok(mut server) => {
-            tell(&Event::Started(server.id()));
+            tell(&Event::Started(server.id(), started_ns));
             let waiter = thread::spawn(move || server.wait());
             let reporter = thread::spawn(move || {
                 if let Ok(Ok(status)) = waiter.join() {
@@ -111,6 +116,12 @@ fn start(arguments: &Arguments) -> std::io::Result<std::process::Child> {
         .spawn()
 }
 
+/// The monotonic clock, nanoseconds.
+pub(super) fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
 fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("with status {code}"),
@@ -138,7 +149,7 @@ mod tests {
     #[test]
     fn every_event_is_read_as_it_was_told() {
         for event in [
-            Event::Started(42),
+            Event::Started(42, 7_000_000_000),
             Event::NotStarted("no such file".to_owned()),
             Event::NotPinned("not permitted".to_owned()),
             Event::Ended("with status 1".to_owned(), false),
@@ -152,5 +163,6 @@ mod tests {
     fn another_line_is_no_event() {
         assert_eq!(Event::parse("hello"), None);
         assert_eq!(Event::parse("started x"), None);
+        assert_eq!(Event::parse("started 1"), None);
     }
 }

@@ -86,7 +86,9 @@ fn run(
         cpus: settings.server_cpus.clone(),
         workers: settings.workers,
         port: settings.port,
-        log: settings.logs.join(format!("{}-{:04}.log", trial.server, task.position)),
+        log: settings
+            .logs
+            .join(format!("{}-{:04}.log", trial.server, task.position)),
         ready_timeout: settings.ready_timeout,
     };
     let mut running = boot(&verified.built().launch, &boot_options, referee, interrupt)?;
@@ -99,9 +101,16 @@ fn run(
     let before = Before::read(posts, &running, &mut processes, settings.timeout)
         .map_err(|error| running.failure(Step::Accept, format!("{error:#}")))?;
 
-    let (measured, samples) = drive(&running, &script, task, settings, &mut processes, interrupt)
-        .map_err(|error| running.failure(Step::Drive, format!("{error:#}")))?;
-    note_measured(trial, &measured, &samples, task.pace, settings.server_cpus.len());
+    let (measured, samples) =
+        drive(&running, &script, task, settings, &mut processes, interrupt)
+            .map_err(|error| running.failure(Step::Drive, format!("{error:#}")))?;
+    note_measured(
+        trial,
+        &measured,
+        &samples,
+        task.pace,
+        settings.server_cpus.len(),
+    );
     if let Some(how) = running.ended() {
         let reason = format!("it ended {how} under load");
         return Err(running.failure(Step::Drive, reason));
@@ -110,7 +119,7 @@ fn run(
         .compare(trial, &measured, &running, &mut processes, settings.timeout)
         .map_err(|error| running.failure(Step::Drive, format!("{error:#}")))?;
     let log = boot_options.log;
-    running.stop()?;
+    running.kill()?;
     // An empty log says nothing; a file for each of hundreds of trials would hide those that do.
     if std::fs::metadata(&log).is_ok_and(|metadata| metadata.len() == 0) {
         let _ = std::fs::remove_file(&log);
@@ -121,7 +130,10 @@ fn run(
 fn note_start(trial: &mut Trial, running: &Running, processes: &mut Processes) {
     let mut put = |name: &str, value: f64| trial.figures.insert(name.to_owned(), value);
     put("start_ms", running.start.as_secs_f64() * 1e3);
-    put("first_request_us", running.first_request.as_secs_f64() * 1e6);
+    put(
+        "first_request_us",
+        running.first_request.as_secs_f64() * 1e6,
+    );
     if let Some(rss) = processes.sample_light().rss_bytes {
         put("rss_idle_bytes", rss as f64);
     }
@@ -151,7 +163,9 @@ fn drive(
     thread::scope(|scope| {
         let sampler = scope.spawn(|| sampler::sample(processes, &control, INTERVAL));
         let measured = load::drive(&config, script, &control)?;
-        let samples = sampler.join().map_err(|_| anyhow!("the sampler panicked"))?;
+        let samples = sampler
+            .join()
+            .map_err(|_| anyhow!("the sampler panicked"))?;
         if measured.stopped {
             return Err(anyhow!("interrupted"));
         }
@@ -168,7 +182,9 @@ fn note_measured(
 ) {
     trial.started_unix_ns = measured.window_at.start_unix_ns;
     trial.figures.extend(figures::of_load(measured));
-    trial.figures.extend(figures::of_server(measured, samples, cpus));
+    trial
+        .figures
+        .extend(figures::of_server(measured, samples, cpus));
     if let Pace::Rate { per_second } = pace {
         trial.figures.extend(figures::of_pace(measured, per_second));
     }

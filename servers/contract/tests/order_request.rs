@@ -123,6 +123,15 @@ fn what_breaks_off_is_malformed_even_after_a_wrong_type() {
     }
 }
 
+/// Known, and told in the README: where serde_json draws the line elsewhere.
+#[test]
+fn two_corners_go_by_serde_json() {
+    let not_utf8 = b"{\"x\":\"\xff\",\"item_id\":\"SKU-001\",\"qty\":1}";
+    assert_eq!(read(not_utf8), Reading::Placed("SKU-001".into(), 1));
+    let half_a_pair = br#"{"item_id":"\ud800","qty":1}"#;
+    assert_eq!(read(half_a_pair), Reading::Malformed);
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

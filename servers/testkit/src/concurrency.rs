@@ -105,3 +105,32 @@ fn ids_are_whole(faults: &mut Faults, accepted: &mut [Accepted]) {
         format!("ids with gaps or repeats: {ids:?}")
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "gaps or repeats")]
+    fn a_gap_is_found() {
+        judge(&[1, 3, 2, 5]);
+    }
+
+    #[test]
+    #[should_panic(expected = "gaps or repeats")]
+    fn a_repeat_is_found() {
+        judge(&[1, 2, 2, 3]);
+    }
+
+    #[test]
+    fn any_order_of_arrival_will_do() {
+        judge(&[3, 1, 2]);
+    }
+
+    fn judge(ids: &[u64]) {
+        let mut accepted: Vec<Accepted> = ids.iter().map(|id| (*id, String::new(), 1)).collect();
+        let mut faults = Faults::default();
+        ids_are_whole(&mut faults, &mut accepted);
+        faults.assert_none();
+    }
+}

@@ -150,3 +150,56 @@ fn parse_head(bytes: &[u8]) -> io::Result<Option<(usize, RawAnswer, usize)>> {
 fn invalid(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// What a connection makes of these bytes, sent in two pieces and then closed.
+    fn received(first: &'static str, second: &'static str) -> (io::Result<RawAnswer>, Vec<u8>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let peer = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(first.as_bytes()).unwrap();
+            stream.write_all(second.as_bytes()).unwrap();
+        });
+        let mut connection = Connection::open(addr);
+        let answer = connection.receive();
+        peer.join().unwrap();
+        (answer, connection.finish().unwrap_or_default())
+    }
+
+    #[test]
+    fn a_body_is_as_long_as_content_length_says() {
+        let head = "HTTP/1.1 404 Not Found\r\nContent-LENGTH: 2\r\nA: b \r\n";
+        let (answer, rest) = received(head, "\r\n{}more");
+        let answer = answer.unwrap();
+        assert_eq!((answer.status, &answer.body[..]), (404, &b"{}"[..]));
+        assert_eq!((answer.header("a"), answer.header("b")), (Some("b"), None));
+        assert_eq!(rest, b"more");
+    }
+
+    #[test]
+    fn what_is_cut_off_or_not_http_is_an_error() {
+        let head = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n";
+        for (first, second, due) in [
+            (head, "{}", io::ErrorKind::UnexpectedEof),
+            ("HTTP/1.1 200 OK\r\nConte", "", io::ErrorKind::UnexpectedEof),
+            ("", "", io::ErrorKind::UnexpectedEof),
+            ("HTTP/1.1 200 OK\r\n\r\n", "{}", io::ErrorKind::InvalidData),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+                "",
+                io::ErrorKind::InvalidData,
+            ),
+            ("nonsense\r\n\r\n", "", io::ErrorKind::InvalidData),
+        ] {
+            let error = received(first, second).0.unwrap_err();
+            assert_eq!(error.kind(), due, "{first}{second}: {error}");
+        }
+    }
+}

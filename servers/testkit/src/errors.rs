@@ -395,3 +395,40 @@ fn out_of_stock(check: &mut Check) {
         format!("ids of the orders placed\n  got {ids:?}\n  due [2, 3]: a refused order takes none")
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn an_envelope_has_two_members_and_no_more() {
+        let judge = |body: Value| {
+            let headers = Default::default();
+            is_envelope(
+                &Answer {
+                    status: 404,
+                    headers,
+                    body,
+                },
+                "not_found",
+            )
+        };
+        assert!(judge(
+            json!({"error": {"code": "not_found", "message": "any"}})
+        ));
+        for wrong in [
+            json!({"error": {"code": "other", "message": "any"}}),
+            json!({"error": {"code": "not_found"}}),
+            json!({"error": {"code": "not_found", "message": 1}}),
+            json!({"error": {"code": "not_found", "message": "any", "more": 1}}),
+            json!({"error": {"code": "not_found", "message": "any"}, "more": 1}),
+            json!({"code": "not_found", "message": "any"}),
+            json!({"error": "not_found"}),
+            json!("not found"),
+        ] {
+            assert!(!judge(wrong.clone()), "{wrong}");
+        }
+    }
+}

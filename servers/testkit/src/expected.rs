@@ -101,3 +101,25 @@ pub(crate) fn order(id: u64, item: &str, qty: u64) -> Value {
         "status": "created",
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Worked out by hand from the contract.
+    #[test]
+    fn values_are_those_of_the_contract() {
+        // 9999 = 624 * 16 + 15, and 624 = 39 * 16: the last first name, the first last name.
+        let due = json!({
+            "id": 9999, "name": "明 Allen", "email": "user9999@example.com",
+            "status": "archived", "created_at": 1_700_599_940,
+        });
+        assert_eq!(user(9_999), due);
+        assert_eq!(users(Some("pending")).len(), 2_000);
+        assert_eq!(price_cents("SKU-789"), 9_493);
+        assert_eq!(price_cents("SKU-LIMITED"), 4_999);
+        assert_eq!(order(1, "SKU-001", 3)["total_cents"], 411);
+        let last = page("x", &[json!(1), json!(2), json!(3)], 2, 2);
+        assert_eq!(last, json!({"x": [3], "page": 2, "limit": 2, "total": 3}));
+    }
+}

@@ -148,3 +148,29 @@ fn date_moves_on(server: &Server, faults: &mut Faults) {
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_may_be_two_seconds_off() {
+        let second = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        for (now_ms, right) in [
+            (-2_001_i64, false),
+            (-2_000, true),
+            (0, true),
+            (999, true),
+            (3_000, true),
+            (3_001, false),
+        ] {
+            let offset = Duration::from_millis(now_ms.unsigned_abs());
+            let now = if now_ms < 0 {
+                second - offset
+            } else {
+                second + offset
+            };
+            assert_eq!(is_near(second, now), right, "{now_ms} ms");
+        }
+    }
+}

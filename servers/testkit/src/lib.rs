@@ -2,7 +2,7 @@
 //!
 //! A server's `tests/contract.rs` is one line, and gets one `#[test]` per group:
 //!
-//! ```ignore
+//! ```text
 //! testkit::tests!(env!("CARGO_BIN_EXE_server-NAME"));
 //! ```
 //!

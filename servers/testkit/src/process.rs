@@ -171,3 +171,20 @@ fn refusal(program: &str, args: &[&str]) -> (Option<i32>, String) {
     let first_line = text.lines().next().unwrap_or_default().to_owned();
     (status.code(), first_line)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "exit status")]
+    fn a_program_that_takes_any_flag_is_found() {
+        refuses_bad_flags("true");
+    }
+
+    #[test]
+    fn a_refusal_is_read_by_its_status_and_first_line() {
+        let (code, first_line) = refusal("sh", &["-c", "echo one >&2; echo two >&2; exit 3"]);
+        assert_eq!((code, first_line.as_str()), (Some(3), "one"));
+    }
+}

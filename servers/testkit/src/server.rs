@@ -175,3 +175,20 @@ pub(crate) fn free_addr() -> SocketAddr {
         .and_then(|listener| listener.local_addr())
         .expect("loopback has a free port")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "ended at once")]
+    fn a_program_that_ends_is_no_server() {
+        Server::boot("true");
+    }
+
+    #[test]
+    #[should_panic(expected = "on 5 free ports")]
+    fn one_that_can_bind_nowhere_is_given_up() {
+        Server::boot("false");
+    }
+}

@@ -41,17 +41,8 @@ pub(super) fn control_spread(workload: &WorkloadView<'_>) -> Option<Reason> {
 /// and under the table, not on every row.
 pub(super) fn finding(environment: &Environment) -> Option<Reason> {
     let wrong = |finding: &&crate::record::Finding| finding.level == Level::Fail;
-    let mut found = environment.findings.iter().filter(wrong);
-    let first = found.next()?;
-    let others = match found.count() {
-        0 => String::new(),
-        count => format!(" (and {count} more, see `harness doctor`)"),
-    };
-    let found = format!("{}: {}{others}", first.found, first.why);
-    Some(Reason::Machine {
-        found,
-        fix: first.fix.clone(),
-    })
+    let first = environment.findings.iter().find(wrong)?;
+    Some(Reason::Machine(first.id.clone()))
 }
 
 #[cfg(test)]

@@ -1,9 +1,6 @@
 //! The whole pipeline over real servers, good and deliberately broken.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod support;
-
-use support::Bench;
+use crate::support::Bench;
 
 #[test]
 fn a_right_server_gets_its_rows() {
@@ -21,38 +18,50 @@ fn a_right_server_gets_its_rows() {
 
 #[test]
 fn orders_and_pages_pass_too() {
-    let run = Bench::new().with("right", &[]).bench(&["--workload", "mixed", "--stage", "peak"]);
+    let run = Bench::new()
+        .with("right", &[])
+        .bench(&["--workload", "mixed", "--stage", "peak"]);
     assert_eq!(run.status, Some(0), "{}\n{}", run.stdout, run.stderr);
 }
 
 #[test]
 fn a_wrong_body_is_refused() {
-    let run = Bench::new().with("bad", &["--fault", "wrong-body"]).bench(&[]);
+    let run = Bench::new()
+        .with("bad", &["--fault", "wrong-body"])
+        .bench(&[]);
     run.assert_failed("bad", "expected");
 }
 
 #[test]
 fn a_wrong_status_is_refused() {
-    let run = Bench::new().with("bad", &["--fault", "wrong-status"]).bench(&[]);
+    let run = Bench::new()
+        .with("bad", &["--fault", "wrong-status"])
+        .bench(&[]);
     run.assert_failed("bad", "500");
 }
 
 #[test]
 fn a_slow_first_byte_is_refused() {
-    let run = Bench::new().with("bad", &["--fault", "slow-first-byte"]).bench(&[]);
+    let run = Bench::new()
+        .with("bad", &["--fault", "slow-first-byte"])
+        .bench(&[]);
     run.assert_failed("bad", "first byte");
 }
 
 #[test]
 fn a_server_that_exits_under_load_is_refused() {
-    let run = Bench::new().with("bad", &["--fault", "exits-under-load"]).bench(&[]);
+    let bench = Bench::new().with("bad", &["--fault", "exits-under-load"]);
+    // Long enough for the fixture to come to the request at which it exits.
+    let run = bench.bench(&["--duration", "3s", "--stage", "peak"]);
     run.assert_failed("bad", "ended");
 }
 
 #[test]
 fn a_server_that_never_gets_ready_is_refused() {
     let bench = Bench::new().with("bad", &["--fault", "never-ready"]);
-    bench.bench(&["--ready-timeout", "1s"]).assert_failed("bad", "no valid answer");
+    bench
+        .bench(&["--ready-timeout", "1s"])
+        .assert_failed("bad", "no valid answer");
 }
 
 #[test]
@@ -63,19 +72,25 @@ fn a_server_that_ends_at_once_is_refused() {
 
 #[test]
 fn a_server_that_leaks_connections_is_refused() {
-    let run = Bench::new().with("bad", &["--fault", "leaks-connections"]).bench(&[]);
+    let run = Bench::new()
+        .with("bad", &["--fault", "leaks-connections"])
+        .bench(&[]);
     run.assert_failed("bad", "leaks connections");
 }
 
 #[test]
 fn a_server_that_hangs_is_refused() {
     let bench = Bench::new().with("bad", &["--fault", "hangs"]);
-    bench.bench(&["--timeout", "300ms"]).assert_failed("bad", "");
+    bench
+        .bench(&["--timeout", "300ms"])
+        .assert_failed("bad", "");
 }
 
 #[test]
 fn a_server_that_is_sometimes_wrong_is_refused() {
-    let run = Bench::new().with("bad", &["--fault", "wrong-under-load"]).bench(&[]);
+    let run = Bench::new()
+        .with("bad", &["--fault", "wrong-under-load"])
+        .bench(&[]);
     run.assert_failed("bad", "body");
 }
 
@@ -87,7 +102,9 @@ fn a_server_that_ignores_sigterm_is_refused() {
 
 #[test]
 fn a_server_that_leaks_its_port_is_refused() {
-    let run = Bench::new().with("bad", &["--fault", "leaves-child"]).bench(&[]);
+    let run = Bench::new()
+        .with("bad", &["--fault", "leaves-child"])
+        .bench(&[]);
     run.assert_failed("bad", "leaks its port");
 }
 
@@ -101,7 +118,9 @@ fn a_server_that_does_not_build_is_refused() {
 
 #[test]
 fn a_program_that_is_not_there_is_refused() {
-    let run = Bench::new().with_manifest("bad", "run = [\"./none\", \"{addr}\"]").bench(&[]);
+    let run = Bench::new()
+        .with_manifest("bad", "run = [\"./none\", \"{addr}\"]")
+        .bench(&[]);
     run.assert_failed("bad", "No such file");
 }
 
@@ -125,7 +144,11 @@ fn a_record_holds_no_path_of_this_machine() {
     let run = bench.bench(&["--stage", "peak"]);
     let text = run.record.to_string();
     let home = std::env::var("HOME").unwrap_or_else(|_| "/nonexistent".to_owned());
-    for path in [bench.dir.path().to_str().unwrap(), env!("CARGO_MANIFEST_DIR"), &format!("{home}/")] {
+    for path in [
+        bench.dir.path().to_str().unwrap(),
+        env!("CARGO_MANIFEST_DIR"),
+        &format!("{home}/"),
+    ] {
         assert!(!text.contains(path), "{path} is in the record");
     }
 }

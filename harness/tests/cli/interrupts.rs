@@ -1,26 +1,32 @@
 //! Ctrl-C and SIGKILL: the record stays readable and no process survives.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::support::{Bench, Run, SHORT, processes_with};
 use rustix::process::{Pid, Signal, kill_process};
-use support::{Bench, Run, SHORT, processes_with};
 
 /// Starts a run of many rounds and waits until its first trial is under way.
 fn under_way(bench: &Bench) -> Child {
     let mut command = bench.command("bench", &SHORT);
-    command.args(["--rounds", "1000", "--stage", "peak"]).arg("--out").arg(bench.out());
-    let mut harness =
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    command
+        .args(["--rounds", "1000", "--stage", "peak"])
+        .arg("--out")
+        .arg(bench.out());
+    let mut harness = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut errors = BufReader::new(harness.stderr.take().unwrap());
     let mut line = String::new();
     while !line.starts_with("trial") {
         line.clear();
-        assert!(errors.read_line(&mut line).unwrap() > 0, "it ended before a trial");
+        assert!(
+            errors.read_line(&mut line).unwrap() > 0,
+            "it ended before a trial"
+        );
     }
     // Keeps reading, so that the harness never waits for a full pipe.
     std::thread::spawn(move || errors.lines().count());
@@ -68,6 +74,10 @@ fn a_killed_harness_leaves_a_readable_record_and_no_process() {
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&report.stdout);
-    assert!(report.status.success(), "{}", String::from_utf8_lossy(&report.stderr));
+    assert!(
+        report.status.success(),
+        "{}",
+        String::from_utf8_lossy(&report.stderr)
+    );
     assert!(text.contains("right"), "{text}");
 }

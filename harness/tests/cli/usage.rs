@@ -1,29 +1,44 @@
 //! Bad input gets a clear error with status 2, and nothing is started.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
 
 use std::process::{Command, Output};
 
-use support::{Bench, SHORT};
+use crate::support::{Bench, SHORT};
 
 fn harness(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_harness")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_harness"))
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 fn refused(arguments: &[&str], words: &str) {
     let output = harness(arguments);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
-    assert!(text.contains(words), "{arguments:?}: \"{words}\" is not in {text}");
+    assert!(
+        text.contains(words),
+        "{arguments:?}: \"{words}\" is not in {text}"
+    );
 }
 
 #[test]
 fn unknown_names_are_refused_with_the_nearest() {
-    refused(&["bench", "--list", "--workload", "pin"], "did you mean \"ping\"");
-    refused(&["bench", "--list", "--stage", "peek"], "did you mean \"peak\"");
-    refused(&["bench", "--list", "--profile", "standart"], "did you mean \"standard\"");
-    refused(&["check", "--list", "--server", "nothing-like-it"], "known:");
+    refused(
+        &["bench", "--list", "--workload", "pin"],
+        "did you mean \"ping\"",
+    );
+    refused(
+        &["bench", "--list", "--stage", "peek"],
+        "did you mean \"peak\"",
+    );
+    refused(
+        &["bench", "--list", "--profile", "standart"],
+        "did you mean \"standard\"",
+    );
+    refused(
+        &["check", "--list", "--server", "nothing-like-it"],
+        "known:",
+    );
     refused(&["check", "--only", "no-such-check"], "known:");
 }
 
@@ -33,8 +48,14 @@ fn values_out_of_range_are_refused() {
     refused(&["bench", "--rounds", "0"], "--rounds");
     refused(&["bench", "--rate", "-5"], "--rate");
     refused(&["bench", "--first-byte-limit", "5"], "unit");
-    refused(&["bench", "--list", "--server-cpus", "9999"], "--server-cpus");
-    refused(&["bench", "--manifest", "no/such/server.toml"], "no/such/server.toml");
+    refused(
+        &["bench", "--list", "--server-cpus", "9999"],
+        "--server-cpus",
+    );
+    refused(
+        &["bench", "--manifest", "no/such/server.toml"],
+        "no/such/server.toml",
+    );
 }
 
 #[test]
@@ -61,7 +82,12 @@ fn a_folder_that_cannot_be_made_is_said_before_the_run() {
     let bench = Bench::new().with("right", &[]);
     let file = bench.dir.path().join("file");
     std::fs::write(&file, "x").unwrap();
-    let output = bench.command("bench", &SHORT).arg("--out").arg(file.join("run")).output().unwrap();
+    let output = bench
+        .command("bench", &SHORT)
+        .arg("--out")
+        .arg(file.join("run"))
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("--out"), "{text}");
@@ -81,11 +107,15 @@ fn a_low_descriptor_limit_makes_a_smaller_run() {
     let bench = Bench::new().with("right", &[]);
     let inner = bench.command("bench", &SHORT);
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 100 && exec \"$0\" \"$@\""]).arg(inner.get_program());
-    command.args(inner.get_args()).args(["--stage", "peak", "--connections", "500"]);
+    command
+        .args(["-c", "ulimit -n 400 && exec \"$0\" \"$@\""])
+        .arg(inner.get_program());
+    command
+        .args(inner.get_args())
+        .args(["--stage", "peak", "--connections", "500"]);
     command.arg("--out").arg(bench.out());
-    let run = support::Run::of(command.output().unwrap(), &bench.out());
+    let run = crate::support::Run::of(command.output().unwrap(), &bench.out());
     assert_eq!(run.status, Some(0), "{}\n{}", run.stdout, run.stderr);
     assert!(run.stderr.contains("ulimit -n"), "{}", run.stderr);
-    assert_eq!(run.record["run"]["connections"], 36);
+    assert_eq!(run.record["run"]["connections"], 136);
 }

@@ -1,6 +1,4 @@
 //! Runs the real `harness` over the fixture server, right or with a fault.
-#![allow(clippy::unwrap_used, reason = "a test helper fails by panicking")]
-#![allow(dead_code, reason = "each test program uses its own part")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -9,13 +7,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A folder with manifests of fixture servers, and the run's own folder in it.
-pub struct Bench {
-    pub dir: TempDir,
+pub(crate) struct Bench {
+    pub(crate) dir: TempDir,
     servers: Vec<String>,
 }
 
 impl Bench {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
             servers: Vec::new(),
@@ -23,7 +21,7 @@ impl Bench {
     }
 
     /// Adds a fixture called `name` with these further arguments.
-    pub fn with(self, name: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn with(self, name: &str, arguments: &[&str]) -> Self {
         let mut run = vec![
             fixture().to_string_lossy().into_owned(),
             "--addr".to_owned(),
@@ -36,7 +34,7 @@ impl Bench {
     }
 
     /// Adds a server whose manifest has these further lines.
-    pub fn with_manifest(mut self, name: &str, lines: &str) -> Self {
+    pub(crate) fn with_manifest(mut self, name: &str, lines: &str) -> Self {
         let folder = self.dir.path().join(name);
         std::fs::create_dir(&folder).unwrap();
         let text = format!("[server]\ndisplay = \"{name}\"\nclass = \"fixture\"\n{lines}\n");
@@ -45,24 +43,27 @@ impl Bench {
         self
     }
 
-    pub fn out(&self) -> PathBuf {
+    pub(crate) fn out(&self) -> PathBuf {
         self.dir.path().join("run")
     }
 
     /// `harness VERB` over these servers alone.
-    pub fn command(&self, verb: &str, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, verb: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
         command.arg(verb);
         for name in &self.servers {
             let manifest = self.dir.path().join(name).join("server.toml");
-            command.arg("--manifest").arg(manifest).args(["--server", name]);
+            command
+                .arg("--manifest")
+                .arg(manifest)
+                .args(["--server", name]);
         }
         command.args(arguments).stdin(Stdio::null());
         command
     }
 
     /// A short `harness bench` of the `ping` workload.
-    pub fn bench(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn bench(&self, arguments: &[&str]) -> Run {
         let mut command = self.command("bench", &SHORT);
         command.arg("--out").arg(self.out()).args(arguments);
         Run::of(command.output().unwrap(), &self.out())
@@ -70,7 +71,7 @@ impl Bench {
 }
 
 /// Flags of a run that is over in a moment.
-pub const SHORT: [&str; 12] = [
+pub(crate) const SHORT: [&str; 12] = [
     "--profile",
     "smoke",
     "--workload",
@@ -86,15 +87,15 @@ pub const SHORT: [&str; 12] = [
 ];
 
 /// What a run left behind.
-pub struct Run {
-    pub status: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
-    pub record: Value,
+pub(crate) struct Run {
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) record: Value,
 }
 
 impl Run {
-    pub fn of(output: Output, folder: &Path) -> Self {
+    pub(crate) fn of(output: Output, folder: &Path) -> Self {
         let record = std::fs::read_to_string(folder.join("record.json"))
             .ok()
             .and_then(|text| serde_json::from_str(&text).ok())
@@ -108,7 +109,7 @@ impl Run {
     }
 
     /// Every verdict and the reasons of the rows of one server.
-    pub fn rows(&self, server: &str) -> Vec<(String, String)> {
+    pub(crate) fn rows(&self, server: &str) -> Vec<(String, String)> {
         self.record["summary"]
             .as_array()
             .unwrap_or_else(|| panic!("no summary\n{}\n{}", self.stdout, self.stderr))
@@ -122,7 +123,7 @@ impl Run {
     }
 
     /// Fails unless every row of the server failed for a reason with these words in it.
-    pub fn assert_failed(&self, server: &str, words: &str) {
+    pub(crate) fn assert_failed(&self, server: &str, words: &str) {
         assert_eq!(self.status, Some(1), "{}\n{}", self.stdout, self.stderr);
         let rows = self.rows(server);
         assert!(!rows.is_empty(), "{server} has no row: {}", self.record);
@@ -130,20 +131,28 @@ impl Run {
             assert_eq!(verdict, "failed", "{reasons}");
             assert!(reasons.contains(words), "\"{words}\" is not in {reasons}");
         }
-        assert!(self.stdout.contains(words), "\"{words}\" is not in the table:\n{}", self.stdout);
+        assert!(
+            self.stdout.contains(words),
+            "\"{words}\" is not in the table:\n{}",
+            self.stdout
+        );
     }
 }
 
 /// The fixture, built by cargo along with the tests.
-pub fn fixture() -> PathBuf {
+pub(crate) fn fixture() -> PathBuf {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_harness"));
     let path = program.parent().unwrap().join("examples").join("fixture");
-    assert!(path.is_file(), "no {}: run `cargo build --package harness --examples`", path.display());
+    assert!(
+        path.is_file(),
+        "no {}: run `cargo build --package harness --examples`",
+        path.display()
+    );
     path
 }
 
 /// Processes whose command line mentions `text`.
-pub fn processes_with(text: &str) -> Vec<u32> {
+pub(crate) fn processes_with(text: &str) -> Vec<u32> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
