@@ -11,7 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::engine::{Engine, Event};
 use super::ids::Ids;
 use super::recorder::{Nanos, Recorder, nanos};
-use super::schedule::Schedule;
+use super::schedule::{Schedule, share};
 use super::script::{Entry, Expect};
 use super::slot::{Plan, Slot, State};
 use super::tally::{Counts, Tally};
@@ -450,14 +450,6 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         self.tell();
         Ok(())
     }
-}
-
-/// The requests one thread may send; the first ones take the remainder.
-fn share(limit: Option<u64>, (thread, threads): (usize, usize)) -> u64 {
-    limit.map_or(u64::MAX, |limit| {
-        let (thread, threads) = (thread as u64, threads as u64);
-        limit / threads + u64::from(thread < limit % threads)
-    })
 }
 
 /// CPU time of the calling thread.

@@ -29,7 +29,10 @@ pub(super) fn summary(target: &Target, config: &Config, m: &Measurement) -> Stri
         &format!("{} right, {rate}/s", grouped(m.requests)),
     );
     row(&mut text, "errors", &errors(m));
-    let per_s = m.bytes_received as f64 / m.window.as_secs_f64().max(f64::MIN_POSITIVE);
+    let per_s = m.bytes_received as f64
+        / (config.warmup + m.window)
+            .as_secs_f64()
+            .max(f64::MIN_POSITIVE);
     let bytes = format!("{}, {}/s", bytes(m.bytes_received as f64), bytes(per_s));
     row(&mut text, "received", &bytes);
     left_over(&mut text, m);
