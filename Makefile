@@ -7,7 +7,7 @@ FILTERS := $(if $(SERVER),--server $(SERVER)) $(if $(WORKLOAD),--workload $(WORK
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help tools build check bench-all bench-quick bench-publish smoke report doctor test lint ci clean
+.PHONY: help tools build check bench-all bench-quick bench-publish smoke report doctor crosscheck test lint ci clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ report: tools ## The newest run's tables again
 
 doctor: tools ## What this machine is and what spoils a measurement on it
 	@$(HARNESS) doctor
+
+crosscheck: tools ## harness drive against wrk on the same servers (needs wrk)
+	scripts/crosscheck $(if $(SERVER),--server $(SERVER))
 
 test: tools ## Every test of the workspace
 	cargo test --workspace --locked --no-fail-fast

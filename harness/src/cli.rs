@@ -15,6 +15,7 @@ Examples:
   harness bench --profile quick            a first look in under 3 minutes
   harness bench --server NAME --server OTHER --workload ping --stage peak
   harness check --server NAME              is this server right?
+  harness drive http://127.0.0.1:8080/     load any server and print what it took
   harness report                           the newest run's table again
   harness doctor                           what spoils a measurement on this machine
 
@@ -39,6 +40,8 @@ enum Verb {
     Check(cmd::check::Arguments),
     /// Build, check and measure; write a record and print the comparison table
     Bench(Box<cmd::bench::Arguments>),
+    /// Load one URL, without servers, rounds or a record
+    Drive(Box<cmd::drive::Arguments>),
     /// Print the tables of a stored run again; starts nothing
     Report(cmd::report::Arguments),
     /// Show what this machine is and what spoils a measurement on it
@@ -55,6 +58,7 @@ pub fn main() -> ExitCode {
         Verb::Build(arguments) => cmd::build::run(&arguments),
         Verb::Check(arguments) => cmd::check::run(&arguments),
         Verb::Bench(arguments) => cmd::bench::run(&arguments),
+        Verb::Drive(arguments) => cmd::drive::run(&arguments),
         Verb::Report(arguments) => cmd::report::run(&arguments),
         Verb::Doctor(arguments) => cmd::doctor::run(&arguments),
         Verb::Supervise(arguments) => return supervise::supervise(&arguments),

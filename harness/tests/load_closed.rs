@@ -443,3 +443,55 @@ fn a_cpu_that_is_not_there_is_said() {
     assert_clean(&m);
     assert!(!m.pinned);
 }
+
+#[test]
+fn a_limit_is_kept_exactly_and_ends_the_window() {
+    for (limit, threads) in [(1, 1), (3, 2), (100, 1), (1001, 2)] {
+        let server = Server::says(&response("200 OK", PONG));
+        let config = Config {
+            threads,
+            limit: Some(limit),
+            duration: Duration::from_secs(300),
+            ..config(server.addr)
+        };
+        let m = measure(&config, &ping());
+        assert_clean(&m);
+        assert_eq!(
+            (m.requests, m.sent_total, server.seen()),
+            (limit, limit, limit)
+        );
+        assert_eq!(m.threads.len(), threads);
+        assert!(m.window < Duration::from_secs(200) && !m.stopped);
+    }
+}
+
+#[test]
+fn a_limit_counts_requests_that_fail_too() {
+    let server = Server::start(|n, _| match n % 3 {
+        0 => vec![Act::Close],
+        _ => vec![Act::Write(response("200 OK", PONG).into())],
+    });
+    let config = Config {
+        limit: Some(30),
+        duration: Duration::from_secs(300),
+        ..config(server.addr)
+    };
+    let m = measure(&config, &ping());
+    assert_eq!((m.sent_total, m.requests, m.errors["closed"]), (30, 20, 10));
+}
+
+#[test]
+fn any_success_can_be_expected() {
+    let server = Server::start(|n, _| {
+        let status = ["200 OK", "201 Created", "404 Not Found"][n as usize % 3];
+        vec![Act::Write(response(status, PONG).into())]
+    });
+    let config = Config {
+        limit: Some(30),
+        duration: Duration::from_secs(300),
+        ..config(server.addr)
+    };
+    let m = measure(&config, &script(Expect::Success));
+    assert_eq!((m.requests, m.errors["status"]), (20, 10));
+    assert!(m.first_error.unwrap().contains("200 to 299"));
+}

@@ -102,3 +102,17 @@ fn a_server_that_never_answers_leaves_its_requests_unsent() {
     assert_eq!(m.errors["timeout"] + m.unanswered, m.sent_total);
     assert!(m.latency.min() >= 99_900_000);
 }
+
+#[test]
+fn a_limit_leaves_nothing_unsent() {
+    let server = Server::says(&response("200 OK", PONG));
+    let config = Config {
+        limit: Some(50),
+        duration: Duration::from_secs(300),
+        ..paced(server.addr, 1000.0)
+    };
+    let m = measure(&config, &ping());
+    assert_clean(&m);
+    assert_eq!((m.requests, m.asked, m.unsent), (50, 50, 0));
+    assert!(m.window < Duration::from_secs(200));
+}

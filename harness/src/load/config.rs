@@ -10,14 +10,20 @@ pub struct Config {
     pub addr: SocketAddr,
     /// Connections, at least 1, spread over the threads; a remainder goes to the first ones.
     pub connections: usize,
-    /// One thread pinned to each of these CPUs; where empty, one thread that is not pinned.
+    /// One thread pinned to each of these CPUs; where empty, [`Self::threads`] that are not
+    /// pinned.
     pub cpus: Vec<u32>,
+    /// Threads where no CPUs are given, at least 1. There are never more than connections.
+    pub threads: usize,
     /// When requests are sent.
     pub pace: Pace,
     /// Load before the measured window; its latencies are discarded, its errors are not.
     pub warmup: Duration,
-    /// The measured window.
+    /// The measured window; shorter where `limit` is reached before.
     pub duration: Duration,
+    /// Requests sent in all, shared out among the threads: the window ends when all of them
+    /// have ended. Only without warm-up; at least 1.
+    pub limit: Option<u64>,
     /// The longest a request may take from its actual sending, and a connection to be made.
     pub timeout: Duration,
     /// The length of one entry of the time series.
@@ -34,9 +40,11 @@ impl Config {
             addr,
             connections: 64,
             cpus: Vec::new(),
+            threads: 1,
             pace: Pace::Closed,
             warmup: Duration::from_secs(1),
             duration: Duration::from_secs(5),
+            limit: None,
             timeout: Duration::from_secs(5),
             interval: Duration::from_millis(100),
             seed: 1,

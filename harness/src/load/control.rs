@@ -74,6 +74,16 @@ impl Control {
         self.phase().over
     }
 
+    /// Waits until the drive has ended, at most for `limit`; whether it has.
+    pub fn wait_over(&self, limit: Duration) -> bool {
+        let phase = self.phase();
+        let (phase, _) = self
+            .changed
+            .wait_timeout_while(phase, limit, |p| !p.over)
+            .unwrap_or_else(PoisonError::into_inner);
+        phase.over
+    }
+
     /// Valid answers so far, warm-up included; some 10 ms behind. For a progress line.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)

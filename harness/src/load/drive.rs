@@ -51,7 +51,7 @@ fn run(config: &Config, script: &Script, control: &Control) -> Result<Measuremen
     let base = Instant::now();
     let unix_base = unix_ns();
     let cpus: Vec<Option<u32>> = match &config.cpus[..] {
-        [] => vec![None],
+        [] => vec![None; config.threads.min(config.connections)],
         cpus => cpus.iter().copied().map(Some).collect(),
     };
     let threads = cpus.len().min(config.connections);
@@ -66,7 +66,7 @@ fn run(config: &Config, script: &Script, control: &Control) -> Result<Measuremen
             let place = (thread, threads);
             handles.push(
                 scope.spawn(move || {
-                    work(place, cpu, config, script, control, base, &ready, &started)
+                    work(place, cpu, config, script, control, base, ready, &started)
                 }),
             );
         }
@@ -102,7 +102,7 @@ fn work(
     script: &Script,
     control: &Control,
     base: Instant,
-    ready: &Sender<Ready>,
+    ready: Sender<Ready>,
     start: &Receiver<Plan>,
 ) -> Result<Option<Left>, Errno> {
     let pinned = cpu.is_none_or(pin);
@@ -115,6 +115,7 @@ fn work(
     let established = worker.tally.counts.established;
     // The receiver outlives the threads.
     let _ = ready.send((established, made));
+    drop(ready);
     let Ok(plan) = start.recv() else {
         return Ok(None);
     };
@@ -134,20 +135,25 @@ fn pin(cpu: u32) -> bool {
 }
 
 /// Waits until every thread has its connections, and names the first cause why one has not.
+///
+/// A thread gives up its end of the channel with its word, or when it dies before that: then
+/// the words end early, and the join tells what became of it.
 fn wait_ready(
     config: &Config,
     threads: usize,
     ready: &Receiver<Ready>,
 ) -> Result<usize, DriveError> {
-    let mut established = 0;
+    let (mut established, mut heard) = (0, 0);
     let mut failed = None;
-    for (count, result) in ready.iter().take(threads) {
+    for (count, result) in ready.iter() {
         established += count;
+        heard += 1;
         if let Err(cause) = result {
             failed.get_or_insert(cause);
         }
     }
     match failed {
+        None if heard < threads => Err(DriveError::Panicked),
         None => Ok(established),
         Some(NotReady::Stopped) => Err(DriveError::Stopped),
         Some(NotReady::Errno(errno)) => Err(not_connected(config, established, errno)),
@@ -201,6 +207,12 @@ fn check(config: &Config) -> Result<(), DriveError> {
         > MAX_INTERVALS
     {
         return refuse("more than 10,000 intervals: ask for longer ones");
+    }
+    if config.threads == 0 || config.limit == Some(0) {
+        return refuse("threads, and a limit on requests, must be at least 1");
+    }
+    if config.limit.is_some() && !config.warmup.is_zero() {
+        return refuse("a limit on requests goes without warm-up");
     }
     let day = Duration::from_secs(86_400);
     if config.warmup > day || config.timeout > day {
@@ -273,7 +285,7 @@ fn measurement(
     let due = |at: u64| schedule.due_before(at - plan.origin);
     let mean_and_jitter = recorder.mean_and_jitter_ns();
     Ok(Measurement {
-        asked: due(recorder.end) - due(recorder.start),
+        asked: (due(recorder.end) - due(recorder.start)).min(config.limit.unwrap_or(u64::MAX)),
         intervals: recorder.intervals(),
         errors: recorder.errors(),
         requests: recorder.requests,

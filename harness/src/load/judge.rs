@@ -22,13 +22,17 @@ pub(crate) enum Verdict {
 
 /// Judges `answer` to `entry`. Equal bytes are right; only a difference is parsed.
 pub(crate) fn judge(entry: &Entry, answer: &Answer<'_>) -> Verdict {
-    let (Expect::Status(status) | Expect::Body { status, .. } | Expect::Numbered { status, .. }) =
-        &entry.expect;
-    if *status != answer.status {
+    let status_is_right = match &entry.expect {
+        Expect::Success => (200..300).contains(&answer.status),
+        Expect::Status(status) | Expect::Body { status, .. } | Expect::Numbered { status, .. } => {
+            *status == answer.status
+        }
+    };
+    if !status_is_right {
         return Verdict::Wrong(ErrorKind::Status);
     }
     match &entry.expect {
-        Expect::Status(_) => Verdict::Right,
+        Expect::Status(_) | Expect::Success => Verdict::Right,
         Expect::Body { bytes, json, .. } => {
             if answer.body == &bytes[..] && answer.is_whole() || means(answer, json) {
                 Verdict::Right
@@ -102,6 +106,7 @@ pub(crate) fn explain(entry: &Entry, answer: &Answer<'_>) -> String {
 pub(crate) fn expected(entry: &Entry) -> String {
     match &entry.expect {
         Expect::Status(status) => format!("{status}"),
+        Expect::Success => "200 to 299".to_owned(),
         Expect::Body { status, bytes, .. } => {
             format!("{status}, {} bytes: {}", bytes.len(), clip(bytes))
         }

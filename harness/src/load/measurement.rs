@@ -158,6 +158,8 @@ pub struct Interval {
     pub p99_ns: Option<u64>,
     /// Standard deviation of latency in nanoseconds, from exact sums.
     pub jitter_ns: Option<f64>,
+    /// Latency in nanoseconds, to two significant digits.
+    pub latency: Histogram<u32>,
 }
 
 /// What one thread spent in the window.

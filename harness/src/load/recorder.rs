@@ -245,6 +245,7 @@ impl Cell {
             p50_ns: quantile(0.5),
             p99_ns: quantile(0.99),
             jitter_ns: self.moments.deviation(),
+            latency: self.latency.clone(),
         }
     }
 }

@@ -62,11 +62,30 @@ impl Schedule {
     }
 }
 
+/// The requests one thread may send; the first ones take the remainder.
+pub(crate) fn share(limit: Option<u64>, (thread, threads): (usize, usize)) -> u64 {
+    limit.map_or(u64::MAX, |limit| {
+        let (thread, threads) = (thread as u64, threads as u64);
+        limit / threads + u64::from(thread < limit % threads)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_limit_is_shared_out_whole() {
+        for (limit, threads, shares) in [(7, 3, [3, 2, 2]), (2, 3, [1, 1, 0]), (9, 3, [3, 3, 3])] {
+            assert_eq!(
+                [0, 1, 2].map(|thread| share(Some(limit), (thread, threads))),
+                shares
+            );
+        }
+        assert_eq!(share(None, (1, 2)), u64::MAX);
+    }
 
     fn rate(per_second: f64, connections: usize) -> Schedule {
         Schedule::new(Pace::Rate { per_second }, connections)

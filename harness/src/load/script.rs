@@ -22,6 +22,8 @@ pub struct Request {
 pub enum Expect {
     /// Only this status.
     Status(u16),
+    /// Any status from 200 to 299.
+    Success,
     /// A body that means the same as one accepted earlier.
     Body {
         /// The status.
@@ -119,7 +121,7 @@ impl Expect {
     /// The length of the accepted body, bytes; 0 where none is expected.
     pub(crate) fn body_len(&self) -> usize {
         match self {
-            Self::Status(_) => 0,
+            Self::Status(_) | Self::Success => 0,
             Self::Body { bytes, .. } | Self::Numbered { bytes, .. } => bytes.len(),
         }
     }
@@ -140,7 +142,7 @@ impl Entry {
                 index,
                 member: id_member.clone(),
             })?,
-            Expect::Status(_) | Expect::Body { .. } => (0, 0),
+            Expect::Status(_) | Expect::Success | Expect::Body { .. } => (0, 0),
         };
         Ok(Self {
             head_only: wire.starts_with(b"HEAD "),

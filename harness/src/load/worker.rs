@@ -11,7 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::engine::{Engine, Event};
 use super::ids::Ids;
 use super::recorder::{Nanos, Recorder, nanos};
-use super::schedule::Schedule;
+use super::schedule::{Schedule, share};
 use super::script::{Entry, Expect};
 use super::slot::{Plan, Slot, State};
 use super::tally::{Counts, Tally};
@@ -67,6 +67,8 @@ pub(crate) struct Worker<'w, E> {
     opening: usize,
     /// Whether requests are sent: between the schedule's start and the window's end.
     sending: bool,
+    /// Requests still to be sent; no end where there is no limit.
+    left: u64,
     rng: Pcg32,
     keep: usize,
     pub(crate) tally: Tally,
@@ -95,7 +97,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         // Streams of one generator may be correlated, so each thread has a seed of its own.
         let seed = config
             .seed
-            .wrapping_add(thread as u64 * 0x9e37_79b9_7f4a_7c15);
+            .wrapping_add((thread as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         Self {
             engine,
             entries,
@@ -115,6 +117,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             in_flight: 0,
             opening: 0,
             sending: false,
+            left: share(config.limit, (thread, threads)),
             rng: Pcg32::seed_from_u64(seed),
             keep: longest.unwrap_or(0) * 2 + KEEP,
             tally: Tally {
@@ -177,7 +180,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         };
         let wait = plan.origin.saturating_sub(self.now() + early);
         std::thread::sleep(Duration::from_nanos(wait));
-        self.sending = true;
+        self.sending = self.left > 0;
         if !self.schedule.is_open() {
             for slot in 0..self.slots.len() {
                 self.free(slot);
@@ -185,7 +188,9 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         }
         self.load()?;
         // What was due while the thread slept towards the end.
-        self.send_due(self.plan.end);
+        if self.sending {
+            self.send_due(self.plan.end);
+        }
         self.sending = false;
         self.end_time();
         self.count_unsent();
@@ -210,7 +215,18 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
                     break;
                 }
             }
-            self.send_due(now);
+            if self.sending {
+                self.send_due(now);
+            } else {
+                // Nothing to spin for.
+                self.next_due = Nanos::MAX;
+            }
+            if !self.sending && self.in_flight == 0 {
+                // The limit is reached and all is answered; the last answer is in the window.
+                self.plan.end = now + 1;
+                self.tally.recorder.end = self.plan.end.max(self.plan.start + 1);
+                break;
+            }
             let asleep = self.next_due.saturating_sub(SPIN);
             let wake = asleep.min(tick_at).min(self.plan.end);
             let limit = wake.saturating_sub(now);
@@ -297,6 +313,10 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         slot.state = State::Busy;
         slot.parser.start(entry.head_only, self.keep);
         self.in_flight += 1;
+        self.left -= 1;
+        if self.left == 0 {
+            self.sending = false;
+        }
         self.tally.counts.sent += 1;
         if let Err(errno) = self.engine.send(index, &entry.wire) {
             self.handle(index, Event::Failed(errno));
@@ -405,7 +425,8 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             let due = self.schedule.due_before_on(slot.connection, ran);
             due.saturating_sub(slot.next)
         });
-        self.tally.counts.unsent = unsent.sum();
+        // Beyond a limit nothing was to be sent.
+        self.tally.counts.unsent = unsent.sum::<u64>().min(self.left);
     }
 
     /// Takes the answers still to come, so that what was accepted can be told exactly.

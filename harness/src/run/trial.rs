@@ -175,7 +175,6 @@ fn drive(
     interrupt: &Interrupt,
 ) -> Result<(Measurement, Samples)> {
     let config = Config {
-        addr: running.addr,
         connections: settings.connections,
         cpus: settings.driver_cpus.clone(),
         pace: task.pace,
@@ -184,6 +183,7 @@ fn drive(
         timeout: settings.timeout,
         interval: INTERVAL,
         seed: task.seed,
+        ..Config::new(running.addr)
     };
     let control = Control::new(interrupt.flag());
     thread::scope(|scope| {

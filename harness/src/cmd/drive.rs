@@ -1,0 +1,214 @@
+//! `harness drive`: the load generator on its own, against one URL.
+
+mod hlog;
+mod json;
+mod live;
+mod requests;
+mod spectrum;
+mod summary;
+mod target;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::cli::{Status, Usage, parse_duration};
+use crate::environment::cpu_list;
+use crate::load::{Config, Control, DriveError, Measurement, Pace, Script, drive};
+use crate::probe::limits;
+use crate::run::Interrupt;
+
+use target::Target;
+
+const EXAMPLES: &str = "\
+Examples:
+  harness drive http://127.0.0.1:8080/ping
+  harness drive -c 16 -d 30s --warmup 2s http://127.0.0.1:8080/ping
+  harness drive -r 20000 http://127.0.0.1:8080/ping       20,000/s, latency from the intended send time
+  harness drive -n 1000 -c 1 http://127.0.0.1:8080/ping   exactly 1,000 requests, one after another
+  harness drive -b '{\"item_id\":\"SKU-789\",\"qty\":1}' \\
+      -H 'Content-Type: application/json' http://127.0.0.1:8080/api/v1/orders
+  harness drive --workload harness/workloads/mixed.toml http://127.0.0.1:8080
+  harness drive --json http://127.0.0.1:8080/ping | jq .latency_ns.p99
+  harness drive --hlog ping.hlog http://127.0.0.1:8080/ping
+
+Latency runs from the intended send time; in a closed loop (without --rate) that is the
+sending itself. A request that times out counts at its timeout. Load only what is yours.
+
+Exit status: 0 every answer was right; 1 some were wrong, or there was none; 2 a bad flag;
+130 interrupted, after what was measured has been printed.";
+
+/// The longest run where only a number of requests is given.
+const LONGEST: Duration = Duration::from_secs(600);
+const DEFAULT_DURATION: Duration = Duration::from_secs(10);
+
+/// The verb's flags.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// As in http://127.0.0.1:8080/ping; plain HTTP/1.1 only
+    url: String,
+    /// Connections, kept open
+    #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    connections: u32,
+    /// Threads; each is pinned to one CPU where --cpus is given [as many as --cpus, or 1]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    threads: Option<u32>,
+    /// How long to measure [10s; with --requests at most 10m]
+    #[arg(short, long, value_name = "TIME", value_parser = parse_duration)]
+    duration: Option<Duration>,
+    /// Load before it whose latencies are not counted [none: all that is sent counts]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "requests")]
+    warmup: Option<Duration>,
+    /// Stop when that many requests have ended
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    requests: Option<u64>,
+    /// Requests per second over all connections [as fast as they are answered]
+    #[arg(short, long, value_name = "RATE", value_parser = parse_rate)]
+    rate: Option<f64>,
+    /// GET, POST... [GET, or POST where there is a body]
+    #[arg(short, long)]
+    method: Option<String>,
+    /// A header, as in 'Accept: application/json'; repeatable
+    #[arg(short = 'H', long, value_name = "HEADER")]
+    header: Vec<String>,
+    /// The body of each request
+    #[arg(short, long, value_name = "TEXT")]
+    body: Option<String>,
+    /// The same from a file
+    #[arg(long, value_name = "FILE", conflicts_with = "body")]
+    body_file: Option<PathBuf>,
+    /// Draw the requests from this workload. Each is sent once before the clock runs; what
+    /// is answered then, status and body, must be answered always
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "body", "body_file"])]
+    workload: Option<PathBuf>,
+    /// Requests of a workload, and their order, are drawn from it
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The most one request may take, and one connection to be made
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
+    timeout: Duration,
+    /// The only right status [any from 200 to 299]
+    #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(200..=599))]
+    expect_status: Option<u16>,
+    /// CPUs for the threads, as in 0-3,8
+    #[arg(long, value_name = "LIST")]
+    cpus: Option<String>,
+    /// Print JSON; times are in nanoseconds
+    #[arg(long)]
+    json: bool,
+    /// Write latencies there as an HdrHistogram V2 interval log, in nanoseconds
+    #[arg(long, value_name = "FILE")]
+    hlog: Option<PathBuf>,
+}
+
+/// Drives one URL.
+///
+/// # Errors
+/// Where a flag is wrong, nothing listens there, or the log can't be written. Wrong answers
+/// give [`Status::Failed`].
+pub fn run(arguments: &Arguments) -> Result<Status> {
+    let target = Target::parse(&arguments.url)?;
+    let config = Config {
+        addr: target.resolve(arguments.timeout)?,
+        ..config(arguments)?
+    };
+    // Made before the load, so that a bad path costs no measurement.
+    let log = arguments.hlog.as_deref().map(hlog::create).transpose()?;
+    // Where it is refused, the drive itself names the limit that would do.
+    let _ = limits::raise_descriptor_limit();
+    let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
+    let Some(script) = requests::script(arguments, &target, config.addr, &interrupt)? else {
+        eprintln!("interrupted before the load began");
+        return Ok(Status::Interrupted);
+    };
+    let measured = match load(&config, &script, &interrupt) {
+        Err(DriveError::Stopped) => {
+            eprintln!("interrupted before the load began");
+            return Ok(Status::Interrupted);
+        }
+        measured => measured?,
+    };
+    if let (Some(file), Some(path)) = (log, &arguments.hlog) {
+        hlog::write(file, &measured).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if arguments.json {
+        println!("{:#}", json::json(&target, &config, &measured));
+    } else {
+        print!("{}", summary::summary(&target, &config, &measured));
+    }
+    Ok(status(&measured))
+}
+
+fn load(
+    config: &Config,
+    script: &Script,
+    interrupt: &Interrupt,
+) -> Result<Measurement, DriveError> {
+    let control = Control::new(interrupt.flag());
+    std::thread::scope(|scope| {
+        scope.spawn(|| live::show(&control, config.limit));
+        drive(config, script, &control)
+    })
+}
+
+fn status(measured: &Measurement) -> Status {
+    if measured.stopped {
+        Status::Interrupted
+    } else if measured.errors_total() > 0 || measured.requests == 0 {
+        Status::Failed
+    } else {
+        Status::Fine
+    }
+}
+
+/// All of the configuration but the address, which takes a look at the network.
+fn config(arguments: &Arguments) -> Result<Config> {
+    let nowhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
+    let duration = arguments.duration.unwrap_or(match arguments.requests {
+        Some(_) => LONGEST,
+        None => DEFAULT_DURATION,
+    });
+    Ok(Config {
+        connections: arguments.connections as usize,
+        cpus: cpus(arguments)?,
+        threads: arguments.threads.unwrap_or(1) as usize,
+        pace: arguments
+            .rate
+            .map_or(Pace::Closed, |per_second| Pace::Rate { per_second }),
+        warmup: arguments.warmup.unwrap_or_default(),
+        duration,
+        limit: arguments.requests,
+        timeout: arguments.timeout,
+        // At most 1,000 intervals: each takes some 16 KiB a thread.
+        interval: Duration::from_millis(100).max(duration / 1000),
+        seed: arguments.seed,
+        ..Config::new(nowhere)
+    })
+}
+
+/// The CPUs to pin to, one a thread; none where none is given.
+fn cpus(arguments: &Arguments) -> Result<Vec<u32>> {
+    let Some(list) = &arguments.cpus else {
+        return Ok(Vec::new());
+    };
+    let mut cpus = cpu_list::parse(list).map_err(|error| Usage(format!("--cpus: {error}")))?;
+    let threads = arguments
+        .threads
+        .map_or(cpus.len(), |threads| threads as usize);
+    if cpus.is_empty() || threads > cpus.len() {
+        let few = format!("--cpus {list}: {threads} threads need as many CPUs, and at least one");
+        return Err(Usage(few).into());
+    }
+    cpus.truncate(threads);
+    Ok(cpus)
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|rate: &f64| *rate > 0.0 && *rate <= 10_000_000.0)
+        .ok_or_else(|| "requests per second above 0, at most 10000000, are wanted".to_owned())
+}

@@ -1,0 +1,61 @@
+//! The measurement as JSON; every time is in nanoseconds.
+
+use serde_json::{Value, json};
+
+use super::spectrum;
+use super::summary::busy_ratio;
+use super::target::Target;
+use crate::load::{Config, ErrorKind, Measurement, Pace};
+
+/// All that was measured. A value that could not be measured is null; an error kind that
+/// did not occur is 0.
+pub(super) fn json(target: &Target, config: &Config, m: &Measurement) -> Value {
+    let errors: serde_json::Map<String, Value> = ErrorKind::ALL
+        .iter()
+        .map(|kind| {
+            let count = m.errors.get(kind.name()).copied().unwrap_or(0);
+            (kind.name().to_owned(), json!(count))
+        })
+        .collect();
+    let ns = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let mut latency = spectrum::json(&m.latency);
+    if let Value::Object(points) = &mut latency {
+        points.insert("mean".to_owned(), json!(m.latency_mean_ns));
+        points.insert("standard_deviation".to_owned(), json!(m.latency_jitter_ns));
+    }
+    json!({
+        "url": target.shown(),
+        "address": config.addr,
+        "connections": m.established,
+        "threads": m.threads.len(),
+        "cpus": config.cpus,
+        "pinned": m.pinned && !config.cpus.is_empty(),
+        "asked_per_s": match config.pace {
+            Pace::Closed => None,
+            Pace::Rate { per_second } => Some(per_second),
+        },
+        "interrupted": m.stopped,
+        "start_unix_ns": m.window_at.start_unix_ns,
+        "warmup_ns": ns(config.warmup),
+        "duration_ns": ns(m.window),
+        "requests": m.requests,
+        "rate": m.requests_per_s(),
+        "errors": errors,
+        "first_error": m.first_error,
+        "sent_total": m.sent_total,
+        "answered_total": m.answered_total,
+        "unanswered": m.unanswered,
+        "unsent": m.unsent,
+        "ids_repeated": m.ids_repeated,
+        "bytes_received": m.bytes_received,
+        "reconnects": m.reconnects,
+        "latency_ns": latency,
+        "wire_ns": spectrum::json(&m.wire),
+        "first_byte_ns": spectrum::json(&m.first_byte),
+        "connect_ns": spectrum::json(&m.connect),
+        "send_lag_ns": spectrum::json(&m.send_lag),
+        "cpu_ns": m.threads.iter().map(|t| t.cpu_ns).sum::<u64>(),
+        "spin_ns": m.threads.iter().map(|t| t.spin_ns).sum::<u64>(),
+        "busy_ratio": busy_ratio(m),
+    })
+}

@@ -1,0 +1,57 @@
+//! The line that moves while the load runs; only on a terminal.
+
+use std::io::IsTerminal as _;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::spectrum::grouped;
+use crate::load::Control;
+
+/// How often the line is written, so that it costs the load nothing that could be measured.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// Shows how far `control`'s drive is until it is over.
+pub(super) fn show(control: &Control, limit: Option<u64>) {
+    if !std::io::stderr().is_terminal() {
+        return;
+    }
+    let style = ProgressStyle::with_template("{msg}");
+    let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    let mut last = (Instant::now(), 0);
+    while !control.wait_over(EVERY) {
+        let (now, requests) = (Instant::now(), control.requests());
+        let rate = (requests - last.1) as f64 / (now - last.0).as_secs_f64();
+        last = (now, requests);
+        line.set_message(text(control, limit, now, rate as u64));
+    }
+    line.finish_and_clear();
+}
+
+fn text(control: &Control, limit: Option<u64>, now: Instant, rate: u64) -> String {
+    let Some(window) = control.window() else {
+        return "connecting".to_owned();
+    };
+    let left = (window.end.saturating_duration_since(now))
+        .as_secs_f64()
+        .ceil();
+    let done = grouped(control.requests());
+    let left = match limit {
+        None => format!("{left} s left"),
+        Some(limit) => format!("of {}, at most {left} s left", grouped(limit)),
+    };
+    let phase = if now < window.start {
+        "warming up, "
+    } else {
+        ""
+    };
+    let errors = match control.errors() {
+        0 => String::new(),
+        errors => format!(", {} errors", grouped(errors)),
+    };
+    format!(
+        "{phase}{done} requests, {}/s{errors}, {left}",
+        grouped(rate)
+    )
+}

@@ -1,0 +1,292 @@
+//! The requests as they are sent, and what is expected in answer.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use super::Arguments;
+use super::target::Target;
+use crate::catalog::{Call, DISTINCT_CALLS, Workload};
+use crate::cli::Usage;
+use crate::load::{Client, Expect, Request, Response, Script};
+use crate::run::Interrupt;
+
+/// A member that may number what a POST created.
+const ID: &str = "id";
+/// Headers that say how long the body is; this is the sender's to know.
+const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
+
+/// The requests asked for; `None` after Ctrl-C.
+///
+/// # Errors
+/// [`Usage`] for a flag that makes no request; for a workload also a first answer that does
+/// not have the status expected.
+pub(super) fn script(
+    arguments: &Arguments,
+    target: &Target,
+    addr: SocketAddr,
+    interrupt: &Interrupt,
+) -> Result<Option<Script>> {
+    let head = Head::new(target, &arguments.header)?;
+    let expect = arguments
+        .expect_status
+        .map_or(Expect::Success, Expect::Status);
+    let Some(file) = &arguments.workload else {
+        let body = body(arguments)?;
+        let default = if body.is_some() { "POST" } else { "GET" };
+        let method = arguments.method.as_deref().unwrap_or(default);
+        let wire = head.request(method, &target.path(), body.as_deref())?;
+        return Ok(Some(Script::new(vec![Request { wire, expect }])?));
+    };
+    let workload = Workload::load(file).map_err(|error| Usage(error.to_string()))?;
+    let calls = workload.draw(arguments.seed, DISTINCT_CALLS);
+    let base = target.base()?;
+    let mut client = Client::new(addr, arguments.timeout);
+    let mut accepted: HashMap<&Call, Request> = HashMap::new();
+    let mut requests = Vec::with_capacity(calls.len());
+    for call in &calls {
+        if interrupt.is_set() {
+            return Ok(None);
+        }
+        if !accepted.contains_key(call) {
+            let request = accept(&mut client, &head, base, call, &expect)?;
+            accepted.insert(call, request);
+        }
+        requests.push(accepted[call].clone());
+    }
+    Ok(Some(Script::new(requests)?))
+}
+
+fn body(arguments: &Arguments) -> Result<Option<Vec<u8>>> {
+    match (&arguments.body, &arguments.body_file) {
+        (Some(text), _) => Ok(Some(text.clone().into_bytes())),
+        (None, Some(path)) => match std::fs::read(path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) => {
+                let why = format!("--body-file {}: {error}", path.display());
+                Err(Usage(why).into())
+            }
+        },
+        (None, None) => Ok(None),
+    }
+}
+
+/// Sends one call of a workload and takes its answer as the right one.
+fn accept(
+    client: &mut Client,
+    head: &Head,
+    base: &str,
+    call: &Call,
+    expect: &Expect,
+) -> Result<Request> {
+    let line = format!("{} {base}{}", call.method, call.target);
+    let body = call.body.as_ref().map(String::as_bytes);
+    let mut head = head.clone();
+    if body.is_some() {
+        head.add_unless_given("Content-Type", "application/json");
+    }
+    let wire = head.request(&call.method, &format!("{base}{}", call.target), body)?;
+    let response = client
+        .exchange(&wire)
+        .with_context(|| format!("no answer to {line}"))?;
+    let right = match expect {
+        Expect::Status(status) => response.status == *status,
+        _ => (200..300).contains(&response.status),
+    };
+    if !right {
+        bail!(
+            "{line} was answered with {}, so its answers can't be told right from wrong",
+            response.status
+        );
+    }
+    let expect = always(call, response);
+    Ok(Request { wire, expect })
+}
+
+/// What is to be answered always, after `response` was once.
+fn always(call: &Call, response: Response) -> Expect {
+    let (status, bytes) = (response.status, response.body);
+    match (call.method.as_str(), serde_json::from_slice(&bytes)) {
+        ("HEAD", _) => Expect::Status(status),
+        // What is created has a number of its own.
+        ("POST", Ok(Value::Object(members)))
+            if members
+                .get(ID)
+                .and_then(Value::as_u64)
+                .is_some_and(|id| id > 0) =>
+        {
+            Expect::Numbered {
+                status,
+                bytes,
+                members,
+                id_member: ID.to_owned(),
+            }
+        }
+        (_, Ok(json)) => Expect::Body {
+            status,
+            bytes,
+            json,
+        },
+        // Not JSON, so equal bytes alone are right; of JSON, a null would do as well.
+        (_, Err(_)) => Expect::Body {
+            status,
+            bytes,
+            json: Value::Null,
+        },
+    }
+}
+
+/// The headers all requests share.
+#[derive(Debug, Clone)]
+struct Head(Vec<(String, String)>);
+
+impl Head {
+    fn new(target: &Target, flags: &[String]) -> Result<Self> {
+        let mut head = Self(Vec::new());
+        for flag in flags {
+            head.0.push(header(flag)?);
+        }
+        if !head.has("Host") {
+            head.0.insert(0, ("Host".to_owned(), target.authority()));
+        }
+        Ok(head)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0
+            .iter()
+            .any(|(given, _)| given.eq_ignore_ascii_case(name))
+    }
+
+    fn add_unless_given(&mut self, name: &str, value: &str) {
+        if !self.has(name) {
+            self.0.push((name.to_owned(), value.to_owned()));
+        }
+    }
+
+    /// The whole request.
+    fn request(&self, method: &str, path: &str, body: Option<&[u8]>) -> Result<Vec<u8>> {
+        if !is_token(method) || method == "CONNECT" {
+            let why = format!("--method {method}: a method such as GET or PUT is wanted");
+            return Err(Usage(why).into());
+        }
+        let mut text = format!("{method} {path} HTTP/1.1\r\n");
+        for (name, value) in &self.0 {
+            text += &format!("{name}: {value}\r\n");
+        }
+        if let Some(body) = body {
+            text += &format!("Content-Length: {}\r\n", body.len());
+        }
+        let mut wire = (text + "\r\n").into_bytes();
+        wire.extend_from_slice(body.unwrap_or_default());
+        Ok(wire)
+    }
+}
+
+/// Splits `Name: value`.
+fn header(flag: &str) -> Result<(String, String)> {
+    let refuse = |why: &str| Err(Usage(format!("--header '{flag}': {why}")).into());
+    let Some((name, value)) = flag.split_once(':') else {
+        return refuse("it is written 'Name: value'");
+    };
+    if !is_token(name) {
+        return refuse("the name has a character no header may have");
+    }
+    if value.chars().any(|c| c.is_control() && c != '\t') {
+        return refuse("the value has a control character");
+    }
+    if FRAMING
+        .iter()
+        .any(|framing| name.eq_ignore_ascii_case(framing))
+    {
+        return refuse("the length of the body is sent anyhow");
+    }
+    Ok((name.to_owned(), value.trim().to_owned()))
+}
+
+/// RFC 9110, section 5.6.2.
+fn is_token(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !text.is_empty() && text.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(flags: &[&str], method: &str, body: Option<&[u8]>) -> Result<String> {
+        let target = Target::parse("http://127.0.0.1:8080/a?b=1")?;
+        let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
+        let wire = Head::new(&target, &flags)?.request(method, &target.path(), body)?;
+        Ok(String::from_utf8(wire)?)
+    }
+
+    #[test]
+    fn a_request_has_host_headers_and_length() {
+        assert_eq!(
+            wire(&[], "GET", None).unwrap(),
+            "GET /a?b=1 HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n"
+        );
+        assert_eq!(
+            wire(&["host: x", "A:b:c "], "PUT", Some(b"12")).unwrap(),
+            "PUT /a?b=1 HTTP/1.1\r\nhost: x\r\nA: b:c\r\nContent-Length: 2\r\n\r\n12"
+        );
+    }
+
+    #[test]
+    fn what_would_make_another_request_is_refused() {
+        for flag in [
+            "none",
+            ": x",
+            "a b: c",
+            "a: b\r\nc: d",
+            "Content-Length: 3",
+            "transfer-encoding: chunked",
+        ] {
+            let error = wire(&[flag], "GET", None).unwrap_err();
+            assert!(error.downcast_ref::<Usage>().is_some(), "{flag}");
+        }
+        for method in ["", "GET /x", "CONNECT", "G\r\n"] {
+            assert!(wire(&[], method, None).is_err(), "{method:?}");
+        }
+    }
+
+    fn accepted(method: &str, body: &str) -> Expect {
+        let call = Call {
+            method: method.to_owned(),
+            target: "/".to_owned(),
+            body: None,
+        };
+        let response = Response {
+            status: 200,
+            head: Vec::new(),
+            body: body.into(),
+            close: false,
+            first_byte: Default::default(),
+            total: Default::default(),
+        };
+        always(&call, response)
+    }
+
+    #[test]
+    fn what_came_once_must_come_always() {
+        assert!(matches!(
+            accepted("GET", r#"{"id":1}"#),
+            Expect::Body { .. }
+        ));
+        assert!(matches!(accepted("GET", "plain"), Expect::Body { .. }));
+        assert!(matches!(accepted("HEAD", ""), Expect::Status(200)));
+        assert!(matches!(
+            accepted("POST", r#"{"id":1}"#),
+            Expect::Numbered { .. }
+        ));
+        for body in [r#"{"id":0}"#, r#"{"id":"a"}"#, "[1]", "plain"] {
+            assert!(
+                matches!(accepted("POST", body), Expect::Body { .. }),
+                "{body}"
+            );
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Which points of a distribution are shown, and times as people read them.
+
+use hdrhistogram::Histogram;
+use serde_json::{Map, Value, json};
+
+/// The points of the table; the highest value comes after them.
+pub(super) const SHOWN: [(&str, f64); 7] = [
+    ("p50", 0.50),
+    ("p75", 0.75),
+    ("p90", 0.90),
+    ("p95", 0.95),
+    ("p99", 0.99),
+    ("p99.9", 0.999),
+    ("p99.99", 0.9999),
+];
+
+/// The points in JSON, nanoseconds; null where nothing was recorded.
+pub(super) fn json(histogram: &Histogram<u64>) -> Value {
+    if histogram.is_empty() {
+        return Value::Null;
+    }
+    let mut points = Map::new();
+    for (name, quantile) in SHOWN {
+        let value = histogram.value_at_quantile(quantile);
+        points.insert(name.replace('.', ""), json!(value));
+    }
+    points.insert("max".to_owned(), json!(histogram.max()));
+    Value::Object(points)
+}
+
+/// A time to three or four digits in the unit that suits it.
+pub(super) fn time(ns: u64) -> String {
+    let ns = ns as f64;
+    let (value, unit) = match ns {
+        ..1e3 => return format!("{ns} ns"),
+        ..1e6 => (ns / 1e3, "µs"),
+        ..1e9 => (ns / 1e6, "ms"),
+        _ => (ns / 1e9, "s"),
+    };
+    let digits = match value {
+        ..10.0 => 2,
+        ..100.0 => 1,
+        _ => 0,
+    };
+    format!("{value:.digits$} {unit}")
+}
+
+/// A time with no unit but the second, as in `10 s` or `0.25 s`.
+pub(super) fn seconds(time: std::time::Duration) -> String {
+    let text = format!("{:.3}", time.as_secs_f64());
+    format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// A number in groups of three digits.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn times_have_the_unit_that_suits() {
+        for (ns, text) in [
+            (0, "0 ns"),
+            (999, "999 ns"),
+            (1_000, "1.00 µs"),
+            (62_400, "62.4 µs"),
+            (1_234_567, "1.23 ms"),
+            (250_000_000, "250 ms"),
+            (5_000_000_000, "5.00 s"),
+        ] {
+            assert_eq!(time(ns), text);
+        }
+        assert_eq!(seconds(Duration::from_millis(10_000)), "10 s");
+        assert_eq!(seconds(Duration::from_millis(250)), "0.25 s");
+    }
+
+    #[test]
+    fn digits_are_grouped() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1234567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn nothing_recorded_is_null() {
+        let mut histogram = Histogram::new(3).unwrap();
+        assert_eq!(json(&histogram), Value::Null);
+        histogram.record(7).unwrap();
+        let points = json(&histogram);
+        for name in ["p50", "p90", "p99", "p999", "p9999", "max"] {
+            assert_eq!(points[name], 7, "{name}");
+        }
+    }
+}

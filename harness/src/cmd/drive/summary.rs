@@ -1,0 +1,208 @@
+//! The measurement in words and columns.
+
+use std::fmt::Write as _;
+
+use hdrhistogram::Histogram;
+
+use super::spectrum::{SHOWN, grouped, seconds, time};
+use super::target::Target;
+use crate::load::{Config, Measurement, Pace};
+
+/// The share of its time a thread may work before the client is taken for the limit.
+const BUSY: f64 = 0.9;
+/// What a person takes for late: beyond it the send lag is worth a word, nanoseconds.
+const LATE_NS: u64 = 1_000_000;
+
+/// The share of the window the busiest thread worked, 0 to 1; spinning not counted.
+pub(super) fn busy_ratio(m: &Measurement) -> f64 {
+    m.threads.iter().map(|t| t.busy_ratio()).fold(0.0, f64::max)
+}
+
+/// All of it, each line ended.
+pub(super) fn summary(target: &Target, config: &Config, m: &Measurement) -> String {
+    let mut text = String::new();
+    text += &format!("{}\n{}\n\n", target.shown(), how(config, m));
+    let rate = grouped(m.requests_per_s().round() as u64);
+    row(
+        &mut text,
+        "requests",
+        &format!("{} right, {rate}/s", grouped(m.requests)),
+    );
+    row(&mut text, "errors", &errors(m));
+    let per_s = m.bytes_received as f64
+        / (config.warmup + m.window)
+            .as_secs_f64()
+            .max(f64::MIN_POSITIVE);
+    let bytes = format!("{}, {}/s", bytes(m.bytes_received as f64), bytes(per_s));
+    row(&mut text, "received", &bytes);
+    left_over(&mut text, m);
+    spectrum(&mut text, m);
+    row(&mut text, "connect", &short(&m.connect));
+    if !m.send_lag.is_empty() {
+        row(&mut text, "sent late by", &short(&m.send_lag));
+    }
+    row(&mut text, "client", &client(m));
+    for remark in remarks(config, m) {
+        text += &format!("\n{remark}\n");
+    }
+    text
+}
+
+fn row(text: &mut String, name: &str, value: &str) {
+    // Writing to a string can't fail.
+    let _ = writeln!(text, "{name:<14}{value}");
+}
+
+fn how(config: &Config, m: &Measurement) -> String {
+    let pace = match config.pace {
+        Pace::Closed => "closed loop".to_owned(),
+        Pace::Rate { per_second } => format!("{per_second} requests/s asked for"),
+    };
+    let warm = match config.warmup.is_zero() {
+        true => String::new(),
+        false => format!(" after {} of warm-up", seconds(config.warmup)),
+    };
+    let plural = |n: usize| if n == 1 { "" } else { "s" };
+    let (connections, threads) = (m.established, m.threads.len());
+    format!(
+        "{connections} connection{}, {threads} thread{}, {pace}, {}{warm}",
+        plural(connections),
+        plural(threads),
+        seconds(m.window)
+    )
+}
+
+fn errors(m: &Measurement) -> String {
+    if m.errors.is_empty() {
+        return "none".to_owned();
+    }
+    let kinds: Vec<String> = m
+        .errors
+        .iter()
+        .map(|(kind, count)| format!("{kind} {}", grouped(*count)))
+        .collect();
+    let first = m.first_error.as_ref().map_or(String::new(), |first| {
+        format!("\n  the first: {}", first.replace('\n', "\n  "))
+    });
+    format!(
+        "{} ({}){first}",
+        grouped(m.errors_total()),
+        kinds.join(", ")
+    )
+}
+
+/// What has a line only where there is any.
+fn left_over(text: &mut String, m: &Measurement) {
+    for (name, count, what) in [
+        ("unanswered", m.unanswered, "still in flight at the end"),
+        ("unsent", m.unsent, "due before the end, and never sent"),
+        ("reconnects", m.reconnects, "connections made again"),
+        (
+            "repeated ids",
+            m.ids_repeated,
+            "of answers that should be numbered apart",
+        ),
+    ] {
+        if count > 0 {
+            row(text, name, &format!("{} {what}", grouped(count)));
+        }
+    }
+}
+
+fn spectrum(text: &mut String, m: &Measurement) {
+    if m.latency.is_empty() {
+        *text += "\nNo request ended in the window: there is no latency to show.\n\n";
+        return;
+    }
+    let _ = writeln!(text, "\n{:<14}{:>10}  {:>10}", "", "latency", "first byte");
+    let mut line = |name: &str, of: &dyn Fn(&Histogram<u64>) -> u64| {
+        let (latency, first_byte) = (time(of(&m.latency)), time(of(&m.first_byte)));
+        let _ = writeln!(text, "{name:<14}{latency:>10}  {first_byte:>10}");
+    };
+    for (name, quantile) in SHOWN {
+        line(name, &|histogram| histogram.value_at_quantile(quantile));
+    }
+    line("max", &Histogram::max);
+    if let (Some(mean), Some(jitter)) = (m.latency_mean_ns, m.latency_jitter_ns) {
+        let (mean, jitter) = (time(mean as u64), time(jitter as u64));
+        let _ = writeln!(
+            text,
+            "{:<14}{mean:>10}, standard deviation {jitter}",
+            "mean"
+        );
+    }
+    *text += "\n";
+}
+
+fn short(histogram: &Histogram<u64>) -> String {
+    let at = |quantile| time(histogram.value_at_quantile(quantile));
+    format!(
+        "p50 {}, p99 {}, max {}",
+        at(0.5),
+        at(0.99),
+        time(histogram.max())
+    )
+}
+
+fn client(m: &Measurement) -> String {
+    let worked: u64 = m
+        .threads
+        .iter()
+        .map(|t| t.cpu_ns.saturating_sub(t.spin_ns))
+        .sum();
+    let busy = format!("busiest thread {:.0} % busy", busy_ratio(m) * 100.0);
+    match m.requests {
+        0 => busy,
+        requests => {
+            let each = worked as f64 / requests as f64 / 1e3;
+            format!("{each:.2} µs of CPU a request, {busy}")
+        }
+    }
+}
+
+/// What a person must know to read the figures right.
+fn remarks(config: &Config, m: &Measurement) -> Vec<String> {
+    let mut remarks = Vec::new();
+    let busy = busy_ratio(m);
+    if busy > BUSY {
+        remarks.push(format!(
+            "The client was the limit: its busiest thread worked {:.0} % of the time. The server can \
+             do more\nthan this, and latency holds the client's own delay. Give it more threads \
+             (-t) on CPUs of their own (--cpus).",
+            busy * 100.0
+        ));
+    }
+    if m.send_lag.value_at_quantile(0.99) > LATE_NS && !m.send_lag.is_empty() {
+        remarks.push(
+            "Requests went out late: the client did not keep to its schedule. Latency counts from \
+             the time\nthey were due, so it holds this delay."
+                .to_owned(),
+        );
+    }
+    if let Pace::Rate { .. } = config.pace
+        && m.asked > 0
+        && (m.requests as f64) < 0.995 * m.asked as f64
+    {
+        let share = m.requests as f64 / m.asked as f64 * 100.0;
+        remarks.push(format!(
+            "Only {share:.1} % of the requests that were due were answered right in time: the rate \
+             is more\nthan this server and this client can do together."
+        ));
+    }
+    if !config.cpus.is_empty() && !m.pinned {
+        remarks.push("The threads could not be pinned to the CPUs asked for.".to_owned());
+    }
+    if m.stopped {
+        remarks.push("Interrupted: this is what was measured until then.".to_owned());
+    }
+    remarks
+}
+
+fn bytes(bytes: f64) -> String {
+    match bytes {
+        ..1024.0 => format!("{bytes:.0} B"),
+        ..1_048_576.0 => format!("{:.1} KiB", bytes / 1024.0),
+        ..1_073_741_824.0 => format!("{:.1} MiB", bytes / 1_048_576.0),
+        _ => format!("{:.1} GiB", bytes / 1_073_741_824.0),
+    }
+}
