@@ -42,7 +42,7 @@ fn what_is_put_again_replaces_what_was_there_and_keeps_its_place() {
 
     record.run.rates_per_s.remove("ping");
     record.run.rounds = 12;
-    store.update_run(&record.run).unwrap();
+    store.put_run(&record.run).unwrap();
     record.environment.findings.remove(0);
     store.put_environment(&record.environment).unwrap();
     record.servers[0].build = None;

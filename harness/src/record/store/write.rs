@@ -19,15 +19,6 @@ impl Store {
         self.within("store the run", |step, hidden| put_run(step, run, hidden))
     }
 
-    /// Stores the run again, as when its rates became known by calibration or more rounds
-    /// were added. The same as [`Store::put_run`].
-    ///
-    /// # Errors
-    /// As for [`Store::put_run`].
-    pub fn update_run(&mut self, run: &Run) -> Result<(), StoreError> {
-        self.put_run(run)
-    }
-
     /// Stores the machine and its findings, replacing what was stored before.
     ///
     /// # Errors
