@@ -9,6 +9,7 @@ mod build;
 mod check;
 mod figures;
 mod group;
+mod options;
 mod sampler;
 mod session;
 pub mod supervise;
@@ -21,7 +22,8 @@ pub use accept::Referee;
 pub use boot::{BootOptions, Running, boot};
 pub use build::{Built, Launch, build, rustc_version};
 pub use check::{CheckLimits, Checked, Verified, check};
-pub use session::{Happening, Options, Session, SessionError, Watch};
+pub use options::Options;
+pub use session::{Happening, Session, SessionError, Watch};
 
 /// How many lines of a log a failure quotes.
 const TAIL_LINES: usize = 20;

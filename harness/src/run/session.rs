@@ -1,7 +1,6 @@
 //! A whole run: build all, check all, calibrate, then round after round.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -11,9 +10,9 @@ use super::accept::Referee;
 use super::boot::BootOptions;
 use super::build::{Built, build};
 use super::check::{CheckLimits, Verified, check};
+use super::options::{CALIBRATION, Options};
 use super::trial::{self, Settings, Task};
 use crate::catalog::{Call, Catalog, Profile, Server, Stage, Workload};
-use crate::environment::Layout;
 use crate::load::Pace;
 use crate::plan::{self, Plan, round_seed};
 use crate::probe::affinity;
@@ -24,100 +23,8 @@ use crate::record::{self, Ended, Failure, Store, Trial};
 const REQUESTS: usize = 2_048;
 /// The paced rate as a share of the slowest server's peak.
 const PACED_SHARE: f64 = 0.8;
-/// The measured time of one calibration.
-const CALIBRATION: Duration = Duration::from_millis(500);
 /// After so many failed trials in a row a server is measured no more.
 const GIVE_UP: u32 = 3;
-
-/// What a run is asked to do.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The servers, at least one.
-    pub servers: Vec<Server>,
-    /// The workloads, at least one.
-    pub workloads: Vec<Workload>,
-    /// The stages, at least one.
-    pub stages: Vec<Stage>,
-    /// How long and how often.
-    pub profile: Profile,
-    /// Everything random is drawn from it.
-    pub seed: u64,
-    /// Connections of every stage.
-    pub connections: usize,
-    /// Paced rates given by hand, by workload.
-    pub rates_per_s: BTreeMap<String, f64>,
-    /// The limit on the first byte at idle.
-    pub first_byte_limit: Duration,
-    /// A request's time limit.
-    pub timeout: Duration,
-    /// How long a server may take until its first valid answer.
-    pub ready_timeout: Duration,
-    /// A fixed port; a free one where absent.
-    pub port: Option<u16>,
-    /// CPUs of both sides.
-    pub layout: Layout,
-    /// Whether both sides are pinned to them.
-    pub pinned: bool,
-    /// Where server logs go.
-    pub logs: PathBuf,
-}
-
-impl Options {
-    /// The plan: every server, workload and stage, in each round.
-    pub fn plan(&self) -> Plan {
-        Plan {
-            servers: self.servers.iter().map(|s| s.name.clone()).collect(),
-            workloads: self.workloads.iter().map(|w| w.name.clone()).collect(),
-            stages: self.stages.clone(),
-            rounds: self.profile.rounds,
-            seed: self.seed,
-        }
-    }
-
-    /// How long it will take after the build, about.
-    pub fn estimate(&self) -> Duration {
-        let servers = self.servers.len() as u32;
-        let calibrations = if self.calibrated().is_empty() {
-            0
-        } else {
-            servers
-        };
-        Duration::from_secs(2) * servers
-            + (CALIBRATION + self.profile.warmup + Duration::from_millis(350))
-                * calibrations
-                * self.calibrated().len() as u32
-            + self.plan().estimate(&self.profile)
-    }
-
-    /// The workloads whose paced rate must be found out.
-    fn calibrated(&self) -> Vec<&Workload> {
-        let paced = self.stages.contains(&Stage::Paced);
-        self.workloads
-            .iter()
-            .filter(|workload| paced && !self.rates_per_s.contains_key(&workload.name))
-            .collect()
-    }
-
-    fn settings(&self) -> Settings {
-        let pinned = |cpus: &[u32]| {
-            if self.pinned {
-                cpus.to_vec()
-            } else {
-                Vec::new()
-            }
-        };
-        Settings {
-            server_cpus: pinned(&self.layout.server),
-            driver_cpus: pinned(&self.layout.driver),
-            workers: self.layout.server.len(),
-            port: self.port,
-            connections: self.connections,
-            timeout: self.timeout,
-            ready_timeout: self.ready_timeout,
-            logs: self.logs.clone(),
-        }
-    }
-}
 
 /// Something a person watching the run wants to know.
 #[derive(Debug)]

@@ -1,0 +1,103 @@
+//! What a run is asked to do.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::trial::Settings;
+use crate::catalog::{Profile, Server, Stage, Workload};
+use crate::environment::Layout;
+use crate::plan::Plan;
+
+/// The measured time of one calibration.
+pub(super) const CALIBRATION: Duration = Duration::from_millis(500);
+
+/// What a run is asked to do.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The servers, at least one.
+    pub servers: Vec<Server>,
+    /// The workloads, at least one.
+    pub workloads: Vec<Workload>,
+    /// The stages, at least one.
+    pub stages: Vec<Stage>,
+    /// How long and how often.
+    pub profile: Profile,
+    /// Everything random is drawn from it.
+    pub seed: u64,
+    /// Connections of every stage.
+    pub connections: usize,
+    /// Paced rates given by hand, by workload.
+    pub rates_per_s: BTreeMap<String, f64>,
+    /// The limit on the first byte at idle.
+    pub first_byte_limit: Duration,
+    /// A request's time limit.
+    pub timeout: Duration,
+    /// How long a server may take until its first valid answer.
+    pub ready_timeout: Duration,
+    /// A fixed port; a free one where absent.
+    pub port: Option<u16>,
+    /// CPUs of both sides.
+    pub layout: Layout,
+    /// Whether both sides are pinned to them.
+    pub pinned: bool,
+    /// Where server logs go.
+    pub logs: PathBuf,
+}
+
+impl Options {
+    /// The plan: every server, workload and stage, in each round.
+    pub fn plan(&self) -> Plan {
+        Plan {
+            servers: self.servers.iter().map(|s| s.name.clone()).collect(),
+            workloads: self.workloads.iter().map(|w| w.name.clone()).collect(),
+            stages: self.stages.clone(),
+            rounds: self.profile.rounds,
+            seed: self.seed,
+        }
+    }
+
+    /// How long it will take after the build, about.
+    pub fn estimate(&self) -> Duration {
+        let servers = self.servers.len() as u32;
+        let calibrations = if self.calibrated().is_empty() {
+            0
+        } else {
+            servers
+        };
+        Duration::from_secs(2) * servers
+            + (CALIBRATION + self.profile.warmup + Duration::from_millis(350))
+                * calibrations
+                * self.calibrated().len() as u32
+            + self.plan().estimate(&self.profile)
+    }
+
+    /// The workloads whose paced rate must be found out.
+    pub(super) fn calibrated(&self) -> Vec<&Workload> {
+        let paced = self.stages.contains(&Stage::Paced);
+        self.workloads
+            .iter()
+            .filter(|workload| paced && !self.rates_per_s.contains_key(&workload.name))
+            .collect()
+    }
+
+    pub(super) fn settings(&self) -> Settings {
+        let pinned = |cpus: &[u32]| {
+            if self.pinned {
+                cpus.to_vec()
+            } else {
+                Vec::new()
+            }
+        };
+        Settings {
+            server_cpus: pinned(&self.layout.server),
+            driver_cpus: pinned(&self.layout.driver),
+            workers: self.layout.server.len(),
+            port: self.port,
+            connections: self.connections,
+            timeout: self.timeout,
+            ready_timeout: self.ready_timeout,
+            logs: self.logs.clone(),
+        }
+    }
+}
