@@ -111,3 +111,29 @@ fn interim_answers_are_not_the_first_byte() {
     assert_eq!(response.body, b"late");
     assert!(response.first_byte >= Duration::from_millis(50));
 }
+
+#[test]
+fn an_answer_is_kept_as_it_came() {
+    const WIRE: &str = "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: \
+                        chunked\r\n\r\n3;a=b\r\nabc\r\n2\r\nde\r\n0\r\nX: y\r\n\r\n";
+    for act in [Act::Write, Act::Drip] {
+        let server = Server::start(move |_, _| vec![act(WIRE.into())]);
+        let response = Client::new(server.addr, LIMIT).exchange(GET).unwrap();
+        assert_eq!(response.body, b"abcde");
+        assert_eq!(response.wire, WIRE.as_bytes());
+    }
+}
+
+#[test]
+fn an_answer_without_end_is_given_up() {
+    let chunk = format!("100000\r\n{}\r\n", "x".repeat(1 << 20)).into_bytes();
+    let server = Server::start(move |_, _| {
+        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+        let mut acts = vec![Act::Write(head)];
+        acts.extend((0..64).map(|_| Act::Write(chunk.clone())));
+        acts.push(Act::Hang);
+        acts
+    });
+    let error = Client::new(server.addr, LIMIT).exchange(GET).unwrap_err();
+    assert!(matches!(error, ExchangeError::Protocol { .. }), "{error}");
+}

@@ -9,6 +9,9 @@ use super::response::{Answer, Parser};
 
 /// The largest body taken, bytes.
 const MAX_BODY: usize = 16 << 20;
+/// The largest answer taken as it is on the wire, bytes: head, chunk sizes and interim
+/// responses included.
+const MAX_WIRE: usize = 2 * MAX_BODY;
 
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub struct Response {
     pub head: Vec<u8>,
     /// The body, its chunks joined.
     pub body: Vec<u8>,
+    /// All of it byte for byte as received, interim (1xx) responses included.
+    pub wire: Vec<u8>,
     /// Whether the connection can't be used again.
     pub close: bool,
     /// From before the sending to the read that brought the first byte of the status line.
@@ -80,12 +85,13 @@ pub fn exchange(
     let start = Instant::now();
     let mut parser = Parser::new();
     parser.start(wire.starts_with(b"HEAD "), MAX_BODY);
-    let mut received = 0;
-    limited(stream.set_write_timeout(Some(timeout)), timeout, received)?;
-    limited(stream.write_all(wire), timeout, received)?;
+    limited(stream.set_write_timeout(Some(timeout)), timeout, 0)?;
+    limited(stream.write_all(wire), timeout, 0)?;
+    let mut came = Vec::new();
     let mut first_byte = None;
     let mut buffer = vec![0; 64 * 1024];
     loop {
+        let received = came.len() as u64;
         let left = timeout.saturating_sub(start.elapsed());
         if left.is_zero() {
             let limit = timeout;
@@ -98,15 +104,20 @@ pub fn exchange(
         };
         let now = start.elapsed();
         let first = *first_byte.get_or_insert(now);
-        received += read as u64;
         if read == 0 {
             let answer = parser.finish().ok_or(ExchangeError::Closed { received })?;
-            return respond(&answer, first, now, false);
+            return respond(&answer, came, first, now);
         }
         let input = &buffer[..read];
+        came.extend_from_slice(input);
         if let Some(answer) = parser.feed(input).map_err(|e| protocol(e.0, input))? {
-            let surplus = answer.consumed < read;
-            return respond(&answer, first, now, surplus);
+            if answer.consumed < read {
+                return Err(protocol("bytes after its end", answer.head));
+            }
+            return respond(&answer, came, first, now);
+        }
+        if came.len() > MAX_WIRE {
+            return Err(protocol("more than 32 MiB without its end", &came));
         }
         if !parser.has_begun() {
             // So far there were only interim responses.
@@ -117,13 +128,10 @@ pub fn exchange(
 
 fn respond(
     answer: &Answer<'_>,
+    wire: Vec<u8>,
     first_byte: Duration,
     total: Duration,
-    surplus: bool,
 ) -> Result<Response, ExchangeError> {
-    if surplus {
-        return Err(protocol("bytes after its end", answer.head));
-    }
     if !answer.is_whole() {
         return Err(protocol("a body of more than 16 MiB", answer.head));
     }
@@ -131,6 +139,7 @@ fn respond(
         status: answer.status,
         head: answer.head.to_vec(),
         body: answer.body.to_vec(),
+        wire,
         close: answer.close,
         first_byte,
         total,

@@ -263,6 +263,7 @@ mod tests {
             status: 200,
             head: Vec::new(),
             body: body.into(),
+            wire: Vec::new(),
             close: false,
             first_byte: Default::default(),
             total: Default::default(),
