@@ -80,6 +80,7 @@ fn record() -> Record {
         rates_per_s: BTreeMap::new(),
         rate_source: "calibration".into(),
         workloads: BTreeMap::new(),
+        ..Run::default()
     };
     Record {
         schema_version: SCHEMA_VERSION,

@@ -176,6 +176,22 @@ pub fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
     Ok(time)
 }
 
+/// Reads a share such as `2%` or `0.02`; for clap.
+///
+/// # Errors
+/// A message for the user.
+pub fn parse_share(text: &str) -> Result<f64, String> {
+    let (number, unit) = match text.strip_suffix('%') {
+        Some(percent) => (percent.trim_end(), 100.0),
+        None => (text, 1.0),
+    };
+    let share = number.parse::<f64>().map(|number| number / unit);
+    share
+        .ok()
+        .filter(|share| *share > 0.0 && *share < 1.0)
+        .ok_or_else(|| "a share above 0 and below 100 % is wanted, as in 2% or 0.02".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -186,6 +202,16 @@ mod tests {
     fn the_flags_are_consistent() {
         use clap::CommandFactory as _;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn shares_are_read_with_and_without_their_sign() {
+        assert_eq!(parse_share("2%"), Ok(0.02));
+        assert_eq!(parse_share("0.5 %"), Ok(0.005));
+        assert_eq!(parse_share("0.02"), Ok(0.02));
+        for wrong in ["", "%", "0", "0%", "-1%", "100%", "2", "nan", "x"] {
+            assert!(parse_share(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

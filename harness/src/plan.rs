@@ -12,12 +12,33 @@ use rand_pcg::Pcg64Mcg;
 
 use crate::catalog::{Profile, Stage};
 
+/// The name of the control: a minimal responder that shows what the load generator reaches.
+pub const CONTROL: &str = "control";
+
+/// What follows the name of a second entry, as in `control~2`.
+pub const TWIN_SUFFIX: &str = "~2";
+
+/// The name of a second entry.
+pub fn second(name: &str) -> String {
+    format!("{name}{TWIN_SUFFIX}")
+}
+
+/// The name without what marks a second entry.
+pub fn base_name(name: &str) -> &str {
+    name.strip_suffix(TWIN_SUFFIX).unwrap_or(name)
+}
+
+/// Whether an entry is one of the control's.
+pub fn is_control(name: &str) -> bool {
+    base_name(name) == CONTROL
+}
+
 /// One trial to be run: a stage of a workload on a freshly started server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Step {
     /// Counts from 1.
     pub round: u32,
-    /// The server's name.
+    /// The entry's name.
     pub server: String,
     /// The workload's name.
     pub workload: String,
@@ -28,13 +49,13 @@ pub struct Step {
 /// What is to be measured.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The servers' names.
-    pub servers: Vec<String>,
+    /// What is measured in every round: servers, second entries, other builds, the control.
+    pub entries: Vec<String>,
     /// The workloads' names.
     pub workloads: Vec<String>,
     /// The stages.
     pub stages: Vec<Stage>,
-    /// How often each is measured.
+    /// How often each is measured, at most.
     pub rounds: u32,
     /// The order is drawn from it.
     pub seed: u64,
@@ -50,9 +71,9 @@ impl Plan {
 
     /// One round's trials. A round's order depends on the seed and its own number alone,
     /// so a run with more rounds begins like one with fewer.
-    fn round(&self, round: u32) -> Vec<Step> {
-        let mut steps = Vec::new();
-        for server in &self.servers {
+    pub fn round(&self, round: u32) -> Vec<Step> {
+        let mut steps = Vec::with_capacity(self.round_len());
+        for server in &self.entries {
             for workload in &self.workloads {
                 for &stage in &self.stages {
                     steps.push(Step {
@@ -69,16 +90,20 @@ impl Plan {
         steps
     }
 
-    /// How long the trials will take: the measured time, the warm-up and what a trial
+    /// The trials of one round.
+    pub fn round_len(&self) -> usize {
+        self.entries.len() * self.workloads.len() * self.stages.len()
+    }
+
+    /// How long one round will take: the measured time, the warm-up and what a trial
     /// costs beside them.
-    pub fn estimate(&self, profile: &Profile) -> Duration {
-        let per_round: Duration = self
+    pub fn round_time(&self, profile: &Profile) -> Duration {
+        let of_pair: Duration = self
             .stages
             .iter()
             .map(|stage| trial_time(profile, *stage))
             .sum();
-        let pairs = self.servers.len() * self.workloads.len();
-        per_round * (pairs as u32) * self.rounds
+        of_pair * (self.entries.len() * self.workloads.len()) as u32
     }
 }
 
@@ -107,7 +132,7 @@ mod tests {
 
     fn plan(rounds: u32, seed: u64) -> Plan {
         Plan {
-            servers: ["a", "b", "c"].map(String::from).to_vec(),
+            entries: ["a", "b", "c"].map(String::from).to_vec(),
             workloads: ["w", "x"].map(String::from).to_vec(),
             stages: Stage::ALL.to_vec(),
             rounds,

@@ -38,6 +38,7 @@ fn run(rounds: u32, workloads: &[&str]) -> Run {
             .iter()
             .map(|&name| (name.to_owned(), String::new()))
             .collect(),
+        ..Run::default()
     }
 }
 

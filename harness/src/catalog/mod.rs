@@ -7,6 +7,7 @@ mod stage;
 mod workload;
 
 pub use profile::{PROFILES, Profile};
-pub use server::{About, Catalog, Server, Source};
+pub use server::{About, CONTRACT_FLAGS, Catalog, Server, Source};
+pub(crate) use server::{hex, sha256};
 pub use stage::Stage;
 pub use workload::{Call, DISTINCT_CALLS, Workload, WorkloadError};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use cargo_metadata::{Metadata, MetadataCommand, Package, PackageId};
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 /// A server that can be built and run.
 #[derive(Debug, Clone)]
@@ -50,6 +51,65 @@ pub enum Source {
         /// The command that builds it.
         build: Option<Vec<String>>,
     },
+    /// A binary made before, entered as another build of a server.
+    Binary {
+        /// Where it lies.
+        path: PathBuf,
+        /// The arguments it is started with, with `{addr}` and `{workers}` to be filled in.
+        arguments: Vec<String>,
+        /// The folder it runs in; the workspace's where absent.
+        folder: Option<PathBuf>,
+    },
+}
+
+/// The arguments every server of the workspace takes.
+pub const CONTRACT_FLAGS: [&str; 4] = ["--addr", "{addr}", "--workers", "{workers}"];
+
+impl Server {
+    /// Another build of this server: the binary at `path`, started with the same arguments.
+    /// Its name is this server's, `@`, and the first seven digits of the binary's SHA-256.
+    ///
+    /// # Errors
+    /// Where the file can't be read.
+    pub fn other_build(&self, path: &Path) -> Result<Self> {
+        let path = std::path::absolute(path)?;
+        let mark = sha256(&path)?[..7].to_owned();
+        let (arguments, folder) = match &self.source {
+            Source::Package { .. } => (CONTRACT_FLAGS.map(str::to_owned).to_vec(), None),
+            Source::Program { folder, run, .. } => (run[1..].to_vec(), Some(folder.clone())),
+            Source::Binary {
+                arguments, folder, ..
+            } => (arguments.clone(), folder.clone()),
+        };
+        Ok(Self {
+            name: format!("{}@{mark}", self.name),
+            about: About {
+                display: format!("{} @{mark}", self.about.display),
+                ..self.about.clone()
+            },
+            // What it was built from is not known.
+            version: None,
+            source: Source::Binary {
+                path,
+                arguments,
+                folder,
+            },
+        })
+    }
+}
+
+/// SHA-256 of a file, hexadecimal.
+///
+/// # Errors
+/// Where it can't be read.
+pub(crate) fn sha256(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(hex(&Sha256::digest(&bytes)))
+}
+
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The workspace and all servers known.
@@ -196,7 +256,7 @@ fn from_manifest(path: &Path) -> Result<Server> {
 
 fn refuse_unusable_names(servers: &[Server]) -> Result<()> {
     for (index, server) in servers.iter().enumerate() {
-        if server.name == "control" || server.name.contains('~') {
+        if server.name == "control" || server.name.contains(['~', '@', ':']) {
             bail!(
                 "a server can't be called \"{}\": the harness uses that name itself",
                 server.name

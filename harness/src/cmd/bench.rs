@@ -1,6 +1,9 @@
 //! `harness bench`: build, check, measure, record, print.
 
-use std::collections::BTreeMap;
+mod begin;
+mod rates;
+mod resume;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,12 +13,12 @@ use clap::Args;
 use super::machine::{Cpus, Place};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
-use crate::catalog::{Catalog, Profile, Server, Stage};
-use crate::cli::{Filters, Status, Usage, parse_duration};
-use crate::environment::{Needs, Recheck, Root};
-use crate::probe::limits;
-use crate::record::{self, Ended, Environment, Finding, Level, Store, Verdict};
-use crate::run::{Interrupt, Options, Session, SessionError, rustc_version};
+use crate::catalog::Catalog;
+use crate::cli::{Filters, Status, Usage, parse_duration, parse_share};
+use crate::environment::{Recheck, Root};
+use crate::judge::{self, Widest};
+use crate::record::{self, Environment, Finding, Level, Store, Trial, Verdict};
+use crate::run::{Earlier, Interrupt, Length, Options, Session, SessionError, Sureness};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,10 +26,22 @@ Examples:
   harness bench --rate 20000                     every paced stage at 20,000 requests/s
   harness bench --rate users=8000 --rate ping=30000
   harness bench --rounds 30 --duration 5s        longer than any profile
+  harness bench --precision 2% --budget 20m      until every ratio is known to ±2 %
+  harness bench --server NAME --binary NAME=old/server-NAME
+                                                 is the new build faster than the old one?
+  harness bench --server NAME --twin NAME        how far apart are two equal servers here?
+  harness bench --resume bench-results/latest    finish an interrupted run
   harness bench --list                           what would run, and for how long
 
+Every round also measures the control, twice: a minimal responder that replays accepted
+answers. It shows what the load generator reaches, and its two entries how far apart
+equals are on this machine; nearer servers tie.
+
 The run is stored in bench-results/UTC-REVISION/ after every trial, so Ctrl-C loses
-nothing: `harness report` shows what was measured.";
+nothing: `harness report` shows what was measured, and --resume goes on.";
+
+/// The time for rounds where only a precision is asked for.
+const DEFAULT_BUDGET: Duration = Duration::from_secs(30 * 60);
 
 /// The verb's flags.
 #[derive(Debug, Args)]
@@ -35,9 +50,27 @@ pub struct Arguments {
     /// smoke, quick, standard or publish; see `harness list`
     #[arg(long, default_value = "standard")]
     profile: String,
-    /// How often each server is measured, each time as a fresh process [profile's]
+    /// How often each server is measured, each time as a fresh process [profile's]; with
+    /// --precision or --budget, how often at most
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: Option<u32>,
+    /// Go on until the 95 % interval of every ratio between servers, in the figure that ranks, reaches
+    /// no further than this to either side, as in 2%; ends at --budget at the latest
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    precision: Option<f64>,
+    /// Go on for this time at most [with --precision: 30m]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    budget: Option<Duration>,
+    /// Enter a server twice, from separate copies of its binary; repeatable
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    twin: Vec<String>,
+    /// Enter another build of a server too, as NAME@ and the start of its SHA-256; repeatable
+    #[arg(long, value_name = "NAME=PATH")]
+    binary: Vec<String>,
+    /// Leave out the control: what ties is then assumed, and no rate is known to be the
+    /// load generator's limit
+    #[arg(long)]
+    no_control: bool,
     /// Measured time of each trial [profile's]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
@@ -69,157 +102,100 @@ pub struct Arguments {
     /// Where the run is stored; must not exist or be empty [bench-results/UTC-REVISION]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Finish this interrupted run with its own plan and seed; refused where binaries, requests
+    /// or the machine have changed. Of the other flags only --manifest, --binary, --port and
+    /// --list go with it
+    #[arg(long, value_name = "DIR", conflicts_with_all = [
+        "profile", "rounds", "precision", "budget", "twin", "no_control", "duration", "warmup",
+        "connections", "rate", "seed", "first_byte_limit", "timeout", "ready_timeout", "out",
+        "server", "workload", "stage", "server_cpus", "driver_cpus", "no_pin",
+    ])]
+    resume: Option<PathBuf>,
     #[command(flatten)]
     filters: Filters,
     #[command(flatten)]
     cpus: Cpus,
 }
 
-/// Runs a comparison.
+/// Runs a comparison, or finishes one.
 ///
 /// # Errors
 /// Where a flag is wrong or the record can't be written. Servers that fail are rows of
 /// the table and give [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
-    let (catalog, servers) = arguments.filters.catalog()?;
-    let place = Place::find(&arguments.cpus)?;
-    let mut options = options(arguments, &catalog, servers, &place)?;
-    let note = fit_to_limits(&mut options)?;
+    if let Some(folder) = &arguments.resume {
+        let job = resume::resume(arguments, folder)?;
+        if arguments.filters.list {
+            list(&job.options, None)?;
+            say!("{}", done_line(&job));
+            return Ok(Status::Fine);
+        }
+        return carry_out(job);
+    }
+    let (catalog, options, place, note) = begin::prepare(arguments)?;
     if arguments.filters.list {
         list(&options, note.as_ref())?;
         return Ok(Status::Fine);
     }
-    let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
-    let folder = Folder::create(&catalog.root, arguments.out.as_deref())?;
-    options.logs = folder.logs();
-    let mut run = describe(&options, &folder);
-    let mut environment = environment_of(&place, &options, note);
-    let mut store = Store::create(&folder.database())?.hiding(folder.hidden());
-    store.put_run(&run)?;
-    store.put_environment(&environment)?;
+    carry_out(begin::begin(arguments, catalog, options, place, note)?)
+}
 
+/// A run, ready to be carried out.
+struct Job {
+    catalog: Catalog,
+    options: Options,
+    place: Place,
+    folder: Folder,
+    store: Store,
+    run: record::Run,
+    environment: Environment,
+    earlier: Earlier,
+}
+
+fn carry_out(job: Job) -> Result<Status> {
+    let lock = resume::lock(&job.folder)?;
+    let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
     let mut progress = Progress::new();
-    announce(&mut progress, &options, &environment);
+    announce(&mut progress, &job);
+    let Job {
+        catalog,
+        options,
+        place,
+        folder,
+        mut store,
+        mut run,
+        mut environment,
+        earlier,
+    } = job;
     let recheck = Recheck::start(&Root::host(), &place.topology, &place.layout);
-    let ended =
-        Session::new(&catalog, &options, &mut store, &interrupt, &mut progress).run(&mut run);
+    let asked = run.clone();
+    let sureness = |trials: &[Trial]| {
+        let Widest { half_width, of } = judge::widest_ratio(&asked, trials)?;
+        Some(Sureness { half_width, of })
+    };
+    let parts = (&mut store, &interrupt, &mut progress);
+    let ended = Session::new(&catalog, &options, earlier, parts, &sureness).run(&mut run);
     progress.finish();
+    if let Err(SessionError::Changed(why)) = ended {
+        return Err(Usage(format!("{why}. What was measured before is kept")).into());
+    }
     environment.findings.extend(recheck.finish());
     store.put_environment(&environment)?;
     let shown = show(store, &folder);
+    drop(lock);
     match ended {
         Ok(()) => shown,
         Err(SessionError::Interrupted) => {
             shown?;
             eprintln!(
-                "interrupted: what was measured is kept in {}",
+                "interrupted: what was measured is kept; go on with `harness bench --resume {}`",
                 folder.shown()
             );
             Ok(Status::Interrupted)
         }
+        Err(SessionError::Changed(why)) => Err(Usage(why).into()),
         Err(SessionError::Other(error)) => Err(error),
     }
-}
-
-fn options(
-    arguments: &Arguments,
-    catalog: &Catalog,
-    servers: Vec<Server>,
-    place: &Place,
-) -> Result<Options> {
-    let mut profile = Profile::find(&arguments.profile).map_err(Usage)?.clone();
-    profile.rounds = arguments.rounds.unwrap_or(profile.rounds);
-    profile.warmup = arguments.warmup.unwrap_or(profile.warmup);
-    profile.peak = arguments.duration.unwrap_or(profile.peak);
-    profile.paced = arguments.duration.unwrap_or(profile.paced);
-    let workloads = arguments.filters.workloads(catalog, profile.workloads)?;
-    let names: Vec<&str> = workloads.iter().map(|w| w.name.as_str()).collect();
-    Ok(Options {
-        rates_per_s: parse_rates(&arguments.rate, &names)?,
-        servers,
-        stages: arguments.filters.stages()?,
-        profile,
-        seed: arguments.seed.unwrap_or_else(random_seed),
-        connections: arguments.connections as usize,
-        first_byte_limit: arguments.first_byte_limit,
-        timeout: arguments.timeout,
-        ready_timeout: arguments.ready_timeout,
-        port: arguments.port,
-        layout: place.layout.clone(),
-        pinned: place.unpinned.is_none(),
-        logs: PathBuf::new(),
-        workloads,
-    })
-}
-
-/// Six digits of the clock: another one each run, and easy to type again.
-fn random_seed() -> u64 {
-    u64::from(jiff::Timestamp::now().subsec_nanosecond().unsigned_abs()) / 1_000
-}
-
-/// `RATE` for all workloads, `WORKLOAD=RATE` for one; the latter wins.
-fn parse_rates(flags: &[String], workloads: &[&str]) -> Result<BTreeMap<String, f64>> {
-    let mut rates = BTreeMap::new();
-    for flag in flags.iter().filter(|flag| !flag.contains('=')) {
-        let rate = parse_rate(flag)?;
-        rates.extend(
-            workloads
-                .iter()
-                .map(|workload| ((*workload).to_owned(), rate)),
-        );
-    }
-    for flag in flags {
-        if let Some((workload, rate)) = flag.split_once('=') {
-            if !workloads.contains(&workload) {
-                return Err(Usage(crate::catalog::names::unknown(
-                    "workload", workload, workloads,
-                ))
-                .into());
-            }
-            rates.insert(workload.to_owned(), parse_rate(rate)?);
-        }
-    }
-    Ok(rates)
-}
-
-fn parse_rate(text: &str) -> Result<f64> {
-    text.parse()
-        .ok()
-        .filter(|rate: &f64| *rate >= 1.0 && *rate <= 10_000_000.0)
-        .ok_or_else(|| {
-            Usage(format!(
-                "--rate {text}: requests per second from 1 to 10000000 are wanted"
-            ))
-            .into()
-        })
-}
-
-/// A low descriptor limit makes a smaller run, with a word.
-fn fit_to_limits(options: &mut Options) -> Result<Option<Finding>> {
-    let limit = limits::raise_descriptor_limit().unwrap_or_else(|_| limits::descriptor_limit().0);
-    let needed = |connections: usize| {
-        let connections = connections as u32;
-        Needs { connections }.descriptors()
-    };
-    if needed(options.connections) <= limit {
-        return Ok(None);
-    }
-    let most = (1..options.connections)
-        .rev()
-        .find(|&fewer| needed(fewer) <= limit);
-    let needed = needed(options.connections);
-    let Some(most) = most else {
-        let why = format!("only {limit} files may be open: run `ulimit -n {needed}` first");
-        return Err(Usage(why).into());
-    };
-    let asked = std::mem::replace(&mut options.connections, most);
-    Ok(Some(Finding {
-        id: "connections".to_owned(),
-        level: Level::Warn,
-        found: format!("{most} connections instead of {asked}: only {limit} files may be open"),
-        why: "the run is smaller than asked for".to_owned(),
-        fix: Some(format!("ulimit -n {needed}")),
-    }))
 }
 
 fn list(options: &Options, note: Option<&Finding>) -> Result<()> {
@@ -234,24 +210,74 @@ fn list(options: &Options, note: Option<&Finding>) -> Result<()> {
 }
 
 fn plan_line(options: &Options) -> String {
-    let trials = options.servers.len() * options.workloads.len() * options.stages.len();
+    let plan = options.plan();
+    let rounds = options.expected_rounds();
+    let Length { precision, budget } = options.length;
+    let count = |count: usize, what: &str| match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    };
+    let until = match (precision, budget) {
+        (None, None) => format!("x {}", count(rounds as usize, "round")),
+        (precision, _) => {
+            let precise = precision.map_or(String::new(), |share| {
+                format!(" until each ratio is known to ±{:.3} %, or", share * 100.0)
+            });
+            format!(
+                "x rounds{} for {}: about {} of {} fit",
+                precise.replace(".000 %", " %"),
+                show_time(budget.unwrap_or_default()),
+                count(rounds as usize, "round"),
+                show_time(plan.round_time(&options.profile)),
+            )
+        }
+    };
     format!(
-        "{} servers x {} workloads x {} stages x {} rounds = {} trials over {} connections, about {} \
-         after the build (seed {})",
-        options.servers.len(),
-        options.workloads.len(),
-        options.stages.len(),
-        options.profile.rounds,
-        trials * options.profile.rounds as usize,
-        options.connections,
+        "{} ({}) x {} x {} {until} = {} over {}, about {} after the build (seed {})",
+        count(plan.entries.len(), "entry").replace("entrys", "entries"),
+        entries_line(options),
+        count(options.workloads.len(), "workload"),
+        count(options.stages.len(), "stage"),
+        count(plan.round_len() * rounds as usize, "trial"),
+        count(options.connections, "connection"),
         show_time(options.estimate()),
         options.seed,
     )
 }
 
-fn announce(progress: &mut Progress, options: &Options, environment: &Environment) {
-    progress.tell(&plan_line(options));
-    for finding in environment.findings.iter().filter(|f| f.level > Level::Ok) {
+fn entries_line(options: &Options) -> String {
+    let mut parts = vec![match options.servers.len() {
+        1 => "1 server".to_owned(),
+        servers => format!("{servers} servers"),
+    }];
+    if !options.twins.is_empty() {
+        parts.push(format!("{} again", options.twins.join(", ")));
+    }
+    if options.control {
+        parts.push("the control twice".to_owned());
+    }
+    parts.join(", ")
+}
+
+fn done_line(job: &Job) -> String {
+    let planned = job.options.plan().round_len() * job.options.expected_rounds() as usize;
+    format!(
+        "taken up again: {} of {planned} trials are there",
+        job.earlier.trials.len()
+    )
+}
+
+fn announce(progress: &mut Progress, job: &Job) {
+    progress.tell(&plan_line(&job.options));
+    if !job.run.resumed_at.is_empty() {
+        progress.tell(&done_line(job));
+    }
+    for finding in job
+        .environment
+        .findings
+        .iter()
+        .filter(|f| f.level > Level::Ok)
+    {
         let fix = finding
             .fix
             .as_ref()
@@ -262,51 +288,6 @@ fn announce(progress: &mut Progress, options: &Options, environment: &Environmen
         };
         progress.tell(&format!("{mark}: {}: {}{fix}", finding.id, finding.found));
     }
-}
-
-fn describe(options: &Options, folder: &Folder) -> record::Run {
-    let millis = |time: Duration| time.as_millis() as u64;
-    record::Run {
-        id: folder.id().to_owned(),
-        started_at: jiff::Timestamp::now().to_string(),
-        ended_at: None,
-        ended: Ended::Open,
-        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: folder.revision().map(ToOwned::to_owned),
-        command: std::env::args().skip(1).collect(),
-        profile: options.profile.name.to_owned(),
-        seed: options.seed,
-        rounds: options.profile.rounds,
-        connections: options.connections as u32,
-        warmup_ms: millis(options.profile.warmup),
-        peak_ms: millis(options.profile.peak),
-        paced_ms: millis(options.profile.paced),
-        timeout_ms: millis(options.timeout),
-        first_byte_limit_ms: options.first_byte_limit.as_secs_f64() * 1e3,
-        rates_per_s: BTreeMap::new(),
-        rate_source: match (
-            options.stages.contains(&Stage::Paced),
-            options.rates_per_s.is_empty(),
-        ) {
-            (false, _) => "none".to_owned(),
-            (true, true) => "calibration".to_owned(),
-            (true, false) => "--rate".to_owned(),
-        },
-        workloads: options
-            .workloads
-            .iter()
-            .map(|workload| (workload.name.clone(), workload.about.clone()))
-            .collect(),
-    }
-}
-
-fn environment_of(place: &Place, options: &Options, note: Option<Finding>) -> Environment {
-    let needs = Needs {
-        connections: options.connections as u32,
-    };
-    let mut environment = place.environment(&rustc_version().unwrap_or_default(), needs);
-    environment.findings.extend(note);
-    environment
 }
 
 /// Writes what is made from the record and prints the tables.
@@ -326,29 +307,4 @@ fn show(mut store: Store, folder: &Folder) -> Result<Status> {
             .iter()
             .any(|trial| trial.failure.is_some() || !trial.errors.is_empty());
     Ok(if failed { Status::Failed } else { Status::Fine })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rates(flags: &[&str]) -> Result<BTreeMap<String, f64>> {
-        let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
-        parse_rates(&flags, &["ping", "users"])
-    }
-
-    #[test]
-    fn one_rate_serves_all_workloads_and_a_named_one_wins() {
-        let rates = rates(&["users=8000", "20000"]).unwrap();
-        assert_eq!(rates["ping"], 20_000.0);
-        assert_eq!(rates["users"], 8_000.0);
-    }
-
-    #[test]
-    fn wrong_rates_are_refused() {
-        for wrong in ["fast", "0", "-1", "nan", "user=5", "ping="] {
-            let error = rates(&[wrong]).unwrap_err();
-            assert!(error.downcast_ref::<Usage>().is_some(), "{wrong}");
-        }
-    }
 }

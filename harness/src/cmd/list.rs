@@ -38,6 +38,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
                     "kind": match server.source {
                         Source::Package { .. } => "package",
                         Source::Program { .. } => "program",
+                        Source::Binary { .. } => "binary",
                     },
                 })
             })

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::cli::Usage;
-use crate::environment::{self, Layout, Needs, Root, Topology};
+use crate::environment::{self, Layout, Needs, Root, Topology, cpu_list};
 use crate::probe::affinity;
 use crate::record::{Environment, Finding, Level};
 
@@ -53,6 +53,23 @@ impl Place {
             topology,
             layout,
             unpinned,
+        })
+    }
+
+    /// The CPUs of an earlier run: those that would be chosen again, or else given by hand.
+    pub(super) fn of_earlier(earlier: &Environment) -> Result<Self> {
+        let chosen = Self::find(&Cpus {
+            no_pin: !earlier.pinned,
+            ..Cpus::default()
+        })?;
+        let sides = (&chosen.layout.server, &chosen.layout.driver);
+        if sides == (&earlier.server_cpus, &earlier.driver_cpus) {
+            return Ok(chosen);
+        }
+        Self::find(&Cpus {
+            server_cpus: Some(cpu_list::format(&earlier.server_cpus)),
+            driver_cpus: Some(cpu_list::format(&earlier.driver_cpus)),
+            no_pin: !earlier.pinned,
         })
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::record::Failure;
-use crate::run::{Happening, Watch};
+use crate::run::{Happening, Sureness, Watch};
 
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -104,6 +104,12 @@ impl Watch for Progress {
                 )),
                 (None, None) => {}
             },
+            Happening::Capturing(server) => {
+                self.note(&format!("taking the control's answers from {server}"));
+            }
+            Happening::NoControl(failure) => {
+                self.fail("the control is left out, for it", failure);
+            }
             Happening::Calibrating(server, workload) => {
                 self.note(&format!("calibrating {workload} on {server}"));
             }
@@ -125,11 +131,30 @@ impl Watch for Progress {
                     self.fail(&what, failure);
                 }
             }
+            Happening::Known(round, sureness, wanting) => {
+                self.tell(&known(*round, sureness, *wanting));
+            }
             Happening::GivenUp(server) => self.tell(&format!(
                 "{server}: three trials in a row failed; it is measured no more"
             )),
         }
     }
+}
+
+/// How surely the ratios are known after a round.
+fn known(round: u32, sureness: &Sureness, wanting: Option<u32>) -> String {
+    let Sureness { half_width, of } = sureness;
+    if !half_width.is_finite() {
+        return format!("after round {round} there are too few rounds to know {of}");
+    }
+    let wanting = match wanting {
+        Some(rounds) => format!("; about {rounds} more rounds are wanting"),
+        None => String::new(),
+    };
+    format!(
+        "after round {round} the least sure ratio is {of}: ±{:.1} %{wanting}",
+        half_width * 100.0
+    )
 }
 
 fn show_rates(rates: &BTreeMap<String, f64>) -> String {

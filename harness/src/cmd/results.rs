@@ -10,7 +10,7 @@ use rustix::fs::statvfs;
 
 use crate::cli::Usage;
 use crate::judge;
-use crate::record::{HiddenPaths, Record, Summary};
+use crate::record::{HiddenPaths, Record, Run, Summary};
 use crate::report::{self, Colour};
 
 /// Free space below which no run is begun, bytes: a `standard` run takes about a tenth.
@@ -52,6 +52,19 @@ impl Folder {
             root: root.to_owned(),
             id,
             revision,
+        };
+        folder.prove_writable()?;
+        Ok(folder)
+    }
+
+    /// The folder of a run that was begun before.
+    pub(super) fn open(root: &Path, path: &Path, run: &Run) -> Result<Self> {
+        let folder = Self {
+            path: fs::canonicalize(path)
+                .with_context(|| format!("cannot find {}", path.display()))?,
+            root: root.to_owned(),
+            id: run.id.clone(),
+            revision: run.revision.clone(),
         };
         folder.prove_writable()?;
         Ok(folder)

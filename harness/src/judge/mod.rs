@@ -11,21 +11,20 @@ mod rows;
 mod servers;
 #[cfg(test)]
 mod testing;
+mod widest;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use reason::{Effect, Reason};
 pub use row_view::{RowView, WorkloadView};
+pub use widest::{Widest, widest_ratio};
+
+pub use crate::plan::{CONTROL, TWIN_SUFFIX};
 
 use crate::catalog::Stage;
+use crate::plan::{base_name, is_control};
 use crate::record::{Estimate, Record, Server, Summary, Trial};
 use crate::stats::{Bootstrap, Interval, Scale, Series, median};
-
-/// The name of the control: a minimal responder that shows what the load generator reaches.
-pub const CONTROL: &str = "control";
-
-/// What follows the name of a server's second entry, as in `control~2`.
-pub const TWIN_SUFFIX: &str = "~2";
 
 /// What may be chosen in judging.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -181,15 +180,6 @@ fn entries(record: &Record) -> Vec<Entry<'_>> {
         }
     };
     names.into_iter().map(entry).collect()
-}
-
-/// The name without what marks a second entry.
-fn base_name(name: &str) -> &str {
-    name.strip_suffix(TWIN_SUFFIX).unwrap_or(name)
-}
-
-fn is_control(name: &str) -> bool {
-    base_name(name) == CONTROL
 }
 
 /// Whether no gate invalidates a trial.

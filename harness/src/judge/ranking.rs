@@ -9,9 +9,9 @@ use crate::record::{RankInterval, Ranking, Trial, Verdict};
 use crate::stats::{Better, MIN_REPLICATES, NoiseFloor, Series, noise_floor, ranks};
 
 /// A figure that ranks may go by.
-struct Basis {
-    stage: Stage,
-    figure: &'static str,
+pub(super) struct Basis {
+    pub(super) stage: Stage,
+    pub(super) figure: &'static str,
     better: Better,
     why: String,
 }
@@ -44,7 +44,7 @@ pub(super) fn rank(
 }
 
 /// Peak rate where gate 4 holds for every row that has one, else the cost at the paced rate.
-fn basis(judged: &[Judged<'_>]) -> Basis {
+pub(super) fn basis(judged: &[Judged<'_>]) -> Basis {
     let peak: Vec<&Judged<'_>> = judged.iter().filter(|j| at(j, Stage::Peak)).collect();
     let bound: Vec<&str> = peak
         .iter()
@@ -80,7 +80,7 @@ fn basis(judged: &[Judged<'_>]) -> Basis {
 }
 
 /// Whether a row can be ranked in a stage: it did not fail, and is no control.
-fn at(judged: &Judged<'_>, stage: Stage) -> bool {
+pub(super) fn at(judged: &Judged<'_>, stage: Stage) -> bool {
     let row = &judged.row;
     row.stage == stage && row.verdict != Verdict::Failed && !is_control(&row.server)
 }

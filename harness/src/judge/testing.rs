@@ -27,6 +27,7 @@ pub(super) fn run() -> Run {
         rates_per_s: [("mixed".to_owned(), 20_000.0)].into(),
         rate_source: "calibration".into(),
         workloads: [("mixed".to_owned(), "users and orders".to_owned())].into(),
+        ..Run::default()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::catalog::Stage;
 
 /// The version of `run.sqlite` and `record.json`; raised with every change that an
 /// older reader would misread.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Figures by name; the name ends in the unit. What could not be read is absent.
 pub type Figures = BTreeMap<String, f64>;
@@ -29,7 +29,7 @@ pub struct Record {
 }
 
 /// What was asked for and how it ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Run {
     /// `<utc>-<rev>`, the folder's name unless `--out` was given.
     pub id: String,
@@ -69,13 +69,55 @@ pub struct Run {
     pub rate_source: String,
     /// Each workload's one-line description.
     pub workloads: BTreeMap<String, String>,
+    /// SHA-256 of the harness's own program, hexadecimal.
+    #[serde(default)]
+    pub harness_sha256: Option<String>,
+    /// SHA-256 over the requests of each workload's first round, hexadecimal.
+    #[serde(default)]
+    pub requests_sha256: BTreeMap<String, String>,
+    /// What is measured in every round, in the plan's order: servers, their second entries, other
+    /// builds, the control. Empty in a record of version 1.
+    #[serde(default)]
+    pub entries: Vec<String>,
+    /// The stages of every round, in the plan's order. Empty in a record of version 1.
+    #[serde(default)]
+    pub stages: Vec<Stage>,
+    /// The longest a server may take until its first valid answer, milliseconds.
+    #[serde(default)]
+    pub ready_timeout_ms: Option<u64>,
+    /// Rounds go on until each ratio's 95 % interval reaches no further than this share to either side;
+    /// absent where none was asked for.
+    #[serde(default)]
+    pub precision_ratio: Option<f64>,
+    /// Rounds go on for this time at most, milliseconds; absent where the number of rounds is fixed.
+    #[serde(default)]
+    pub budget_ms: Option<u64>,
+    /// What ended the rounds; absent while they go on, and after an interruption.
+    #[serde(default)]
+    pub stopped_by: Option<StoppedBy>,
+    /// When the run was taken up again after an interruption, RFC 3339, UTC.
+    #[serde(default)]
+    pub resumed_at: Vec<String>,
+}
+
+/// What ended the rounds of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StoppedBy {
+    /// All rounds planned were run.
+    Rounds,
+    /// Every ratio was known as precisely as asked.
+    Precision,
+    /// The time asked for was spent.
+    Budget,
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ended {
     /// It is still running, or was killed.
+    #[default]
     Open,
     /// Every planned trial ran.
     Complete,

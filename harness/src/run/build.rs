@@ -11,11 +11,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use cargo_metadata::{Artifact, Message, PackageId};
-use sha2::{Digest, Sha256};
 
 use super::Interrupt;
 use super::group::Group;
-use crate::catalog::{Catalog, Server, Source};
+use crate::catalog::{CONTRACT_FLAGS, Catalog, Server, Source, sha256};
 use crate::record;
 
 /// How often a build looks whether the user asked to stop.
@@ -60,6 +59,11 @@ pub fn build(
             let command = build.as_deref().unwrap_or_default();
             build_program(catalog, server, (folder, run, command), &log, interrupt)
         }
+        Source::Binary {
+            path,
+            arguments,
+            folder,
+        } => take_binary(catalog, server, path, arguments, folder.as_deref()),
     };
     match built {
         Ok(mut built) => {
@@ -112,13 +116,8 @@ fn build_package(
     let artifact = find_binary(log, id, bin)?;
     let made = artifact.executable.context("cargo named no executable")?;
     let aside = copy_aside(made.as_std_path(), &catalog.target, &server.name)?;
-    let command = vec![
-        aside.to_string_lossy().into_owned(),
-        "--addr".to_owned(),
-        "{addr}".to_owned(),
-        "--workers".to_owned(),
-        "{workers}".to_owned(),
-    ];
+    let mut command = vec![aside.to_string_lossy().into_owned()];
+    command.extend(CONTRACT_FLAGS.map(str::to_owned));
     Ok(Built {
         server: server.clone(),
         record: record::Build {
@@ -201,12 +200,58 @@ fn build_program(
     })
 }
 
+/// A binary that was made before: copied aside, so that nothing changes it during the run.
+fn take_binary(
+    catalog: &Catalog,
+    server: &Server,
+    path: &Path,
+    arguments: &[String],
+    folder: Option<&Path>,
+) -> Result<Built> {
+    let aside = copy_aside(path, &catalog.target, &server.name)?;
+    let mut command = vec![aside.to_string_lossy().into_owned()];
+    command.extend_from_slice(arguments);
+    Ok(Built {
+        server: server.clone(),
+        record: describe(&aside, catalog)?,
+        launch: Launch {
+            command,
+            folder: folder.unwrap_or(&catalog.root).to_owned(),
+        },
+    })
+}
+
+impl Built {
+    /// The same program under another name, from a separate copy of its binary where it has
+    /// one that was copied aside; a program in another language is started by the same command.
+    ///
+    /// # Errors
+    /// Where the binary can't be copied.
+    pub fn twin(&self, name: &str) -> Result<Self> {
+        let mut twin = self.clone();
+        twin.server.name = name.to_owned();
+        let program = Path::new(&self.launch.command[0]);
+        let aside = matches!(
+            self.server.source,
+            Source::Package { .. } | Source::Binary { .. }
+        );
+        if let (true, Some(folder)) = (aside, program.parent()) {
+            let copy = copy_into(folder, program, name)?;
+            twin.launch.command[0] = copy.to_string_lossy().into_owned();
+        }
+        Ok(twin)
+    }
+}
+
 /// Copies a binary to where no later build changes it: its name holds its hash.
 fn copy_aside(made: &Path, target: &Path, name: &str) -> Result<PathBuf> {
-    let folder = target.join("harness").join("bin");
+    copy_into(&target.join("harness").join("bin"), made, name)
+}
+
+fn copy_into(folder: &Path, made: &Path, name: &str) -> Result<PathBuf> {
     let aside = folder.join(format!("{name}-{}", &sha256(made)?[..12]));
     let unfinished = folder.join(format!("{name}.{}", std::process::id()));
-    fs::create_dir_all(&folder)
+    fs::create_dir_all(folder)
         .and_then(|()| fs::copy(made, &unfinished))
         .and_then(|_| fs::rename(&unfinished, &aside))
         .with_context(|| format!("cannot copy the binary to {}", aside.display()))?;
@@ -226,13 +271,6 @@ fn describe(binary: &Path, catalog: &Catalog) -> Result<record::Build> {
         sha256: Some(sha256(binary)?),
         ..record::Build::default()
     })
-}
-
-/// SHA-256 of a file, hexadecimal.
-fn sha256(path: &Path) -> Result<String> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let hash = Sha256::digest(&bytes);
-    Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The size without symbols, as binutils' `strip` leaves it; none where that is absent.

@@ -31,6 +31,16 @@ impl Verified {
     pub fn built(&self) -> &Built {
         &self.built
     }
+
+    /// The same program under another name, from a separate copy of its binary.
+    ///
+    /// # Errors
+    /// Where the binary can't be copied.
+    pub(super) fn twin(&self, name: &str) -> anyhow::Result<Self> {
+        Ok(Self {
+            built: self.built.twin(name)?,
+        })
+    }
 }
 
 /// What came of a check.

@@ -6,13 +6,16 @@
 mod accept;
 mod boot;
 mod build;
+mod calibrate;
 mod check;
-#[expect(dead_code, reason = "the session does not enter the control yet")]
 mod control;
+mod entry;
 mod figures;
 mod group;
+mod length;
 mod options;
 pub mod respond;
+mod rounds;
 mod sampler;
 mod session;
 pub mod supervise;
@@ -25,8 +28,9 @@ pub use accept::Referee;
 pub use boot::{BootOptions, Running, boot};
 pub use build::{Built, Launch, build, rustc_version};
 pub use check::{CheckLimits, Checked, Verified, check};
+pub use length::{LEAST_ROUNDS, Length, Sureness};
 pub use options::Options;
-pub use session::{Happening, Session, SessionError, Watch};
+pub use session::{Earlier, Happening, Session, SessionError, Watch};
 
 /// How many lines of a log a failure quotes.
 const TAIL_LINES: usize = 20;

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::length::Length;
 use super::trial::Settings;
 use crate::catalog::{Profile, Server, Stage, Workload};
 use crate::environment::Layout;
-use crate::plan::Plan;
+use crate::plan::{CONTROL, Plan, base_name, second};
 
 /// The measured time of one calibration.
 pub(super) const CALIBRATION: Duration = Duration::from_millis(500);
@@ -15,14 +16,20 @@ pub(super) const CALIBRATION: Duration = Duration::from_millis(500);
 /// What a run is asked to do.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The servers, at least one.
+    /// The servers and other builds of them, at least one.
     pub servers: Vec<Server>,
+    /// The names of those that are entered twice.
+    pub twins: Vec<String>,
+    /// Whether the control is entered, twice.
+    pub control: bool,
     /// The workloads, at least one.
     pub workloads: Vec<Workload>,
     /// The stages, at least one.
     pub stages: Vec<Stage>,
-    /// How long and how often.
+    /// How long each trial is, and how many rounds there are at most.
     pub profile: Profile,
+    /// Whether rounds end before.
+    pub length: Length,
     /// Everything random is drawn from it.
     pub seed: u64,
     /// Connections of every stage.
@@ -46,10 +53,10 @@ pub struct Options {
 }
 
 impl Options {
-    /// The plan: every server, workload and stage, in each round.
+    /// The plan: every entry, workload and stage, in each round.
     pub fn plan(&self) -> Plan {
         Plan {
-            servers: self.servers.iter().map(|s| s.name.clone()).collect(),
+            entries: self.entries(|_| true, self.control),
             workloads: self.workloads.iter().map(|w| w.name.clone()).collect(),
             stages: self.stages.clone(),
             rounds: self.profile.rounds,
@@ -57,7 +64,32 @@ impl Options {
         }
     }
 
-    /// How long it will take after the build, about.
+    /// What each round measures, of the servers that are `ready`: those, then second entries,
+    /// then the control's two.
+    pub(super) fn entries(&self, ready: impl Fn(&str) -> bool, control: bool) -> Vec<String> {
+        let servers = self.servers.iter().map(|server| server.name.clone());
+        let twins = self.twins.iter().map(|name| second(name));
+        let mut entries: Vec<String> = servers
+            .chain(twins)
+            .filter(|name| ready(base_name(name)))
+            .collect();
+        if control && !entries.is_empty() {
+            entries.extend([CONTROL.to_owned(), second(CONTROL)]);
+        }
+        entries
+    }
+
+    /// How many rounds there will be, about: as many as there are, or as fit the budget.
+    pub fn expected_rounds(&self) -> u32 {
+        let Some(budget) = self.length.budget else {
+            return self.profile.rounds;
+        };
+        let round = self.plan().round_time(&self.profile).as_secs_f64();
+        let fit = (budget.as_secs_f64() / round.max(1e-3)) as u32;
+        fit.clamp(1, self.profile.rounds)
+    }
+
+    /// How long it will take after the build, about; with a precision asked for, at most.
     pub fn estimate(&self) -> Duration {
         let servers = self.servers.len() as u32;
         let calibrations = if self.calibrated().is_empty() {
@@ -69,7 +101,7 @@ impl Options {
             + (CALIBRATION + self.profile.warmup + Duration::from_millis(350))
                 * calibrations
                 * self.calibrated().len() as u32
-            + self.plan().estimate(&self.profile)
+            + self.plan().round_time(&self.profile) * self.expected_rounds()
     }
 
     /// The workloads whose paced rate must be found out.

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 
-use super::accept::{Referee, accept, wire};
+use super::accept::{Referee, wire};
 use super::boot::{BootOptions, Running, boot};
+use super::entry::Entry;
 use super::sampler::{self, Samples};
-use super::{Interrupt, Verified, figures};
+use super::{Interrupt, figures};
 use crate::catalog::{Call, Stage};
 use crate::environment::{Root, StealMeter};
 use crate::load::{self, Client, Config, Control, Measurement, Pace, Script};
@@ -78,19 +79,19 @@ fn blank(step: &plan::Step, position: u32) -> Trial {
 
 /// Runs one trial. A failure is part of the result, so the run goes on.
 pub(super) fn measure(
-    verified: &Verified,
+    entry: &Entry<'_>,
     task: &Task<'_>,
     settings: &Settings,
     referee: &Referee,
     interrupt: &Interrupt,
 ) -> Trial {
     let mut trial = blank(task.step, task.position);
-    trial.failure = run(verified, task, settings, referee, interrupt, &mut trial).err();
+    trial.failure = run(entry, task, settings, referee, interrupt, &mut trial).err();
     trial
 }
 
 fn run(
-    verified: &Verified,
+    entry: &Entry<'_>,
     task: &Task<'_>,
     settings: &Settings,
     referee: &Referee,
@@ -106,19 +107,21 @@ fn run(
             .join(format!("{}-{}.log", trial.server, task.log)),
         ready_timeout: settings.ready_timeout,
     };
-    let mut running = boot(&verified.built().launch, &boot_options, referee, interrupt)?;
+    let mut running = boot(entry.launch(), &boot_options, referee, interrupt)?;
     let mut processes = Processes::in_group(running.group(), Some(running.group()));
     note_start(trial, &running, &mut processes);
 
-    let script = accept(
-        running.addr,
-        task.calls,
-        referee,
-        settings.timeout,
-        interrupt,
-    )
-    .map_err(|error| running.failure(Step::Accept, format!("{error:#}")))?;
-    let posts = task.calls.iter().any(|call| call.method == "POST");
+    let script = entry
+        .script(
+            &trial.workload,
+            running.addr,
+            task.calls,
+            referee,
+            settings.timeout,
+            interrupt,
+        )
+        .map_err(|error| running.failure(Step::Accept, format!("{error:#}")))?;
+    let posts = entry.keeps_orders() && task.calls.iter().any(|call| call.method == "POST");
     let before = Before::read(posts, &running, &mut processes, settings.timeout)
         .map_err(|error| running.failure(Step::Accept, format!("{error:#}")))?;
 

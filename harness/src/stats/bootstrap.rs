@@ -27,7 +27,7 @@ pub const RESAMPLES: usize = 5_000;
 pub const MIN_REPLICATES: usize = 3;
 
 /// Rounds from which resampling alone can give 95 %.
-const RESAMPLING_SUFFICES: usize = 6;
+pub const RESAMPLING_SUFFICES: usize = 6;
 
 /// Φ(−√(n/(n−1)) t₀.₉₇₅,ₙ₋₁) for n from 3 to 30. SciPy 1.17.1:
 /// `n = np.arange(3, 31); stats.norm.cdf(-np.sqrt(n/(n-1)) * stats.t.ppf(.975, n-1))`

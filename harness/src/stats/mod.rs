@@ -24,7 +24,9 @@ mod quantile;
 mod rank;
 mod ratio;
 
-pub use bootstrap::{Bootstrap, Interval, MIN_REPLICATES, RESAMPLES, Resamples, Scale};
+pub use bootstrap::{
+    Bootstrap, Interval, MIN_REPLICATES, RESAMPLES, RESAMPLING_SUFFICES, Resamples, Scale,
+};
 pub use change::{Steadiness, change_points, steadiness};
 pub use correlation::{permutation_p, spearman};
 pub use outlier::{OUTLIER_SCORE, outliers, robust_spread};

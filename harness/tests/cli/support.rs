@@ -62,16 +62,26 @@ impl Bench {
         command
     }
 
-    /// A short `harness bench` of the `ping` workload.
+    /// A short `harness bench` of the `ping` workload, without the control.
     pub(crate) fn bench(&self, arguments: &[&str]) -> Run {
-        let mut command = self.command("bench", &SHORT);
+        self.short(&SHORT, arguments)
+    }
+
+    /// The same with the control.
+    pub(crate) fn bench_with_control(&self, arguments: &[&str]) -> Run {
+        self.short(&SHORT[1..], arguments)
+    }
+
+    fn short(&self, short: &[&str], arguments: &[&str]) -> Run {
+        let mut command = self.command("bench", short);
         command.arg("--out").arg(self.out()).args(arguments);
         Run::of(command.output().unwrap(), &self.out())
     }
 }
 
-/// Flags of a run that is over in a moment.
-pub(crate) const SHORT: [&str; 12] = [
+/// Flags of a run that is over in a moment. Only the tests of the control need it.
+pub(crate) const SHORT: [&str; 13] = [
+    "--no-control",
     "--profile",
     "smoke",
     "--workload",

@@ -122,7 +122,7 @@ fn the_schema_refuses_an_export_without_any_one_of_its_members() {
 fn the_schema_refuses_what_is_wrong_in_kind() {
     let validator = validator();
     for (path, wrong) in [
-        ("/schema_version", Value::from(2)),
+        ("/schema_version", Value::from(1)),
         ("/run/ended", Value::from("maybe")),
         ("/summary/0/verdict", Value::from("good")),
         ("/summary/0/requests_per_s", Value::from(131_234.5)),
@@ -155,7 +155,7 @@ fn it_comes_back_equal_but_for_the_intervals() {
 fn a_newer_or_broken_file_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.json");
-    fs::write(&path, r#"{"schema_version": 2, "run": "something new"}"#).unwrap();
+    fs::write(&path, r#"{"schema_version": 3, "run": "something new"}"#).unwrap();
     let error = read_json(&path).unwrap_err();
     assert!(
         matches!(error, ExportError::TooNew { found: 2, .. }),

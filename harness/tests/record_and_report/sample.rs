@@ -49,6 +49,15 @@ fn run() -> Run {
             ("mixed".into(), "users 60 %, orders 40 %".into()),
             ("ping".into(), "the smallest answer there is".into()),
         ]),
+        requests_sha256: BTreeMap::from([("ping".into(), "5f70bf18".into())]),
+        entries: vec!["axum".into(), "axum~2".into(), "control".into()],
+        stages: Stage::ALL.to_vec(),
+        harness_sha256: Some("9c56cc51".into()),
+        ready_timeout_ms: Some(10_000),
+        precision_ratio: Some(0.02),
+        budget_ms: None,
+        stopped_by: Some(StoppedBy::Precision),
+        resumed_at: vec!["2026-11-21T03:50:00Z".into()],
     }
 }
 

@@ -70,10 +70,14 @@ fn read_record(moment: &Transaction<'_>) -> Read<Record> {
 
 fn read_run(moment: &Transaction<'_>) -> Read<Run> {
     let (mut rates_per_s, mut workloads) = (BTreeMap::new(), BTreeMap::new());
+    let mut requests_sha256 = BTreeMap::new();
     read_all(moment, "SELECT * FROM workload", |row| {
         let name: String = row.get("name")?;
         if let Some(about) = row.get("about")? {
             workloads.insert(name.clone(), about);
+        }
+        if let Some(sha256) = row.get("requests_sha256")? {
+            requests_sha256.insert(name.clone(), sha256);
         }
         if let Some(rate) = row.get("rate_per_s")? {
             rates_per_s.insert(name, rate);
@@ -104,12 +108,22 @@ fn read_run(moment: &Transaction<'_>) -> Read<Run> {
             rates_per_s: BTreeMap::new(),
             rate_source: row.get("rate_source")?,
             workloads: BTreeMap::new(),
+            requests_sha256: BTreeMap::new(),
+            entries: list(row, "entries")?,
+            stages: list(row, "stages")?,
+            harness_sha256: row.get("harness_sha256")?,
+            ready_timeout_ms: row.get("ready_timeout_ms")?,
+            precision_ratio: row.get("precision_ratio")?,
+            budget_ms: row.get("budget_ms")?,
+            stopped_by: optional(row, "stopped_by")?,
+            resumed_at: list(row, "resumed_at")?,
         })
     })?;
     let run = run.into_iter().next().ok_or(Fault::Empty)?;
     Ok(Run {
         rates_per_s,
         workloads,
+        requests_sha256,
         ..run
     })
 }
@@ -286,6 +300,12 @@ fn read_map<V: FromSql>(
 
 fn enumeration<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> Read<T> {
     from_word(row.get(column)?).ok_or_else(|| damaged(column))
+}
+
+fn optional<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> Read<Option<T>> {
+    let word: Option<String> = row.get(column)?;
+    word.map(|word| from_word(word).ok_or_else(|| damaged(column)))
+        .transpose()
 }
 
 fn list<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> Read<Vec<T>> {

@@ -6,7 +6,7 @@ use crate::record::SCHEMA_VERSION;
 
 /// The SQL that leads from each version to the next: entry 0 makes version 1 out of
 /// an empty file. Entries are only ever added: files of every version exist.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("v1.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("v1.sql"), include_str!("v2.sql")];
 
 /// Marks the file as ours in the header (`PRAGMA application_id`); the letters `HRNS`.
 const APPLICATION_ID: i32 = 0x4852_4e53;

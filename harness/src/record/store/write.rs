@@ -89,7 +89,9 @@ fn put_run(step: &Transaction<'_>, run: &Run, hidden: &HiddenPaths) -> rusqlite:
     step.execute(
         "INSERT OR REPLACE INTO run VALUES (1, :run_id, :started_at, :ended_at, :ended,
              :harness_version, :revision, :command, :profile, :seed, :rounds, :connections,
-             :warmup_ms, :peak_ms, :paced_ms, :timeout_ms, :first_byte_limit_ms, :rate_source)",
+             :warmup_ms, :peak_ms, :paced_ms, :timeout_ms, :first_byte_limit_ms, :rate_source,
+             :entries, :stages, :harness_sha256, :ready_timeout_ms, :precision_ratio, :budget_ms, :stopped_by,
+             :resumed_at)",
         named_params! {
             ":run_id": run.id,
             ":started_at": run.started_at,
@@ -108,6 +110,14 @@ fn put_run(step: &Transaction<'_>, run: &Run, hidden: &HiddenPaths) -> rusqlite:
             ":timeout_ms": run.timeout_ms,
             ":first_byte_limit_ms": run.first_byte_limit_ms,
             ":rate_source": hidden.clean(&run.rate_source),
+            ":entries": json(&run.entries),
+            ":stages": json(&run.stages),
+            ":harness_sha256": run.harness_sha256,
+            ":ready_timeout_ms": run.ready_timeout_ms,
+            ":precision_ratio": run.precision_ratio,
+            ":budget_ms": run.budget_ms,
+            ":stopped_by": run.stopped_by.as_ref().map(word),
+            ":resumed_at": json(&run.resumed_at),
         },
     )?;
     put_workloads(step, run)
@@ -118,8 +128,13 @@ fn put_workloads(step: &Transaction<'_>, run: &Run) -> rusqlite::Result<()> {
     let names: BTreeSet<_> = run.workloads.keys().chain(run.rates_per_s.keys()).collect();
     for name in names {
         step.execute(
-            "INSERT INTO workload (name, about, rate_per_s) VALUES (?1, ?2, ?3)",
-            params![name, run.workloads.get(name), run.rates_per_s.get(name)],
+            "INSERT INTO workload (name, about, rate_per_s, requests_sha256) VALUES (?1, ?2, ?3, ?4)",
+            params![
+                name,
+                run.workloads.get(name),
+                run.rates_per_s.get(name),
+                run.requests_sha256.get(name)
+            ],
         )?;
     }
     Ok(())

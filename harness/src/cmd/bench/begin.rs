@@ -1,0 +1,256 @@
+//! A new run: from flags to what is asked of the session.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::rates::parse_rates;
+use super::{Arguments, Job};
+use crate::catalog::{Catalog, Profile, Server, Stage, names, sha256};
+use crate::cli::Usage;
+use crate::cmd::machine::Place;
+use crate::cmd::results::Folder;
+use crate::environment::Needs;
+use crate::plan::round_seed;
+use crate::probe::limits;
+use crate::record::{self, Ended, Environment, Finding, Level};
+use crate::run::{Earlier, Length, Options, rustc_version};
+
+/// What rounds may amount to where only a precision or a budget ends them.
+const MOST_ROUNDS: u32 = 10_000;
+/// Requests of a round whose hash tells whether a workload is still the same.
+const HASHED_CALLS: usize = 256;
+
+/// Reads the flags. Nothing is made or started yet.
+pub(super) fn prepare(arguments: &Arguments) -> Result<(Catalog, Options, Place, Option<Finding>)> {
+    let (catalog, servers) = arguments.filters.catalog()?;
+    let place = Place::find(&arguments.cpus)?;
+    let servers = with_other_builds(&arguments.binary, &catalog, servers)?;
+    let mut options = options(arguments, &catalog, servers, &place)?;
+    let note = fit_to_limits(&mut options)?;
+    Ok((catalog, options, place, note))
+}
+
+/// Makes the run's folder.
+pub(super) fn begin(
+    arguments: &Arguments,
+    catalog: Catalog,
+    mut options: Options,
+    place: Place,
+    note: Option<Finding>,
+) -> Result<Job> {
+    let folder = Folder::create(&catalog.root, arguments.out.as_deref())?;
+    options.logs = folder.logs();
+    let run = describe(&options, &folder)?;
+    let environment = environment_of(&place, &options, note);
+    let mut store = record::Store::create(&folder.database())?.hiding(folder.hidden());
+    store.put_run(&run)?;
+    store.put_environment(&environment)?;
+    Ok(Job {
+        catalog,
+        options,
+        place,
+        folder,
+        store,
+        run,
+        environment,
+        earlier: Earlier::default(),
+    })
+}
+
+/// The servers chosen, followed by the builds given with `--binary`.
+pub(super) fn with_other_builds(
+    flags: &[String],
+    catalog: &Catalog,
+    mut servers: Vec<Server>,
+) -> Result<Vec<Server>> {
+    let known: Vec<&str> = catalog.servers.iter().map(|s| s.name.as_str()).collect();
+    for flag in flags {
+        let (name, path) = flag.split_once('=').ok_or_else(|| {
+            Usage(format!(
+                "--binary {flag}: NAME=PATH is wanted, a server and another build of it"
+            ))
+        })?;
+        let server = catalog.servers.iter().find(|server| server.name == name);
+        let server = server.ok_or_else(|| Usage(names::unknown("server", name, &known)))?;
+        let other = server
+            .other_build(Path::new(path))
+            .map_err(|error| Usage(format!("--binary {flag}: {error:#}")))?;
+        if servers.iter().any(|server| server.name == other.name) {
+            return Err(Usage(format!(
+                "--binary {flag}: these bytes are entered already; --twin {name} enters a server twice"
+            ))
+            .into());
+        }
+        servers.push(other);
+    }
+    Ok(servers)
+}
+
+fn options(
+    arguments: &Arguments,
+    catalog: &Catalog,
+    servers: Vec<Server>,
+    place: &Place,
+) -> Result<Options> {
+    let mut profile = Profile::find(&arguments.profile).map_err(Usage)?.clone();
+    let length = length(arguments);
+    profile.rounds = match (arguments.rounds, length.is_adaptive()) {
+        (Some(rounds), _) => rounds,
+        (None, true) => MOST_ROUNDS,
+        (None, false) => profile.rounds,
+    };
+    profile.warmup = arguments.warmup.unwrap_or(profile.warmup);
+    profile.peak = arguments.duration.unwrap_or(profile.peak);
+    profile.paced = arguments.duration.unwrap_or(profile.paced);
+    let workloads = arguments.filters.workloads(catalog, profile.workloads)?;
+    let names: Vec<&str> = workloads.iter().map(|w| w.name.as_str()).collect();
+    Ok(Options {
+        rates_per_s: parse_rates(&arguments.rate, &names)?,
+        twins: twins(&arguments.twin, &servers)?,
+        control: !arguments.no_control,
+        servers,
+        stages: arguments.filters.stages()?,
+        profile,
+        length,
+        seed: arguments.seed.unwrap_or_else(random_seed),
+        connections: arguments.connections as usize,
+        first_byte_limit: arguments.first_byte_limit,
+        timeout: arguments.timeout,
+        ready_timeout: arguments.ready_timeout,
+        port: arguments.port,
+        layout: place.layout.clone(),
+        pinned: place.unpinned.is_none(),
+        logs: PathBuf::new(),
+        workloads,
+    })
+}
+
+fn length(arguments: &Arguments) -> Length {
+    let default = arguments.precision.map(|_| super::DEFAULT_BUDGET);
+    Length {
+        precision: arguments.precision,
+        budget: arguments.budget.or(default),
+    }
+}
+
+fn twins(flags: &[String], servers: &[Server]) -> Result<Vec<String>> {
+    let known: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
+    for name in flags {
+        if !known.contains(&name.as_str()) {
+            return Err(Usage(names::unknown("server to be entered twice", name, &known)).into());
+        }
+    }
+    let entered = servers.iter().map(|server| server.name.clone());
+    Ok(entered.filter(|name| flags.contains(name)).collect())
+}
+
+/// Six digits of the clock: another one each run, and easy to type again.
+fn random_seed() -> u64 {
+    u64::from(jiff::Timestamp::now().subsec_nanosecond().unsigned_abs()) / 1_000
+}
+
+/// A low descriptor limit makes a smaller run, with a word.
+fn fit_to_limits(options: &mut Options) -> Result<Option<Finding>> {
+    let limit = limits::raise_descriptor_limit().unwrap_or_else(|_| limits::descriptor_limit().0);
+    let needed = |connections: usize| {
+        let connections = connections as u32;
+        Needs { connections }.descriptors()
+    };
+    if needed(options.connections) <= limit {
+        return Ok(None);
+    }
+    let most = (1..options.connections)
+        .rev()
+        .find(|&fewer| needed(fewer) <= limit);
+    let needed = needed(options.connections);
+    let Some(most) = most else {
+        let why = format!("only {limit} files may be open: run `ulimit -n {needed}` first");
+        return Err(Usage(why).into());
+    };
+    let asked = std::mem::replace(&mut options.connections, most);
+    Ok(Some(Finding {
+        id: "connections".to_owned(),
+        level: Level::Warn,
+        found: format!("{most} connections instead of {asked}: only {limit} files may be open"),
+        why: "the run is smaller than asked for".to_owned(),
+        fix: Some(format!("ulimit -n {needed}")),
+    }))
+}
+
+fn describe(options: &Options, folder: &Folder) -> Result<record::Run> {
+    let millis = |time: std::time::Duration| time.as_millis() as u64;
+    Ok(record::Run {
+        id: folder.id().to_owned(),
+        started_at: jiff::Timestamp::now().to_string(),
+        ended_at: None,
+        ended: Ended::Open,
+        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
+        harness_sha256: own_sha256()?,
+        revision: folder.revision().map(ToOwned::to_owned),
+        command: std::env::args().skip(1).collect(),
+        profile: options.profile.name.to_owned(),
+        seed: options.seed,
+        rounds: options.profile.rounds,
+        connections: options.connections as u32,
+        warmup_ms: millis(options.profile.warmup),
+        peak_ms: millis(options.profile.peak),
+        paced_ms: millis(options.profile.paced),
+        timeout_ms: millis(options.timeout),
+        first_byte_limit_ms: options.first_byte_limit.as_secs_f64() * 1e3,
+        ready_timeout_ms: Some(millis(options.ready_timeout)),
+        rates_per_s: BTreeMap::new(),
+        rate_source: match (
+            options.stages.contains(&Stage::Paced),
+            options.rates_per_s.is_empty(),
+        ) {
+            (false, _) => "none".to_owned(),
+            (true, true) => "calibration".to_owned(),
+            (true, false) => "--rate".to_owned(),
+        },
+        workloads: options
+            .workloads
+            .iter()
+            .map(|workload| (workload.name.clone(), workload.about.clone()))
+            .collect(),
+        requests_sha256: requests_sha256(options),
+        entries: options.plan().entries,
+        stages: options.stages.clone(),
+        precision_ratio: options.length.precision,
+        budget_ms: options.length.budget.map(millis),
+        stopped_by: None,
+        resumed_at: Vec::new(),
+    })
+}
+
+/// SHA-256 of this program: what is measured with.
+pub(super) fn own_sha256() -> Result<Option<String>> {
+    let own = std::env::current_exe().context("cannot find the harness's own program")?;
+    Ok(Some(sha256(&own)?))
+}
+
+/// For each workload a hash over requests of the first round, which follow from its file
+/// and the seed.
+pub(super) fn requests_sha256(options: &Options) -> BTreeMap<String, String> {
+    use sha2::{Digest as _, Sha256};
+    let hash = |workload: &crate::catalog::Workload| {
+        let mut hash = Sha256::new();
+        for call in workload.draw(round_seed(options.seed, 1), HASHED_CALLS) {
+            let body = call.body.unwrap_or_default();
+            hash.update(format!("{} {}\n{body}\n", call.method, call.target));
+        }
+        crate::catalog::hex(&hash.finalize())
+    };
+    let workloads = options.workloads.iter();
+    workloads.map(|w| (w.name.clone(), hash(w))).collect()
+}
+
+fn environment_of(place: &Place, options: &Options, note: Option<Finding>) -> Environment {
+    let needs = Needs {
+        connections: options.connections as u32,
+    };
+    let mut environment = place.environment(&rustc_version().unwrap_or_default(), needs);
+    environment.findings.extend(note);
+    environment
+}

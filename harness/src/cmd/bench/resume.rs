@@ -1,0 +1,252 @@
+//! `--resume`: an interrupted run is finished with the same plan and seed, or not at all.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::fs::{FlockOperation, flock};
+
+use super::begin::{own_sha256, requests_sha256, with_other_builds};
+use super::{Arguments, Job};
+use crate::catalog::{Catalog, Profile, Server, Workload, names};
+use crate::cli::Usage;
+use crate::cmd::machine::Place;
+use crate::cmd::results::Folder;
+use crate::environment::Needs;
+use crate::plan::{TWIN_SUFFIX, base_name, is_control};
+use crate::probe::limits;
+use crate::record::{Ended, Environment, Record, Run, Store};
+use crate::run::{Earlier, Length, Options, rustc_version};
+
+/// Opens the run and makes sure that it can go on as it began. Its record is changed only once servers and
+/// control have been found to be the same too.
+///
+/// # Errors
+/// [`Usage`] where the run is complete, is still running, or is not the same any more.
+pub(super) fn resume(arguments: &Arguments, path: &Path) -> Result<Job> {
+    let catalog =
+        Catalog::load(&arguments.filters.manifest).map_err(|error| Usage(format!("{error:#}")))?;
+    let database = crate::cmd::results::database(&catalog.root, Some(path))?;
+    let mut store = Store::open(&database)?;
+    let record = store.load()?;
+    let folder = Folder::open(&catalog.root, path, &record.run)?;
+    let store = store.hiding(folder.hidden());
+    refuse_unfit(&record.run, &folder)?;
+    let place = Place::of_earlier(&record.environment)?;
+    let mut options = options(arguments, &catalog, &record, &place)?;
+    options.logs = folder.logs();
+    refuse_changed(&record, &options, &place)?;
+    let mut run = record.run.clone();
+    run.ended = Ended::Open;
+    run.ended_at = None;
+    run.resumed_at.push(jiff::Timestamp::now().to_string());
+    Ok(Job {
+        catalog,
+        options,
+        place,
+        folder,
+        store,
+        run,
+        environment: record.environment,
+        earlier: Earlier {
+            servers: record.servers,
+            trials: record.trials,
+        },
+    })
+}
+
+/// Keeps other processes from resuming the same run; released when the process ends.
+pub(super) fn lock(folder: &Folder) -> Result<File> {
+    let file = File::open(folder.path()).context("cannot open the run's folder")?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+        Usage(format!(
+            "{} is being written by another harness: wait for it, or end it",
+            folder.shown()
+        ))
+    })?;
+    Ok(file)
+}
+
+fn refuse_unfit(run: &Run, folder: &Folder) -> Result<()> {
+    let why = if run.ended == Ended::Complete {
+        format!("{} is complete: there is nothing to resume", folder.shown())
+    } else if run.entries.is_empty() || run.stages.is_empty() {
+        format!(
+            "{} was stored by an older harness, which did not store its plan: begin a new run",
+            folder.shown()
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Usage(why).into())
+}
+
+fn options(
+    arguments: &Arguments,
+    catalog: &Catalog,
+    record: &Record,
+    place: &Place,
+) -> Result<Options> {
+    let run = &record.run;
+    let millis = Duration::from_millis;
+    let mut profile = Profile::find(&run.profile).map_err(Usage)?.clone();
+    profile.rounds = run.rounds;
+    profile.warmup = millis(run.warmup_ms);
+    profile.peak = millis(run.peak_ms);
+    profile.paced = millis(run.paced_ms);
+    let second = |name: &&String| name.ends_with(TWIN_SUFFIX) && !is_control(name);
+    Ok(Options {
+        servers: servers(arguments, catalog, record)?,
+        twins: run
+            .entries
+            .iter()
+            .filter(second)
+            .map(|name| base_name(name).to_owned())
+            .collect(),
+        control: run.entries.iter().any(|name| is_control(name)),
+        workloads: workloads(catalog, run)?,
+        stages: run.stages.clone(),
+        profile,
+        length: Length {
+            precision: run.precision_ratio,
+            budget: run.budget_ms.map(millis),
+        },
+        seed: run.seed,
+        connections: run.connections as usize,
+        rates_per_s: run.rates_per_s.clone(),
+        first_byte_limit: Duration::from_secs_f64(run.first_byte_limit_ms / 1e3),
+        timeout: millis(run.timeout_ms),
+        ready_timeout: millis(run.ready_timeout_ms.unwrap_or(10_000)),
+        port: arguments.port,
+        layout: place.layout.clone(),
+        pinned: place.unpinned.is_none(),
+        logs: PathBuf::new(),
+    })
+}
+
+/// The servers of the plan, and those that failed before there was one. Other builds are
+/// taken from where they were copied to, unless `--binary` names them again.
+fn servers(arguments: &Arguments, catalog: &Catalog, record: &Record) -> Result<Vec<Server>> {
+    let mut binaries = arguments.binary.clone();
+    for server in &record.servers {
+        let copy = server
+            .build
+            .as_ref()
+            .and_then(|build| build.binary.as_ref());
+        if let (Some((base, _)), Some(copy)) = (server.name.split_once('@'), copy) {
+            let copy = catalog.root.join(copy);
+            if copy.is_file() && arguments.binary.is_empty() {
+                binaries.push(format!("{base}={}", copy.display()));
+            }
+        }
+    }
+    let all = with_other_builds(&binaries, catalog, catalog.servers.clone())?;
+    let known: Vec<&str> = all.iter().map(|server| server.name.as_str()).collect();
+    let first = |name: &&str| base_name(name) == *name && !is_control(name);
+    let planned = record.run.entries.iter().map(String::as_str).filter(first);
+    let mut wanted: Vec<&str> = record.servers.iter().map(|s| s.name.as_str()).collect();
+    for name in planned {
+        if !wanted.contains(&name) {
+            wanted.push(name);
+        }
+    }
+    let find = |name: &str| {
+        let found = all.iter().find(|server| server.name == name).cloned();
+        found.ok_or_else(|| {
+            let hint = if name.contains('@') {
+                "give the binary again with --binary NAME=PATH"
+            } else {
+                "if it was given with --manifest, give it again"
+            };
+            Usage(format!(
+                "{}; {hint}",
+                names::unknown("server", name, &known)
+            ))
+            .into()
+        })
+    };
+    wanted.into_iter().map(find).collect()
+}
+
+fn workloads(catalog: &Catalog, run: &Run) -> Result<Vec<Workload>> {
+    let folder = catalog.root.join("harness").join("workloads");
+    let all = Workload::load_dir(&folder).map_err(|error| Usage(error.to_string()))?;
+    let wanted: Vec<String> = run.workloads.keys().cloned().collect();
+    Ok(names::select("workload", all, |workload| &workload.name, &wanted).map_err(Usage)?)
+}
+
+/// What must be as it was: the machine, the harness, the requests. Binaries are compared when
+/// they have been built.
+fn refuse_changed(record: &Record, options: &Options, place: &Place) -> Result<()> {
+    let needs = Needs {
+        connections: options.connections as u32,
+    };
+    let limit = limits::raise_descriptor_limit().unwrap_or_else(|_| limits::descriptor_limit().0);
+    if needs.descriptors() > limit {
+        return Err(Usage(format!(
+            "the run has {} connections and only {limit} files may be open: run `ulimit -n {}` first",
+            options.connections,
+            needs.descriptors()
+        ))
+        .into());
+    }
+    let now = place.environment(&rustc_version().unwrap_or_default(), needs);
+    let mut changed = changes(&record.environment, &now);
+    if record.run.harness_sha256 != own_sha256()? {
+        changed.push("the harness itself was built anew from other source".to_owned());
+    }
+    let requests = requests_sha256(options);
+    changed.extend(
+        differing(&record.run.requests_sha256, &requests)
+            .map(|workload| format!("the requests of the workload {workload}")),
+    );
+    if changed.is_empty() {
+        return Ok(());
+    }
+    Err(Usage(format!(
+        "this run can't go on as it began, for something changed: {}. Its trials so far are kept: see \
+         `harness report`; begin a new run to compare",
+        changed.join("; ")
+    ))
+    .into())
+}
+
+fn differing<'a>(
+    then: &'a BTreeMap<String, String>,
+    now: &'a BTreeMap<String, String>,
+) -> impl Iterator<Item = &'a String> {
+    let same = |workload: &&String| then.get(*workload) != now.get(*workload);
+    then.keys().filter(same)
+}
+
+/// What of the machine is no longer as it was, in words.
+fn changes(then: &Environment, now: &Environment) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut compare = |what: &str, then: String, now: String| {
+        if then != now {
+            found.push(format!("{what} was {then} and is {now}"));
+        }
+    };
+    compare("the CPU", then.cpu_model.clone(), now.cpu_model.clone());
+    compare(
+        "the number of CPUs",
+        then.logical_cpus.to_string(),
+        now.logical_cpus.to_string(),
+    );
+    compare("the kernel", then.kernel.clone(), now.kernel.clone());
+    compare("the compiler", then.rustc.clone(), now.rustc.clone());
+    let cpus = |e: &Environment| format!("{:?} and {:?}", e.server_cpus, e.driver_cpus);
+    compare(
+        "the CPUs of server and load generator",
+        cpus(then),
+        cpus(now),
+    );
+    let pinned = |e: &Environment| if e.pinned { "pinned" } else { "not pinned" }.to_owned();
+    compare("what was measured", pinned(then), pinned(now));
+    if found.is_empty() && then.fingerprint != now.fingerprint {
+        found.push("the machine's fingerprint (see `harness doctor`)".to_owned());
+    }
+    found
+}

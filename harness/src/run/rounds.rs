@@ -1,0 +1,309 @@
+//! Round after round of trials, until there are enough.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+use super::entry::Entry;
+use super::session::{Happening, Session, SessionError, Watch};
+use super::trial::{self, Task};
+use crate::catalog::{Call, DISTINCT_CALLS, Profile, Workload};
+use crate::load::Pace;
+use crate::plan::{self, Plan, round_seed};
+use crate::record::{self, Failure, StoppedBy, Trial};
+
+/// After so many failed trials in a row a server is measured no more.
+const GIVE_UP: u32 = 3;
+
+impl<W: Watch> Session<'_, W> {
+    /// Runs the trials of every round that are not there yet.
+    pub(super) fn measure(
+        &mut self,
+        entries: &[Entry<'_>],
+        run: &record::Run,
+    ) -> Result<StoppedBy, SessionError> {
+        let plan = Plan {
+            entries: run.entries.clone(),
+            ..self.options.plan()
+        };
+        let mut course = Course::new(self, &plan);
+        for round in 1..=plan.rounds {
+            let steps = plan.round(round);
+            for (place, step) in steps.iter().enumerate() {
+                if course.done.contains(step) {
+                    continue;
+                }
+                self.go_on()?;
+                let index = (round as usize - 1) * steps.len() + place;
+                let rate = run.rates_per_s.get(&step.workload).copied();
+                self.one(entries, step, (index, rate), &mut course)?;
+            }
+            if let Some(why) = self.enough(round, &plan, &course) {
+                return Ok(why);
+            }
+        }
+        Ok(StoppedBy::Rounds)
+    }
+
+    /// Runs one trial, or says why it is not run, and stores it.
+    fn one(
+        &mut self,
+        entries: &[Entry<'_>],
+        step: &plan::Step,
+        (index, rate): (usize, Option<f64>),
+        course: &mut Course<'_>,
+    ) -> Result<(), SessionError> {
+        let entry = entries
+            .iter()
+            .find(|entry| entry.name == step.server)
+            .with_context(|| format!("the plan names {}, which is not entered", step.server))?;
+        let failed = course.failed.entry(step.server.clone()).or_default();
+        let trial = match self.can_run(step, rate, failed) {
+            Ok(pace) => {
+                self.watch.happens(&Happening::Trial(
+                    step,
+                    index,
+                    course.trials_expected,
+                    course.clock.left(),
+                ));
+                let calls = course
+                    .drawn
+                    .calls(&self.options.workloads, step, self.options.seed);
+                let trial = self.trial(entry, step, index, calls, pace);
+                // A trial that was cut short says nothing of its server.
+                self.go_on()?;
+                self.watch.happens(&Happening::Measured(&trial));
+                failed.note(&trial);
+                trial
+            }
+            Err(failure) => trial::not_run(step, index as u32, failure),
+        };
+        self.store
+            .put_trial(&trial)
+            .context("cannot store a trial")?;
+        if failed.just_given_up() {
+            self.watch.happens(&Happening::GivenUp(&step.server));
+        }
+        course.passed(step, trial);
+        Ok(())
+    }
+
+    /// The pace of a trial, or why it is not run.
+    fn can_run(
+        &self,
+        step: &plan::Step,
+        rate_per_s: Option<f64>,
+        failed: &Failed,
+    ) -> Result<Pace, Failure> {
+        let not_run = |reason: String| Failure {
+            step: record::Step::Drive,
+            reason,
+            log_tail: String::new(),
+        };
+        if let (true, Some(last)) = (failed.in_a_row >= GIVE_UP, &failed.last) {
+            return Err(not_run(format!(
+                "given up after {GIVE_UP} failed trials in a row; the last: {}",
+                last.reason
+            )));
+        }
+        trial::pace(step.stage, rate_per_s).ok_or_else(|| {
+            let why = self.uncalibrated.get(&step.workload);
+            let why = why.map_or("no server could be calibrated", String::as_str);
+            not_run(format!(
+                "there is no paced rate: {why}; give one with --rate"
+            ))
+        })
+    }
+
+    fn trial(
+        &self,
+        entry: &Entry<'_>,
+        step: &plan::Step,
+        index: usize,
+        calls: &[Call],
+        pace: Pace,
+    ) -> Trial {
+        let task = Task {
+            step,
+            position: index as u32,
+            log: format!("{index:04}"),
+            calls,
+            pace,
+            warmup: self.options.profile.warmup,
+            duration: self.options.profile.measured(step.stage),
+            seed: round_seed(self.options.seed, step.round),
+        };
+        trial::measure(entry, &task, &self.settings, &self.referee, self.interrupt)
+    }
+
+    /// Whether and why no round follows this one.
+    fn enough(&mut self, round: u32, plan: &Plan, course: &Course<'_>) -> Option<StoppedBy> {
+        let length = self.options.length;
+        if !length.is_adaptive() {
+            return None;
+        }
+        let sureness = length
+            .precision
+            .and_then(|_| (self.sureness)(&course.trials));
+        let why = length.ended(
+            round,
+            course.clock.spent(),
+            course.clock.per_round(plan),
+            sureness.as_ref(),
+        );
+        if let (None, Some(sureness)) = (why, &sureness) {
+            let wanting = length.rounds_wanting(round, sureness);
+            self.watch
+                .happens(&Happening::Known(round, sureness, wanting));
+        }
+        why
+    }
+}
+
+/// What is kept while rounds go on.
+struct Course<'a> {
+    done: BTreeSet<plan::Step>,
+    failed: BTreeMap<String, Failed>,
+    drawn: Drawn,
+    clock: Clock<'a>,
+    trials_expected: usize,
+    /// All so far, without what is large.
+    trials: Vec<Trial>,
+}
+
+impl<'a> Course<'a> {
+    fn new<W: Watch>(session: &Session<'a, W>, plan: &Plan) -> Self {
+        let options = session.options;
+        let rounds = options.expected_rounds();
+        let expected = options.length.budget.unwrap_or_default();
+        let expected = expected.max(plan.round_time(&options.profile) * rounds);
+        let mut course = Self {
+            done: BTreeSet::new(),
+            failed: BTreeMap::new(),
+            drawn: Drawn::default(),
+            clock: Clock::new(&options.profile, expected),
+            trials_expected: plan.round_len() * rounds as usize,
+            trials: Vec::new(),
+        };
+        for trial in &session.earlier.trials {
+            let step = plan::Step {
+                round: trial.round,
+                server: trial.server.clone(),
+                workload: trial.workload.clone(),
+                stage: trial.stage,
+            };
+            let failed = course.failed.entry(step.server.clone()).or_default();
+            failed.note(trial);
+            course.passed(&step, trial.clone());
+            course.done.insert(step);
+        }
+        course.clock.begin_again();
+        course
+    }
+
+    fn passed(&mut self, step: &plan::Step, mut trial: Trial) {
+        self.clock.passed(step);
+        trial.histograms.clear();
+        trial.intervals.clear();
+        self.trials.push(trial);
+    }
+}
+
+/// The failed trials of a server.
+#[derive(Debug, Default)]
+struct Failed {
+    in_a_row: u32,
+    last: Option<Failure>,
+    told: bool,
+}
+
+impl Failed {
+    fn note(&mut self, trial: &Trial) {
+        self.in_a_row = match trial.failure {
+            Some(_) => self.in_a_row + 1,
+            None => 0,
+        };
+        self.last.clone_from(&trial.failure);
+    }
+
+    /// True once.
+    fn just_given_up(&mut self) -> bool {
+        self.in_a_row >= GIVE_UP && !std::mem::replace(&mut self.told, true)
+    }
+}
+
+/// The requests of the round under way, drawn once for all servers.
+#[derive(Default)]
+struct Drawn {
+    round: u32,
+    calls: BTreeMap<String, Vec<Call>>,
+}
+
+impl Drawn {
+    fn calls(&mut self, workloads: &[Workload], step: &plan::Step, seed: u64) -> &[Call] {
+        if self.round != step.round {
+            let seed = round_seed(seed, step.round);
+            self.calls = workloads
+                .iter()
+                .map(|workload| (workload.name.clone(), workload.draw(seed, DISTINCT_CALLS)))
+                .collect();
+            self.round = step.round;
+        }
+        &self.calls[&step.workload]
+    }
+}
+
+/// Says how much time is left, by the plan's estimate scaled with what it took so far.
+struct Clock<'a> {
+    profile: &'a Profile,
+    begin: Instant,
+    /// What ran before this process did, by the plan's estimate.
+    before: Duration,
+    expected_so_far: Duration,
+    expected: Duration,
+}
+
+impl<'a> Clock<'a> {
+    fn new(profile: &'a Profile, expected: Duration) -> Self {
+        Self {
+            profile,
+            begin: Instant::now(),
+            before: Duration::ZERO,
+            expected_so_far: Duration::ZERO,
+            expected,
+        }
+    }
+
+    /// What passed so far was passed before.
+    fn begin_again(&mut self) {
+        self.before = std::mem::take(&mut self.expected_so_far);
+        self.expected = self.expected.saturating_sub(self.before);
+    }
+
+    fn passed(&mut self, step: &plan::Step) {
+        self.expected_so_far += plan::trial_time(self.profile, step.stage);
+    }
+
+    /// The time of all trials, also of those that another process ran.
+    fn spent(&self) -> Duration {
+        self.before + self.begin.elapsed()
+    }
+
+    /// How much longer things take than estimated; 1 before anything is known.
+    fn speed(&self) -> f64 {
+        if self.expected_so_far.is_zero() {
+            return 1.0;
+        }
+        self.begin.elapsed().as_secs_f64() / self.expected_so_far.as_secs_f64()
+    }
+
+    fn per_round(&self, plan: &Plan) -> Duration {
+        plan.round_time(self.profile).mul_f64(self.speed())
+    }
+
+    fn left(&self) -> Duration {
+        let left = self.expected.saturating_sub(self.expected_so_far);
+        left.mul_f64(self.speed())
+    }
+}
