@@ -16,6 +16,7 @@ use crate::environment::{Needs, Recheck, Root};
 use crate::probe::limits;
 use crate::record::{self, Ended, Environment, Finding, Level, Store, Verdict};
 use crate::run::{Interrupt, Options, Session, SessionError, rustc_version};
+use crate::words::counted;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -236,14 +237,13 @@ fn list(options: &Options, note: Option<&Finding>) -> Result<()> {
 fn plan_line(options: &Options) -> String {
     let trials = options.servers.len() * options.workloads.len() * options.stages.len();
     format!(
-        "{} servers x {} workloads x {} stages x {} rounds = {} trials over {} connections, about {} \
-         after the build (seed {})",
-        options.servers.len(),
-        options.workloads.len(),
-        options.stages.len(),
-        options.profile.rounds,
-        trials * options.profile.rounds as usize,
-        options.connections,
+        "{} x {} x {} x {} = {} over {}, about {} after the build (seed {})",
+        counted(options.servers.len(), "server"),
+        counted(options.workloads.len(), "workload"),
+        counted(options.stages.len(), "stage"),
+        counted(options.profile.rounds as usize, "round"),
+        counted(trials * options.profile.rounds as usize, "trial"),
+        counted(options.connections, "connection"),
         show_time(options.estimate()),
         options.seed,
     )
