@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use harness::environment::{self, Layout, Needs};
+use harness::environment::{self, Layout, Needs, Now};
 use harness::record::Level;
 use trees::Tree;
 
@@ -134,7 +134,7 @@ fn it_mends_what_the_findings_name_it_for() {
     // As many connections as the scripts care for.
     let needs = Needs { connections: 4096 };
     let mendable = || -> Vec<String> {
-        environment::findings(&tree.root(), &topology, &layout, needs)
+        environment::findings(&tree.root(), &topology, &layout, needs, &Now::default())
             .into_iter()
             .filter(|finding| finding.level > Level::Ok)
             .filter(|finding| {

@@ -1,7 +1,9 @@
 //! The `harness` command as its users meet it, over real servers.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod doctor;
 mod interrupts;
+mod machine;
 mod pipeline;
 mod support;
 mod usage;
