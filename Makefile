@@ -3,7 +3,10 @@
 # several).
 PROFILE ?= standard
 HARNESS := cargo run --release --locked --package harness --
-FILTERS := $(if $(SERVER),--server $(SERVER)) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(if $(STAGE),--stage $(STAGE)) $(if $(MANIFEST),--manifest $(MANIFEST))
+SERVERS := $(if $(SERVER),--server $(SERVER))
+LOADS := $(if $(WORKLOAD),--workload $(WORKLOAD)) $(if $(STAGE),--stage $(STAGE))
+MANIFESTS := $(if $(MANIFEST),--manifest $(MANIFEST))
+FILTERS := $(SERVERS) $(LOADS) $(MANIFESTS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -16,10 +19,10 @@ tools:
 	@scripts/need cargo cc
 
 build: tools ## Build each server alone and copy its binary aside
-	@$(HARNESS) build $(FILTERS)
+	@$(HARNESS) build $(SERVERS) $(MANIFESTS)
 
 check: tools ## Hold each server against the contract
-	@$(HARNESS) check $(FILTERS)
+	@$(HARNESS) check $(SERVERS) $(MANIFESTS)
 
 bench-all: tools ## Compare all servers; the table is the result (PROFILE=, SERVER=, WORKLOAD=)
 	@$(HARNESS) bench --profile $(PROFILE) $(FILTERS)
@@ -34,7 +37,7 @@ smoke: tools ## Prove the whole pipeline in under a minute after the build; judg
 	@$(HARNESS) bench --profile smoke $(FILTERS)
 
 report: tools ## The newest run's tables again
-	@$(HARNESS) report $(FILTERS)
+	@$(HARNESS) report $(SERVERS) $(LOADS)
 
 doctor: tools ## What this machine is and what spoils a measurement on it
 	@$(HARNESS) doctor

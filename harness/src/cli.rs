@@ -97,28 +97,72 @@ pub enum Status {
 #[error("{0}")]
 pub struct Usage(pub String);
 
-/// The choice of servers, workloads and stages, the same for every verb.
+/// Which servers, for verbs that start some.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Choose")]
-pub struct Filters {
+pub struct Servers {
     /// Only this server; repeatable, or separated by commas
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub server: Vec<String>,
+    /// A server.toml of a program in any language; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Vec<PathBuf>,
+}
+
+/// Which load, for verbs that make some or show what came of it.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Choose")]
+pub struct Loads {
     /// Only this workload; repeatable, or separated by commas
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub workload: Vec<String>,
     /// Only this stage (peak, paced); repeatable, or separated by commas
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub stage: Vec<String>,
-    /// A server.toml of a program in any language; repeatable
-    #[arg(long, value_name = "FILE")]
-    pub manifest: Vec<PathBuf>,
+}
+
+/// All of the choice, for verbs that load servers.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Choose")]
+pub struct Filters {
+    /// Which servers.
+    #[command(flatten)]
+    pub servers: Servers,
+    /// Which load.
+    #[command(flatten)]
+    pub loads: Loads,
     /// Show what would be done, and do nothing
     #[arg(long)]
     pub list: bool,
 }
 
 impl Filters {
+    /// See [`Servers::catalog`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn catalog(&self) -> anyhow::Result<(Catalog, Vec<Server>)> {
+        self.servers.catalog()
+    }
+
+    /// See [`Loads::workloads`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn workloads(&self, catalog: &Catalog, default: &[&str]) -> anyhow::Result<Vec<Workload>> {
+        self.loads.workloads(catalog, default)
+    }
+
+    /// See [`Loads::stages`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn stages(&self) -> anyhow::Result<Vec<Stage>> {
+        self.loads.stages()
+    }
+}
+
+impl Servers {
     /// The workspace with the servers chosen.
     ///
     /// # Errors
@@ -135,7 +179,9 @@ impl Filters {
         }
         Ok((catalog, servers))
     }
+}
 
+impl Loads {
     /// The workloads chosen; `default` where none is named, and all where that is empty.
     ///
     /// # Errors

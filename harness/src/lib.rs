@@ -29,5 +29,6 @@ pub mod record;
 pub mod report;
 pub mod run;
 pub mod stats;
+mod words;
 
 pub use cli::main;

@@ -3,16 +3,31 @@
 
 mod trees;
 
-use harness::environment::{self, Layout, Needs, Recheck, Root, StealMeter, Topology};
-use harness::record::{Environment, Finding, Level};
+use std::time::Duration;
+
+use harness::environment::{self, Layout, Needs, Now, Recheck, Root, StealMeter, Stolen, Topology};
+use harness::record::{Environment, Finding, Level, Moment};
 use trees::Tree;
 
 const NEEDS: Needs = Needs { connections: 64 };
 
 fn found(tree: &Tree, needs: Needs) -> Vec<Finding> {
+    found_now(tree, needs, &Now::default())
+}
+
+fn found_now(tree: &Tree, needs: Needs, now: &Now) -> Vec<Finding> {
     let topology = tree.topology();
     let layout = Layout::choose(&topology).unwrap();
-    environment::findings(&tree.root(), &topology, &layout, needs)
+    environment::findings(&tree.root(), &topology, &layout, needs, now)
+}
+
+/// With the CPUs given by hand.
+fn by_hand(tree: &Tree, server: &str, driver: &str, id: &str) -> Finding {
+    let topology = tree.topology();
+    let layout = Layout::new(&topology, Some(server), Some(driver)).unwrap();
+    let now = Now::default();
+    let all = environment::findings(&tree.root(), &topology, &layout, NEEDS, &now);
+    all.into_iter().find(|finding| finding.id == id).unwrap()
 }
 
 fn one(tree: &Tree, id: &str) -> Finding {
@@ -156,18 +171,137 @@ fn what_cannot_be_seen_is_unknown_and_no_warning() {
             assert_eq!(finding.level, Level::Warn);
             assert!(finding.found.contains("one CPU only"), "{finding:?}");
         } else {
-            assert_eq!(
-                (finding.level, finding.fix.clone()),
-                (Level::Ok, None),
-                "{finding:?}"
-            );
+            assert!(finding.is_unknown(), "{finding:?}");
+            assert_eq!((finding.level, finding.fix), (Level::Ok, None));
         }
     }
     let governor = one(&trees::one_cpu(), "governor");
-    assert!(
-        governor.found.starts_with("unknown: no /sys"),
-        "{governor:?}"
+    assert_eq!(
+        governor.found,
+        "unknown: cannot read /sys/devices/system/cpu/cpuN/cpufreq/scaling_governor"
     );
+}
+
+#[test]
+fn a_hidden_folder_leaves_nothing_ok_that_was_read_from_it() {
+    for (hidden, ids) in [
+        (
+            "sys/devices/system/cpu",
+            &["smt", "isolated", "mitigations"][..],
+        ),
+        ("sys/devices/system", &["numa", "clock-source"]),
+        ("sys/fs/cgroup", &["quota"]),
+        ("proc/self", &["quota", "descriptors"]),
+        ("proc/pressure", &["pressure"]),
+        (
+            "proc",
+            &[
+                "steal",
+                "load",
+                "ports",
+                "somaxconn",
+                "tcp-tw-reuse",
+                "swap",
+            ],
+        ),
+        ("sys/class", &["loopback-mtu"]),
+        ("sys/kernel", &["huge-pages"]),
+    ] {
+        let tree = trees::captured();
+        let seen = found(&tree, NEEDS);
+        // What is left is the processors' list.
+        let online = tree.get("proc/cpuinfo");
+        std::fs::remove_dir_all(tree.path().join(hidden)).unwrap();
+        tree.put("proc/cpuinfo", &online);
+        let after = found(&tree, NEEDS);
+        for id in ids {
+            let of = |all: &[Finding]| all.iter().find(|f| f.id == *id).unwrap().clone();
+            assert!(!of(&seen).is_unknown(), "{id}: {:?}", of(&seen));
+            assert!(
+                of(&after).is_unknown(),
+                "without {hidden}: {:?}",
+                of(&after)
+            );
+        }
+    }
+    let tree = trees::smt_off();
+    tree.put("proc/cpuinfo", "processor\t: 0\nflags\t: fpu tsc");
+    assert_eq!(one(&tree, "virtualisation").found, "none found");
+    std::fs::remove_file(tree.path().join("proc/cpuinfo")).unwrap();
+    assert!(one(&tree, "virtualisation").is_unknown());
+}
+
+#[test]
+fn what_happens_now_counts_before_what_happened_earlier() {
+    let tree = trees::captured();
+    let levels = |stolen| {
+        let window = Duration::from_millis(1200);
+        let all = found_now(&tree, NEEDS, &Now { window, stolen });
+        ["steal", "pressure", "load"].map(|id| {
+            let finding = all.iter().find(|finding| finding.id == id).unwrap();
+            (finding.level, finding.found.clone())
+        })
+    };
+    use Level::{Fail, Ok, Warn};
+    let quiet = levels(Stolen {
+        steal: Some(0.002),
+        other: Some(0.01),
+        pressure: Some(0.0),
+    });
+    assert_eq!(quiet.clone().map(|(level, _)| level), [Ok, Ok, Ok]);
+    for (_, found) in &quiet {
+        assert!(found.contains("over 1.2 s"), "{found}");
+    }
+    assert!(quiet[0].1.contains("since boot"), "{quiet:?}");
+    let busy = levels(Stolen {
+        steal: Some(0.2),
+        other: Some(0.4),
+        pressure: Some(0.07),
+    });
+    assert_eq!(busy.map(|(level, _)| level), [Fail, Warn, Warn]);
+    // Where the window showed nothing, the kernel's own averages do.
+    let unknown = levels(Stolen::default());
+    assert_eq!(unknown.clone().map(|(level, _)| level), [Warn, Fail, Warn]);
+    assert!(unknown.iter().all(|(_, found)| !found.contains("1.2 s")));
+}
+
+#[test]
+fn cpus_that_would_stay_idle_are_warned_of() {
+    let idle = |connections| {
+        let all = found(&trees::two_sockets(), Needs { connections });
+        let layout = all.into_iter().find(|f| f.id == "layout").unwrap();
+        (layout.level, layout.found)
+    };
+    assert_eq!(idle(16).0, Level::Ok);
+    let (level, found) = idle(10);
+    assert_eq!(level, Level::Warn);
+    assert!(
+        found.contains("with --connections 10 6 of the 16 CPUs of the server and 6 of the 16"),
+        "{found}"
+    );
+}
+
+#[test]
+fn what_is_amiss_can_be_mended() {
+    for tree in [
+        trees::captured(),
+        trees::laptop(),
+        trees::two_sockets(),
+        trees::isolated(),
+        trees::one_cpu(),
+        trees::quota("100000 100000"),
+    ] {
+        for finding in found(
+            &tree,
+            Needs {
+                connections: 30_000,
+            },
+        ) {
+            let amiss = finding.level > Level::Ok;
+            assert_eq!(finding.fix.is_some(), amiss, "{finding:?}");
+            assert!(!finding.why.is_empty());
+        }
+    }
 }
 
 #[test]
@@ -207,12 +341,7 @@ fn a_tuned_machine_is_not() {
 #[test]
 fn cpus_shared_or_far_apart_are_warned_of() {
     let tree = trees::two_sockets();
-    let topology = tree.topology();
-    let with = |server, driver, id: &str| {
-        let layout = Layout::new(&topology, Some(server), Some(driver)).unwrap();
-        let all = environment::findings(&tree.root(), &topology, &layout, NEEDS);
-        all.into_iter().find(|finding| finding.id == id).unwrap()
-    };
+    let with = |server, driver, id| by_hand(&tree, server, driver, id);
     assert_eq!(with("0", "1", "smt").level, Level::Ok);
     assert_eq!(with("0", "32", "smt").level, Level::Warn);
     assert!(with("0", "16", "numa").found.contains("several nodes"));
@@ -225,10 +354,7 @@ fn cpus_shared_or_far_apart_are_warned_of() {
 fn isolated_cpus_are_warned_of_only_on_the_servers_side() {
     let tree = trees::isolated();
     assert_eq!(level(&tree, "isolated"), Level::Ok);
-    let topology = tree.topology();
-    let layout = Layout::new(&topology, Some("4-7"), Some("0-3")).unwrap();
-    let all = environment::findings(&tree.root(), &topology, &layout, NEEDS);
-    let isolated = all.iter().find(|finding| finding.id == "isolated").unwrap();
+    let isolated = by_hand(&tree, "4-7", "0-3", "isolated");
     assert_eq!(isolated.level, Level::Warn);
 }
 
@@ -342,62 +468,6 @@ fn single_files_decide_single_findings() {
 }
 
 #[test]
-fn steal_and_other_load_are_what_was_added_since_the_start() {
-    let tree = trees::smt_off();
-    let stat = |cpu0: &str, own: &str| {
-        tree.put(
-            "proc/stat",
-            &format!("cpu  1 1 1 1 1 1 1 1 0 0\ncpu0 {cpu0}\ncpu1 0 0 0 0 0 0 0 0 0 0"),
-        );
-        tree.put(
-            "proc/self/stat",
-            &format!("1 (a b) R 1 1 1 0 -1 0 0 0 0 0 {own} 20 0"),
-        );
-    };
-    // user nice system idle iowait irq softirq steal; utime stime cutime cstime
-    stat("1000 0 1000 1000 0 0 0 5000 0 0", "10 10 10 10");
-    let meter = StealMeter::start(&tree.root(), &[0], &[0, 1]);
-    assert_eq!(meter.stop().steal, None, "nothing has happened");
-    stat("1300 0 1200 1400 0 0 0 5100 0 0", "110 110 110 110");
-    let stolen = meter.stop();
-    // 100 of 300 + 200 + 100; 500 - 400 of 1000.
-    assert!((stolen.steal.unwrap() - 1.0 / 6.0).abs() < 1e-9);
-    assert!((stolen.other.unwrap() - 0.1).abs() < 1e-9);
-}
-
-#[test]
-fn a_change_during_the_run_is_found() {
-    let tree = trees::laptop();
-    let topology = tree.topology();
-    let layout = Layout::choose(&topology).unwrap();
-    let recheck = Recheck::start(&tree.root(), &topology, &layout);
-    assert_eq!(recheck.finish(), []);
-    tree.put(
-        "sys/devices/system/cpu/cpu3/cpufreq/scaling_governor",
-        "performance",
-    );
-    tree.put("sys/devices/system/cpu/intel_pstate/no_turbo", "1");
-    tree.put("sys/devices/system/cpu/online", "0-6");
-    tree.put(
-        "sys/devices/system/cpu/cpu1/thermal_throttle/core_throttle_count",
-        "5",
-    );
-    let after = recheck.finish();
-    let ids: Vec<&str> = after.iter().map(|finding| finding.id.as_str()).collect();
-    assert_eq!(
-        ids,
-        [
-            "governor-changed",
-            "turbo-changed",
-            "cpus-changed",
-            "thermal-during"
-        ]
-    );
-    assert_eq!(after[0].found, "was powersave, is performance, powersave");
-    assert!(after.iter().all(|finding| finding.level == Level::Warn));
-}
-
-#[test]
 fn this_machine_can_be_looked_at() {
     let root = Root::host();
     let topology = Topology::read(&root).unwrap();
@@ -405,13 +475,6 @@ fn this_machine_can_be_looked_at() {
     let environment = environment::read(&root, &topology, &layout, "rustc");
     assert!(environment.memory_bytes > 1 << 20);
     assert!(!environment.kernel.is_empty());
-    let findings = environment::findings(&root, &topology, &layout, NEEDS);
+    let findings = environment::findings(&root, &topology, &layout, NEEDS, &Now::default());
     assert!(findings.iter().all(|finding| !finding.why.is_empty()));
-    let recheck = Recheck::start(&root, &topology, &layout);
-    assert!(
-        recheck
-            .finish()
-            .iter()
-            .all(|finding| !finding.id.ends_with("-changed"))
-    );
 }

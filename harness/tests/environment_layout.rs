@@ -104,6 +104,10 @@ fn a_quota_makes_the_layout_smaller() {
     // Four: two whole cores.
     let (server, driver, _) = chosen(&trees::quota("400000 100000"));
     assert_eq!((server.as_str(), driver.as_str()), ("0,4", "1,5"));
+    // Three: two and a half would throttle two whole cores.
+    let (server, driver, note) = chosen(&trees::quota("300000 100000"));
+    assert_eq!((server.as_str(), driver.as_str()), ("0", "1"));
+    assert!(!note.unwrap().contains("throttled"));
     // One and a half cannot feed two.
     let (server, driver, note) = chosen(&trees::quota("150000 100000"));
     assert_eq!((server.as_str(), driver.as_str()), ("0", "1"));
@@ -156,8 +160,36 @@ fn an_affinity_narrowed_by_hand_is_kept_to() {
 }
 
 #[test]
+fn of_many_isolated_cpus_the_load_generator_gets_all_and_the_server_none() {
+    assert_eq!(chosen(&trees::mostly_isolated()), lists("0-1", "2-7"));
+}
+
+#[test]
+fn of_many_cores_each_side_gets_sixteen_with_their_siblings() {
+    let tree = trees::sixty_four_cores();
+    let topology = tree.topology();
+    assert_eq!((topology.cores.len(), topology.packages), (64, 1));
+    assert_eq!(chosen(&tree), lists("0-15,64-79", "48-63,112-127"));
+}
+
+#[test]
 fn slow_cores_are_left_out() {
     assert_eq!(chosen(&trees::hybrid()), lists("0-3", "4-7"));
+    assert_eq!(chosen(&trees::older_hybrid()), lists("0-3", "4-7"));
+    // Nothing but slow ones is enough, too.
+    let tree = trees::hybrid();
+    tree.put("proc/self/status", "Cpus_allowed_list:\t8-11");
+    assert_eq!(chosen(&tree), lists("8-9", "10-11"));
+}
+
+#[test]
+fn one_core_faster_than_all_others_does_not_bring_in_the_slow_ones() {
+    let tree = trees::big_little();
+    let (server, driver, note) = chosen(&tree);
+    assert_eq!((server.as_str(), driver.as_str()), ("4-5", "6-7"));
+    assert!(note.unwrap().contains("not equally fast"));
+    let layout = Layout::new(&tree.topology(), Some("3-4"), Some("5-6")).unwrap();
+    assert!(layout.note.unwrap().contains("the server's cores"));
 }
 
 #[test]
@@ -214,6 +246,14 @@ fn what_cannot_be_given_is_refused_in_words() {
         (Some("x"), None, "--server-cpus: `x` is not a list"),
         (Some(""), None, "--server-cpus: no CPU is named"),
         (Some("0-5"), None, "--server-cpus leaves no CPU"),
+        (None, Some(" "), "--driver-cpus: no CPU is named"),
+        (None, Some("3-1"), "the range 3-1 runs backwards"),
+        (Some("0-99999"), None, "more than any kernel's highest CPU"),
+        (
+            Some("0"),
+            Some("0"),
+            "--server-cpus and --driver-cpus both name 0",
+        ),
     ];
     for (server, driver, part) in cases {
         let error = refused(server, driver);

@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use harness::environment::{self, Layout, Needs};
+use harness::environment::{self, Layout, Needs, Now};
 use harness::record::Level;
 use trees::Tree;
 
@@ -93,6 +93,53 @@ fn running_twice_keeps_the_first_values() {
     let said = done("restore-host", &tree, &[]);
     assert!(said.contains("Nothing to restore"), "{said}");
     assert_eq!(tree.get(SOMAXCONN), "128");
+    // Somebody put a value back by hand, as the kernel does for a CPU that was away.
+    done("tune-host", &tree, &[]);
+    tree.put(SOMAXCONN, "128");
+    let said = done("restore-host", &tree, &[]);
+    assert!(said.contains("is 128 already"), "{said}");
+}
+
+#[test]
+fn a_boot_has_put_everything_back() {
+    const BOOT: &str = "proc/sys/kernel/random/boot_id";
+    let tree = untuned();
+    tree.put(BOOT, "first");
+    done("tune-host", &tree, &[]);
+    // The next boot: defaults again, but for what somebody has set for good.
+    let boot_anew = |id: &str| {
+        tree.put(BOOT, id).put(GOVERNOR, "schedutil");
+        tree.put(SOMAXCONN, "256").put(PORTS, "32768\t60999");
+    };
+    boot_anew("second");
+    let said = done("restore-host", &tree, &["--dry-run"]);
+    assert!(said.contains("started anew"), "{said}");
+    assert!(tree.path().join(STATE).exists());
+    done("restore-host", &tree, &[]);
+    assert_eq!(tree.get(SOMAXCONN), "256", "not the first boot's 128");
+    assert!(!tree.path().join("var/tmp/bench-host").exists());
+    // Tuned in one boot and again in the next, without restoring in between.
+    done("tune-host", &tree, &[]);
+    boot_anew("third");
+    tree.put(SOMAXCONN, "512");
+    done("tune-host", &tree, &[]);
+    assert_eq!(tree.get(SOMAXCONN), "4096");
+    done("restore-host", &tree, &[]);
+    assert_eq!(tree.get(SOMAXCONN), "512");
+    assert_eq!(tree.get(GOVERNOR), "schedutil");
+}
+
+#[test]
+fn what_cannot_be_read_or_written_is_passed_over() {
+    let tree = untuned();
+    // To read a folder as a file fails for root, too.
+    std::fs::remove_file(tree.path().join(GOVERNOR)).unwrap();
+    std::fs::create_dir(tree.path().join(GOVERNOR)).unwrap();
+    let said = done("tune-host", &tree, &[]);
+    assert!(said.contains("cannot be read, passed over"), "{said}");
+    assert_eq!(tree.get(SOMAXCONN), "4096", "the rest is done");
+    done("restore-host", &tree, &[]);
+    assert_eq!(tree.get(SOMAXCONN), "128");
 }
 
 #[test]
@@ -134,7 +181,7 @@ fn it_mends_what_the_findings_name_it_for() {
     // As many connections as the scripts care for.
     let needs = Needs { connections: 4096 };
     let mendable = || -> Vec<String> {
-        environment::findings(&tree.root(), &topology, &layout, needs)
+        environment::findings(&tree.root(), &topology, &layout, needs, &Now::default())
             .into_iter()
             .filter(|finding| finding.level > Level::Ok)
             .filter(|finding| {

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use harness::catalog::Stage;
 use harness::judge::summarise;
 use harness::record::{
-    Check, Ended, Environment, Failure, RankInterval, Record, Row, Run, SCHEMA_VERSION, Server,
-    Step, Summary, Trial, Verdict,
+    Check, Ended, Environment, Failure, Finding, Level, RankInterval, Record, Row, Run,
+    SCHEMA_VERSION, Server, Step, Summary, Trial, Verdict,
 };
 
 fn run(rounds: u32, workloads: &[&str]) -> Run {
@@ -427,4 +427,34 @@ fn an_empty_record_has_an_empty_summary() {
     let mut empty = record(0, &[]);
     empty.run.workloads.clear();
     assert_eq!(summarise(&empty), Summary::default());
+}
+
+#[test]
+fn a_machine_that_changed_marks_every_row() {
+    let mut record = record(10, &[("alpha", 1.2), ("beta", 1.0)]);
+    let before = Finding {
+        id: "governor".into(),
+        level: Level::Warn,
+        found: "powersave".into(),
+        why: "it idles".into(),
+        fix: None,
+    };
+    record.environment.findings = vec![before.clone()];
+    let summary = summarise(&record);
+    assert!(summary.rows.iter().all(|row| row.verdict == Verdict::Ok));
+    record.environment.findings.push(Finding {
+        id: "governor-changed".into(),
+        found: "was powersave, is performance".into(),
+        ..before
+    });
+    let summary = summarise(&record);
+    assert_eq!(summary.rows.len(), 4);
+    for row in &summary.rows {
+        assert_eq!(row.verdict, Verdict::Marked);
+        let reason = &row.reasons[0];
+        assert!(
+            reason.contains("changed during the run (governor"),
+            "{reason}"
+        );
+    }
 }

@@ -224,6 +224,12 @@ struct ManifestServer {
 /// Reads one `server.toml`.
 fn from_manifest(path: &Path) -> Result<Server> {
     let read = || -> Result<Server> {
+        if path.is_dir() {
+            bail!(
+                "it is a folder: name the server.toml in it, as in --manifest {}",
+                path.join("server.toml").display()
+            );
+        }
         let text = std::fs::read_to_string(path)?;
         let manifest: Manifest = toml::from_str(&text)?;
         let path = path.canonicalize()?;
@@ -295,6 +301,17 @@ mod tests {
         .unwrap();
         assert_eq!(server.name, "mine");
         assert_eq!(server.about.display, "Mine");
+    }
+
+    #[test]
+    fn a_folder_is_no_manifest() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = format!("{:#}", from_manifest(dir.path()).unwrap_err());
+        let path = dir.path().join("server.toml");
+        assert!(
+            error.contains(&format!("--manifest {}", path.display())),
+            "{error}"
+        );
     }
 
     #[test]

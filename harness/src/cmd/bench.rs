@@ -19,6 +19,7 @@ use crate::environment::{Recheck, Root};
 use crate::judge::{self, Widest};
 use crate::record::{self, Environment, Finding, Level, Store, Trial, Verdict};
 use crate::run::{Earlier, Interrupt, Length, Options, Session, SessionError, Sureness};
+use crate::words::counted;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -213,12 +214,8 @@ fn plan_line(options: &Options) -> String {
     let plan = options.plan();
     let rounds = options.expected_rounds();
     let Length { precision, budget } = options.length;
-    let count = |count: usize, what: &str| match count {
-        1 => format!("1 {what}"),
-        _ => format!("{count} {what}s"),
-    };
     let until = match (precision, budget) {
-        (None, None) => format!("x {}", count(rounds as usize, "round")),
+        (None, None) => format!("x {}", counted(rounds as usize, "round")),
         (precision, _) => {
             let precise = precision.map_or(String::new(), |share| {
                 format!(" until each ratio is known to ±{:.3} %, or", share * 100.0)
@@ -227,29 +224,25 @@ fn plan_line(options: &Options) -> String {
                 "x rounds{} for {}: about {} of {} fit",
                 precise.replace(".000 %", " %"),
                 show_time(budget.unwrap_or_default()),
-                count(rounds as usize, "round"),
+                counted(rounds as usize, "round"),
                 show_time(plan.round_time(&options.profile)),
             )
         }
     };
     format!(
-        "{} ({}) x {} x {} {until} = {} over {}, about {} after the build (seed {})",
-        count(plan.entries.len(), "entry").replace("entrys", "entries"),
+        "({}) x {} x {} {until} = {} over {}, about {} after the build (seed {})",
         entries_line(options),
-        count(options.workloads.len(), "workload"),
-        count(options.stages.len(), "stage"),
-        count(plan.round_len() * rounds as usize, "trial"),
-        count(options.connections, "connection"),
+        counted(options.workloads.len(), "workload"),
+        counted(options.stages.len(), "stage"),
+        counted(plan.round_len() * rounds as usize, "trial"),
+        counted(options.connections, "connection"),
         show_time(options.estimate()),
         options.seed,
     )
 }
 
 fn entries_line(options: &Options) -> String {
-    let mut parts = vec![match options.servers.len() {
-        1 => "1 server".to_owned(),
-        servers => format!("{servers} servers"),
-    }];
+    let mut parts = vec![counted(options.servers.len(), "server")];
     if !options.twins.is_empty() {
         parts.push(format!("{} again", options.twins.join(", ")));
     }

@@ -5,17 +5,33 @@ use clap::Args;
 use serde_json::json;
 
 use super::progress::Progress;
-use crate::cli::{Filters, Status};
+use crate::cli::{Servers, Status};
 use crate::run::{self, Interrupt};
+
+const EXAMPLES: &str = "\
+Examples:
+  harness build                          every server of the workspace
+  harness build --server NAME,OTHER
+  harness build --server mine --manifest path/to/mine/server.toml
+  harness build --json | jq -r '.[].binary'
+
+Each server is built alone: cargo unifies the features of packages that are built together,
+which would change the programs.
+
+Exit status: 0 all were built; 1 one was not; 2 a bad flag; 130 interrupted.";
 
 /// The verb's flags.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// Print JSON: where each binary lies, its features, size and hash
     #[arg(long)]
     json: bool,
+    /// Show what would be built, and do nothing
+    #[arg(long)]
+    list: bool,
     #[command(flatten)]
-    filters: Filters,
+    servers: Servers,
 }
 
 /// Builds the servers chosen.
@@ -23,10 +39,8 @@ pub struct Arguments {
 /// # Errors
 /// Where a name is unknown; a server that does not compile gives [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
-    let (catalog, servers) = arguments.filters.catalog()?;
-    arguments.filters.workloads(&catalog, &[])?;
-    arguments.filters.stages()?;
-    if arguments.filters.list {
+    let (catalog, servers) = arguments.servers.catalog()?;
+    if arguments.list {
         for server in &servers {
             say!("would build {}", server.name);
         }

@@ -1,26 +1,44 @@
 //! `harness doctor`: what the machine is, and what spoils a measurement on it.
 
+use std::io::IsTerminal as _;
+
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
-use super::machine::{Cpus, Place};
-use crate::cli::{Filters, Status};
+use super::machine::{Cpus, Place, WINDOW};
+use super::progress::Progress;
+use super::results::colour;
+use crate::cli::Status;
 use crate::environment::{Needs, cpu_list};
-use crate::record::Level;
+use crate::record::{Environment, Finding, Level, UNKNOWN};
+use crate::report::{Colour, WIDTH, wrapped};
 use crate::run::rustc_version;
+use crate::words::counted;
+
+const EXAMPLES: &str = "\
+Examples:
+  harness doctor                        this machine, and the CPUs a run would choose
+  harness doctor --connections 1000     do the limits suffice for so many?
+  harness doctor --server-cpus 0-3 --driver-cpus 4-7
+  harness doctor --json | jq '.findings[] | select(.level != \"ok\")'
+
+It watches the machine for about two seconds, in the second of which it keeps the CPUs busy:
+what the host takes from a virtual machine shows only while there is work. It changes nothing;
+scripts/tune-host does what is safe to do and says how to undo it.
+
+Exit status: 0 nothing makes figures wrong; 1 something does (FAIL); 2 a bad flag.";
 
 /// The verb's flags.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// Connections the limits are to suffice for
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_000))]
     connections: u32,
-    /// Print JSON
+    /// Print JSON: the machine and all findings; level is ok, warn, fail or unknown
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
-    filters: Filters,
     #[command(flatten)]
     cpus: Cpus,
 }
@@ -28,73 +46,228 @@ pub struct Arguments {
 /// Prints what was found.
 ///
 /// # Errors
-/// Where the machine can't be read. A finding of level fail gives [`Status::Failed`].
+/// Where the CPUs can't be read or a flag is wrong. A finding of level fail gives
+/// [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
-    let (catalog, _) = arguments.filters.catalog()?;
-    arguments.filters.workloads(&catalog, &[])?;
-    arguments.filters.stages()?;
-    if arguments.filters.list {
-        say!("would look at this machine");
-        return Ok(Status::Fine);
-    }
     let place = Place::find(&arguments.cpus)?;
-    let rustc = rustc_version();
-    let missing = rustc.is_none();
-    let needs = Needs {
-        connections: arguments.connections,
-    };
-    let environment = place.environment(&rustc.unwrap_or_default(), needs);
-    let worst = environment
-        .findings
-        .iter()
-        .map(|finding| finding.level)
-        .max();
-    let status = match worst {
-        Some(Level::Fail) => Status::Failed,
-        _ if missing => Status::Failed,
-        _ => Status::Fine,
+    let environment = look(&place, arguments.connections);
+    let fails = |finding: &Finding| finding.level == Level::Fail;
+    let status = match environment.findings.iter().any(fails) {
+        true => Status::Failed,
+        false => Status::Fine,
     };
     if arguments.json {
-        say!("{:#}", json!(environment));
+        say!("{:#}", as_json(&environment));
         return Ok(status);
     }
-    say!(
-        "CPU       {} ({} logical, {} cores)",
-        environment.cpu_model,
-        environment.logical_cpus,
-        environment.physical_cores
-    );
-    say!("kernel    {}", environment.kernel);
-    say!(
-        "server    CPUs {}",
-        cpu_list::format(&environment.server_cpus)
-    );
-    say!(
-        "driver    CPUs {}",
-        cpu_list::format(&environment.driver_cpus)
-    );
+    for line in machine(&environment) {
+        say!("{line}");
+    }
+    let colour = colour();
     say!("");
     for finding in &environment.findings {
-        say!(
-            "{:<4}  {:<16} {}",
-            mark(finding.level),
-            finding.id,
-            finding.found
-        );
-        if finding.level > Level::Ok {
-            say!("      {:<16} {}", "", finding.why);
-            if let Some(fix) = &finding.fix {
-                say!("      {:<16} mend: {fix}", "");
-            }
+        for line in lines(finding, colour) {
+            say!("{line}");
         }
     }
+    say!("\n{}", verdict(&environment.findings));
     Ok(status)
 }
 
-fn mark(level: Level) -> &'static str {
-    match level {
+fn look(place: &Place, connections: u32) -> Environment {
+    let mut progress = Progress::new();
+    if std::io::stderr().is_terminal() {
+        progress.note(&format!(
+            "watching this machine for {:.1} s",
+            2.0 * WINDOW.as_secs_f64()
+        ));
+    }
+    let now = place.watch_at_work();
+    progress.finish();
+    let rustc = rustc_version();
+    let compiler = compiler(rustc.as_deref());
+    let needs = Needs { connections };
+    let mut environment = place.environment_with(&rustc.unwrap_or_default(), needs, &now);
+    environment.findings.push(compiler);
+    environment
+}
+
+fn compiler(rustc: Option<&str>) -> Finding {
+    let (level, found, fix) = match rustc {
+        Some(version) => (Level::Ok, version, None),
+        None => {
+            let fix = "install Rust with rustup, or add ~/.cargo/bin to PATH";
+            (Level::Fail, "rustc cannot be run", Some(fix.to_owned()))
+        }
+    };
+    Finding {
+        id: "compiler".to_owned(),
+        level,
+        found: found.to_owned(),
+        why: "every server is built here, by the same compiler".to_owned(),
+        fix,
+    }
+}
+
+/// As it would be recorded, but for the level of what could not be read.
+fn as_json(environment: &Environment) -> serde_json::Value {
+    let mut all = json!(environment);
+    for (index, finding) in environment.findings.iter().enumerate() {
+        if finding.is_unknown() {
+            all["findings"][index]["level"] = json!("unknown");
+        }
+    }
+    all
+}
+
+fn machine(environment: &Environment) -> [String; 5] {
+    let known = |text: &str| match text {
+        "" => "unknown".to_owned(),
+        text => text.to_owned(),
+    };
+    let memory = match environment.memory_bytes {
+        0 => known(""),
+        bytes => format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)),
+    };
+    [
+        format!(
+            "CPU      {}: {} on {}",
+            environment.cpu_model,
+            counted(environment.logical_cpus, "logical CPU"),
+            counted(environment.physical_cores, "core")
+        ),
+        format!("memory   {memory}"),
+        format!("kernel   {}", known(&environment.kernel)),
+        format!(
+            "server   CPU {}",
+            cpu_list::format(&environment.server_cpus)
+        ),
+        format!(
+            "driver   CPU {}",
+            cpu_list::format(&environment.driver_cpus)
+        ),
+    ]
+}
+
+/// What was found, why it matters, and what mends it. The last is not broken into lines: it
+/// is to be copied.
+fn lines(finding: &Finding, colour: Colour) -> Vec<String> {
+    const INDENT: usize = 24;
+    let paragraph = |text: &str| wrapped(text, WIDTH - INDENT, 0);
+    let below = " ".repeat(INDENT);
+    let mut lines = Vec::new();
+    // The mark has said so already.
+    let found = finding
+        .found
+        .strip_prefix(UNKNOWN)
+        .unwrap_or(&finding.found);
+    for (index, text) in paragraph(found).into_iter().enumerate() {
+        let head = match index {
+            0 => format!("{:<8} {:<14} ", mark(finding), finding.id),
+            _ => below.clone(),
+        };
+        lines.push(match finding.level {
+            Level::Ok => head + &text,
+            Level::Warn | Level::Fail => colour.bold(&(head + &text)),
+        });
+    }
+    for text in paragraph(&finding.why) {
+        lines.push(colour.dim(&format!("{below}{text}")));
+    }
+    lines.extend(finding.fix.iter().map(|fix| format!("{below}mend: {fix}")));
+    lines
+}
+
+fn mark(finding: &Finding) -> &'static str {
+    match finding.level {
+        Level::Ok if finding.is_unknown() => "unknown",
         Level::Ok => "ok",
         Level::Warn => "WARN",
         Level::Fail => "FAIL",
+    }
+}
+
+/// As in `1 FAIL, 2 WARN (pressure; governor, load); 3 unknown: not visible here`.
+fn verdict(findings: &[Finding]) -> String {
+    let of = |what: &str| -> Vec<&str> {
+        let alike = findings.iter().filter(|finding| mark(finding) == what);
+        alike.map(|finding| finding.id.as_str()).collect()
+    };
+    let told: Vec<String> = [
+        ("FAIL", "figures would be wrong, or none"),
+        ("WARN", "figures get noisier or dearer"),
+        ("unknown", "not visible here"),
+    ]
+    .iter()
+    .filter(|(what, _)| !of(what).is_empty())
+    .map(|(what, means)| {
+        let ids = of(what);
+        format!("{} {what} ({means}): {}", ids.len(), ids.join(", "))
+    })
+    .collect();
+    match told.is_empty() {
+        true => "Nothing here spoils a measurement.".to_owned(),
+        false => told.join("\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(id: &str, level: Level, found: &str, fix: Option<&str>) -> Finding {
+        Finding {
+            id: id.to_owned(),
+            level,
+            found: found.to_owned(),
+            why: "a reason of its own".to_owned(),
+            fix: fix.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn what_was_not_read_is_never_ok() {
+        let unseen = finding("governor", Level::Ok, "unknown: cannot read /sys/x", None);
+        assert!(lines(&unseen, Colour::Never)[0].starts_with("unknown  governor"));
+        let environment = Environment {
+            findings: vec![finding("smt", Level::Ok, "one CPU a core", None), unseen],
+            ..Environment::default()
+        };
+        let json = as_json(&environment);
+        assert_eq!(json["findings"][0]["level"], "ok");
+        assert_eq!(json["findings"][1]["level"], "unknown");
+        let verdict = verdict(&environment.findings);
+        assert_eq!(verdict, "1 unknown (not visible here): governor");
+    }
+
+    #[test]
+    fn each_says_why_and_how_to_mend_it() {
+        let fix =
+            "sudo a command that is longer than a line of this report is wide, and stays whole";
+        let found = finding("load", Level::Warn, &"long ".repeat(40), Some(fix));
+        let text = lines(&found, Colour::Never);
+        assert!(text[0].starts_with("WARN     load           long"));
+        assert!(text.len() >= 4, "{text:?}");
+        assert!(
+            text.iter()
+                .any(|line| line.ends_with("a reason of its own"))
+        );
+        assert!(text.last().unwrap().ends_with(&format!("mend: {fix}")));
+    }
+
+    #[test]
+    fn the_end_sums_up() {
+        let all = [
+            finding("load", Level::Warn, "", None),
+            finding("quota", Level::Fail, "", None),
+            finding("swap", Level::Warn, "", None),
+        ];
+        let text = verdict(&all);
+        assert!(text.starts_with("1 FAIL"), "{text}");
+        assert!(
+            text.contains("2 WARN") && text.ends_with("load, swap"),
+            "{text}"
+        );
+        assert_eq!(verdict(&[]), "Nothing here spoils a measurement.");
     }
 }

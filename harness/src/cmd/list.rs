@@ -5,16 +5,25 @@ use clap::Args;
 use serde_json::json;
 
 use crate::catalog::{PROFILES, Source};
-use crate::cli::{Filters, Status};
+use crate::cli::{Loads, Servers, Status};
+
+const EXAMPLES: &str = "\
+Examples:
+  harness list                           all there is
+  harness list --manifest path/to/mine/server.toml
+  harness list --json | jq -r '.servers[].name'";
 
 /// The verb's flags.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    filters: Filters,
+    servers: Servers,
+    #[command(flatten)]
+    loads: Loads,
 }
 
 /// Prints servers, workloads, stages and profiles.
@@ -22,9 +31,9 @@ pub struct Arguments {
 /// # Errors
 /// Where a name is unknown or the workspace can't be read.
 pub fn run(arguments: &Arguments) -> Result<Status> {
-    let (catalog, servers) = arguments.filters.catalog()?;
-    let workloads = arguments.filters.workloads(&catalog, &[])?;
-    let stages = arguments.filters.stages()?;
+    let (catalog, servers) = arguments.servers.catalog()?;
+    let workloads = arguments.loads.workloads(&catalog, &[])?;
+    let stages = arguments.loads.stages()?;
     if arguments.json {
         let servers: Vec<_> = servers
             .iter()

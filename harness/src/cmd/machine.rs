@@ -1,12 +1,21 @@
-//! Which CPUs each side gets, and whether they can be kept to them.
+//! Which CPUs each side gets, whether they can be kept to them, and what others take of them.
+
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::cli::Usage;
-use crate::environment::{self, Layout, Needs, Root, Topology, cpu_list};
+use crate::environment::{self, Layout, Needs, Now, Root, StealMeter, Stolen, Topology, cpu_list};
 use crate::probe::affinity;
 use crate::record::{Environment, Finding, Level};
+
+/// How long others are watched: the kernel counts CPU time in ticks of 10 ms, and on one CPU
+/// this gives the hundred without which single ticks would decide.
+pub(super) const WINDOW: Duration = Duration::from_millis(1200);
+
+/// Why nothing is pinned where the user wants it so.
+const NO_PIN: &str = "--no-pin was given";
 
 /// Flags about CPUs.
 #[derive(Debug, Clone, Default, Args)]
@@ -45,7 +54,7 @@ impl Place {
         )
         .map_err(|error| Usage(error.to_string()))?;
         let unpinned = if cpus.no_pin {
-            Some("--no-pin was given".to_owned())
+            Some(NO_PIN.to_owned())
         } else {
             try_to_pin(&layout)
         };
@@ -73,22 +82,82 @@ impl Place {
         })
     }
 
-    /// What is recorded of the machine, with all that spoils a measurement on it.
+    /// What is recorded of the machine, with all that spoils a measurement on it. Takes
+    /// [`WINDOW`].
     pub(super) fn environment(&self, rustc: &str, needs: Needs) -> Environment {
+        self.environment_with(rustc, needs, &self.watch())
+    }
+
+    /// The same, with what was seen of others.
+    pub(super) fn environment_with(&self, rustc: &str, needs: Needs, now: &Now) -> Environment {
         let root = Root::host();
         let mut environment = environment::read(&root, &self.topology, &self.layout, rustc);
         environment.pinned = self.unpinned.is_none();
-        environment.findings = environment::findings(&root, &self.topology, &self.layout, needs);
+        environment.findings =
+            environment::findings(&root, &self.topology, &self.layout, needs, now);
+        environment.findings.push(self.pinning());
         environment
-            .findings
-            .extend(self.unpinned.as_ref().map(|why| Finding {
-                id: "pinning".to_owned(),
-                level: Level::Warn,
-                found: format!("neither side is pinned: {why}"),
-                why: "server and load generator take each other's CPUs".to_owned(),
-                fix: None,
-            }));
-        environment
+    }
+
+    fn pinning(&self) -> Finding {
+        let (level, found, fix) = match &self.unpinned {
+            None => (Level::Ok, "both sides keep to their CPUs".to_owned(), None),
+            Some(why) => {
+                let fix = match why.as_str() {
+                    NO_PIN => "leave out --no-pin",
+                    _ => "let the container or sandbox allow sched_setaffinity",
+                };
+                let found = format!("neither side is pinned: {why}");
+                (Level::Warn, found, Some(fix.to_owned()))
+            }
+        };
+        Finding {
+            id: "pinning".to_owned(),
+            level,
+            found,
+            why: "unpinned, server and load generator take each other's CPUs".to_owned(),
+            fix,
+        }
+    }
+
+    /// Watches others for [`WINDOW`] while the harness does nothing. What the host steals shows
+    /// only where there is work, so it may stay unknown.
+    pub(super) fn watch(&self) -> Now {
+        Now {
+            window: WINDOW,
+            stolen: self.during(|| std::thread::sleep(WINDOW)),
+        }
+    }
+
+    /// The same, and for as long again with all CPUs of both sides at work, so that what the
+    /// host steals shows.
+    pub(super) fn watch_at_work(&self) -> Now {
+        let mut now = self.watch();
+        now.stolen.steal = self.during(|| self.work(WINDOW)).steal;
+        now
+    }
+
+    fn during(&self, act: impl FnOnce()) -> Stolen {
+        let online = &self.topology.online;
+        let meter = StealMeter::start(&Root::host(), &self.layout.both(), online);
+        act();
+        meter.stop()
+    }
+
+    /// Keeps every CPU of both sides busy.
+    fn work(&self, time: Duration) {
+        std::thread::scope(|scope| {
+            for cpu in self.layout.both() {
+                scope.spawn(move || {
+                    // Where it is refused, the threads spread by themselves.
+                    let _ = affinity::pin_current_thread(&[cpu]);
+                    let begin = Instant::now();
+                    while begin.elapsed() < time {
+                        std::hint::spin_loop();
+                    }
+                });
+            }
+        });
     }
 
     /// CPUs to pin the server to; none where it is not to be pinned.

@@ -7,13 +7,25 @@ use clap::Args;
 
 use super::results;
 use crate::catalog::Catalog;
-use crate::cli::{Filters, Status, Usage};
+use crate::cli::{Loads, Status, Usage};
 use crate::judge;
 use crate::record::{Record, Store};
 use crate::report;
 
+const EXAMPLES: &str = "\
+Examples:
+  harness report                                     the newest run, as a terminal shows it
+  harness report bench-results/reference --workload mixed
+  harness report --format csv >figures.csv
+  harness report --format markdown --server NAME,OTHER
+  harness report DIR --write                         table.md, table.csv and record.json again
+
+It reads run.sqlite in the folder and starts nothing. With some servers left out, ranks are
+those among the others.";
+
 /// The verb's flags.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The run's folder [bench-results/latest]
     folder: Option<PathBuf>,
@@ -23,8 +35,16 @@ pub struct Arguments {
     /// Write the files made from the record again, beside it
     #[arg(long)]
     write: bool,
+    /// Only this server of the run; repeatable, or separated by commas
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        help_heading = "Choose"
+    )]
+    server: Vec<String>,
     #[command(flatten)]
-    filters: Filters,
+    loads: Loads,
 }
 
 /// Prints a stored run.
@@ -36,15 +56,11 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let root = root.or_else(|_| std::env::current_dir())?;
     let database = results::database(&root, arguments.folder.as_deref())?;
     let mut record = Store::open(&database)?.load()?;
-    if arguments.filters.list {
-        say!("would show {} as {}", record.run.id, arguments.format);
-        return Ok(Status::Fine);
-    }
     if arguments.write {
         let folder = database.parent().context("a database lies in a folder")?;
         results::write(&record, folder)?;
     }
-    narrow(&mut record, &arguments.filters)?;
+    narrow(&mut record, &arguments.server, &arguments.loads)?;
     let summary = judge::summarise(&record);
     let text = match arguments.format.as_str() {
         "terminal" => results::terminal(&record, &summary),
@@ -64,27 +80,25 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
 
 /// Leaves out what the filters leave out; names are those of the record, since the
 /// workspace may have changed.
-fn narrow(record: &mut Record, filters: &Filters) -> Result<()> {
+fn narrow(record: &mut Record, servers: &[String], loads: &Loads) -> Result<()> {
     let known: Vec<&str> = record
         .servers
         .iter()
         .map(|server| server.name.as_str())
         .collect();
-    refuse_unknown("server", &filters.server, &known)?;
+    refuse_unknown("server", servers, &known)?;
     let known: Vec<&str> = record.run.workloads.keys().map(String::as_str).collect();
-    refuse_unknown("workload", &filters.workload, &known)?;
-    let stages = filters.stages()?;
+    refuse_unknown("workload", &loads.workload, &known)?;
+    let stages = loads.stages()?;
     let keep = |wanted: &[String], name: &String| wanted.is_empty() || wanted.contains(name);
-    record
-        .servers
-        .retain(|server| keep(&filters.server, &server.name));
+    record.servers.retain(|server| keep(servers, &server.name));
     record
         .run
         .workloads
-        .retain(|workload, _| keep(&filters.workload, workload));
+        .retain(|workload, _| keep(&loads.workload, workload));
     record.trials.retain(|trial| {
-        keep(&filters.server, &trial.server)
-            && keep(&filters.workload, &trial.workload)
+        keep(servers, &trial.server)
+            && keep(&loads.workload, &trial.workload)
             && stages.contains(&trial.stage)
     });
     Ok(())

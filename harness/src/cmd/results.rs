@@ -200,9 +200,13 @@ pub(super) fn write(record: &Record, folder: &Path) -> Result<Summary> {
 
 /// The tables as a terminal shows them.
 pub(super) fn terminal(record: &Record, summary: &Summary) -> String {
-    let colour = Colour::choose(
+    report::terminal(record, summary, colour())
+}
+
+/// What stdout may carry.
+pub(super) fn colour() -> Colour {
+    Colour::choose(
         std::io::stdout().is_terminal(),
         std::env::var_os("NO_COLOR").as_deref(),
-    );
-    report::terminal(record, summary, colour)
+    )
 }

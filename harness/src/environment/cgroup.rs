@@ -23,6 +23,26 @@ pub(super) fn quota_cpus(root: &Root) -> Option<f64> {
     two.chain(one).reduce(f64::min)
 }
 
+/// Whether a limit would show. The topmost group has none and so no file of one; then it is
+/// enough that its folder can be looked into.
+pub(super) fn shows_quota(root: &Root) -> bool {
+    let mounted = [
+        "cgroup",
+        "cgroup/unified",
+        "cgroup/cpu",
+        "cgroup/cpu,cpuacct",
+    ]
+    .iter()
+    .any(|mount| root.exists(&format!("sys/fs/{mount}/cgroup.procs")));
+    let has_file = |controller: &str, file: &str| {
+        folders(root, controller)
+            .iter()
+            .any(|folder| root.exists(&format!("{folder}/{file}")))
+    };
+    let limited = has_file("", "cpu.max") || has_file("cpu", "cpu.cfs_quota_us");
+    root.text("proc/self/cgroup").is_some() && (mounted || limited)
+}
+
 /// The CPUs our group may run on, where a cpuset says so.
 pub(super) fn cpuset(root: &Root) -> Option<Vec<u32>> {
     let two = folders(root, "")

@@ -185,6 +185,17 @@ impl Layout {
         if topology.nodes_of(&both).len() > 1 {
             notes.push("the CPUs lie on several NUMA nodes".to_owned());
         }
+        for (side, cpus) in [("server", &server), ("load generator", &driver)] {
+            let kinds = cpus.iter().filter_map(|cpu| topology.core_of(*cpu));
+            let (slow, fast) = kinds.fold((u32::MAX, 0), |(slow, fast), core| {
+                (slow.min(core.capacity), fast.max(core.capacity))
+            });
+            if !alike(slow, fast) {
+                notes.push(format!(
+                    "the {side}'s cores are not equally fast, and which thread gets which is chance"
+                ));
+            }
+        }
         let isolated = intersection(&server, &topology.isolated).len();
         if isolated > 1 {
             notes.push("the server's CPUs are isolated: the scheduler will not spread its threads over them unless it pins them itself".to_owned());
@@ -271,10 +282,11 @@ fn candidates(topology: &Topology) -> Vec<Core> {
             .is_some_and(|all| all.cpus == core.cpus)
     };
     narrow(&mut cores, whole);
-    let fastest = cores.iter().map(|core| core.capacity).max().unwrap_or(0);
-    // Cores of one kind differ by a few per cent in what firmware says of them; efficient
-    // ones by a third or more.
-    narrow(&mut cores, |core| core.capacity * 5 >= fastest * 4);
+    // Two cores are needed, so a single one that is faster than all others sets no measure.
+    let mut capacities: Vec<u32> = cores.iter().map(|core| core.capacity).collect();
+    capacities.sort_unstable_by(|one, other| other.cmp(one));
+    let fast = capacities.get(1).copied().unwrap_or(0);
+    narrow(&mut cores, |core| alike(core.capacity, fast));
     let on_node = |node: u32| cores.iter().filter(|core| core.node == node).count();
     let mut nodes: Vec<u32> = cores.iter().map(|core| core.node).collect();
     nodes.dedup();
@@ -285,6 +297,12 @@ fn candidates(topology: &Topology) -> Vec<Core> {
         narrow(&mut cores, |core| core.node == largest);
     }
     cores
+}
+
+/// Cores of one kind differ by a few per cent in what firmware says of them; efficient ones by
+/// a third or more.
+fn alike(capacity: u32, fast: u32) -> bool {
+    capacity * 5 >= fast * 4
 }
 
 /// Keeps only some cores, unless fewer than two would be left.

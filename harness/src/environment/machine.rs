@@ -149,6 +149,12 @@ pub(super) fn hypervisor(root: &Root) -> Option<String> {
     }
 }
 
+/// Whether a hypervisor would show: in the processor's flags, or in what firmware calls the
+/// machine.
+pub(super) fn shows_hypervisors(root: &Root) -> bool {
+    cpuinfo(root, "flags").is_some() || root.text("sys/class/dmi/id/sys_vendor").is_some()
+}
+
 /// The container runtime we run in.
 pub(super) fn container(root: &Root) -> Option<String> {
     // systemd's container interface: the file holds the runtime's name.

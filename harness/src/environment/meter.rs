@@ -1,4 +1,7 @@
-//! CPU time of the machine between two moments, from `/proc/stat`.
+//! What others took of the CPUs between two moments, from `/proc/stat` and
+//! `/proc/pressure/cpu`.
+
+use std::time::{Duration, Instant};
 
 use super::Root;
 
@@ -80,20 +83,22 @@ impl CpuTimes {
     }
 }
 
-/// Watches, over a run, how much of the CPUs others took.
+/// Watches for a while how much of the CPUs others take.
 #[derive(Debug, Clone)]
 pub struct StealMeter {
     root: Root,
     used: Vec<u32>,
     online: Vec<u32>,
-    before: Option<Reading>,
+    before: Reading,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Reading {
-    used: CpuTimes,
-    all: CpuTimes,
-    ours: u64,
+    at: Instant,
+    used: Option<CpuTimes>,
+    all: Option<CpuTimes>,
+    ours: Option<u64>,
+    waited_us: Option<u64>,
 }
 
 /// What a [`StealMeter`] saw.
@@ -106,47 +111,79 @@ pub struct Stolen {
     /// children that were waited for, 0 to 1; absent where unknown or under a second
     /// has passed. Too high by what children still running have used.
     pub other: Option<f64>,
+    /// The share of the time in which some thread of the machine, ours too, had work but no
+    /// CPU, 0 to 1; absent where unknown. It is the growth of `total` in
+    /// `/proc/pressure/cpu`, see the kernel's `accounting/psi.rst`.
+    pub pressure: Option<f64>,
+}
+
+/// What others take of the machine now, seen for a short while.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Now {
+    /// How long it was watched; zero where it was not.
+    pub window: Duration,
+    /// What was seen.
+    pub stolen: Stolen,
 }
 
 impl StealMeter {
     /// Starts; `used` are the CPUs of both sides, `online` all there are.
     #[must_use]
     pub fn start(root: &Root, used: &[u32], online: &[u32]) -> Self {
-        let mut meter = Self {
+        Self {
+            before: Reading::take(root, used, online),
             root: root.clone(),
             used: used.to_vec(),
             online: online.to_vec(),
-            before: None,
-        };
-        meter.before = meter.read();
-        meter
+        }
     }
 
     /// What happened since the start; may be asked several times.
     #[must_use]
     pub fn stop(&self) -> Stolen {
-        let (Some(before), Some(after)) = (self.before, self.read()) else {
-            return Stolen::default();
-        };
-        let all = after.all.since(before.all);
-        // Where the kernel charges soft interrupts to the process they hit, ours holds
-        // some of them and the difference is too small, never too large.
-        let others = all
-            .processes
-            .saturating_sub(after.ours.saturating_sub(before.ours));
+        let before = self.before;
+        let after = Reading::take(&self.root, &self.used, &self.online);
+        let used = before.used.zip(after.used);
+        let all = before.all.zip(after.all).map(|(b, a)| a.since(b));
+        let ours = before.ours.zip(after.ours);
+        let waited = before.waited_us.zip(after.waited_us);
+        let passed_us = (after.at - before.at).as_micros().max(1) as f64;
         Stolen {
-            steal: after.used.since(before.used).steal_share(),
-            other: (all.total() >= 100).then(|| others as f64 / all.total() as f64),
+            steal: used.and_then(|(before, after)| after.since(before).steal_share()),
+            other: all.zip(ours).filter(|(all, _)| all.total() >= 100).map(
+                |(all, (before, after))| {
+                    // Where the kernel charges soft interrupts to the process they hit, ours
+                    // holds some of them and the difference is too small, never too large.
+                    let others = all.processes.saturating_sub(after.saturating_sub(before));
+                    others as f64 / all.total() as f64
+                },
+            ),
+            // The two clocks are read one after the other, so it may come out above all.
+            pressure: waited.map(|(b, a)| (a.saturating_sub(b) as f64 / passed_us).min(1.0)),
         }
     }
+}
 
-    fn read(&self) -> Option<Reading> {
-        Some(Reading {
-            used: CpuTimes::read(&self.root, &self.used)?,
-            all: CpuTimes::read(&self.root, &self.online)?,
-            ours: own_ticks(&self.root)?,
-        })
+impl Reading {
+    fn take(root: &Root, used: &[u32], online: &[u32]) -> Self {
+        Self {
+            at: Instant::now(),
+            used: CpuTimes::read(root, used),
+            all: CpuTimes::read(root, online),
+            ours: own_ticks(root),
+            waited_us: cpu_pressure(root, "total"),
+        }
     }
+}
+
+/// A member of the line `some` in `/proc/pressure/cpu`:
+/// `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`.
+pub(super) fn cpu_pressure<T: std::str::FromStr>(root: &Root, member: &str) -> Option<T> {
+    let text = root.text("proc/pressure/cpu")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("some "))?;
+    line.split_whitespace()
+        .filter_map(|word| word.split_once('='))
+        .find_map(|(name, value)| (name == member).then(|| value.parse().ok())?)
 }
 
 /// CPU time of this process and its children that were waited for: fields 14 to 17 of

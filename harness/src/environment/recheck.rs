@@ -2,28 +2,68 @@
 
 use super::findings::{self, finding};
 use super::meter::{StealMeter, Stolen};
-use super::{Layout, Root, Topology, machine};
-use crate::record::{Finding, Level};
+use super::{Layout, Root, Topology, cgroup, cpu_list, machine};
+use crate::record::{CHANGED, Finding, Level};
+use crate::words::counted;
 
 /// A look at the machine before a run, to be compared with one after it.
 #[derive(Debug, Clone)]
 pub struct Recheck {
     root: Root,
     cpus: Vec<u32>,
-    online: Vec<u32>,
-    before: Settings,
+    before: Look,
     meter: StealMeter,
 }
 
 /// What must not change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Settings {
-    governor: Option<String>,
-    turbo: Option<bool>,
-    clock_source: Option<String>,
+#[derive(Debug, Clone)]
+struct Look {
+    settings: Vec<(&'static str, Option<String>)>,
     throttled: Option<u64>,
-    online: Vec<u32>,
 }
+
+/// A setting as text; none where it can't be read.
+type Read = fn(&Root, &[u32]) -> Option<String>;
+
+/// The settings, each under the id of the finding that shows it before the run.
+const SETTINGS: &[(&str, Read)] = &[
+    ("governor", machine::governor),
+    ("turbo", |root, _| {
+        let on = findings::turbo_on(root)?;
+        Some(if on { "on" } else { "off" }.to_owned())
+    }),
+    ("clock-source", |root, _| machine::clock_source(root)),
+    // Not the affinity of this process: its threads pin themselves.
+    ("cpus", |root, _| {
+        let online = cpu_list::format(&Topology::read(root).ok()?.online);
+        let cpuset = cgroup::cpuset(root).map(|cpus| cpu_list::format(&cpus));
+        let cpuset = cpuset.map_or_else(String::new, |cpus| format!(", cpuset {cpus}"));
+        Some(format!("{online} online{cpuset}"))
+    }),
+    ("quota", |root, _| match cgroup::quota_cpus(root) {
+        Some(quota) => Some(format!("{quota:.2} CPUs of time")),
+        None => cgroup::shows_quota(root).then(|| "no limit".to_owned()),
+    }),
+    // Not the soft one, which the harness raises by itself.
+    ("descriptors", |root, _| {
+        let (_, hard) = findings::descriptor_limits(root)?;
+        Some(hard.to_string())
+    }),
+    ("ports", |root, _| {
+        let range = root.text("proc/sys/net/ipv4/ip_local_port_range")?;
+        Some(range.split_whitespace().collect::<Vec<_>>().join(" to "))
+    }),
+    ("somaxconn", |root, _| {
+        root.text("proc/sys/net/core/somaxconn")
+    }),
+    ("tcp-tw-reuse", |root, _| {
+        root.text("proc/sys/net/ipv4/tcp_tw_reuse")
+    }),
+    ("loopback-mtu", |root, _| root.text("sys/class/net/lo/mtu")),
+    ("huge-pages", |root, _| {
+        root.text("sys/kernel/mm/transparent_hugepage/enabled")
+    }),
+];
 
 impl Recheck {
     /// Looks for the first time.
@@ -31,10 +71,9 @@ impl Recheck {
     pub fn start(root: &Root, topology: &Topology, layout: &Layout) -> Self {
         let cpus = layout.both();
         Self {
-            before: Settings::read(root, &cpus, topology.online.clone()),
+            before: Look::take(root, &cpus),
             meter: StealMeter::start(root, &cpus, &topology.online),
             root: root.clone(),
-            online: topology.online.clone(),
             cpus,
         }
     }
@@ -50,74 +89,49 @@ impl Recheck {
     /// no longer what it was (`governor-changed` and so on; none when all is as before).
     #[must_use]
     pub fn finish(&self) -> Vec<Finding> {
-        let online = Topology::read(&self.root)
-            .map_or_else(|_| self.online.clone(), |topology| topology.online);
-        let after = Settings::read(&self.root, &self.cpus, online);
         let stolen = self.stolen();
         let mut found = Vec::new();
         found.extend(stolen.steal.map(findings::steal_during));
         found.extend(stolen.other.map(findings::other_load));
-        found.extend(self.before.changes(&after));
+        found.extend(self.before.changes(&Look::take(&self.root, &self.cpus)));
         found
     }
 }
 
-impl Settings {
-    fn read(root: &Root, cpus: &[u32], online: Vec<u32>) -> Self {
+impl Look {
+    fn take(root: &Root, cpus: &[u32]) -> Self {
+        let read = |(id, read): &(&'static str, Read)| (*id, read(root, cpus));
         Self {
-            governor: machine::governor(root, cpus),
-            turbo: findings::turbo_on(root),
-            clock_source: machine::clock_source(root),
+            settings: SETTINGS.iter().map(read).collect(),
             throttled: findings::throttle_count(root, cpus),
-            online,
         }
     }
 
     fn changes(&self, after: &Self) -> Vec<Finding> {
         let word = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".to_owned());
-        let turbo = |on: Option<bool>| match on {
-            Some(true) => "on",
-            Some(false) => "off",
-            None => "unknown",
-        };
-        let why = "trials before and after the change cannot be compared";
-        let mut found = Vec::new();
-        let mut differ = |id: &str, before: String, after: String| {
-            if before != after {
-                let text = format!("was {before}, is {after}");
-                found.push(finding(
-                    id,
-                    Level::Warn,
-                    text,
-                    why,
-                    Some("keep the machine as it is and run again"),
-                ));
-            }
-        };
-        differ(
-            "governor-changed",
-            word(&self.governor),
-            word(&after.governor),
-        );
-        differ(
-            "turbo-changed",
-            turbo(self.turbo).to_owned(),
-            turbo(after.turbo).to_owned(),
-        );
-        differ(
-            "clock-source-changed",
-            word(&self.clock_source),
-            word(&after.clock_source),
-        );
-        let list = super::cpu_list::format;
-        differ("cpus-changed", list(&self.online), list(&after.online));
+        let both = self.settings.iter().zip(&after.settings);
+        let mut found: Vec<Finding> = both
+            .filter(|((_, before), (_, after))| before != after)
+            .map(|((id, before), (_, after))| {
+                let text = format!("was {}, is {}", word(before), word(after));
+                changed(id, text, "keep the machine as it is and run again")
+            })
+            .collect();
         if let (Some(before), Some(after)) = (self.throttled, after.throttled)
             && after > before
         {
-            let text = format!("throttled {} times during the run", after - before);
-            let fix = "improve the cooling, or sudo scripts/tune-host --no-turbo";
-            found.push(finding("thermal-during", Level::Warn, text, why, Some(fix)));
+            let text = format!(
+                "throttled {} during the run",
+                counted(after - before, "time")
+            );
+            found.push(changed("thermal", text, findings::COOLER));
         }
         found
     }
+}
+
+fn changed(subject: &str, found: String, fix: &str) -> Finding {
+    let why = "trials before and after the change cannot be compared";
+    let id = format!("{subject}{CHANGED}");
+    finding(&id, Level::Warn, found, why, Some(fix))
 }

@@ -12,6 +12,11 @@ use super::{Root, cgroup, cpu_list};
 
 const CPU: &str = "sys/devices/system/cpu";
 const NODE: &str = "sys/devices/system/node";
+/// Where the kernel lists the efficient cores of Intel's hybrid processors, also before it
+/// gave them a `cpu_capacity` (`tools/perf/Documentation/intel-hybrid.txt`).
+const EFFICIENT: &[&str] = &["sys/devices/cpu_atom/cpus", "sys/devices/cpu_lowpower/cpus"];
+/// What stands for the capacity of those that have none: well below that of a fast core.
+const EFFICIENT_CAPACITY: u32 = 512;
 
 /// The machine's CPUs.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +39,19 @@ pub struct Topology {
     pub nodes: u32,
     /// CPU time per time a control group allows, in CPUs; absent where it is not limited.
     pub quota_cpus: Option<f64>,
+    /// Which of these are known, and not just the plainest reading.
+    pub known: Known,
+}
+
+/// What the tree showed of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// Which CPUs are siblings.
+    pub siblings: bool,
+    /// Which NUMA nodes there are. A kernel built without NUMA has no folder of nodes.
+    pub nodes: bool,
+    /// Whether CPU time is limited.
+    pub quota: bool,
 }
 
 /// A physical core.
@@ -46,7 +64,7 @@ pub struct Core {
     /// The NUMA node.
     pub node: u32,
     /// Its speed relative to the machine's fastest core, which has 1024 (`cpu_capacity`);
-    /// 1024 where the kernel does not say.
+    /// where the kernel does not say, 512 for a core it lists as efficient and else 1024.
     pub capacity: u32,
 }
 
@@ -79,6 +97,11 @@ impl Topology {
             packages: count(cores.iter().map(|core| core.package)),
             nodes: count(cores.iter().map(|core| core.node)),
             quota_cpus: cgroup::quota_cpus(root),
+            known: Known {
+                siblings: online.iter().all(|cpu| siblings(root, *cpu).is_some()),
+                nodes: root.exists(NODE) || root.exists(CPU),
+                quota: cgroup::shows_quota(root),
+            },
             online,
             allowed,
             isolated,
@@ -169,11 +192,19 @@ fn usable(root: &Root, online: &[u32], allowed: &[u32], isolated: &[u32]) -> Vec
 
 fn cores(root: &Root, online: &[u32]) -> Vec<Core> {
     let nodes = node_of_cpu(root);
+    let efficient: Vec<u32> = EFFICIENT
+        .iter()
+        .filter_map(|path| list(root, path))
+        .flatten()
+        .collect();
+    let unsaid = |cpu| match efficient.contains(&cpu) {
+        true => EFFICIENT_CAPACITY,
+        false => 1024,
+    };
     let mut cores: BTreeMap<u32, Core> = BTreeMap::new();
     for &cpu in online {
         let topology = format!("{CPU}/cpu{cpu}/topology");
-        let siblings = list(root, &format!("{topology}/thread_siblings_list"))
-            .or_else(|| list(root, &format!("{topology}/core_cpus_list")))
+        let siblings = siblings(root, cpu)
             .map(|cpus| intersection(&cpus, online))
             .filter(|cpus| cpus.contains(&cpu))
             .unwrap_or_else(|| vec![cpu]);
@@ -189,10 +220,17 @@ fn cores(root: &Root, online: &[u32]) -> Vec<Core> {
             node: nodes.get(&cpu).copied().unwrap_or(0),
             capacity: root
                 .number(&format!("{CPU}/cpu{cpu}/cpu_capacity"))
-                .unwrap_or(1024),
+                .unwrap_or_else(|| unsaid(cpu)),
         });
     }
     cores.into_values().collect()
+}
+
+/// The older name, then the newer one.
+fn siblings(root: &Root, cpu: u32) -> Option<Vec<u32>> {
+    let topology = format!("{CPU}/cpu{cpu}/topology");
+    list(root, &format!("{topology}/thread_siblings_list"))
+        .or_else(|| list(root, &format!("{topology}/core_cpus_list")))
 }
 
 fn node_of_cpu(root: &Root) -> BTreeMap<u32, u32> {

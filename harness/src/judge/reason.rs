@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::record::Step;
+use crate::words::counted;
 
 /// What a reason does to the trial, row or workload it is found on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,6 +113,9 @@ pub enum Reason {
     /// Something about the machine that makes figures wrong.
     /// The id of the first such finding; the environment says all of it once.
     Machine(String),
+    /// Settings of the machine that were others after the run than before, by the ids of
+    /// their findings.
+    Changed(Vec<String>),
     /// The level changed within the trial, or had not settled at its start.
     NotSteady {
         /// It settled after so many milliseconds; absent where it never did.
@@ -159,6 +163,7 @@ impl Reason {
             | Self::RateMissed(_)
             | Self::SentLate { .. }
             | Self::Machine(_)
+            | Self::Changed(_)
             | Self::NotSteady { .. }
             | Self::OutlierRound { .. } => Effect::Marks,
         }
@@ -188,6 +193,7 @@ impl fmt::Display for Reason {
             | Self::Pressure(_)
             | Self::ControlSpread(_)
             | Self::Machine(_)
+            | Self::Changed(_)
             | Self::NotSteady { .. }
             | Self::OutlierRound { .. } => self.of_the_machine(f),
         }
@@ -225,7 +231,7 @@ impl Reason {
                 kinds,
                 first,
             } => {
-                write!(f, "{total} errors under load ({kinds})")?;
+                write!(f, "{} under load ({kinds})", counted(*total, "error"))?;
                 first
                     .as_ref()
                     .map_or(Ok(()), |first| write!(f, "; first: {}", one_line(first)))
@@ -317,6 +323,12 @@ impl Reason {
             Self::Machine(id) => write!(
                 f,
                 "the machine makes figures wrong ({id}, under Environment); see `harness doctor`"
+            ),
+            Self::Changed(what) => write!(
+                f,
+                "the machine changed during the run ({}, see Environment): rounds before and \
+                 after the change are not alike; keep it as it is and run again",
+                what.join(", ")
             ),
             Self::NotSteady {
                 settled_ms: Some(after),
@@ -431,6 +443,7 @@ mod tests {
             Reason::Pressure(0.2),
             Reason::ControlSpread(0.2),
             Reason::Machine("pressure".to_owned()),
+            Reason::Changed(vec!["governor".to_owned()]),
             Reason::NotSteady { settled_ms: None },
             Reason::NotSteady {
                 settled_ms: Some(500.0),

@@ -1,12 +1,14 @@
 //! What is stored: the types, the SQLite file and its JSON export.
 
 mod export;
+mod finding;
 mod model;
 mod paths;
 mod store;
 mod summary;
 
 pub use export::{ExportError, JSON_SCHEMA, read_json, to_json, write_json};
+pub use finding::{CHANGED, DURING, Moment, UNKNOWN};
 pub use model::*;
 pub use paths::HiddenPaths;
 pub use store::{Store, StoreError};

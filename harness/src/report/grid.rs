@@ -193,7 +193,7 @@ pub(super) fn clipped(text: &str, width: usize) -> String {
 
 /// `text` in lines of at most `width` columns, later ones indented by `indent` spaces. A word
 /// longer than a line is broken.
-pub(super) fn wrapped(text: &str, width: usize, indent: usize) -> Vec<String> {
+pub fn wrapped(text: &str, width: usize, indent: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in one_line(text).split(' ') {
         for piece in pieces(word, width - indent) {

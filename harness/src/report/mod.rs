@@ -12,7 +12,7 @@ mod servers_table;
 mod terminal;
 mod workload_table;
 
-pub use grid::WIDTH;
+pub use grid::{WIDTH, wrapped};
 pub use terminal::{Colour, terminal};
 
 use crate::record::{Record, Summary, to_json};

@@ -1,6 +1,7 @@
 //! What a report says, before it is put into the form of a file or a terminal.
 
-use crate::record::{Ended, Environment, Level, Record, Run, Summary};
+use crate::record::{Ended, Environment, Finding, Level, Moment, Record, Run, Summary};
+use crate::words::counted;
 
 use super::grid::Grid;
 use super::number::significant;
@@ -52,14 +53,31 @@ fn environment(machine: &Environment, run: &Run) -> Vec<String> {
             lines.push("The run was interrupted: figures are of the trials before that.".into());
         }
     }
-    let unmet = |level| {
-        let findings = machine.findings.iter().filter(move |f| f.level == level);
-        findings.map(|f| format!("{}: {} ({})", f.id, f.found, f.why))
-    };
-    let wrong = unmet(Level::Fail).map(|text| format!("Makes figures wrong: {text}"));
-    let noisy = unmet(Level::Warn).map(|text| format!("Not met: {text}"));
-    lines.extend(wrong.chain(noisy));
+    for level in [Level::Fail, Level::Warn] {
+        let unmet = machine.findings.iter().filter(|f| f.level == level);
+        lines.extend(unmet.map(unmet_line));
+    }
+    lines.extend(unseen(&machine.findings));
     lines
+}
+
+fn unmet_line(finding: &Finding) -> String {
+    let when = match (finding.level, finding.moment()) {
+        (Level::Fail, Moment::During) => "Makes figures wrong, over the run",
+        (Level::Fail, _) => "Makes figures wrong",
+        (_, Moment::Before) => "Not met",
+        (_, Moment::During) => "Not met over the run",
+        (_, Moment::Changed) => "Changed during the run",
+    };
+    let (what, found, why) = (finding.subject(), &finding.found, &finding.why);
+    format!("{when}: {what}: {found} ({why})")
+}
+
+/// What is not known is no fault, but whoever compares machines should see it.
+fn unseen(findings: &[Finding]) -> Option<String> {
+    let unknown = findings.iter().filter(|f| f.is_unknown());
+    let names: Vec<&str> = unknown.map(Finding::subject).collect();
+    (!names.is_empty()).then(|| format!("Could not be read here: {}", names.join(", ")))
 }
 
 fn hardware(machine: &Environment) -> String {
@@ -90,11 +108,6 @@ fn hardware(machine: &Environment) -> String {
     )
 }
 
-/// As in `1 core` or `2 cores`.
-fn counted(count: u32, thing: &str) -> String {
-    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
-}
-
 /// As in `CPU 0` or `CPUs 0, 2, 3`.
 fn cpus(list: &[u32]) -> String {
     let names: Vec<_> = list.iter().map(u32::to_string).collect();
@@ -107,13 +120,19 @@ fn cpus(list: &[u32]) -> String {
 
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
 fn software(machine: &Environment) -> String {
+    let memory = match machine.memory_bytes {
+        0 => "memory not visible".to_owned(),
+        bytes => format!(
+            "{} GiB of memory",
+            significant(bytes as f64 / f64::from(1 << 30), 3)
+        ),
+    };
     format!(
-        "Linux {}; {}; governor {}; clock source {}; {} GiB of memory",
+        "Linux {}; {}; governor {}; clock source {}; {memory}",
         machine.kernel,
         machine.rustc,
         machine.governor.as_deref().unwrap_or("not visible"),
         machine.clock_source.as_deref().unwrap_or("not visible"),
-        significant(machine.memory_bytes as f64 / f64::from(1 << 30), 3),
     )
 }
 

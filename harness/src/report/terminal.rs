@@ -27,11 +27,13 @@ impl Colour {
         }
     }
 
-    fn bold(self, text: &str) -> String {
+    /// Heavier, where it may be.
+    pub fn bold(self, text: &str) -> String {
         self.wrap("1", text)
     }
 
-    fn dim(self, text: &str) -> String {
+    /// Fainter, where it may be.
+    pub fn dim(self, text: &str) -> String {
         self.wrap("2", text)
     }
 

@@ -2,6 +2,7 @@
 
 use crate::catalog::Stage;
 use crate::record::{Ranking, Record, Row, Summary, Verdict};
+use crate::words::counted;
 
 use super::grid::Grid;
 use super::number::{ABSENT, significant, uncertainty};
@@ -95,8 +96,8 @@ fn caption(ranking: &Ranking, entries: &[Entry<'_>], paced: bool) -> String {
         "Not ranked".into()
     };
     format!(
-        "{} connections; {load}. {ranked}: {}.",
-        ranking.connections,
+        "{}; {load}. {ranked}: {}.",
+        counted(ranking.connections, "connection"),
         ranking.reason.trim_end_matches('.')
     )
 }

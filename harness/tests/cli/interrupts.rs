@@ -7,11 +7,14 @@ use std::time::{Duration, Instant};
 use crate::support::{Bench, Run, SHORT, processes_with};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Starts a run of many rounds and waits until its first trial is under way.
-fn under_way(bench: &Bench) -> Child {
+/// Many enough that no run of them ends by itself here.
+const MANY: &str = "1000";
+
+/// Starts a run and waits until its first trial is under way.
+pub(crate) fn under_way(bench: &Bench, rounds: &str) -> Child {
     let mut command = bench.command("bench", &SHORT);
     command
-        .args(["--rounds", "1000", "--stage", "peak"])
+        .args(["--rounds", rounds, "--stage", "peak"])
         .arg("--out")
         .arg(bench.out());
     let mut harness = command
@@ -53,7 +56,7 @@ fn all_gone(bench: &Bench) {
 #[test]
 fn ctrl_c_keeps_what_was_measured() {
     let bench = Bench::new().with("right", &[]);
-    let harness = under_way(&bench);
+    let harness = under_way(&bench, MANY);
     send(&harness, Signal::INT);
     let run = Run::of(harness.wait_with_output().unwrap(), &bench.out());
     assert_eq!(run.status, Some(130), "{}", run.stdout);
@@ -64,7 +67,7 @@ fn ctrl_c_keeps_what_was_measured() {
 #[test]
 fn a_killed_harness_leaves_a_readable_record_and_no_process() {
     let bench = Bench::new().with("right", &[]);
-    let mut harness = under_way(&bench);
+    let mut harness = under_way(&bench, MANY);
     send(&harness, Signal::KILL);
     harness.wait().unwrap();
     all_gone(&bench);

@@ -1,8 +1,10 @@
 //! The `harness` command as its users meet it, over real servers.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod doctor;
 mod entries;
 mod interrupts;
+mod machine;
 mod pipeline;
 mod support;
 mod usage;

@@ -60,10 +60,92 @@ fn values_out_of_range_are_refused() {
 
 #[test]
 fn every_verb_shows_what_it_would_do() {
-    for verb in ["list", "build", "check", "bench"] {
+    for verb in ["build", "check", "bench"] {
         let output = harness(&[verb, "--list"]);
         assert!(output.status.success(), "{verb}");
         assert!(!output.stdout.is_empty(), "{verb}");
+    }
+}
+
+#[test]
+fn no_verb_has_a_flag_it_would_not_heed() {
+    for (verb, flags) in [
+        ("list", &["--list"][..]),
+        ("build", &["--workload=ping", "--stage=peak"]),
+        ("check", &["--workload=ping", "--stage=peak"]),
+        ("report", &["--manifest=server.toml", "--list"]),
+        (
+            "doctor",
+            &["--server=NAME", "--workload=ping", "--stage=peak", "--list"],
+        ),
+    ] {
+        for flag in flags {
+            refused(&[verb, flag], "unexpected argument");
+        }
+    }
+}
+
+#[test]
+fn every_verb_teaches_by_example() {
+    for verb in [
+        "list", "build", "check", "bench", "drive", "report", "doctor",
+    ] {
+        let output = harness(&[verb, "--help"]);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{verb}");
+        assert!(text.contains("Examples:\n"), "{verb}: {text}");
+        assert!(
+            text.contains(&format!("  harness {verb}")),
+            "{verb}: {text}"
+        );
+    }
+}
+
+#[test]
+fn one_of_a_kind_is_no_plural() {
+    let bench = Bench::new().with("right", &[]);
+    let arguments = [
+        &SHORT[..],
+        &["--stage", "peak", "--connections", "1", "--list"],
+    ]
+    .concat();
+    let output = bench.command("bench", &arguments).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let plan = "1 server x 1 workload x 1 stage x 1 round = 1 trial over 1 connection, about";
+    assert!(text.contains(plan), "{text}");
+}
+
+#[test]
+fn a_folder_is_no_manifest_and_the_file_in_it_is_named() {
+    let bench = Bench::new().with("right", &[]);
+    let folder = bench.dir.path().join("right");
+    let file = folder.join("server.toml");
+    for verb in ["list", "build", "check", "bench"] {
+        refused(
+            &[verb, "--manifest", folder.to_str().unwrap()],
+            &format!(
+                "name the server.toml in it, as in --manifest {}",
+                file.display()
+            ),
+        );
+    }
+}
+
+#[test]
+fn cpus_that_cannot_be_given_are_refused() {
+    for verb in ["doctor", "bench", "check"] {
+        for (arguments, words) in [
+            (["--server-cpus=0", "--driver-cpus=0"], "both name 0"),
+            (
+                ["--server-cpus=8000", "--driver-cpus=0"],
+                "not online: 8000",
+            ),
+            (["--server-cpus=", "--driver-cpus=0"], "no CPU is named"),
+            (["--server-cpus=0", "--driver-cpus=one"], "is not a list"),
+            (["--server-cpus=1-0", "--driver-cpus=0"], "runs backwards"),
+        ] {
+            refused(&[verb, arguments[0], arguments[1]], words);
+        }
     }
 }
 

@@ -35,6 +35,47 @@ fn the_terminal_shows_the_same_without_markup() {
     );
 }
 
+/// The same on a terminal and in a file: what was found when, and what could not be read.
+#[test]
+fn what_changed_during_the_run_is_told_from_what_was_so_before() {
+    let mut record = sample::record();
+    let finding = |id: &str, level, found: &str| Finding {
+        id: id.into(),
+        level,
+        found: found.into(),
+        why: "so".into(),
+        fix: None,
+    };
+    record.environment.findings = vec![
+        finding("governor", Level::Warn, "powersave"),
+        finding("turbo", Level::Ok, "unknown: cannot read it"),
+        finding("thermal", Level::Ok, "unknown: cannot read it"),
+        finding("steal-during", Level::Fail, "12 %"),
+        finding("load-during", Level::Warn, "7 %"),
+        finding(
+            "governor-changed",
+            Level::Warn,
+            "was powersave, is performance",
+        ),
+    ];
+    let plain = terminal(&record, &summary(), Colour::Never);
+    for text in [plain, render("markdown", &record, &summary())] {
+        let lines: Vec<&str> = text
+            .lines()
+            .map(|line| line.trim_start_matches("- "))
+            .collect();
+        for line in [
+            "Not met: governor: powersave (so)",
+            "Makes figures wrong, over the run: steal: 12 % (so)",
+            "Not met over the run: load: 7 % (so)",
+            "Changed during the run: governor: was powersave, is performance (so)",
+            "Could not be read here: turbo, thermal",
+        ] {
+            assert!(lines.contains(&line), "{line} is not in {text}");
+        }
+    }
+}
+
 fn too_wide(text: &str) -> Vec<&str> {
     text.lines().filter(|line| line.width() > WIDTH).collect()
 }

@@ -174,6 +174,52 @@ pub(crate) fn isolated() -> Tree {
     tree
 }
 
+/// As is usual on a machine kept for measuring: the first two cores do the rest.
+pub(crate) fn mostly_isolated() -> Tree {
+    let tree = smt_off();
+    tree.put(&format!("{CPU}/isolated"), "2-7").allowed("0-1");
+    tree
+}
+
+pub(crate) fn sixty_four_cores() -> Tree {
+    let tree = Tree::empty();
+    tree.put(&format!("{CPU}/online"), "0-127")
+        .put(&format!("{CPU}/isolated"), "");
+    for cpu in 0..128 {
+        let core = cpu % 64;
+        tree.cpu(cpu, &format!("{core},{}", core + 64), 0);
+    }
+    tree.governor(0..128, "performance")
+        .put("sys/devices/system/node/node0/cpulist", "0-127")
+        .allowed("0-127");
+    tree
+}
+
+/// A phone's or a small board's processor: slow cores first, and one that is faster than all.
+pub(crate) fn big_little() -> Tree {
+    let tree = Tree::empty();
+    tree.put(&format!("{CPU}/online"), "0-7");
+    for (cpu, capacity) in (0..8).zip([250, 250, 250, 250, 780, 780, 780, 1024]) {
+        tree.cpu(cpu, &cpu.to_string(), 0).put(
+            &format!("{CPU}/cpu{cpu}/cpu_capacity"),
+            &capacity.to_string(),
+        );
+    }
+    tree.allowed("0-7");
+    tree
+}
+
+/// The same as [`hybrid`] on a kernel that knows no capacities of such processors.
+pub(crate) fn older_hybrid() -> Tree {
+    let tree = hybrid();
+    for cpu in 0..12 {
+        fs::remove_file(tree.path().join(format!("{CPU}/cpu{cpu}/cpu_capacity"))).unwrap();
+    }
+    tree.put("sys/devices/cpu_core/cpus", "0-7")
+        .put("sys/devices/cpu_atom/cpus", "8-11");
+    tree
+}
+
 pub(crate) fn hybrid() -> Tree {
     let tree = Tree::empty();
     tree.put(&format!("{CPU}/online"), "0-11");

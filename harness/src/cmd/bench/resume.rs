@@ -26,8 +26,8 @@ use crate::run::{Earlier, Length, Options, rustc_version};
 /// # Errors
 /// [`Usage`] where the run is complete, is still running, or is not the same any more.
 pub(super) fn resume(arguments: &Arguments, path: &Path) -> Result<Job> {
-    let catalog =
-        Catalog::load(&arguments.filters.manifest).map_err(|error| Usage(format!("{error:#}")))?;
+    let catalog = Catalog::load(&arguments.filters.servers.manifest)
+        .map_err(|error| Usage(format!("{error:#}")))?;
     let database = crate::cmd::results::database(&catalog.root, Some(path))?;
     let mut store = Store::open(&database)?;
     let record = store.load()?;

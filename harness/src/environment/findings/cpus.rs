@@ -5,6 +5,10 @@ use crate::environment::cpu_list;
 use crate::environment::topology::intersection;
 use crate::record::Finding;
 
+const BY_HAND: &str = "give each side whole cores of one node with --server-cpus and --driver-cpus";
+const QUOTA_FIX: &str =
+    "start the container with --cpuset-cpus in place of --cpus (its CPUs, not its CPU time)";
+
 pub(super) fn layout(context: &Context<'_>) -> Finding {
     let id = "layout";
     let why = "server and load generator that take CPU time from each other measure each other";
@@ -14,24 +18,58 @@ pub(super) fn layout(context: &Context<'_>) -> Finding {
         cpu_list::format(&layout.server),
         cpu_list::format(&layout.driver)
     );
-    match &layout.note {
-        None => ok(id, found, why),
-        Some(note) => warn(id, format!("{found}: {note}"), why, None),
+    let notes: Vec<String> = layout.note.iter().cloned().chain(idle(context)).collect();
+    if notes.is_empty() {
+        return ok(id, found, why);
     }
+    let cores = context.topology.cores.len();
+    let fix = match () {
+        () if cores < 2 => "use a machine with two cores or more",
+        () if layout.shared => "let it use more CPUs: without taskset, with a wider cpuset",
+        () => BY_HAND,
+    };
+    warn(id, format!("{found}: {}", notes.join("; ")), why, Some(fix))
+}
+
+/// A driver thread without a connection sleeps, and so does a worker.
+fn idle(context: &Context<'_>) -> Option<String> {
+    let connections = context.needs.connections as usize;
+    let sides = [
+        ("server", context.layout.server.len()),
+        ("load generator", context.layout.driver.len()),
+    ];
+    let idle: Vec<String> = sides
+        .iter()
+        .filter(|(_, cpus)| *cpus > connections)
+        .map(|(side, cpus)| format!("{} of the {cpus} CPUs of the {side}", cpus - connections))
+        .collect();
+    (!idle.is_empty()).then(|| {
+        format!(
+            "with --connections {connections} {} stay idle",
+            idle.join(" and ")
+        )
+    })
 }
 
 pub(super) fn smt(context: &Context<'_>) -> Finding {
     let id = "smt";
     let why = "two siblings share one core's execution units and caches: a busy one slows the other by a third or so";
     let (topology, layout) = (context.topology, context.layout);
+    if !topology.known.siblings {
+        let file = "sys/devices/system/cpu/cpuN/topology/thread_siblings_list";
+        return unknown(id, file, why);
+    }
     let siblings = topology.cores.iter().any(|core| core.cpus.len() > 1);
     if !siblings {
         return ok(id, "one CPU a core", why);
     }
     if topology.share_a_core(&layout.server, &layout.driver) {
-        let fix = "give each side whole cores with --server-cpus and --driver-cpus";
-        let fix = (topology.cores.len() > 1).then_some(fix);
-        return warn(id, "both sides run on siblings of one core", why, fix);
+        let fix = match topology.cores.len() {
+            1 => "use a machine with two cores or more",
+            _ => BY_HAND,
+        };
+        let found = "both sides run on siblings of one core";
+        return warn(id, found, why, Some(fix));
     }
     ok(id, "siblings are on the same side", why)
 }
@@ -39,18 +77,21 @@ pub(super) fn smt(context: &Context<'_>) -> Finding {
 pub(super) fn numa(context: &Context<'_>) -> Finding {
     let id = "numa";
     let why = "memory of another node is slower to reach, and where a page lies is chance";
+    if !context.topology.known.nodes {
+        return unknown(id, "sys/devices/system/node", why);
+    }
     if context.topology.nodes <= 1 {
         return ok(id, "one node", why);
     }
     if context.topology.nodes_of(&context.cpus()).len() > 1 {
-        let fix = "give both sides CPUs of one node with --server-cpus and --driver-cpus";
-        return warn(id, "the CPUs in use lie on several nodes", why, Some(fix));
+        let found = "the CPUs in use lie on several nodes";
+        return warn(id, found, why, Some(BY_HAND));
     }
     let balancing = context.root.number("proc/sys/kernel/numa_balancing");
     if balancing.is_some_and(|value: u32| value != 0) {
         let found =
             "one node in use, but the kernel samples page accesses to move pages (numa_balancing)";
-        let fix = "sudo sysctl kernel.numa_balancing=0";
+        let fix = "sudo sysctl -w kernel.numa_balancing=0";
         return warn(id, found, why, Some(fix));
     }
     ok(
@@ -85,25 +126,22 @@ pub(super) fn quota(context: &Context<'_>) -> Finding {
     let why = "a control group that used up its CPU time is stopped until its next period begins, up to 100 ms later";
     let given = context.cpus().len();
     match context.topology.quota_cpus {
+        None if !context.topology.known.quota => {
+            unknown(id, "sys/fs/cgroup nor /proc/self/cgroup", why)
+        }
         None => ok(id, "no limit on CPU time", why),
         Some(quota) if quota < given as f64 => {
             let found = format!("{quota:.2} CPUs of time for the {given} CPUs in use");
-            fail(
-                id,
-                found,
-                why,
-                Some("run the container without a CPU limit, with a cpuset instead"),
-            )
+            fail(id, found, why, Some(QUOTA_FIX))
+        }
+        Some(quota) if quota >= (given + 1) as f64 => {
+            let found = format!("{quota:.2} CPUs of time for the {given} CPUs in use");
+            ok(id, found, why)
         }
         Some(quota) => {
             let found =
                 format!("{quota:.2} CPUs of time, enough for the {given} in use and little else");
-            warn(
-                id,
-                found,
-                why,
-                Some("run the container without a CPU limit, with a cpuset instead"),
-            )
+            warn(id, found, why, Some(QUOTA_FIX))
         }
     }
 }

@@ -3,8 +3,12 @@
 use super::{Context, TUNE, ok, unknown, warn};
 use crate::environment::{Root, machine};
 use crate::record::Finding;
+use crate::words::counted;
 
 const CPU: &str = "sys/devices/system/cpu";
+/// What helps where a CPU gets too hot.
+pub(in crate::environment) const COOLER: &str =
+    "let it cool down and improve the cooling, or: sudo scripts/tune-host --no-turbo";
 
 pub(super) fn governor(context: &Context<'_>) -> Finding {
     let id = "governor";
@@ -46,18 +50,30 @@ pub(super) fn thermal(context: &Context<'_>) -> Finding {
     let id = "thermal";
     let why = "a CPU that gets too hot lowers its clock; a machine that did so before will under load again";
     match throttle_count(context.root, &context.cpus()) {
+        None if cooled(context.root) => {
+            let found = "the kernel holds the clock of a CPU back now";
+            warn(id, found, why, Some(COOLER))
+        }
         None => unknown(id, "sys/devices/system/cpu/cpuN/thermal_throttle", why),
         Some(0) => ok(id, "never throttled since boot", why),
         Some(count) => {
-            let found = format!("throttled {count} times since boot");
-            warn(
-                id,
-                found,
-                why,
-                Some("improve the cooling, or sudo scripts/tune-host --no-turbo"),
-            )
+            let found = format!("throttled {} since boot", counted(count, "time"));
+            warn(id, found, why, Some(COOLER))
         }
     }
+}
+
+/// Whether a CPU is slowed down as a cooling device at this moment, on machines that do
+/// not count how often (AMD, ARM). That none is proves nothing: the hardware may do so by itself.
+/// See the kernel's `driver-api/thermal/sysfs-api.rst`.
+fn cooled(root: &Root) -> bool {
+    let folder = "sys/class/thermal";
+    root.names(folder).iter().any(|name| {
+        let kind = root.text(&format!("{folder}/{name}/type"));
+        let state: Option<i64> = root.number(&format!("{folder}/{name}/cur_state"));
+        let slows = |kind: String| kind == "Processor" || kind.contains("cpufreq");
+        kind.is_some_and(slows) && state.is_some_and(|state| state > 0)
+    })
 }
 
 /// How often some CPUs, or the packages they are in, were throttled since boot (x86 only).

@@ -34,7 +34,7 @@ pub(super) fn mitigations(context: &Context<'_>) -> Finding {
     });
     if switched_off {
         let found = format!("switched off ({found})");
-        let fix = "boot without mitigations=off to compare with machines as they are shipped";
+        let fix = "to compare with machines as they are shipped, take mitigations=off out of GRUB_CMDLINE_LINUX in /etc/default/grub, then: sudo update-grub && sudo reboot";
         return warn(id, found, why, Some(fix));
     }
     ok(id, found, why)
@@ -77,7 +77,8 @@ pub(super) fn swap(context: &Context<'_>) -> Finding {
     // Long-idle pages in swap do no harm; it is when memory is short that they come and go.
     if used > 0 && available < 1 << 30 {
         let found = format!("{found}, {} MiB of memory left", available >> 20);
-        return warn(id, found, why, Some("end what takes the memory, see top"));
+        let fix = "end what takes the memory; `top -o %MEM` shows it";
+        return warn(id, found, why, Some(fix));
     }
     ok(id, found, why)
 }

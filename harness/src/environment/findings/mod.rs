@@ -2,8 +2,9 @@
 //!
 //! Every check gives one finding each time, with a stable id, so that a reader sees what
 //! was looked at. Where the file it reads does not exist (a virtual machine without
-//! frequency scaling, a container without `/sys`) the finding says `unknown` and the file's
-//! name at level ok: we must not warn of what we cannot see, nor pass over it in silence.
+//! frequency scaling, a container without `/sys`) the finding says [`UNKNOWN`] and the file's
+//! name at level ok: there must be no warning of what can't be seen, nor silence about it, and
+//! whoever shows findings shows these as unknown.
 
 mod clock;
 mod cpus;
@@ -12,10 +13,11 @@ mod kernel;
 mod network;
 mod noise;
 
-use super::{Layout, Root, Topology};
-use crate::record::{Finding, Level};
+use super::{Layout, Now, Root, Topology};
+use crate::record::{Finding, Level, UNKNOWN};
 
-pub(super) use frequency::{throttle_count, turbo_on};
+pub(super) use frequency::{COOLER, throttle_count, turbo_on};
+pub(super) use network::descriptor_limits;
 pub(super) use noise::{other_load, steal_during};
 
 /// What the run will ask of the machine.
@@ -48,9 +50,15 @@ struct Context<'a> {
     topology: &'a Topology,
     layout: &'a Layout,
     needs: Needs,
+    now: &'a Now,
 }
 
 impl Context<'_> {
+    /// As in `over 1.2 s`: how long the machine was watched.
+    fn window(&self) -> String {
+        format!("over {:.1} s", self.now.window.as_secs_f64())
+    }
+
     /// The CPUs of both sides, each once.
     fn cpus(&self) -> Vec<u32> {
         self.layout.both()
@@ -84,14 +92,22 @@ const CHECKS: &[Check] = &[
     kernel::swap,
 ];
 
-/// Looks at the machine with a layout and a run in mind.
+/// Looks at the machine with a layout and a run in mind; `now` is what was seen of others
+/// just before, or its default.
 #[must_use]
-pub fn findings(root: &Root, topology: &Topology, layout: &Layout, needs: Needs) -> Vec<Finding> {
+pub fn findings(
+    root: &Root,
+    topology: &Topology,
+    layout: &Layout,
+    needs: Needs,
+    now: &Now,
+) -> Vec<Finding> {
     let context = Context {
         root,
         topology,
         layout,
         needs,
+        now,
     };
     CHECKS.iter().map(|check| check(&context)).collect()
 }
@@ -103,8 +119,13 @@ fn ok(id: &str, found: impl Into<String>, why: &str) -> Finding {
     finding(id, Level::Ok, found, why, None)
 }
 
+/// The file is named without its first slash.
 fn unknown(id: &str, file: &str, why: &str) -> Finding {
-    ok(id, format!("unknown: no /{file}"), why)
+    unknown_because(id, &format!("cannot read /{file}"), why)
+}
+
+fn unknown_because(id: &str, cause: &str, why: &str) -> Finding {
+    ok(id, format!("{UNKNOWN}{cause}"), why)
 }
 
 fn warn(id: &str, found: impl Into<String>, why: &str, fix: Option<&str>) -> Finding {

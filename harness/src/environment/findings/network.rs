@@ -1,6 +1,7 @@
 //! What connections need of the kernel.
 
 use super::{Context, TUNE, fail, ok, unknown, warn};
+use crate::environment::{Root, machine};
 use crate::record::Finding;
 
 /// What `scripts/tune-host` sets at least; where more is needed it does not help.
@@ -13,13 +14,16 @@ pub(super) fn descriptors(context: &Context<'_>) -> Finding {
     let why =
         "every connection takes a descriptor on each side; without one it is refused or waits";
     let needed = context.needs.descriptors();
-    let Some((soft, hard)) = descriptor_limits(context) else {
+    let Some((soft, hard)) = descriptor_limits(context.root) else {
         return unknown(id, "proc/self/limits", why);
     };
     if hard < needed {
         let found = format!("limit {hard}, needed {needed}");
-        let fix =
-            format!("ulimit -Hn {needed} && ulimit -n {needed} (as root), or fewer --connections");
+        // For the shell it is typed in and what that starts; only root may raise a hard limit.
+        let mut fix = format!("sudo prlimit --pid $$ --nofile={needed}:{needed}");
+        if machine::container(context.root).is_some() {
+            fix += &format!(", or start the container with --ulimit nofile={needed}");
+        }
         return fail(id, found, why, Some(&fix));
     }
     if soft < needed {
@@ -31,9 +35,10 @@ pub(super) fn descriptors(context: &Context<'_>) -> Finding {
     ok(id, format!("limit {soft}, needed {needed}"), why)
 }
 
-/// `Max open files  1024  524288  files`; a limit can be `unlimited`.
-fn descriptor_limits(context: &Context<'_>) -> Option<(u64, u64)> {
-    let text = context.root.text("proc/self/limits")?;
+/// The soft and the hard limit; `u64::MAX` stands for none. The line is
+/// `Max open files  1024  524288  files`.
+pub(in crate::environment) fn descriptor_limits(root: &Root) -> Option<(u64, u64)> {
+    let text = root.text("proc/self/limits")?;
     let line = text
         .lines()
         .find_map(|line| line.strip_prefix("Max open files"))?;
@@ -81,7 +86,7 @@ pub(super) fn somaxconn(context: &Context<'_>) -> Finding {
                 context.needs.connections
             );
             let more = format!(
-                "sudo sysctl net.core.somaxconn={}",
+                "sudo sysctl -w net.core.somaxconn={}",
                 context.needs.connections
             );
             let enough = u64::from(context.needs.connections) <= TUNED_SOMAXCONN;

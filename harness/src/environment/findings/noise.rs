@@ -1,37 +1,49 @@
 //! What others take of the machine.
+//!
+//! What it is now comes from a [`Now`](crate::environment::Now), watched for a short while;
+//! where there is none, or it saw too little, from the kernel's longer averages.
 
-use super::{Context, fail, finding, ok, unknown, warn};
+use super::{Context, fail, finding, ok, unknown, unknown_because, warn};
 use crate::environment::machine;
-use crate::environment::meter::CpuTimes;
-use crate::record::{Finding, Level};
+use crate::environment::meter::{CpuTimes, cpu_pressure};
+use crate::record::{DURING, Finding, Level};
+use crate::words::counted;
 
 const STEAL_WHY: &str = "stolen time is when our virtual CPU had work but the host ran another: it shows as latency of the server";
 const STEAL_FIX: &str = "use a machine with CPUs of its own (dedicated or bare metal)";
+const OTHERS_FIX: &str = "end what else runs, a build say, or wait for it; `top` shows it";
 
 /// Shares of the time a CPU had work, in which it was taken from us, from which on figures are noisier (1 %), and
 /// from which on METHOD's ninth gate withholds ranks (10 %).
 const STEAL_WARN: f64 = 0.01;
 const STEAL_FAIL: f64 = 0.10;
+/// The share of all CPUs' time from which on other processes are worth a word.
+const OTHERS_WARN: f64 = 0.05;
 
-/// Since boot: what the host is like. What it was during a run, [`steal_during`] says.
+/// What it is during a run, [`steal_during`] says.
 pub(super) fn steal(context: &Context<'_>) -> Finding {
-    let times = CpuTimes::read(context.root, &context.cpus());
-    let Some(times) = times else {
-        return unknown("steal", "proc/stat", STEAL_WHY);
+    let id = "steal";
+    let file = "proc/stat";
+    let Some(times) = CpuTimes::read(context.root, &context.cpus()) else {
+        return unknown(id, file, STEAL_WHY);
     };
-    match times.steal_share() {
-        None => ok(
-            "steal",
-            "the machine has done too little yet to say",
-            STEAL_WHY,
-        ),
-        Some(share) => steal_finding("steal", share, "since boot"),
+    let since_boot = times.steal_share().map(percent);
+    match (context.now.stolen.steal, times.steal_share()) {
+        (Some(now), _) => {
+            let boot = since_boot.map_or_else(String::new, |boot| format!("; {boot} since boot"));
+            steal_finding(id, now, &format!("{}{boot}", context.window()))
+        }
+        (None, Some(boot)) => steal_finding(id, boot, "since boot"),
+        (None, None) => {
+            let found = "the machine has had too little work yet";
+            unknown_because(id, found, STEAL_WHY)
+        }
     }
 }
 
 /// The share of a run.
 pub(in crate::environment) fn steal_during(share: f64) -> Finding {
-    steal_finding("steal-during", share, "during the run")
+    steal_finding(&format!("steal{DURING}"), share, "during the run")
 }
 
 fn steal_finding(id: &str, share: f64, when: &str) -> Finding {
@@ -40,55 +52,32 @@ fn steal_finding(id: &str, share: f64, when: &str) -> Finding {
         share if share >= STEAL_WARN => (Level::Warn, Some(STEAL_FIX)),
         _ => (Level::Ok, None),
     };
-    let found = format!("{:.1} % of busy time {when}", share * 100.0);
+    let found = format!("{} of busy time {when}", percent(share));
     finding(id, level, found, STEAL_WHY, fix)
 }
 
 /// CPU time that neither the harness nor a server used, as a share of all CPUs' time.
 pub(in crate::environment) fn other_load(share: f64) -> Finding {
     let why = "other processes took CPU time and caches from server and load generator";
-    let level = if share >= 0.05 {
-        Level::Warn
-    } else {
-        Level::Ok
-    };
-    let fix = (level > Level::Ok).then_some("end what else runs, see top");
-    let found = format!(
-        "other processes used {:.1} % of all CPUs during the run",
-        share * 100.0
-    );
-    finding("load-during", level, found, why, fix)
+    let id = format!("load{DURING}");
+    others(&id, share, "during the run".to_owned(), why)
 }
 
-pub(super) fn pressure(context: &Context<'_>) -> Finding {
-    let id = "pressure";
-    let why = "the share of time in which some thread waited for a CPU before the run began";
-    let file = "proc/pressure/cpu";
-    let Some(share) = context.root.text(file).as_deref().and_then(some_avg10) else {
-        return unknown(id, file, why);
-    };
-    let found = format!("{share:.1} % of the last 10 s");
-    let fix = Some("wait until other work has ended, see top");
+fn others(id: &str, share: f64, when: String, why: &str) -> Finding {
+    let found = format!("other processes used {} of all CPUs {when}", percent(share));
     match share {
-        share if share >= 25.0 => fail(id, found, why, fix),
-        share if share >= 5.0 => warn(id, found, why, fix),
+        share if share >= OTHERS_WARN => warn(id, found, why, Some(OTHERS_FIX)),
         _ => ok(id, found, why),
     }
-}
-
-/// `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`, see the kernel's `accounting/psi.rst`.
-fn some_avg10(text: &str) -> Option<f64> {
-    let line = text.lines().find_map(|line| line.strip_prefix("some "))?;
-    let share = line
-        .split_whitespace()
-        .find_map(|word| word.strip_prefix("avg10="))?;
-    share.parse().ok()
 }
 
 pub(super) fn load(context: &Context<'_>) -> Finding {
     let id = "load";
     let why = "other processes take CPU time and caches from server and load generator";
     let file = "proc/loadavg";
+    if let Some(share) = context.now.stolen.other {
+        return others(id, share, context.window(), why);
+    }
     let average = context.root.text(file).and_then(|text| {
         let first = text.split_whitespace().next()?;
         first.parse::<f64>().ok()
@@ -97,14 +86,38 @@ pub(super) fn load(context: &Context<'_>) -> Finding {
         return unknown(id, file, why);
     };
     let cpus = context.topology.online.len();
-    let found = format!("{average:.2} threads on average of the last minute, {cpus} CPUs");
+    let found = format!(
+        "{average:.2} threads on average of the last minute, {}",
+        counted(cpus, "CPU")
+    );
     // A tenth of the machine; three tenths of one CPU are what an idle desktop shows.
     if average > (cpus as f64 * 0.1).max(0.3) {
-        let fix = "wait until other work (a build, say) has ended, see top";
-        warn(id, found, why, Some(fix))
+        warn(id, found, why, Some(OTHERS_FIX))
     } else {
         ok(id, found, why)
     }
+}
+
+pub(super) fn pressure(context: &Context<'_>) -> Finding {
+    let id = "pressure";
+    let why = "a thread that has work and waits for a CPU sends or answers late; this is the share of time in which one did";
+    let file = "proc/pressure/cpu";
+    let average = || cpu_pressure(context.root, "avg10").map(|percent: f64| percent / 100.0);
+    let (share, when) = match (context.now.stolen.pressure, average()) {
+        (Some(now), _) => (now, context.window()),
+        (None, Some(average)) => (average, "in the last 10 s".to_owned()),
+        (None, None) => return unknown(id, file, why),
+    };
+    let found = format!("{} of the time {when}", percent(share));
+    match share {
+        share if share >= 0.25 => fail(id, found, why, Some(OTHERS_FIX)),
+        share if share >= 0.05 => warn(id, found, why, Some(OTHERS_FIX)),
+        _ => ok(id, found, why),
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
 }
 
 pub(super) fn virtualisation(context: &Context<'_>) -> Finding {
@@ -115,6 +128,11 @@ pub(super) fn virtualisation(context: &Context<'_>) -> Finding {
     let container = machine::container(context.root);
     let inside = container.map(|name| format!("container ({name})"));
     match (machine::hypervisor(context.root), inside) {
+        (None, inside) if !machine::shows_hypervisors(context.root) => {
+            let inside = inside.map_or_else(String::new, |inside| format!("; {inside}"));
+            let files = "proc/cpuinfo nor /sys/class/dmi/id/sys_vendor";
+            unknown(id, &format!("{files}{inside}"), why)
+        }
         (None, None) => ok(id, "none found", why),
         (None, Some(inside)) => ok(id, inside, why),
         (Some(name), None) => warn(id, format!("virtual machine ({name})"), why, Some(fix)),

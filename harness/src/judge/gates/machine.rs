@@ -2,7 +2,7 @@
 
 use super::super::reason::Reason;
 use super::super::row_view::{WorkloadView, values};
-use crate::record::{Environment, Level};
+use crate::record::{Environment, Level, Moment};
 use crate::stats::{median, robust_spread};
 
 /// Gate 9: the share of stolen time, of waiting tasks, or of the control's spread from which
@@ -42,7 +42,17 @@ pub(super) fn control_spread(workload: &WorkloadView<'_>) -> Option<Reason> {
 pub(super) fn finding(environment: &Environment) -> Option<Reason> {
     let wrong = |finding: &&crate::record::Finding| finding.level == Level::Fail;
     let first = environment.findings.iter().find(wrong)?;
-    Some(Reason::Machine(first.id.clone()))
+    Some(Reason::Machine(first.subject().to_owned()))
+}
+
+/// Gate 10: the settings that were others after the run than before.
+pub(super) fn changed(environment: &Environment) -> Option<Reason> {
+    let findings = environment.findings.iter();
+    let what: Vec<String> = findings
+        .filter(|finding| finding.moment() == Moment::Changed && finding.level > Level::Ok)
+        .map(|finding| finding.subject().to_owned())
+        .collect();
+    (!what.is_empty()).then_some(Reason::Changed(what))
 }
 
 #[cfg(test)]
@@ -113,6 +123,29 @@ mod tests {
         assert_eq!(
             at(Level::Fail),
             Some(Reason::Machine("descriptors".to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_setting_that_changed_marks_the_run_and_one_that_did_not_does_not() {
+        let found = |ids: &[&str]| {
+            let findings = ids.iter().map(|id| Finding {
+                id: (*id).to_owned(),
+                level: Level::Warn,
+                found: "was one, is another".into(),
+                why: String::new(),
+                fix: None,
+            });
+            changed(&Environment {
+                findings: findings.collect(),
+                ..Environment::default()
+            })
+        };
+        // Not as it should be, but all the time.
+        assert_eq!(found(&["governor", "load-during"]), None);
+        assert_eq!(
+            found(&["governor", "governor-changed", "thermal-changed"]),
+            Some(Reason::Changed(vec!["governor".into(), "thermal".into()]))
         );
     }
 

@@ -139,6 +139,11 @@ pub const GATES: &[Gate] = &[
         "nothing makes all figures wrong",
         Test::Machine(machine::finding),
     ),
+    gate(
+        10,
+        "the machine stayed as it was",
+        Test::Machine(machine::changed),
+    ),
     note("the level was steady", Test::Row(row::not_steady)),
     note("no round stands apart", Test::Row(row::outlier_round)),
 ];
