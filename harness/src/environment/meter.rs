@@ -32,6 +32,18 @@ impl CpuTimes {
         sum
     }
 
+    /// The CPUs that `/proc/stat` lists.
+    pub(super) fn listed(root: &Root) -> Vec<u32> {
+        let text = root.text("proc/stat").unwrap_or_default();
+        let id = |line: &str| line.split(' ').next()?.strip_prefix("cpu")?.parse().ok();
+        text.lines().filter_map(id).collect()
+    }
+
+    /// Ticks in which nothing was done: nothing was to be done, or the host ran another.
+    pub(super) fn unworked(self) -> u64 {
+        self.idle + self.steal
+    }
+
     /// user nice system idle iowait irq softirq steal guest guest_nice
     fn parse(times: &str) -> Option<Self> {
         let mut ticks = times
@@ -151,7 +163,7 @@ impl StealMeter {
 
 /// CPU time of this process and its children that were waited for: fields 14 to 17 of
 /// `/proc/self/stat`.
-fn own_ticks(root: &Root) -> Option<u64> {
+pub(super) fn own_ticks(root: &Root) -> Option<u64> {
     let stat = root.text("proc/self/stat")?;
     let (_, rest) = stat.rsplit_once(')')?;
     let fields = rest.split_whitespace().skip(11).take(4);
