@@ -1,11 +1,13 @@
 //! What is stored: the types, the SQLite file and its JSON export.
 
+mod entry;
 mod export;
 mod model;
 mod paths;
 mod store;
 mod summary;
 
+pub use entry::{BUILD_MARK, CONTROL, EntryKind, TWIN_SUFFIX, base_name, is_control, shown_name};
 pub use export::{ExportError, JSON_SCHEMA, read_json, to_json, write_json};
 pub use model::*;
 pub use paths::HiddenPaths;
