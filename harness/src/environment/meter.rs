@@ -39,9 +39,9 @@ impl CpuTimes {
         text.lines().filter_map(id).collect()
     }
 
-    /// Ticks in which nothing was done: nothing was to be done, or the host ran another.
-    pub(super) fn unworked(self) -> u64 {
-        self.idle + self.steal
+    /// Ticks in which something was done: processes, and interrupts on their behalf.
+    pub(super) fn worked(self) -> u64 {
+        self.processes + self.interrupts
     }
 
     /// user nice system idle iowait irq softirq steal guest guest_nice
@@ -71,7 +71,7 @@ impl CpuTimes {
     }
 
     /// Idle time of a CPU that went offline and came back may run backwards.
-    fn since(self, before: Self) -> Self {
+    pub(super) fn since(self, before: Self) -> Self {
         Self {
             processes: self.processes.saturating_sub(before.processes),
             interrupts: self.interrupts.saturating_sub(before.interrupts),
@@ -87,7 +87,7 @@ impl CpuTimes {
         (busy >= 100).then(|| self.steal as f64 / busy as f64)
     }
 
-    fn total(self) -> u64 {
+    pub(super) fn total(self) -> u64 {
         self.processes + self.interrupts + self.idle + self.steal
     }
 }

@@ -9,8 +9,7 @@ use std::time::Duration;
 use super::Root;
 use super::meter::{CpuTimes, own_ticks};
 
-/// The unit of `/proc/stat` and the resolution of `/proc/uptime`: `USER_HZ` is 100 on every
-/// Linux one is likely to meet.
+/// The unit of `/proc/stat`: `USER_HZ` is 100 on every Linux one is likely to meet.
 const TICK: Duration = Duration::from_millis(10);
 /// Below a second of CPU time, single ticks decide.
 const LEAST_TICKS: u64 = 100;
@@ -23,11 +22,9 @@ pub struct OthersMeter {
     before: Option<Reading>,
 }
 
-/// Ticks since boot.
 #[derive(Debug, Clone, Copy)]
 struct Reading {
-    passed: u64,
-    unworked: u64,
+    all: CpuTimes,
     harness: u64,
 }
 
@@ -50,34 +47,26 @@ impl OthersMeter {
     }
 
     /// Of the CPUs' time since the start, the share spent on what is neither this process nor
-    /// the server, whose own CPU time since the start is `server`; 0 to 1. Other processes, the
-    /// kernel's own threads, and interrupts on behalf of either.
+    /// the server, whose own CPU time since the start is `server`; 0 to 1.
     ///
-    /// It is what is left of the time that passed: the ticks of a CPU that is often idle are
-    /// sampled and miss much of its work, while its idle time is exact. Absent where unknown
-    /// or under a second of CPU time has passed.
+    /// It is what work there was, less ours. What there was is sampled at each tick, which misses
+    /// much of what comes in short pieces on a CPU that is else idle; ours is exact. So the
+    /// share is right on busy CPUs, and on idle ones too small, never too large. Absent where
+    /// unknown or under a second of CPU time has passed.
     #[must_use]
     pub fn stop(&self, server: Option<Duration>) -> Option<f64> {
         let (before, after) = (self.before?, self.read()?);
-        let total = after.passed.saturating_sub(before.passed) * self.cpus.len() as u64;
-        let known = after.unworked.saturating_sub(before.unworked)
-            + after.harness.saturating_sub(before.harness)
+        let all = after.all.since(before.all);
+        let ours = after.harness.saturating_sub(before.harness)
             + (server?.as_millis() / TICK.as_millis()) as u64;
-        (total >= LEAST_TICKS).then(|| total.saturating_sub(known) as f64 / total as f64)
+        let others = all.worked().saturating_sub(ours);
+        (all.total() >= LEAST_TICKS).then(|| others as f64 / all.total() as f64)
     }
 
     fn read(&self) -> Option<Reading> {
         Some(Reading {
-            passed: uptime_ticks(&self.root)?,
-            unworked: CpuTimes::read(&self.root, &self.cpus)?.unworked(),
+            all: CpuTimes::read(&self.root, &self.cpus)?,
             harness: own_ticks(&self.root)?,
         })
     }
-}
-
-/// The first number of `/proc/uptime`: seconds since boot, to a hundredth.
-fn uptime_ticks(root: &Root) -> Option<u64> {
-    let text = root.text("proc/uptime")?;
-    let seconds: f64 = text.split_whitespace().next()?.parse().ok()?;
-    Some((seconds / TICK.as_secs_f64()).round() as u64)
 }

@@ -80,8 +80,13 @@ pub enum Reason {
     DriverUnknown,
     /// The rate is close to what the load generator reaches at all; share of the control's rate.
     NearControl(f64),
-    /// Rate × mean latency / connections − 1, out of its limits.
-    LittlesLaw(f64),
+    /// Rate and latency do not belong together.
+    LittlesLaw {
+        /// Rate × mean latency / connections − 1, out of its limits.
+        off: f64,
+        /// The server closes its connections, and making one again is in no latency.
+        closes: bool,
+    },
     /// Achieved / asked, below its limit.
     RateMissed(f64),
     /// The 99th percentile of the send lag, microseconds, above its limit.
@@ -170,7 +175,7 @@ impl Reason {
             Self::Stolen(_) | Self::OtherLoad(_) | Self::ControlSpread(_) => Effect::Withholds,
             Self::DriverBound { .. } | Self::NearControl(_) => Effect::Bounds,
             Self::DriverUnknown
-            | Self::LittlesLaw(_)
+            | Self::LittlesLaw { .. }
             | Self::RateMissed(_)
             | Self::SentLate { .. }
             | Self::Machine(_)
@@ -196,7 +201,7 @@ impl fmt::Display for Reason {
             Self::DriverBound { .. }
             | Self::DriverUnknown
             | Self::NearControl(_)
-            | Self::LittlesLaw(_)
+            | Self::LittlesLaw { .. }
             | Self::RateMissed(_)
             | Self::SentLate { .. }
             | Self::Connections { .. }
@@ -282,11 +287,15 @@ impl Reason {
                  a lower bound; give it more CPUs",
                 percent(*share)
             ),
-            Self::LittlesLaw(off) => write!(
+            Self::LittlesLaw { off, closes } => write!(
                 f,
                 "rate × mean latency is {} off the number of connections (Little's law allows \
-                 5 %): rate and latency do not belong together; measure longer",
-                signed_percent(*off)
+                 5 %): rate and latency do not belong together; {}",
+                signed_percent(*off),
+                match closes {
+                    true => "the server closes its connections, and making them again is in no latency",
+                    false => "measure longer",
+                }
             ),
             Self::RateMissed(achieved) => write!(
                 f,
@@ -492,7 +501,14 @@ mod tests {
             },
             Reason::DriverUnknown,
             Reason::NearControl(0.8),
-            Reason::LittlesLaw(0.1),
+            Reason::LittlesLaw {
+                off: 0.1,
+                closes: false,
+            },
+            Reason::LittlesLaw {
+                off: -0.3,
+                closes: true,
+            },
             Reason::RateMissed(0.9),
             Reason::SentLate {
                 found_us: 300.0,
