@@ -12,27 +12,6 @@ use rand_pcg::Pcg64Mcg;
 
 use crate::catalog::{Profile, Stage};
 
-/// The name of the control: a minimal responder that shows what the load generator reaches.
-pub const CONTROL: &str = "control";
-
-/// What follows the name of a second entry, as in `control~2`.
-pub const TWIN_SUFFIX: &str = "~2";
-
-/// The name of a second entry.
-pub fn second(name: &str) -> String {
-    format!("{name}{TWIN_SUFFIX}")
-}
-
-/// The name without what marks a second entry.
-pub fn base_name(name: &str) -> &str {
-    name.strip_suffix(TWIN_SUFFIX).unwrap_or(name)
-}
-
-/// Whether an entry is one of the control's.
-pub fn is_control(name: &str) -> bool {
-    base_name(name) == CONTROL
-}
-
 /// One trial to be run: a stage of a workload on a freshly started server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Step {

@@ -358,7 +358,26 @@ fn the_control_gives_the_ceiling_and_the_noise_floor_and_no_rank() {
     );
     // The entries always differ by about 4 %, so smaller differences are none.
     let reason = &summary.rankings[0].reason;
-    assert!(reason.contains("(from what was entered twice)"), "{reason}");
+    assert!(
+        reason.contains("(from what was entered twice: control and control~2 differed by -"),
+        "{reason}"
+    );
+    let floor = summary.rankings[0].noise_floor.as_ref().unwrap();
+    assert!(reason.contains(&format!("within {:.1} % tie", floor.delta * 100.0)));
+    let pair = &floor.pairs[0];
+    assert_eq!(
+        (pair.first.as_str(), pair.second.as_str()),
+        ("control", "control~2")
+    );
+    let (low, high) = pair.low.zip(pair.high).unwrap();
+    assert!(
+        low <= pair.ratio && pair.ratio <= high && high < 1.0,
+        "{pair:?}"
+    );
+    assert!(
+        (1.0 / low - 1.0 - floor.delta).abs() < 1e-9,
+        "the far end of the interval"
+    );
 }
 
 #[test]
@@ -392,7 +411,7 @@ fn an_unsteady_control_withholds_ranks_and_keeps_figures() {
 #[test]
 fn a_twin_ties_with_its_first_entry() {
     let summary = summarise(&record(10, &[("a", 1.0), ("a~2", 1.003), ("b", 1.5)]));
-    assert_eq!(row(&summary, "a~2", Stage::Peak).display, "a (twin)");
+    assert_eq!(row(&summary, "a~2", Stage::Peak).display, "a~2");
     let order = ranks(&summary, Stage::Peak, &["a", "a~2", "b"]);
     assert_eq!(order, [Some((2, 3)), Some((2, 3)), Some((1, 1))]);
 }

@@ -35,6 +35,18 @@ impl CpuTimes {
         sum
     }
 
+    /// The CPUs that `/proc/stat` lists.
+    pub(super) fn listed(root: &Root) -> Vec<u32> {
+        let text = root.text("proc/stat").unwrap_or_default();
+        let id = |line: &str| line.split(' ').next()?.strip_prefix("cpu")?.parse().ok();
+        text.lines().filter_map(id).collect()
+    }
+
+    /// Ticks in which something was done: processes, and interrupts on their behalf.
+    pub(super) fn worked(self) -> u64 {
+        self.processes + self.interrupts
+    }
+
     /// user nice system idle iowait irq softirq steal guest guest_nice
     fn parse(times: &str) -> Option<Self> {
         let mut ticks = times
@@ -62,7 +74,7 @@ impl CpuTimes {
     }
 
     /// Idle time of a CPU that went offline and came back may run backwards.
-    fn since(self, before: Self) -> Self {
+    pub(super) fn since(self, before: Self) -> Self {
         Self {
             processes: self.processes.saturating_sub(before.processes),
             interrupts: self.interrupts.saturating_sub(before.interrupts),
@@ -78,7 +90,7 @@ impl CpuTimes {
         (busy >= 100).then(|| self.steal as f64 / busy as f64)
     }
 
-    fn total(self) -> u64 {
+    pub(super) fn total(self) -> u64 {
         self.processes + self.interrupts + self.idle + self.steal
     }
 }
@@ -188,7 +200,7 @@ pub(super) fn cpu_pressure<T: std::str::FromStr>(root: &Root, member: &str) -> O
 
 /// CPU time of this process and its children that were waited for: fields 14 to 17 of
 /// `/proc/self/stat`.
-fn own_ticks(root: &Root) -> Option<u64> {
+pub(super) fn own_ticks(root: &Root) -> Option<u64> {
     let stat = root.text("proc/self/stat")?;
     let (_, rest) = stat.rsplit_once(')')?;
     let fields = rest.split_whitespace().skip(11).take(4);

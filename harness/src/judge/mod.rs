@@ -3,6 +3,7 @@
 //! [`summarise`] is the one way from a record to what is shown. The gates and their reasons are
 //! listed in [`gates::GATES`]; what counts as a difference is in [`crate::stats`].
 
+mod floor;
 pub mod gates;
 mod ranking;
 mod reason;
@@ -19,11 +20,10 @@ pub use reason::{Effect, Reason};
 pub use row_view::{RowView, WorkloadView};
 pub use widest::{Widest, widest_ratio};
 
-pub use crate::plan::{CONTROL, TWIN_SUFFIX};
+pub use crate::record::{CONTROL, TWIN_SUFFIX};
 
 use crate::catalog::Stage;
-use crate::plan::{base_name, is_control};
-use crate::record::{Estimate, Record, Server, Summary, Trial};
+use crate::record::{Estimate, Record, Server, Summary, Trial, base_name, is_control, shown_name};
 use crate::stats::{Bootstrap, Interval, Scale, Series, median};
 
 /// What may be chosen in judging.
@@ -72,6 +72,8 @@ struct Court<'a> {
     /// All entries: the servers of the record, then twins and the control found in the trials.
     entries: Vec<Entry<'a>>,
     trials: BTreeMap<(&'a str, Stage, &'a str), Vec<&'a Trial>>,
+    /// The place in the run's order at which each round begins.
+    first_position: BTreeMap<u32, u32>,
     bootstrap: Bootstrap,
 }
 
@@ -93,11 +95,17 @@ impl<'a> Court<'a> {
         for of_row in trials.values_mut() {
             of_row.sort_by_key(|trial| trial.round);
         }
+        let mut first_position = BTreeMap::new();
+        for trial in &record.trials {
+            let first = first_position.entry(trial.round).or_insert(trial.position);
+            *first = trial.position.min(*first);
+        }
         let entries = entries(record);
         Self {
             record,
             entries,
             trials,
+            first_position,
             bootstrap: Bootstrap::new(record.run.seed),
         }
     }
@@ -164,18 +172,11 @@ fn entries(record: &Record) -> Vec<Entry<'_>> {
     names.extend(more.into_iter().filter(|name| known(name).is_none()));
     let entry = |name| {
         let server = known(name).or_else(|| known(base_name(name)));
-        let display = server
-            .map_or(name, |server| server.display.as_str())
-            .to_owned();
-        let second = base_name(name) != name && known(name).is_none() && server.is_some();
-        let display = if second {
-            format!("{display} (twin)")
-        } else {
-            display
-        };
+        let first = known(base_name(name)).or(server);
+        let display = first.map_or(name, |server| server.display.as_str());
         Entry {
             name,
-            display,
+            display: shown_name(name, display),
             server,
         }
     };

@@ -1,12 +1,12 @@
 //! What the ranks of a workload go by, and the ranks.
 
-use super::reason::Reason;
+use super::reason::{Effect, Reason};
 use super::row_view::{WorkloadView, series};
 use super::rows::Judged;
-use super::{Court, Settings, TWIN_SUFFIX, gates, is_control};
+use super::{Court, Settings, floor, gates};
 use crate::catalog::Stage;
-use crate::record::{RankInterval, Ranking, Trial, Verdict};
-use crate::stats::{Better, MIN_REPLICATES, NoiseFloor, Series, noise_floor, ranks};
+use crate::record::{NoiseFloor, RankInterval, Ranking, Trial, Verdict, is_control};
+use crate::stats::{Better, MIN_REPLICATES, Series, ranks};
 
 /// A figure that ranks may go by.
 pub(super) struct Basis {
@@ -24,12 +24,13 @@ pub(super) fn rank(
     settings: &Settings,
 ) -> Ranking {
     let basis = basis(judged);
-    let withheld = withheld(court, workload, judged, &basis);
-    let reason = match withheld {
-        Some(why) => format!("ranks are withheld: {why}"),
+    let (notes, noise) = of_workload(court, workload, judged, &basis);
+    let (reason, noise_floor) = match withheld(&noise, judged, &basis) {
+        Some(why) => (format!("ranks are withheld: {why}"), None),
         None => {
             let floor = give_ranks(court, judged, &basis, settings);
-            format!("{}; {}", basis.why, told(floor))
+            let reason = format!("{}; {}", basis.why, floor::told(&floor, settings));
+            (reason, Some(floor))
         }
     };
     let run = &court.record.run;
@@ -40,7 +41,33 @@ pub(super) fn rank(
         reason,
         rate_per_s: run.rates_per_s.get(workload).copied(),
         connections: run.connections,
+        noise_floor,
+        notes: notes.iter().map(Reason::to_string).collect(),
     }
+}
+
+/// What is said of the workload as a whole, and apart from it what withholds its ranks.
+fn of_workload(
+    court: &Court<'_>,
+    workload: &str,
+    judged: &[Judged<'_>],
+    basis: &Basis,
+) -> (Vec<Reason>, Vec<Reason>) {
+    let valid: Vec<&Trial> = judged
+        .iter()
+        .flat_map(|j| j.valid.iter().copied())
+        .collect();
+    let found = gates::on_workload(&WorkloadView {
+        run: &court.record.run,
+        stage: basis.stage,
+        figure: basis.figure,
+        valid: &valid,
+        control: &court.control(workload),
+        first_position: &court.first_position,
+    });
+    found
+        .into_iter()
+        .partition(|reason| reason.effect() < Effect::Withholds)
 }
 
 /// Peak rate where gate 4 holds for every row that has one, else the cost at the paced rate.
@@ -86,26 +113,9 @@ pub(super) fn at(judged: &Judged<'_>, stage: Stage) -> bool {
 }
 
 /// Why no ranks are given.
-fn withheld(
-    court: &Court<'_>,
-    workload: &str,
-    judged: &[Judged<'_>],
-    basis: &Basis,
-) -> Option<String> {
-    let control = court.control(workload);
-    let valid: Vec<&Trial> = judged
-        .iter()
-        .flat_map(|j| j.valid.iter().copied())
-        .collect();
-    let view = WorkloadView {
-        valid: &valid,
-        control: &control,
-    };
-    let noise: Vec<String> = gates::on_workload(&view)
-        .iter()
-        .map(Reason::to_string)
-        .collect();
+fn withheld(noise: &[Reason], judged: &[Judged<'_>], basis: &Basis) -> Option<String> {
     if !noise.is_empty() {
+        let noise: Vec<String> = noise.iter().map(Reason::to_string).collect();
         return Some(noise.join("; "));
     }
     let rounds = |j: &Judged<'_>| series(&j.valid, basis.figure).len();
@@ -134,15 +144,14 @@ fn give_ranks(
     basis: &Basis,
     settings: &Settings,
 ) -> NoiseFloor {
-    let pairs = pairs(judged, basis);
-    let floor = noise_floor(&pairs, settings.minimum_delta, &mut court.bootstrap);
+    let (floor, delta) = floor::measure(judged, basis, settings, &mut court.bootstrap);
     let mut ranked: Vec<&mut Judged<'_>> =
         judged.iter_mut().filter(|j| at(j, basis.stage)).collect();
     let all: Vec<Series> = ranked
         .iter()
         .map(|j| series(&j.valid, basis.figure))
         .collect();
-    let found = ranks(&all, basis.better, floor.delta, &mut court.bootstrap);
+    let found = ranks(&all, basis.better, delta, &mut court.bootstrap);
     for (judged, range) in ranked.iter_mut().zip(found) {
         judged.row.rank = range.map(|range| RankInterval {
             low: range.low,
@@ -150,29 +159,4 @@ fn give_ranks(
         });
     }
     floor
-}
-
-/// The two entries of each program that was entered twice, the control included.
-fn pairs(judged: &[Judged<'_>], basis: &Basis) -> Vec<(Series, Series)> {
-    let entered = |name: &str| {
-        let mut rows = judged.iter().filter(|j| j.row.stage == basis.stage);
-        rows.find(|j| j.row.server == name)
-            .map(|j| series(&j.valid, basis.figure))
-    };
-    let second = |j: &Judged<'_>| {
-        let name = j.row.server.strip_suffix(TWIN_SUFFIX)?;
-        (j.row.stage == basis.stage)
-            .then(|| series(&j.valid, basis.figure))
-            .zip(entered(name))
-    };
-    judged.iter().filter_map(second).collect()
-}
-
-/// The noise floor in words.
-fn told(floor: NoiseFloor) -> String {
-    let percent = floor.delta.exp_m1() * 100.0;
-    match floor.pairs {
-        0 => format!("differences within {percent:.1} % tie (assumed: nothing was entered twice)"),
-        _ => format!("differences within {percent:.1} % tie (from what was entered twice)"),
-    }
 }

@@ -68,10 +68,12 @@ pub enum Reason {
     },
     /// Order ids that were given twice.
     IdsRepeated(f64),
-    /// The driver was busy while the server was not; shares from 0 to 1.
+    /// The driver had no time left while the server had; shares from 0 to 1.
     DriverBound {
-        /// The busiest driver thread.
+        /// Of the busiest driver thread: it worked.
         driver: f64,
+        /// It was ready to work and something else had its CPU.
+        waiting: f64,
         /// The server's CPUs.
         server: Option<f64>,
     },
@@ -79,8 +81,13 @@ pub enum Reason {
     DriverUnknown,
     /// The rate is close to what the load generator reaches at all; share of the control's rate.
     NearControl(f64),
-    /// Rate × mean latency / connections − 1, out of its limits.
-    LittlesLaw(f64),
+    /// Rate and latency do not belong together.
+    LittlesLaw {
+        /// Rate × mean latency / connections − 1, out of its limits.
+        off: f64,
+        /// The server closes its connections, and making one again is in no latency.
+        closes: bool,
+    },
     /// Achieved / asked, below its limit.
     RateMissed(f64),
     /// The 99th percentile of the send lag, microseconds, above its limit.
@@ -106,8 +113,8 @@ pub enum Reason {
     },
     /// The hypervisor took CPU time; share from 0 to 1.
     Stolen(f64),
-    /// Tasks waited for a CPU; share of the time from 0 to 1.
-    Pressure(f64),
+    /// Other processes took CPU time; share from 0 to 1.
+    OtherLoad(f64),
     /// The control varied between rounds by this share of its median.
     ControlSpread(f64),
     /// Something about the machine that makes figures wrong.
@@ -116,6 +123,17 @@ pub enum Reason {
     /// Settings of the machine that were others after the run than before, by the ids of
     /// their findings.
     Changed(Vec<String>),
+    /// Within the rounds, the figure follows the order of the trials.
+    RoundOrder {
+        /// The figure ranked by.
+        figure: &'static str,
+        /// Spearman's rank correlation, from -1 to 1.
+        rho: f64,
+        /// The chance of one as strong where the order means nothing.
+        p: f64,
+        /// How many trials it is taken over.
+        trials: usize,
+    },
     /// The level changed within the trial, or had not settled at its start.
     NotSteady {
         /// It settled after so many milliseconds; absent where it never did.
@@ -156,14 +174,15 @@ impl Reason {
             | Self::IdsRepeated(_)
             | Self::Connections { .. }
             | Self::Bytes { .. } => Effect::Invalidates,
-            Self::Stolen(_) | Self::Pressure(_) | Self::ControlSpread(_) => Effect::Withholds,
+            Self::Stolen(_) | Self::OtherLoad(_) | Self::ControlSpread(_) => Effect::Withholds,
             Self::DriverBound { .. } | Self::NearControl(_) => Effect::Bounds,
             Self::DriverUnknown
-            | Self::LittlesLaw(_)
+            | Self::LittlesLaw { .. }
             | Self::RateMissed(_)
             | Self::SentLate { .. }
             | Self::Machine(_)
             | Self::Changed(_)
+            | Self::RoundOrder { .. }
             | Self::NotSteady { .. }
             | Self::OutlierRound { .. } => Effect::Marks,
         }
@@ -184,16 +203,17 @@ impl fmt::Display for Reason {
             Self::DriverBound { .. }
             | Self::DriverUnknown
             | Self::NearControl(_)
-            | Self::LittlesLaw(_)
+            | Self::LittlesLaw { .. }
             | Self::RateMissed(_)
             | Self::SentLate { .. }
             | Self::Connections { .. }
             | Self::Bytes { .. } => self.of_the_load(f),
             Self::Stolen(_)
-            | Self::Pressure(_)
+            | Self::OtherLoad(_)
             | Self::ControlSpread(_)
             | Self::Machine(_)
             | Self::Changed(_)
+            | Self::RoundOrder { .. }
             | Self::NotSteady { .. }
             | Self::OutlierRound { .. } => self.of_the_machine(f),
         }
@@ -255,14 +275,11 @@ impl Reason {
 
     fn of_the_load(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::DriverBound { driver, server } => {
-                write!(f, "the load generator was {} busy and the server ", percent(*driver))?;
-                match server {
-                    Some(server) => write!(f, "only {}", percent(*server))?,
-                    None => f.write_str("by an unknown share")?,
-                }
-                f.write_str(": the rate is a lower bound; give the load generator more CPUs")
-            }
+            Self::DriverBound {
+                driver,
+                waiting,
+                server,
+            } => driver_bound(f, *driver, *waiting, *server),
             Self::DriverUnknown => f.write_str(
                 "whether the load generator was the limit is unknown: its CPU time could not be read",
             ),
@@ -272,11 +289,15 @@ impl Reason {
                  a lower bound; give it more CPUs",
                 percent(*share)
             ),
-            Self::LittlesLaw(off) => write!(
+            Self::LittlesLaw { off, closes } => write!(
                 f,
                 "rate × mean latency is {} off the number of connections (Little's law allows \
-                 5 %): rate and latency do not belong together; measure longer",
-                signed_percent(*off)
+                 5 %): rate and latency do not belong together; {}",
+                signed_percent(*off),
+                match closes {
+                    true => "the server closes its connections, and making them again is in no latency",
+                    false => "measure longer",
+                }
             ),
             Self::RateMissed(achieved) => write!(
                 f,
@@ -310,9 +331,9 @@ impl Reason {
                 "the hypervisor took {} of the CPU time; use a quieter host",
                 percent(*share)
             ),
-            Self::Pressure(share) => write!(
+            Self::OtherLoad(share) => write!(
                 f,
-                "tasks waited for a CPU {} of the time; stop other programs",
+                "other programs took {} of the CPU time; end them, `top` shows which",
                 percent(*share)
             ),
             Self::ControlSpread(share) => write!(
@@ -330,6 +351,12 @@ impl Reason {
                  after the change are not alike; keep it as it is and run again",
                 what.join(", ")
             ),
+            Self::RoundOrder {
+                figure,
+                rho,
+                p,
+                trials,
+            } => round_order(f, figure, *rho, *p, *trials),
             Self::NotSteady {
                 settled_ms: Some(after),
             } => write!(
@@ -348,6 +375,57 @@ impl Reason {
             _ => Ok(()),
         }
     }
+}
+
+/// From this share of waiting on, it is worth a word.
+const MUCH_WAITING: f64 = 0.10;
+
+fn driver_bound(
+    f: &mut fmt::Formatter<'_>,
+    driver: f64,
+    waiting: f64,
+    server: Option<f64>,
+) -> fmt::Result {
+    let starved = waiting > MUCH_WAITING;
+    write!(f, "the load generator was {} busy", percent(driver))?;
+    if starved {
+        write!(f, ", waited for its CPU {} of the time,", percent(waiting))?;
+    }
+    match server {
+        Some(server) => write!(f, " and the server only {}", percent(server))?,
+        None => f.write_str(" and the server by an unknown share")?,
+    }
+    f.write_str(": the rate is a lower bound; ")?;
+    f.write_str(match starved {
+        true => "end what else runs on the load generator's CPUs",
+        false => "give the load generator more CPUs",
+    })
+}
+
+fn round_order(
+    f: &mut fmt::Formatter<'_>,
+    figure: &str,
+    rho: f64,
+    p: f64,
+    trials: usize,
+) -> fmt::Result {
+    let what = match figure {
+        "requests_per_s" => "the rate",
+        "cpu_us_per_request" => "the CPU time per request",
+        other => other,
+    };
+    let direction = if rho > 0.0 { "rises" } else { "falls" };
+    let chance = match p {
+        p if p < 0.001 => "p < 0.001".to_owned(),
+        p => format!("p = {p:.3}"),
+    };
+    write!(
+        f,
+        "{what} {direction} from the first trial of a round to its last (rank correlation {rho:+.2} \
+         over {trials} trials, {chance}): something carries over from one trial to the next, such as \
+         heat or closed connections; the shuffled order spreads that over all servers, but it widens \
+         the intervals"
+    )
 }
 
 /// The name of a step, as its failure begins.
@@ -421,11 +499,19 @@ mod tests {
             Reason::IdsRepeated(1.0),
             Reason::DriverBound {
                 driver: 0.95,
+                waiting: 0.0,
                 server: None,
             },
             Reason::DriverUnknown,
             Reason::NearControl(0.8),
-            Reason::LittlesLaw(0.1),
+            Reason::LittlesLaw {
+                off: 0.1,
+                closes: false,
+            },
+            Reason::LittlesLaw {
+                off: -0.3,
+                closes: true,
+            },
             Reason::RateMissed(0.9),
             Reason::SentLate {
                 found_us: 300.0,
@@ -440,10 +526,16 @@ mod tests {
                 expected: 2.0,
             },
             Reason::Stolen(0.2),
-            Reason::Pressure(0.2),
+            Reason::OtherLoad(0.2),
             Reason::ControlSpread(0.2),
             Reason::Machine("pressure".to_owned()),
             Reason::Changed(vec!["governor".to_owned()]),
+            Reason::RoundOrder {
+                figure: "requests_per_s",
+                rho: -0.4,
+                p: 0.002,
+                trials: 40,
+            },
             Reason::NotSteady { settled_ms: None },
             Reason::NotSteady {
                 settled_ms: Some(500.0),
@@ -459,6 +551,29 @@ mod tests {
         for reason in reasons {
             assert!(reason.to_string().len() > 3, "{reason:?}");
         }
+    }
+
+    #[test]
+    fn a_starved_driver_is_told_from_a_busy_one() {
+        let told = |driver, waiting| {
+            let server = Some(0.5);
+            Reason::DriverBound {
+                driver,
+                waiting,
+                server,
+            }
+            .to_string()
+        };
+        assert_eq!(
+            told(0.97, 0.01),
+            "the load generator was 97 % busy and the server only 50 %: the rate is a lower bound; \
+             give the load generator more CPUs"
+        );
+        assert_eq!(
+            told(0.4, 0.55),
+            "the load generator was 40 % busy, waited for its CPU 55 % of the time, and the server \
+             only 50 %: the rate is a lower bound; end what else runs on the load generator's CPUs"
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What gates over more than one trial look at.
 
+use std::collections::BTreeMap;
+
 use crate::catalog::Stage;
 use crate::record::{Run, Trial};
 use crate::stats::{Series, median};
@@ -31,10 +33,18 @@ impl RowView<'_> {
 
 /// The valid trials of a workload, all servers and stages.
 pub struct WorkloadView<'a> {
+    /// What was asked for.
+    pub run: &'a Run,
+    /// The stage that is ranked by.
+    pub stage: Stage,
+    /// The figure of that stage that is ranked by.
+    pub figure: &'static str,
     /// The trials that count.
     pub valid: &'a [&'a Trial],
     /// As in [`RowView::control`].
     pub control: &'a [Series],
+    /// The place in the run's order at which each round begins.
+    pub first_position: &'a BTreeMap<u32, u32>,
 }
 
 /// A figure of each trial that has it.

@@ -4,9 +4,9 @@ use std::mem::discriminant;
 
 use super::reason::{Effect, Reason};
 use super::row_view::RowView;
-use super::{Court, Entry, estimates, gates, is_control};
+use super::{Court, Entry, estimates, gates};
 use crate::catalog::Stage;
-use crate::record::{Row, Run, Trial, Verdict};
+use crate::record::{Row, Run, Trial, Verdict, is_control};
 use crate::stats::Series;
 
 /// A row with what its ranking needs.

@@ -1,7 +1,7 @@
 //! One row for each server, over all its workloads and stages.
 
-use super::{Court, Entry, estimates, is_control, rows};
-use crate::record::{Row, ServerRow, Trial, Verdict};
+use super::{Court, Entry, estimates, rows};
+use crate::record::{CONTROL, Row, ServerRow, Trial, Verdict, is_control};
 
 /// Figures of the process rather than of a workload.
 const PROCESS_FIGURES: &[&str] = &[
@@ -29,8 +29,8 @@ fn server_row(court: &mut Court<'_>, entry: usize, rows: &[Row]) -> ServerRow {
     };
     let server = entry.server;
     let class = match server {
+        _ if is_control(entry.name) => CONTROL.to_owned(),
         Some(server) => server.class.clone(),
-        None if is_control(entry.name) => super::CONTROL.to_owned(),
         None => String::new(),
     };
     let check = server.and_then(|server| server.check.as_ref());

@@ -171,6 +171,9 @@ pub struct ThreadTime {
     pub wall_ns: u64,
     /// Time spent spinning for the next send time with nothing to do; part of `cpu_ns`.
     pub spin_ns: u64,
+    /// Time in which it was ready to run and something else had its CPU; absent where the
+    /// kernel does not tell.
+    pub wait_ns: Option<u64>,
 }
 
 impl ThreadTime {
@@ -178,5 +181,11 @@ impl ThreadTime {
     pub fn busy_ratio(&self) -> f64 {
         let busy = self.cpu_ns.saturating_sub(self.spin_ns);
         (busy as f64 / (self.wall_ns as f64).max(1.0)).min(1.0)
+    }
+
+    /// The share of the wall time in which it had no CPU to run on, 0 to 1; 0 where unknown.
+    pub fn wait_ratio(&self) -> f64 {
+        let waited = self.wait_ns.unwrap_or(0) as f64;
+        (waited / (self.wall_ns as f64).max(1.0)).min(1.0)
     }
 }

@@ -16,6 +16,7 @@ use super::script::{Entry, Expect};
 use super::slot::{Plan, Slot, State};
 use super::tally::{Counts, Tally};
 use super::{Config, Control, ErrorKind, Script, ThreadTime};
+use crate::probe::run_delay_ns;
 
 /// The last stretch before a send time, in which the thread no longer sleeps.
 const SPIN: Nanos = 60_000;
@@ -49,6 +50,14 @@ impl From<Errno> for NotReady {
     }
 }
 
+/// What a thread has spent so far.
+#[derive(Debug, Clone, Copy)]
+struct Clocks {
+    cpu: Nanos,
+    wait: Option<Nanos>,
+    wall: Nanos,
+}
+
 /// The load of one thread.
 pub(crate) struct Worker<'w, E> {
     pub(crate) engine: E,
@@ -74,8 +83,8 @@ pub(crate) struct Worker<'w, E> {
     pub(crate) tally: Tally,
     /// Answers and errors the live counters have been told.
     told: (u64, u64),
-    /// Thread CPU time and clock at the window's start.
-    at_start: Option<(Nanos, Nanos)>,
+    /// At the window's start.
+    at_start: Option<Clocks>,
 }
 
 impl<'w, E: Engine<'w>> Worker<'w, E> {
@@ -326,7 +335,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
     /// What is done every few milliseconds.
     fn tick(&mut self, now: Nanos) {
         if self.at_start.is_none() && now >= self.plan.start {
-            self.at_start = Some((thread_cpu(), now));
+            self.at_start = Some(self.clocks());
         }
         for index in 0..self.slots.len() {
             let slot = &self.slots[index];
@@ -408,13 +417,23 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
     }
 
     fn end_time(&mut self) {
-        if let Some((cpu, start)) = self.at_start {
-            let spin_ns = self.tally.counts.time.spin_ns;
+        if let Some(start) = self.at_start {
+            let end = self.clocks();
+            let waited = end.wait.zip(start.wait);
             self.tally.counts.time = ThreadTime {
-                cpu_ns: thread_cpu().saturating_sub(cpu),
-                wall_ns: self.now().saturating_sub(start),
-                spin_ns,
+                cpu_ns: end.cpu.saturating_sub(start.cpu),
+                wall_ns: end.wall.saturating_sub(start.wall),
+                spin_ns: self.tally.counts.time.spin_ns,
+                wait_ns: waited.map(|(end, start)| end.saturating_sub(start)),
             };
+        }
+    }
+
+    fn clocks(&self) -> Clocks {
+        Clocks {
+            cpu: thread_cpu(),
+            wait: run_delay_ns(),
+            wall: self.now(),
         }
     }
 

@@ -7,11 +7,13 @@ pub mod affinity;
 pub mod limits;
 mod process;
 mod processes;
+mod run_delay;
 mod sockets;
 #[cfg(test)]
 mod tests;
 
 pub use processes::{LightSample, Processes, Sample};
+pub use run_delay::run_delay_ns;
 pub use sockets::{Listeners, listeners};
 
 /// Clock ticks per second, the unit of [`LightSample::user_ticks`]; 100 on every Linux

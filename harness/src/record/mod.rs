@@ -1,5 +1,6 @@
 //! What is stored: the types, the SQLite file and its JSON export.
 
+mod entry;
 mod export;
 mod finding;
 mod model;
@@ -7,6 +8,9 @@ mod paths;
 mod store;
 mod summary;
 
+pub use entry::{
+    BUILD_MARK, CONTROL, EntryKind, TWIN_SUFFIX, base_name, is_control, second_name, shown_name,
+};
 pub use export::{ExportError, JSON_SCHEMA, read_json, to_json, write_json};
 pub use finding::{CHANGED, DURING, Moment, UNKNOWN};
 pub use model::*;

@@ -140,4 +140,35 @@ pub struct Ranking {
     pub rate_per_s: Option<f64>,
     /// Connections of every stage.
     pub connections: u32,
+    /// Which differences count as none; absent where ranks are withheld, and in files made
+    /// before it was told.
+    #[serde(default)]
+    pub noise_floor: Option<NoiseFloor>,
+    /// What is to be known of the workload as a whole, one sentence each.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+/// How far apart two entries of one program were, and what follows from that.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NoiseFloor {
+    /// Servers whose ratio is within 1 / (1 + this) and 1 + this tie: 0.02 stands for 2 %.
+    pub delta: f64,
+    /// What it was measured by; empty where nothing was entered twice and it is assumed.
+    pub pairs: Vec<Pair>,
+}
+
+/// A program that was entered twice.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pair {
+    /// The name of its first entry.
+    pub first: String,
+    /// The name of its second.
+    pub second: String,
+    /// The figure ranked by: second / first, the median over rounds.
+    pub ratio: f64,
+    /// The lower end of its 95 % interval; absent below three common rounds.
+    pub low: Option<f64>,
+    /// The upper end.
+    pub high: Option<f64>,
 }

@@ -1,6 +1,8 @@
 //! The table of the servers: what they are, what they hold and how they start.
 
-use crate::record::{Estimate, Record, ServerRow, Summary, Verdict};
+use crate::record::{
+    BUILD_MARK, Estimate, Record, ServerRow, Summary, Verdict, base_name, is_control,
+};
 
 use super::grid::Grid;
 use super::number::{ABSENT, mebibytes, significant};
@@ -32,21 +34,37 @@ const LOG_LINES: usize = 8;
 /// Title, caption, table, footnotes, and the logs of what failed.
 pub(super) fn blocks(record: &Record, summary: &Summary) -> Vec<Block> {
     let mut notes = Footnotes::default();
-    let rows: Vec<_> = summary
-        .servers
-        .iter()
-        .map(|row| line(row, &mut notes))
-        .collect();
+    let servers = in_order(&summary.servers);
+    let rows: Vec<_> = servers.iter().map(|row| line(row, &mut notes)).collect();
     let mut blocks = vec![
         Block::Heading("Servers".into()),
         Block::Text(CAPTION.into()),
         Block::Table(Grid::fitting(HEAD, SHORT_HEAD, 3, rows)),
     ];
     blocks.extend(notes.block());
-    for row in &summary.servers {
+    for row in servers {
         blocks.extend(log(record, row));
     }
     blocks
+}
+
+/// As given, but other builds and second entries below their server, and the control last.
+fn in_order(rows: &[ServerRow]) -> Vec<&ServerRow> {
+    let place = |name: &str| rows.iter().position(|row| row.server == name);
+    let mut ordered: Vec<&ServerRow> = rows.iter().collect();
+    ordered.sort_by_key(|row| {
+        let first = base_name(&row.server);
+        let server = first.split(BUILD_MARK).next().unwrap_or(first);
+        let root = place(server).or(place(first));
+        (
+            is_control(&row.server),
+            root,
+            server != first,
+            place(first),
+            first != row.server,
+        )
+    });
+    ordered
 }
 
 fn line(row: &ServerRow, notes: &mut Footnotes) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! The table of one workload: rank, throughput, cost and latency of each server.
 
 use crate::catalog::Stage;
-use crate::record::{Ranking, Record, Row, Summary, Verdict};
+use crate::record::{EntryKind, Ranking, Record, Row, Summary, Verdict};
 use crate::words::counted;
 
 use super::grid::Grid;
@@ -42,6 +42,10 @@ const LATENCIES: [&str; 5] = [
     "jitter_us",
 ];
 
+/// What the control's rows are.
+const CONTROL_IS: &str = "not a server: the harness's own responder, which replays accepted answers, to show how much \
+    the load generator can ask for and, by its two entries, how far noise moves a figure; it has no rank";
+
 /// Those that have a ranking first, then any others.
 pub(super) fn workloads(summary: &Summary) -> Vec<&str> {
     let ranked = summary.rankings.iter().map(|r| r.workload.as_str());
@@ -73,6 +77,10 @@ pub(super) fn blocks(record: &Record, summary: &Summary, workload: &str) -> Vec<
     blocks.extend(ranking.map(|ranking| Block::Text(caption(ranking, &entries, paced))));
     blocks.push(Block::Table(table));
     blocks.extend(notes.block());
+    let whole = ranking.map_or(&[][..], |ranking| &ranking.notes);
+    if !whole.is_empty() {
+        blocks.push(Block::Notes(whole.to_vec()));
+    }
     blocks
 }
 
@@ -110,7 +118,8 @@ struct Entry<'a> {
     paced: Option<&'a Row>,
 }
 
-/// By rank; what has none behind, in the order given; what failed last.
+/// By rank; what has none behind, in the order given; what failed behind that. The control
+/// is last, for it is no server.
 fn entries<'a>(summary: &'a Summary, workload: &str) -> Vec<Entry<'a>> {
     let mut entries: Vec<Entry<'a>> = Vec::new();
     for row in summary.rows.iter().filter(|row| row.workload == workload) {
@@ -131,7 +140,9 @@ fn entries<'a>(summary: &'a Summary, workload: &str) -> Vec<Entry<'a>> {
     }
     entries.sort_by_key(|entry| {
         let rank = entry.rank().map(|rank| (rank.low, rank.high));
-        (entry.verdict() == Verdict::Failed, rank.is_none(), rank)
+        let control = EntryKind::of(entry.server) == EntryKind::Control;
+        let failed = entry.verdict() == Verdict::Failed;
+        (control, failed, rank.is_none(), rank)
     });
     entries
 }
@@ -179,7 +190,9 @@ impl<'a> Entry<'a> {
     /// As in `marked [1]`; empty where there is nothing to say.
     fn verdict_cell(&self, notes: &mut Footnotes) -> String {
         let verdict = self.verdict();
-        let text = self.reasons();
+        let said = [self.what_it_is(), self.reasons()];
+        let said: Vec<String> = said.into_iter().filter(|text| !text.is_empty()).collect();
+        let text = said.join("; ");
         match (verdict, text.is_empty()) {
             (Verdict::Ok, true) => String::new(),
             (Verdict::Ok, false) => format!("note {}", notes.mark(text)),
@@ -189,6 +202,18 @@ impl<'a> Entry<'a> {
                 notes.mark("no reason was recorded".into())
             ),
             (_, false) => format!("{} {}", verdict.name(), notes.mark(text)),
+        }
+    }
+
+    /// What a reader must know of an entry that is no server of its own.
+    fn what_it_is(&self) -> String {
+        match EntryKind::of(self.server) {
+            EntryKind::Server => String::new(),
+            EntryKind::Control => CONTROL_IS.to_owned(),
+            EntryKind::Twin(first) => format!(
+                "the second entry of {first}, the same program: what differs between the two is noise"
+            ),
+            EntryKind::Build(server) => format!("another build of {server}"),
         }
     }
 

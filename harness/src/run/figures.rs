@@ -5,7 +5,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2Serializer};
 
 use super::sampler::Samples;
-use crate::load::Measurement;
+use crate::load::{Measurement, ThreadTime};
 use crate::probe::{LightSample, Sample};
 use crate::record::{self, Figures};
 
@@ -64,12 +64,18 @@ pub(super) fn of_load(measured: &Measurement) -> Figures {
         "driver_cpu_us_per_request",
         per_request(driver_cpu_ns, measured),
     );
+    // The thread with the least time left over, be it for work or for want of its CPU.
+    let left_over = |t: &&ThreadTime| 1.0 - t.busy_ratio() - t.wait_ratio();
     let busiest = measured
         .threads
         .iter()
-        .map(|t| t.busy_ratio())
-        .fold(f64::NAN, f64::max);
-    put("driver_busy_ratio", busiest);
+        .min_by(|a, b| left_over(a).total_cmp(&left_over(b)));
+    if let Some(thread) = busiest {
+        put("driver_busy_ratio", thread.busy_ratio());
+        if thread.wait_ns.is_some() {
+            put("driver_wait_ratio", thread.wait_ratio());
+        }
+    }
     figures
 }
 

@@ -8,7 +8,8 @@ use super::length::Length;
 use super::trial::Settings;
 use crate::catalog::{Profile, Server, Stage, Workload};
 use crate::environment::Layout;
-use crate::plan::{CONTROL, Plan, base_name, second};
+use crate::plan::Plan;
+use crate::record::{CONTROL, base_name, second_name};
 
 /// The measured time of one calibration.
 pub(super) const CALIBRATION: Duration = Duration::from_millis(500);
@@ -68,13 +69,13 @@ impl Options {
     /// then the control's two.
     pub(super) fn entries(&self, ready: impl Fn(&str) -> bool, control: bool) -> Vec<String> {
         let servers = self.servers.iter().map(|server| server.name.clone());
-        let twins = self.twins.iter().map(|name| second(name));
+        let twins = self.twins.iter().map(|name| second_name(name));
         let mut entries: Vec<String> = servers
             .chain(twins)
             .filter(|name| ready(base_name(name)))
             .collect();
         if control && !entries.is_empty() {
-            entries.extend([CONTROL.to_owned(), second(CONTROL)]);
+            entries.extend([CONTROL.to_owned(), second_name(CONTROL)]);
         }
         entries
     }

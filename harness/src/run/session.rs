@@ -16,9 +16,9 @@ use super::length::Sureness;
 use super::options::Options;
 use super::trial::Settings;
 use crate::catalog::{Catalog, DISTINCT_CALLS, Server};
-use crate::plan::{self, base_name, round_seed};
+use crate::plan::{self, round_seed};
 use crate::probe::affinity;
-use crate::record::{self, Ended, Failure, Store, Trial};
+use crate::record::{self, Ended, Failure, Store, Trial, base_name, is_control};
 
 /// Something a person watching the run wants to know.
 #[derive(Debug)]
@@ -345,7 +345,7 @@ impl<'a, W: Watch> Session<'a, W> {
                     Subject::Server(Box::new(twin))
                 }
                 None => control
-                    .filter(|_| plan::is_control(name))
+                    .filter(|_| is_control(name))
                     .map(Subject::Control)
                     .with_context(|| format!("there is nothing to measure as {name}"))?,
             };

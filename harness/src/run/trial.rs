@@ -12,7 +12,7 @@ use super::entry::Entry;
 use super::sampler::{self, Samples};
 use super::{Interrupt, figures};
 use crate::catalog::{Call, Stage};
-use crate::environment::{Root, StealMeter};
+use crate::environment::{OthersMeter, Root, StealMeter};
 use crate::load::{self, Client, Config, Control, Measurement, Pace, Script};
 use crate::plan;
 use crate::probe::Processes;
@@ -127,6 +127,8 @@ fn run(
 
     let cpus = [&settings.server_cpus[..], &settings.driver_cpus].concat();
     let meter = StealMeter::start(&Root::host(), &cpus, &cpus);
+    let others = OthersMeter::start(&Root::host(), &cpus);
+    let unloaded_ns = processes.sample_light().cpu_ns;
     let (measured, samples) =
         drive(&running, &script, task, settings, &mut processes, interrupt)
             .map_err(|error| running.failure(Step::Drive, format!("{error:#}")))?;
@@ -139,6 +141,13 @@ fn run(
     );
     if let Some(steal) = meter.stop().steal {
         trial.figures.insert("steal_ratio".to_owned(), steal);
+    }
+    let loaded_ns = processes.sample_light().cpu_ns;
+    let served = unloaded_ns
+        .zip(loaded_ns)
+        .map(|(before, after)| Duration::from_nanos(after.saturating_sub(before)));
+    if let Some(others) = others.stop(served) {
+        trial.figures.insert("other_cpu_ratio".to_owned(), others);
     }
     if let Some(how) = running.ended() {
         let reason = format!("it ended {how} under load");

@@ -76,6 +76,8 @@ fn the_schema_refuses_an_export_without_any_one_of_its_members() {
         "/trials/0",
         "/trials/2/failure",
         "/rankings/0",
+        "/rankings/0/noise_floor",
+        "/rankings/0/noise_floor/pairs/0",
         "/summary/1/rank",
         "/summary/1/latency_p50_us",
         "/server_summary/0/start_ms",

@@ -1,6 +1,7 @@
 //! The stored record, its export and the reports made from it, without any server.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod entries;
 mod json;
 mod report;
 mod sample;

@@ -48,6 +48,17 @@ fn ranking(workload: &str, rate_per_s: Option<f64>) -> Ranking {
         reason: "the load generator was the limit of at least one peak rate".into(),
         rate_per_s,
         connections: 64,
+        noise_floor: Some(NoiseFloor {
+            delta: 0.021,
+            pairs: vec![Pair {
+                first: "control".into(),
+                second: "control~2".into(),
+                ratio: 1.007,
+                low: Some(0.994),
+                high: Some(1.021),
+            }],
+        }),
+        notes: vec![],
     }
 }
 

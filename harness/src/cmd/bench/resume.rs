@@ -15,9 +15,8 @@ use crate::cli::Usage;
 use crate::cmd::machine::Place;
 use crate::cmd::results::Folder;
 use crate::environment::Needs;
-use crate::plan::{TWIN_SUFFIX, base_name, is_control};
 use crate::probe::limits;
-use crate::record::{Ended, Environment, Record, Run, Store};
+use crate::record::{Ended, Environment, Record, Run, Store, TWIN_SUFFIX, base_name, is_control};
 use crate::run::{Earlier, Length, Options, rustc_version};
 
 /// Opens the run and makes sure that it can go on as it began. Its record is changed only once servers and

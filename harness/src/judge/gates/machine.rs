@@ -5,7 +5,7 @@ use super::super::row_view::{WorkloadView, values};
 use crate::record::{Environment, Level, Moment};
 use crate::stats::{median, robust_spread};
 
-/// Gate 9: the share of stolen time, of waiting tasks, or of the control's spread from which
+/// Gate 9: the share of stolen time, of others' time, or of the control's spread from which
 /// ranks are withheld.
 const NOISE_LIMIT: f64 = 0.10;
 
@@ -14,9 +14,9 @@ pub(super) fn stolen(workload: &WorkloadView<'_>) -> Option<Reason> {
     over_limit(workload, "steal_ratio").map(Reason::Stolen)
 }
 
-/// Gate 9: time in which tasks waited for a CPU, the median over trials of `pressure_ratio`.
-pub(super) fn pressure(workload: &WorkloadView<'_>) -> Option<Reason> {
-    over_limit(workload, "pressure_ratio").map(Reason::Pressure)
+/// Gate 9: CPU time taken by other processes, the median over trials of `other_cpu_ratio`.
+pub(super) fn other_load(workload: &WorkloadView<'_>) -> Option<Reason> {
+    over_limit(workload, "other_cpu_ratio").map(Reason::OtherLoad)
 }
 
 fn over_limit(workload: &WorkloadView<'_>, figure: &str) -> Option<f64> {
@@ -57,54 +57,57 @@ pub(super) fn changed(environment: &Environment) -> Option<Reason> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::testing::trial;
+    use std::collections::BTreeMap;
+
+    use super::super::super::testing::{run, trial};
     use super::*;
     use crate::catalog::Stage;
-    use crate::record::Finding;
+    use crate::record::{Finding, Trial};
     use crate::stats::Series;
 
-    fn with_steal(shares: &[f64]) -> Option<Reason> {
-        let mut trials: Vec<_> = shares
-            .iter()
-            .map(|_| trial("alpha", Stage::Peak, 1, 1.0))
-            .collect();
-        for (trial, &share) in trials.iter_mut().zip(shares) {
-            trial.figures.insert("steal_ratio".into(), share);
-            trial.figures.insert("pressure_ratio".into(), share);
-        }
-        let view = WorkloadView {
+    fn of(trials: &[Trial], control: &[Series], gate: Gate) -> Option<Reason> {
+        gate(&WorkloadView {
+            run: &run(),
+            stage: Stage::Peak,
+            figure: "requests_per_s",
             valid: &trials.iter().collect::<Vec<_>>(),
-            control: &[],
+            control,
+            first_position: &BTreeMap::new(),
+        })
+    }
+
+    type Gate = fn(&WorkloadView<'_>) -> Option<Reason>;
+
+    fn with(figure: &str, shares: &[f64], gate: Gate) -> Option<Reason> {
+        let trial = |&share: &f64| {
+            let mut trial = trial("alpha", Stage::Peak, 1, 1.0);
+            trial.figures.insert(figure.to_owned(), share);
+            trial
         };
-        assert_eq!(stolen(&view).is_some(), pressure(&view).is_some());
-        stolen(&view)
+        of(&shares.iter().map(trial).collect::<Vec<_>>(), &[], gate)
     }
 
     #[test]
-    fn steal_counts_by_its_median() {
-        assert_eq!(with_steal(&[0.01, 0.5, 0.02]), None);
-        assert_eq!(with_steal(&[0.01, 0.5, 0.2]), Some(Reason::Stolen(0.2)));
-        assert_eq!(with_steal(&[]), None);
+    fn what_others_took_counts_by_its_median() {
+        for (figure, gate, reason) in [
+            ("steal_ratio", stolen as Gate, Reason::Stolen(0.2)),
+            ("other_cpu_ratio", other_load, Reason::OtherLoad(0.2)),
+        ] {
+            assert_eq!(with(figure, &[0.01, 0.5, 0.02], gate), None);
+            assert_eq!(with(figure, &[0.01, 0.5, 0.2], gate), Some(reason));
+            assert_eq!(with(figure, &[], gate), None);
+        }
     }
 
     #[test]
     fn an_unsteady_control_withholds_ranks() {
         let spread = |step: f64| {
             let entry: Series = (1..=9).map(|r| (r, 100.0 + step * f64::from(r))).collect();
-            control_spread(&WorkloadView {
-                valid: &[],
-                control: &[entry],
-            })
+            of(&[], &[entry], control_spread)
         };
         assert_eq!(spread(1.0), None);
         assert!(matches!(spread(10.0), Some(Reason::ControlSpread(share)) if share > 0.1));
-        assert_eq!(
-            control_spread(&WorkloadView {
-                valid: &[],
-                control: &[]
-            }),
-            None
-        );
+        assert_eq!(of(&[], &[], control_spread), None);
     }
 
     #[test]

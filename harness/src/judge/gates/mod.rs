@@ -4,6 +4,7 @@
 //! rate proves nothing about the server.
 
 mod machine;
+mod order;
 mod row;
 mod server;
 mod trial;
@@ -21,7 +22,7 @@ pub enum Test {
     Trial(fn(&Run, &Trial) -> Option<Reason>),
     /// The valid trials of a row together.
     Row(fn(&RowView<'_>) -> Option<Reason>),
-    /// All trials of a workload.
+    /// All trials of a workload; what is found is said once.
     Workload(fn(&WorkloadView<'_>) -> Option<Reason>),
     /// The machine; what is found is on every row.
     Machine(fn(&Environment) -> Option<Reason>),
@@ -126,8 +127,8 @@ pub const GATES: &[Gate] = &[
     ),
     gate(
         9,
-        "tasks had not to wait for a CPU",
-        Test::Workload(machine::pressure),
+        "other processes took little CPU time",
+        Test::Workload(machine::other_load),
     ),
     gate(
         9,
@@ -143,6 +144,10 @@ pub const GATES: &[Gate] = &[
         10,
         "the machine stayed as it was",
         Test::Machine(machine::changed),
+    ),
+    note(
+        "the place within the round does not show",
+        Test::Workload(order::round_order),
     ),
     note("the level was steady", Test::Row(row::not_steady)),
     note("no round stands apart", Test::Row(row::outlier_round)),
@@ -172,7 +177,8 @@ pub fn on_row(row: &RowView<'_>) -> Vec<Reason> {
     })
 }
 
-/// What the gates find on a workload: why its ranks are withheld.
+/// What the gates find on a workload: why its ranks are withheld, and what is said of it
+/// once.
 pub fn on_workload(workload: &WorkloadView<'_>) -> Vec<Reason> {
     collect(|test| match test {
         Test::Workload(gate) => gate(workload),

@@ -33,9 +33,15 @@ pub(super) fn driver_bound(row: &RowView<'_>) -> Option<Reason> {
     let Some(driver) = row.median("driver_busy_ratio") else {
         return Some(Reason::DriverUnknown);
     };
+    // A thread that waits for its CPU has as little time left as one that works.
+    let waiting = row.median("driver_wait_ratio").unwrap_or(0.0);
     let server = row.median("server_busy_ratio");
     let idle = server.is_none_or(|server| server < BUSY);
-    (driver > BUSY && idle).then_some(Reason::DriverBound { driver, server })
+    (driver + waiting > BUSY && idle).then_some(Reason::DriverBound {
+        driver,
+        waiting,
+        server,
+    })
 }
 
 /// Gate 4: the median over rounds of the rate as a share of the control's in that round, of
@@ -203,6 +209,7 @@ mod tests {
         };
         let bound = Reason::DriverBound {
             driver: 0.98,
+            waiting: 0.0,
             server: Some(0.7),
         };
         assert_eq!(busy(0.98, 0.7), [bound]);
@@ -213,6 +220,25 @@ mod tests {
             found(Stage::Paced, &[], set(&[("driver_busy_ratio", 1.0)])),
             []
         );
+    }
+
+    #[test]
+    fn a_starved_driver_bounds_the_rate_too() {
+        let starved = |waiting| {
+            let figures = [
+                ("driver_busy_ratio", 0.4),
+                ("driver_wait_ratio", waiting),
+                ("server_busy_ratio", 0.5),
+            ];
+            found(Stage::Peak, &[], set(&figures))
+        };
+        assert_eq!(starved(0.4), []);
+        let bound = Reason::DriverBound {
+            driver: 0.4,
+            waiting: 0.55,
+            server: Some(0.5),
+        };
+        assert_eq!(starved(0.55), [bound]);
     }
 
     #[test]

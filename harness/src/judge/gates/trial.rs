@@ -6,6 +6,8 @@ use crate::record::{Run, Trial};
 
 /// Gate 5: how far rate × mean latency may be from the number of connections, as a share.
 const LITTLE_LIMIT: f64 = 0.05;
+/// Gate 5: from so many connections an answer on, making them again explains it.
+const CLOSES: f64 = 0.01;
 /// Gate 6: the least share of the asked rate.
 const ACHIEVED_LIMIT: f64 = 0.995;
 /// Gate 6: the 99th percentile of the send lag of any trial, microseconds. From here on the
@@ -72,7 +74,12 @@ pub(super) fn littles_law(run: &Run, trial: &Trial) -> Option<Reason> {
     let rate = figure(trial, "requests_per_s")?;
     let latency_s = figure(trial, "latency_mean_us")? / 1e6;
     let off = rate * latency_s / f64::from(run.connections) - 1.0;
-    (off.abs() > LITTLE_LIMIT).then_some(Reason::LittlesLaw(off))
+    let again = figure(trial, "reconnects").unwrap_or(0.0);
+    let answers = figure(trial, "requests").unwrap_or(f64::INFINITY);
+    (off.abs() > LITTLE_LIMIT).then_some(Reason::LittlesLaw {
+        off,
+        closes: again > CLOSES * answers,
+    })
 }
 
 /// Gate 6: the asked rate was achieved.
@@ -201,8 +208,22 @@ mod tests {
             )
         };
         assert_eq!(latency(1_280.0 * 1.049), []);
-        assert!(matches!(latency(1_280.0 * 1.06)[..], [Reason::LittlesLaw(off)] if off > 0.05));
-        assert!(matches!(latency(1_280.0 * 0.94)[..], [Reason::LittlesLaw(off)] if off < -0.05));
+        assert!(
+            matches!(latency(1_280.0 * 1.06)[..], [Reason::LittlesLaw { off, closes: false }] if off > 0.05)
+        );
+        assert!(
+            matches!(latency(1_280.0 * 0.94)[..], [Reason::LittlesLaw { off, closes: false }] if off < -0.05)
+        );
+        let closing = [
+            ("requests_per_s", 50_000.0),
+            ("latency_mean_us", 900.0),
+            ("requests", 1_000.0),
+            ("reconnects", 990.0),
+        ];
+        assert!(matches!(
+            found(Stage::Peak, &closing)[..],
+            [Reason::LittlesLaw { closes: true, .. }]
+        ));
         // A paced stage has idle connections.
         assert_eq!(found(Stage::Paced, &[("latency_mean_us", 10.0)]), []);
     }

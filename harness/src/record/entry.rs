@@ -1,0 +1,104 @@
+//! What the name of an entry says: by its name rounds, record and tables tell it from others.
+
+/// The name of the control: a minimal responder that shows what the load generator reaches.
+pub const CONTROL: &str = "control";
+
+/// What follows the name of a program's second entry, as in `control~2`.
+pub const TWIN_SUFFIX: &str = "~2";
+
+/// What stands between a server's name and that of another build of it, as in `axum@1a2b3c4`.
+pub const BUILD_MARK: char = '@';
+
+/// What kind of entry a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind<'a> {
+    /// A server.
+    Server,
+    /// The control, either of its entries.
+    Control,
+    /// The second entry of that server.
+    Twin(&'a str),
+    /// Another build of that server.
+    Build(&'a str),
+}
+
+impl<'a> EntryKind<'a> {
+    /// Reads an entry's name.
+    pub fn of(name: &'a str) -> Self {
+        let first = base_name(name);
+        match (first.split_once(BUILD_MARK), first != name) {
+            _ if first == CONTROL => Self::Control,
+            (_, true) => Self::Twin(first),
+            (Some((server, _)), false) => Self::Build(server),
+            (None, false) => Self::Server,
+        }
+    }
+}
+
+/// The name of a program's second entry.
+pub fn second_name(name: &str) -> String {
+    format!("{name}{TWIN_SUFFIX}")
+}
+
+/// The name without what marks a second entry.
+pub fn base_name(name: &str) -> &str {
+    name.strip_suffix(TWIN_SUFFIX).unwrap_or(name)
+}
+
+/// Whether it is the control, either of its entries.
+pub fn is_control(name: &str) -> bool {
+    EntryKind::of(name) == EntryKind::Control
+}
+
+/// The name shown. `display` is the server's own; what tells the entry from others of that
+/// server is added where it is not in it.
+pub fn shown_name(name: &str, display: &str) -> String {
+    let build = base_name(name)
+        .split_once(BUILD_MARK)
+        .map(|(_, build)| build);
+    let mut shown = display.to_owned();
+    if let Some(build) = build
+        && !display.contains(BUILD_MARK)
+    {
+        shown.push(BUILD_MARK);
+        shown.push_str(build);
+    }
+    if base_name(name) != name && !display.ends_with(TWIN_SUFFIX) {
+        shown.push_str(TWIN_SUFFIX);
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_the_kind_of_entry() {
+        for (name, kind) in [
+            ("axum", EntryKind::Server),
+            ("axum~2", EntryKind::Twin("axum")),
+            ("axum@1a2b3c4", EntryKind::Build("axum")),
+            ("axum@1a2b3c4~2", EntryKind::Twin("axum@1a2b3c4")),
+            ("control", EntryKind::Control),
+            ("control~2", EntryKind::Control),
+            ("control-room", EntryKind::Server),
+        ] {
+            assert_eq!(EntryKind::of(name), kind, "{name}");
+        }
+    }
+
+    #[test]
+    fn no_two_entries_of_a_server_are_shown_alike() {
+        for (name, display, expected) in [
+            ("may-minihttp", "may_minihttp", "may_minihttp"),
+            ("may-minihttp~2", "may_minihttp", "may_minihttp~2"),
+            ("axum@1a2b3c4", "axum", "axum@1a2b3c4"),
+            ("axum@1a2b3c4", "axum@1a2b3c4", "axum@1a2b3c4"),
+            ("axum@1a2b3c4~2", "axum", "axum@1a2b3c4~2"),
+            ("control~2", "control~2", "control~2"),
+        ] {
+            assert_eq!(shown_name(name, display), expected);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Gates 1, 2, 3, 7 and 8: what a server answers.
+
+use std::sync::OnceLock;
+
+use harness::catalog::Stage;
+use harness::judge::{Effect, Reason, gates, summarise};
+use harness::record::Verdict;
+
+use crate::outcome::{Outcome, assert_shown, row};
+use crate::support::{Bench, fixture};
+
+/// The sound fixture: pages and orders, both stages, a rate that it can keep.
+pub(crate) fn sound() -> &'static Outcome {
+    static SOUND: OnceLock<Outcome> = OnceLock::new();
+    SOUND.get_or_init(|| {
+        let bench = Bench::new().with("right", &[]);
+        let flags = ["--workload", "mixed", "--rate", "200", "--rounds", "3"];
+        Outcome::of(&bench, &flags)
+    })
+}
+
+/// A fixture that is right while it is checked, and has these arguments in its later processes.
+pub(crate) fn bench_turning(name: &str, arguments: &str) -> Bench {
+    // The first process is the one that is checked.
+    let script = format!(
+        "if [ -e checked ]; then later='{arguments}'; fi; : > checked; \
+         exec '{}' --addr {{addr}} --workers {{workers}} $later",
+        fixture().display()
+    );
+    Bench::new().with_manifest(name, &format!("run = {:?}", ["sh", "-c", &script]))
+}
+
+#[test]
+fn a_sound_server_passes_the_gates_on_its_answers() {
+    let sound = sound();
+    assert_eq!(sound.run.status, Some(0), "{}", sound.run.stderr);
+    let record = &sound.record;
+    // Gates 1 and 7.
+    assert_eq!(gates::on_server(&record.run, &record.servers[0]), []);
+    // Gates 2, 3 and 8, all of which had something to look at.
+    let grave = |reason: &Reason| reason.effect() >= Effect::Invalidates;
+    let found: Vec<Reason> = sound.on_trials().into_iter().filter(grave).collect();
+    assert_eq!(found, []);
+    assert_eq!(record.trials.len(), 6);
+    for trial in &record.trials {
+        assert!(trial.figures["orders_accepted"] > 0.0, "{trial:?}");
+        assert!(trial.figures["bytes_received"] > 0.0);
+        assert_eq!(trial.figures["connections_established"], 8.0);
+        assert_eq!(trial.figures["ids_repeated"], 0.0);
+    }
+}
+
+/// Fails unless every trial of the row counts for nothing, for this reason.
+fn assert_invalid(outcome: &Outcome, words: &str) {
+    let summary = summarise(&outcome.record);
+    let found = row(&summary, "bad", Stage::Peak);
+    assert_eq!(found.verdict, Verdict::Failed, "{found:?}");
+    assert!(found.figures.is_empty(), "a wrong answer is no throughput");
+    assert_eq!(outcome.run.status, Some(1), "{}", outcome.run.stdout);
+    assert_shown(&outcome.record, words);
+}
+
+const PEAK: [&str; 2] = ["--stage", "peak"];
+
+/// Gate 3.
+#[test]
+fn accepted_orders_that_are_lost_under_load_are_missed() {
+    let bench = bench_turning("bad", "--fault loses-orders");
+    let outcome = Outcome::of(&bench, &[&PEAK[..], &["--workload", "orders"]].concat());
+    let lost = |reason: &Reason| matches!(reason, Reason::OrdersNotConserved { accepted, growth, .. } if growth < accepted);
+    assert!(
+        outcome.on_trials().iter().any(lost),
+        "{:?}",
+        outcome.on_trials()
+    );
+    assert_invalid(&outcome, "orders are lost or made up");
+}
+
+/// Gate 3.
+#[test]
+fn a_server_that_repeats_ids_under_load_counts_for_nothing() {
+    let bench = bench_turning("bad", "--fault repeats-id");
+    let outcome = Outcome::of(&bench, &[&PEAK[..], &["--workload", "orders"]].concat());
+    let repeated = |reason: &Reason| matches!(reason, Reason::IdsRepeated(count) if *count > 0.0);
+    assert!(
+        outcome.on_trials().iter().any(repeated),
+        "{:?}",
+        outcome.on_trials()
+    );
+    assert_invalid(&outcome, "order ids were given twice");
+}
+
+/// Gate 8: a server that takes no more connections half way.
+#[test]
+fn a_server_that_takes_too_few_connections_counts_for_nothing() {
+    let bench = Bench::new().with("bad", &["--fault", "stops-listening"]);
+    let outcome = Outcome::of(&bench, &[&PEAK[..], &["--connections", "400"]].concat());
+    assert_invalid(&outcome, "of 400");
+}
+
+/// Gate 8: bytes behind a body whose length was right.
+#[test]
+fn bytes_that_belong_to_no_answer_count_for_nothing() {
+    // It is right for the few answers before the load too.
+    let bench = bench_turning("bad", "--fault extra-bytes --fault-after 50");
+    let outcome = Outcome::of(&bench, &PEAK);
+    assert_invalid(&outcome, "bytes");
+}

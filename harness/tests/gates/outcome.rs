@@ -1,0 +1,96 @@
+//! What came of a run: its record, what the gates say of it, and what a reader sees.
+
+use std::path::Path;
+
+use harness::catalog::Stage;
+use harness::judge::{Reason, gates, summarise};
+use harness::record::{Record, Row, Summary, Trial, read_json};
+use harness::report::{Colour, FORMATS, terminal};
+
+use crate::disturb;
+use crate::support::{Bench, Run};
+
+/// Short trials of one round; the limits on time are wide, for a test may share its machine.
+const SHORT: [&str; 14] = [
+    "--profile",
+    "smoke",
+    "--rounds",
+    "1",
+    "--duration",
+    "100ms",
+    "--warmup",
+    "20ms",
+    "--connections",
+    "8",
+    "--timeout",
+    "30s",
+    "--ready-timeout",
+    "60s",
+];
+
+/// A run of fixtures that has ended.
+pub(crate) struct Outcome {
+    pub(crate) run: Run,
+    pub(crate) record: Record,
+}
+
+impl Outcome {
+    /// Measures these servers, alone on the machine as far as these tests go.
+    pub(crate) fn of(bench: &Bench, flags: &[&str]) -> Self {
+        let _alone = disturb::alone();
+        Self::beside(bench, flags)
+    }
+
+    /// The same for one who has made sure of that.
+    pub(crate) fn beside(bench: &Bench, flags: &[&str]) -> Self {
+        let mut command = bench.command("bench", &SHORT);
+        if !flags.contains(&"--workload") {
+            command.args(["--workload", "ping"]);
+        }
+        command.arg("--out").arg(bench.out()).args(flags);
+        let run = Run::of(command.output().unwrap(), &bench.out());
+        assert!(
+            bench.out().join("record.json").is_file(),
+            "{}\n{}",
+            run.stdout,
+            run.stderr
+        );
+        let record = read(&bench.out());
+        Self { run, record }
+    }
+
+    pub(crate) fn trials(&self, stage: Stage) -> impl Iterator<Item = &Trial> {
+        let of_stage = move |trial: &&Trial| trial.stage == stage;
+        self.record.trials.iter().filter(of_stage)
+    }
+
+    /// What the gates find on all trials.
+    pub(crate) fn on_trials(&self) -> Vec<Reason> {
+        let trials = self.record.trials.iter();
+        let found = trials.flat_map(|trial| gates::on_trial(&self.record.run, trial));
+        found.collect()
+    }
+}
+
+fn read(folder: &Path) -> Record {
+    read_json(&folder.join("record.json")).unwrap().0
+}
+
+/// The row of a server.
+pub(crate) fn row<'a>(summary: &'a Summary, server: &str, stage: Stage) -> &'a Row {
+    let wanted = |row: &&Row| row.server == server && row.stage == stage;
+    summary.rows.iter().find(wanted).unwrap()
+}
+
+/// Fails unless terminal and Markdown show these words, wherever their lines break.
+pub(crate) fn assert_shown(record: &Record, words: &str) {
+    let summary = summarise(record);
+    let markdown = FORMATS.iter().find(|f| f.name == "markdown").unwrap();
+    for text in [
+        terminal(record, &summary, Colour::Never),
+        (markdown.render)(record, &summary),
+    ] {
+        let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(one_line.contains(words), "\"{words}\" is not in\n{text}");
+    }
+}
