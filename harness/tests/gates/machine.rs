@@ -143,7 +143,7 @@ fn a_machine_that_changes_during_the_run_marks_it() {
     );
     assert_shown(
         &record,
-        "the machine changed during the run (governor-changed, under Environment)",
+        "the machine changed during the run (governor, see Environment)",
     );
     assert_shown(&record, "was powersave, is performance, powersave");
 }
