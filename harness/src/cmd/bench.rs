@@ -4,6 +4,7 @@ mod begin;
 mod rates;
 mod resume;
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -143,6 +144,8 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
 
 /// A run, ready to be carried out.
 struct Job {
+    /// Held as long as the run is written.
+    lock: File,
     catalog: Catalog,
     options: Options,
     place: Place,
@@ -154,11 +157,11 @@ struct Job {
 }
 
 fn carry_out(job: Job) -> Result<Status> {
-    let lock = resume::lock(&job.folder)?;
     let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
     let mut progress = Progress::new();
     announce(&mut progress, &job);
     let Job {
+        lock,
         catalog,
         options,
         place,

@@ -41,6 +41,7 @@ pub(super) fn begin(
     note: Option<Finding>,
 ) -> Result<Job> {
     let folder = Folder::create(&catalog.root, arguments.out.as_deref())?;
+    let lock = super::resume::lock(folder.path())?;
     options.logs = folder.logs();
     let run = describe(&options, &folder)?;
     let environment = environment_of(&place, &options, note);
@@ -48,6 +49,7 @@ pub(super) fn begin(
     store.put_run(&run)?;
     store.put_environment(&environment)?;
     Ok(Job {
+        lock,
         catalog,
         options,
         place,

@@ -28,6 +28,8 @@ pub(super) fn resume(arguments: &Arguments, path: &Path) -> Result<Job> {
     let catalog = Catalog::load(&arguments.filters.servers.manifest)
         .map_err(|error| Usage(format!("{error:#}")))?;
     let database = crate::cmd::results::database(&catalog.root, Some(path))?;
+    // Before the record is read: a run that ends meanwhile would else be taken up with an old view of it.
+    let lock = lock(path)?;
     let mut store = Store::open(&database)?;
     let record = store.load()?;
     let folder = Folder::open(&catalog.root, path, &record.run)?;
@@ -42,6 +44,7 @@ pub(super) fn resume(arguments: &Arguments, path: &Path) -> Result<Job> {
     run.ended_at = None;
     run.resumed_at.push(jiff::Timestamp::now().to_string());
     Ok(Job {
+        lock,
         catalog,
         options,
         place,
@@ -56,13 +59,14 @@ pub(super) fn resume(arguments: &Arguments, path: &Path) -> Result<Job> {
     })
 }
 
-/// Keeps other processes from resuming the same run; released when the process ends.
-pub(super) fn lock(folder: &Folder) -> Result<File> {
-    let file = File::open(folder.path()).context("cannot open the run's folder")?;
+/// Keeps other processes from writing the same run; released when the file is closed, at the
+/// latest when the process ends. Servers do not inherit it.
+pub(super) fn lock(folder: &Path) -> Result<File> {
+    let file = File::open(folder).context("cannot open the run's folder")?;
     flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
         Usage(format!(
             "{} is being written by another harness: wait for it, or end it",
-            folder.shown()
+            folder.display()
         ))
     })?;
     Ok(file)
