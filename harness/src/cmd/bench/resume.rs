@@ -16,8 +16,11 @@ use crate::cmd::machine::Place;
 use crate::cmd::results::Folder;
 use crate::environment::Needs;
 use crate::probe::limits;
-use crate::record::{Ended, Environment, Record, Run, Store, TWIN_SUFFIX, base_name, is_control};
+use crate::record::{Ended, Environment, Record, Run, Store, StoreError, TWIN_SUFFIX, base_name, is_control};
 use crate::run::{Earlier, Length, Options, rustc_version};
+
+/// The version of the record from which on it holds what a run needs to be taken up again.
+const PLAN_STORED_SINCE: u32 = 2;
 
 /// Opens the run and makes sure that it can go on as it began. Its record is changed only once servers and
 /// control have been found to be the same too.
@@ -30,11 +33,12 @@ pub(super) fn resume(arguments: &Arguments, path: &Path) -> Result<Job> {
     let database = crate::cmd::results::database(&catalog.root, Some(path))?;
     // Before the record is read: a run that ends meanwhile would else be taken up with an old view of it.
     let lock = lock(path)?;
-    let mut store = Store::open(&database)?;
-    let record = store.load()?;
+    refuse_older(path, &database)?;
+    let mut store = Store::open(&database).map_err(refusal)?;
+    let record = store.load().map_err(refusal)?;
+    refuse_complete(path, &record.run)?;
     let folder = Folder::open(&catalog.root, path, &record.run)?;
     let store = store.hiding(folder.hidden());
-    refuse_unfit(&record.run, &folder)?;
     let place = Place::of_earlier(&record.environment)?;
     let mut options = options(arguments, &catalog, &record, &place)?;
     options.logs = folder.logs();
@@ -72,18 +76,44 @@ pub(super) fn lock(folder: &Path) -> Result<File> {
     Ok(file)
 }
 
-fn refuse_unfit(run: &Run, folder: &Folder) -> Result<()> {
-    let why = if run.ended == Ended::Complete {
-        format!("{} is complete: there is nothing to resume", folder.shown())
-    } else if run.entries.is_empty() || run.stages.is_empty() {
-        format!(
-            "{} was stored by an older harness, which did not store its plan: begin a new run",
-            folder.shown()
-        )
-    } else {
+/// Before the record is opened, which would bring it up to date.
+fn refuse_older(path: &Path, database: &Path) -> Result<()> {
+    if Store::version(database).map_err(refusal)? >= PLAN_STORED_SINCE {
         return Ok(());
-    };
-    Err(Usage(why).into())
+    }
+    Err(older(path).into())
+}
+
+fn older(path: &Path) -> Usage {
+    Usage(format!(
+        "{} was stored by an older harness, which did not store its plan: begin a new run",
+        path.display()
+    ))
+}
+
+/// What is no record is a wrong argument; the rest is not the user's doing.
+fn refusal(error: StoreError) -> anyhow::Error {
+    match error {
+        StoreError::NotARecord { .. } | StoreError::TooNew { .. } => {
+            Usage(error.to_string()).into()
+        }
+        other => other.into(),
+    }
+}
+
+fn refuse_complete(path: &Path, run: &Run) -> Result<()> {
+    if run.stages.is_empty() {
+        // Another verb has brought it up to date since.
+        return Err(older(path).into());
+    }
+    if run.ended == Ended::Complete {
+        let shown = path.display();
+        return Err(Usage(format!(
+            "{shown} is complete: there is nothing to resume; `harness report {shown}` shows it"
+        ))
+        .into());
+    }
+    Ok(())
 }
 
 fn options(

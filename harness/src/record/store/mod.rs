@@ -57,7 +57,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// Some other file, or one whose run was killed before anything was stored.
-    #[error("{} is not the record of a run: give a folder written by `harness bench`, or its run.sqlite", .path.display())]
+    #[error("{} is not the record of a run, or nothing was stored before its run was killed: name the folder of another run, or begin a new one", .path.display())]
     NotARecord {
         /// The file.
         path: PathBuf,
@@ -127,12 +127,27 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotARecord`] and [`StoreError::TooNew`] besides those of the file system.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let (mut store, found) = Self::open_as_it_is(path)?;
+        schema::migrate(&mut store.connection, found, schema::MIGRATIONS)
+            .map_err(|source| store.error("bring the tables up to date", source))?;
+        Ok(store)
+    }
+
+    /// The version that a record was stored with. It is not brought up to date.
+    ///
+    /// # Errors
+    /// As for [`Store::open`].
+    pub fn version(path: &Path) -> Result<u32, StoreError> {
+        Self::open_as_it_is(path).map(|(_, version)| version)
+    }
+
+    fn open_as_it_is(path: &Path) -> Result<(Self, u32), StoreError> {
         // SQLite's own word for a missing file says nothing of the cause.
         File::open(path).map_err(|source| StoreError::Open {
             path: path.into(),
             source,
         })?;
-        let mut store = Self::connect(path)?;
+        let store = Self::connect(path)?;
         let found = schema::version(&store.connection)
             .map_err(|source| store.error("read the version", source))?
             .ok_or_else(|| StoreError::NotARecord { path: path.into() })?;
@@ -144,9 +159,7 @@ impl Store {
                 known,
             });
         }
-        schema::migrate(&mut store.connection, found, schema::MIGRATIONS)
-            .map_err(|source| store.error("bring the tables up to date", source))?;
-        Ok(store)
+        Ok((store, found))
     }
 
     /// Has all text stored from now on freed of this machine's paths.
