@@ -46,8 +46,9 @@ pub(super) fn begin(
     let run = describe(&options, &folder)?;
     let environment = environment_of(&place, &options, note);
     let mut store = record::Store::create(&folder.database())?.hiding(folder.hidden());
-    store.put_run(&run)?;
+    // The run last: a record with a run has all that is needed to take it up again.
     store.put_environment(&environment)?;
+    store.put_run(&run)?;
     Ok(Job {
         lock,
         catalog,
