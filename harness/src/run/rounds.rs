@@ -39,6 +39,10 @@ impl<W: Watch> Session<'_, W> {
                 let rate = run.rates_per_s.get(&step.workload).copied();
                 self.one(entries, step, (index, rate), &mut course)?;
             }
+            // A later round was begun, so this one was found not to be the last.
+            if round < course.begun {
+                continue;
+            }
             if let Some(why) = self.enough(round, &plan, &course) {
                 return Ok(why);
             }
@@ -85,7 +89,8 @@ impl<W: Watch> Session<'_, W> {
         if failed.just_given_up() {
             self.watch.happens(&Happening::GivenUp(&step.server));
         }
-        course.passed(step, trial);
+        course.clock.passed(step);
+        course.keep(trial);
         Ok(())
     }
 
@@ -164,6 +169,8 @@ impl<W: Watch> Session<'_, W> {
 /// What is kept while rounds go on.
 struct Course<'a> {
     done: BTreeSet<plan::Step>,
+    /// The last round of which an earlier process ran a trial; 0 in a new run.
+    begun: u32,
     failed: BTreeMap<String, Failed>,
     drawn: Drawn,
     clock: Clock<'a>,
@@ -180,6 +187,7 @@ impl<'a> Course<'a> {
         let expected = expected.max(plan.round_time(&options.profile) * rounds);
         let mut course = Self {
             done: BTreeSet::new(),
+            begun: 0,
             failed: BTreeMap::new(),
             drawn: Drawn::default(),
             clock: Clock::new(&options.profile, expected),
@@ -193,17 +201,20 @@ impl<'a> Course<'a> {
                 workload: trial.workload.clone(),
                 stage: trial.stage,
             };
-            let failed = course.failed.entry(step.server.clone()).or_default();
-            failed.note(trial);
-            course.passed(&step, trial.clone());
+            if trial::was_run(trial) {
+                let failed = course.failed.entry(step.server.clone()).or_default();
+                failed.note(trial);
+                course.clock.passed(&step);
+            }
+            course.keep(trial.clone());
+            course.begun = course.begun.max(step.round);
             course.done.insert(step);
         }
         course.clock.begin_again();
         course
     }
 
-    fn passed(&mut self, step: &plan::Step, mut trial: Trial) {
-        self.clock.passed(step);
+    fn keep(&mut self, mut trial: Trial) {
         trial.histograms.clear();
         trial.intervals.clear();
         self.trials.push(trial);

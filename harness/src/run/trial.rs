@@ -60,6 +60,13 @@ pub(super) fn not_run(step: &plan::Step, position: u32, failure: Failure) -> Tri
     }
 }
 
+/// Whether a stored trial is one that ran, and not one of [`not_run`]. One that fails while it is
+/// driven has at least the figures of its start.
+pub(super) fn was_run(trial: &Trial) -> bool {
+    let at_drive = |failure: &Failure| failure.step == Step::Drive;
+    !(trial.figures.is_empty() && trial.failure.as_ref().is_some_and(at_drive))
+}
+
 fn blank(step: &plan::Step, position: u32) -> Trial {
     Trial {
         round: step.round,
