@@ -17,7 +17,7 @@ pub(super) const CALIBRATION: Duration = Duration::from_millis(500);
 /// What a run is asked to do.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The servers and other builds of them, at least one.
+    /// The servers and other builds of them; none only where all failed before a run was interrupted.
     pub servers: Vec<Server>,
     /// The names of those that are entered twice.
     pub twins: Vec<String>,

@@ -159,12 +159,6 @@ impl<'a, W: Watch> Session<'a, W> {
     fn prepare(&mut self) -> Result<Vec<Verified>, SessionError> {
         let mut built = Vec::new();
         for server in &self.options.servers {
-            if self
-                .known(&server.name)
-                .is_some_and(|known| known.failure.is_some())
-            {
-                continue;
-            }
             self.go_on()?;
             self.watch.happens(&Happening::Building(&server.name));
             let result = build(self.catalog, server, self.interrupt);

@@ -159,8 +159,8 @@ fn options(
     })
 }
 
-/// The servers of the plan, and those that failed before there was one. Other builds are
-/// taken from where they were copied to, unless `--binary` names them again.
+/// The servers of the plan. One that failed stays so: it has no trials, and is not built again. Other
+/// builds are taken from where they were copied to, unless `--binary` names them again.
 fn servers(arguments: &Arguments, catalog: &Catalog, record: &Record) -> Result<Vec<Server>> {
     let mut binaries = arguments.binary.clone();
     for server in &record.servers {
@@ -176,31 +176,40 @@ fn servers(arguments: &Arguments, catalog: &Catalog, record: &Record) -> Result<
         }
     }
     let all = with_other_builds(&binaries, catalog, catalog.servers.clone())?;
-    let known: Vec<&str> = all.iter().map(|server| server.name.as_str()).collect();
-    let first = |name: &&str| base_name(name) == *name && !is_control(name);
-    let planned = record.run.entries.iter().map(String::as_str).filter(first);
-    let mut wanted: Vec<&str> = record.servers.iter().map(|s| s.name.as_str()).collect();
-    for name in planned {
-        if !wanted.contains(&name) {
-            wanted.push(name);
-        }
+    let stored = |name: &str| record.servers.iter().find(|server| server.name == name);
+    let of_run = |name: &String| record.run.entries.contains(name) || stored(name).is_some();
+    let mut others = all.iter().skip(catalog.servers.len());
+    if let Some(other) = others.find(|server| !of_run(&server.name)) {
+        return Err(Usage(format!(
+            "{} is no build of this run: its bytes are others than those that were measured; name \
+             the binary that was with --binary NAME=PATH",
+            other.name
+        ))
+        .into());
     }
-    let find = |name: &str| {
-        let found = all.iter().find(|server| server.name == name).cloned();
-        found.ok_or_else(|| {
-            let hint = if name.contains('@') {
-                "give the binary again with --binary NAME=PATH"
-            } else {
-                "if it was given with --manifest, give it again"
-            };
-            Usage(format!(
-                "{}; {hint}",
-                names::unknown("server", name, &known)
-            ))
-            .into()
+    let failed = |name: &str| stored(name).is_some_and(|server| server.failure.is_some());
+    let entries = record.run.entries.iter().map(String::as_str);
+    entries
+        .filter(|name| base_name(name) == *name && !is_control(name) && !failed(name))
+        .map(|name| {
+            let found = all.iter().find(|server| server.name == name);
+            found.cloned().ok_or_else(|| missing(name, &all).into())
         })
-    };
-    wanted.into_iter().map(find).collect()
+        .collect()
+}
+
+fn missing(name: &str, all: &[Server]) -> Usage {
+    let known: Vec<&str> = all.iter().map(|server| server.name.as_str()).collect();
+    Usage(match name.split_once('@') {
+        Some((base, _)) => format!(
+            "the binary of {name} is no longer where it was copied to: give it again with \
+             --binary {base}=PATH"
+        ),
+        None => format!(
+            "{}; if it was given with --manifest, give it again",
+            names::unknown("server", name, &known)
+        ),
+    })
 }
 
 fn workloads(catalog: &Catalog, run: &Run) -> Result<Vec<Workload>> {
