@@ -22,6 +22,10 @@ impl<W: Watch> Session<'_, W> {
         run: &mut record::Run,
     ) -> Result<(), SessionError> {
         run.rates_per_s.clone_from(&self.options.rates_per_s);
+        // Rounds before and after an interruption have the same rates, or none.
+        if !self.earlier.trials.is_empty() {
+            return Ok(());
+        }
         for workload in self.options.calibrated() {
             let mut slowest = f64::INFINITY;
             for server in servers {
