@@ -215,7 +215,8 @@ impl<'a, W: Watch> Session<'a, W> {
     ) -> Result<(), SessionError> {
         if self.known(&server.name).is_some() {
             return Err(SessionError::Changed(format!(
-                "{} could be measured when the run began and now fails to {}: {}",
+                "{} could be measured when the run began and now fails to {}: {}; mend it and resume \
+                 again, or begin a new run",
                 server.name,
                 failure.step.verb(),
                 failure.reason
@@ -265,18 +266,22 @@ impl<'a, W: Watch> Session<'a, W> {
 
     fn refuse_another_binary(&self, built: &Built) -> Result<(), SessionError> {
         let name = &built.server.name;
-        let then = self
-            .known(name)
-            .and_then(|known| known.build.as_ref()?.sha256.as_ref());
-        match (then, &built.record.sha256) {
-            (Some(then), Some(now)) if then != now => Err(SessionError::Changed(format!(
-                "{name} is not the program that was measured before: the SHA-256 of its binary was \
-                 {} and is {}; begin a new run, or restore its source and toolchain",
-                &then[..12.min(then.len())],
-                &now[..12]
-            ))),
-            _ => Ok(()),
+        let Some(known) = self.known(name).and_then(|known| known.build.as_ref()) else {
+            return Ok(());
+        };
+        if known.sha256 == built.record.sha256 {
+            return Ok(());
         }
+        let shown = |sha256: &Option<String>| match sha256 {
+            Some(sha256) => sha256.chars().take(12).collect(),
+            None => "that of no program of its own".to_owned(),
+        };
+        Err(SessionError::Changed(format!(
+            "{name} is not the program that was measured before: the SHA-256 of its binary was {} and \
+             is {}; begin a new run, or restore its source and toolchain",
+            shown(&known.sha256),
+            shown(&built.record.sha256),
+        )))
     }
 
     /// Takes the control's answers from the first server there is. Its requests are those of a round 0, the same
@@ -308,7 +313,8 @@ impl<'a, W: Watch> Session<'a, W> {
             Ok(control) => Some(control),
             Err(failure) if !self.earlier.trials.is_empty() => {
                 return Err(SessionError::Changed(format!(
-                    "the control ran when the run began and now can't: {}",
+                    "the control ran when the run began and now can't: {}; mend that and resume again, \
+                     or begin a new run",
                     failure.reason
                 )));
             }
