@@ -16,7 +16,7 @@ use crate::cmd::machine::Place;
 use crate::cmd::results::Folder;
 use crate::environment::Needs;
 use crate::probe::limits;
-use crate::record::{Ended, Environment, Record, Run, Store, StoreError, TWIN_SUFFIX, base_name, is_control};
+use crate::record::{Ended, Environment, Finding, Level, Record, Run, Store, StoreError, TWIN_SUFFIX, base_name, is_control};
 use crate::run::{Earlier, Length, Options, rustc_version};
 
 /// The version of the record from which on it holds what a run needs to be taken up again.
@@ -42,7 +42,7 @@ pub(super) fn resume(arguments: &Arguments, path: &Path) -> Result<Job> {
     let place = Place::of_earlier(&record.environment)?;
     let mut options = options(arguments, &catalog, &record, &place)?;
     options.logs = folder.logs();
-    refuse_changed(&record, &options, &place)?;
+    let now = refuse_changed(&record, &options, &place)?;
     let mut run = record.run.clone();
     run.ended = Ended::Open;
     run.ended_at = None;
@@ -55,7 +55,7 @@ pub(super) fn resume(arguments: &Arguments, path: &Path) -> Result<Job> {
         folder,
         store,
         run,
-        environment: record.environment,
+        environment: with_findings(record.environment, now),
         earlier: Earlier {
             servers: record.servers,
             trials: record.trials,
@@ -220,8 +220,8 @@ fn workloads(catalog: &Catalog, run: &Run) -> Result<Vec<Workload>> {
 }
 
 /// What must be as it was: the machine, the harness, the requests. Binaries are compared when
-/// they have been built.
-fn refuse_changed(record: &Record, options: &Options, place: &Place) -> Result<()> {
+/// they have been built. Gives the machine as it is now.
+fn refuse_changed(record: &Record, options: &Options, place: &Place) -> Result<Environment> {
     let needs = Needs {
         connections: options.connections as u32,
     };
@@ -245,7 +245,7 @@ fn refuse_changed(record: &Record, options: &Options, place: &Place) -> Result<(
             .map(|workload| format!("the requests of the workload {workload}")),
     );
     if changed.is_empty() {
-        return Ok(());
+        return Ok(now);
     }
     Err(Usage(format!(
         "this run can't go on as it began, for something changed: {}. Its trials so far are kept: see \
@@ -253,6 +253,18 @@ fn refuse_changed(record: &Record, options: &Options, place: &Place) -> Result<(
         changed.join("; ")
     ))
     .into())
+}
+
+/// Adds what spoils a measurement now and did not when the run began.
+fn with_findings(then: Environment, now: Environment) -> Environment {
+    let mut findings = then.findings;
+    for finding in now.findings {
+        let same = |known: &Finding| (&known.id, &known.found) == (&finding.id, &finding.found);
+        if finding.level > Level::Ok && !findings.iter().any(same) {
+            findings.push(finding);
+        }
+    }
+    Environment { findings, ..then }
 }
 
 fn differing<'a>(
