@@ -18,7 +18,7 @@ use crate::catalog::Catalog;
 use crate::cli::{Filters, Status, Usage, parse_duration, parse_share};
 use crate::environment::{Recheck, Root};
 use crate::judge::{self, Widest};
-use crate::record::{self, Environment, Finding, Level, Store, Trial, Verdict};
+use crate::record::{self, Environment, Failure, Finding, Level, Store, Trial, Verdict};
 use crate::run::{Earlier, Interrupt, Length, Options, Session, SessionError, Sureness};
 use crate::words::counted;
 
@@ -178,12 +178,15 @@ fn carry_out(job: Job) -> Result<Status> {
         Some(Sureness { half_width, of })
     };
     let parts = (&mut store, &interrupt, &mut progress);
-    let ended = Session::new(&catalog, &options, earlier, parts, &sureness).run(&mut run);
+    let mut session = Session::new(&catalog, &options, earlier, parts, &sureness);
+    let ended = session.run(&mut run);
+    let no_control = session.no_control().map(without_control);
     progress.finish();
     if let Err(SessionError::Changed(why)) = ended {
         return Err(Usage(format!("{why}. What was measured before is kept")).into());
     }
     environment.findings.extend(recheck.finish());
+    environment.findings.extend(no_control);
     store.put_environment(&environment)?;
     let shown = show(store, &folder);
     drop(lock);
@@ -199,6 +202,18 @@ fn carry_out(job: Job) -> Result<Status> {
         }
         Err(SessionError::Changed(why)) => Err(Usage(why).into()),
         Err(SessionError::Other(error)) => Err(error),
+    }
+}
+
+/// What the record says of a run that went on without the control it was asked for.
+fn without_control(failure: &Failure) -> Finding {
+    Finding {
+        id: "control".to_owned(),
+        level: Level::Warn,
+        found: format!("there is no control: {}", failure.reason),
+        why: "what ties is assumed, and no rate is known to be the load generator's limit"
+            .to_owned(),
+        fix: None,
     }
 }
 

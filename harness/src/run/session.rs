@@ -87,6 +87,8 @@ pub struct Session<'a, W: Watch> {
     pub(super) sureness: &'a dyn Fn(&[Trial]) -> Option<Sureness>,
     pub(super) referee: Referee,
     pub(super) settings: Settings,
+    /// Why there is no control, where one was asked for.
+    no_control: Option<Failure>,
     /// Why a workload has no paced rate.
     pub(super) uncalibrated: BTreeMap<String, String>,
 }
@@ -111,8 +113,14 @@ impl<'a, W: Watch> Session<'a, W> {
             sureness,
             referee: Referee::new(),
             settings: options.settings(),
+            no_control: None,
             uncalibrated: BTreeMap::new(),
         }
+    }
+
+    /// Why there is no control, where one was asked for and its answers could not be taken.
+    pub fn no_control(&self) -> Option<&Failure> {
+        self.no_control.as_ref()
     }
 
     /// Runs everything that is not there yet. Each server and each trial is stored as soon as it is known.
@@ -320,6 +328,7 @@ impl<'a, W: Watch> Session<'a, W> {
             }
             Err(failure) => {
                 self.watch.happens(&Happening::NoControl(&failure));
+                self.no_control = Some(failure);
                 None
             }
         })
