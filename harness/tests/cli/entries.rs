@@ -95,6 +95,7 @@ fn a_binary_that_makes_no_sense_is_a_wrong_flag() {
         ),
         (vec!["--twin", "wrong"], "no server to be entered twice"),
         (vec!["--precision", "200%"], "below 100 %"),
+        (vec!["--precision", "2%"], "no ratio"),
     ] {
         let run = bench.bench(&flags);
         assert_eq!(run.status, Some(2), "{flags:?}: {}", run.stderr);

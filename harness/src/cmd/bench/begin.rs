@@ -28,6 +28,7 @@ pub(super) fn prepare(arguments: &Arguments) -> Result<(Catalog, Options, Place,
     let place = Place::find(&arguments.cpus)?;
     let servers = with_other_builds(&arguments.binary, &catalog, servers)?;
     let mut options = options(arguments, &catalog, servers, &place)?;
+    refuse_precision_of_nothing(&options)?;
     let note = fit_to_limits(&mut options)?;
     Ok((catalog, options, place, note))
 }
@@ -136,6 +137,19 @@ fn length(arguments: &Arguments) -> Length {
         precision: arguments.precision,
         budget: arguments.budget.or(default),
     }
+}
+
+/// A single entry has no ratio to another.
+fn refuse_precision_of_nothing(options: &Options) -> Result<()> {
+    if options.length.precision.is_none() || options.plan().entries.len() > 1 {
+        return Ok(());
+    }
+    Err(Usage(
+        "--precision: a single server without the control has no ratio to be known; leave out \
+         --no-control, or choose another server too"
+            .to_owned(),
+    )
+    .into())
 }
 
 fn twins(flags: &[String], servers: &[Server]) -> Result<Vec<String>> {
