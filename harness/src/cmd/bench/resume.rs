@@ -16,7 +16,10 @@ use crate::cmd::machine::Place;
 use crate::cmd::results::Folder;
 use crate::environment::Needs;
 use crate::probe::limits;
-use crate::record::{Ended, Environment, Finding, Level, Record, Run, Store, StoreError, TWIN_SUFFIX, base_name, is_control};
+use crate::record::{
+    Ended, Environment, Finding, Level, Record, Run, Store, StoreError, TWIN_SUFFIX, base_name,
+    is_control,
+};
 use crate::run::{Earlier, Length, Options, rustc_version};
 
 /// The version of the record from which on it holds what a run needs to be taken up again.
