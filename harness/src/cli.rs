@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::catalog::{Catalog, Server, Stage, Workload, names};
 use crate::cmd;
-use crate::run::supervise;
+use crate::run::{respond, supervise};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -49,6 +49,9 @@ enum Verb {
     /// Run a server and end it with the harness
     #[command(hide = true)]
     Supervise(supervise::Arguments),
+    /// Answer known requests with stored bytes
+    #[command(hide = true)]
+    Respond(respond::Arguments),
 }
 
 /// Runs the command line.
@@ -62,6 +65,7 @@ pub fn main() -> ExitCode {
         Verb::Report(arguments) => cmd::report::run(&arguments),
         Verb::Doctor(arguments) => cmd::doctor::run(&arguments),
         Verb::Supervise(arguments) => return supervise::supervise(&arguments),
+        Verb::Respond(arguments) => respond::respond(&arguments).map(|never| match never {}),
     };
     match result {
         Ok(status) => ExitCode::from(status as u8),

@@ -111,6 +111,15 @@ fn is_order(json: &Value, members: &serde_json::Map<String, Value>) -> bool {
             .all(|(name, value)| object.get(name) == Some(value))
 }
 
+/// An answer that the referee accepted.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    /// As it came.
+    pub(super) response: Response,
+    /// What to expect of the answers to the same call under load.
+    pub(super) expect: Expect,
+}
+
 /// Sends each call once and makes the script of those accepted.
 ///
 /// # Errors
@@ -122,13 +131,36 @@ pub(super) fn accept(
     timeout: Duration,
     interrupt: &Interrupt,
 ) -> Result<Script> {
+    let accepted = ask(addr, calls, referee, timeout, interrupt)?;
+    let requests: Vec<Request> = calls
+        .iter()
+        .map(|call| Request {
+            wire: wire(call, addr),
+            expect: accepted[call].expect.clone(),
+        })
+        .collect();
+    if requests.is_empty() {
+        bail!("the workload has no requests");
+    }
+    Ok(Script::new(requests)?)
+}
+
+/// Sends each call once, however often it comes; there is an answer to every one of them.
+///
+/// # Errors
+/// The first answer that is not what the contract asks for.
+pub(super) fn ask<'c>(
+    addr: SocketAddr,
+    calls: &'c [Call],
+    referee: &Referee,
+    timeout: Duration,
+    interrupt: &Interrupt,
+) -> Result<HashMap<&'c Call, Accepted>> {
     let begin = Instant::now();
     let mut client = Client::new(addr, timeout);
-    let mut accepted: HashMap<&Call, Request> = HashMap::new();
-    let mut requests = Vec::with_capacity(calls.len());
-    for call in calls {
-        if let Some(request) = accepted.get(call) {
-            requests.push(request.clone());
+    let mut accepted = HashMap::new();
+    for (index, call) in calls.iter().enumerate() {
+        if accepted.contains_key(call) {
             continue;
         }
         if interrupt.is_set() {
@@ -136,25 +168,18 @@ pub(super) fn accept(
         }
         if begin.elapsed() > LIMIT {
             bail!(
-                "only {} of {} answers came within {} s, one request at a time",
-                requests.len(),
+                "only {index} of {} answers came within {} s, one request at a time",
                 calls.len(),
                 LIMIT.as_secs()
             );
         }
-        let wire = wire(call, addr);
         let response = client
-            .exchange(&wire)
+            .exchange(&wire(call, addr))
             .with_context(|| format!("no answer to {}", line(call)))?;
         let expect = referee.judge(call, &response)?;
-        let request = Request { wire, expect };
-        accepted.insert(call, request.clone());
-        requests.push(request);
+        accepted.insert(call, Accepted { response, expect });
     }
-    if requests.is_empty() {
-        bail!("the workload has no requests");
-    }
-    Ok(Script::new(requests)?)
+    Ok(accepted)
 }
 
 /// The whole request as it is sent; only what HTTP/1.1 and the contract need.
@@ -171,7 +196,8 @@ pub(super) fn wire(call: &Call, addr: SocketAddr) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn line(call: &Call) -> String {
+/// Method and target, for messages.
+pub(super) fn line(call: &Call) -> String {
     format!("{} {}", call.method, call.target)
 }
 

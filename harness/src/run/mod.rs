@@ -7,9 +7,12 @@ mod accept;
 mod boot;
 mod build;
 mod check;
+#[expect(dead_code, reason = "the session does not enter the control yet")]
+mod control;
 mod figures;
 mod group;
 mod options;
+pub mod respond;
 mod sampler;
 mod session;
 pub mod supervise;
