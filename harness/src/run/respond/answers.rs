@@ -83,7 +83,7 @@ impl Answers {
     /// Reads a file of answers.
     ///
     /// # Errors
-    /// Where it can't be read, or is not one that [`write`] made.
+    /// Where it can't be read, or is not one that [`write()`] made.
     pub(in crate::run) fn read(path: &Path) -> Result<Self> {
         fs::read(path)
             .map_err(anyhow::Error::from)
