@@ -56,7 +56,7 @@ fn a_twin_is_a_second_entry_of_a_server() {
         .with("right", &[])
         .bench(&["--twin", "right", "--stage", "peak"]);
     assert_eq!(trials(&run), counts([("right", 1), ("right~2", 1)]));
-    assert!(run.stdout.contains("right (twin)"), "{}", run.stdout);
+    assert!(run.stdout.contains("right~2"), "{}", run.stdout);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use harness::record::{CONTROL, Record};
 
 use crate::answers::bench_turning;
 use crate::disturb::{self, MANY, Spinners};
-use crate::outcome::{Outcome, assert_shown, row};
+use crate::outcome::{Outcome, assert_passes_when_quiet, assert_shown, row};
 use crate::support::Bench;
 
 /// Both sides' CPUs as flags.
@@ -93,28 +93,12 @@ fn a_lower_bound_is_printed_as_one_everywhere() {
 #[test]
 fn a_load_generator_with_time_left_bounds_nothing() {
     let slow = bench_turning("slow", "--fault slow-first-byte");
-    let tries = quiet_tries(&slow, &["--stage", "peak"]);
-    let Some(tries) = tries else { return };
-    let sound = |outcome: &Outcome| {
+    assert_passes_when_quiet(&slow, &["--stage", "peak"], |outcome| {
         let summary = summarise(&outcome.record);
         let row = row(&summary, "slow", Stage::Peak);
         assert!(row.figures.contains_key("driver_busy_ratio"), "{row:?}");
         !row.lower_bound
-    };
-    assert!(tries.iter().any(sound), "{}", tries[0].run.stdout);
-}
-
-/// Up to three runs of the servers on a quiet machine; none where it is not.
-fn quiet_tries(bench: &Bench, flags: &[&str]) -> Option<Vec<Outcome>> {
-    let _alone = disturb::alone();
-    if !disturb::quiet() {
-        return None;
-    }
-    let again = |_| {
-        let _ = fs::remove_dir_all(bench.out());
-        Outcome::beside(bench, flags)
-    };
-    Some((0..3).map(again).collect())
+    });
 }
 
 /// Gate 4, with trials of the sound fixture standing for the control's.
@@ -170,14 +154,10 @@ fn rate_and_latency_that_do_not_belong_together_are_said() {
 fn little_s_law_holds_for_a_sound_server() {
     let bench = Bench::new().with("right", &[]);
     let flags = ["--stage", "peak", "--duration", "500ms"];
-    let Some(tries) = quiet_tries(&bench, &flags) else {
-        return;
-    };
-    let sound = |outcome: &Outcome| {
+    assert_passes_when_quiet(&bench, &flags, |outcome| {
         let broken = |reason: &Reason| matches!(reason, Reason::LittlesLaw { .. });
         !outcome.on_trials().iter().any(broken)
-    };
-    assert!(tries.iter().any(sound), "{}", tries[0].run.stdout);
+    });
 }
 
 /// Gate 6: more than any server on a loopback answers over eight connections.
@@ -213,13 +193,9 @@ fn requests_sent_late_by_a_starved_load_generator_are_said() {
 fn a_rate_that_is_kept_in_time_is_not_blamed() {
     let bench = Bench::new().with("right", &[]);
     let flags = ["--stage", "paced", "--rate", "200", "--duration", "1s"];
-    let Some(tries) = quiet_tries(&bench, &flags) else {
-        return;
-    };
-    let sound = |outcome: &Outcome| {
+    assert_passes_when_quiet(&bench, &flags, |outcome| {
         let summary = summarise(&outcome.record);
         let reasons = row(&summary, "right", Stage::Paced).reasons.join("; ");
         !reasons.contains("sent late") && !reasons.contains("asked rate")
-    };
-    assert!(tries.iter().any(sound), "{}", tries[0].run.stdout);
+    });
 }

@@ -9,9 +9,8 @@ use harness::judge::{Reason, gates, summarise};
 use harness::record::{Record, Verdict};
 
 use crate::answers::sound;
-use crate::disturb;
 use crate::load::{starved, with_control};
-use crate::outcome::{Outcome, assert_shown, row};
+use crate::outcome::{Outcome, assert_passes_when_quiet, assert_shown, row};
 use crate::support::{Bench, fixture};
 use crate::trees;
 
@@ -45,23 +44,14 @@ fn other_programs_withhold_the_ranks() {
 /// many threads of theirs wait for each other.
 #[test]
 fn a_quiet_machine_withholds_nothing() {
-    let _alone = disturb::alone();
     let bench = Bench::new().with("right", &[]);
     let flags = ["--rounds", "3", "--duration", "1s", "--connections", "64"];
-    for _ in 0..3 {
-        if !disturb::quiet() {
-            return;
-        }
-        let _ = std::fs::remove_dir_all(bench.out());
-        let outcome = Outcome::beside(&bench, &flags);
+    assert_passes_when_quiet(&bench, &flags, |outcome| {
         for trial in &outcome.record.trials {
             assert!(trial.figures.contains_key("other_cpu_ratio"), "{trial:?}");
         }
-        if !noisy(&outcome.record) {
-            return;
-        }
-    }
-    panic!("ranks are withheld on a quiet machine");
+        !noisy(&outcome.record)
+    });
 }
 
 /// Gate 9: what comes and goes between processes of the control.

@@ -1,5 +1,6 @@
 //! What came of a run: its record, what the gates say of it, and what a reader sees.
 
+use std::fs;
 use std::path::Path;
 
 use harness::catalog::Stage;
@@ -11,7 +12,8 @@ use crate::disturb;
 use crate::support::{Bench, Run};
 
 /// Short trials of one round; the limits on time are wide, for a test may share its machine.
-const SHORT: [&str; 14] = [
+const SHORT: [&str; 15] = [
+    "--no-control",
     "--profile",
     "smoke",
     "--rounds",
@@ -70,6 +72,29 @@ impl Outcome {
         let found = trials.flat_map(|trial| gates::on_trial(&self.record.run, trial));
         found.collect()
     }
+}
+
+/// Fails where these servers are blamed in each of three runs on a quiet machine; ends with a
+/// word where it is not quiet.
+pub(crate) fn assert_passes_when_quiet(
+    bench: &Bench,
+    flags: &[&str],
+    sound: impl Fn(&Outcome) -> bool,
+) {
+    let _alone = disturb::alone();
+    let mut last = String::new();
+    for _ in 0..3 {
+        if !disturb::quiet() {
+            return;
+        }
+        let _ = fs::remove_dir_all(bench.out());
+        let outcome = Outcome::beside(bench, flags);
+        if sound(&outcome) {
+            return;
+        }
+        last = outcome.run.stdout;
+    }
+    panic!("blamed on a quiet machine:\n{last}");
 }
 
 fn read(folder: &Path) -> Record {

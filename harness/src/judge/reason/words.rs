@@ -1,0 +1,402 @@
+//! A reason in one line: the cause, then what to do.
+
+use std::fmt;
+
+use super::Reason;
+use crate::record::Step;
+use crate::words::counted;
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken { .. }
+            | Self::Nonconformant { .. }
+            | Self::SlowFirstByte { .. }
+            | Self::Errors { .. }
+            | Self::OrdersNotConserved { .. }
+            | Self::IdsRepeated(_)
+            | Self::TooFewValid { .. }
+            | Self::NoTrial => self.of_the_server(f),
+            Self::DriverBound { .. }
+            | Self::DriverUnknown
+            | Self::NearControl(_)
+            | Self::LittlesLaw { .. }
+            | Self::RateMissed(_)
+            | Self::SentLate { .. }
+            | Self::Connections { .. }
+            | Self::Bytes { .. } => self.of_the_load(f),
+            Self::Stolen(_)
+            | Self::OtherLoad(_)
+            | Self::ControlSpread(_)
+            | Self::Machine(_)
+            | Self::Changed(_)
+            | Self::RoundOrder { .. }
+            | Self::NotSteady { .. }
+            | Self::OutlierRound { .. } => self.of_the_machine(f),
+        }
+    }
+}
+
+impl Reason {
+    fn of_the_server(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken { step, reason, .. } => {
+                write!(f, "{} failed: {}", step_name(*step), one_line(reason))
+            }
+            Self::Nonconformant {
+                passed,
+                total,
+                first,
+            } => {
+                write!(
+                    f,
+                    "{passed} of {total} checks passed, so it was not measured"
+                )?;
+                first
+                    .as_ref()
+                    .map_or(Ok(()), |first| write!(f, "; first: {}", one_line(first)))
+            }
+            Self::SlowFirstByte { found_us, limit_us } => write!(
+                f,
+                "the first byte at idle takes {} (limit {}), so it was not measured; \
+                 --first-byte-limit moves the limit",
+                millis(*found_us),
+                millis(*limit_us)
+            ),
+            Self::Errors {
+                total,
+                kinds,
+                first,
+            } => {
+                write!(f, "{} under load ({kinds})", counted(*total, "error"))?;
+                first
+                    .as_ref()
+                    .map_or(Ok(()), |first| write!(f, "; first: {}", one_line(first)))
+            }
+            Self::OrdersNotConserved {
+                accepted,
+                growth,
+                unanswered,
+            } => write!(
+                f,
+                "the client had {accepted} orders accepted and {unanswered} unanswered, but the \
+                 server's total grew by {growth}: orders are lost or made up"
+            ),
+            Self::IdsRepeated(count) => write!(f, "{count} order ids were given twice"),
+            Self::TooFewValid { valid, ran } => {
+                write!(f, "only {valid} of {ran} trials are valid; half are needed")
+            }
+            _ => f.write_str("no trial was run; the run ended before"),
+        }
+    }
+
+    fn of_the_load(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DriverBound {
+                driver,
+                waiting,
+                server,
+            } => driver_bound(f, *driver, *waiting, *server),
+            Self::DriverUnknown => f.write_str(
+                "whether the load generator was the limit is unknown: its CPU time could not be read",
+            ),
+            Self::NearControl(share) => write!(
+                f,
+                "the rate is {} of the control's, near what the load generator reaches at all: \
+                 a lower bound; give it more CPUs",
+                percent(*share)
+            ),
+            Self::LittlesLaw { off, closes } => write!(
+                f,
+                "rate × mean latency is {} off the number of connections (Little's law allows \
+                 5 %): rate and latency do not belong together; {}",
+                signed_percent(*off),
+                match closes {
+                    true => "the server closes its connections, and making them again is in no latency",
+                    false => "measure longer",
+                }
+            ),
+            Self::RateMissed(achieved) => write!(
+                f,
+                "only {:.1} % of the asked rate was achieved (99.5 % is needed): its latency is \
+                 that of an overloaded server; lower --rate",
+                achieved * 100.0
+            ),
+            Self::SentLate { found_us, limit_us } => write!(
+                f,
+                "the load generator sent late: p99 {} (limit {}), which its latency contains; \
+                 quieten the machine or lower --rate",
+                millis(*found_us),
+                millis(*limit_us)
+            ),
+            Self::Connections { found, asked } => write!(
+                f,
+                "{found} of {asked} connections were established; see the descriptor limit"
+            ),
+            Self::Bytes { received, expected } => write!(
+                f,
+                "{received} bytes were received where the responses have {expected}"
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn of_the_machine(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stolen(share) => write!(
+                f,
+                "the hypervisor took {} of the CPU time; use a quieter host",
+                percent(*share)
+            ),
+            Self::OtherLoad(share) => write!(
+                f,
+                "other programs took {} of the CPU time; end them, `top` shows which",
+                percent(*share)
+            ),
+            Self::ControlSpread(share) => write!(
+                f,
+                "the control itself varied by {} between rounds; use a quieter host or more rounds",
+                percent(*share)
+            ),
+            Self::Machine(id) => write!(
+                f,
+                "the machine makes figures wrong ({id}, under Environment); see `harness doctor`"
+            ),
+            Self::Changed(what) => write!(
+                f,
+                "the machine changed during the run ({}, see Environment): rounds before and \
+                 after the change are not alike; keep it as it is and run again",
+                what.join(", ")
+            ),
+            Self::RoundOrder {
+                figure,
+                rho,
+                p,
+                trials,
+            } => round_order(f, figure, *rho, *p, *trials),
+            Self::NotSteady {
+                settled_ms: Some(after),
+            } => write!(
+                f,
+                "it was still settling {} s into the measurement; lengthen the warm-up",
+                after / 1e3
+            ),
+            Self::NotSteady { settled_ms: None } => {
+                f.write_str("its level kept changing: no steady state; measure longer")
+            }
+            Self::OutlierRound { round, figure, off } => write!(
+                f,
+                "round {round} stands apart: its {figure} is {} off the median; it is kept",
+                signed_percent(*off)
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// From this share of waiting on, it is worth a word.
+const MUCH_WAITING: f64 = 0.10;
+
+fn driver_bound(
+    f: &mut fmt::Formatter<'_>,
+    driver: f64,
+    waiting: f64,
+    server: Option<f64>,
+) -> fmt::Result {
+    let starved = waiting > MUCH_WAITING;
+    write!(f, "the load generator was {} busy", percent(driver))?;
+    if starved {
+        write!(f, ", waited for its CPU {} of the time,", percent(waiting))?;
+    }
+    match server {
+        Some(server) => write!(f, " and the server only {}", percent(server))?,
+        None => f.write_str(" and the server by an unknown share")?,
+    }
+    f.write_str(": the rate is a lower bound; ")?;
+    f.write_str(match starved {
+        true => "end what else runs on the load generator's CPUs",
+        false => "give the load generator more CPUs",
+    })
+}
+
+fn round_order(
+    f: &mut fmt::Formatter<'_>,
+    figure: &str,
+    rho: f64,
+    p: f64,
+    trials: usize,
+) -> fmt::Result {
+    let what = match figure {
+        "requests_per_s" => "the rate",
+        "cpu_us_per_request" => "the CPU time per request",
+        other => other,
+    };
+    let direction = if rho > 0.0 { "rises" } else { "falls" };
+    let chance = match p {
+        p if p < 0.001 => "p < 0.001".to_owned(),
+        p => format!("p = {p:.3}"),
+    };
+    write!(
+        f,
+        "{what} {direction} from the first trial of a round to its last (rank correlation {rho:+.2} \
+         over {trials} trials, {chance}): something carries over from one trial to the next, such as \
+         heat or closed connections; the shuffled order spreads that over all servers, but it widens \
+         the intervals"
+    )
+}
+
+/// The name of a step, as its failure begins.
+fn step_name(step: Step) -> &'static str {
+    match step {
+        Step::Build => "build",
+        Step::Boot => "boot",
+        Step::Check => "check",
+        Step::Accept => "accepting the answers before the clock",
+        Step::Drive => "the load",
+        Step::Stop => "stopping it",
+    }
+}
+
+/// The longest text taken over from elsewhere, in characters.
+const MAX_QUOTED: usize = 240;
+
+/// Text from elsewhere on one line, cut where it is long.
+fn one_line(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(MAX_QUOTED) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+fn signed_percent(share: f64) -> String {
+    format!("{:+.1} %", share * 100.0)
+}
+
+fn millis(us: f64) -> String {
+    format!("{:.2} ms", us / 1e3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_words() {
+        let text = || "text".to_owned();
+        let reasons = [
+            Reason::Broken {
+                step: Step::Boot,
+                reason: text(),
+                server: true,
+            },
+            Reason::Nonconformant {
+                passed: 1,
+                total: 2,
+                first: None,
+            },
+            Reason::SlowFirstByte {
+                found_us: 6e3,
+                limit_us: 5e3,
+            },
+            Reason::Errors {
+                total: 1,
+                kinds: text(),
+                first: None,
+            },
+            Reason::OrdersNotConserved {
+                accepted: 2.0,
+                growth: 1.0,
+                unanswered: 0.0,
+            },
+            Reason::IdsRepeated(1.0),
+            Reason::DriverBound {
+                driver: 0.95,
+                waiting: 0.0,
+                server: None,
+            },
+            Reason::DriverUnknown,
+            Reason::NearControl(0.8),
+            Reason::LittlesLaw {
+                off: 0.1,
+                closes: false,
+            },
+            Reason::LittlesLaw {
+                off: -0.3,
+                closes: true,
+            },
+            Reason::RateMissed(0.9),
+            Reason::SentLate {
+                found_us: 300.0,
+                limit_us: 200.0,
+            },
+            Reason::Connections {
+                found: 63.0,
+                asked: 64,
+            },
+            Reason::Bytes {
+                received: 1.0,
+                expected: 2.0,
+            },
+            Reason::Stolen(0.2),
+            Reason::OtherLoad(0.2),
+            Reason::ControlSpread(0.2),
+            Reason::Machine("pressure".to_owned()),
+            Reason::Changed(vec!["governor".to_owned()]),
+            Reason::RoundOrder {
+                figure: "requests_per_s",
+                rho: -0.4,
+                p: 0.002,
+                trials: 40,
+            },
+            Reason::NotSteady { settled_ms: None },
+            Reason::NotSteady {
+                settled_ms: Some(500.0),
+            },
+            Reason::OutlierRound {
+                round: 3,
+                figure: "requests_per_s",
+                off: -0.3,
+            },
+            Reason::TooFewValid { valid: 1, ran: 3 },
+            Reason::NoTrial,
+        ];
+        for reason in reasons {
+            assert!(reason.to_string().len() > 3, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn a_starved_driver_is_told_from_a_busy_one() {
+        let told = |driver, waiting| {
+            let server = Some(0.5);
+            Reason::DriverBound {
+                driver,
+                waiting,
+                server,
+            }
+            .to_string()
+        };
+        assert_eq!(
+            told(0.97, 0.01),
+            "the load generator was 97 % busy and the server only 50 %: the rate is a lower bound; \
+             give the load generator more CPUs"
+        );
+        assert_eq!(
+            told(0.4, 0.55),
+            "the load generator was 40 % busy, waited for its CPU 55 % of the time, and the server \
+             only 50 %: the rate is a lower bound; end what else runs on the load generator's CPUs"
+        );
+    }
+
+    #[test]
+    fn quoted_text_is_one_short_line() {
+        assert_eq!(one_line("a\n  b\tc"), "a b c");
+        let long = one_line(&"ö".repeat(500));
+        assert_eq!(long.chars().count(), MAX_QUOTED + 1);
+    }
+}
