@@ -160,7 +160,7 @@ fn a_newer_or_broken_file_is_refused_by_name() {
     fs::write(&path, r#"{"schema_version": 3, "run": "something new"}"#).unwrap();
     let error = read_json(&path).unwrap_err();
     assert!(
-        matches!(error, ExportError::TooNew { found: 2, .. }),
+        matches!(error, ExportError::TooNew { found: 3, .. }),
         "{error}"
     );
     fs::write(&path, r#"{"schema_version": 1}"#).unwrap();
