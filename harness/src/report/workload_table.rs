@@ -187,22 +187,25 @@ impl<'a> Entry<'a> {
         ]
     }
 
-    /// As in `marked [1]`; empty where there is nothing to say.
+    /// As in `marked [1]`, or `marked [1] [2]` where the first tells what it is; empty where
+    /// there is nothing to say.
     fn verdict_cell(&self, notes: &mut Footnotes) -> String {
         let verdict = self.verdict();
-        let said = [self.what_it_is(), self.reasons()];
-        let said: Vec<String> = said.into_iter().filter(|text| !text.is_empty()).collect();
-        let text = said.join("; ");
-        match (verdict, text.is_empty()) {
-            (Verdict::Ok, true) => String::new(),
-            (Verdict::Ok, false) => format!("note {}", notes.mark(text)),
-            (_, true) => format!(
-                "{} {}",
-                verdict.name(),
-                notes.mark("no reason was recorded".into())
-            ),
-            (_, false) => format!("{} {}", verdict.name(), notes.mark(text)),
-        }
+        let reasons = match (verdict, self.reasons()) {
+            (Verdict::Marked | Verdict::Failed, reasons) if reasons.is_empty() => {
+                "no reason was recorded".to_owned()
+            }
+            (_, reasons) => reasons,
+        };
+        let told = [self.what_it_is(), reasons];
+        let told = told.into_iter().filter(|text| !text.is_empty());
+        let marks: Vec<String> = told.map(|text| notes.mark(text)).collect();
+        let word = match verdict {
+            Verdict::Ok if marks.is_empty() => return String::new(),
+            Verdict::Ok => "note",
+            other => other.name(),
+        };
+        format!("{word} {}", marks.join(" "))
     }
 
     /// What a reader must know of an entry that is no server of its own.

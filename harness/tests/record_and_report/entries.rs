@@ -24,6 +24,8 @@ const ENTRIES: [(&str, f64); 10] = [
     ("may-minihttp", 1.4),
 ];
 
+const WHAT_IT_IS: &str = "not a server: the harness's own responder";
+
 fn record() -> Record {
     let mut record = sample::record();
     record.run.workloads.remove("ping");
@@ -124,11 +126,24 @@ fn the_control_is_last_unranked_and_explained_once() {
     assert!(named.iter().all(|row| row.starts_with("| –")), "{named:?}");
     assert!(mixed[mixed.len() - 2].contains("| control~2"), "{mixed:#?}");
     assert!(rows("Servers").last().unwrap().contains("control~2"));
-    assert_eq!(
-        text.matches("not a server: the harness's own responder")
-            .count(),
-        1
-    );
+    assert_eq!(text.matches(WHAT_IT_IS).count(), 1);
+}
+
+/// What it is stands apart from what is wrong with one of its rows.
+#[test]
+fn a_marked_control_is_explained_once_too() {
+    let mut record = record();
+    let late = |trial: &&mut Trial| trial.server == "control~2" && trial.stage == Stage::Paced;
+    for trial in record.trials.iter_mut().filter(late) {
+        trial.figures.insert("achieved_ratio".into(), 0.9);
+    }
+    let text = markdown(&record);
+    assert_eq!(text.matches(WHAT_IT_IS).count(), 1, "{text}");
+    let marked = text
+        .lines()
+        .skip_while(|line| !line.contains("| control~2"));
+    let below = marked.take(2).last().unwrap();
+    assert!(below.contains("marked [6] [7]"), "{below}");
 }
 
 #[test]
