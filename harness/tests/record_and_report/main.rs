@@ -3,6 +3,7 @@
 
 mod entries;
 mod json;
+mod killed;
 mod report;
 mod sample;
 mod store;
