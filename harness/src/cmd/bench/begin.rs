@@ -217,7 +217,7 @@ fn describe(options: &Options, folder: &Folder) -> Result<record::Run> {
         timeout_ms: millis(options.timeout),
         first_byte_limit_ms: options.first_byte_limit.as_secs_f64() * 1e3,
         ready_timeout_ms: Some(millis(options.ready_timeout)),
-        rates_per_s: BTreeMap::new(),
+        rates_per_s: options.rates_per_s.clone(),
         rate_source: match (
             options.stages.contains(&Stage::Paced),
             options.rates_per_s.is_empty(),
