@@ -10,7 +10,7 @@ use rustix::fs::statvfs;
 
 use crate::cli::Usage;
 use crate::judge;
-use crate::record::{HiddenPaths, Record, Run, Summary};
+use crate::record::{HiddenPaths, Record, Run, Summary, write_whole};
 use crate::report::{self, Colour};
 
 /// Free space below which no run is begun, bytes: a `standard` run takes about a tenth.
@@ -192,7 +192,7 @@ pub(super) fn write(record: &Record, folder: &Path) -> Result<Summary> {
     let summary = judge::summarise(record);
     for format in report::FORMATS {
         let path = folder.join(format.file);
-        fs::write(&path, (format.render)(record, &summary))
+        write_whole(&path, &(format.render)(record, &summary))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(summary)

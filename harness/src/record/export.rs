@@ -129,7 +129,10 @@ pub fn read_json(path: &Path) -> Result<(Record, Summary), ExportError> {
 }
 
 /// Writes beside `path` and renames: a kill leaves no half file under that name.
-fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+///
+/// # Errors
+/// Where the folder can't be written or is full; an existing file is as it was then.
+pub(crate) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     let mut name = OsString::from(path);
     name.push(".partial");
     let partial = PathBuf::from(name);

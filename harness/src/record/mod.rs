@@ -11,6 +11,7 @@ mod summary;
 pub use entry::{
     BUILD_MARK, CONTROL, EntryKind, TWIN_SUFFIX, base_name, is_control, second_name, shown_name,
 };
+pub(crate) use export::write_whole;
 pub use export::{ExportError, JSON_SCHEMA, read_json, to_json, write_json};
 pub use finding::{CHANGED, DURING, Moment, UNKNOWN};
 pub use model::*;
