@@ -11,7 +11,7 @@ use crate::run::{respond, supervise};
 
 const EXAMPLES: &str = "\
 Examples:
-  harness bench                            all servers, all workloads, about 10 minutes
+  harness bench                            all servers, all workloads, about 15 minutes
   harness bench --profile quick            a first look in under 3 minutes
   harness bench --server NAME --server OTHER --workload ping --stage peak
   harness check --server NAME              is this server right?
