@@ -27,7 +27,7 @@ pub const RESAMPLES: usize = 5_000;
 pub const MIN_REPLICATES: usize = 3;
 
 /// Rounds from which resampling alone can give 95 %.
-const RESAMPLING_SUFFICES: usize = 6;
+pub(super) const RESAMPLING_SUFFICES: usize = 6;
 
 /// Φ(−√(n/(n−1)) t₀.₉₇₅,ₙ₋₁) for n from 3 to 30. SciPy 1.17.1:
 /// `n = np.arange(3, 31); stats.norm.cdf(-np.sqrt(n/(n-1)) * stats.t.ppf(.975, n-1))`
@@ -64,7 +64,7 @@ const EXPANDED_TAIL: [f64; 28] = [
 
 /// Student's t₀.₉₇₅ for 2, 3 and 4 degrees of freedom. SciPy 1.17.1:
 /// `stats.t.ppf(.975, [2, 3, 4])`
-const STUDENT_T: [f64; 3] = [4.3026527, 3.1824463, 2.7764451];
+pub(super) const STUDENT_T: [f64; 3] = [4.3026527, 3.1824463, 2.7764451];
 
 /// A closed 95 % interval, in the unit of the values it was made from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -150,6 +150,7 @@ impl Resamples {
 pub struct Bootstrap {
     seed: u64,
     by_size: BTreeMap<usize, Resamples>,
+    others: BTreeMap<usize, Resamples>,
 }
 
 impl Bootstrap {
@@ -158,6 +159,7 @@ impl Bootstrap {
         Self {
             seed,
             by_size: BTreeMap::new(),
+            others: BTreeMap::new(),
         }
     }
 
@@ -166,6 +168,14 @@ impl Bootstrap {
         self.by_size
             .entry(n)
             .or_insert_with(|| Resamples::new(n, self.seed))
+    }
+
+    /// Resamples that have nothing in common with [`Self::resamples`], for the second of two
+    /// samples that are not paired: the same draws would pair them.
+    pub(super) fn other_resamples(&mut self, n: usize) -> &Resamples {
+        self.others
+            .entry(n)
+            .or_insert_with(|| Resamples::new(n, !self.seed))
     }
 
     /// The 95 % interval of the median of `values`; their order does not matter.

@@ -9,6 +9,7 @@
 //! | `quantile` | the middle of a few values |
 //! | `bootstrap` | how sure that middle is |
 //! | `ratio` | do two servers differ, and by how much |
+//! | `unpaired` | the same of two runs, which share no round |
 //! | `rank` | which places a server may hold |
 //! | `change` | was a trial in a steady state |
 //! | `outlier` | which rounds stand apart |
@@ -23,6 +24,7 @@ mod outlier;
 mod quantile;
 mod rank;
 mod ratio;
+mod unpaired;
 
 pub use bootstrap::{Bootstrap, Interval, MIN_REPLICATES, RESAMPLES, Resamples, Scale};
 pub use change::{Steadiness, change_points, steadiness};
@@ -31,3 +33,4 @@ pub use outlier::{OUTLIER_SCORE, outliers, robust_spread};
 pub use quantile::{geometric_mean, median, quantile};
 pub use rank::{Better, RankRange, ranks};
 pub use ratio::{Difference, NoiseFloor, PairedRatio, Series, differs, noise_floor, paired_ratio};
+pub use unpaired::{UnpairedRatio, unpaired_ratio};
