@@ -10,6 +10,7 @@
 //! | `bootstrap` | how sure that middle is |
 //! | `ratio` | do two servers differ, and by how much |
 //! | `unpaired` | the same of two runs, which share no round |
+//! | `significance` | which of many differences may be chance |
 //! | `rank` | which places a server may hold |
 //! | `change` | was a trial in a steady state |
 //! | `outlier` | which rounds stand apart |
@@ -24,6 +25,7 @@ mod outlier;
 mod quantile;
 mod rank;
 mod ratio;
+mod significance;
 mod unpaired;
 
 pub use bootstrap::{Bootstrap, Interval, MIN_REPLICATES, RESAMPLES, Resamples, Scale};
@@ -33,4 +35,5 @@ pub use outlier::{OUTLIER_SCORE, outliers, robust_spread};
 pub use quantile::{geometric_mean, median, quantile};
 pub use rank::{Better, RankRange, ranks};
 pub use ratio::{Difference, NoiseFloor, PairedRatio, Series, differs, noise_floor, paired_ratio};
+pub use significance::{holm, paired_p, unpaired_p};
 pub use unpaired::{UnpairedRatio, unpaired_ratio};
