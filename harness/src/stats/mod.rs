@@ -33,7 +33,7 @@ pub use change::{Steadiness, change_points, steadiness};
 pub use correlation::{permutation_p, spearman};
 pub use outlier::{OUTLIER_SCORE, outliers, robust_spread};
 pub use quantile::{geometric_mean, median, quantile};
-pub use rank::{Better, RankRange, ranks};
+pub use rank::{Better, RankRange, levels, ranks};
 pub use ratio::{Difference, NoiseFloor, PairedRatio, Series, differs, noise_floor, paired_ratio};
 pub use significance::{holm, paired_p, unpaired_p};
 pub use unpaired::{UnpairedRatio, unpaired_ratio};
