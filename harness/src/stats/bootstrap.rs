@@ -127,6 +127,12 @@ impl Resamples {
         self.draws.chunks_exact(self.n.max(1))
     }
 
+    /// The median of each resample of as many values as there are replicates, sorted.
+    pub(super) fn medians_of_sorted(&self, values: &[f64]) -> Vec<f64> {
+        let middle = |&(a, b): &(u32, u32)| f64::midpoint(values[a as usize], values[b as usize]);
+        self.middles.iter().map(middle).collect()
+    }
+
     /// The median of each resample of `values`, one place for each replicate. A replicate
     /// without a value adds none; a draw of nothing else gives `otherwise`.
     pub(super) fn medians(&self, values: &[Option<f64>], otherwise: f64) -> Vec<f64> {
@@ -186,9 +192,7 @@ impl Bootstrap {
             return None;
         }
         let values = sorted(values);
-        let middle = |&(a, b): &(u32, u32)| f64::midpoint(values[a as usize], values[b as usize]);
-        let resamples = self.resamples(values.len());
-        let mut medians: Vec<f64> = resamples.middles.iter().map(middle).collect();
+        let mut medians = self.resamples(values.len()).medians_of_sorted(&values);
         Some(interval(&mut medians, &values, scale))
     }
 }

@@ -16,7 +16,7 @@
 //! formula never undercuts. Without that, two runs of 3 rounds were held in 83 to 90 %.
 
 use super::bootstrap::{Bootstrap, Interval, MIN_REPLICATES, RESAMPLING_SUFFICES, STUDENT_T, tail};
-use super::quantile::{median, quantile_in_place};
+use super::quantile::{median, quantile_in_place, sorted};
 use super::ratio::Series;
 
 /// The ratio of two runs as natural logarithms, like [`super::PairedRatio`].
@@ -69,9 +69,9 @@ fn between(a: &[f64], b: &[f64], bootstrap: &mut Bootstrap) -> Option<UnpairedRa
     let (of_a, of_b) = (median(a)?, median(b)?);
     let fewest = a.len().min(b.len());
     let interval = (fewest >= MIN_REPLICATES).then(|| {
-        let all = |values: &[f64]| values.iter().copied().map(Some).collect::<Vec<_>>();
-        let first = bootstrap.resamples(a.len()).medians(&all(a), of_a);
-        let second = bootstrap.other_resamples(b.len()).medians(&all(b), of_b);
+        let (a, b) = (sorted(a), sorted(b));
+        let first = bootstrap.resamples(a.len()).medians_of_sorted(&a);
+        let second = bootstrap.other_resamples(b.len()).medians_of_sorted(&b);
         let mut differences: Vec<f64> = first.iter().zip(&second).map(|(a, b)| a - b).collect();
         let tail = tail(a.len() + b.len() - 1);
         let resampled = Interval {
@@ -81,7 +81,7 @@ fn between(a: &[f64], b: &[f64], bootstrap: &mut Bootstrap) -> Option<UnpairedRa
         if fewest >= RESAMPLING_SUFFICES {
             return resampled;
         }
-        let (difference, error) = difference_of_means(a, b);
+        let (difference, error) = difference_of_means(&a, &b);
         let half = STUDENT_T[fewest - MIN_REPLICATES] * error;
         Interval {
             low: resampled.low.min(difference - half),
