@@ -3,17 +3,25 @@
 //! [`summarise`] is the one way from a record to what is shown. The gates and their reasons are
 //! listed in [`gates::GATES`]; what counts as a difference is in [`crate::stats`].
 
+mod compare;
+mod compared;
 pub mod gates;
 mod ranking;
 mod reason;
 mod row_view;
 mod rows;
 mod servers;
+mod side;
 #[cfg(test)]
 mod testing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use compare::{
+    ALPHA, Change, Choice, Comparison, ControlMove, NotJudged, Operand, Outcome, Place, Ratio,
+    Turn, compare,
+};
+pub use compared::{COMPARED, Compared, Scope, compared_names};
 pub use reason::{Effect, Reason};
 pub use row_view::{RowView, WorkloadView};
 
