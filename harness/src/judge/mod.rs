@@ -12,6 +12,7 @@ mod row_view;
 mod rows;
 mod servers;
 mod side;
+mod standing;
 #[cfg(test)]
 mod testing;
 
@@ -24,6 +25,9 @@ pub use compare::{
 pub use compared::{COMPARED, Compared, Scope, compared_names};
 pub use reason::{Effect, Reason};
 pub use row_view::{RowView, WorkloadView};
+pub use standing::{
+    Beside, By, Distance, Named, Standing, StandingChoice, Stood, Unranked, standing,
+};
 
 use crate::catalog::Stage;
 use crate::record::{Estimate, Record, Server, Summary, Trial};

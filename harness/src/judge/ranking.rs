@@ -9,11 +9,11 @@ use crate::record::{RankInterval, Ranking, Trial, Verdict};
 use crate::stats::{Better, MIN_REPLICATES, NoiseFloor, Series, noise_floor, ranks};
 
 /// A figure that ranks may go by.
-struct Basis {
-    stage: Stage,
-    figure: &'static str,
+pub(super) struct Basis {
+    pub(super) stage: Stage,
+    pub(super) figure: &'static str,
     better: Better,
-    why: String,
+    pub(super) why: String,
 }
 
 /// Ranks the rows of a workload in place and says what the ranks go by.
@@ -44,7 +44,7 @@ pub(super) fn rank(
 }
 
 /// Peak rate where gate 4 holds for every row that has one, else the cost at the paced rate.
-fn basis(judged: &[Judged<'_>]) -> Basis {
+pub(super) fn basis(judged: &[Judged<'_>]) -> Basis {
     let peak: Vec<&Judged<'_>> = judged.iter().filter(|j| at(j, Stage::Peak)).collect();
     let bound: Vec<&str> = peak
         .iter()
