@@ -1,6 +1,6 @@
 # One-line names for the harness's verbs; the harness itself holds all logic.
 # PROFILE=, SERVER=, WORKLOAD=, STAGE= and MANIFEST= narrow or widen what is measured (commas for
-# several).
+# several). BASE= and NEW= name two runs.
 PROFILE ?= standard
 HARNESS := cargo run --release --locked --package harness --
 SERVERS := $(if $(SERVER),--server $(SERVER))
@@ -10,7 +10,7 @@ FILTERS := $(SERVERS) $(LOADS) $(MANIFESTS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help tools build check bench-all bench-quick bench-publish smoke report doctor crosscheck test lint ci clean
+.PHONY: help tools build check bench-all bench-quick bench-publish smoke report compare doctor crosscheck test lint ci clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ smoke: tools ## Prove the whole pipeline in under a minute after the build; judg
 
 report: tools ## The newest run's tables again
 	@$(HARNESS) report $(SERVERS) $(LOADS)
+
+compare: tools ## What changed between two runs (BASE=, NEW=: folders, or names under bench-results)
+	@$(HARNESS) compare $(BASE) $(NEW) $(FILTERS)
 
 doctor: tools ## What this machine is and what spoils a measurement on it
 	@$(HARNESS) doctor

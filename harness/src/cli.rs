@@ -17,10 +17,12 @@ Examples:
   harness check --server NAME              is this server right?
   harness drive http://127.0.0.1:8080/     load any server and print what it took
   harness report                           the newest run's table again
+  harness compare BASE NEW                 what changed between two runs
+  harness rank                             the newest run's servers across all workloads
   harness doctor                           what spoils a measurement on this machine
 
-Exit status: 0 all well; 1 a server failed or was refused, or doctor found what makes figures
-wrong; 2 a bad flag; 130 interrupted.";
+Exit status: 0 all well; 1 a server failed or was refused, doctor found what makes figures
+wrong, or compare what --fail-on names; 2 a bad flag; 130 interrupted.";
 
 /// Builds, checks, drives and compares the web servers of this workspace.
 #[derive(Debug, Parser)]
@@ -44,6 +46,10 @@ enum Verb {
     Drive(Box<cmd::drive::Arguments>),
     /// Print the tables of a stored run again; starts nothing
     Report(cmd::report::Arguments),
+    /// Show what changed between two stored runs, or two servers of one; starts nothing
+    Compare(Box<cmd::compare::Arguments>),
+    /// Rank servers across the workloads of stored runs; starts nothing
+    Rank(Box<cmd::rank::Arguments>),
     /// Show what this machine is and what spoils a measurement on it
     Doctor(cmd::doctor::Arguments),
     /// Run a server and end it with the harness
@@ -63,6 +69,8 @@ pub fn main() -> ExitCode {
         Verb::Bench(arguments) => cmd::bench::run(&arguments),
         Verb::Drive(arguments) => cmd::drive::run(&arguments),
         Verb::Report(arguments) => cmd::report::run(&arguments),
+        Verb::Compare(arguments) => cmd::compare::run(&arguments),
+        Verb::Rank(arguments) => cmd::rank::run(&arguments),
         Verb::Doctor(arguments) => cmd::doctor::run(&arguments),
         Verb::Supervise(arguments) => return supervise::supervise(&arguments),
         Verb::Respond(arguments) => respond::respond(&arguments).map(|never| match never {}),

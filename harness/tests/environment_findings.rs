@@ -79,25 +79,47 @@ fn the_fingerprint_follows_what_must_be_equal_and_nothing_else() {
     tree.put("proc/meminfo", "MemTotal: 16010000 kB");
     tree.put("proc/loadavg", "9.00 9.00 9.00 1/400 1234");
     assert_eq!(described(&tree).fingerprint, first);
-    for (path, content) in [
-        ("proc/meminfo", "MemTotal: 32000000 kB"),
-        ("proc/sys/kernel/osrelease", "6.1.0"),
+    for (path, content, member) in [
+        ("proc/meminfo", "MemTotal: 32000000 kB", "memory_gib"),
+        ("proc/sys/kernel/osrelease", "6.1.0", "kernel"),
         (
             "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor",
             "performance",
+            "governor",
         ),
         (
             "sys/devices/system/clocksource/clocksource0/current_clocksource",
             "hpet",
+            "clock_source",
         ),
-        ("proc/self/status", "Cpus_allowed_list:\t0-3"),
-        ("proc/cpuinfo", "model name\t: Another CPU"),
-        (".dockerenv", ""),
+        ("proc/self/status", "Cpus_allowed_list:\t0-3", "server_cpus"),
+        ("proc/cpuinfo", "model name\t: Another CPU", "cpu_model"),
+        (".dockerenv", "", "virtualisation"),
     ] {
-        let before = described(&tree).fingerprint;
+        let before = described(&tree);
         tree.put(path, content);
-        assert_ne!(described(&tree).fingerprint, before, "{path}");
+        let after = described(&tree);
+        assert_ne!(after.fingerprint, before.fingerprint, "{path}");
+        let named: Vec<&str> = environment::differences(&before, &after)
+            .iter()
+            .map(|difference| difference.member)
+            .collect();
+        assert!(named.contains(&member), "{path}: {named:?}");
     }
+}
+
+#[test]
+fn machines_differ_by_name_in_pinning_and_where_only_the_fingerprint_does() {
+    let machine = described(&trees::laptop());
+    assert_eq!(environment::differences(&machine, &machine.clone()), []);
+    let mut other = machine.clone();
+    other.pinned = !other.pinned;
+    let found = environment::differences(&machine, &other);
+    assert_eq!((found.len(), found[0].member), (1, "pinned"));
+    let mut other = machine.clone();
+    other.fingerprint = "of a harness that looks at more".into();
+    let found = environment::differences(&machine, &other);
+    assert_eq!((found.len(), found[0].member), (1, "fingerprint"));
 }
 
 #[test]

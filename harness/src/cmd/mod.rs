@@ -10,11 +10,14 @@ macro_rules! say {
 pub mod bench;
 pub mod build;
 pub mod check;
+pub mod compare;
 pub mod doctor;
 pub mod drive;
 pub mod list;
 mod machine;
+mod operand;
 mod progress;
+pub mod rank;
 pub mod report;
 mod results;
 

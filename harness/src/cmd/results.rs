@@ -16,9 +16,9 @@ use crate::report::{self, Colour};
 /// Free space below which no run is begun, bytes: a `standard` run takes about a tenth.
 const LEAST_FREE: u64 = 200 << 20;
 /// Under the workspace.
-const RESULTS: &str = "bench-results";
+pub(super) const RESULTS: &str = "bench-results";
 const LATEST: &str = "latest";
-const DATABASE: &str = "run.sqlite";
+pub(super) const DATABASE: &str = "run.sqlite";
 
 /// A run's own folder, never overwritten.
 #[derive(Debug)]

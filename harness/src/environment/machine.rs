@@ -43,27 +43,59 @@ pub fn read(root: &Root, topology: &Topology, layout: &Layout, rustc: &str) -> E
 /// and each server's record names its own.
 #[must_use]
 pub fn fingerprint(environment: &Environment) -> String {
-    const GIB: u64 = 1 << 30;
-    let absent = "-".to_owned();
-    let members = [
-        environment.cpu_model.clone(),
-        environment.logical_cpus.to_string(),
-        environment.physical_cores.to_string(),
-        environment.numa_nodes.to_string(),
-        ((environment.memory_bytes + GIB / 2) / GIB).to_string(),
-        environment.kernel.clone(),
-        environment.governor.as_ref().unwrap_or(&absent).clone(),
-        environment.clock_source.as_ref().unwrap_or(&absent).clone(),
-        environment
-            .virtualisation
-            .as_ref()
-            .unwrap_or(&absent)
-            .clone(),
-        cpu_list::format(&environment.server_cpus),
-        cpu_list::format(&environment.driver_cpus),
-    ];
-    let digest = Sha256::digest(members.join("\n"));
+    let values = members(environment).map(|(_, value)| value);
+    let digest = Sha256::digest(values.join("\n"));
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What the fingerprint is made of, by the names of the record.
+fn members(environment: &Environment) -> [(&'static str, String); 11] {
+    const GIB: u64 = 1 << 30;
+    let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let memory_gib = (environment.memory_bytes + GIB / 2) / GIB;
+    [
+        ("cpu_model", environment.cpu_model.clone()),
+        ("logical_cpus", environment.logical_cpus.to_string()),
+        ("physical_cores", environment.physical_cores.to_string()),
+        ("numa_nodes", environment.numa_nodes.to_string()),
+        ("memory_gib", memory_gib.to_string()),
+        ("kernel", environment.kernel.clone()),
+        ("governor", known(&environment.governor)),
+        ("clock_source", known(&environment.clock_source)),
+        ("virtualisation", known(&environment.virtualisation)),
+        ("server_cpus", cpu_list::format(&environment.server_cpus)),
+        ("driver_cpus", cpu_list::format(&environment.driver_cpus)),
+    ]
+}
+
+/// A member in which two machines differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MachineDifference {
+    /// Its name, as in `kernel`.
+    pub member: &'static str,
+    /// Its value on the first.
+    pub base: String,
+    /// Its value on the second.
+    pub new: String,
+}
+
+/// Why the figures of two machines can't be compared: the members of the fingerprint that
+/// differ, and whether servers were pinned. Empty where they can.
+#[must_use]
+pub fn differences(base: &Environment, new: &Environment) -> Vec<MachineDifference> {
+    let mut pairs: Vec<_> = members(base).into_iter().zip(members(new)).collect();
+    let pinned = |machine: &Environment| ("pinned", machine.pinned.to_string());
+    pairs.push((pinned(base), pinned(new)));
+    if pairs.iter().all(|((_, base), (_, new))| base == new) {
+        // Made by a harness that looked at more than this one.
+        let made = |machine: &Environment| ("fingerprint", machine.fingerprint.clone());
+        pairs.push((made(base), made(new)));
+    }
+    pairs
+        .into_iter()
+        .filter(|((_, base), (_, new))| base != new)
+        .map(|((member, base), (_, new))| MachineDifference { member, base, new })
+        .collect()
 }
 
 /// The governors of some CPUs, each once, as in `performance` or `performance, powersave`.

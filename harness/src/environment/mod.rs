@@ -17,7 +17,7 @@ mod topology;
 
 pub use findings::{Needs, findings};
 pub use layout::{Layout, LayoutError, MAX_CORES_PER_SIDE};
-pub use machine::{fingerprint, read};
+pub use machine::{MachineDifference, differences, fingerprint, read};
 pub use meter::{Now, StealMeter, Stolen};
 pub use others::OthersMeter;
 pub use recheck::Recheck;

@@ -3,6 +3,8 @@
 //! [`summarise`] is the one way from a record to what is shown. The gates and their reasons are
 //! listed in [`gates::GATES`]; what counts as a difference is in [`crate::stats`].
 
+mod compare;
+mod compared;
 mod floor;
 pub mod gates;
 mod ranking;
@@ -10,14 +12,24 @@ mod reason;
 mod row_view;
 mod rows;
 mod servers;
+mod side;
+mod standing;
 #[cfg(test)]
 mod testing;
 mod widest;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use compare::{
+    ALPHA, Change, Choice, Comparison, ControlMove, NotJudged, Operand, Outcome, Place, Ratio,
+    Turn, compare,
+};
+pub use compared::{COMPARED, Compared, Scope, compared_names};
 pub use reason::{Effect, Reason};
 pub use row_view::{RowView, WorkloadView};
+pub use standing::{
+    Beside, By, Distance, Named, Standing, StandingChoice, Stood, Unranked, standing,
+};
 pub use widest::{Widest, widest_ratio};
 
 pub use crate::record::{CONTROL, TWIN_SUFFIX};

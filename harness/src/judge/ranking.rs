@@ -13,7 +13,7 @@ pub(super) struct Basis {
     pub(super) stage: Stage,
     pub(super) figure: &'static str,
     better: Better,
-    why: String,
+    pub(super) why: String,
 }
 
 /// Ranks the rows of a workload in place and says what the ranks go by.

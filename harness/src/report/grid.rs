@@ -15,7 +15,7 @@ pub(super) enum Align {
 /// A table with a head; every row has as many cells as it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Grid {
-    pub(super) head: Vec<(&'static str, Align)>,
+    pub(super) head: Vec<(String, Align)>,
     pub(super) rows: Vec<Vec<String>>,
 }
 
@@ -49,7 +49,7 @@ impl Grid {
             };
             (0..)
                 .zip(head)
-                .map(|(index, text)| (text, align(index)))
+                .map(|(index, text)| (text.to_owned(), align(index)))
                 .collect()
         };
         let mut table = Self {
@@ -72,11 +72,7 @@ impl Grid {
             .find(|padding| self.total(&widths, *padding) <= WIDTH)
             .unwrap_or(Padding::Right);
         self.clip(&mut widths, padding);
-        let head: Vec<String> = self
-            .head
-            .iter()
-            .map(|(text, _)| (*text).to_owned())
-            .collect();
+        let head: Vec<String> = self.head.iter().map(|(text, _)| text.clone()).collect();
         let mut lines = vec![
             self.line(&head, &widths, padding),
             self.rule(&widths, padding),
@@ -232,7 +228,10 @@ mod tests {
 
     fn grid(name: &str, number: &str) -> Grid {
         Grid {
-            head: vec![("server", Align::Left), ("req/s", Align::Right)],
+            head: vec![
+                ("server".into(), Align::Left),
+                ("req/s".into(), Align::Right),
+            ],
             rows: vec![
                 vec![name.into(), number.into()],
                 vec!["明".into(), "–".into()],

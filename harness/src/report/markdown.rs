@@ -7,7 +7,12 @@ use super::page::{Block, page};
 
 /// The text of `table.md`.
 pub(super) fn markdown(record: &Record, summary: &Summary) -> String {
-    let blocks: Vec<_> = page(record, summary).into_iter().map(block).collect();
+    blocks(page(record, summary))
+}
+
+/// Blocks one after the other.
+pub(super) fn blocks(blocks: Vec<Block>) -> String {
+    let blocks: Vec<_> = blocks.into_iter().map(block).collect();
     blocks.join("\n\n") + "\n"
 }
 
@@ -28,6 +33,12 @@ fn block(block: Block) -> String {
                 .iter()
                 .map(|line| format!("    {}", clipped(&one_line(line), WIDTH - 4)));
             lines.collect::<Vec<_>>().join("\n")
+        }
+        Block::Folded(title, inner) => {
+            // HTML: Markdown has no folding of its own. The empty lines end the HTML.
+            let title = one_line(&title).replace('&', "&amp;").replace('<', "&lt;");
+            let inner = blocks(inner);
+            format!("<details><summary>{title}</summary>\n\n{inner}\n</details>")
         }
     }
 }

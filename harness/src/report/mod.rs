@@ -3,16 +3,21 @@
 //!
 //! A new format is one file here, its line in [`FORMATS`] and a golden test.
 
+mod compare;
 mod csv;
+mod figure;
 mod grid;
 mod markdown;
 mod number;
 mod page;
 mod servers_table;
+mod standing;
 mod terminal;
 mod workload_table;
 
+pub use compare::{COMPARISON_SCHEMA_VERSION, Meeting};
 pub use grid::{WIDTH, wrapped};
+pub use standing::{Ranked, STANDING_SCHEMA_VERSION};
 pub use terminal::{Colour, terminal};
 
 use crate::record::{Record, Summary, to_json};

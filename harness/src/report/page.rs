@@ -20,6 +20,8 @@ pub(super) enum Block {
     Notes(Vec<String>),
     /// The end of a server's log, as it wrote it.
     Log(Vec<String>),
+    /// What few readers want, under its title; a form that can fold it away does.
+    Folded(String, Vec<Block>),
 }
 
 const HOW_TO_READ: &str = "The line below a row is the 95 % interval of each figure over fresh processes: its wider \

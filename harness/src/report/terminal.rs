@@ -47,7 +47,12 @@ impl Colour {
 
 /// The report as it is printed after a run.
 pub fn terminal(record: &Record, summary: &Summary, colour: Colour) -> String {
-    let blocks = page(record, summary)
+    blocks(page(record, summary), colour)
+}
+
+/// Blocks one after the other.
+pub(super) fn blocks(blocks: Vec<Block>, colour: Colour) -> String {
+    let blocks = blocks
         .into_iter()
         .map(|block| lines(block, colour).join("\n"));
     blocks.collect::<Vec<_>>().join("\n\n") + "\n"
@@ -71,6 +76,14 @@ fn lines(block: Block, colour: Colour) -> Vec<String> {
                 .iter()
                 .map(|line| format!("    {}", clipped(&one_line(line), WIDTH - 4)));
             lines.map(|line| colour.dim(&line)).collect()
+        }
+        Block::Folded(title, inner) => {
+            let mut all = lines(Block::Heading(title), colour);
+            for block in inner {
+                all.push(String::new());
+                all.extend(lines(block, colour));
+            }
+            all
         }
     }
 }

@@ -64,7 +64,7 @@ const EXPANDED_TAIL: [f64; 28] = [
 
 /// Student's t₀.₉₇₅ for 2, 3 and 4 degrees of freedom. SciPy 1.17.1:
 /// `stats.t.ppf(.975, [2, 3, 4])`
-const STUDENT_T: [f64; 3] = [4.3026527, 3.1824463, 2.7764451];
+pub(super) const STUDENT_T: [f64; 3] = [4.3026527, 3.1824463, 2.7764451];
 
 /// A closed 95 % interval, in the unit of the values it was made from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -127,6 +127,12 @@ impl Resamples {
         self.draws.chunks_exact(self.n.max(1))
     }
 
+    /// The median of each resample of as many values as there are replicates, sorted.
+    pub(super) fn medians_of_sorted(&self, values: &[f64]) -> Vec<f64> {
+        let middle = |&(a, b): &(u32, u32)| f64::midpoint(values[a as usize], values[b as usize]);
+        self.middles.iter().map(middle).collect()
+    }
+
     /// The median of each resample of `values`, one place for each replicate. A replicate
     /// without a value adds none; a draw of nothing else gives `otherwise`.
     pub(super) fn medians(&self, values: &[Option<f64>], otherwise: f64) -> Vec<f64> {
@@ -150,6 +156,7 @@ impl Resamples {
 pub struct Bootstrap {
     seed: u64,
     by_size: BTreeMap<usize, Resamples>,
+    others: BTreeMap<usize, Resamples>,
 }
 
 impl Bootstrap {
@@ -158,6 +165,7 @@ impl Bootstrap {
         Self {
             seed,
             by_size: BTreeMap::new(),
+            others: BTreeMap::new(),
         }
     }
 
@@ -168,6 +176,14 @@ impl Bootstrap {
             .or_insert_with(|| Resamples::new(n, self.seed))
     }
 
+    /// Resamples that have nothing in common with [`Self::resamples`], for the second of two
+    /// samples that are not paired: the same draws would pair them.
+    pub(super) fn other_resamples(&mut self, n: usize) -> &Resamples {
+        self.others
+            .entry(n)
+            .or_insert_with(|| Resamples::new(n, !self.seed))
+    }
+
     /// The 95 % interval of the median of `values`; their order does not matter.
     ///
     /// Absent below [`MIN_REPLICATES`] values, or where one is not finite.
@@ -176,9 +192,7 @@ impl Bootstrap {
             return None;
         }
         let values = sorted(values);
-        let middle = |&(a, b): &(u32, u32)| f64::midpoint(values[a as usize], values[b as usize]);
-        let resamples = self.resamples(values.len());
-        let mut medians: Vec<f64> = resamples.middles.iter().map(middle).collect();
+        let mut medians = self.resamples(values.len()).medians_of_sorted(&values);
         Some(interval(&mut medians, &values, scale))
     }
 }

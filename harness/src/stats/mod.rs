@@ -9,6 +9,8 @@
 //! | `quantile` | the middle of a few values |
 //! | `bootstrap` | how sure that middle is |
 //! | `ratio` | do two servers differ, and by how much |
+//! | `unpaired` | the same of two runs, which share no round |
+//! | `significance` | which of many differences may be chance |
 //! | `rank` | which places a server may hold |
 //! | `change` | was a trial in a steady state |
 //! | `outlier` | which rounds stand apart |
@@ -23,6 +25,8 @@ mod outlier;
 mod quantile;
 mod rank;
 mod ratio;
+mod significance;
+mod unpaired;
 
 pub use bootstrap::{
     Bootstrap, Interval, MIN_REPLICATES, RESAMPLES, RESAMPLING_SUFFICES, Resamples, Scale,
@@ -31,5 +35,7 @@ pub use change::{Steadiness, change_points, steadiness};
 pub use correlation::{permutation_p, spearman};
 pub use outlier::{OUTLIER_SCORE, outliers, robust_spread};
 pub use quantile::{geometric_mean, median, quantile};
-pub use rank::{Better, RankRange, ranks};
+pub use rank::{Better, RankRange, levels, ranks};
 pub use ratio::{Difference, NoiseFloor, PairedRatio, Series, differs, noise_floor, paired_ratio};
+pub use significance::{holm, paired_p, unpaired_p};
+pub use unpaired::{UnpairedRatio, unpaired_ratio};

@@ -66,6 +66,18 @@ pub fn ranks(
     all
 }
 
+/// What each has beside the others: the median over rounds of its log-ratio to the round's reference,
+/// which is that of [`ranks`]. The least is the best where lower is better. Nothing for a series
+/// without a value above zero.
+pub fn levels(series: &[Series]) -> Vec<Option<f64>> {
+    let table = Table::new(&series.iter().collect::<Vec<_>>());
+    let level = |row: &Vec<Option<f64>>| {
+        let present: Vec<f64> = row.iter().copied().flatten().collect();
+        median(&present)
+    };
+    table.residuals().iter().map(level).collect()
+}
+
 fn positive(series: &Series) -> impl Iterator<Item = (&u32, &f64)> {
     series
         .iter()
@@ -285,6 +297,20 @@ mod tests {
         let found = ranks(&series, Better::Higher, 0.01, &mut Bootstrap::new(1));
         assert_eq!(found, whole);
         assert_eq!(found, [range(2, 2), range(1, 1), range(3, 3)]);
+    }
+
+    #[test]
+    fn levels_are_free_of_what_a_round_shares() {
+        // Rounds of 1, 10, 100, ...; the second misses the dear ones.
+        let round = |r: u32| 10_f64.powi(r as i32);
+        let all: Series = (1..=6).map(|r| (r, round(r))).collect();
+        let few: Series = (1..=3).map(|r| (r, 2.0 * round(r))).collect();
+        let found = levels(&[all, few, Series::new()]);
+        let (Some(all), Some(few), None) = (found[0], found[1], found[2]) else {
+            panic!("{found:?}");
+        };
+        assert!((few - all - 2_f64.ln()).abs() < 1e-9, "{found:?}");
+        assert_eq!(levels(&[]), []);
     }
 
     #[test]

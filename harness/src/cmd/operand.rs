@@ -1,0 +1,172 @@
+//! A stored run as a person names it: its folder, its run.sqlite or record.json, or a bare name
+//! under `bench-results/`, and one of its servers after a colon.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::results::{DATABASE, RESULTS};
+use crate::catalog::{Catalog, names};
+use crate::cli::Usage;
+use crate::environment::MachineDifference;
+use crate::record::{Record, Store, read_json};
+
+const EXPORT: &str = "record.json";
+
+/// A run that was named.
+#[derive(Debug)]
+pub(super) struct Operand {
+    /// As it was typed, without the server.
+    pub(super) name: String,
+    /// The file it was read from.
+    pub(super) path: PathBuf,
+    pub(super) record: Record,
+    pub(super) server: Option<String>,
+}
+
+impl Operand {
+    /// Reads the run that `text` names.
+    ///
+    /// # Errors
+    /// [`Usage`] where there is no such run or server, or the file can't be read: the status of a
+    /// failure must not be taken for that of a finding.
+    pub(super) fn load(text: &str) -> Result<Self> {
+        let root = root()?;
+        let (name, path, server) = match (find(&root, text), text.rsplit_once(':')) {
+            (Some(path), _) => (text, path, None),
+            (None, Some((name, server))) if !server.is_empty() => {
+                let path = find(&root, name).ok_or_else(|| not_found(name))?;
+                (name, path, Some(server.to_owned()))
+            }
+            (None, _) => return Err(not_found(text).into()),
+        };
+        let record = read(&path).map_err(|error| Usage(format!("{error:#}")))?;
+        let operand = Self {
+            name: name.to_owned(),
+            path,
+            record,
+            server,
+        };
+        if let Some(server) = &operand.server {
+            refuse_unknown("server", std::slice::from_ref(server), &operand.servers())?;
+        }
+        Ok(operand)
+    }
+
+    pub(super) fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The server named, if one was.
+    pub(super) fn named(&self) -> Option<&str> {
+        self.server.as_deref()
+    }
+
+    /// The names of all its entries.
+    pub(super) fn servers(&self) -> BTreeSet<&str> {
+        let known = self
+            .record
+            .servers
+            .iter()
+            .map(|server| server.name.as_str());
+        let ran = self.record.trials.iter().map(|trial| trial.server.as_str());
+        known.chain(ran).collect()
+    }
+
+    /// The names of its workloads.
+    pub(super) fn workloads(&self) -> BTreeSet<&str> {
+        let asked = self.record.run.workloads.keys().map(String::as_str);
+        let ran = self
+            .record
+            .trials
+            .iter()
+            .map(|trial| trial.workload.as_str());
+        asked.chain(ran).collect()
+    }
+
+    /// Whether both name the same stored run.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        identity(&self.path) == identity(&other.path)
+    }
+}
+
+/// Refuses names that are in no run.
+///
+/// # Errors
+/// [`Usage`] with the known ones.
+pub(super) fn refuse_unknown(what: &str, wanted: &[String], known: &BTreeSet<&str>) -> Result<()> {
+    match wanted.iter().find(|name| !known.contains(name.as_str())) {
+        Some(name) => {
+            let known: Vec<&str> = known.iter().copied().collect();
+            Err(Usage(names::unknown(what, name, &known)).into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses to set figures of different machines beside each other.
+///
+/// # Errors
+/// [`Usage`] with what differs, unless the user said that it may.
+pub(super) fn refuse_machines(differences: &[MachineDifference], allowed: bool) -> Result<()> {
+    if differences.is_empty() || allowed {
+        return Ok(());
+    }
+    let told: Vec<String> = differences
+        .iter()
+        .map(|d| format!("{} ({} and {})", d.member, d.base, d.new))
+        .collect();
+    Err(Usage(format!(
+        "the runs are of different machines, so a ratio would be the machine's: they differ in {}; \
+         --across-machines compares them all the same",
+        told.join(", ")
+    ))
+    .into())
+}
+
+fn root() -> Result<PathBuf> {
+    let root = Catalog::load(&[]).map(|catalog| catalog.root);
+    Ok(root.or_else(|_| std::env::current_dir())?)
+}
+
+fn not_found(name: &str) -> Usage {
+    Usage(format!(
+        "no run at {name}: name a run's folder, its {DATABASE} or {EXPORT}, or a folder under \
+         {RESULTS}/ such as latest; one of its servers follows a colon"
+    ))
+}
+
+/// The file of a run: by its path, or by a bare name under `bench-results/`.
+fn find(root: &Path, name: &str) -> Option<PathBuf> {
+    let stored = root.join(RESULTS).join(name);
+    let bare = !name.is_empty() && !name.contains('/');
+    let places = [Some(PathBuf::from(name)), bare.then_some(stored)];
+    places.into_iter().flatten().find_map(|place| {
+        let files = [place.clone(), place.join(DATABASE), place.join(EXPORT)];
+        files.into_iter().find(|file| file.is_file())
+    })
+}
+
+fn read(path: &Path) -> Result<Record> {
+    if path
+        .extension()
+        .is_some_and(|extension| extension == "json")
+    {
+        return Ok(read_json(path)?.0);
+    }
+    Ok(Store::open(path)?.load()?)
+}
+
+/// The folder of a run, whichever of its files was named; a file of another name is itself.
+fn identity(path: &Path) -> PathBuf {
+    let whole = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let usual = whole
+        .file_name()
+        .is_some_and(|name| name == DATABASE || name == EXPORT);
+    match whole.parent() {
+        Some(folder) if usual => folder.to_owned(),
+        _ => whole,
+    }
+}

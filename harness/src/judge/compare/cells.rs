@@ -1,0 +1,144 @@
+//! Which stages of which workloads can be set beside each other at all.
+
+use std::collections::BTreeSet;
+
+use super::{Cell, Choice, Comparison, NotJudged, Place, Scope, Side, chosen};
+use crate::catalog::Stage;
+
+/// The stages of workloads that both runs have.
+pub(super) struct Cells {
+    /// All of them: a process starts the same way, whatever it is then asked.
+    pub(super) common: Vec<Cell>,
+    /// Those in which the same was asked of the servers.
+    pub(super) alike: Vec<Cell>,
+}
+
+impl Cells {
+    /// Finds them, and says of the others why not.
+    pub(super) fn new(
+        base: &Side<'_>,
+        new: &Side<'_>,
+        choice: &Choice,
+        comparison: &mut Comparison,
+    ) -> Self {
+        let mut cells = Self {
+            common: Vec::new(),
+            alike: Vec::new(),
+        };
+        let mut not = |workload: Option<&String>, stage, cause| {
+            comparison.not_judged.push(NotJudged {
+                cause,
+                place: Place {
+                    workload: workload.cloned(),
+                    stage,
+                    ..Place::default()
+                },
+            });
+        };
+        let stages = both(base.stages(), new.stages(), |stage| {
+            choice.stages.contains(stage)
+        });
+        for (stage, side) in stages.one {
+            not(
+                None,
+                Some(stage),
+                format!("not run in {}", called(side, base, new)),
+            );
+        }
+        let workloads = both(set(base), set(new), |workload| {
+            choice.workloads.is_empty() || choice.workloads.contains(workload)
+        });
+        for (workload, side) in workloads.one {
+            not(
+                Some(&workload),
+                None,
+                format!("not in {}", called(side, base, new)),
+            );
+        }
+        for workload in workloads.common {
+            for &stage in &stages.common {
+                let cell = Cell {
+                    workload: workload.clone(),
+                    stage,
+                };
+                match obstacle(base, new, &cell) {
+                    None => cells.alike.push(cell.clone()),
+                    Some(cause) if chosen(choice, Scope::Stage(stage)).next().is_some() => {
+                        not(Some(&workload), Some(stage), cause);
+                    }
+                    Some(_) => {}
+                }
+                cells.common.push(cell);
+            }
+        }
+        cells
+    }
+}
+
+/// What both have, and what one lacks; which one by its place.
+struct Both<T> {
+    common: Vec<T>,
+    one: Vec<(T, usize)>,
+}
+
+fn both<T: Ord + Clone>(
+    base: BTreeSet<T>,
+    new: BTreeSet<T>,
+    wanted: impl Fn(&T) -> bool,
+) -> Both<T> {
+    let mut found = Both {
+        common: Vec::new(),
+        one: Vec::new(),
+    };
+    for item in base.union(&new).filter(|item| wanted(item)).cloned() {
+        match (base.contains(&item), new.contains(&item)) {
+            (true, true) => found.common.push(item),
+            (in_base, _) => found.one.push((item, usize::from(in_base))),
+        }
+    }
+    found
+}
+
+fn called<'s>(lacking: usize, base: &'s Side<'_>, new: &'s Side<'_>) -> &'s str {
+    &[base, new][lacking].called
+}
+
+fn set(side: &Side<'_>) -> BTreeSet<String> {
+    side.court.workloads().into_iter().collect()
+}
+
+/// Why the figures of a cell were not taken under the same load.
+fn obstacle(base: &Side<'_>, new: &Side<'_>, cell: &Cell) -> Option<String> {
+    let (base_run, new_run) = (&base.court.record.run, &new.court.record.run);
+    if base_run.connections != new_run.connections {
+        return Some(format!(
+            "{} connections in base and {} in new",
+            base_run.connections, new_run.connections
+        ));
+    }
+    if cell.stage == Stage::Peak {
+        return None;
+    }
+    let rate = |run: &crate::record::Run| run.rates_per_s.get(&cell.workload).copied();
+    match (rate(base_run), rate(new_run)) {
+        (Some(base), Some(new)) if base == new => None,
+        (Some(base), Some(new)) => Some(format!(
+            "{base}/s in base and {new}/s in new: latency and cost at different rates are never \
+             compared; give both runs the same --rate"
+        )),
+        _ => Some("the paced rate was not recorded in both".to_owned()),
+    }
+}
+
+/// Whether a stage was measured for the same time in both runs, so that its processes were
+/// asked as much.
+pub(super) fn as_long(base: &Side<'_>, new: &Side<'_>, stage: Stage) -> bool {
+    let lengths = |side: &Side<'_>| {
+        let run = &side.court.record.run;
+        match stage {
+            Stage::Peak => (run.warmup_ms, run.peak_ms),
+            Stage::Paced => (run.warmup_ms, run.paced_ms),
+        }
+    };
+    lengths(base) == lengths(new)
+}

@@ -1,0 +1,293 @@
+//! Two runs beside each other, or two servers of one run; pure.
+//!
+//! A figure changed only where the 95 % interval of its ratio lies wholly outside the noise floor.
+//! Two runs share no round, so the rounds of each are resampled by themselves; two
+//! servers of one run are compared within its rounds. What must not be compared is not, and
+//! the cause is given.
+
+mod cells;
+mod frame;
+mod measure;
+mod notes;
+
+use std::collections::BTreeSet;
+
+use cells::Cells;
+
+use super::compared::{COMPARED, Compared, Scope};
+use super::is_control;
+use super::side::{Cell, Side};
+use crate::catalog::Stage;
+use crate::record::{Estimate, Record};
+use crate::stats::{Better, Interval, holm};
+
+/// The level of the intervals, and of Holm's correction over all of them.
+pub const ALPHA: f64 = 0.05;
+
+/// One side of a comparison.
+#[derive(Debug, Clone, Copy)]
+pub struct Operand<'a> {
+    /// The run.
+    pub record: &'a Record,
+    /// The one entry meant; all that both sides have, where it is absent.
+    pub server: Option<&'a str>,
+}
+
+/// What is compared, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    /// Only these entries, if any are named. Second entries and the control are compared only
+    /// where they are named, here or by an operand.
+    pub servers: Vec<String>,
+    /// Only these workloads, if any are named.
+    pub workloads: Vec<String>,
+    /// Only these stages.
+    pub stages: Vec<Stage>,
+    /// Only these figures, if any are named.
+    pub figures: Vec<String>,
+    /// Both operands are the same run, so rounds are paired.
+    pub same_run: bool,
+    /// Figures are compared as measured, not divided by the control's.
+    pub raw: bool,
+    /// The least noise floor, as a log-ratio.
+    pub minimum_delta: f64,
+}
+
+impl Default for Choice {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            workloads: Vec::new(),
+            stages: Stage::ALL.to_vec(),
+            figures: Vec::new(),
+            same_run: false,
+            raw: false,
+            minimum_delta: super::Settings::default().minimum_delta,
+        }
+    }
+}
+
+/// How the new one compares with the base.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// It is surely worse by more than the noise floor, or it fails where the base did not.
+    Regressed,
+    /// It is surely better by more than the noise floor, or the base failed where it does not.
+    Improved,
+    /// Neither can be said.
+    Indistinguishable,
+}
+
+impl Outcome {
+    /// The word used in files and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Regressed => "regressed",
+            Self::Improved => "improved",
+            Self::Indistinguishable => "indistinguishable",
+        }
+    }
+}
+
+/// What a statement is about; what is absent is not narrowed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Place {
+    /// The entry of the base.
+    pub server: Option<String>,
+    /// The workload.
+    pub workload: Option<String>,
+    /// The stage.
+    pub stage: Option<Stage>,
+    /// The figure's name in the record.
+    pub figure: Option<&'static str>,
+}
+
+/// A ratio new / base as a factor.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ratio {
+    /// The median.
+    pub median: f64,
+    /// Its 95 % interval.
+    pub interval: Interval,
+}
+
+/// A figure that was compared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// Which. The workload and the stage are absent for a figure of the process.
+    pub place: Place,
+    /// The name shown for the entry.
+    pub display: String,
+    /// Which way is better.
+    pub better: Better,
+    /// As measured, over the base's rounds.
+    pub base: Estimate,
+    /// As measured, over the new one's rounds.
+    pub new: Estimate,
+    /// new / base; of the values divided by the control's, where `by_control`.
+    pub ratio: Ratio,
+    /// The noise floor, as a log-ratio: what lies within ± it is no difference.
+    pub delta: f64,
+    /// Each round's value was divided by the control's.
+    pub by_control: bool,
+    /// What it comes to.
+    pub outcome: Outcome,
+    /// It changed, and stands also Holm's correction for all comparisons made.
+    pub sure: bool,
+}
+
+impl Change {
+    /// How much worse it became, as a share: 0.05 where a cost rose or a rate fell by 5 %.
+    /// Negative where it became better.
+    pub fn worse_by(&self) -> f64 {
+        match self.better {
+            Better::Lower => self.ratio.median - 1.0,
+            Better::Higher => 1.0 - self.ratio.median,
+        }
+    }
+}
+
+/// Something that fails on one side only.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Turn {
+    /// A server, or one of its rows.
+    pub place: Place,
+    /// The name shown for the entry.
+    pub display: String,
+    /// Never [`Outcome::Indistinguishable`].
+    pub outcome: Outcome,
+    /// Why the one that fails does.
+    pub cause: String,
+}
+
+/// Something that was not compared.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NotJudged {
+    /// Why not.
+    pub cause: String,
+    /// What.
+    pub place: Place,
+}
+
+/// By how much the control moved between the runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ControlMove {
+    /// Workload, stage and figure.
+    pub place: Place,
+    /// new / base of the control.
+    pub ratio: Ratio,
+    /// The servers' values were divided by it; else it widens their noise floor.
+    pub divided: bool,
+}
+
+/// What two runs come to beside each other.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Comparison {
+    /// Every figure that was compared.
+    pub changes: Vec<Change>,
+    /// What fails on one side only.
+    pub turns: Vec<Turn>,
+    /// What was not compared, by cause.
+    pub not_judged: Vec<NotJudged>,
+    /// The control between the runs; empty where it did not run in both, or both are one run.
+    pub control: Vec<ControlMove>,
+    /// What else differs between the runs, a sentence each.
+    pub notes: Vec<String>,
+}
+
+impl Comparison {
+    /// How many figures and failures came to this.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        let changes = self.changes.iter().filter(|c| c.outcome == outcome).count();
+        changes + self.turns.iter().filter(|t| t.outcome == outcome).count()
+    }
+
+    /// How many figures may be called changed by chance alone where nothing changed.
+    pub fn by_chance(&self) -> usize {
+        (ALPHA * self.changes.len() as f64).ceil() as usize
+    }
+}
+
+/// Compares two runs, or two servers. The same records always give the same comparison.
+pub fn compare(base: &Operand<'_>, new: &Operand<'_>, choice: &Choice) -> Comparison {
+    let (base_side, new_side) = (Side::new(base.record, "base"), Side::new(new.record, "new"));
+    let mut comparison = Comparison {
+        notes: notes::between(&base_side, &new_side, choice),
+        ..Comparison::default()
+    };
+    let pairs = pairs(base, new, &base_side, &new_side, choice, &mut comparison);
+    let cells = Cells::new(&base_side, &new_side, choice, &mut comparison);
+    let mut p_values = Vec::new();
+    {
+        let mut measuring = measure::Measuring::new(&base_side, &new_side, &cells, choice);
+        for (base_name, new_name) in &pairs {
+            measuring.server(base_name, new_name, &mut comparison, &mut p_values);
+        }
+        comparison.control = measuring.control_moves();
+    }
+    for (change, passes) in comparison.changes.iter_mut().zip(holm(&p_values, ALPHA)) {
+        change.sure = passes && change.outcome != Outcome::Indistinguishable;
+    }
+    comparison.not_judged.sort();
+    comparison
+}
+
+/// The entries that are set beside each other, as (base, new).
+fn pairs(
+    base: &Operand<'_>,
+    new: &Operand<'_>,
+    base_side: &Side<'_>,
+    new_side: &Side<'_>,
+    choice: &Choice,
+    comparison: &mut Comparison,
+) -> Vec<(String, String)> {
+    if let (Some(base), Some(new)) = (base.server, new.server) {
+        return vec![(base.to_owned(), new.to_owned())];
+    }
+    let mut names: Vec<&str> = base_side.names().collect();
+    names.extend(
+        new_side
+            .names()
+            .filter(|name| base_side.entry(name).is_none()),
+    );
+    let wanted = |name: &&str| match choice.servers.is_empty() {
+        true => !is_control(name) && !is_second(name, base_side, new_side),
+        false => choice.servers.iter().any(|server| server == name),
+    };
+    let mut found = Vec::new();
+    for name in names.into_iter().filter(wanted) {
+        let lacking = [base_side, new_side]
+            .into_iter()
+            .find(|side| side.entry(name).is_none());
+        match lacking {
+            None => found.push((name.to_owned(), name.to_owned())),
+            Some(side) => comparison.not_judged.push(NotJudged {
+                cause: format!("not in {}", side.called),
+                place: Place {
+                    server: Some(name.to_owned()),
+                    ..Place::default()
+                },
+            }),
+        }
+    }
+    found
+}
+
+/// Whether it is the second entry of a program; its first stands for it.
+fn is_second(name: &str, base: &Side<'_>, new: &Side<'_>) -> bool {
+    let seconds: BTreeSet<&str> = [base, new]
+        .iter()
+        .flat_map(|side| side.twins())
+        .map(|(_, second)| second)
+        .collect();
+    seconds.contains(name)
+}
+
+/// The figures chosen of a scope.
+fn chosen(choice: &Choice, scope: Scope) -> impl Iterator<Item = Compared> {
+    let wanted = move |compared: &Compared| {
+        compared.scope == scope
+            && (choice.figures.is_empty() || choice.figures.iter().any(|f| f == compared.name))
+    };
+    COMPARED.into_iter().filter(wanted)
+}

@@ -1,0 +1,10 @@
+//! `harness compare` and `harness rank`: verdicts and causes on records made by hand, the text made of
+//! them, and the built program on a real record.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod causes;
+mod program;
+mod sample;
+mod standing;
+mod text;
+mod verdicts;
