@@ -128,12 +128,17 @@ fn a_twin_another_build_and_the_control_are_taken_up_too() {
     assert_refused(command, &out, &["is no build of this run"]);
 
     copy(&away, &kept);
+    // As a control leaves them that is killed with its harness.
+    fs::write(out.join("logs/capture.1-0.answers"), "answers1").unwrap();
     let run = Harness::start(resume(&bench, &out, &[])).end(&out);
     let last = record(&out);
     assert_whole(&last, 2);
     assert_eq!(last.run.entries, expected, "{}", run.stderr);
     assert_eq!(last.run.resumed_at.len(), 1);
     assert_eq!(last.trials[..first.trials.len()], first.trials);
+    let logs = fs::read_dir(out.join("logs")).unwrap();
+    let mut logs = logs.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(!logs.any(|name| name.ends_with(".answers")));
     // It was made for this test alone.
     fs::remove_file(kept).unwrap();
 }
