@@ -234,17 +234,14 @@ fn plan_line(options: &Options) -> String {
     let Length { precision, budget } = options.length;
     let until = match (precision, budget) {
         (None, None) => format!("x {}", counted(rounds as usize, "round")),
-        (precision, _) => {
+        (precision, budget) => {
             let precise = precision.map_or(String::new(), |share| {
-                format!(" until each ratio is known to ±{:.3} %, or", share * 100.0)
+                let percent = (share * 1e5).round() / 1e3;
+                format!(" until each ratio is known to ±{percent} %, or")
             });
-            format!(
-                "x rounds{} for {}: about {} of {} fit",
-                precise.replace(".000 %", " %"),
-                show_time(budget.unwrap_or_default()),
-                counted(rounds as usize, "round"),
-                show_time(plan.round_time(&options.profile)),
-            )
+            let budget = budget.unwrap_or_default();
+            let fit = fit_line(options, budget, plan.round_time(&options.profile));
+            format!("x rounds{precise} for {}: {fit}", show_time(budget))
         }
     };
     format!(
@@ -257,6 +254,19 @@ fn plan_line(options: &Options) -> String {
         show_time(options.estimate()),
         options.seed,
     )
+}
+
+/// How many rounds of this length there will be.
+fn fit_line(options: &Options, budget: Duration, round: Duration) -> String {
+    let (rounds, time) = (options.expected_rounds(), show_time(round));
+    let rounds_of = format!("{} of {time}", counted(rounds as usize, "round"));
+    if budget < round {
+        format!("one takes {time} and is run whole")
+    } else if rounds == options.profile.rounds {
+        format!("at most {rounds_of}")
+    } else {
+        format!("about {rounds_of} fit")
+    }
 }
 
 fn entries_line(options: &Options) -> String {

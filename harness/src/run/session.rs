@@ -157,7 +157,10 @@ impl<'a, W: Watch> Session<'a, W> {
         self.store.put_run(run).context("cannot store the run")?;
         self.watch.happens(&Happening::Rates(&run.rates_per_s));
         let entries = self.entries(&run.entries, servers, control.as_ref())?;
-        run.stopped_by = Some(self.measure(&entries, run)?);
+        // A run killed between this and its end has nothing more to measure.
+        if run.stopped_by.is_none() {
+            run.stopped_by = Some(self.measure(&entries, run)?);
+        }
         self.store.put_run(run).context("cannot store the run")?;
         Ok(())
     }

@@ -4,7 +4,10 @@
 mod doctor;
 mod entries;
 mod interrupts;
+mod kills;
 mod machine;
 mod pipeline;
+mod resume;
 mod support;
+mod unfinished;
 mod usage;

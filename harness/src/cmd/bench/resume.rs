@@ -1,7 +1,7 @@
 //! `--resume`: an interrupted run is finished with the same plan and seed, or not at all.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -46,6 +46,9 @@ pub(super) fn resume(arguments: &Arguments, path: &Path) -> Result<Job> {
     let mut options = options(arguments, &catalog, &record, &place)?;
     options.logs = folder.logs();
     let now = refuse_changed(&record, &options, &place)?;
+    if !arguments.filters.list {
+        remove_answers(&options.logs)?;
+    }
     let mut run = record.run.clone();
     run.ended = Ended::Open;
     run.ended_at = None;
@@ -64,6 +67,20 @@ pub(super) fn resume(arguments: &Arguments, path: &Path) -> Result<Job> {
             trials: record.trials,
         },
     })
+}
+
+/// Removes what the control of a killed harness left behind: its answers, which are taken anew.
+fn remove_answers(logs: &Path) -> Result<()> {
+    for entry in fs::read_dir(logs)? {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "answers")
+        {
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Keeps other processes from writing the same run; released when the file is closed, at the
