@@ -105,13 +105,17 @@ fn a_twin_another_build_and_the_control_are_taken_up_too() {
     let flags = ["--stage", "peak", "--rounds", "2"];
     let entries = ["--twin", "right", "--binary", &binary];
     let command = begin(&bench, &SHORT[1..], &[flags, entries].concat());
-    let first = interrupt_after(Harness::start(command), 2, &out);
+    let mut harness = Harness::start(command);
+    harness.wait_for_line("taking the control's answers");
+    harness.send(Signal::INT);
+    assert_eq!(interrupted(harness, &out).trials, []);
+    // Taken again from where it was copied to.
+    fs::remove_file(other).unwrap();
+    let first = interrupt_after(Harness::start(resume(&bench, &out, &[])), 2, &out);
     let name = first.servers[1].name.clone();
     let expected = ["right", &name, "right~2", "control", "control~2"];
     assert_eq!(first.run.entries, expected);
 
-    // It lies where it was copied to, wherever it came from.
-    fs::remove_file(other).unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let build = first.servers[1].build.as_ref().unwrap();
     let kept = root.join(build.binary.as_ref().unwrap());
@@ -134,7 +138,7 @@ fn a_twin_another_build_and_the_control_are_taken_up_too() {
     let last = record(&out);
     assert_whole(&last, 2);
     assert_eq!(last.run.entries, expected, "{}", run.stderr);
-    assert_eq!(last.run.resumed_at.len(), 1);
+    assert_eq!(last.run.resumed_at.len(), 2);
     assert_eq!(last.trials[..first.trials.len()], first.trials);
     let logs = fs::read_dir(out.join("logs")).unwrap();
     let mut logs = logs.map(|entry| entry.unwrap().file_name().into_string().unwrap());
