@@ -1,0 +1,351 @@
+//! The power curve: how often a known extra cost is found, and what finds it soonest.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anyhow::Result;
+use harness::catalog::Profile;
+
+use crate::Names;
+use crate::draw::{draws, on_all_cpus};
+use crate::length::{self, Short};
+use crate::pool::{FIGURES, Figure, Pool, whole};
+use crate::rule::Rule;
+use crate::table::{NOTHING, Table, percent};
+use crate::trial::{Columns, Tally};
+
+/// Rounds for which the curve is given.
+const ROUNDS: [usize; 9] = [3, 5, 8, 10, 15, 20, 30, 40, 60];
+/// Where more are needed to find a small difference.
+const MORE_ROUNDS: [usize; 4] = [80, 100, 150, 200];
+/// Lengths of a trial, milliseconds.
+const LENGTHS_MS: [u64; 5] = [200, 300, 500, 700, 1_000];
+/// Times of one server in one stage, seconds.
+const TIMES_S: [u64; 4] = [10, 20, 40, 80];
+/// The share of runs that must find a difference for it to count as found.
+const WANTED: f64 = 0.95;
+/// A run for which minutes are given: so many servers, and the control twice.
+const SERVERS: u32 = 4;
+const ENTRIES: u32 = SERVERS + 2;
+
+/// What the curve is made of.
+pub(crate) struct Curve<'a> {
+    pub(crate) pool: &'a Pool,
+    pub(crate) names: &'a Names,
+    /// The servers with a known extra cost, least first.
+    pub(crate) dearer: Vec<String>,
+    /// Those for which lengths and rounds are compared.
+    pub(crate) focus: Vec<String>,
+    /// Drawn runs at the length of the profiles; half of it for each point of the grids.
+    pub(crate) count: usize,
+    pub(crate) rule: Rule,
+    /// The profile whose warm-up is reckoned with.
+    pub(crate) standard: &'static Profile,
+}
+
+/// A point of the curve.
+struct Point {
+    figure: Figure,
+    cut: Option<Duration>,
+    rounds: usize,
+}
+
+impl Curve<'_> {
+    /// The sections of the report.
+    pub(crate) fn report(&self) -> Result<String> {
+        let mut text = String::new();
+        writeln!(text, "### The true effects\n\n{}", self.effects())?;
+        writeln!(
+            text,
+            "### Found, at the length of the profiles\n\n{}",
+            self.at_profiles()?
+        )?;
+        writeln!(text, "### Found, by rounds\n")?;
+        for figure in self.figures() {
+            writeln!(text, "{}:\n\n{}", figure.name(), self.by_rounds(figure))?;
+        }
+        writeln!(text, "### Found, by rounds and length of trial\n")?;
+        for name in &self.focus {
+            for figure in self.figures().into_iter().filter(Figure::can_be_cut) {
+                writeln!(
+                    text,
+                    "`{name}`, {}:\n\n{}",
+                    figure.name(),
+                    self.by_length(&figure, name)
+                )?;
+            }
+        }
+        writeln!(
+            text,
+            "### Found, by how the same time is spent\n\n{}",
+            self.same_time_about()
+        )?;
+        for name in &self.focus {
+            for figure in self.figures().into_iter().filter(Figure::can_be_cut) {
+                writeln!(
+                    text,
+                    "`{name}`, {}:\n\n{}",
+                    figure.name(),
+                    self.same_time(&figure, name)
+                )?;
+            }
+        }
+        writeln!(text, "### Minutes needed\n\n{}", self.minutes())?;
+        Ok(text)
+    }
+
+    /// Those that this record has.
+    fn figures(&self) -> Vec<Figure> {
+        let has = |figure: &Figure| {
+            let column = self.pool.column(figure, None, &self.names.base);
+            column.iter().any(Option::is_some)
+        };
+        FIGURES.into_iter().filter(has).collect()
+    }
+
+    fn effects(&self) -> String {
+        let figures = self.figures();
+        let head = figures.iter().map(Figure::name);
+        let mut table = Table::new(["server".to_owned()].into_iter().chain(head));
+        let twin = self.pool.has(&self.names.twin).then_some(&self.names.twin);
+        for name in twin.into_iter().chain(&self.dearer) {
+            let effect = |figure: &Figure| {
+                let column = |name| whole(&self.pool.column(figure, None, name));
+                let effect = self
+                    .rule
+                    .clone()
+                    .effect(&column(name), &column(&self.names.base));
+                effect.map_or(NOTHING.to_owned(), |effect| effect.to_string())
+            };
+            table.row(
+                [format!("`{name}`")]
+                    .into_iter()
+                    .chain(figures.iter().map(effect)),
+            );
+        }
+        table.to_string()
+    }
+
+    /// Drawn runs for each of the many points of a grid.
+    fn fewer(&self) -> usize {
+        self.count.div_ceil(2)
+    }
+
+    /// What is found at these points, of these servers, in `count` drawn runs each.
+    fn tallies(&self, points: &[Point], servers: &[String], count: usize) -> Vec<Vec<Tally>> {
+        let control = self.names.control(self.pool);
+        on_all_cpus(
+            points,
+            || self.rule.clone(),
+            |rule, point| {
+                let Point {
+                    figure,
+                    cut,
+                    rounds,
+                } = point;
+                let columns =
+                    Columns::new(self.pool, figure, *cut, &self.names.base, control.as_ref());
+                let others: Vec<_> = servers
+                    .iter()
+                    .map(|name| self.pool.column(figure, *cut, name))
+                    .collect();
+                let drawn = draws(self.pool.rounds, *rounds, count, crate::SEED);
+                columns.tally(&others, &drawn, rule)
+            },
+        )
+    }
+
+    fn at_profiles(&self) -> Result<String> {
+        let mut points = Vec::new();
+        let mut whose = Vec::new();
+        for figure in self.figures() {
+            for Short {
+                name, rounds, cut, ..
+            } in length::shorts(self.pool, &figure)?
+            {
+                points.push(Point {
+                    figure,
+                    cut,
+                    rounds,
+                });
+                whose.push(name);
+            }
+        }
+        let head = ["figure", "runs of"].map(str::to_owned).into_iter();
+        let servers = self.dearer.iter().map(|name| format!("`{name}`"));
+        let mut table = Table::new(head.chain(servers).chain(["wrong way".to_owned()]));
+        for ((point, profile), tallies) in
+            points
+                .iter()
+                .zip(whose)
+                .zip(self.tallies(&points, &self.dearer, self.count))
+        {
+            let found = tallies.iter().map(|tally| tally.worse.to_string());
+            let wrong: usize = tallies.iter().map(|tally| tally.better.hits).sum();
+            let start = [point.figure.name(), profile].into_iter();
+            table.row(start.chain(found).chain([wrong.to_string()]));
+        }
+        Ok(table.to_string())
+    }
+
+    fn by_rounds(&self, figure: Figure) -> String {
+        let points = ROUNDS.map(|rounds| Point {
+            figure,
+            cut: None,
+            rounds,
+        });
+        let tallies = self.tallies(&points, &self.dearer, self.fewer());
+        let mut table = table_of("server", ROUNDS.map(|rounds| rounds.to_string()));
+        for (index, name) in self.dearer.iter().enumerate() {
+            let found = tallies.iter().map(|at| percent(at[index].worse.value()));
+            table.row([format!("`{name}`")].into_iter().chain(found));
+        }
+        table.to_string()
+    }
+
+    /// The lengths the recorded trials can be cut to.
+    fn lengths(&self, figure: &Figure) -> Vec<Duration> {
+        let held = self.pool.length(figure.stage);
+        let all = LENGTHS_MS.into_iter().map(Duration::from_millis);
+        all.filter(|length| *length <= held).collect()
+    }
+
+    fn by_length(&self, figure: &Figure, name: &str) -> String {
+        let lengths = self.lengths(figure);
+        let points: Vec<Point> = lengths
+            .iter()
+            .flat_map(|&length| {
+                ROUNDS.map(|rounds| Point {
+                    figure: *figure,
+                    cut: Some(length),
+                    rounds,
+                })
+            })
+            .collect();
+        let tallies = self.tallies(&points, &[name.to_owned()], self.fewer());
+        let mut table = table_of("length", ROUNDS.map(|rounds| rounds.to_string()));
+        for (length, row) in lengths.iter().zip(tallies.chunks(ROUNDS.len())) {
+            let found = row.iter().map(|tally| percent(tally[0].worse.value()));
+            table.row([seconds(*length)].into_iter().chain(found));
+        }
+        table.to_string()
+    }
+
+    fn time(&self, rounds: usize, figure: &Figure, length: Duration) -> Duration {
+        length::time(rounds, figure.stage, length, self.standard)
+    }
+
+    fn same_time_about(&self) -> String {
+        format!(
+            "A column is a time for one server in one stage: trials with {} of warm-up and what \
+             each costs beside it. A cell is the share of runs that found it, and the rounds that \
+             fit.\n",
+            seconds(self.standard.warmup)
+        )
+    }
+
+    fn same_time(&self, figure: &Figure, name: &str) -> String {
+        let lengths = self.lengths(figure);
+        let rounds = |length: Duration, time_s: u64| {
+            (time_s as f64 / self.time(1, figure, length).as_secs_f64()) as usize
+        };
+        let points: Vec<Point> = lengths
+            .iter()
+            .flat_map(|&length| {
+                TIMES_S.map(|time_s| Point {
+                    figure: *figure,
+                    cut: Some(length),
+                    rounds: rounds(length, time_s),
+                })
+            })
+            .collect();
+        let tallies = self.tallies(&points, &[name.to_owned()], self.fewer());
+        let mut table = table_of("length", TIMES_S.map(|time| format!("{time} s")));
+        for (index, length) in lengths.iter().enumerate() {
+            let here = index * TIMES_S.len()..(index + 1) * TIMES_S.len();
+            let cells = points[here.clone()].iter().zip(&tallies[here]);
+            let cells = cells.map(|(point, tally)| {
+                format!("{} ({})", percent(tally[0].worse.value()), point.rounds)
+            });
+            table.row([seconds(*length)].into_iter().chain(cells));
+        }
+        table.to_string()
+    }
+
+    /// The fewest rounds with which a difference is found, and how long they take.
+    fn minutes(&self) -> String {
+        let mut text = format!(
+            "The fewest of {} rounds with which {} of drawn runs find it, and how long a run takes of \
+             {SERVERS} servers and the control twice, in one workload and that one stage. More than \
+             the {} rounds of the pool are drawn from those same rounds: such a figure says what the \
+             noise allows if the effect is what the pool shows.\n\n",
+            list(&[&ROUNDS[..], &MORE_ROUNDS[..]].concat()),
+            percent(WANTED),
+            self.pool.rounds
+        );
+        let figures: Vec<Figure> = self
+            .figures()
+            .into_iter()
+            .filter(Figure::can_be_cut)
+            .collect();
+        let jobs: Vec<(&String, &Figure, Duration)> = self
+            .focus
+            .iter()
+            .flat_map(|name| figures.iter().map(move |figure| (name, figure)))
+            .flat_map(|(name, figure)| {
+                let lengths = self.lengths(figure).into_iter();
+                lengths.map(move |length| (name, figure, length))
+            })
+            .collect();
+        let control = self.names.control(self.pool);
+        let needed = on_all_cpus(
+            &jobs,
+            || self.rule.clone(),
+            |rule, (name, figure, length)| {
+                let cut = Some(*length);
+                let columns =
+                    Columns::new(self.pool, figure, cut, &self.names.base, control.as_ref());
+                let other = self.pool.column(figure, cut, name);
+                ROUNDS.into_iter().chain(MORE_ROUNDS).find(|&rounds| {
+                    let drawn = draws(self.pool.rounds, rounds, self.fewer(), crate::SEED);
+                    columns.is_found(&other, &drawn, WANTED, rule)
+                })
+            },
+        );
+        let lengths = LENGTHS_MS.map(|ms| seconds(Duration::from_millis(ms)));
+        let mut table = table_of("server, figure", lengths);
+        for name in &self.focus {
+            for figure in &figures {
+                let cell = |ms: u64| {
+                    let length = Duration::from_millis(ms);
+                    let job = jobs.iter().position(|job| *job == (name, figure, length));
+                    match job.map(|job| needed[job]) {
+                        None => NOTHING.to_owned(),
+                        Some(None) => "more".to_owned(),
+                        Some(Some(rounds)) => {
+                            let time = self.time(rounds, figure, length) * ENTRIES;
+                            format!("{rounds} rounds, {:.1} min", time.as_secs_f64() / 60.0)
+                        }
+                    }
+                };
+                let start = [format!("`{name}`, {}", figure.name())].into_iter();
+                table.row(start.chain(LENGTHS_MS.map(cell)));
+            }
+        }
+        text.push_str(&table.to_string());
+        text
+    }
+}
+
+fn table_of(first: &str, others: impl IntoIterator<Item = String>) -> Table {
+    Table::new([first.to_owned()].into_iter().chain(others))
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+fn list(numbers: &[usize]) -> String {
+    let words: Vec<String> = numbers.iter().map(usize::to_string).collect();
+    words.join(", ")
+}

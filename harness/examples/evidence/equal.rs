@@ -1,0 +1,111 @@
+//! A/A: does one program, entered twice, tie with itself?
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+
+use crate::Names;
+use crate::draw::{blocks, draws, on_all_cpus};
+use crate::length::{Short, shorts};
+use crate::pool::{Column, FIGURES, Figure, Pool, whole};
+use crate::rule::{Rule, Share};
+use crate::table::{NOTHING, Table};
+use crate::trial::Columns;
+
+/// What was found of one figure at the length of one profile.
+struct Line {
+    delta: Option<f64>,
+    drawn: Share,
+    swapped: Share,
+    blocks: Share,
+}
+
+/// The section of the report.
+pub(crate) fn report(pool: &Pool, names: &Names, count: usize, rule: &Rule) -> Result<String> {
+    pool.need(&names.base)?;
+    pool.need(&names.twin)?;
+    let mut text = format!(
+        "`{}` and `{}` are the same program. Each drawn run is judged as a run of its own: they tie \
+         unless the 95 % interval of their log-ratio lies wholly outside ±δ. {} A drawn run holds what \
+         the long run happened to find between the two; where their names are swapped by chance in \
+         each round, that is taken out and the rule alone is left. Consecutive blocks share no round: \
+         they are independent runs.\n\n",
+        names.base,
+        names.twin,
+        match names.control(pool) {
+            Some((first, second)) =>
+                format!("δ is from `{first}` and `{second}` in the same rounds."),
+            None => "No control ran, so δ is the least there is.".to_owned(),
+        }
+    );
+    let mut table = Table::new([
+        "figure",
+        "their ratio over all rounds",
+        "runs of",
+        "usual δ",
+        "ties, drawn runs",
+        "ties, drawn, names swapped by chance",
+        "ties, consecutive blocks",
+    ]);
+    let jobs = jobs(pool)?;
+    let lines = on_all_cpus(
+        &jobs,
+        || rule.clone(),
+        |rule, (figure, short)| line(pool, names, figure, short, count, rule),
+    );
+    for ((figure, short), line) in jobs.iter().zip(lines) {
+        let column = |name: &str| whole(&pool.column(figure, None, name));
+        let effect = rule
+            .clone()
+            .effect(&column(&names.twin), &column(&names.base));
+        let Some(effect) = effect else { continue };
+        let start = [figure.name(), effect.to_string(), short.name.clone()];
+        table.row(start.into_iter().chain(cells(&line)));
+    }
+    writeln!(text, "{table}")?;
+    Ok(text)
+}
+
+fn cells(line: &Line) -> [String; 4] {
+    let delta = line.delta.map_or(NOTHING.to_owned(), |delta| {
+        format!("{:.1} %", delta.exp_m1() * 100.0)
+    });
+    let [drawn, swapped, blocks] =
+        [line.drawn, line.swapped, line.blocks].map(|share| share.to_string());
+    [delta, drawn, swapped, blocks]
+}
+
+fn jobs(pool: &Pool) -> Result<Vec<(Figure, Short)>> {
+    let mut jobs = Vec::new();
+    for figure in FIGURES {
+        let shorts = shorts(pool, &figure)?.into_iter();
+        jobs.extend(shorts.map(|short| (figure, short)));
+    }
+    Ok(jobs)
+}
+
+fn line(
+    pool: &Pool,
+    names: &Names,
+    figure: &Figure,
+    short: &Short,
+    count: usize,
+    rule: &mut Rule,
+) -> Line {
+    let (rounds, cut) = (short.rounds, short.cut);
+    let control = names.control(pool);
+    let columns = Columns::new(pool, figure, cut, &names.base, control.as_ref());
+    let twin = pool.column(figure, cut, &names.twin);
+    let drawn = draws(pool.rounds, rounds, count, crate::SEED);
+    let ties = |columns: &Columns, twin: &Column, runs: &[Vec<usize>], rule: &mut Rule| {
+        columns.tally(std::slice::from_ref(twin), runs, rule)[0].ties
+    };
+    let (either, other) = columns.swapped(&twin);
+    let twice = draws(2 * pool.rounds, rounds, count, crate::SEED);
+    Line {
+        delta: columns.usual_delta(&drawn[..drawn.len().min(100)], rule),
+        drawn: ties(&columns, &twin, &drawn, rule),
+        swapped: ties(&either, &other, &twice, rule),
+        blocks: ties(&columns, &twin, &blocks(pool.rounds, rounds), rule),
+    }
+}

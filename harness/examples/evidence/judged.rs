@@ -1,0 +1,151 @@
+//! A/A through the judge itself: drawn rounds make a record, and the judge ranks it.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context as _, Result};
+use harness::judge;
+use harness::record::{Record, Trial};
+
+use crate::Names;
+use crate::draw::{blocks, draws, on_all_cpus};
+use crate::length;
+use crate::rule::Share;
+use crate::table::Table;
+
+/// The twin's name in a drawn record. Under its own the judge would take δ from the pair, and it
+/// would tie by definition.
+const ALIAS: &str = "another";
+
+/// What the judge made of the twins in one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Share,
+    Differ,
+    Withheld,
+}
+
+/// The section of the report: `count` drawn runs for each number of rounds.
+pub(crate) fn report(record: &Record, names: &Names, count: usize) -> Result<String> {
+    let numbers = rounds_of(record);
+    let source = Source {
+        record,
+        names,
+        rounds: &numbers,
+    };
+    let mut table = Table::new([
+        "rounds",
+        "runs",
+        "ranked by",
+        "ranks withheld",
+        "twins share a rank, where ranks are given",
+    ]);
+    let mut sizes: Vec<usize> = length::profiles()?
+        .map(|profile| profile.rounds as usize)
+        .into();
+    sizes.dedup();
+    for size in sizes {
+        for (what, runs) in [
+            ("drawn", draws(numbers.len(), size, count, crate::SEED)),
+            ("consecutive blocks", blocks(numbers.len(), size)),
+        ] {
+            let judged = on_all_cpus(&runs, || (), |(), draw| source.judge(draw));
+            let judged: Vec<(Verdict, String)> = judged.into_iter().collect::<Result<_>>()?;
+            let given = judged
+                .iter()
+                .filter(|(verdict, _)| *verdict != Verdict::Withheld);
+            let withheld = judged
+                .iter()
+                .map(|(verdict, _)| *verdict == Verdict::Withheld);
+            table.row([
+                size.to_string(),
+                what.to_owned(),
+                figures(judged.iter().map(|(_, figure)| figure.as_str())),
+                Share::count(withheld).to_string(),
+                Share::count(given.map(|(verdict, _)| *verdict == Verdict::Share)).to_string(),
+            ]);
+        }
+    }
+    let mut text = String::from(
+        "The same through the judge itself: the drawn rounds are made into a record of their own, \
+         with trials of the recorded length, and ranked with all servers in it. The twin goes by \
+         another name there, so that δ comes from the control alone.\n\n",
+    );
+    writeln!(text, "{table}")?;
+    Ok(text)
+}
+
+fn rounds_of(record: &Record) -> Vec<u32> {
+    let all: std::collections::BTreeSet<u32> = record.trials.iter().map(|t| t.round).collect();
+    all.into_iter().collect()
+}
+
+/// Each figure and how often it was the one ranked by.
+fn figures<'a>(named: impl Iterator<Item = &'a str>) -> String {
+    let mut counts = std::collections::BTreeMap::<&str, usize>::new();
+    named.for_each(|name| *counts.entry(name).or_default() += 1);
+    let told: Vec<String> = counts
+        .iter()
+        .map(|(name, n)| format!("{name} {n}×"))
+        .collect();
+    told.join(", ")
+}
+
+struct Source<'a> {
+    record: &'a Record,
+    names: &'a Names,
+    rounds: &'a [u32],
+}
+
+impl Source<'_> {
+    fn judge(&self, draw: &[usize]) -> Result<(Verdict, String)> {
+        let summary = judge::summarise(&self.record_of(draw));
+        let ranking = summary
+            .rankings
+            .first()
+            .context("the record has no workload")?;
+        let rank = |name: &str| {
+            let mut rows = summary.rows.iter().filter(|row| row.stage == ranking.stage);
+            rows.find(|row| row.server == name)?.rank
+        };
+        let verdict = match (rank(&self.names.base), rank(ALIAS)) {
+            (Some(a), Some(b)) if a.low <= b.high && b.low <= a.high => Verdict::Share,
+            (Some(_), Some(_)) => Verdict::Differ,
+            _ => Verdict::Withheld,
+        };
+        let order = format!("{} {}", ranking.stage, ranking.ranked_by);
+        Ok((verdict, order))
+    }
+
+    fn record_of(&self, draw: &[usize]) -> Record {
+        let mut trials = Vec::new();
+        for (round, &index) in (1..).zip(draw) {
+            let of_round = |trial: &&Trial| trial.round == self.rounds[index];
+            for trial in self.record.trials.iter().filter(of_round) {
+                trials.push(Trial {
+                    round,
+                    position: trials.len() as u32 + 1,
+                    server: self.renamed(&trial.server),
+                    ..trial.clone()
+                });
+            }
+        }
+        let mut servers = self.record.servers.clone();
+        for server in &mut servers {
+            server.name = self.renamed(&server.name);
+        }
+        let mut run = self.record.run.clone();
+        run.rounds = draw.len() as u32;
+        Record {
+            run,
+            servers,
+            trials,
+            schema_version: self.record.schema_version,
+            environment: self.record.environment.clone(),
+        }
+    }
+
+    fn renamed(&self, name: &str) -> String {
+        let name = if name == self.names.twin { ALIAS } else { name };
+        name.to_owned()
+    }
+}

@@ -1,0 +1,242 @@
+//! What the noise consists of: between intervals, between processes, between rounds.
+//!
+//! The model is log y = server + round + process + interval, each beyond the first normal and
+//! independent. A two-way analysis of variance of the trials' means without repetition gives
+//! the round and what is left; what is left holds the processes and the mean of their
+//! intervals, whose share is known from the scatter inside the trials.
+
+use harness::catalog::Stage;
+use harness::stats::robust_spread;
+
+use crate::Names;
+use crate::pool::{Figure, Kind, Pool, Slice, whole};
+use crate::table::{NOTHING, Table};
+
+/// Standard deviations as log-ratios, which are relative ones.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Components {
+    /// Between the intervals of one process.
+    pub(crate) interval: f64,
+    /// The correlation of neighbouring intervals; −1/k where k intervals are independent.
+    pub(crate) neighbours: f64,
+    /// Intervals in a trial, on average.
+    pub(crate) count: f64,
+    /// Between processes of one server in one round, their intervals' share taken off.
+    pub(crate) process: f64,
+    /// Of one trial: process and the mean of its intervals.
+    pub(crate) trial: f64,
+    /// Shared by all trials of a round.
+    pub(crate) round: f64,
+}
+
+/// The section of the report.
+pub(crate) fn report(pool: &Pool, names: &Names) -> String {
+    let servers = names.measured(pool);
+    let mut table = Table::new([
+        "figure",
+        "intervals of a process",
+        "neighbours' correlation",
+        "mean of a trial's intervals",
+        "processes",
+        "rounds, shared",
+        "ratio of two in a round",
+        "with endless trials",
+        "twins' ratio, robust",
+    ]);
+    for (stage, kind) in [
+        (Stage::Paced, Kind::Cost),
+        (Stage::Peak, Kind::Cost),
+        (Stage::Peak, Kind::Rate),
+    ] {
+        let cells: Vec<_> = servers
+            .iter()
+            .map(|name| pool.slices(stage, name))
+            .map(|trials| logs(&trials, kind))
+            .collect();
+        let Some(found) = components(&cells) else {
+            continue;
+        };
+        let figure = Figure { stage, kind };
+        table.row([
+            figure.name(),
+            percent(found.interval),
+            format!("{:.2} ({:.2})", found.neighbours, -1.0 / found.count),
+            percent(found.interval / found.count.sqrt()),
+            percent(found.process),
+            percent(found.round),
+            percent(found.trial * 2_f64.sqrt()),
+            percent(found.process * 2_f64.sqrt()),
+            twins(pool, names, &figure).map_or(NOTHING.to_owned(), percent),
+        ]);
+    }
+    format!(
+        "Relative standard deviations, over {}. Intervals are 100 ms; in brackets is the \
+         correlation that independent ones would show. What rounds share cancels in the ratio of two \
+         servers; what lies between processes is left however long a trial is.\n\n{table}",
+        servers
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    )
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+/// The spread of the twins' log-ratio by the median absolute deviation, which one bad round
+/// does not move.
+fn twins(pool: &Pool, names: &Names, figure: &Figure) -> Option<f64> {
+    let column = |name: &str| whole(&pool.column(figure, None, name));
+    let (base, twin) = (column(&names.base), column(&names.twin));
+    let ratios: Vec<f64> = base
+        .iter()
+        .filter_map(|(round, base)| Some(twin.get(round)? / base))
+        .collect();
+    robust_spread(&ratios)
+}
+
+/// The logarithms of the intervals of each trial.
+fn logs(trials: &[Option<Vec<Slice>>], kind: Kind) -> Vec<Option<Vec<f64>>> {
+    let value = |slice: &Slice| match kind {
+        Kind::Rate => Some(slice.requests / slice.length_s),
+        _ => slice.cost_us(),
+    };
+    let of_trial = |slices: &Vec<Slice>| {
+        let logs = slices.iter().filter_map(value).map(f64::ln);
+        let logs: Vec<f64> = logs.filter(|log| log.is_finite()).collect();
+        (logs.len() > 1).then_some(logs)
+    };
+    trials
+        .iter()
+        .map(|trial| of_trial(trial.as_ref()?))
+        .collect()
+}
+
+/// The components of `cells`: for each server a place for each round, with the logarithms of
+/// its intervals. Rounds that a server misses are left out.
+///
+/// Absent with fewer than two servers or two whole rounds.
+pub(crate) fn components(cells: &[Vec<Option<Vec<f64>>>]) -> Option<Components> {
+    let rounds =
+        (0..cells.first()?.len()).filter(|&r| cells.iter().all(|server| server[r].is_some()));
+    let rounds: Vec<usize> = rounds.collect();
+    if cells.len() < 2 || rounds.len() < 2 {
+        return None;
+    }
+    let trials = || {
+        rounds
+            .iter()
+            .flat_map(|&r| cells.iter().filter_map(move |server| server[r].as_ref()))
+    };
+    let (mut squares, mut neighbours, mut free, mut all) = (0.0, 0.0, 0.0, 0.0);
+    for trial in trials() {
+        let middle = mean(trial.iter().copied());
+        squares += trial.iter().map(|y| (y - middle).powi(2)).sum::<f64>();
+        neighbours += trial
+            .windows(2)
+            .map(|pair| (pair[0] - middle) * (pair[1] - middle))
+            .sum::<f64>();
+        free += trial.len() as f64 - 1.0;
+        all += trial.len() as f64;
+    }
+    let (servers, n) = (cells.len() as f64, rounds.len() as f64);
+    let count = all / (servers * n);
+    let value = |server: usize, round: usize| {
+        cells[server][round]
+            .as_ref()
+            .map_or(0.0, |trial| mean(trial.iter().copied()))
+    };
+    let of_server: Vec<f64> = (0..cells.len())
+        .map(|s| mean(rounds.iter().map(|&r| value(s, r))))
+        .collect();
+    let of_round: Vec<f64> = rounds
+        .iter()
+        .map(|&r| mean((0..cells.len()).map(|s| value(s, r))))
+        .collect();
+    let grand = mean(of_round.iter().copied());
+    let left: f64 = rounds
+        .iter()
+        .zip(&of_round)
+        .flat_map(|(&r, by_round)| {
+            of_server
+                .iter()
+                .enumerate()
+                .map(move |(s, by_server)| (s, r, by_server + by_round))
+        })
+        .map(|(s, r, expected)| (value(s, r) - expected + grand).powi(2))
+        .sum();
+    let trial = left / ((servers - 1.0) * (n - 1.0));
+    let shared = of_round.iter().map(|y| (y - grand).powi(2)).sum::<f64>() / (n - 1.0);
+    let interval = squares / free;
+    Some(Components {
+        interval: interval.sqrt(),
+        neighbours: neighbours / squares,
+        count,
+        process: (trial - interval / count).max(0.0).sqrt(),
+        trial: trial.sqrt(),
+        // The mean over servers of a round's trials holds their own scatter too.
+        round: (shared - trial / servers).max(0.0).sqrt(),
+    })
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, n) = values.fold((0.0, 0.0), |(sum, n), value| (sum + value, n + 1.0));
+    sum / n
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt as _, SeedableRng as _};
+    use rand_pcg::Pcg64;
+
+    use super::*;
+
+    #[test]
+    fn known_components_are_found() {
+        let mut random = Pcg64::seed_from_u64(5);
+        let mut normal =
+            |sd: f64| sd * ((0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0);
+        let rounds: Vec<f64> = (0..400).map(|_| normal(0.05)).collect();
+        let mut server = |level: f64| -> Vec<Option<Vec<f64>>> {
+            let mut trial = |round: &f64| {
+                let process = level + round + normal(0.02);
+                Some((0..10).map(|_| process + normal(0.03)).collect())
+            };
+            rounds.iter().map(&mut trial).collect()
+        };
+        let cells = [server(3.0), server(3.1), server(3.3)];
+        let found = components(&cells).unwrap();
+        for (found, known) in [
+            (found.interval, 0.03),
+            (found.process, 0.02),
+            (found.round, 0.05),
+            (
+                found.trial,
+                (0.02_f64.powi(2) + 0.03_f64.powi(2) / 10.0).sqrt(),
+            ),
+        ] {
+            assert!((found / known - 1.0).abs() < 0.1, "{found} for {known}");
+        }
+        assert!(
+            (found.neighbours + 0.1).abs() < 0.05,
+            "{}",
+            found.neighbours
+        );
+    }
+
+    #[test]
+    fn a_round_that_one_misses_is_left_out() {
+        let trial = |level: f64| Some(vec![level, level + 0.01]);
+        let whole = [
+            vec![trial(1.0), trial(1.1), trial(1.2)],
+            vec![trial(2.0), trial(2.2), trial(2.1)],
+        ];
+        let mut more = whole.clone();
+        more[0].push(trial(9.0));
+        more[1].push(None);
+        assert_eq!(components(&more), components(&whole));
+        assert_eq!(components(&whole[..1]), None);
+    }
+}

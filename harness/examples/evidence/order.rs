@@ -1,0 +1,294 @@
+//! Drift: the order of servers without another load, with one that grows, and run one by one.
+
+use std::fmt::Write as _;
+
+use anyhow::{Result, bail};
+use harness::catalog::Stage;
+use harness::stats::{
+    Better, Bootstrap, Difference, Scale, Series, differs, median, paired_ratio, ranks,
+};
+
+use crate::Names;
+use crate::pool::{Column, Figure, Kind, Pool, whole};
+use crate::table::{NOTHING, Table};
+
+/// The figures whose order is compared.
+const COMPARED: [Figure; 3] = [
+    Figure {
+        stage: Stage::Peak,
+        kind: Kind::Rate,
+    },
+    Figure {
+        stage: Stage::Paced,
+        kind: Kind::Cost,
+    },
+    Figure {
+        stage: Stage::Peak,
+        kind: Kind::Cost,
+    },
+];
+
+/// The runs compared.
+pub(crate) struct Runs {
+    /// Without another load.
+    pub(crate) still: Pool,
+    /// Shuffled, with a load that grows.
+    pub(crate) grown: Pool,
+    /// One server after the other, under a load that grows; in the order they ran.
+    pub(crate) one_by_one: Vec<Pool>,
+}
+
+/// A server's figure, the ranks it may hold, and how sure its median is.
+#[derive(Debug, Clone, PartialEq)]
+struct Place {
+    name: String,
+    median: f64,
+    rank: Option<(u32, u32)>,
+    values: Series,
+}
+
+/// How two servers of one run are told apart.
+#[derive(Clone, Copy)]
+enum Told {
+    /// By their ratio within rounds, as the judge does.
+    WithinRounds,
+    /// By the intervals of their medians: they share no round.
+    Apart,
+}
+
+/// The section of the report.
+pub(crate) fn report(runs: &Runs, names: &Names, least: f64) -> Result<String> {
+    let servers = names.measured(&runs.still);
+    let mut text = String::new();
+    writeln!(
+        text,
+        "What the load did: requests/s at peak, the last quarter of rounds against the first.\n"
+    )?;
+    let mut growth = Table::new(["server", "without", "with a load that grows"]);
+    for name in &servers {
+        let of = |pool: &Pool| trend(&pool.column(&COMPARED[0], None, name));
+        let shown = |found: Option<f64>| {
+            found.map_or(NOTHING.to_owned(), |r| {
+                format!("{:+.1} %", (r - 1.0) * 100.0)
+            })
+        };
+        growth.row([
+            format!("`{name}`"),
+            shown(of(&runs.still)),
+            shown(of(&runs.grown)),
+        ]);
+    }
+    writeln!(text, "{growth}")?;
+    let mut table = Table::new([
+        "figure",
+        "run",
+        "best first: median (rank)",
+        "pairs in another order than without",
+    ]);
+    for figure in COMPARED {
+        let still = places(&runs.still, &servers, &figure, least);
+        if still.is_empty() {
+            continue;
+        }
+        let grown = places(&runs.grown, &servers, &figure, least);
+        let fixed = alone(&runs.one_by_one, names, &figure)?;
+        for (what, told, found) in [
+            ("shuffled, without", Told::WithinRounds, &still),
+            ("shuffled, load grows", Told::WithinRounds, &grown),
+            ("one by one, load grows", Told::Apart, &fixed),
+        ] {
+            if !found.is_empty() {
+                let swapped = swapped(&still, found, told, least);
+                table.row([figure.name(), what.to_owned(), shown(found), swapped]);
+            }
+        }
+    }
+    writeln!(text, "{table}")?;
+    Ok(text)
+}
+
+/// The servers of a shuffled run, best first.
+fn places(pool: &Pool, servers: &[String], figure: &Figure, least: f64) -> Vec<Place> {
+    let all: Vec<Series> = servers
+        .iter()
+        .map(|name| whole(&pool.column(figure, None, name)))
+        .collect();
+    let found = ranks(
+        &all,
+        figure.better(),
+        least,
+        &mut Bootstrap::new(crate::SEED),
+    );
+    let place =
+        |((name, series), rank): ((&String, &Series), Option<harness::stats::RankRange>)| {
+            Some(Place {
+                name: name.clone(),
+                median: median(&series.values().copied().collect::<Vec<_>>())?,
+                rank: rank.map(|rank| (rank.low, rank.high)),
+                values: series.clone(),
+            })
+        };
+    sorted(
+        servers
+            .iter()
+            .zip(&all)
+            .zip(found)
+            .filter_map(place)
+            .collect(),
+        figure,
+    )
+}
+
+/// The servers of runs of their own. They share no round, so there are no ranks.
+fn alone(runs: &[Pool], names: &Names, figure: &Figure) -> Result<Vec<Place>> {
+    let mut found = Vec::new();
+    for pool in runs {
+        let [name] = &names.measured(pool)[..] else {
+            bail!(
+                "a run of the one-by-one kind has one server, and this has {}",
+                pool.names.join(", ")
+            );
+        };
+        let values = whole(&pool.column(figure, None, name));
+        let of_all: Vec<f64> = values.values().copied().collect();
+        found.extend(median(&of_all).map(|median| Place {
+            name: name.clone(),
+            median,
+            rank: None,
+            values,
+        }));
+    }
+    Ok(sorted(found, figure))
+}
+
+fn sorted(mut places: Vec<Place>, figure: &Figure) -> Vec<Place> {
+    places.sort_by(|a, b| match figure.better() {
+        Better::Higher => b.median.total_cmp(&a.median),
+        Better::Lower => a.median.total_cmp(&b.median),
+    });
+    places
+}
+
+/// The pairs that stand in another order than in `still`, and how many of them this run tells
+/// apart all the same: that is a wrong result, the others are ties.
+fn swapped(still: &[Place], found: &[Place], told: Told, least: f64) -> String {
+    let before = |name: &str| still.iter().position(|place| place.name == name);
+    let (mut all, mut sure) = (0, 0);
+    for (index, better) in found.iter().enumerate() {
+        for worse in &found[index + 1..] {
+            if before(&better.name) > before(&worse.name) {
+                all += 1;
+                sure += usize::from(told.surely(better, worse, least));
+            }
+        }
+    }
+    match (all, sure) {
+        (0, _) => "none".to_owned(),
+        (_, 0) => format!("{all}, which tie"),
+        _ => format!("{all}, **{sure} told apart**"),
+    }
+}
+
+impl Told {
+    fn surely(self, a: &Place, b: &Place, least: f64) -> bool {
+        let mut bootstrap = Bootstrap::new(crate::SEED);
+        match self {
+            Self::WithinRounds => {
+                let ratio = paired_ratio(&a.values, &b.values, &mut bootstrap);
+                differs(ratio.and_then(|ratio| ratio.interval), least) != Difference::Tie
+            }
+            Self::Apart => {
+                let mut interval = |place: &Place| {
+                    let values: Vec<f64> = place.values.values().copied().collect();
+                    bootstrap.median_interval(&values, Scale::Log)
+                };
+                let both = interval(a).zip(interval(b));
+                both.is_some_and(|(a, b)| a.low > b.high || b.low > a.high)
+            }
+        }
+    }
+}
+
+fn shown(places: &[Place]) -> String {
+    let digits = |median: f64| {
+        if median < 1_000.0 {
+            format!("{median:.1}")
+        } else {
+            format!("{median:.0}")
+        }
+    };
+    let one = |place: &Place| {
+        let rank = match place.rank {
+            Some((low, high)) if low == high => format!(" ({low})"),
+            Some((low, high)) => format!(" ({low}–{high})"),
+            None => String::new(),
+        };
+        format!("`{}` {}{rank}", place.name, digits(place.median))
+    };
+    places.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// The median of the last quarter over that of the first.
+fn trend(column: &Column) -> Option<f64> {
+    let quarter = column.len().div_ceil(4);
+    let middle = |part: &[Option<f64>]| median(&part.iter().copied().flatten().collect::<Vec<_>>());
+    Some(middle(&column[column.len() - quarter..])? / middle(&column[..quarter])?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_trend_compares_the_quarters() {
+        let column: Column = [100.0, 102.0, 50.0, 70.0, 60.0, 1.0, 81.0, 79.0]
+            .map(Some)
+            .into();
+        assert!((trend(&column).unwrap() - 80.0 / 101.0).abs() < 1e-12);
+        assert_eq!(trend(&vec![None; 8]), None);
+    }
+
+    fn place(name: &str, level: f64) -> Place {
+        let noise = |round: u32| 1.0 + 0.01 * f64::from(round * 7 % 5);
+        let values: Series = (1..=10)
+            .map(|round| (round, level * noise(round)))
+            .collect();
+        let all: Vec<f64> = values.values().copied().collect();
+        Place {
+            name: name.to_owned(),
+            median: median(&all).unwrap(),
+            rank: None,
+            values,
+        }
+    }
+
+    #[test]
+    fn the_best_stands_first() {
+        let names = |figure| {
+            let places = sorted(vec![place("a", 10.0), place("b", 20.0)], figure);
+            places
+                .into_iter()
+                .map(|place| place.name)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(&COMPARED[0]), ["b", "a"]);
+        assert_eq!(names(&COMPARED[1]), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_swap_of_what_is_told_apart_is_a_wrong_result() {
+        let places = |levels: [f64; 3]| {
+            let named = ["a", "b", "c"].iter().zip(levels);
+            let places = named.map(|(name, level)| place(name, level));
+            sorted(places.collect(), &COMPARED[1])
+        };
+        let still = places([10.0, 20.0, 30.0]);
+        for told in [Told::WithinRounds, Told::Apart] {
+            let swapped = |levels| swapped(&still, &places(levels), told, 0.01);
+            assert_eq!(swapped([1.0, 2.0, 3.0]), "none");
+            assert_eq!(swapped([10.0, 20.1, 20.0]), "1, which tie");
+            assert_eq!(swapped([30.0, 20.0, 10.0]), "3, **3 told apart**");
+            assert_eq!(swapped([25.0, 20.0, 30.0]), "1, **1 told apart**");
+        }
+    }
+}
