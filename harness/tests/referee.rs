@@ -338,24 +338,69 @@ fn a_connection_closed_after_each_answer_passes_where_that_is_said() {
     passes("closes-each");
 }
 
+/// The ways in which the fixture can serve.
+const WAYS: [&[&str]; 2] = [&[], &["--event-loop"]];
+
 #[test]
 fn the_fixture_ends_with_status_0_in_spite_of_idle_and_half_sent_connections() {
-    let mut fixture = Fixture::start(&[]);
-    let idle = TcpStream::connect(fixture.addr).unwrap();
-    let mut half_sent = TcpStream::connect(fixture.addr).unwrap();
-    half_sent
-        .write_all(b"POST /api/v1/orders HTTP/1.1\r\nContent-Le")
+    for way in WAYS {
+        let mut fixture = Fixture::start(way);
+        let idle = TcpStream::connect(fixture.addr).unwrap();
+        let mut half_sent = TcpStream::connect(fixture.addr).unwrap();
+        half_sent
+            .write_all(b"POST /api/v1/orders HTTP/1.1\r\nContent-Le")
+            .unwrap();
+        let mut arrived = TcpStream::connect(fixture.addr).unwrap();
+        arrived
+            .write_all(b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n")
+            .unwrap();
+        fixture.terminate();
+        let mut answer = String::new();
+        arrived.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with(r#"{"status":"ok"}"#), "{way:?}: {answer}");
+        assert!(fixture.child.wait().unwrap().success(), "{way:?}");
+        drop((idle, half_sent));
+    }
+}
+
+#[test]
+fn an_event_loop_and_a_known_extra_cost_change_no_answer() {
+    for way in [
+        ["--event-loop", "--extra-instructions=20000"].as_slice(),
+        &["--extra-instructions", "20000"],
+    ] {
+        let fixture = Fixture::start(way);
+        let options = CheckOptions {
+            only: Vec::new(),
+            ..most()
+        };
+        let report = check(fixture.addr, &options);
+        assert_eq!(shown(&report), "", "{way:?}");
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_up_no_other_of_its_event_loop() {
+    const ASKED: usize = 1_000;
+    let fixture = Fixture::start(&["--event-loop"]);
+    // The answers, 13 KB each, are more than both sockets' buffers take.
+    let mut greedy = TcpStream::connect(fixture.addr).unwrap();
+    let request = "GET /api/v1/users?limit=100 HTTP/1.1\r\nHost: x\r\n\r\n";
+    greedy.write_all(request.repeat(ASKED).as_bytes()).unwrap();
+
+    let mut other = TcpStream::connect(fixture.addr).unwrap();
+    other
+        .write_all(b"GET /ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         .unwrap();
-    let mut arrived = TcpStream::connect(fixture.addr).unwrap();
-    arrived
-        .write_all(b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n")
-        .unwrap();
-    fixture.terminate();
     let mut answer = String::new();
-    arrived.read_to_string(&mut answer).unwrap();
+    other.read_to_string(&mut answer).unwrap();
     assert!(answer.ends_with(r#"{"status":"ok"}"#), "{answer}");
-    assert!(fixture.child.wait().unwrap().success());
-    drop((idle, half_sent));
+
+    greedy.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answers = String::new();
+    greedy.read_to_string(&mut answers).unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 200 OK\r\n").count(), ASKED);
+    assert!(answers.ends_with(r#""total":10000}"#));
 }
 
 #[test]

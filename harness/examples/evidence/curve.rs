@@ -17,11 +17,11 @@ use crate::trial::{Columns, Tally};
 /// Rounds for which the curve is given.
 const ROUNDS: [usize; 9] = [3, 5, 8, 10, 15, 20, 30, 40, 60];
 /// Where more are needed to find a small difference.
-const MORE_ROUNDS: [usize; 5] = [80, 100, 150, 200, 300];
+const MORE_ROUNDS: [usize; 4] = [80, 100, 150, 200];
 /// Lengths of a trial, milliseconds.
 const LENGTHS_MS: [u64; 5] = [200, 300, 500, 700, 1_000];
 /// Times of one server in one stage, seconds.
-const TIMES_S: [u64; 5] = [10, 20, 40, 80, 160];
+const TIMES_S: [u64; 4] = [10, 20, 40, 80];
 /// The share of runs that must find a difference for it to count as found.
 const WANTED: f64 = 0.95;
 /// A run for which minutes are given: so many servers, and the control twice.
@@ -36,7 +36,7 @@ pub(crate) struct Curve<'a> {
     pub(crate) dearer: Vec<String>,
     /// Those for which lengths and rounds are compared.
     pub(crate) focus: Vec<String>,
-    /// Drawn runs for each point.
+    /// Drawn runs at the length of the profiles; half of it for each point of the grids.
     pub(crate) count: usize,
     pub(crate) rule: Rule,
     /// The profile whose warm-up is reckoned with.
@@ -126,8 +126,13 @@ impl Curve<'_> {
         table.to_string()
     }
 
-    /// What is found at these points, of these servers.
-    fn tallies(&self, points: &[Point], servers: &[String]) -> Vec<Vec<Tally>> {
+    /// Drawn runs for each of the many points of a grid.
+    fn fewer(&self) -> usize {
+        self.count.div_ceil(2)
+    }
+
+    /// What is found at these points, of these servers, in `count` drawn runs each.
+    fn tallies(&self, points: &[Point], servers: &[String], count: usize) -> Vec<Vec<Tally>> {
         let control = self.names.control(self.pool);
         on_all_cpus(
             points,
@@ -144,7 +149,7 @@ impl Curve<'_> {
                     .iter()
                     .map(|name| self.pool.column(figure, *cut, name))
                     .collect();
-                let drawn = draws(self.pool.rounds, *rounds, self.count, crate::SEED);
+                let drawn = draws(self.pool.rounds, *rounds, count, crate::SEED);
                 columns.tally(&others, &drawn, rule)
             },
         )
@@ -169,10 +174,11 @@ impl Curve<'_> {
         let head = ["figure", "runs of"].map(str::to_owned).into_iter();
         let servers = self.dearer.iter().map(|name| format!("`{name}`"));
         let mut table = Table::new(head.chain(servers).chain(["wrong way".to_owned()]));
-        for ((point, profile), tallies) in points
-            .iter()
-            .zip(whose)
-            .zip(self.tallies(&points, &self.dearer))
+        for ((point, profile), tallies) in
+            points
+                .iter()
+                .zip(whose)
+                .zip(self.tallies(&points, &self.dearer, self.count))
         {
             let found = tallies.iter().map(|tally| tally.worse.to_string());
             let wrong: usize = tallies.iter().map(|tally| tally.better.hits).sum();
@@ -188,7 +194,7 @@ impl Curve<'_> {
             cut: None,
             rounds,
         });
-        let tallies = self.tallies(&points, &self.dearer);
+        let tallies = self.tallies(&points, &self.dearer, self.fewer());
         let mut table = table_of("server", ROUNDS.map(|rounds| rounds.to_string()));
         for (index, name) in self.dearer.iter().enumerate() {
             let found = tallies.iter().map(|at| percent(at[index].worse.value()));
@@ -216,7 +222,7 @@ impl Curve<'_> {
                 })
             })
             .collect();
-        let tallies = self.tallies(&points, &[name.to_owned()]);
+        let tallies = self.tallies(&points, &[name.to_owned()], self.fewer());
         let mut table = table_of("length", ROUNDS.map(|rounds| rounds.to_string()));
         for (length, row) in lengths.iter().zip(tallies.chunks(ROUNDS.len())) {
             let found = row.iter().map(|tally| percent(tally[0].worse.value()));
@@ -253,7 +259,7 @@ impl Curve<'_> {
                 })
             })
             .collect();
-        let tallies = self.tallies(&points, &[name.to_owned()]);
+        let tallies = self.tallies(&points, &[name.to_owned()], self.fewer());
         let mut table = table_of("length", TIMES_S.map(|time| format!("{time} s")));
         for (index, length) in lengths.iter().enumerate() {
             let here = index * TIMES_S.len()..(index + 1) * TIMES_S.len();
@@ -299,10 +305,10 @@ impl Curve<'_> {
                 let cut = Some(*length);
                 let columns =
                     Columns::new(self.pool, figure, cut, &self.names.base, control.as_ref());
-                let other = [self.pool.column(figure, cut, name)];
+                let other = self.pool.column(figure, cut, name);
                 ROUNDS.into_iter().chain(MORE_ROUNDS).find(|&rounds| {
-                    let drawn = draws(self.pool.rounds, rounds, self.count, crate::SEED);
-                    columns.tally(&other, &drawn, rule)[0].worse.value() >= WANTED
+                    let drawn = draws(self.pool.rounds, rounds, self.fewer(), crate::SEED);
+                    columns.is_found(&other, &drawn, WANTED, rule)
                 })
             },
         );

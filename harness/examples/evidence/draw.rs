@@ -3,9 +3,10 @@
 //! **With replacement.** A run of n rounds drawn so is n independent draws from what the long run
 //! saw, for every n; without replacement the draws of a run half as long as the pool would be
 //! alike merely because they share half of it, and one as long as the pool would be the pool.
-//! The price is that a round may come twice, which is rare while n is far below the pool, and
-//! that what neighbouring rounds share is lost. So the pool is also cut into **blocks**:
-//! consecutive rounds, each used once, which are really independent runs but few.
+//! The price: a round may come twice, which makes intervals a little narrower, so equals are
+//! told apart rather more often than they would be; what neighbouring rounds share is lost; and a
+//! difference that the pool happened to find is in every draw. So the pool is also cut into
+//! **blocks**: consecutive rounds, each used once, which are really independent runs, but few.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};

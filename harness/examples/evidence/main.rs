@@ -63,7 +63,7 @@ enum Verb {
         run: PathBuf,
         #[command(flatten)]
         names: Names,
-        /// Drawn runs for each point
+        /// Drawn runs at the length of the profiles; half of it for each point of the grids
         #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..))]
         draws: u32,
         /// Servers for which lengths and rounds are compared [those of plus-03 and plus-10 there are]

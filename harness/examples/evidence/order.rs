@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use anyhow::{Result, bail};
 use harness::catalog::Stage;
-use harness::stats::{Better, Bootstrap, Series, median, ranks};
+use harness::stats::{
+    Better, Bootstrap, Difference, Scale, Series, differs, median, paired_ratio, ranks,
+};
 
 use crate::Names;
 use crate::pool::{Column, Figure, Kind, Pool, whole};
@@ -36,12 +38,22 @@ pub(crate) struct Runs {
     pub(crate) one_by_one: Vec<Pool>,
 }
 
-/// A server's median and the ranks it may hold.
+/// A server's figure, the ranks it may hold, and how sure its median is.
 #[derive(Debug, Clone, PartialEq)]
 struct Place {
     name: String,
     median: f64,
     rank: Option<(u32, u32)>,
+    values: Series,
+}
+
+/// How two servers of one run are told apart.
+#[derive(Clone, Copy)]
+enum Told {
+    /// By their ratio within rounds, as the judge does.
+    WithinRounds,
+    /// By the intervals of their medians: they share no round.
+    Apart,
 }
 
 /// The section of the report.
@@ -71,7 +83,7 @@ pub(crate) fn report(runs: &Runs, names: &Names, least: f64) -> Result<String> {
         "figure",
         "run",
         "best first: median (rank)",
-        "as without the load",
+        "pairs in another order than without",
     ]);
     for figure in COMPARED {
         let still = places(&runs.still, &servers, &figure, least);
@@ -80,24 +92,14 @@ pub(crate) fn report(runs: &Runs, names: &Names, least: f64) -> Result<String> {
         }
         let grown = places(&runs.grown, &servers, &figure, least);
         let fixed = alone(&runs.one_by_one, names, &figure)?;
-        for (what, found) in [
-            ("shuffled, without", &still),
-            ("shuffled, load grows", &grown),
-            ("one by one, load grows", &fixed),
+        for (what, told, found) in [
+            ("shuffled, without", Told::WithinRounds, &still),
+            ("shuffled, load grows", Told::WithinRounds, &grown),
+            ("one by one, load grows", Told::Apart, &fixed),
         ] {
             if !found.is_empty() {
-                let same = order(found) == order(&still);
-                let same = if same {
-                    "same order"
-                } else {
-                    "**another order**"
-                };
-                table.row([
-                    figure.name(),
-                    what.to_owned(),
-                    shown(found),
-                    same.to_owned(),
-                ]);
+                let swapped = swapped(&still, found, told, least);
+                table.row([figure.name(), what.to_owned(), shown(found), swapped]);
             }
         }
     }
@@ -123,6 +125,7 @@ fn places(pool: &Pool, servers: &[String], figure: &Figure, least: f64) -> Vec<P
                 name: name.clone(),
                 median: median(&series.values().copied().collect::<Vec<_>>())?,
                 rank: rank.map(|rank| (rank.low, rank.high)),
+                values: series.clone(),
             })
         };
     sorted(
@@ -146,13 +149,13 @@ fn alone(runs: &[Pool], names: &Names, figure: &Figure) -> Result<Vec<Place>> {
                 pool.names.join(", ")
             );
         };
-        let values: Vec<f64> = whole(&pool.column(figure, None, name))
-            .into_values()
-            .collect();
-        found.extend(median(&values).map(|median| Place {
+        let values = whole(&pool.column(figure, None, name));
+        let of_all: Vec<f64> = values.values().copied().collect();
+        found.extend(median(&of_all).map(|median| Place {
             name: name.clone(),
             median,
             rank: None,
+            values,
         }));
     }
     Ok(sorted(found, figure))
@@ -166,8 +169,44 @@ fn sorted(mut places: Vec<Place>, figure: &Figure) -> Vec<Place> {
     places
 }
 
-fn order(places: &[Place]) -> Vec<&str> {
-    places.iter().map(|place| place.name.as_str()).collect()
+/// The pairs that stand in another order than in `still`, and how many of them this run tells
+/// apart all the same: that is a wrong result, the others are ties.
+fn swapped(still: &[Place], found: &[Place], told: Told, least: f64) -> String {
+    let before = |name: &str| still.iter().position(|place| place.name == name);
+    let (mut all, mut sure) = (0, 0);
+    for (index, better) in found.iter().enumerate() {
+        for worse in &found[index + 1..] {
+            if before(&better.name) > before(&worse.name) {
+                all += 1;
+                sure += usize::from(told.surely(better, worse, least));
+            }
+        }
+    }
+    match (all, sure) {
+        (0, _) => "none".to_owned(),
+        (_, 0) => format!("{all}, which tie"),
+        _ => format!("{all}, **{sure} told apart**"),
+    }
+}
+
+impl Told {
+    fn surely(self, a: &Place, b: &Place, least: f64) -> bool {
+        let mut bootstrap = Bootstrap::new(crate::SEED);
+        match self {
+            Self::WithinRounds => {
+                let ratio = paired_ratio(&a.values, &b.values, &mut bootstrap);
+                differs(ratio.and_then(|ratio| ratio.interval), least) != Difference::Tie
+            }
+            Self::Apart => {
+                let mut interval = |place: &Place| {
+                    let values: Vec<f64> = place.values.values().copied().collect();
+                    bootstrap.median_interval(&values, Scale::Log)
+                };
+                let both = interval(a).zip(interval(b));
+                both.is_some_and(|(a, b)| a.low > b.high || b.low > a.high)
+            }
+        }
+    }
 }
 
 fn shown(places: &[Place]) -> String {
@@ -209,15 +248,47 @@ mod tests {
         assert_eq!(trend(&vec![None; 8]), None);
     }
 
+    fn place(name: &str, level: f64) -> Place {
+        let noise = |round: u32| 1.0 + 0.01 * f64::from(round * 7 % 5);
+        let values: Series = (1..=10)
+            .map(|round| (round, level * noise(round)))
+            .collect();
+        let all: Vec<f64> = values.values().copied().collect();
+        Place {
+            name: name.to_owned(),
+            median: median(&all).unwrap(),
+            rank: None,
+            values,
+        }
+    }
+
     #[test]
     fn the_best_stands_first() {
-        let place = |name: &str, median| Place {
-            name: name.to_owned(),
-            median,
-            rank: None,
+        let names = |figure| {
+            let places = sorted(vec![place("a", 10.0), place("b", 20.0)], figure);
+            places
+                .into_iter()
+                .map(|place| place.name)
+                .collect::<Vec<_>>()
         };
-        let both = vec![place("a", 10.0), place("b", 20.0)];
-        assert_eq!(order(&sorted(both.clone(), &COMPARED[0])), ["b", "a"]);
-        assert_eq!(order(&sorted(both, &COMPARED[1])), ["a", "b"]);
+        assert_eq!(names(&COMPARED[0]), ["b", "a"]);
+        assert_eq!(names(&COMPARED[1]), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_swap_of_what_is_told_apart_is_a_wrong_result() {
+        let places = |levels: [f64; 3]| {
+            let named = ["a", "b", "c"].iter().zip(levels);
+            let places = named.map(|(name, level)| place(name, level));
+            sorted(places.collect(), &COMPARED[1])
+        };
+        let still = places([10.0, 20.0, 30.0]);
+        for told in [Told::WithinRounds, Told::Apart] {
+            let swapped = |levels| swapped(&still, &places(levels), told, 0.01);
+            assert_eq!(swapped([1.0, 2.0, 3.0]), "none");
+            assert_eq!(swapped([10.0, 20.1, 20.0]), "1, which tie");
+            assert_eq!(swapped([30.0, 20.0, 10.0]), "3, **3 told apart**");
+            assert_eq!(swapped([25.0, 20.0, 30.0]), "1, **1 told apart**");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Many drawn runs, each judged as a run of its own: how often is a difference found?
 
+use std::slice::from_ref;
 use std::time::Duration;
 
 use harness::stats::{Better, Difference, Series};
@@ -87,6 +88,23 @@ impl Columns {
             .collect()
     }
 
+    /// Whether `other` is found to be worse in at least the share `wanted` of the drawn runs;
+    /// ends as soon as that is out of reach.
+    pub(crate) fn is_found(
+        &self,
+        other: &Column,
+        drawn: &[Vec<usize>],
+        wanted: f64,
+        rule: &mut Rule,
+    ) -> bool {
+        let needed = (drawn.len() as f64 * wanted - 1e-9).ceil() as usize;
+        let allowed = drawn.len() - needed;
+        let missed = drawn
+            .iter()
+            .filter(|draw| self.judge(from_ref(other), draw, rule)[0] != Found::Worse);
+        missed.take(allowed + 1).count() <= allowed
+    }
+
     fn judge(&self, others: &[Column], draw: &[usize], rule: &mut Rule) -> Vec<Found> {
         let delta = rule.delta(self.control(draw));
         let base = series(&self.base, draw);
@@ -117,8 +135,6 @@ impl Columns {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::slice::from_ref;
-
     use rand::{RngExt as _, SeedableRng as _};
     use rand_pcg::Pcg64;
 
@@ -209,6 +225,25 @@ pub(crate) mod tests {
         let rule = &mut Rule::new(1, 0.01);
         assert!((uneven.usual_delta(&drawn, rule).unwrap() - 1.1_f64.ln()).abs() < 1e-9);
         assert_eq!(uneven.tally(&[dearer], &drawn, rule)[0].ties.hits, 100);
+    }
+
+    #[test]
+    fn found_often_enough_is_what_the_tally_says() {
+        let columns = columns(Better::Lower, None);
+        let drawn = draw::draws(100, 10, 40, 1);
+        let rule = &mut Rule::new(1, 0.01);
+        for level in [20.0, 20.9, 24.0] {
+            let other = column(level, 0.03, &weather(100), 2);
+            let share = columns.tally(from_ref(&other), &drawn, rule)[0].worse;
+            for wanted in [0.05, 0.5, 0.9] {
+                let found = columns.is_found(&other, &drawn, wanted, rule);
+                assert_eq!(
+                    found,
+                    share.hits >= (wanted * 40.0) as usize,
+                    "{level}: {share:?}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -93,7 +93,7 @@ fn a_server_that_repeats_ids_under_load_counts_for_nothing() {
 /// Gate 8: a server that takes no more connections half way.
 #[test]
 fn a_server_that_takes_too_few_connections_counts_for_nothing() {
-    let bench = Bench::new().with("bad", &["--fault", "stops-listening"]);
+    let bench = bench_turning("bad", "--fault stops-listening");
     let outcome = Outcome::of(&bench, &[&PEAK[..], &["--connections", "400"]].concat());
     assert_invalid(&outcome, "of 400");
 }

@@ -19,7 +19,7 @@ const SHORT: [&str; 15] = [
     "--rounds",
     "1",
     "--duration",
-    "100ms",
+    "300ms",
     "--warmup",
     "20ms",
     "--connections",
