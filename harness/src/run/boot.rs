@@ -205,6 +205,8 @@ impl Running {
     ) -> Result<()> {
         let call = referee.readiness();
         let wire = super::accept::wire(&call, self.addr);
+        // Says more than that the last try, which is short, got no answer.
+        let mut refused = None;
         loop {
             if let Some(how) = self.ended() {
                 return Err(anyhow!("it ended {how} before it answered a request"));
@@ -214,10 +216,13 @@ impl Running {
             }
             let left = limit.saturating_sub(begin.elapsed());
             let asked = Instant::now();
-            let tried = Client::new(self.addr, left.clamp(POLL, PATIENCE))
-                .exchange(&wire)
-                .map_err(anyhow::Error::from)
-                .and_then(|response| referee.judge(&call, &response));
+            let tried = match Client::new(self.addr, left.clamp(POLL, PATIENCE)).exchange(&wire) {
+                Ok(response) => referee.judge(&call, &response).map_err(|error| {
+                    refused = Some(format!("{error:#}"));
+                    error
+                }),
+                Err(error) => Err(error.into()),
+            };
             match tried {
                 Ok(_) => {
                     self.first_request = asked.elapsed();
@@ -228,6 +233,7 @@ impl Running {
                     return Ok(());
                 }
                 Err(error) if left.is_zero() => {
+                    let error = refused.map_or(error, |refused| anyhow!(refused));
                     return Err(error.context(format!(
                         "no valid answer to GET /ping within {:.0} s (--ready-timeout)",
                         limit.as_secs_f64()
