@@ -406,7 +406,6 @@ fn bad_input_is_refused_with_what_is_wrong() {
     bench.refused(&["rank", "before", "nowhere"], "no run at nowhere");
     bench.refused(&["rank", "before", "bench-results/before"], "the same run");
     bench.refused(&["rank", "before:axum"], "--server axum narrows");
-    bench.refused(&["rank", "before", "--stage", "peak"], "--by chooses");
     bench.refused(&["rank", "before", "--by", "start_ms"], "--by");
     bench.refused(
         &["rank", "before", "--server", "axun"],
