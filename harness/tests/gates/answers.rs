@@ -6,7 +6,7 @@ use harness::catalog::Stage;
 use harness::judge::{Effect, Reason, gates, summarise};
 use harness::record::Verdict;
 
-use crate::outcome::{Outcome, assert_shown, row};
+use crate::outcome::{CHECKED, Outcome, assert_shown, row};
 use crate::support::{Bench, fixture};
 
 /// The sound fixture: pages and orders, both stages, a rate that it can keep.
@@ -23,7 +23,7 @@ pub(crate) fn sound() -> &'static Outcome {
 pub(crate) fn bench_turning(name: &str, arguments: &str) -> Bench {
     // The first process is the one that is checked.
     let script = format!(
-        "if [ -e checked ]; then later='{arguments}'; fi; : > checked; \
+        "if [ -e {CHECKED} ]; then later='{arguments}'; fi; : > {CHECKED}; \
          exec '{}' --addr {{addr}} --workers {{workers}} $later",
         fixture().display()
     );
