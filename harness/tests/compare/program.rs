@@ -1,4 +1,4 @@
-//! The built program on the committed run, on copies of it that were changed, and on bad input.
+//! The built program on a real run, on copies of it that were changed, and on bad input.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,9 +8,9 @@ use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The committed run.
+/// A real run, of record version 1.
 fn reference() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench-results/reference")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/version-1")
 }
 
 /// The figures that either verb or a gate reads, besides shares.
@@ -24,7 +24,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// With two workloads of the committed run as `before`, to be quick.
+    /// With two workloads of that run as `before`, to be quick.
     fn new() -> Self {
         let bench = Self::whole();
         let gone = "workload IN ('orders', 'users')";
@@ -38,7 +38,7 @@ impl Bench {
         bench
     }
 
-    /// With a copy of the committed run as `before`, without what neither verb reads.
+    /// With a copy of that run as `before`, without what neither verb reads.
     fn whole() -> Self {
         let bench = Self {
             dir: tempfile::tempdir().unwrap(),
