@@ -129,7 +129,7 @@ mod tests {
             Settings::default().minimum_delta.exp_m1(),
             &[
                 ("control", 0.997, 0.99, 1.004),
-                ("axum", 1.001, 0.995, 1.006),
+                ("alder", 1.001, 0.995, 1.006),
             ],
         );
         assert!(
@@ -139,7 +139,7 @@ mod tests {
             "{told}"
         );
         assert!(
-            told.contains("differed by -0.3 %") && told.contains("; axum and axum~2"),
+            told.contains("differed by -0.3 %") && told.contains("; alder and alder~2"),
             "{told}"
         );
     }

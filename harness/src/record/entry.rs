@@ -76,10 +76,10 @@ mod tests {
     #[test]
     fn names_tell_the_kind_of_entry() {
         for (name, kind) in [
-            ("axum", EntryKind::Server),
-            ("axum~2", EntryKind::Twin("axum")),
-            ("axum@1a2b3c4", EntryKind::Build("axum")),
-            ("axum@1a2b3c4~2", EntryKind::Twin("axum@1a2b3c4")),
+            ("alder", EntryKind::Server),
+            ("alder~2", EntryKind::Twin("alder")),
+            ("alder@1a2b3c4", EntryKind::Build("alder")),
+            ("alder@1a2b3c4~2", EntryKind::Twin("alder@1a2b3c4")),
             ("control", EntryKind::Control),
             ("control~2", EntryKind::Control),
             ("control-room", EntryKind::Server),
@@ -93,9 +93,9 @@ mod tests {
         for (name, display, expected) in [
             ("may-minihttp", "may_minihttp", "may_minihttp"),
             ("may-minihttp~2", "may_minihttp", "may_minihttp~2"),
-            ("axum@1a2b3c4", "axum", "axum@1a2b3c4"),
-            ("axum@1a2b3c4", "axum@1a2b3c4", "axum@1a2b3c4"),
-            ("axum@1a2b3c4~2", "axum", "axum@1a2b3c4~2"),
+            ("alder@1a2b3c4", "alder", "alder@1a2b3c4"),
+            ("alder@1a2b3c4", "alder@1a2b3c4", "alder@1a2b3c4"),
+            ("alder@1a2b3c4~2", "alder", "alder@1a2b3c4~2"),
             ("control~2", "control~2", "control~2"),
         ] {
             assert_eq!(shown_name(name, display), expected);
