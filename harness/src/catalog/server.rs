@@ -84,7 +84,7 @@ impl Server {
         Ok(Self {
             name: format!("{}@{mark}", self.name),
             about: About {
-                display: format!("{} @{mark}", self.about.display),
+                display: format!("{}@{mark}", self.about.display),
                 ..self.about.clone()
             },
             // What it was built from is not known.

@@ -91,8 +91,8 @@ mod tests {
     #[test]
     fn no_two_entries_of_a_server_are_shown_alike() {
         for (name, display, expected) in [
-            ("may-minihttp", "may_minihttp", "may_minihttp"),
-            ("may-minihttp~2", "may_minihttp", "may_minihttp~2"),
+            ("black-alder", "black_alder", "black_alder"),
+            ("black-alder~2", "black_alder", "black_alder~2"),
             ("alder@1a2b3c4", "alder", "alder@1a2b3c4"),
             ("alder@1a2b3c4", "alder@1a2b3c4", "alder@1a2b3c4"),
             ("alder@1a2b3c4~2", "alder", "alder@1a2b3c4~2"),
