@@ -9,6 +9,8 @@ mod row;
 mod server;
 mod trial;
 
+pub(super) use machine::unsteady;
+
 use super::reason::Reason;
 use super::row_view::{RowView, WorkloadView};
 use crate::record::{Environment, Run, Server, Trial};

@@ -27,7 +27,7 @@ impl fmt::Display for Reason {
             | Self::Bytes { .. } => self.of_the_load(f),
             Self::Stolen(_)
             | Self::OtherLoad(_)
-            | Self::ControlSpread(_)
+            | Self::ControlSpread { .. }
             | Self::Machine(_)
             | Self::Changed(_)
             | Self::RoundOrder { .. }
@@ -153,9 +153,9 @@ impl Reason {
                 "other programs took {} of the CPU time; end them, `top` shows which",
                 percent(*share)
             ),
-            Self::ControlSpread(share) => write!(
+            Self::ControlSpread { figure, share } => write!(
                 f,
-                "the control itself varied by {} between rounds; use a quieter host or more rounds",
+                "the control itself varied by {} in {figure} between rounds; use a quieter machine",
                 percent(*share)
             ),
             Self::Machine(id) => write!(
@@ -344,7 +344,10 @@ mod tests {
             },
             Reason::Stolen(0.2),
             Reason::OtherLoad(0.2),
-            Reason::ControlSpread(0.2),
+            Reason::ControlSpread {
+                figure: "requests_per_s",
+                share: 0.2,
+            },
             Reason::Machine("pressure".to_owned()),
             Reason::Changed(vec!["governor".to_owned()]),
             Reason::RoundOrder {
