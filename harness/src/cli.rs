@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::catalog::{Catalog, Server, Stage, Workload, names};
 use crate::cmd;
+use crate::load::EngineKind;
 use crate::run::{respond, supervise};
 
 const EXAMPLES: &str = "\
@@ -244,6 +245,23 @@ pub fn parse_share(text: &str) -> Result<f64, String> {
         .ok()
         .filter(|share| *share > 0.0 && *share < 1.0)
         .ok_or_else(|| "a share above 0 and below 100 % is wanted, as in 2% or 0.02".to_owned())
+}
+
+/// The engines by their names; for clap.
+pub fn engine_parser() -> impl clap::builder::TypedValueParser<Value = EngineKind> {
+    use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+    PossibleValuesParser::new(EngineKind::ALL.map(EngineKind::name))
+        .try_map(|name| name.parse::<EngineKind>())
+}
+
+/// Refuses an engine that this system does not have, before anything is begun.
+///
+/// # Errors
+/// [`Usage`] with the cause.
+pub fn refuse_engine(engine: EngineKind) -> anyhow::Result<()> {
+    Ok(engine
+        .available()
+        .map_err(|error| Usage(format!("--engine: {error}")))?)
 }
 
 #[cfg(test)]

@@ -2,43 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+mod counting;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use harness::load::{Config, Control, Expect, Measurement, Pace, Request, Script, drive};
+use counting::Counting;
+use harness::load::{
+    Config, Control, EngineKind, Expect, Measurement, Pace, Request, Script, drive,
+};
 use serde_json::json;
-
-/// The system's allocator, counting.
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-#[allow(
-    unsafe_code,
-    reason = "an allocator can't be counted without being one"
-)]
-// SAFETY: every call is handed on unchanged to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps what `GlobalAlloc` asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-
-    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as above.
-        unsafe { System.realloc(ptr, layout, size) }
-    }
-}
 
 #[global_allocator]
 static GLOBAL: Counting = Counting;
@@ -108,10 +83,16 @@ fn script() -> Script {
 }
 
 /// A drive of that length, and the allocations of the whole process during it.
-fn allocations(addr: SocketAddr, script: &Script, pace: Pace, ms: u64) -> (Measurement, u64) {
+fn allocations(
+    addr: SocketAddr,
+    script: &Script,
+    (engine, pace): (EngineKind, Pace),
+    ms: u64,
+) -> (Measurement, u64) {
     let duration = Duration::from_millis(ms);
     let config = Config {
         connections: CONNECTIONS,
+        engine,
         pace,
         warmup: Duration::ZERO,
         duration,
@@ -120,9 +101,9 @@ fn allocations(addr: SocketAddr, script: &Script, pace: Pace, ms: u64) -> (Measu
         ..Config::new(addr)
     };
     let control = Control::default();
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = counting::allocations();
     let m = drive(&config, script, &control).unwrap();
-    let after = ALLOCATIONS.load(Ordering::Relaxed);
+    let after = counting::allocations();
     assert_eq!(m.errors_total(), 0, "{:?}", m.first_error);
     (m, after - before)
 }
@@ -131,9 +112,15 @@ fn allocations(addr: SocketAddr, script: &Script, pace: Pace, ms: u64) -> (Measu
 fn nothing_is_allocated_per_request() {
     let addr = start();
     let script = script();
-    for pace in [Pace::Closed, Pace::Rate { per_second: 2000.0 }] {
-        let (short, few) = allocations(addr, &script, pace, 200);
-        let (long, many) = allocations(addr, &script, pace, 2000);
+    let paces = [Pace::Closed, Pace::Rate { per_second: 2000.0 }];
+    let all = EngineKind::ALL.into_iter();
+    for how in all.flat_map(|engine| paces.map(|pace| (engine, pace))) {
+        if let Err(refused) = how.0.available() {
+            eprintln!("not run: {refused}");
+            continue;
+        }
+        let (short, few) = allocations(addr, &script, how, 200);
+        let (long, many) = allocations(addr, &script, how, 1000);
         let more = long.answered_total.saturating_sub(short.answered_total);
         assert!(more > 500, "{more}");
         // A connection may grow its buffers for the first body that came in two reads; both
@@ -141,7 +128,7 @@ fn nothing_is_allocated_per_request() {
         let growth = 4 * CONNECTIONS as u64;
         assert!(
             many <= few + growth,
-            "{few} allocations, then {many}, for {more} more requests"
+            "{how:?}: {few} allocations, then {many}, for {more} more requests"
         );
     }
 }

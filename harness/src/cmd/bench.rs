@@ -15,9 +15,10 @@ use super::machine::{Cpus, Place};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use crate::catalog::Catalog;
-use crate::cli::{Filters, Status, Usage, parse_duration, parse_share};
+use crate::cli::{Filters, Status, Usage, engine_parser, parse_duration, parse_share};
 use crate::environment::{Recheck, Root};
 use crate::judge::{self, Widest};
+use crate::load::EngineKind;
 use crate::record::{self, Environment, Failure, Finding, Level, Store, Trial, Verdict};
 use crate::run::{Earlier, Interrupt, Length, Options, Session, SessionError, Sureness};
 use crate::words::counted;
@@ -82,6 +83,10 @@ pub struct Arguments {
     /// Connections of every stage
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_000))]
     connections: u32,
+    /// What moves the bytes of the load: epoll on every Linux; io_uring at less CPU a request, from Linux 6.1
+    /// on where nothing forbids it; portable for want of both. Runs of different engines are not compared
+    #[arg(long, value_name = "NAME", default_value = "epoll", value_parser = engine_parser())]
+    engine: EngineKind,
     /// Paced rate in requests per second, for all workloads or as WORKLOAD=RATE;
     /// repeatable [4/5 of the slowest server's peak, measured first]
     #[arg(long, value_name = "[WORKLOAD=]RATE", allow_hyphen_values = true)]
@@ -109,7 +114,7 @@ pub struct Arguments {
     /// --list go with it
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "profile", "rounds", "precision", "budget", "twin", "no_control", "duration", "warmup",
-        "connections", "rate", "seed", "first_byte_limit", "timeout", "ready_timeout", "out",
+        "connections", "engine", "rate", "seed", "first_byte_limit", "timeout", "ready_timeout", "out",
         "server", "workload", "stage", "server_cpus", "driver_cpus", "no_pin",
     ])]
     resume: Option<PathBuf>,

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::EngineKind;
+
 /// How a drive is to be made.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -15,6 +17,8 @@ pub struct Config {
     pub cpus: Vec<u32>,
     /// Threads where no CPUs are given, at least 1. There are never more than connections.
     pub threads: usize,
+    /// What moves the bytes.
+    pub engine: EngineKind,
     /// When requests are sent.
     pub pace: Pace,
     /// Load before the measured window; its latencies are discarded, its errors are not.
@@ -34,13 +38,14 @@ pub struct Config {
 
 impl Config {
     /// A closed loop over 64 connections on one unpinned thread: 1 s of warm-up, 5 s measured,
-    /// a timeout of 5 s, intervals of 100 ms.
+    /// a timeout of 5 s, intervals of 100 ms, over epoll.
     pub fn new(addr: SocketAddr) -> Self {
         Self {
             addr,
             connections: 64,
             cpus: Vec::new(),
             threads: 1,
+            engine: EngineKind::default(),
             pace: Pace::Closed,
             warmup: Duration::from_secs(1),
             duration: Duration::from_secs(5),
@@ -115,6 +120,14 @@ pub enum DriveError {
         asked: usize,
         /// The system's word for it.
         cause: std::io::Error,
+    },
+    /// The system does not let the load generator use that engine.
+    #[error("the engine {engine} can't be used: {why}. `--engine epoll` works on every Linux")]
+    NoEngine {
+        /// The engine asked for.
+        engine: EngineKind,
+        /// The cause, and what would mend it.
+        why: String,
     },
     /// The stop flag was set before all connections were made.
     #[error("stopped before the load began")]

@@ -8,13 +8,18 @@ use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity, set_current_timer_slack};
 
+use super::engine::Engine;
 use super::epoll::Epoll;
+use super::portable::Portable;
 use super::recorder::nanos;
 use super::schedule::Schedule;
 use super::slot::Plan;
 use super::tally::Tally;
+use super::uring::Uring;
 use super::worker::{NotReady, Worker};
-use super::{Config, Control, DriveError, Measurement, Pace, Script, ThreadTime, Window};
+use super::{
+    Config, Control, DriveError, EngineKind, Measurement, Pace, Script, ThreadTime, Window,
+};
 
 /// From when all connections stand to the schedule's start.
 const HEADSTART: Duration = Duration::from_millis(5);
@@ -109,8 +114,41 @@ fn work(
     // Sleeps are otherwise lengthened by 50 µs; where that is refused, the spin covers it.
     let _ = set_current_timer_slack(std::num::NonZeroU64::new(1));
     let slots = (place.0..config.connections).step_by(place.1).len();
-    let engine = Epoll::new(config.addr, slots)?;
-    let mut worker = Worker::new(engine, place, config, script, control, base);
+    let tally = match config.engine {
+        EngineKind::Epoll => {
+            let engine = Epoll::new(config.addr, slots)?;
+            load(
+                Worker::new(engine, place, config, script, control, base),
+                ready,
+                start,
+            )
+        }
+        EngineKind::IoUring => {
+            let engine = Uring::new(config.addr, slots)?;
+            load(
+                Worker::new(engine, place, config, script, control, base),
+                ready,
+                start,
+            )
+        }
+        EngineKind::Portable => {
+            let engine = Portable::new(config.addr, slots)?;
+            load(
+                Worker::new(engine, place, config, script, control, base),
+                ready,
+                start,
+            )
+        }
+    };
+    Ok(tally?.map(|tally| Left { tally, pinned }))
+}
+
+/// Connects, says so, and sends from the start on; nothing where there is none.
+fn load<'w, E: Engine<'w>>(
+    mut worker: Worker<'w, E>,
+    ready: Sender<Ready>,
+    start: &Receiver<Plan>,
+) -> Result<Option<Tally>, Errno> {
     let made = worker.establish();
     let established = worker.tally.counts.established;
     // The receiver outlives the threads.
@@ -120,8 +158,7 @@ fn work(
         return Ok(None);
     };
     worker.run(plan)?;
-    let tally = worker.tally;
-    Ok(Some(Left { tally, pinned }))
+    Ok(Some(worker.tally))
 }
 
 fn pin(cpu: u32) -> bool {
@@ -227,7 +264,7 @@ fn check(config: &Config) -> Result<(), DriveError> {
     if descriptors_needed(config.connections) > limit {
         return Err(descriptors(config.connections));
     }
-    Ok(())
+    config.engine.available()
 }
 
 fn plan(config: &Config, base: Instant) -> Plan {

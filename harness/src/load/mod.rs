@@ -16,7 +16,9 @@
 //! | `ids` | which ids have been seen |
 //! | `recorder`, `tally` | histograms, intervals, errors, counts of one thread |
 //! | `measurement` | what a drive gives back |
-//! | `engine`, `epoll` | the narrow interface to the sockets, and its implementation over epoll |
+//! | `engine` | the narrow interface to the sockets |
+//! | `epoll`, `uring`, `portable` | its implementations |
+//! | `engines` | which there are, and whether this system has them |
 //! | `worker`, `slot` | one thread: decides what is sent on which connection, and when |
 //! | `replies` | takes what comes back |
 //! | `drive` | starts the threads, holds them at one start, adds up |
@@ -27,6 +29,7 @@ mod config;
 mod control;
 mod drive;
 mod engine;
+mod engines;
 mod epoll;
 mod exchange;
 mod ids;
@@ -34,6 +37,7 @@ mod judge;
 mod measurement;
 #[doc(hidden)]
 pub mod parts;
+mod portable;
 mod recorder;
 mod replies;
 mod response;
@@ -41,11 +45,13 @@ mod schedule;
 mod script;
 mod slot;
 mod tally;
+mod uring;
 mod worker;
 
 pub use config::{Config, DriveError, Pace};
 pub use control::{Control, Window};
 pub use drive::drive;
+pub use engines::EngineKind;
 pub use exchange::{Client, ExchangeError, Response, exchange};
 pub use measurement::{ErrorKind, Interval, Measurement, ThreadTime};
 pub use script::{Expect, Request, Script, ScriptError};

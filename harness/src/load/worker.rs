@@ -261,9 +261,16 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
                 let now = self.now();
                 if now >= self.next_due {
                     self.send_due(now);
+                    self.flush();
                 }
             }
         }
+    }
+
+    /// What is due goes out now, not with what the rest of a batch may bring.
+    fn flush(&mut self) {
+        // Where it can't, the next wait can't either, and tells.
+        let _ = self.engine.flush();
     }
 
     /// Sends what is due by `now` on free connections; on busy ones it waits its turn.

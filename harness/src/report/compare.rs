@@ -106,11 +106,12 @@ impl Meeting<'_> {
                 .map(|server| format!("{server} of "))
                 .unwrap_or_default();
             format!(
-                "{whose}run {} ({}, {} rounds, revision {})",
+                "{whose}run {} ({}, {} rounds, revision {}{})",
                 run.id,
                 run.profile,
                 run.rounds,
-                run.revision.as_deref().unwrap_or("not known")
+                run.revision.as_deref().unwrap_or("not known"),
+                run.engine.remark()
             )
         };
         format!("base: {}; new: {}.", told(self.base), told(self.new))

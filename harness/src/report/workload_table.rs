@@ -74,7 +74,10 @@ pub(super) fn blocks(record: &Record, summary: &Summary, workload: &str) -> Vec<
         .flat_map(|entry| entry.lines(paced, &mut notes));
     let table = Grid::fitting(HEAD, SHORT_HEAD, 2, rows.collect());
     let mut blocks = vec![Block::Heading(title)];
-    blocks.extend(ranking.map(|ranking| Block::Text(caption(ranking, &entries, paced))));
+    blocks.extend(ranking.map(|ranking| {
+        let engine = record.run.engine.remark();
+        Block::Text(caption(ranking, &engine, &entries, paced))
+    }));
     blocks.push(Block::Table(table));
     blocks.extend(notes.block());
     let whole = ranking.map_or(&[][..], |ranking| &ranking.notes);
@@ -84,7 +87,7 @@ pub(super) fn blocks(record: &Record, summary: &Summary, workload: &str) -> Vec<
     blocks
 }
 
-fn caption(ranking: &Ranking, entries: &[Entry<'_>], paced: bool) -> String {
+fn caption(ranking: &Ranking, engine: &str, entries: &[Entry<'_>], paced: bool) -> String {
     let load = match (paced, ranking.rate_per_s) {
         (true, Some(rate)) => format!(
             "latency and CPU at {} req/s, the same for every server",
@@ -104,7 +107,7 @@ fn caption(ranking: &Ranking, entries: &[Entry<'_>], paced: bool) -> String {
         "Not ranked".into()
     };
     format!(
-        "{}; {load}. {ranked}: {}.",
+        "{}{engine}; {load}. {ranked}: {}.",
         counted(ranking.connections, "connection"),
         ranking.reason.trim_end_matches('.')
     )

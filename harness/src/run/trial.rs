@@ -13,7 +13,7 @@ use super::sampler::{self, Samples};
 use super::{Interrupt, figures};
 use crate::catalog::{Call, Stage};
 use crate::environment::{OthersMeter, Root, StealMeter};
-use crate::load::{self, Client, Config, Control, Measurement, Pace, Script};
+use crate::load::{self, Client, Config, Control, EngineKind, Measurement, Pace, Script};
 use crate::plan;
 use crate::probe::Processes;
 use crate::record::{Failure, Figures, Step, Trial};
@@ -33,6 +33,7 @@ pub(super) struct Settings {
     pub(super) workers: usize,
     pub(super) port: Option<u16>,
     pub(super) connections: usize,
+    pub(super) engine: EngineKind,
     pub(super) timeout: Duration,
     pub(super) ready_timeout: Duration,
     pub(super) logs: PathBuf,
@@ -195,6 +196,7 @@ fn drive(
 ) -> Result<(Measurement, Samples)> {
     let config = Config {
         connections: settings.connections,
+        engine: settings.engine,
         cpus: settings.driver_cpus.clone(),
         pace: task.pace,
         warmup: task.warmup,

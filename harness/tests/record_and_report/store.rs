@@ -34,6 +34,26 @@ fn a_record_comes_back_equal() {
     assert_eq!(Store::open(&path).unwrap().load().unwrap(), record);
 }
 
+/// Before there was a choice, there was epoll alone.
+#[test]
+fn the_engine_is_stored_and_a_record_without_one_is_of_epoll() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut record = sample::record();
+    record.run.engine = Engine("io_uring".into());
+    let mut store = write(&folder.path().join("run.sqlite"), &record);
+    assert_eq!(store.load().unwrap(), record);
+
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/version-1");
+    let (exported, _) = read_json(&data.join("record.json")).unwrap();
+    let copy = folder.path().join("old.sqlite");
+    fs::copy(data.join("run.sqlite"), &copy).unwrap();
+    let stored = Store::open(&copy).unwrap().load().unwrap();
+    for old in [exported, stored] {
+        assert_eq!(old.run.engine, Engine("epoll".into()));
+        assert!(old.trials.len() > 100, "{}", old.trials.len());
+    }
+}
+
 #[test]
 fn what_is_put_again_replaces_what_was_there_and_keeps_its_place() {
     let folder = tempfile::tempdir().unwrap();

@@ -26,6 +26,7 @@ pub(super) fn json(target: &Target, config: &Config, m: &Measurement) -> Value {
     json!({
         "url": target.shown(),
         "address": config.addr,
+        "engine": config.engine.name(),
         "connections": m.established,
         "threads": m.threads.len(),
         "cpus": config.cpus,

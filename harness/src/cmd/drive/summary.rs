@@ -65,9 +65,10 @@ fn how(config: &Config, m: &Measurement) -> String {
     let plural = |n: usize| if n == 1 { "" } else { "s" };
     let (connections, threads) = (m.established, m.threads.len());
     format!(
-        "{connections} connection{}, {threads} thread{}, {pace}, {}{warm}",
+        "{connections} connection{}, {threads} thread{}, {}, {pace}, {}{warm}",
         plural(connections),
         plural(threads),
+        config.engine,
         seconds(m.window)
     )
 }

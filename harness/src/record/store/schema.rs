@@ -6,7 +6,11 @@ use crate::record::SCHEMA_VERSION;
 
 /// The SQL that leads from each version to the next: entry 0 makes version 1 out of
 /// an empty file. Entries are only ever added: files of every version exist.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("v1.sql"), include_str!("v2.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("v1.sql"),
+    include_str!("v2.sql"),
+    include_str!("v3.sql"),
+];
 
 /// Marks the file as ours in the header (`PRAGMA application_id`); the letters `HRNS`.
 const APPLICATION_ID: i32 = 0x4852_4e53;
@@ -51,10 +55,10 @@ mod tests {
         migrate(&mut connection, 0, MIGRATIONS).unwrap();
         assert_eq!(version(&connection).unwrap(), Some(SCHEMA_VERSION));
 
-        let later = [MIGRATIONS, &["ALTER TABLE run ADD COLUMN engine TEXT"]].concat();
+        let later = [MIGRATIONS, &["ALTER TABLE run ADD COLUMN later TEXT"]].concat();
         migrate(&mut connection, SCHEMA_VERSION, &later).unwrap();
         assert_eq!(version(&connection).unwrap(), Some(SCHEMA_VERSION + 1));
-        connection.prepare("SELECT engine FROM run").unwrap();
+        connection.prepare("SELECT later FROM run").unwrap();
     }
 
     #[test]
