@@ -143,7 +143,7 @@ fn run(
         trial,
         &measured,
         &samples,
-        task.pace,
+        task.pace.clone(),
         settings.server_cpus.len(),
     );
     if let Some(steal) = meter.stop().steal {
@@ -196,7 +196,7 @@ fn drive(
     let config = Config {
         connections: settings.connections,
         cpus: settings.driver_cpus.clone(),
-        pace: task.pace,
+        pace: task.pace.clone(),
         warmup: task.warmup,
         duration: task.duration,
         timeout: settings.timeout,
