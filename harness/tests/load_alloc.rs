@@ -8,7 +8,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use harness::load::{Config, Control, Expect, Measurement, Pace, Request, Script, drive};
+use harness::load::{
+    Arrivals, Config, Control, Expect, Measurement, Pace, RateStage, Request, Script, Think, drive,
+};
 use serde_json::json;
 
 /// The system's allocator, counting.
@@ -85,7 +87,7 @@ fn script() -> Script {
     let serde_json::Value::Object(members) = json!({"qty": 11}) else {
         unreachable!()
     };
-    Script::new(vec![
+    let requests = vec![
         Request {
             wire: b"GET / HTTP/1.1\r\nHost: test\r\n\r\n".to_vec(),
             expect: Expect::Body {
@@ -103,25 +105,51 @@ fn script() -> Script {
                 id_member: "id".into(),
             },
         },
-    ])
-    .unwrap()
+    ];
+    // Each of a class of its own, so that these are recorded too.
+    let classed = requests.into_iter().zip(["page", "order"]);
+    Script::with_classes(classed.map(|(r, class)| (class.to_owned(), r)).collect()).unwrap()
 }
 
-/// A drive of that length, and the allocations of the whole process during it.
-fn allocations(addr: SocketAddr, script: &Script, pace: Pace, ms: u64) -> (Measurement, u64) {
+/// The loops in turn; each is to last `ms`.
+fn loops(addr: SocketAddr, ms: u64) -> [Config; 4] {
     let duration = Duration::from_millis(ms);
-    let config = Config {
+    let closed = Config {
         connections: CONNECTIONS,
-        pace,
         warmup: Duration::ZERO,
         duration,
         // As many intervals in each drive.
         interval: duration / 4,
         ..Config::new(addr)
     };
+    let rate = |from, to| RateStage {
+        length: duration / 2,
+        from,
+        to,
+    };
+    [
+        closed.clone(),
+        Config {
+            pace: Pace::Rate { per_second: 4000.0 },
+            ..closed.clone()
+        },
+        Config {
+            pace: Pace::Stages(vec![rate(2000.0, 4000.0), rate(4000.0, 4000.0)]),
+            arrivals: Arrivals::Poisson,
+            ..closed.clone()
+        },
+        Config {
+            think: Some(Think::Exponential(Duration::from_millis(2))),
+            ..closed
+        },
+    ]
+}
+
+/// A drive, and the allocations of the whole process during it.
+fn allocations(config: &Config, script: &Script) -> (Measurement, u64) {
     let control = Control::default();
     let before = ALLOCATIONS.load(Ordering::Relaxed);
-    let m = drive(&config, script, &control).unwrap();
+    let m = drive(config, script, &control).unwrap();
     let after = ALLOCATIONS.load(Ordering::Relaxed);
     assert_eq!(m.errors_total(), 0, "{:?}", m.first_error);
     (m, after - before)
@@ -131,9 +159,9 @@ fn allocations(addr: SocketAddr, script: &Script, pace: Pace, ms: u64) -> (Measu
 fn nothing_is_allocated_per_request() {
     let addr = start();
     let script = script();
-    for pace in [Pace::Closed, Pace::Rate { per_second: 2000.0 }] {
-        let (short, few) = allocations(addr, &script, pace, 200);
-        let (long, many) = allocations(addr, &script, pace, 2000);
+    for (short, long) in loops(addr, 200).iter().zip(&loops(addr, 1200)) {
+        let (short, few) = allocations(short, &script);
+        let (long, many) = allocations(long, &script);
         let more = long.answered_total.saturating_sub(short.answered_total);
         assert!(more > 500, "{more}");
         // A connection may grow its buffers for the first body that came in two reads; both
