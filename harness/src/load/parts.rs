@@ -66,12 +66,13 @@ impl Parts {
     /// Records a request that took that long, at a time that moves through the window.
     pub fn record(&mut self, took_ns: u64) {
         self.at = (self.at + 10_007) % 999_000_000;
-        self.recorder.answered(&Ended {
+        let request = Ended {
             intended: self.at,
             sent: self.at,
             first_byte: self.at + took_ns,
             ended: self.at + took_ns,
-        });
+        };
+        self.recorder.answered(&request, 0);
     }
 
     /// How many were recorded.

@@ -87,8 +87,9 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
 
     /// A request's time is up.
     pub(crate) fn timed_out(&mut self, index: usize, at: Nanos) {
-        let request = self.slots[index].ended(at);
-        self.tally.recorder.timed_out(&request);
+        let slot = &self.slots[index];
+        let class = self.entries[slot.entry as usize].class;
+        self.tally.recorder.timed_out(&slot.ended(at), class);
         let begun = self.slots[index].parser.has_begun();
         let got = if begun {
             "only a part of an answer in time"
@@ -101,11 +102,12 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
     /// An answer, right or wrong, is complete; `last` on this connection or not.
     fn done(&mut self, index: usize, last: bool, now: Nanos) {
         self.in_flight -= 1;
+        self.rest(index, now);
         let slot = &mut self.slots[index];
         slot.barren = 0;
         slot.free_at = now;
         slot.state = State::Idle;
-        if last {
+        if last || self.connection_per_request {
             self.reopen(index, now);
         } else {
             self.free(index);
@@ -113,10 +115,12 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
     }
 
     /// A request will have no answer.
-    fn lost(&mut self, index: usize, kind: ErrorKind, got: &str, now: Nanos) {
+    pub(crate) fn lost(&mut self, index: usize, kind: ErrorKind, got: &str, now: Nanos) {
         self.in_flight -= 1;
-        let entry = &self.entries[self.slots[index].entry as usize];
-        self.tally.error(kind, now, || {
+        self.rest(index, now);
+        let slot = &self.slots[index];
+        let entry = &self.entries[slot.entry as usize];
+        self.tally.failed(kind, entry, &slot.ended(now), || {
             format!(
                 "{}\n  got {got}\n  expected {}",
                 entry.line(),

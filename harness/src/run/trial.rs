@@ -144,7 +144,7 @@ fn run(
         trial,
         &measured,
         &samples,
-        task.pace,
+        task.pace.clone(),
         settings.server_cpus.len(),
     );
     if let Some(steal) = meter.stop().steal {
@@ -198,7 +198,7 @@ fn drive(
         connections: settings.connections,
         engine: settings.engine,
         cpus: settings.driver_cpus.clone(),
-        pace: task.pace,
+        pace: task.pace.clone(),
         warmup: task.warmup,
         duration: task.duration,
         timeout: settings.timeout,

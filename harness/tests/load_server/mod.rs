@@ -58,6 +58,8 @@ pub enum Act {
     Drip(Vec<u8>),
     Sleep(Duration),
     Close,
+    /// Resets the connection.
+    Reset,
     /// Never answers.
     Hang,
 }
@@ -135,6 +137,11 @@ fn serve(mut stream: TcpStream, requests: &AtomicU64, answer: &dyn Fn(u64, &str)
                 }
                 Act::Close => {
                     let _ = stream.shutdown(Shutdown::Both);
+                    return;
+                }
+                Act::Reset => {
+                    // Works on every copy of the descriptor, unlike a close with no linger.
+                    rustix::net::connect_unspec(&stream).unwrap();
                     return;
                 }
                 Act::Hang => {
@@ -254,6 +261,14 @@ pub fn measure(config: &Config, script: &Script) -> Measurement {
         }
     }
     m
+}
+
+/// Every request that was sent was answered, ended with an error, or was still in flight.
+pub fn assert_counted(m: &Measurement) {
+    // With kept connections, one that could not be made again is no request.
+    let connect = m.errors.get("connect").copied().unwrap_or(0);
+    let ended = m.answered_total + m.errors_total() - connect + m.unanswered;
+    assert_eq!(m.sent_total, ended, "{:?}", m.errors);
 }
 
 /// What is true where nothing went wrong.
