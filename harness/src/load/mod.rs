@@ -11,8 +11,9 @@
 //! | `script` | requests, and what is expected of their answers |
 //! | `schedule` | when each request is meant to be sent |
 //! | `response` | the HTTP/1.1 response parser, fed with whatever a read brought |
-//! | `chunked` | the chunked transfer coding |
-//! | `judge` | is this answer the right one? |
+//! | `head`, `chunked` | status line and headers; the chunked transfer coding |
+//! | `malformed` | what can be wrong with a response |
+//! | `judge`, `same` | is this answer the right one? does this JSON mean the same? |
 //! | `ids` | which ids have been seen |
 //! | `recorder`, `tally` | histograms, intervals, errors, counts of one thread |
 //! | `measurement` | what a drive gives back |
@@ -29,14 +30,17 @@ mod drive;
 mod engine;
 mod epoll;
 mod exchange;
+mod head;
 mod ids;
 mod judge;
+mod malformed;
 mod measurement;
 #[doc(hidden)]
 pub mod parts;
 mod recorder;
 mod replies;
 mod response;
+mod same;
 mod schedule;
 mod script;
 mod slot;
@@ -47,5 +51,6 @@ pub use config::{Config, DriveError, Pace};
 pub use control::{Control, Window};
 pub use drive::drive;
 pub use exchange::{Client, ExchangeError, Response, exchange};
+pub use malformed::Malformed;
 pub use measurement::{ErrorKind, Interval, Measurement, ThreadTime};
 pub use script::{Expect, Request, Script, ScriptError};
