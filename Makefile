@@ -10,7 +10,7 @@ FILTERS := $(SERVERS) $(LOADS) $(MANIFESTS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help tools build check bench-all bench-quick bench-publish smoke report compare doctor crosscheck test lint ci clean
+.PHONY: help tools build check bench-all bench-quick bench-publish smoke report compare doctor crosscheck test fuzz lint ci clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,9 @@ crosscheck: tools ## harness drive against wrk on the same servers (needs wrk)
 
 test: tools ## Every test of the workspace
 	cargo test --workspace --locked --no-fail-fast
+
+fuzz: tools ## A million mutated responses and workloads each (needs cargo-fuzz; scripts/fuzz --help)
+	@scripts/fuzz
 
 lint: tools ## Format, clippy and docs, warnings denied
 	cargo fmt --all --check

@@ -12,8 +12,9 @@
 //! | `schedule` | when each request is meant to be sent |
 //! | `pacing` | whose turn it is: closed loop, think time, even steps, Poisson arrivals |
 //! | `response` | the HTTP/1.1 response parser, fed with whatever a read brought |
-//! | `chunked` | the chunked transfer coding |
-//! | `judge` | is this answer the right one? |
+//! | `head`, `chunked` | status line and headers; the chunked transfer coding |
+//! | `malformed` | what can be wrong with a response |
+//! | `judge`, `same` | is this answer the right one? does this JSON mean the same? |
 //! | `ids` | which ids have been seen |
 //! | `recorder`, `breakdown`, `tally` | histograms, intervals, classes, stages, errors, counts of one thread |
 //! | `measurement` | what a drive gives back |
@@ -36,8 +37,10 @@ mod engine;
 mod engines;
 mod epoll;
 mod exchange;
+mod head;
 mod ids;
 mod judge;
+mod malformed;
 mod measurement;
 mod pacing;
 #[doc(hidden)]
@@ -46,6 +49,7 @@ mod portable;
 mod recorder;
 mod replies;
 mod response;
+mod same;
 mod schedule;
 mod script;
 mod slot;
@@ -58,5 +62,6 @@ pub use control::{Control, Window};
 pub use drive::drive;
 pub use engines::EngineKind;
 pub use exchange::{Client, ExchangeError, Response, exchange};
+pub use malformed::Malformed;
 pub use measurement::{Class, ErrorKind, Interval, Measurement, StageFigures, ThreadTime};
 pub use script::{Expect, Request, Script, ScriptError};

@@ -2,12 +2,12 @@
 
 use rustix::io::Errno;
 
-use super::ErrorKind;
 use super::engine::{Engine, Event};
 use super::judge::{clip, expected};
 use super::recorder::Nanos;
 use super::slot::State;
 use super::worker::Worker;
+use super::{ErrorKind, Malformed};
 
 impl<'w, E: Engine<'w>> Worker<'w, E> {
     /// Takes one event.
@@ -28,18 +28,24 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         let slot = &mut self.slots[index];
         if slot.state != State::Busy {
             self.tally.error(ErrorKind::Protocol, now, || {
-                format!("bytes that answer no request: {}", clip(input))
+                format!("{}: {}", Malformed::Unasked, clip(input))
             });
             return self.reopen(index, now);
         }
-        // Interim responses don't count as its beginning.
-        if !slot.parser.has_begun() {
-            slot.first_byte = now;
-        }
-        let request = slot.ended(now);
+        let mut request = slot.ended(now);
         match slot.parser.feed(input) {
-            Ok(None) => {}
+            Ok(None) => {
+                if slot.parser.begins() {
+                    slot.first_byte = now;
+                } else if !slot.parser.has_begun() {
+                    // What had begun was an interim response, which does not count.
+                    slot.first_byte = 0;
+                }
+            }
             Ok(Some(answer)) => {
+                if answer.begins {
+                    request.first_byte = now;
+                }
                 let surplus = answer.consumed < input.len();
                 let last = answer.close || ended || surplus;
                 let entry = &self.entries[slot.entry as usize];
@@ -47,7 +53,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
                 self.done(index, last, now);
             }
             Err(malformed) => {
-                let got = format!("{}: {}", malformed.0, clip(input));
+                let got = format!("{malformed}: {}", clip(input));
                 self.lost(index, ErrorKind::Protocol, &got, now);
             }
         }

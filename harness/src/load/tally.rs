@@ -5,7 +5,7 @@ use super::judge::{Verdict, explain, judge};
 use super::recorder::{Ended, Nanos, Recorder};
 use super::response::Answer;
 use super::script::Entry;
-use super::{ErrorKind, ThreadTime};
+use super::{ErrorKind, Malformed, ThreadTime};
 
 /// All that one thread found out.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Tally {
                 self.failed(kind, entry, request, || explain(entry, answer));
             }
             _ if surplus => self.failed(ErrorKind::Protocol, entry, request, || {
-                explain(entry, answer) + "\n  more bytes came than its head says"
+                format!("{}\n  {}", explain(entry, answer), Malformed::Surplus)
             }),
             Verdict::Numbered(id) => {
                 self.counts.orders += 1;
