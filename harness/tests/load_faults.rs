@@ -33,8 +33,8 @@ fn loops(addr: SocketAddr) -> Vec<Config> {
     });
     let all = kept.into_iter().chain(fresh);
     all.map(|config| Config {
-        duration: MS * 150,
-        timeout: MS * 60,
+        duration: MS * 250,
+        timeout: MS * 100,
         threads: 2,
         ..config
     })
@@ -58,11 +58,12 @@ fn all_loops(server: impl Fn() -> Server, check: impl Fn(&Measurement)) {
     }
 }
 
-/// No valid answer, and errors of these kinds only.
+/// No valid answer, and errors of these kinds only; on a machine with much else to do, time
+/// may run out before they show.
 fn only(m: &Measurement, kinds: &[&str]) {
     assert_eq!(m.answered_total, 0);
     assert!(m.sent_total > 0);
-    let known = |kind: &&str| kinds.contains(kind);
+    let known = |kind: &&str| kinds.contains(kind) || *kind == "timeout";
     assert!(m.errors.keys().all(known), "{:?}", m.errors);
 }
 
@@ -71,7 +72,7 @@ fn a_server_that_never_answers() {
     all_loops(
         || Server::start(|_, _| vec![Act::Hang]),
         |m| {
-            only(m, &["timeout"]);
+            only(m, &[]);
             assert!(m.errors["timeout"] >= 4);
         },
     );
@@ -85,8 +86,11 @@ fn a_server_that_sends_garbage_for_ever() {
     };
     all_loops(endless, |m| {
         only(m, &["protocol", "closed", "reset"]);
-        assert!(m.errors["protocol"] > 0);
+        assert!(m.errors_total() > 0);
     });
+    let server = endless();
+    let m = measure(&config(server.addr), &ping());
+    assert!(m.errors["protocol"] > 0, "{:?}", m.errors);
 }
 
 #[test]
@@ -101,13 +105,12 @@ fn a_server_that_closes_at_once() {
 fn a_server_that_resets() {
     all_loops(
         || Server::start(|_, _| vec![Act::Reset]),
-        |m| {
-            only(m, &["reset"]);
-            assert!(m.errors["reset"] > 0, "{:?}", m.errors);
-        },
+        |m| only(m, &["reset"]),
     );
     let server = Server::start(|_, _| vec![Act::Reset]);
-    let said = measure(&config(server.addr), &ping()).first_error.unwrap();
+    let m = measure(&config(server.addr), &ping());
+    assert!(m.errors["reset"] > 0, "{:?}", m.errors);
+    let said = m.first_error.unwrap();
     assert!(said.contains("reset by peer"), "{said}");
 }
 
@@ -123,9 +126,7 @@ fn a_server_that_closes_before_any_request() {
     for config in loops(addr) {
         let m = measure(&config, &ping());
         assert_counted(&m);
-        assert_eq!(m.answered_total, 0);
-        let known = |kind: &&str| ["closed", "reset"].contains(kind);
-        assert!(m.errors.keys().all(known), "{:?}", m.errors);
+        only(&m, &["closed", "reset"]);
         // Pauses keep it from spinning.
         assert!(m.reconnects < 1000, "{}", m.reconnects);
     }
@@ -144,7 +145,7 @@ fn a_server_that_never_reads() {
     let script = Script::new(vec![request]).unwrap();
     for config in loops(listener.local_addr().unwrap()) {
         let m = measure(&config, &script);
-        only(&m, &["timeout"]);
+        only(&m, &[]);
         assert!(m.errors["timeout"] >= 4);
         assert_counted(&m);
     }

@@ -179,7 +179,7 @@ mod tests {
             ("10s@nan", "'nan'"),
             ("10s@20000000", "'20000000'"),
             ("10s@0", "not even one"),
-            (&vec!["1s@1"; 65].join(","), "at most 64"),
+            (&["1s@1"; 65].join(","), "at most 64"),
         ] {
             let error = parse_stages(text).unwrap_err();
             assert!(error.contains(word), "{text}: {error}");
