@@ -1,5 +1,6 @@
 //! What is stored: the types, the SQLite file and its JSON export.
 
+mod crosscheck;
 mod entry;
 mod export;
 mod finding;
@@ -8,6 +9,7 @@ mod paths;
 mod store;
 mod summary;
 
+pub use crosscheck::*;
 pub use entry::{
     BUILD_MARK, CONTROL, EntryKind, TWIN_SUFFIX, base_name, is_control, second_name, shown_name,
 };
