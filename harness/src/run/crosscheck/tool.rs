@@ -244,83 +244,105 @@ impl Tool {
 
     /// The command that makes this load on one thread.
     pub(super) fn command(&self, load: &Load) -> Vec<String> {
-        let mut words = vec![self.program.to_string_lossy().into_owned()];
-        let mut add = |more: &[&str]| words.extend(more.iter().map(|word| (*word).to_owned()));
-        let connections = load.connections.to_string();
-        let (base, url) = (
-            format!("http://{}", load.addr),
-            format!("http://{}{}", load.addr, load.path),
-        );
-        let timeout = format!("{TIMEOUT_S}s");
+        let mut words = Words(vec![self.program.to_string_lossy().into_owned()]);
         match self.kind {
-            Kind::Ours { engine } => {
-                add(&["drive", "--json", "-t", "1", "-c", &connections]);
-                add(&["--timeout", &timeout]);
-                match load.until {
-                    Until::Time(time) => add(&["-d", &format!("{}ms", time.as_millis())]),
-                    Until::Requests(n) => add(&["-n", &n.to_string()]),
-                }
-                if let Some(rate) = load.rate_per_s {
-                    add(&["--rate", &rate.to_string()]);
-                }
-                if let Some(engine) = engine {
-                    add(&["--engine", engine]);
-                }
-                match &load.files {
-                    Some(files) => add(&["--workload", &files.workload, &base]),
-                    None => add(&[&url]),
-                }
-            }
-            Kind::Wrk => {
-                add(&["-t", "1", "-c", &connections, "--timeout", &timeout]);
-                // Whole seconds are all it takes, and time is all it ends by.
-                let seconds = match load.until {
-                    Until::Time(time) => time.as_secs().max(1),
-                    Until::Requests(_) => 1,
-                };
-                add(&["-d", &format!("{seconds}s")]);
-                if let Some(files) = &load.files {
-                    add(&["-s", &files.wrk_script]);
-                }
-                add(&[&url]);
-            }
-            Kind::Oha { json, threads } => {
-                add(&["--no-tui", "-c", &connections, "-t", &timeout]);
-                add(json);
-                if threads {
-                    add(&["--worker-threads", "1"]);
-                }
-                add_until(&mut add, load.until);
-                if let Some(rate) = load.rate_per_s {
-                    add(&["-q", &rate.to_string()]);
-                    if load.corrected {
-                        add(&["--latency-correction"]);
-                    }
-                }
-                add(&[&url]);
-            }
-            Kind::Hey => {
-                add(&["-cpus", "1", "-c", &connections]);
-                add(&["-t", &TIMEOUT_S.to_string()]);
-                add_until(&mut add, load.until);
-                if let Some(rate) = load.rate_per_s {
-                    // Its rate is that of each connection.
-                    let each = rate / f64::from(load.connections);
-                    add(&["-q", &each.to_string()]);
-                }
-                add(&[&url]);
-            }
+            Kind::Ours { engine } => ours(&mut words, load, engine),
+            Kind::Wrk => wrk(&mut words, load),
+            Kind::Oha { json, threads } => oha(&mut words, load, (json, threads)),
+            Kind::Hey => hey(&mut words, load),
         }
-        words
+        words.0
     }
 }
 
-/// As oha and hey have it.
-fn add_until(add: &mut impl FnMut(&[&str]), until: Until) {
-    match until {
-        Until::Time(time) => add(&["-z", &format!("{}ms", time.as_millis())]),
-        Until::Requests(n) => add(&["-n", &n.to_string()]),
+/// A command line.
+struct Words(Vec<String>);
+
+impl Words {
+    fn add(&mut self, more: &[&str]) {
+        self.0.extend(more.iter().map(|word| (*word).to_owned()));
     }
+
+    /// The end, as oha and hey have it.
+    fn add_until(&mut self, until: Until) {
+        match until {
+            Until::Time(time) => self.add(&["-z", &format!("{}ms", time.as_millis())]),
+            Until::Requests(n) => self.add(&["-n", &n.to_string()]),
+        }
+    }
+}
+
+impl Load {
+    fn url(&self) -> String {
+        format!("http://{}{}", self.addr, self.path)
+    }
+}
+
+fn ours(words: &mut Words, load: &Load, engine: Option<&str>) {
+    words.add(&["drive", "--json", "-t", "1"]);
+    words.add(&["-c", &load.connections.to_string()]);
+    words.add(&["--timeout", &format!("{TIMEOUT_S}s")]);
+    match load.until {
+        Until::Time(time) => words.add(&["-d", &format!("{}ms", time.as_millis())]),
+        Until::Requests(n) => words.add(&["-n", &n.to_string()]),
+    }
+    if let Some(rate) = load.rate_per_s {
+        words.add(&["--rate", &rate.to_string()]);
+    }
+    if let Some(engine) = engine {
+        words.add(&["--engine", engine]);
+    }
+    match &load.files {
+        Some(files) => {
+            let base = format!("http://{}", load.addr);
+            words.add(&["--workload", &files.workload, &base]);
+        }
+        None => words.add(&[&load.url()]),
+    }
+}
+
+fn wrk(words: &mut Words, load: &Load) {
+    words.add(&["-t", "1", "-c", &load.connections.to_string()]);
+    words.add(&["--timeout", &format!("{TIMEOUT_S}s")]);
+    // Whole seconds are all it takes, and time is all it ends by.
+    let seconds = match load.until {
+        Until::Time(time) => time.as_secs().max(1),
+        Until::Requests(_) => 1,
+    };
+    words.add(&["-d", &format!("{seconds}s")]);
+    if let Some(files) = &load.files {
+        words.add(&["-s", &files.wrk_script]);
+    }
+    words.add(&[&load.url()]);
+}
+
+fn oha(words: &mut Words, load: &Load, (json, threads): (&[&str], bool)) {
+    words.add(&["--no-tui", "-c", &load.connections.to_string()]);
+    words.add(&["-t", &format!("{TIMEOUT_S}s")]);
+    words.add(json);
+    if threads {
+        words.add(&["--worker-threads", "1"]);
+    }
+    words.add_until(load.until);
+    if let Some(rate) = load.rate_per_s {
+        words.add(&["-q", &rate.to_string()]);
+        if load.corrected {
+            words.add(&["--latency-correction"]);
+        }
+    }
+    words.add(&[&load.url()]);
+}
+
+fn hey(words: &mut Words, load: &Load) {
+    words.add(&["-cpus", "1", "-c", &load.connections.to_string()]);
+    words.add(&["-t", &TIMEOUT_S.to_string()]);
+    words.add_until(load.until);
+    if let Some(rate) = load.rate_per_s {
+        // Its rate is that of each connection.
+        let each = rate / f64::from(load.connections);
+        words.add(&["-q", &each.to_string()]);
+    }
+    words.add(&[&load.url()]);
 }
 
 /// Files that tools are given.
