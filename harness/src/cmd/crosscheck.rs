@@ -62,7 +62,7 @@ pub struct Arguments {
     /// Requests per second over all connections, asked of those that can be paced [a closed loop]
     #[arg(short, long, value_name = "RATE", value_parser = parse_rate)]
     rate: Option<f64>,
-    /// What is asked for: path and query of a GET
+    /// What is asked for: the path of a GET, without parameters
     #[arg(long, value_name = "PATH", default_value = "/ping", value_parser = parse_path)]
     path: String,
     /// Count system calls per request too (needs strace), on the first server
@@ -316,11 +316,13 @@ fn parse_rate(text: &str) -> Result<f64, String> {
 }
 
 fn parse_path(text: &str) -> Result<String, String> {
-    let fit = |c: char| c.is_ascii_graphic();
+    // As in a workload's file.
+    let fit = |c: char| c.is_ascii_graphic() && c != '?' && c != '#';
     match text.starts_with('/') && text.chars().all(fit) {
         true => Ok(text.to_owned()),
-        false => {
-            Err("a path is wanted, as in /ping: it begins with / and has no blanks".to_owned())
-        }
+        false => Err(
+            "a path is wanted, as in /ping: it begins with /, without blanks and parameters"
+                .to_owned(),
+        ),
     }
 }

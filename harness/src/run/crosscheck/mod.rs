@@ -57,7 +57,7 @@ pub struct Options {
     pub duration: Duration,
     /// Requests per second; a closed loop where absent.
     pub rate_per_s: Option<f64>,
-    /// Path and query of the one request.
+    /// The path of the one request; it has no query.
     pub path: String,
     /// The order is drawn from it.
     pub seed: u64,

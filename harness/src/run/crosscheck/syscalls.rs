@@ -16,7 +16,7 @@ use crate::record::{SyscallRun, Syscalls};
 use crate::run::Built;
 
 /// Requests of the two runs, of tools that can count them.
-const REQUESTS: [u64; 2] = [2_000, 12_000];
+const REQUESTS: [u64; 2] = [1_000, 6_000];
 /// Times of the two runs, of those that can't.
 const TIMES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 /// What both take, about.

@@ -22,7 +22,7 @@ const TIMEOUT_S: u64 = 5;
 pub(super) struct Load {
     /// The server.
     pub(super) addr: SocketAddr,
-    /// Path and query.
+    /// The path.
     pub(super) path: String,
     /// Connections.
     pub(super) connections: u32,
@@ -402,7 +402,7 @@ mod tests {
     fn words(kind: Kind, rate_per_s: Option<f64>) -> String {
         let load = Load {
             addr: "127.0.0.1:80".parse().unwrap(),
-            path: "/a?b=1".to_owned(),
+            path: "/a/b".to_owned(),
             connections: 16,
             until: Until::Time(Duration::from_secs(2)),
             rate_per_s,
@@ -437,18 +437,18 @@ mod tests {
             (
                 Kind::Wrk,
                 None,
-                "it -t 1 -c 16 --timeout 5s -d 2s -s S http://127.0.0.1:80/a?b=1",
+                "it -t 1 -c 16 --timeout 5s -d 2s -s S http://127.0.0.1:80/a/b",
             ),
             (
                 oha,
                 Some(1000.0),
                 "it --no-tui -c 16 -t 5s -j --worker-threads 1 -z 2000ms -q 1000 \
-                 --latency-correction http://127.0.0.1:80/a?b=1",
+                 --latency-correction http://127.0.0.1:80/a/b",
             ),
             (
                 Kind::Hey,
                 Some(1000.0),
-                "it -cpus 1 -c 16 -t 5 -z 2000ms -q 62.5 http://127.0.0.1:80/a?b=1",
+                "it -cpus 1 -c 16 -t 5 -z 2000ms -q 62.5 http://127.0.0.1:80/a/b",
             ),
         ] {
             assert_eq!(words(kind, rate), command);
@@ -458,10 +458,10 @@ mod tests {
     #[test]
     fn the_file_of_requests_is_one_the_harness_reads() {
         let folder = tempfile::tempdir().unwrap();
-        let files = Files::write(folder.path(), "/a?b=\"%20\\").unwrap();
+        let files = Files::write(folder.path(), "/a/b%20\"c\\").unwrap();
         let workload = crate::catalog::Workload::load(Path::new(&files.workload)).unwrap();
         let calls = workload.draw(1, 1);
-        assert_eq!(calls[0].target, "/a?b=\"%20\\");
+        assert_eq!(calls[0].target, "/a/b%20\"c\\");
         assert!(Path::new(&files.wrk_script).is_file());
     }
 

@@ -66,7 +66,7 @@ fn section<'o>(output: &'o str, heading: &str) -> impl Iterator<Item = &'o str> 
         .take_while(|line| !line.trim().is_empty())
 }
 
-/// `[200]	5 responses` as `200` and 5.
+/// `[200] 5 responses` as `200` and 5.
 fn counted<'o>(lines: impl Iterator<Item = &'o str>) -> impl Iterator<Item = (&'o str, u64)> {
     lines.filter_map(|line| {
         let (name, rest) = bracketed(line)?;
