@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::catalog::{Catalog, Server, Stage, Workload, names};
 use crate::cmd;
 use crate::load::EngineKind;
-use crate::run::{respond, supervise};
+use crate::run::{known, respond, supervise};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,6 +17,7 @@ Examples:
   harness bench --server NAME --server OTHER --workload ping --stage peak
   harness check --server NAME              is this server right?
   harness drive http://127.0.0.1:8080/     load any server and print what it took
+  harness crosscheck --server NAME         the load generator beside wrk, oha and hey
   harness report                           the newest run's table again
   harness compare BASE NEW                 what changed between two runs
   harness rank                             the newest run's servers across all workloads
@@ -45,6 +46,8 @@ enum Verb {
     Bench(Box<cmd::bench::Arguments>),
     /// Load one URL, without servers, rounds or a record
     Drive(Box<cmd::drive::Arguments>),
+    /// Set the load generator beside wrk, oha and hey, on the same server
+    Crosscheck(Box<cmd::crosscheck::Arguments>),
     /// Print the tables of a stored run again; starts nothing
     Report(cmd::report::Arguments),
     /// Show what changed between two stored runs, or two servers of one; starts nothing
@@ -59,6 +62,9 @@ enum Verb {
     /// Answer known requests with stored bytes
     #[command(hide = true)]
     Respond(respond::Arguments),
+    /// Answer after known delays
+    #[command(hide = true)]
+    Known(known::Arguments),
 }
 
 /// Runs the command line.
@@ -69,12 +75,14 @@ pub fn main() -> ExitCode {
         Verb::Check(arguments) => cmd::check::run(&arguments),
         Verb::Bench(arguments) => cmd::bench::run(&arguments),
         Verb::Drive(arguments) => cmd::drive::run(&arguments),
+        Verb::Crosscheck(arguments) => cmd::crosscheck::run(&arguments),
         Verb::Report(arguments) => cmd::report::run(&arguments),
         Verb::Compare(arguments) => cmd::compare::run(&arguments),
         Verb::Rank(arguments) => cmd::rank::run(&arguments),
         Verb::Doctor(arguments) => cmd::doctor::run(&arguments),
         Verb::Supervise(arguments) => return supervise::supervise(&arguments),
         Verb::Respond(arguments) => respond::respond(&arguments).map(|never| match never {}),
+        Verb::Known(arguments) => known::serve(&arguments).map(|never| match never {}),
     };
     match result {
         Ok(status) => ExitCode::from(status as u8),

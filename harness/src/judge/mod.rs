@@ -5,6 +5,7 @@
 
 mod compare;
 mod compared;
+pub mod crosscheck;
 mod floor;
 pub mod gates;
 mod ranking;

@@ -1,5 +1,6 @@
 //! What is stored: the types, the SQLite file and its JSON export.
 
+mod crosscheck;
 mod engine;
 mod entry;
 mod export;
@@ -9,6 +10,7 @@ mod paths;
 mod store;
 mod summary;
 
+pub use crosscheck::*;
 pub use engine::Engine;
 pub use entry::{
     BUILD_MARK, CONTROL, EntryKind, TWIN_SUFFIX, base_name, is_control, second_name, shown_name,

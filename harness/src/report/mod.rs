@@ -4,6 +4,7 @@
 //! A new format is one file here, its line in [`FORMATS`] and a golden test.
 
 mod compare;
+mod crosscheck;
 mod csv;
 mod figure;
 mod grid;
@@ -16,6 +17,7 @@ mod terminal;
 mod workload_table;
 
 pub use compare::{COMPARISON_SCHEMA_VERSION, Meeting};
+pub use crosscheck::crosscheck;
 pub use grid::{WIDTH, wrapped};
 pub use standing::{Ranked, STANDING_SCHEMA_VERSION};
 pub use terminal::{Colour, terminal};
