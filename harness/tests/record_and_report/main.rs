@@ -4,6 +4,8 @@
 mod entries;
 mod json;
 mod killed;
+mod planted;
+mod queries;
 mod report;
 mod sample;
 mod store;
