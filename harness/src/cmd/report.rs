@@ -18,6 +18,7 @@ Examples:
   harness report bench-results/reference --workload mixed
   harness report --format csv >figures.csv
   harness report --format markdown --server NAME,OTHER
+  harness report --format bencher >bmf.json          for `bencher run --adapter json --file bmf.json`
   harness report DIR --write                         table.md, table.csv and record.json again
 
 It reads run.sqlite in the folder and starts nothing. With some servers left out, ranks are
@@ -29,7 +30,8 @@ those among the others.";
 pub struct Arguments {
     /// The run's folder [bench-results/latest]
     folder: Option<PathBuf>,
-    /// terminal, markdown, csv or json
+    /// terminal, markdown, csv or json; for trackers of figures over runs: bencher,
+    /// github-action-benchmark-bigger or -smaller
     #[arg(long, default_value = "terminal")]
     format: String,
     /// Write the files made from the record again, beside it
@@ -64,13 +66,12 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let summary = judge::summarise(&record);
     let text = match arguments.format.as_str() {
         "terminal" => results::terminal(&record, &summary),
-        name => report::FORMATS
-            .iter()
+        name => report::formats()
             .find(|format| format.name == name)
             .map(|format| (format.render)(&record, &summary))
             .ok_or_else(|| {
                 let mut known = vec!["terminal"];
-                known.extend(report::FORMATS.iter().map(|format| format.name));
+                known.extend(report::formats().map(|format| format.name));
                 Usage(crate::catalog::names::unknown("format", name, &known))
             })?,
     };

@@ -1,12 +1,14 @@
 //! One file per format. Each is a function from a record and its summary to text;
 //! nothing here starts, writes or prints anything.
 //!
-//! A new format is one file here, its line in [`FORMATS`] and a golden test.
+//! A new format is one file here, its line in [`FORMATS`] or [`TRACKERS`] and a golden test.
 
+mod bencher;
 mod compare;
 mod crosscheck;
 mod csv;
 mod figure;
+mod github_action_benchmark;
 mod grid;
 mod markdown;
 mod number;
@@ -14,6 +16,7 @@ mod page;
 mod servers_table;
 mod standing;
 mod terminal;
+mod tracked;
 mod workload_table;
 
 pub use compare::{COMPARISON_SCHEMA_VERSION, Meeting};
@@ -35,7 +38,7 @@ pub struct Format {
     pub render: fn(&Record, &Summary) -> String,
 }
 
-/// The formats written after every run. The terminal's is [`terminal`].
+/// The formats written after every run; see [`formats`] for all. The terminal's is [`terminal`].
 pub const FORMATS: [Format; 3] = [
     Format {
         name: "markdown",
@@ -51,5 +54,29 @@ pub const FORMATS: [Format; 3] = [
         name: "json",
         file: "record.json",
         render: to_json,
+    },
+];
+
+/// Every format there is by name: those of a run's folder, then those on demand.
+pub fn formats() -> impl Iterator<Item = &'static Format> {
+    FORMATS.iter().chain(&TRACKERS)
+}
+
+/// The formats of services that track figures over runs; written where they are asked for.
+pub const TRACKERS: [Format; 3] = [
+    Format {
+        name: "bencher",
+        file: "bencher.json",
+        render: bencher::bencher,
+    },
+    Format {
+        name: "github-action-benchmark-bigger",
+        file: "github-action-benchmark-bigger.json",
+        render: github_action_benchmark::bigger,
+    },
+    Format {
+        name: "github-action-benchmark-smaller",
+        file: "github-action-benchmark-smaller.json",
+        render: github_action_benchmark::smaller,
     },
 ];

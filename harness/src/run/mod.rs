@@ -15,6 +15,7 @@ mod figures;
 mod group;
 pub mod known;
 mod length;
+mod live;
 mod options;
 pub mod respond;
 mod rounds;
@@ -31,6 +32,7 @@ pub use boot::{BootOptions, Running, boot};
 pub use build::{Built, Launch, build, rustc_version};
 pub use check::{CheckLimits, Checked, Verified, check};
 pub use length::{LEAST_ROUNDS, Length, Sureness};
+pub use live::Live;
 pub use options::Options;
 pub use session::{Earlier, Happening, Session, SessionError, Watch};
 

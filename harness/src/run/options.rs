@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::length::Length;
+use super::live::Live;
 use super::trial::Settings;
 use crate::catalog::{Profile, Server, Stage, Workload};
 use crate::environment::Layout;
@@ -135,6 +136,7 @@ impl Options {
             timeout: self.timeout,
             ready_timeout: self.ready_timeout,
             logs: self.logs.clone(),
+            live: Live::default(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One stage of one workload on one freshly started server, checked, driven, sampled.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use super::accept::{Referee, wire};
 use super::boot::{BootOptions, Running, boot};
 use super::entry::Entry;
+use super::live::Live;
 use super::sampler::{self, Samples};
 use super::{Interrupt, figures};
 use crate::catalog::{Call, Stage};
@@ -37,6 +39,8 @@ pub(super) struct Settings {
     pub(super) timeout: Duration,
     pub(super) ready_timeout: Duration,
     pub(super) logs: PathBuf,
+    /// Shows the load to who watches.
+    pub(super) live: Live,
 }
 
 /// What one trial adds to them.
@@ -206,7 +210,8 @@ fn drive(
         seed: task.seed,
         ..Config::new(running.addr)
     };
-    let control = Control::new(interrupt.flag());
+    let control = Arc::new(Control::new(interrupt.flag()));
+    settings.live.begin(&control);
     thread::scope(|scope| {
         let sampler = scope.spawn(|| sampler::sample(processes, &control, INTERVAL));
         let measured = load::drive(&config, script, &control)?;

@@ -4,7 +4,10 @@
 mod entries;
 mod json;
 mod killed;
+mod planted;
+mod queries;
 mod report;
 mod sample;
 mod store;
 mod summary;
+mod trackers;
