@@ -96,6 +96,13 @@ pub enum Reason {
         /// The limit.
         limit_us: f64,
     },
+    /// The server's memory grew with the requests, also late in the load.
+    MemoryGrows {
+        /// In the later half of it.
+        bytes: f64,
+        /// For each request there.
+        per_request: f64,
+    },
     /// Fewer or more connections than asked for.
     Connections {
         /// Established.
@@ -184,6 +191,7 @@ impl Reason {
             | Self::LittlesLaw { .. }
             | Self::RateMissed(_)
             | Self::SentLate { .. }
+            | Self::MemoryGrows { .. }
             | Self::Machine(_)
             | Self::Changed(_)
             | Self::RoundOrder { .. }

@@ -151,6 +151,10 @@ pub const GATES: &[Gate] = &[
         "the place within the round does not show",
         Test::Workload(order::round_order),
     ),
+    note(
+        "memory did not grow with the requests to the end",
+        Test::Trial(trial::memory_grows),
+    ),
     note("the level was steady", Test::Row(row::not_steady)),
     note("no round stands apart", Test::Row(row::outlier_round)),
 ];

@@ -15,6 +15,7 @@ impl fmt::Display for Reason {
             | Self::Errors { .. }
             | Self::OrdersNotConserved { .. }
             | Self::IdsRepeated(_)
+            | Self::MemoryGrows { .. }
             | Self::TooFewValid { .. }
             | Self::NoTrial => self.of_the_server(f),
             Self::DriverBound { .. }
@@ -83,6 +84,12 @@ impl Reason {
                  server's total grew by {growth}: orders are lost or made up"
             ),
             Self::IdsRepeated(count) => write!(f, "{count} order ids were given twice"),
+            Self::MemoryGrows { bytes, per_request } => write!(
+                f,
+                "its memory grew to the end: {:.0} MiB in the later half of the load, {per_request:.0} \
+                 bytes for each request; look for a leak, or for a collector that has not run yet",
+                bytes / 1_048_576.0
+            ),
             Self::TooFewValid { valid, ran } => {
                 write!(f, "only {valid} of {ran} trials are valid; half are needed")
             }
@@ -314,6 +321,10 @@ mod tests {
                 unanswered: 0.0,
             },
             Reason::IdsRepeated(1.0),
+            Reason::MemoryGrows {
+                bytes: 6e7,
+                per_request: 4_096.0,
+            },
             Reason::DriverBound {
                 driver: 0.95,
                 waiting: 0.0,
