@@ -10,6 +10,7 @@ mod answer;
 mod connection;
 mod errors;
 mod first_byte;
+pub mod fuzz;
 mod headers;
 mod model;
 mod orders_concurrent;
@@ -17,6 +18,7 @@ mod orders_create;
 mod orders_kept;
 mod orders_read;
 mod ping;
+pub mod protocol;
 mod raw;
 mod subject;
 mod user;
@@ -120,6 +122,9 @@ pub fn all() -> &'static [CheckDef] {
     });
     &ALL
 }
+
+/// The one check that holds of a freshly started process alone.
+pub const AT_START: &str = "orders-none-at-start";
 
 /// The ids of [`all`] checks.
 pub fn ids() -> impl Iterator<Item = &'static str> {

@@ -5,6 +5,7 @@ mod export;
 mod finding;
 mod model;
 mod paths;
+mod protocol;
 mod store;
 mod summary;
 
@@ -16,5 +17,6 @@ pub use export::{ExportError, JSON_SCHEMA, read_json, to_json, write_json};
 pub use finding::{CHANGED, DURING, Moment, UNKNOWN};
 pub use model::*;
 pub use paths::HiddenPaths;
+pub use protocol::*;
 pub use store::{Store, StoreError};
 pub use summary::*;

@@ -93,7 +93,7 @@ pub fn check(
     }
 }
 
-fn summarise(report: &CheckReport) -> record::Check {
+pub(super) fn summarise(report: &CheckReport) -> record::Check {
     let failures: Vec<String> = report
         .results
         .iter()

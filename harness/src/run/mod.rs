@@ -11,9 +11,11 @@ mod check;
 mod control;
 mod entry;
 mod figures;
+mod fuzz;
 mod group;
 mod length;
 mod options;
+mod protocol;
 pub mod respond;
 mod rounds;
 mod sampler;
@@ -28,8 +30,10 @@ pub use accept::Referee;
 pub use boot::{BootOptions, Running, boot};
 pub use build::{Built, Launch, build, rustc_version};
 pub use check::{CheckLimits, Checked, Verified, check};
+pub use fuzz::{FuzzOptions, Replayed, fuzz, replay};
 pub use length::{LEAST_ROUNDS, Length, Sureness};
 pub use options::Options;
+pub use protocol::{Column, Done, ProtocolOptions, protocol};
 pub use session::{Earlier, Happening, Session, SessionError, Watch};
 
 /// How many lines of a log a failure quotes.
