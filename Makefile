@@ -10,7 +10,7 @@ FILTERS := $(SERVERS) $(LOADS) $(MANIFESTS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help tools build check bench-all bench-quick bench-publish smoke report compare doctor crosscheck bench-driver test fuzz lint ci clean
+.PHONY: help tools build check protocol bench-all bench-quick bench-publish smoke report compare doctor crosscheck bench-driver test fuzz lint ci clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,9 @@ build: tools ## Build each server alone and copy its binary aside
 
 check: tools ## Hold each server against the contract
 	@$(HARNESS) check $(SERVERS) $(MANIFESTS)
+
+protocol: tools ## What each server does with unusual, slow and hostile clients; renews the documents
+	@$(HARNESS) protocol --fuzz 100000 $(SERVERS) $(MANIFESTS) $(if $(SERVERS)$(MANIFESTS),,--write)
 
 bench-all: tools ## Compare all servers; the table is the result (PROFILE=, SERVER=, WORKLOAD=)
 	@$(HARNESS) bench --profile $(PROFILE) $(FILTERS)

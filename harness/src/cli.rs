@@ -16,6 +16,8 @@ Examples:
   harness bench --profile quick            a first look in under 3 minutes
   harness bench --server NAME --server OTHER --workload ping --stage peak
   harness check --server NAME              is this server right?
+  harness protocol --server NAME           what does it do with unusual, slow and wrong clients?
+  harness fuzz --server NAME               does it stand 100,000 mutated requests?
   harness drive http://127.0.0.1:8080/     load any server and print what it took
   harness crosscheck --server NAME         the load generator beside wrk, oha and hey
   harness report                           the newest run's table again
@@ -42,6 +44,10 @@ enum Verb {
     Build(cmd::build::Arguments),
     /// Hold each server against the contract
     Check(cmd::check::Arguments),
+    /// Show what each server does with unusual, slow, wrong and hostile clients
+    Protocol(Box<cmd::protocol::Arguments>),
+    /// Send mutated requests at each server, or one of them again
+    Fuzz(Box<cmd::fuzz::Arguments>),
     /// Build, check and measure; write a record and print the comparison table
     Bench(Box<cmd::bench::Arguments>),
     /// Load one URL, without servers, rounds or a record
@@ -73,6 +79,8 @@ pub fn main() -> ExitCode {
         Verb::List(arguments) => cmd::list::run(&arguments),
         Verb::Build(arguments) => cmd::build::run(&arguments),
         Verb::Check(arguments) => cmd::check::run(&arguments),
+        Verb::Protocol(arguments) => cmd::protocol::run(&arguments),
+        Verb::Fuzz(arguments) => cmd::fuzz::run(&arguments),
         Verb::Bench(arguments) => cmd::bench::run(&arguments),
         Verb::Drive(arguments) => cmd::drive::run(&arguments),
         Verb::Crosscheck(arguments) => cmd::crosscheck::run(&arguments),

@@ -8,9 +8,28 @@ pub(crate) fn counted<N: Display + PartialEq + From<u8>>(count: N, thing: &str) 
     format!("{count} {thing}{plural}")
 }
 
+/// With a comma between thousands.
+pub(crate) fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (nth, digit) in digits.chars().enumerate() {
+        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
-    use super::counted;
+    use super::{counted, grouped};
+
+    #[test]
+    fn thousands_are_set_apart() {
+        let shown = [0, 999, 1_000, 65_536, 1_000_000].map(grouped);
+        assert_eq!(shown, ["0", "999", "1,000", "65,536", "1,000,000"]);
+    }
 
     #[test]
     fn only_one_is_singular() {

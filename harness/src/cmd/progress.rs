@@ -42,6 +42,17 @@ impl Progress {
         }
     }
 
+    /// How far something is: a line of its own now and then where there is no terminal.
+    pub(super) fn part(&mut self, text: &str) {
+        let due = self
+            .last_line
+            .is_none_or(|last| last.elapsed() > LINE_EVERY);
+        if self.on_terminal || due {
+            self.note(text);
+            self.last_line = Some(Instant::now());
+        }
+    }
+
     /// A line of the result, on stdout.
     pub(super) fn print(&mut self, text: &str) -> anyhow::Result<()> {
         self.bar

@@ -11,6 +11,7 @@ mod answer;
 mod connection;
 mod drawn;
 mod errors;
+pub mod fuzz;
 mod headers;
 mod model;
 mod orders_concurrent;
@@ -21,6 +22,7 @@ mod orders_stock;
 mod ping;
 mod precedence;
 mod process;
+pub mod protocol;
 mod raw;
 mod routes;
 mod stop;
@@ -163,6 +165,9 @@ pub fn all() -> &'static [Check] {
     });
     &ALL
 }
+
+/// The one check that holds of a freshly started process alone.
+pub const AT_START: &str = "orders-none-at-start";
 
 /// The ids of [`all`] checks.
 pub fn ids() -> impl Iterator<Item = &'static str> {

@@ -7,6 +7,7 @@ mod export;
 mod finding;
 mod model;
 mod paths;
+mod protocol;
 mod store;
 mod summary;
 
@@ -20,5 +21,6 @@ pub use export::{ExportError, JSON_SCHEMA, read_json, to_json, write_json};
 pub use finding::{CHANGED, DURING, Moment, UNKNOWN};
 pub use model::*;
 pub use paths::HiddenPaths;
+pub use protocol::*;
 pub use store::{Store, StoreError};
 pub use summary::*;

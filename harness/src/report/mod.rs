@@ -13,6 +13,7 @@ mod grid;
 mod markdown;
 mod number;
 mod page;
+mod protocol;
 mod servers_table;
 mod standing;
 mod terminal;
@@ -22,6 +23,10 @@ mod workload_table;
 pub use compare::{COMPARISON_SCHEMA_VERSION, Meeting};
 pub use crosscheck::crosscheck;
 pub use grid::{WIDTH, wrapped};
+pub use protocol::{
+    SECTION_BEGIN, SECTION_END, fuzz_lines, protocol_lines, protocol_page, protocol_section,
+    with_section,
+};
 pub use standing::{Ranked, STANDING_SCHEMA_VERSION};
 pub use terminal::{Colour, terminal};
 

@@ -254,7 +254,7 @@ fn take(log: &Path) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-fn summarise(report: &CheckReport) -> record::Check {
+pub(super) fn summarise(report: &CheckReport) -> record::Check {
     let failures: Vec<String> = report
         .results
         .iter()

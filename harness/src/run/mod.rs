@@ -12,11 +12,13 @@ mod control;
 pub mod crosscheck;
 mod entry;
 mod figures;
+mod fuzz;
 mod group;
 pub mod known;
 mod length;
 mod live;
 mod options;
+mod protocol;
 pub mod respond;
 mod rounds;
 mod sampler;
@@ -31,9 +33,11 @@ pub use accept::Referee;
 pub use boot::{BootOptions, Running, boot};
 pub use build::{Built, Launch, build, rustc_version};
 pub use check::{CheckLimits, Checked, Verified, check};
+pub use fuzz::{FuzzOptions, Replayed, fuzz, replay};
 pub use length::{LEAST_ROUNDS, Length, Sureness};
 pub use live::Live;
 pub use options::Options;
+pub use protocol::{Column, Done, ProtocolOptions, protocol};
 pub use session::{Earlier, Happening, Session, SessionError, Watch};
 
 /// How many lines of a log a failure quotes.

@@ -1,0 +1,277 @@
+//! `harness fuzz`: mutated requests at each server, or one of them again.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde_json::json;
+
+use super::machine::{Cpus, Place};
+use super::progress::{Progress, show_time};
+use crate::catalog::Server;
+use crate::cli::{Servers, Status, parse_duration};
+use crate::conform::fuzz::{Answer, Shot, shot, shown};
+use crate::report;
+use crate::run::{self, BootOptions, Built, FuzzOptions, Interrupt, Referee};
+
+const EXAMPLES: &str = "\
+Examples:
+  harness fuzz --server NAME                     100,000 requests, about a minute
+  harness fuzz --server NAME --seed 7 --requests 1000000 --time-limit 10m
+  harness fuzz --server NAME --seed 7 --replay 4711    that one again, alone
+  harness fuzz --seed 7 --replay 4711 --list           show it, and send nothing
+
+Valid requests of the contract are changed: methods, targets, versions, headers, framing and
+JSON, then single bytes. Each goes over a connection of its own and follows from the seed and its
+number alone. A server passes where its process lives on, its memory did not run away, and all
+checks of the contract pass on it afterwards. Answers are counted by status and not judged.
+
+Exit status: 0 all passed; 1 a server did not, or could not be built or started; 2 a bad flag;
+130 interrupted.";
+
+/// Bytes of a replayed request that are shown.
+const SHOWN: usize = 4_096;
+/// What a time limit is where none is given, for each hundred thousand requests.
+const USUAL_LIMIT: Duration = Duration::from_secs(180);
+const CONNECTIONS: usize = 16;
+
+/// The verb's flags.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// How many requests each server gets
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    requests: u64,
+    /// Requests follow from it
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Connections at a time
+    #[arg(long, value_name = "N", default_value_t = CONNECTIONS, value_parser = connections)]
+    connections: usize,
+    /// No server gets longer than this
+    #[arg(long, value_name = "TIME", default_value = "3m", value_parser = parse_duration)]
+    time_limit: Duration,
+    /// Send only the request of this number, to a fresh process, and show it
+    #[arg(long, value_name = "NUMBER")]
+    replay: Option<u64>,
+    /// Show what would be done, and send nothing
+    #[arg(long)]
+    list: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// How long a server may take until its first valid answer
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    ready_timeout: Duration,
+    #[command(flatten)]
+    servers: Servers,
+    #[command(flatten)]
+    cpus: Cpus,
+}
+
+fn connections(text: &str) -> Result<usize, String> {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number| (1..=1_000).contains(number));
+    number.ok_or_else(|| "1 to 1000 is wanted".to_owned())
+}
+
+/// The options of a fuzz run that is a part of another verb.
+pub(super) struct Mutated(pub(super) FuzzOptions);
+
+impl Mutated {
+    pub(super) fn new(requests: u64, seed: u64, boot: BootOptions) -> Self {
+        let hundred_thousands = u32::try_from(requests.div_ceil(100_000)).unwrap_or(u32::MAX);
+        Self(FuzzOptions {
+            seed,
+            requests,
+            connections: CONNECTIONS,
+            time_limit: USUAL_LIMIT.saturating_mul(hundred_thousands),
+            boot,
+        })
+    }
+}
+
+/// Shows how many requests were sent, and about how long the rest takes.
+pub(super) fn sent_so_far<'a>(
+    progress: &'a mut Progress,
+    server: &str,
+    of: u64,
+) -> impl FnMut(u64) + use<'a> {
+    let begin = Instant::now();
+    let server = server.to_owned();
+    move |sent| {
+        let left = match sent {
+            0 => String::new(),
+            _ => {
+                let share = of.saturating_sub(sent) as f64 / sent as f64;
+                let left = begin.elapsed().mul_f64(share);
+                format!(", about {} left", show_time(left))
+            }
+        };
+        progress.part(&format!("{server}: {sent} of {of} mutated requests{left}"));
+    }
+}
+
+/// Builds and boots the servers chosen, and sends the requests.
+///
+/// # Errors
+/// Where a name is unknown; a server that does not stand it gives [`Status::Failed`].
+pub fn run(arguments: &Arguments) -> Result<Status> {
+    let replayed = arguments.replay.map(|index| shot(arguments.seed, index));
+    if arguments.list {
+        return list(arguments, replayed.as_ref());
+    }
+    let (catalog, servers) = arguments.servers.catalog()?;
+    let place = Place::find(&arguments.cpus)?;
+    let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
+    let logs = catalog.target.join("harness").join("logs");
+    std::fs::create_dir_all(&logs)
+        .with_context(|| format!("cannot make the folder {}", logs.display()))?;
+    if let Some(one) = replayed.as_ref().filter(|_| !arguments.json) {
+        say!("{}", shown(&one.bytes, SHOWN));
+    }
+    let mut progress = Progress::new();
+    let mut status = Status::Fine;
+    let mut rows = Vec::new();
+    for server in &servers {
+        progress.note(&format!("building {}", server.name));
+        let boot = BootOptions {
+            cpus: place.server_cpus(),
+            workers: place.layout.server.len(),
+            port: None,
+            log: logs.join(format!("{}-fuzz.log", server.name)),
+            ready_timeout: arguments.ready_timeout,
+        };
+        let mut job = Job {
+            arguments,
+            server,
+            boot,
+            interrupt: &interrupt,
+            progress: &mut progress,
+        };
+        let row = match run::build(&catalog, server, &interrupt) {
+            Ok(built) => job.go(&built, replayed.as_ref())?,
+            Err(failure) => Err(failure),
+        };
+        if interrupt.is_set() {
+            break;
+        }
+        match row {
+            Ok((row, well)) => {
+                rows.push(row);
+                status = if well { status } else { Status::Failed };
+            }
+            Err(failure) => {
+                status = Status::Failed;
+                progress.fail(&server.name, &failure);
+                rows.push(json!({"server": server.name, "failure": failure}));
+            }
+        }
+    }
+    progress.finish();
+    if arguments.json {
+        say!("{:#}", json!(rows));
+    }
+    Ok(match interrupt.is_set() {
+        true => Status::Interrupted,
+        false => status,
+    })
+}
+
+fn list(arguments: &Arguments, replayed: Option<&Shot>) -> Result<Status> {
+    if let Some(one) = replayed {
+        say!("{}", shown(&one.bytes, SHOWN));
+        return Ok(Status::Fine);
+    }
+    let (_, servers) = arguments.servers.catalog()?;
+    for server in &servers {
+        say!(
+            "would send {} mutated requests to {}, at most for {}",
+            arguments.requests,
+            server.name,
+            show_time(arguments.time_limit)
+        );
+    }
+    Ok(Status::Fine)
+}
+
+/// One server.
+struct Job<'a> {
+    arguments: &'a Arguments,
+    server: &'a Server,
+    boot: BootOptions,
+    interrupt: &'a Interrupt,
+    progress: &'a mut Progress,
+}
+
+/// Its row of the JSON, and whether it stood it.
+type Row = Result<(serde_json::Value, bool), crate::record::Failure>;
+
+impl Job<'_> {
+    fn go(&mut self, built: &Built, replayed: Option<&Shot>) -> Result<Row> {
+        match replayed {
+            Some(one) => self.replay(built, one),
+            None => self.fuzz(built),
+        }
+    }
+
+    fn fuzz(&mut self, built: &Built) -> Result<Row> {
+        let name = &self.server.name;
+        let options = FuzzOptions {
+            seed: self.arguments.seed,
+            requests: self.arguments.requests,
+            connections: self.arguments.connections,
+            time_limit: self.arguments.time_limit,
+            boot: self.boot.clone(),
+        };
+        let mut show = sent_so_far(self.progress, name, options.requests);
+        let fuzz = run::fuzz(built, &options, &Referee::new(), self.interrupt, &mut show);
+        drop(show);
+        let fuzz = match fuzz {
+            Ok(fuzz) => fuzz,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        if !self.arguments.json {
+            let lines = report::fuzz_lines(name, &fuzz);
+            self.progress.print(lines.trim_end())?;
+        }
+        let well = !fuzz.is_fault();
+        Ok(Ok((json!({"server": name, "fuzz": fuzz}), well)))
+    }
+
+    fn replay(&mut self, built: &Built, one: &Shot) -> Result<Row> {
+        let name = &self.server.name;
+        let replayed = run::replay(built, one, &self.boot, &Referee::new(), self.interrupt);
+        let replayed = match replayed {
+            Ok(replayed) => replayed,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let answer = in_words(&replayed.answer);
+        if !self.arguments.json {
+            let harm = replayed.harm.as_deref().unwrap_or("it is alive and right");
+            self.progress.print(&format!("{name}: {answer}; {harm}"))?;
+            for line in replayed.log_tail.lines() {
+                self.progress.print(&format!("  | {line}"))?;
+            }
+        }
+        let row = json!({
+            "server": name,
+            "request": shown(&one.bytes, SHOWN),
+            "answer": answer,
+            "harm": replayed.harm,
+        });
+        Ok(Ok((row, replayed.harm.is_none())))
+    }
+}
+
+fn in_words(answer: &Answer) -> String {
+    match answer {
+        Answer::Status(status) => format!("answered {status}"),
+        Answer::Garbled => "answered what is no HTTP".to_owned(),
+        Answer::Ended => "the connection was ended without an answer".to_owned(),
+        Answer::Silent => "no answer yet".to_owned(),
+        Answer::NotConnected(why) => format!("no connection: {why}"),
+    }
+}

@@ -1,0 +1,404 @@
+//! `harness protocol`: what each server does with unusual, slow, wrong and hostile clients.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+
+use super::fuzz::{Mutated, sent_so_far};
+use super::machine::{Cpus, Place};
+use super::progress::{Progress, show_time};
+use super::results::{self, Folder};
+use crate::catalog::{Catalog, Server, Source, names};
+use crate::cli::{Servers, Status, Usage, parse_duration};
+use crate::conform::protocol::{self as cases, Case};
+use crate::probe::limits;
+use crate::record::{
+    PROTOCOL_FILE, PROTOCOL_KIND, PROTOCOL_SCHEMA_VERSION, Protocol, ProtocolCase, ProtocolServer,
+};
+use crate::report;
+use crate::run::{self, BootOptions, Built, Done, Interrupt, ProtocolOptions, Referee};
+
+const EXAMPLES: &str = "\
+Examples:
+  harness protocol                       every server of the workspace, under a minute each
+  harness protocol --server NAME
+  harness protocol --list                which cases there are, and what the RFCs ask
+  harness protocol --server NAME --only chunked --only length-negative
+  harness protocol --fuzz 100000 --write all servers, mutated requests too; renew the documents
+  harness protocol --from bench-results/…-protocol/protocol.json --format markdown
+
+A server is built, started, and met with requests in pieces, pipelined, oversized, malformed,
+contradictory and slow. Each case says what the server did, what RFC 9110 or RFC 9112 asks, and
+whether the process is alive and right afterwards. It is shown and judges nobody, unless the
+process ends or a request within the contract's terms is answered wrongly.
+
+Marks: none as the standard asks; ○ left open by it; ✗ against it; ‼ a fault.
+
+Exit status: 0 no fault; 1 a fault, or a server could not be built or started; 2 a bad flag;
+130 interrupted.";
+
+/// Where the page on all servers lies, and what it is made from.
+const PAGE: &str = "harness/docs/PROTOCOL.md";
+const STORED: &str = "harness/docs/protocol.json";
+/// Descriptors that the idle connections leave to everything else.
+const SPARE_DESCRIPTORS: u64 = 200;
+
+/// The verb's flags.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Only this case; repeatable
+    #[arg(long, value_name = "ID")]
+    only: Vec<String>,
+    /// Print JSON
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+    /// How to print it
+    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
+    format: Format,
+    /// Show which servers would be tried and with what, and do nothing
+    #[arg(long)]
+    list: bool,
+    /// Show a stored matrix again; starts nothing
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["only", "list", "fuzz", "out"])]
+    from: Option<PathBuf>,
+    /// Renew harness/docs/PROTOCOL.md and the section of each server's README
+    #[arg(long)]
+    write: bool,
+    /// Send so many mutated requests too, and store what came of them
+    #[arg(long, value_name = "N")]
+    fuzz: Option<u64>,
+    /// Mutated requests follow from it
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Connections that idle at once, while one works
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    idle: usize,
+    /// How long an answer is waited for
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
+    patience: Duration,
+    /// How long a server is watched that holds a connection for a client that does not go on
+    #[arg(long, value_name = "TIME", default_value = "35s", value_parser = parse_duration)]
+    let_go: Duration,
+    /// How long a server may take until its first valid answer
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    ready_timeout: Duration,
+    /// Where to store it; bench-results/<utc>-<rev>-protocol where not given
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    servers: Servers,
+    #[command(flatten)]
+    cpus: Cpus,
+}
+
+/// How the matrix is printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A line for each case
+    #[default]
+    Text,
+    /// The page on all servers
+    Markdown,
+}
+
+/// Builds and boots the servers chosen, and carries out the cases.
+///
+/// # Errors
+/// Where a name is unknown or nothing can be stored; a fault gives [`Status::Failed`].
+pub fn run(arguments: &Arguments) -> Result<Status> {
+    if let Some(path) = &arguments.from {
+        return show_again(arguments, path);
+    }
+    let cases = chosen(&arguments.only)?;
+    refuse_part_to_write(arguments)?;
+    let (catalog, servers) = arguments.servers.catalog()?;
+    if arguments.list {
+        return list(&servers, &cases);
+    }
+    let place = Place::find(&arguments.cpus)?;
+    let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
+    let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-protocol")?;
+    let mut matrix = blank(arguments, &folder, &cases);
+    let mut job = Job {
+        arguments,
+        catalog: &catalog,
+        place: &place,
+        folder: &folder,
+        cases,
+        interrupt: &interrupt,
+        progress: Progress::new(),
+    };
+    for server in &servers {
+        let Some(column) = job.column(server) else {
+            break;
+        };
+        if arguments.format == Format::Text && !arguments.json {
+            let lines = report::protocol_lines(&matrix.cases, &column, results::colour());
+            job.progress.print(lines.trim_end())?;
+            if let Some(fuzz) = &column.fuzz {
+                let lines = report::fuzz_lines(&server.name, fuzz);
+                job.progress.print(lines.trim_end())?;
+            }
+        }
+        matrix.servers.push(column);
+        store(&matrix, &folder)?;
+    }
+    job.progress.finish();
+    if interrupt.is_set() {
+        return Ok(Status::Interrupted);
+    }
+    eprintln!("stored in {}", folder.shown());
+    print(arguments, &matrix)?;
+    if arguments.write {
+        write(&matrix, &catalog)?;
+    }
+    Ok(status(&matrix))
+}
+
+fn chosen(only: &[String]) -> Result<Vec<Case>> {
+    let all = cases::all().to_vec();
+    Ok(names::select("case", all, |case| case.id, only).map_err(Usage)?)
+}
+
+/// The documents hold all servers and all cases, so that none is lost from them.
+fn refuse_part_to_write(arguments: &Arguments) -> Result<()> {
+    let servers = &arguments.servers;
+    let whole =
+        arguments.only.is_empty() && servers.server.is_empty() && servers.manifest.is_empty();
+    if arguments.write && !whole {
+        return Err(Usage(
+            "--write: the documents hold all servers and cases; leave out --server, --manifest \
+             and --only"
+                .to_owned(),
+        )
+        .into());
+    }
+    Ok(())
+}
+
+fn list(servers: &[Server], cases: &[Case]) -> Result<Status> {
+    for server in servers {
+        say!("would try {}", server.name);
+    }
+    let mut concern = None;
+    for case in cases {
+        if concern.replace(case.concern) != Some(case.concern) {
+            say!("{}", case.concern.title());
+        }
+        let judged = if case.in_terms { " *" } else { "" };
+        say!("  {:<22} {}{judged}", case.id, case.sends);
+        say!("  {:<22} {}: {}", "", case.rule.section, case.rule.asks);
+    }
+    say!("* keeps to the contract's terms: a wrong answer is a fault");
+    Ok(Status::Fine)
+}
+
+fn show_again(arguments: &Arguments, path: &Path) -> Result<Status> {
+    let matrix = Protocol::read(path)?;
+    if !arguments.json && arguments.format == Format::Text {
+        for server in &matrix.servers {
+            let lines = report::protocol_lines(&matrix.cases, server, results::colour());
+            say!("{}", lines.trim_end());
+            if let Some(fuzz) = &server.fuzz {
+                say!("{}", report::fuzz_lines(&server.name, fuzz).trim_end());
+            }
+        }
+    }
+    print(arguments, &matrix)?;
+    if arguments.write {
+        let (catalog, _) = arguments.servers.catalog()?;
+        write(&matrix, &catalog)?;
+    }
+    Ok(status(&matrix))
+}
+
+fn print(arguments: &Arguments, matrix: &Protocol) -> Result<()> {
+    match (arguments.json, arguments.format) {
+        (true, _) => say!("{}", matrix.to_json().trim_end()),
+        (false, Format::Markdown) => say!("{}", report::protocol_page(matrix).trim_end()),
+        (false, Format::Text) => {}
+    }
+    Ok(())
+}
+
+fn status(matrix: &Protocol) -> Status {
+    match matrix.servers.iter().any(ProtocolServer::is_fault) {
+        true => Status::Failed,
+        false => Status::Fine,
+    }
+}
+
+/// The matrix before any server was tried.
+fn blank(arguments: &Arguments, folder: &Folder, cases: &[Case]) -> Protocol {
+    Protocol {
+        schema_version: PROTOCOL_SCHEMA_VERSION,
+        kind: PROTOCOL_KIND.to_owned(),
+        id: folder.id().to_owned(),
+        started_at: jiff::Timestamp::now().to_string(),
+        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
+        revision: folder.revision().map(ToOwned::to_owned),
+        command: std::env::args().skip(1).collect(),
+        patience_s: arguments.patience.as_secs_f64(),
+        let_go_s: arguments.let_go.as_secs_f64(),
+        idle_connections: arguments.idle,
+        cases: cases
+            .iter()
+            .map(|case| ProtocolCase {
+                id: case.id.to_owned(),
+                concern: case.concern.title().to_owned(),
+                sends: case.sends.to_owned(),
+                section: case.rule.section.to_owned(),
+                asks: case.rule.asks.to_owned(),
+                in_terms: case.in_terms,
+            })
+            .collect(),
+        servers: Vec::new(),
+    }
+}
+
+/// What is needed for each server.
+struct Job<'a> {
+    arguments: &'a Arguments,
+    catalog: &'a Catalog,
+    place: &'a Place,
+    folder: &'a Folder,
+    cases: Vec<Case>,
+    interrupt: &'a Interrupt,
+    progress: Progress,
+}
+
+impl Job<'_> {
+    /// One server's column; none where the user asked to stop.
+    fn column(&mut self, server: &Server) -> Option<ProtocolServer> {
+        let mut column = ProtocolServer {
+            name: server.name.clone(),
+            display: server.about.display.clone(),
+            class: server.about.class.clone(),
+            upstream: server.about.upstream.clone(),
+            version: server.version.clone(),
+            cells: Vec::new(),
+            afterwards: None,
+            stop_failure: None,
+            failure: None,
+            fuzz: None,
+        };
+        self.progress.note(&format!("building {}", server.name));
+        let tried = run::build(self.catalog, server, self.interrupt)
+            .and_then(|built| self.fill(&built, &mut column));
+        if self.interrupt.is_set() {
+            return None;
+        }
+        if let Err(failure) = tried {
+            self.progress.fail(&server.name, &failure);
+            column.failure = Some(failure);
+        }
+        Some(column)
+    }
+
+    fn fill(
+        &mut self,
+        built: &Built,
+        column: &mut ProtocolServer,
+    ) -> Result<(), crate::record::Failure> {
+        let name = built.server.name.clone();
+        let options = self.options(&name);
+        let referee = Referee::new();
+        let progress = &mut self.progress;
+        let mut show = |done: Done| {
+            progress.part(&format!(
+                "{name}: {} of {} cases, about {} left",
+                done.done,
+                done.of,
+                show_time(done.left)
+            ));
+        };
+        let tried = run::protocol(built, &options, &referee, self.interrupt, &mut show)?;
+        column.cells = tried.cells;
+        column.afterwards = tried.afterwards;
+        column.stop_failure = tried.stop_failure;
+        if let Some(requests) = self.arguments.fuzz {
+            let mutated = Mutated::new(requests, self.arguments.seed, options.boot);
+            let mut show = sent_so_far(&mut self.progress, &name, requests);
+            column.fuzz = Some(run::fuzz(
+                built,
+                &mutated.0,
+                &referee,
+                self.interrupt,
+                &mut show,
+            )?);
+        }
+        Ok(())
+    }
+
+    fn options(&self, server: &str) -> ProtocolOptions {
+        let limit =
+            limits::raise_descriptor_limit().unwrap_or_else(|_| limits::descriptor_limit().0);
+        let most = usize::try_from(limit.saturating_sub(SPARE_DESCRIPTORS)).unwrap_or(usize::MAX);
+        ProtocolOptions {
+            cases: self.cases.clone(),
+            boot: BootOptions {
+                cpus: self.place.server_cpus(),
+                workers: self.place.layout.server.len(),
+                port: None,
+                log: self.folder.logs().join(format!("{server}.log")),
+                ready_timeout: self.arguments.ready_timeout,
+            },
+            patience: self.arguments.patience,
+            let_go: self.arguments.let_go,
+            idle: self.arguments.idle.min(most),
+            idle_wanted: self.arguments.idle,
+        }
+    }
+}
+
+/// Stored after every server, so that an interrupted one leaves the others.
+fn store(matrix: &Protocol, folder: &Folder) -> Result<()> {
+    let path = folder.path().join(PROTOCOL_FILE);
+    let text = matrix.to_json();
+    let text = folder.hidden().clean(&text).into_owned();
+    crate::record::write_whole(&path, &text)
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Renews the documents made from the matrix.
+fn write(matrix: &Protocol, catalog: &Catalog) -> Result<()> {
+    if let Some(server) = matrix
+        .servers
+        .iter()
+        .find(|server| server.failure.is_some())
+    {
+        anyhow::bail!(
+            "the documents are left as they are: {} could not be tried",
+            server.name
+        );
+    }
+    renew(&catalog.root.join(PAGE), &report::protocol_page(matrix))?;
+    renew(&catalog.root.join(STORED), &matrix.to_json())?;
+    for column in &matrix.servers {
+        let package = |server: &&Server| {
+            server.name == column.name && matches!(server.source, Source::Package { .. })
+        };
+        if !catalog.servers.iter().any(|server| package(&server)) {
+            continue;
+        }
+        let path = catalog
+            .root
+            .join("servers")
+            .join(&column.name)
+            .join("README.md");
+        let readme = std::fs::read_to_string(&path).unwrap_or_default();
+        let section = report::protocol_section(matrix, column);
+        renew(&path, &report::with_section(&readme, &section))?;
+    }
+    Ok(())
+}
+
+fn renew(path: &Path, text: &str) -> Result<()> {
+    crate::record::write_whole(path, text)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    eprintln!("renewed {}", path.display());
+    Ok(())
+}

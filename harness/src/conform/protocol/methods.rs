@@ -1,0 +1,203 @@
+//! Methods other than the contract's, and `Expect`.
+
+use std::time::Duration;
+
+use super::judge::{
+    Judgement, answered, deviates, follows, permitted, refused_or_kept, unanswered,
+};
+use super::script::{ORDER, Script, Step, order, order_with};
+use super::seen::{Rest, Seen};
+use super::{Case, Concern, Plan, Rule};
+
+/// A client that waits for 100 goes on by itself after about this time.
+const CLIENTS_WAIT: Duration = Duration::from_secs(1);
+const CONTINUE: Rule = Rule {
+    section: "9110 §10.1.1",
+    asks: "100 at once, or the final status where the head decides it",
+};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        id: "head",
+        concern: Concern::Methods,
+        sends: "HEAD /ping",
+        rule: Rule {
+            section: "9110 §9.3.2",
+            asks: "every server supports HEAD: the answer to GET without its body",
+        },
+        in_terms: false,
+        plan: Plan::Talks(|| {
+            let wire = "HEAD /ping HTTP/1.1\r\nHost: localhost\r\n\r\n";
+            vec![Script::new(vec![Step::Send(wire.into())]).asking_head()]
+        }),
+        judge: head,
+    },
+    Case {
+        id: "options",
+        concern: Concern::Methods,
+        sends: "OPTIONS /api/v1/orders",
+        rule: Rule {
+            section: "9110 §9.3.7",
+            asks: "optional; where it is not allowed, 405 with Allow",
+        },
+        in_terms: false,
+        plan: Plan::Talks(|| {
+            let wire = "OPTIONS /api/v1/orders HTTP/1.1\r\nHost: localhost\r\n\r\n";
+            vec![Script::one(wire)]
+        }),
+        judge: not_allowed,
+    },
+    Case {
+        id: "options-star",
+        concern: Concern::Methods,
+        sends: "OPTIONS *",
+        rule: Rule {
+            section: "9112 §3.2.4",
+            asks: "`*` asks about the server as a whole; any answer will do",
+        },
+        in_terms: false,
+        plan: Plan::Talks(|| {
+            let wire = "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n";
+            vec![Script::one(wire)]
+        }),
+        judge: super::judge::either,
+    },
+    Case {
+        id: "expect-continue",
+        concern: Concern::Methods,
+        sends: "an order with Expect: 100-continue; its body after 100, or after 1 s",
+        rule: CONTINUE,
+        in_terms: true,
+        plan: Plan::Talks(|| {
+            let lines = format!(
+                "Content-Length: {}\r\nExpect: 100-continue\r\n",
+                ORDER.len()
+            );
+            let steps = vec![
+                Step::Send(order_with(&lines, "")),
+                Step::AwaitAnswer(CLIENTS_WAIT),
+                Step::Send(ORDER.into()),
+            ];
+            vec![Script::new(steps).asking(Some(order()))]
+        }),
+        judge: continues,
+    },
+    Case {
+        id: "expect-too-large",
+        concern: Concern::Methods,
+        sends: "the head of an order of 100,000 bytes with Expect: 100-continue, and no body",
+        rule: CONTINUE,
+        in_terms: false,
+        plan: Plan::Talks(|| {
+            let lines = "Content-Length: 100000\r\nExpect: 100-continue\r\n";
+            let steps = vec![
+                Step::Send(order_with(lines, "")),
+                Step::AwaitAnswer(CLIENTS_WAIT),
+                Step::HalfClose,
+            ];
+            vec![Script::new(steps).asking(None)]
+        }),
+        judge: refuses_early,
+    },
+    Case {
+        id: "method-unknown",
+        concern: Concern::Methods,
+        sends: "BREW /ping",
+        rule: Rule {
+            section: "9110 §9.1",
+            asks: "501 for a method nobody knows, or 405 with Allow",
+        },
+        in_terms: false,
+        plan: Plan::Talks(|| {
+            let wire = "BREW /ping HTTP/1.1\r\nHost: localhost\r\n\r\n";
+            vec![Script::one(wire)]
+        }),
+        judge: not_allowed,
+    },
+    Case {
+        id: "method-invalid",
+        concern: Concern::Methods,
+        sends: "a method that is no token: G@T /ping",
+        rule: Rule {
+            section: "9112 §3",
+            asks: "an invalid request line should be answered 400",
+        },
+        in_terms: false,
+        plan: Plan::Talks(|| {
+            let wire = "G@T /ping HTTP/1.1\r\nHost: localhost\r\n\r\n";
+            vec![Script::one(wire)]
+        }),
+        judge: refused_or_kept,
+    },
+    Case {
+        id: "connect",
+        concern: Concern::Methods,
+        sends: "CONNECT localhost:80",
+        rule: Rule {
+            section: "9110 §9.3.6",
+            asks: "an origin server that is no proxy does not grant a tunnel",
+        },
+        in_terms: false,
+        plan: Plan::Talks(|| {
+            let wire = "CONNECT localhost:80 HTTP/1.1\r\nHost: localhost:80\r\n\r\n";
+            vec![Script::one(wire)]
+        }),
+        judge: no_tunnel,
+    },
+];
+
+fn head(seen: &Seen) -> Judgement {
+    if !seen.replies.excess.is_empty() || seen.rest == Rest::OutOfStep {
+        return deviates("the answer to HEAD has a body, which a client takes for the next answer");
+    }
+    match seen.status() {
+        Some(200) => follows(),
+        Some(_) => deviates("HEAD is not supported: health checks and link checkers use it"),
+        None => unanswered(seen),
+    }
+}
+
+fn not_allowed(seen: &Seen) -> Judgement {
+    let Some(reply) = seen.replies.first() else {
+        return unanswered(seen);
+    };
+    match (reply.status, seen.rest) {
+        (_, Rest::OutOfStep | Rest::Mute) => deviates("the connection is out of step after it"),
+        (405, _) if reply.field("allow").is_none() => deviates("405 without the Allow it requires"),
+        (200..=299 | 405 | 501, _) => follows(),
+        (400..=499, _) => permitted("refused with another status than 405 or 501"),
+        _ => deviates("a client's fault is answered as the server's own"),
+    }
+}
+
+fn continues(seen: &Seen) -> Judgement {
+    let went_on = seen.replies.all.first().map(|reply| reply.status) == Some(100);
+    match (seen.wrong(), went_on) {
+        (None, true) => follows(),
+        (None, false) => deviates(
+            "100 never comes: clients that ask for it, such as curl with a larger body, lose a second on \
+             each request",
+        ),
+        (Some(_), _) => answered(seen),
+    }
+}
+
+fn refuses_early(seen: &Seen) -> Judgement {
+    let statuses: Vec<u16> = seen.replies.all.iter().map(|reply| reply.status).collect();
+    match statuses.first() {
+        Some(413 | 417) => follows(),
+        Some(100) => permitted("a body that is too large is asked for before it is refused"),
+        Some(400..=499) => permitted("refused before the body, with another status than 413"),
+        Some(_) => deviates("taken without its body"),
+        None => deviates("neither 100 nor a refusal: such a client waits for its own time limit"),
+    }
+}
+
+fn no_tunnel(seen: &Seen) -> Judgement {
+    match seen.status() {
+        Some(200..=299) => deviates("a tunnel is granted that leads nowhere"),
+        Some(400..=499 | 501) => follows(),
+        Some(_) => deviates("a client's fault is answered as the server's own"),
+        None => unanswered(seen),
+    }
+}
