@@ -3,6 +3,7 @@
 mod entry;
 mod export;
 mod finding;
+mod histogram;
 mod model;
 mod paths;
 mod store;
