@@ -3,20 +3,26 @@
 //!
 //! A new format is one file here, its line in [`FORMATS`] and a golden test.
 
+mod chart;
 mod compare;
 mod csv;
 mod figure;
 mod grid;
+mod history;
+mod html;
 mod markdown;
 mod number;
 mod page;
 mod servers_table;
 mod standing;
 mod terminal;
+mod trials;
 mod workload_table;
 
 pub use compare::{COMPARISON_SCHEMA_VERSION, Meeting};
 pub use grid::{WIDTH, wrapped};
+pub use history::{HISTORY_SCHEMA_VERSION, History};
+pub use markdown::{Illustrated, illustrated};
 pub use standing::{Ranked, STANDING_SCHEMA_VERSION};
 pub use terminal::{Colour, terminal};
 
@@ -34,7 +40,7 @@ pub struct Format {
 }
 
 /// The formats written after every run. The terminal's is [`terminal`].
-pub const FORMATS: [Format; 3] = [
+pub const FORMATS: [Format; 5] = [
     Format {
         name: "markdown",
         file: "table.md",
@@ -44,6 +50,16 @@ pub const FORMATS: [Format; 3] = [
         name: "csv",
         file: "table.csv",
         render: csv::csv,
+    },
+    Format {
+        name: "html",
+        file: "report.html",
+        render: html::html,
+    },
+    Format {
+        name: "trials",
+        file: "trials.csv",
+        render: trials::csv,
     },
     Format {
         name: "json",
