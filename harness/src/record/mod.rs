@@ -5,6 +5,7 @@ mod engine;
 mod entry;
 mod export;
 mod finding;
+mod histogram;
 mod model;
 mod paths;
 mod protocol;

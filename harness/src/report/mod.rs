@@ -4,12 +4,15 @@
 //! A new format is one file here, its line in [`FORMATS`] or [`TRACKERS`] and a golden test.
 
 mod bencher;
+mod chart;
 mod compare;
 mod crosscheck;
 mod csv;
 mod figure;
 mod github_action_benchmark;
 mod grid;
+mod history;
+mod html;
 mod markdown;
 mod number;
 mod page;
@@ -18,11 +21,14 @@ mod servers_table;
 mod standing;
 mod terminal;
 mod tracked;
+mod trials;
 mod workload_table;
 
 pub use compare::{COMPARISON_SCHEMA_VERSION, Meeting};
 pub use crosscheck::crosscheck;
 pub use grid::{WIDTH, wrapped};
+pub use history::{HISTORY_SCHEMA_VERSION, History};
+pub use markdown::{Illustrated, illustrated};
 pub use protocol::{
     SECTION_BEGIN, SECTION_END, fuzz_lines, protocol_lines, protocol_page, protocol_section,
     with_section,
@@ -44,7 +50,7 @@ pub struct Format {
 }
 
 /// The formats written after every run; see [`formats`] for all. The terminal's is [`terminal`].
-pub const FORMATS: [Format; 3] = [
+pub const FORMATS: [Format; 5] = [
     Format {
         name: "markdown",
         file: "table.md",
@@ -54,6 +60,16 @@ pub const FORMATS: [Format; 3] = [
         name: "csv",
         file: "table.csv",
         render: csv::csv,
+    },
+    Format {
+        name: "html",
+        file: "report.html",
+        render: html::html,
+    },
+    Format {
+        name: "trials",
+        file: "trials.csv",
+        render: trials::csv,
     },
     Format {
         name: "json",

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod entries;
+mod html;
 mod json;
 mod killed;
 mod planted;
