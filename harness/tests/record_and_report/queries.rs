@@ -106,11 +106,7 @@ impl Asked {
             .database
             .prepare(last)
             .unwrap_or_else(|e| panic!("{}: {e}", question.asked));
-        let columns: Vec<String> = statement
-            .column_names()
-            .iter()
-            .map(|n| (*n).into())
-            .collect();
+        let columns: Vec<String> = statement.column_names().map(Into::into).collect();
         let rows = statement
             .query_map((), |row| {
                 let cell = |(at, name): (usize, &String)| Ok((name.clone(), row.get(at)?));
