@@ -103,7 +103,11 @@ pub fn fuzz(
     }
     let duration_ms = begin.elapsed().as_millis() as u64;
     let rss_after_bytes = resident(&running);
-    let (afterwards, stop_failure) = look_back(running);
+    // After an end the process is a fresh one, of which the checks would say nothing.
+    let (afterwards, stop_failure) = match deaths.is_empty() {
+        true => look_back(running),
+        false => (None, None),
+    };
     panics += panics_in(&options.boot);
     let tally = tally.0.into_inner().unwrap_or_default();
     Ok(Fuzz {
@@ -120,7 +124,7 @@ pub fn fuzz(
         rss_before_bytes: volley.rss_before_bytes,
         rss_after_bytes,
         deaths,
-        afterwards: Some(afterwards),
+        afterwards,
         stop_failure,
     })
 }
@@ -350,7 +354,7 @@ fn find_the_one(
 }
 
 /// The referee's checks on the process, and its end.
-fn look_back(running: Running) -> (Check, Option<String>) {
+fn look_back(running: Running) -> (Option<Check>, Option<String>) {
     let options = CheckOptions {
         only: conform::ids()
             .filter(|id| *id != conform::AT_START)
@@ -360,7 +364,7 @@ fn look_back(running: Running) -> (Check, Option<String>) {
     };
     let check = summarise(&conform::check(running.addr, &options));
     let failure = running.stop().err().map(|failure| failure.reason);
-    (check, failure)
+    (Some(check), failure)
 }
 
 fn resident(running: &Running) -> Option<u64> {

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use super::super::raw;
 use super::judge::{Judgement, answered, deviates, follows, permitted};
-use super::script::{Finish, ORDER, Script, Step, Want, order, ping, user};
+use super::script::{Finish, ORDER, Script, Step, order, ping, user};
 use super::seen::{Rest, Seen};
 use super::talk::talk;
 use super::{Case, Concern, Limits, Observed, Plan, Rule};
 use crate::words::grouped;
 
 /// Requests of the connection that works while the others idle.
-const WORKING: u64 = 200;
+const WORKING: usize = 200;
 /// How long one of the crowd may wait for its connection.
 const CONNECT: Duration = Duration::from_secs(2);
 /// And at the least, once others have used that up.
@@ -110,40 +110,24 @@ pub(super) fn crowd(addr: SocketAddr, limits: &Limits<'_>) -> Observed {
 }
 
 /// Requests on one connection, and one on a new one: how many were right, and what was not.
-fn work(addr: SocketAddr, limits: &Limits<'_>) -> (u64, Option<String>) {
-    let mut right = 0;
-    let mut wrong = None;
-    let mut note = |script: &Script| {
-        let seen = Seen::of(script, &talk(addr, script, limits), limits.patience);
-        match seen.wrong() {
-            None => right += script_requests(script),
-            Some(why) => wrong = wrong.take().or(Some(why)),
-        }
-    };
-    let one_by_one = |nth: u64| -> (Vec<u8>, Want) {
-        match nth % 3 {
-            0 => (raw::get("/ping"), ping()),
-            1 => (
-                raw::get(&format!("/api/v1/users/{}", nth + 1)),
-                user(nth + 1),
-            ),
-            _ => (raw::order(ORDER), order()),
-        }
-    };
+fn work(addr: SocketAddr, limits: &Limits<'_>) -> (usize, Option<String>) {
     let mut working = Script::new(Vec::new()).until(Finish::Answered);
     for nth in 0..WORKING {
-        let (wire, want) = one_by_one(nth);
+        let id = nth as u64 + 1;
+        let (wire, want) = match nth % 3 {
+            0 => (raw::get("/ping"), ping()),
+            1 => (raw::get(&format!("/api/v1/users/{id}")), user(id)),
+            _ => (raw::order(ORDER), order()),
+        };
         working.steps.push(Step::Send(wire));
-        working.steps.push(Step::AwaitAnswers(nth as usize + 1));
+        working.steps.push(Step::AwaitAnswers(nth + 1));
         working = working.asking(Some(want));
     }
-    note(&working);
-    note(&Script::wanting(raw::get("/ping"), ping()).until(Finish::Answered));
-    (right, wrong)
-}
-
-fn script_requests(script: &Script) -> u64 {
-    script.asked.len() as u64
+    let newcomer = Script::wanting(raw::get("/ping"), ping()).until(Finish::Answered);
+    let all = [working, newcomer]
+        .map(|script| Seen::of(&script, &talk(addr, &script, limits), limits.patience));
+    let right = all.iter().map(Seen::right).sum();
+    (right, all.iter().find_map(Seen::wrong))
 }
 
 /// Asks something of every connection; how many answered, and the first that did not.

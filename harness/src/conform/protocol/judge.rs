@@ -52,6 +52,9 @@ pub(super) fn deviates(note: &str) -> Judgement {
 pub(super) fn answered(seen: &Seen) -> Judgement {
     match (seen.wrong(), seen.rest) {
         (Some(_), _) => deviates("a valid request does not get its right answer"),
+        (None, _) if seen.closes_early() => {
+            permitted("it closes before all requests are answered, and says so")
+        }
         (None, Rest::OutOfStep) => deviates("the next request gets a wrong answer"),
         (None, Rest::Mute) => deviates("the connection stays open and answers no more"),
         (None, Rest::Reset) => {

@@ -29,7 +29,7 @@ use std::time::Duration;
 pub use judge::{Agreement, Judgement};
 
 use super::raw;
-use script::{Finish, ORDER, Script, Step, order, ping, user};
+use script::{Finish, ORDER, Script, order, ping, user};
 use seen::Seen;
 
 /// One row of the matrix.
@@ -202,7 +202,7 @@ fn first_wrong(all: &[Seen]) -> Option<String> {
     })
 }
 
-/// Whether a server answers rightly on a new connection: a GET, a user, an order.
+/// Whether a server answers rightly on new connections: a GET, a user, an order.
 ///
 /// # Errors
 /// What was wrong.
@@ -220,17 +220,12 @@ pub fn still_right(addr: SocketAddr, patience: Duration) -> Result<(), String> {
         (raw::get("/api/v1/users/33"), user(33)),
         (raw::order(ORDER), order()),
     ];
-    let mut script = Script::new(Vec::new()).until(Finish::Answered);
-    for (nth, (wire, want)) in (1..).zip(requests) {
-        script.steps.push(Step::Send(wire));
-        script.steps.push(Step::AwaitAnswers(nth));
-        script = script.asking(Some(want));
+    for (wire, want) in requests {
+        let script = Script::wanting(wire, want).until(Finish::Answered);
+        let seen = Seen::of(&script, &talk::talk(addr, &script, &limits), patience);
+        seen.wrong().map_or(Ok(()), Err)?;
     }
-    let seen = Seen::of(&script, &talk::talk(addr, &script, &limits), patience);
-    match seen.wrong() {
-        None => Ok(()),
-        Some(why) => Err(why),
-    }
+    Ok(())
 }
 
 /// The referee's checks that hold of a process which has already placed orders, none of them of

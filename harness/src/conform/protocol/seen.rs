@@ -91,6 +91,29 @@ impl Seen {
         matches!(self.rest, Rest::Closed | Rest::Reset)
     }
 
+    /// The last answer says that the connection ends, so that what follows is not answered.
+    pub(super) fn says_close(&self) -> bool {
+        let last = self.replies.finals().last();
+        let connection = last.and_then(|reply| reply.field("connection"));
+        connection.is_some_and(|value| {
+            let mut options = value.split(',');
+            options.any(|option| option.trim().eq_ignore_ascii_case("close"))
+        })
+    }
+
+    /// It says so before all requests are answered.
+    pub(super) fn closes_early(&self) -> bool {
+        self.says_close() && self.replies.finals().count() < self.asked.len()
+    }
+
+    /// How many requests got the one right answer they have.
+    pub(super) fn right(&self) -> usize {
+        let answered = self.asked.iter().zip(self.replies.finals());
+        answered
+            .filter(|(asked, reply)| asked.want.as_ref().is_some_and(|want| reply.is(want)))
+            .count()
+    }
+
     /// What is wrong about the answers, where each request has only one right answer.
     pub(super) fn wrong(&self) -> Option<String> {
         let finals: Vec<&Reply> = self.replies.finals().collect();
@@ -106,6 +129,7 @@ impl Seen {
                     let got = super::super::answer::excerpt(&reply.body);
                     return Some(format!("{which}answered {} {got}", reply.status));
                 }
+                None if self.says_close() => break,
                 None => return Some(format!("{which}not answered: {}", self.cell())),
             }
         }
