@@ -135,7 +135,11 @@ fn illustrated(
 fn of_several(arguments: &Arguments, folders: &[PathBuf]) -> Result<String> {
     if arguments.write || arguments.svg.is_some() {
         let flag = if arguments.write { "--write" } else { "--svg" };
-        return Err(Usage(format!("{flag} takes one run, and {} are named", folders.len())).into());
+        return Err(Usage(format!(
+            "{flag} takes one run, and {} are named",
+            folders.len()
+        ))
+        .into());
     }
     let mut records = Vec::new();
     for folder in folders {

@@ -93,7 +93,10 @@ impl Meeting<'_> {
         }
         if !more.is_empty() {
             let title = format!("{} more changed", more.len());
-            blocks.push(Block::Folded(title, vec![Block::Table(self.table(more, true))]));
+            blocks.push(Block::Folded(
+                title,
+                vec![Block::Table(self.table(more, true))],
+            ));
         }
         let how = Block::Text(self.how_to_read());
         blocks.push(match form {

@@ -104,7 +104,10 @@ impl<'a> History<'a> {
 
     /// The names of the runs, the oldest first.
     pub(super) fn names(&self) -> Vec<String> {
-        self.runs.iter().map(|past| past.record.run.id.clone()).collect()
+        self.runs
+            .iter()
+            .map(|past| past.record.run.id.clone())
+            .collect()
     }
 
     /// Those of any run, in the order of the first that has them.
@@ -116,6 +119,18 @@ impl<'a> History<'a> {
             }
         }
         names
+    }
+
+    /// The look of a server, the same in all workloads.
+    fn key(&self, server: &str) -> chart::Key {
+        let mut names: Vec<&str> = Vec::new();
+        for row in self.runs.iter().flat_map(|past| &past.summary.servers) {
+            if !names.contains(&row.server.as_str()) && !is_control(&row.server) {
+                names.push(&row.server);
+            }
+        }
+        let place = names.iter().position(|name| *name == server);
+        chart::Key::of(place.unwrap_or(names.len()))
     }
 
     /// Server and name shown, of a workload in any run; the control is none.
@@ -138,7 +153,10 @@ impl<'a> History<'a> {
             vec![
                 number.to_string(),
                 run.id.clone(),
-                run.started_at.get(..16).unwrap_or(&run.started_at).replace('T', " "),
+                run.started_at
+                    .get(..16)
+                    .unwrap_or(&run.started_at)
+                    .replace('T', " "),
                 run.profile.clone(),
                 run.rounds.to_string(),
                 past.machine(number == 1),
@@ -157,7 +175,10 @@ impl<'a> History<'a> {
 
     /// A line for each server and run.
     pub(super) fn workload_table(&self, workload: &str) -> Grid {
-        let mut head = vec![("server".to_owned(), Align::Left), ("run".to_owned(), Align::Left)];
+        let mut head = vec![
+            ("server".to_owned(), Align::Left),
+            ("run".to_owned(), Align::Left),
+        ];
         head.push(("paced at".to_owned(), Align::Right));
         head.extend(FOLLOWED.map(|(_, figure, _)| (label(figure).to_owned(), Align::Right)));
         head.push(("rank".to_owned(), Align::Left));
@@ -165,7 +186,9 @@ impl<'a> History<'a> {
         for (server, display) in self.servers(workload) {
             let mut name = display.to_owned();
             for (number, past) in (1..).zip(&self.runs) {
-                let Some(line) = past.line(workload, server) else { continue };
+                let Some(line) = past.line(workload, server) else {
+                    continue;
+                };
                 let mark = if past.changed.is_empty() { "" } else { " ≠" };
                 // The name once, so that the eye finds where a server begins.
                 let first = vec![std::mem::take(&mut name), format!("{number}{mark}")];
@@ -184,11 +207,11 @@ impl<'a> History<'a> {
             .collect();
         let servers = self.servers(workload);
         let chart = |(stage, figure, title): (Stage, &str, &str)| {
-            let lines: Vec<Line<'_>> = (0..)
-                .zip(&servers)
-                .map(|(place, (server, display))| Line {
+            let lines: Vec<Line<'_>> = servers
+                .iter()
+                .map(|(server, display)| Line {
                     display,
-                    key: chart::Key::of(place),
+                    key: self.key(server),
                     points: self.points(workload, server, stage, figure),
                 })
                 .filter(|line| !line.points.is_empty())
@@ -202,12 +225,18 @@ impl<'a> History<'a> {
         let mut rate_before = None;
         let mut points = Vec::new();
         for (run, past) in self.runs.iter().enumerate() {
-            let Some(estimate) = past.figure(workload, server, stage, figure) else { continue };
+            let Some(estimate) = past.figure(workload, server, stage, figure) else {
+                continue;
+            };
             let rate = past.rate(workload);
             // What a request costs and how long it takes depends on the rate it was asked at.
             let apart = stage == Stage::Paced && rate_before.is_some_and(|before| before != rate);
             rate_before = Some(rate);
-            points.push(Point { run, estimate: *estimate, apart });
+            points.push(Point {
+                run,
+                estimate: *estimate,
+                apart,
+            });
         }
         points
     }
@@ -216,8 +245,8 @@ impl<'a> History<'a> {
 const HOW_TO_READ: &str = "Each figure is the median of a run with its 95 % interval. ≠ marks a run whose machine is not \
     that of the run before: figures on either side of it are the machine's as much as the server's. CPU \
     time and latency depend on the rate of the paced stage, so hold them against each other at the \
-    same rate only. No interval holds what changed between two runs besides the servers; `harness \
-    compare` judges two of them.";
+    same rate only. No interval holds what changed between two runs besides the servers; harness \
+    compare judges two of them.";
 
 impl Past<'_> {
     fn row(&self, workload: &str, server: &str, stage: Stage) -> Option<&Row> {
@@ -228,7 +257,13 @@ impl Past<'_> {
     }
 
     /// A figure of a row that did not fail.
-    fn figure(&self, workload: &str, server: &str, stage: Stage, figure: &str) -> Option<&Estimate> {
+    fn figure(
+        &self,
+        workload: &str,
+        server: &str,
+        stage: Stage,
+        figure: &str,
+    ) -> Option<&Estimate> {
         let row = self.row(workload, server, stage)?;
         let sound = Some(row).filter(|row| row.verdict != Verdict::Failed)?;
         sound.figures.get(figure)
@@ -248,13 +283,21 @@ impl Past<'_> {
         if rows.is_empty() {
             return None;
         }
-        let mut cells = vec![self.rate(workload).map_or(ABSENT.to_owned(), |r| significant(r, 5))];
+        let mut cells = vec![
+            self.rate(workload)
+                .map_or(ABSENT.to_owned(), |r| significant(r, 5)),
+        ];
         cells.extend(FOLLOWED.map(|(stage, figure, _)| {
             let bound = figure == "requests_per_s" && rows.iter().any(|row| row.lower_bound);
             let sign = if bound { "≥" } else { "" };
-            self.figure(workload, server, stage, figure).map_or(ABSENT.to_owned(), |estimate| {
-                format!("{sign}{} {}", shown(figure, estimate.median), uncertainty(estimate))
-            })
+            self.figure(workload, server, stage, figure)
+                .map_or(ABSENT.to_owned(), |estimate| {
+                    format!(
+                        "{sign}{} {}",
+                        shown(figure, estimate.median),
+                        uncertainty(estimate)
+                    )
+                })
         }));
         let failed = rows.iter().all(|row| row.verdict == Verdict::Failed);
         cells.push(match failed {
@@ -272,7 +315,10 @@ impl Past<'_> {
         if self.changed.is_empty() {
             return "as before".to_owned();
         }
-        let told = self.changed.iter().map(|d| format!("{} {} → {}", d.member, d.base, d.new));
+        let told = self
+            .changed
+            .iter()
+            .map(|d| format!("{} {} → {}", d.member, d.base, d.new));
         format!("≠ {}", told.collect::<Vec<_>>().join(", "))
     }
 }

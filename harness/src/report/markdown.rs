@@ -2,8 +2,8 @@
 
 use crate::record::{Record, Summary};
 
-use super::grid::{WIDTH, clipped, one_line, wrapped};
 use super::chart::{self, Valid};
+use super::grid::{WIDTH, clipped, one_line, wrapped};
 use super::page::{Block, page, page_with};
 
 /// The text of `table.md`.

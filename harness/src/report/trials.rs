@@ -2,8 +2,8 @@
 //!
 //! A trial without figures is there with an empty one, so that none is lost.
 
-use crate::record::{Record, Trial};
 use crate::judge;
+use crate::record::{Record, Trial};
 
 use super::csv::quoted;
 use super::number::unit;
@@ -17,7 +17,11 @@ pub(super) fn csv(record: &Record, _summary: &crate::record::Summary) -> String 
         let valid = judge::is_valid(&record.run, trial);
         let before = before(&record.run.id, trial, valid);
         let failure = trial.failure.as_ref().map_or_else(String::new, |failure| {
-            quoted(&format!("failed to {}: {}", failure.step.verb(), failure.reason))
+            quoted(&format!(
+                "failed to {}: {}",
+                failure.step.verb(),
+                failure.reason
+            ))
         });
         let mut line = |figure: &str, unit: &str, value: &str| {
             out.push_str(&format!("{before},{figure},{unit},{value},{failure}\n"));

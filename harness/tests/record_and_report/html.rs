@@ -33,7 +33,9 @@ fn parse(page: &str) -> Document<'_> {
 }
 
 fn all<'a>(document: &'a Document<'_>, tag: &'static str) -> impl Iterator<Item = Node<'a, 'a>> {
-    document.descendants().filter(move |node| node.has_tag_name(tag))
+    document
+        .descendants()
+        .filter(move |node| node.has_tag_name(tag))
 }
 
 fn text(node: Node<'_, '_>) -> String {
@@ -42,7 +44,11 @@ fn text(node: Node<'_, '_>) -> String {
         .filter(Node::is_text)
         .filter_map(|part| part.text())
         .collect();
-    parts.join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
+    parts
+        .join(" ")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// A run with everything a chart can show: histograms and intervals, a failed server, the control.
@@ -66,7 +72,11 @@ fn run(servers: &[&str], rounds: u32, steps: i64) -> Record {
     record.trials = (1..=rounds)
         .flat_map(|round| {
             let of = |(place, server): &(f64, &str)| {
-                let speed = if server.starts_with("control") { 3.0 } else { 1.0 + place / 6.0 };
+                let speed = if server.starts_with("control") {
+                    3.0
+                } else {
+                    1.0 + place / 6.0
+                };
                 Stage::ALL.map(|stage| trial(round, server, stage, speed, steps))
             };
             entries.iter().flat_map(of).collect::<Vec<_>>()
@@ -118,7 +128,9 @@ fn trial(round: u32, server: &str, stage: Stage, speed: f64, steps: i64) -> Tria
         figures: figures.map(|(name, value)| (name.to_owned(), value)).into(),
         errors: BTreeMap::new(),
         first_error: None,
-        histograms: histograms.map(|name| (name.to_owned(), histogram.clone())).into(),
+        histograms: histograms
+            .map(|name| (name.to_owned(), histogram.clone()))
+            .into(),
         intervals: (0..steps).map(interval).collect(),
         ..sample::trial(round, 0, server, stage)
     }
@@ -140,21 +152,32 @@ fn histogram(latency_us: f64) -> Histogram {
 fn outline(page: &str) -> String {
     let document = parse(page);
     let mut lines = Vec::new();
-    let body = document.descendants().find(|node| node.has_tag_name("body")).unwrap();
+    let body = document
+        .descendants()
+        .find(|node| node.has_tag_name("body"))
+        .unwrap();
     for node in body.descendants() {
         let within = |tag| node.ancestors().any(|above| above.has_tag_name(tag));
         if within("figure") && !node.has_tag_name("h4") {
             continue;
         }
-        let cells = |tag| node.descendants().filter(|cell| cell.is_element()).any(|cell| cell.has_tag_name(tag));
+        let cells = |tag| {
+            node.descendants()
+                .filter(|cell| cell.is_element())
+                .any(|cell| cell.has_tag_name(tag))
+        };
         match node.tag_name().name() {
-            heading @ ("h1" | "h2" | "h3" | "h4") => lines.push(format!("{heading}: {}", text(node))),
+            heading @ ("h1" | "h2" | "h3" | "h4") => {
+                lines.push(format!("{heading}: {}", text(node)))
+            }
             "caption" => lines.push(format!("table: {}", text(node))),
             "tr" if cells("td") || cells("th") => {
                 let cells = node.children().filter(Node::is_element).map(text);
                 lines.push(format!("  {}", cells.collect::<Vec<_>>().join(" | ")));
             }
-            "p" | "li" | "dt" | "pre" => lines.push(format!("{}: {}", node.tag_name().name(), text(node))),
+            "p" | "li" | "dt" | "pre" => {
+                lines.push(format!("{}: {}", node.tag_name().name(), text(node)))
+            }
             _ => {}
         }
     }
@@ -174,10 +197,18 @@ fn every_chart_is_there_with_its_figures_one_click_away() {
     let document = parse(&page);
     let mut told = Vec::new();
     for figure in all(&document, "figure") {
-        let inside = |tag: &'static str| figure.descendants().find(move |node| node.has_tag_name(tag)).unwrap();
+        let inside = |tag: &'static str| {
+            figure
+                .descendants()
+                .find(move |node| node.has_tag_name(tag))
+                .unwrap()
+        };
         let (svg, table) = (inside("svg"), inside("table"));
         assert_eq!(svg.attribute("role"), Some("img"));
-        let rows: Vec<_> = table.descendants().filter(|node| node.has_tag_name("tr")).collect();
+        let rows: Vec<_> = table
+            .descendants()
+            .filter(|node| node.has_tag_name("tr"))
+            .collect();
         assert!(rows.len() > 1, "{}", text(table));
         let width = rows[0].children().filter(Node::is_element).count();
         for row in &rows {
@@ -199,7 +230,10 @@ fn every_chart_is_there_with_its_figures_one_click_away() {
 #[test]
 fn the_page_is_whole_and_refers_to_nothing_outside() {
     let record = run(&SERVERS, 6, 4);
-    let history = [(record.clone(), summarise(&record)), (sample::record(), summary())];
+    let history = [
+        (record.clone(), summarise(&record)),
+        (sample::record(), summary()),
+    ];
     let pages = [
         render("html", &record, &history[0].1),
         render("html", &sample::record(), &summary()),
@@ -217,7 +251,11 @@ fn the_page_is_whole_and_refers_to_nothing_outside() {
                 assert!(distinct.contains(id), "nothing has the id {id}");
             }
             let href = node.attribute("href").unwrap_or("#main");
-            assert!(href.strip_prefix('#').is_some_and(|id| distinct.contains(id)), "{href}");
+            assert!(
+                href.strip_prefix('#')
+                    .is_some_and(|id| distinct.contains(id)),
+                "{href}"
+            );
             assert_eq!(node.attribute("src"), None, "{node:?}");
             for (name, _) in node.attributes().map(|a| (a.name(), a.value())) {
                 assert!(!name.starts_with("on"), "{name} on {node:?}");
@@ -242,14 +280,19 @@ fn ties_failures_bounds_and_absent_figures_are_told() {
     let document = parse(&page);
     let verdicts: Vec<String> = all(&document, "li").map(text).collect();
     assert!(
-        verdicts.iter().any(|line| line.contains("actix-web 1; axum and hyper tie for 2–3; may_minihttp 4; broken | pipe failed.")),
+        verdicts.iter().any(|line| line.contains(
+            "actix-web 1; axum and hyper tie for 2–3; may_minihttp 4; broken | pipe failed."
+        )),
         "{verdicts:#?}"
     );
     let rows: Vec<String> = all(&document, "tr").map(text).collect();
     let row = |name: &str| rows.iter().find(|row| row.contains(name)).unwrap();
     assert!(row("failed [2]").contains("orders.create: POST /api/v1/orders answered 500"));
     assert!(rows.iter().any(|row| row.contains("≥131,200")), "{rows:#?}");
-    assert!(!page.contains(">NaN") && !page.contains("None"), "a template's word for nothing");
+    assert!(
+        !page.contains(">NaN") && !page.contains("None"),
+        "a template's word for nothing"
+    );
 }
 
 #[test]
@@ -264,10 +307,14 @@ fn ranks_withheld_are_said_at_the_top_with_their_cause() {
     let page = render("html", &sample::record(), &summary);
     let document = parse(&page);
     let banner = document.descendants().find(|node| {
-        node.attribute("class").is_some_and(|class| class.contains("banner"))
+        node.attribute("class")
+            .is_some_and(|class| class.contains("banner"))
     });
     let said = text(banner.unwrap());
-    assert!(said.contains("No ranks are given") && said.contains("12 % of the CPU time"), "{said}");
+    assert!(
+        said.contains("No ranks are given") && said.contains("12 % of the CPU time"),
+        "{said}"
+    );
 }
 
 /// Names and reasons are text, whatever is in them, and a log may hold anything.
@@ -310,10 +357,18 @@ fn an_old_record_has_its_page() {
     let page = render("html", &record, &summarise(&record));
     let document = parse(&page);
     let titles: Vec<String> = all(&document, "h4").map(text).collect();
-    for title in ["Throughput", "CPU per request", "Latency against rate", "Start-up"] {
+    for title in [
+        "Throughput",
+        "CPU per request",
+        "Latency against rate",
+        "Start-up",
+    ] {
         assert!(titles.iter().any(|found| found == title), "{titles:?}");
     }
-    assert!(!titles.iter().any(|title| title.contains("spectrum")), "{titles:?}");
+    assert!(
+        !titles.iter().any(|title| title.contains("spectrum")),
+        "{titles:?}"
+    );
 }
 
 #[test]
@@ -321,12 +376,26 @@ fn markdown_can_have_its_charts_beside_it() {
     let record = run(&SERVERS, 6, 4);
     let made = illustrated(&record, &summarise(&record), "some charts/");
     let names: Vec<&str> = made.files.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["mixed-throughput.svg", "mixed-cost.svg", "mixed-latency.svg"]);
+    assert_eq!(
+        names,
+        [
+            "mixed-throughput.svg",
+            "mixed-cost.svg",
+            "mixed-latency.svg"
+        ]
+    );
     for (name, svg) in &made.files {
         let document = parse(svg);
-        assert_eq!(document.root_element().tag_name().namespace(), Some("http://www.w3.org/2000/svg"));
+        assert_eq!(
+            document.root_element().tag_name().namespace(),
+            Some("http://www.w3.org/2000/svg")
+        );
         assert!(svg.contains("prefers-color-scheme:dark"));
-        assert!(made.text.contains(&format!("](<some charts/{name}>)")), "{}", made.text);
+        assert!(
+            made.text.contains(&format!("](<some charts/{name}>)")),
+            "{}",
+            made.text
+        );
     }
     let table = made.text.find("| birch").unwrap();
     let image = made.text.find("![Throughput, mixed]").unwrap();
@@ -341,7 +410,11 @@ fn three_runs() -> Vec<(Record, Summary)> {
         record.run.started_at = format!("2026-11-2{day}T03:45:00Z");
         for trial in &mut record.trials {
             for name in ["requests_per_s", "latency_mean_us"] {
-                let factor = if name == "requests_per_s" { speed } else { 1.0 / speed };
+                let factor = if name == "requests_per_s" {
+                    speed
+                } else {
+                    1.0 / speed
+                };
                 if trial.stage == Stage::Peak {
                     *trial.figures.get_mut(name).unwrap() *= factor;
                 }
@@ -367,14 +440,21 @@ fn a_history_is_as_agreed() {
     insta::assert_snapshot!(history.markdown());
     let plain = history.terminal(Colour::Never);
     assert!(plain.contains("≠ kernel 6.12.43 → 6.18.1"), "{plain}");
-    insta::assert_snapshot!("the_page_of_a_history_says_what_is_agreed", outline(&history.html()));
+    insta::assert_snapshot!(
+        "the_page_of_a_history_says_what_is_agreed",
+        outline(&history.html())
+    );
 }
 
 #[test]
 fn a_history_marks_another_machine_in_every_format() {
     let runs = three_runs();
     let history = History::of(&runs);
-    assert_eq!(history.html().matches("another machine</text>").count(), 3, "one a chart");
+    assert_eq!(
+        history.html().matches("another machine</text>").count(),
+        3,
+        "one a chart"
+    );
     let csv = history.csv();
     let mut lines = csv.lines();
     let head = lines.next().unwrap();

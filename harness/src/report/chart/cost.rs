@@ -15,10 +15,20 @@ const BAR: f64 = 13.0;
 
 /// Nothing where no CPU time was read.
 pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
-    let stage = if field.has(Stage::Paced) { Stage::Paced } else { Stage::Peak };
-    let ranks = field.ranking.is_some_and(|ranking| ranking.ranked_by == FIGURE);
+    let stage = if field.has(Stage::Paced) {
+        Stage::Paced
+    } else {
+        Stage::Peak
+    };
+    let ranks = field
+        .ranking
+        .is_some_and(|ranking| ranking.ranked_by == FIGURE);
     let rows = Rows::of(field, stage, ranks);
-    let figures: Vec<_> = rows.entries.iter().map(|entry| entry.figure(stage, FIGURE)).collect();
+    let figures: Vec<_> = rows
+        .entries
+        .iter()
+        .map(|entry| entry.figure(stage, FIGURE))
+        .collect();
     if figures.iter().all(Option::is_none) {
         return None;
     }
@@ -27,9 +37,25 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     let scale = Scale::from_zero(ends, (area.left, area.right), Unit::Count);
     let mut svg = rows.canvas(18.0);
     let title = "CPU time per request, µs";
-    level(&mut svg, area, Axis { scale: &scale, unit: Unit::Count, title });
+    level(
+        &mut svg,
+        area,
+        Axis {
+            scale: &scale,
+            unit: Unit::Count,
+            title,
+        },
+    );
     rows.draw(&mut svg, stage);
-    let mut data = Data::new(&["server", "CPU µs/request", "low", "high", "trials", "user µs", "system µs"]);
+    let mut data = Data::new(&[
+        "server",
+        "CPU µs/request",
+        "low",
+        "high",
+        "trials",
+        "user µs",
+        "system µs",
+    ]);
     let mut told = Vec::new();
     for (row, (entry, estimate)) in rows.entries.iter().zip(&figures).enumerate() {
         let split = split(entry, stage);
@@ -41,7 +67,11 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
             svg.rect((middle, y - BAR / 2.0), end - middle, BAR, "system");
             whisker(&mut svg, &scale, y, estimate, "whisker");
             rows.value(&mut svg, row, &significant(estimate.median, 3));
-            told.push(format!("{} {}", entry.display, spoken(estimate, Unit::Micros)));
+            told.push(format!(
+                "{} {}",
+                entry.display,
+                spoken(estimate, Unit::Micros)
+            ));
         }
         let mut cells = vec![entry.display.to_owned()];
         cells.extend(interval_cells(*estimate));

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use crate::catalog::Stage;
 use crate::judge;
-use crate::record::{EntryKind, Estimate, RankInterval, Ranking, Record, Row, Summary, Trial, Verdict};
+use crate::record::{
+    EntryKind, Estimate, RankInterval, Ranking, Record, Row, Summary, Trial, Verdict,
+};
 use crate::report::workload_table;
 
 use super::key::Key;
@@ -42,7 +44,10 @@ impl<'a> Valid<'a> {
 
     /// Those of a server, whatever its workload and stage.
     pub(in crate::report) fn of_server(&self, server: &str) -> impl Iterator<Item = &'a Trial> {
-        self.0.iter().copied().filter(move |trial| trial.server == server)
+        self.0
+            .iter()
+            .copied()
+            .filter(move |trial| trial.server == server)
     }
 }
 
@@ -52,7 +57,11 @@ pub(in crate::report) fn keys(summary: &Summary) -> BTreeMap<&str, Key> {
     let mut place = 0;
     for row in &summary.servers {
         let control = EntryKind::of(&row.server) == EntryKind::Control;
-        let key = if control { Key::control() } else { Key::of(place) };
+        let key = if control {
+            Key::control()
+        } else {
+            Key::of(place)
+        };
         place += usize::from(!control);
         keys.insert(row.server.as_str(), key);
     }
@@ -99,8 +108,14 @@ fn entrant<'a>(
     }
     Entrant {
         server,
-        display: rows.values().next().map_or(server, |row| row.display.as_str()),
-        key: keys.get(server).copied().unwrap_or_else(|| Key::of(keys.len())),
+        display: rows
+            .values()
+            .next()
+            .map_or(server, |row| row.display.as_str()),
+        key: keys
+            .get(server)
+            .copied()
+            .unwrap_or_else(|| Key::of(keys.len())),
         rows,
         trials,
     }
@@ -152,7 +167,9 @@ impl<'a> Entrant<'a> {
 impl Field<'_> {
     /// Whether any entry has a row of the stage.
     pub(in crate::report) fn has(&self, stage: Stage) -> bool {
-        self.entries.iter().any(|entry| entry.rows.contains_key(&stage))
+        self.entries
+            .iter()
+            .any(|entry| entry.rows.contains_key(&stage))
     }
 
     /// The servers, without the control.

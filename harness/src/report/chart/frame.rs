@@ -43,7 +43,12 @@ pub(super) fn level(svg: &mut Svg, area: Area, axis: Axis<'_>) {
     }
     if !axis.title.is_empty() {
         let middle = f64::midpoint(area.left, area.right);
-        svg.text((middle, area.bottom + 31.0), Anchor::Middle, "axis", axis.title);
+        svg.text(
+            (middle, area.bottom + 31.0),
+            Anchor::Middle,
+            "axis",
+            axis.title,
+        );
     }
 }
 
@@ -73,7 +78,10 @@ mod tests {
     #[test]
     fn names_keep_their_distance_and_their_order() {
         assert_eq!(spread(&[50.0, 10.0], 12.0, (0.0, 100.0)), [50.0, 10.0]);
-        assert_eq!(spread(&[50.0, 51.0, 49.0], 12.0, (0.0, 100.0)), [61.0, 73.0, 49.0]);
+        assert_eq!(
+            spread(&[50.0, 51.0, 49.0], 12.0, (0.0, 100.0)),
+            [61.0, 73.0, 49.0]
+        );
         assert_eq!(spread(&[99.0, 98.0], 12.0, (0.0, 100.0)), [100.0, 88.0]);
         assert!(spread(&[], 12.0, (0.0, 100.0)).is_empty());
     }

@@ -25,10 +25,15 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
         .map(of)
         .filter(|(_, steps)| steps.len() > 1)
         .collect();
-    let all = || rows.iter().flat_map(|(_, steps)| steps.iter().map(|step| step.median));
+    let all = || {
+        rows.iter()
+            .flat_map(|(_, steps)| steps.iter().map(|step| step.median))
+    };
     let (low, high) = all()
         .filter(|value| *value > 0.0)
-        .fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
+        .fold((f64::INFINITY, 0.0_f64), |(low, high), value| {
+            (low.min(value), high.max(value))
+        });
     if rows.is_empty() || low > high {
         return None;
     }
@@ -74,7 +79,10 @@ fn draw(rows: &[(&Entrant<'_>, Vec<Step>)], shades: Shades) -> Svg {
     let mut svg = Svg::new(WIDTH, bottom + 52.0);
     for (row, (entry, steps)) in rows.iter().enumerate() {
         let y = TOP + ROW * row as f64;
-        svg.path(&entry.key.mark((6.0, y + ROW / 2.0), 4.0), &entry.key.class());
+        svg.path(
+            &entry.key.mark((6.0, y + ROW / 2.0), 4.0),
+            &entry.key.class(),
+        );
         let name = clipped(entry.display, 17);
         svg.text((16.0, y + ROW / 2.0 + 4.0), Anchor::Start, "", &name);
         for (column, step) in steps.iter().enumerate() {
@@ -83,11 +91,19 @@ fn draw(rows: &[(&Entrant<'_>, Vec<Step>)], shades: Shades) -> Svg {
             svg.rect((x, y + 1.0), cell - 1.0, ROW - 2.0, &format!("h{shade}"));
             if cell >= ROOM_FOR_TEXT {
                 let middle = (x + (cell - 1.0) / 2.0, y + ROW / 2.0 + 3.5);
-                svg.text(middle, Anchor::Middle, &format!("on on{shade}"), &brief(step.median));
+                svg.text(
+                    middle,
+                    Anchor::Middle,
+                    &format!("on on{shade}"),
+                    &brief(step.median),
+                );
             }
         }
     }
-    let end = rows.iter().filter_map(|(_, steps)| steps.last()).map(|step| step.at_s);
+    let end = rows
+        .iter()
+        .filter_map(|(_, steps)| steps.last())
+        .map(|step| step.at_s);
     let end = format!("{:.1} s", end.fold(0.0, f64::max));
     svg.text((LEFT, bottom + 14.0), Anchor::Start, "tick", "0.0 s");
     svg.text((WIDTH - 8.0, bottom + 14.0), Anchor::End, "tick", &end);
@@ -103,7 +119,12 @@ fn legend(svg: &mut Svg, shades: Shades, top: f64) {
         svg.rect((x, top), width - 1.0, 16.0, &format!("h{shade}"));
         let text = brief(shades.from(shade));
         let class = format!("on on{shade}");
-        svg.text((x + (width - 1.0) / 2.0, top + 12.0), Anchor::Middle, &class, &text);
+        svg.text(
+            (x + (width - 1.0) / 2.0, top + 12.0),
+            Anchor::Middle,
+            &class,
+            &text,
+        );
     }
 }
 
@@ -120,16 +141,28 @@ fn described(rows: &[(&Entrant<'_>, Vec<Step>)]) -> String {
     let worst = |(entry, steps): &(&Entrant<'_>, Vec<Step>)| {
         let worst = steps.iter().max_by(|a, b| a.median.total_cmp(&b.median))?;
         let p99 = Unit::Micros.value(worst.median);
-        Some(format!("{} worst at {:.1} s with {p99}", entry.display, worst.at_s))
+        Some(format!(
+            "{} worst at {:.1} s with {p99}",
+            entry.display, worst.at_s
+        ))
     };
     let worst: Vec<_> = rows.iter().filter_map(worst).collect();
-    format!("99th percentile of latency in each tenth of a second: {}.", worst.join("; "))
+    format!(
+        "99th percentile of latency in each tenth of a second: {}.",
+        worst.join("; ")
+    )
 }
 
 /// One row a server, one column a step.
 fn data(rows: &[(&Entrant<'_>, Vec<Step>)]) -> Data {
-    let longest = rows.iter().map(|(_, steps)| steps).max_by_key(|steps| steps.len());
-    let times = longest.into_iter().flatten().map(|step| format!("µs at {:.1} s", step.at_s));
+    let longest = rows
+        .iter()
+        .map(|(_, steps)| steps)
+        .max_by_key(|steps| steps.len());
+    let times = longest
+        .into_iter()
+        .flatten()
+        .map(|step| format!("µs at {:.1} s", step.at_s));
     let head: Vec<String> = std::iter::once("server".to_owned()).chain(times).collect();
     let width = head.len();
     let row = |(entry, steps): &(&Entrant<'_>, Vec<Step>)| {

@@ -71,7 +71,11 @@ impl Key {
             let mut data = String::new();
             for (index, (dx, dy)) in points.iter().enumerate() {
                 data.push_str(if index == 0 { "M" } else { "L" });
-                data.push_str(&format!("{} {}", short(x + dx * size), short(y + dy * size)));
+                data.push_str(&format!(
+                    "{} {}",
+                    short(x + dx * size),
+                    short(y + dy * size)
+                ));
             }
             data + "z"
         };
@@ -81,7 +85,10 @@ impl Key {
                 let radius = (size * 9.5).round() / 10.0;
                 let (r, d) = (short(radius), short(radius * 2.0));
                 let left = short(x - radius);
-                format!("M{left} {}a{r} {r} 0 1 0 {d} 0a{r} {r} 0 1 0 -{d} 0z", short(y))
+                format!(
+                    "M{left} {}a{r} {r} 0 1 0 {d} 0a{r} {r} 0 1 0 -{d} 0z",
+                    short(y)
+                )
             }
             Shape::Square => points(&[(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)]),
             Shape::Diamond => points(&[(0.0, -1.2), (1.2, 0.0), (0.0, 1.2), (-1.2, 0.0)]),

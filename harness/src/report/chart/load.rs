@@ -34,22 +34,56 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
         .collect();
     let all = || driven.iter().flat_map(|(_, points)| points);
     all().next()?;
-    let x = Scale::from_zero(all().map(|p| p.rate.high), (AREA.left, AREA.right), Unit::Count);
+    let x = Scale::from_zero(
+        all().map(|p| p.rate.high),
+        (AREA.left, AREA.right),
+        Unit::Count,
+    );
     let latencies = all().flat_map(|p| [p.p99.low, p.p99.high]);
     let y = Scale::log(latencies, (AREA.bottom, AREA.top));
     let mut svg = Svg::new(WIDTH, HEIGHT);
-    upright(&mut svg, AREA, Axis { scale: &y, unit: Unit::Micros, title: "p99 latency" });
+    upright(
+        &mut svg,
+        AREA,
+        Axis {
+            scale: &y,
+            unit: Unit::Micros,
+            title: "p99 latency",
+        },
+    );
     let title = "requests per second";
-    level(&mut svg, AREA, Axis { scale: &x, unit: Unit::Count, title });
+    level(
+        &mut svg,
+        AREA,
+        Axis {
+            scale: &x,
+            unit: Unit::Count,
+            title,
+        },
+    );
     let mut data = Data::new(&[
-        "server", "stage", "requests/s", "low", "high", "p99 µs", "p99 low", "p99 high",
+        "server",
+        "stage",
+        "requests/s",
+        "low",
+        "high",
+        "p99 µs",
+        "p99 low",
+        "p99 high",
     ]);
     let mut told = Vec::new();
     for (entry, points) in &driven {
         draw(&mut svg, entry, points, (&x, &y));
         for point in points {
             let (rate, p99) = (point.rate, point.p99);
-            let numbers = [rate.median, rate.low, rate.high, p99.median, p99.low, p99.high];
+            let numbers = [
+                rate.median,
+                rate.low,
+                rate.high,
+                p99.median,
+                p99.low,
+                p99.high,
+            ];
             let mut cells = vec![entry.display.to_owned(), point.stage.to_string()];
             cells.extend(numbers.map(number));
             data.rows.push(cells);
@@ -101,7 +135,11 @@ fn draw(svg: &mut Svg, entry: &Entrant<'_>, points: &[Driven<'_>], (x, y): (&Sca
         let (sx, sy) = (short(px), short(py));
         let across = format!("M{left} {sy}H{right}M{sx} {low}V{high}");
         svg.path(&across, &format!("whisker thin {class}"));
-        let hollow = if point.stage == Stage::Paced { "hollow " } else { "" };
+        let hollow = if point.stage == Stage::Paced {
+            "hollow "
+        } else {
+            ""
+        };
         svg.path(&entry.key.mark((px, py), 4.2), &format!("{hollow}{class}"));
     }
 }
@@ -117,7 +155,11 @@ fn names(svg: &mut Svg, driven: &[(&Entrant<'_>, Vec<Driven<'_>>)], (x, y): (&Sc
     let places = spread(&asked, 14.0, (AREA.top - 6.0, HEIGHT - 10.0));
     for (((entry, _), end), place) in driven.iter().zip(&ends).zip(places) {
         let class = entry.key.class();
-        svg.line((end.0 + 5.0, end.1), (AREA.right + 5.0, place), &format!("leader {class}"));
+        svg.line(
+            (end.0 + 5.0, end.1),
+            (AREA.right + 5.0, place),
+            &format!("leader {class}"),
+        );
         svg.path(&entry.key.mark((AREA.right + 11.0, place), 3.6), &class);
         let name = clipped(entry.display, 12);
         svg.text((AREA.right + 19.0, place + 4.0), Anchor::Start, "", &name);

@@ -151,7 +151,12 @@ fn whisker(svg: &mut Svg, scale: &Scale, y: f64, estimate: &Estimate, class: &st
 /// Median, low, high and trials; empty where there is no figure.
 fn interval_cells(estimate: Option<&Estimate>) -> [String; 4] {
     estimate.map_or_else(Default::default, |e| {
-        [number(e.median), number(e.low), number(e.high), e.n.to_string()]
+        [
+            number(e.median),
+            number(e.low),
+            number(e.high),
+            e.n.to_string(),
+        ]
     })
 }
 
@@ -165,9 +170,13 @@ fn spoken(estimate: &Estimate, unit: Unit) -> String {
     )
 }
 
-/// A number for a table that is copied into other programs: five digits, none grouped.
+/// A number for a table that is copied into other programs: five digits at most, none grouped.
 fn number(value: f64) -> String {
-    significant(value, 5).replace(',', "")
+    let text = significant(value, 5).replace(',', "");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
 }
 
 /// As in `1` or `2–3`.

@@ -79,7 +79,12 @@ pub(super) fn charts(field: &Field<'_>) -> impl Iterator<Item = Chart> {
 }
 
 fn chart(field: &Field<'_>, subject: &Subject) -> Option<Chart> {
-    let of = |entry| (entry, steps(Entrant::trials(entry, subject.stage), subject.figure));
+    let of = |entry| {
+        (
+            entry,
+            steps(Entrant::trials(entry, subject.stage), subject.figure),
+        )
+    };
     let panels: Vec<(&Entrant<'_>, Vec<Step>)> = field
         .servers()
         .map(of)
@@ -96,7 +101,11 @@ fn chart(field: &Field<'_>, subject: &Subject) -> Option<Chart> {
              of them.",
             subject.about
         ),
-        &format!("{} over time. {}.", subject.about, told(&panels, subject.unit)),
+        &format!(
+            "{} over time. {}.",
+            subject.about,
+            told(&panels, subject.unit)
+        ),
         draw(&panels, subject),
         data(&panels, subject),
     ))
@@ -131,19 +140,33 @@ fn draw(panels: &[(&Entrant<'_>, Vec<Step>)], subject: &Subject) -> Svg {
         }
         if index + columns >= panels.len() {
             for at in [0.0, end] {
-                let anchor = if at == 0.0 { Anchor::Start } else { Anchor::End };
+                let anchor = if at == 0.0 {
+                    Anchor::Start
+                } else {
+                    Anchor::End
+                };
                 let text = format!("{at:.1} s");
                 svg.text((x.at(at), top + PANEL + 15.0), anchor, "tick", &text);
             }
         }
-        svg.path(&entry.key.mark((left + 5.0, top - 8.0), 3.6), &entry.key.class());
+        svg.path(
+            &entry.key.mark((left + 5.0, top - 8.0), 3.6),
+            &entry.key.class(),
+        );
         let name = clipped(entry.display, 22);
         svg.text((left + 14.0, top - 4.0), Anchor::Start, "", &name);
         let line = |get: fn(&Step) -> f64| -> Vec<(f64, f64)> {
-            steps.iter().map(|step| (x.at(step.at_s), y.at(get(step)))).collect()
+            steps
+                .iter()
+                .map(|step| (x.at(step.at_s), y.at(get(step))))
+                .collect()
         };
         let class = entry.key.class();
-        svg.band(&line(|s| s.low), &line(|s| s.high), &format!("band {class}"));
+        svg.band(
+            &line(|s| s.low),
+            &line(|s| s.high),
+            &format!("band {class}"),
+        );
         svg.polyline(&line(|s| s.median), &format!("line {class}"));
     }
     svg
@@ -172,7 +195,14 @@ fn data(panels: &[(&Entrant<'_>, Vec<Step>)], subject: &Subject) -> Data {
         _ => ("1/s", 1.0),
     };
     let middle = format!("median {unit}");
-    let mut data = Data::new(&["server", "at s", &middle, "quarter below", "quarter above", "rounds"]);
+    let mut data = Data::new(&[
+        "server",
+        "at s",
+        &middle,
+        "quarter below",
+        "quarter above",
+        "rounds",
+    ]);
     for (entry, steps) in panels {
         for step in steps {
             data.rows.push(vec![

@@ -106,14 +106,23 @@ impl<'a> Rows<'a> {
         for rank in 1..=last {
             svg.line((x(rank), TOP), (x(rank), self.area.bottom), "grid");
             if last <= 6 || rank == 1 || rank == last {
-                svg.text((x(rank), TOP - 5.0), Anchor::Middle, "tick", &rank.to_string());
+                svg.text(
+                    (x(rank), TOP - 5.0),
+                    Anchor::Middle,
+                    "tick",
+                    &rank.to_string(),
+                );
             }
         }
         for (row, (entry, rank)) in self.entries.iter().zip(&ranks).enumerate() {
             let Some(rank) = rank else { continue };
             let (from, to) = (x(rank.low), x(rank.high));
             let class = format!("strip {}", entry.key.class());
-            svg.line((from, self.y(row)), (to.max(from + 0.1), self.y(row)), &class);
+            svg.line(
+                (from, self.y(row)),
+                (to.max(from + 0.1), self.y(row)),
+                &class,
+            );
         }
         for (level, (first, last)) in brackets(&ranks).into_iter().enumerate() {
             let x = WIDTH - 11.0 + 5.0 * (level % 3) as f64;
@@ -130,7 +139,9 @@ impl<'a> Rows<'a> {
 fn brackets(ranks: &[Option<RankInterval>]) -> Vec<(usize, usize)> {
     let mut found: Vec<(usize, usize)> = Vec::new();
     for first in 0..ranks.len() {
-        let Some(mut shared) = ranks[first] else { continue };
+        let Some(mut shared) = ranks[first] else {
+            continue;
+        };
         let mut last = first;
         while let Some(Some(next)) = ranks.get(last + 1) {
             let common = RankInterval {
@@ -163,7 +174,10 @@ mod tests {
         };
         for (given, expected) in [
             (&[(1, 3), (1, 3), (1, 3), (4, 4), (5, 5)][..], vec![(0, 2)]),
-            (&[(1, 2), (1, 3), (2, 4), (3, 4), (5, 5)], vec![(0, 2), (1, 3)]),
+            (
+                &[(1, 2), (1, 3), (2, 4), (3, 4), (5, 5)],
+                vec![(0, 2), (1, 3)],
+            ),
             (&[(1, 1), (2, 2), (0, 0)], vec![]),
             (&[(1, 2), (1, 2), (3, 4), (3, 4)], vec![(0, 1), (2, 3)]),
         ] {

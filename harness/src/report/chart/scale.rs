@@ -97,7 +97,11 @@ impl Scale {
             .fold((f64::INFINITY, 0.0), |(low, high): (f64, f64), value| {
                 (low.min(value), high.max(value))
             });
-        let (low, high) = if low <= high { (low, high) } else { (1.0, 10.0) };
+        let (low, high) = if low <= high {
+            (low, high)
+        } else {
+            (1.0, 10.0)
+        };
         let (low, high) = (rounded_down(low), rounded_up(high));
         Self {
             log: true,
@@ -207,7 +211,11 @@ mod tests {
         let scale = Scale::from_zero([92_310.0, 37_000.0], (0.0, 100.0), Unit::Count);
         assert_eq!(scale.at(0.0), 0.0);
         assert_eq!(scale.at(100_000.0), 100.0);
-        let ticks: Vec<_> = scale.ticks(Unit::Count).into_iter().map(|tick| Unit::Count.tick(tick)).collect();
+        let ticks: Vec<_> = scale
+            .ticks(Unit::Count)
+            .into_iter()
+            .map(|tick| Unit::Count.tick(tick))
+            .collect();
         assert_eq!(ticks, ["0", "20k", "40k", "60k", "80k", "100k"]);
     }
 
@@ -217,7 +225,11 @@ mod tests {
         assert_eq!(scale.at(20.0), 100.0);
         assert_eq!(scale.at(10_000.0), 0.0);
         assert!(scale.at(31.0) > scale.at(32.0));
-        let ticks: Vec<_> = scale.ticks(Unit::Micros).into_iter().map(|tick| Unit::Micros.tick(tick)).collect();
+        let ticks: Vec<_> = scale
+            .ticks(Unit::Micros)
+            .into_iter()
+            .map(|tick| Unit::Micros.tick(tick))
+            .collect();
         assert_eq!(ticks, ["100 µs", "1 ms", "10 ms"]);
         // Nothing to show is no reason to fail.
         assert_eq!(Scale::log([], (0.0, 1.0)).ticks(Unit::Count).len(), 4);
@@ -227,7 +239,11 @@ mod tests {
     #[test]
     fn ticks_of_memory_are_round_in_mebibytes() {
         let scale = Scale::from_zero([26_500_000.0], (0.0, 1.0), Unit::Bytes);
-        let ticks: Vec<_> = scale.ticks(Unit::Bytes).into_iter().map(|tick| Unit::Bytes.tick(tick)).collect();
+        let ticks: Vec<_> = scale
+            .ticks(Unit::Bytes)
+            .into_iter()
+            .map(|tick| Unit::Bytes.tick(tick))
+            .collect();
         assert_eq!(ticks, ["0", "10", "20", "30"]);
     }
 }

@@ -74,9 +74,12 @@ fn dots<'a>(entry: &'a Entrant<'_>) -> impl Iterator<Item = Dot<'a>> {
             jitter_us: figure("jitter_us").filter(|jitter| *jitter > 0.0)?,
         })
     };
-    Stage::ALL
-        .into_iter()
-        .flat_map(move |stage| entry.trials(stage).iter().filter_map(move |trial| of(stage, trial)))
+    Stage::ALL.into_iter().flat_map(move |stage| {
+        entry
+            .trials(stage)
+            .iter()
+            .filter_map(move |trial| of(stage, trial))
+    })
 }
 
 fn draw(field: &Field<'_>, dots: &[Dot<'_>]) -> Svg {
@@ -93,11 +96,31 @@ fn draw(field: &Field<'_>, dots: &[Dot<'_>]) -> Svg {
         bottom: top + PLOT,
     };
     let mut svg = Svg::new(WIDTH, area.bottom + 42.0);
-    let x = Scale::from_zero(dots.iter().map(|d| d.rate), (area.left, area.right), Unit::Count);
+    let x = Scale::from_zero(
+        dots.iter().map(|d| d.rate),
+        (area.left, area.right),
+        Unit::Count,
+    );
     let y = Scale::log(dots.iter().map(|d| d.jitter_us), (area.bottom, area.top));
-    upright(&mut svg, area, Axis { scale: &y, unit: Unit::Micros, title: "jitter" });
+    upright(
+        &mut svg,
+        area,
+        Axis {
+            scale: &y,
+            unit: Unit::Micros,
+            title: "jitter",
+        },
+    );
     let title = "requests per second";
-    level(&mut svg, area, Axis { scale: &x, unit: Unit::Count, title });
+    level(
+        &mut svg,
+        area,
+        Axis {
+            scale: &x,
+            unit: Unit::Count,
+            title,
+        },
+    );
     for (index, entry) in shown.iter().enumerate() {
         let left = 8.0 + (WIDTH - 12.0) / LEGEND_COLUMNS as f64 * (index % LEGEND_COLUMNS) as f64;
         let y = 10.0 + LEGEND_ROW * (index / LEGEND_COLUMNS) as f64;
@@ -107,7 +130,9 @@ fn draw(field: &Field<'_>, dots: &[Dot<'_>]) -> Svg {
     }
     for entry in shown {
         for (stage, look) in [(Stage::Peak, "dot "), (Stage::Paced, "dot hollow ")] {
-            let own = dots.iter().filter(|dot| dot.key == entry.key && dot.stage == stage);
+            let own = dots
+                .iter()
+                .filter(|dot| dot.key == entry.key && dot.stage == stage);
             let marks: String = own
                 .map(|dot| entry.key.mark((x.at(dot.rate), y.at(dot.jitter_us)), 3.2))
                 .collect();

@@ -44,7 +44,11 @@ pub(super) fn charts(field: &Field<'_>, seed: u64) -> Vec<Chart> {
     let mut bootstrap = Bootstrap::new(seed);
     let kinds = [
         ("latency", "Latency spectrum", "the last byte of the answer"),
-        ("first_byte", "First-byte spectrum", "the first byte of the answer"),
+        (
+            "first_byte",
+            "First-byte spectrum",
+            "the first byte of the answer",
+        ),
     ];
     let spectra: Vec<Vec<Spectrum<'_>>> = kinds
         .iter()
@@ -88,7 +92,10 @@ impl<'a> Spectrum<'a> {
         let totals: Vec<f64> = rounds.iter().map(|(_, total)| *total as f64).collect();
         let total = median(&totals)?;
         let point = |(index, (quantile, name)): (usize, (f64, Option<&'static str>))| {
-            let values: Vec<f64> = rounds.iter().map(|(all, _)| all[index] as f64 / 1e3).collect();
+            let values: Vec<f64> = rounds
+                .iter()
+                .map(|(all, _)| all[index] as f64 / 1e3)
+                .collect();
             let named = name.is_some();
             Some(Percentile {
                 quantile,
@@ -112,7 +119,9 @@ impl<'a> Spectrum<'a> {
 
     fn reach(&self) -> impl Iterator<Item = f64> {
         self.points.iter().flat_map(|point| {
-            let ends = point.interval_us.map(|interval| [interval.low, interval.high]);
+            let ends = point
+                .interval_us
+                .map(|interval| [interval.low, interval.high]);
             ends.into_iter().flatten().chain([point.median_us])
         })
     }
@@ -125,8 +134,20 @@ fn chart(
     y: &Scale,
 ) -> Chart {
     let mut svg = Svg::new(WIDTH, HEIGHT);
-    let x = Scale::between(place(0.5), place(0.9999), (AREA.left + 8.0, AREA.right - 10.0));
-    upright(&mut svg, AREA, Axis { scale: y, unit: Unit::Micros, title: "latency" });
+    let x = Scale::between(
+        place(0.5),
+        place(0.9999),
+        (AREA.left + 8.0, AREA.right - 10.0),
+    );
+    upright(
+        &mut svg,
+        AREA,
+        Axis {
+            scale: y,
+            unit: Unit::Micros,
+            title: "latency",
+        },
+    );
     for (quantile, name) in POINTS {
         let Some(name) = name else { continue };
         let at = x.at(place(quantile));
@@ -134,16 +155,30 @@ fn chart(
         svg.text((at, AREA.bottom + 15.0), Anchor::Middle, "tick", name);
     }
     let middle = f64::midpoint(AREA.left, AREA.right);
-    svg.text((middle, AREA.bottom + 31.0), Anchor::Middle, "axis", "percentile of requests");
+    svg.text(
+        (middle, AREA.bottom + 31.0),
+        Anchor::Middle,
+        "axis",
+        "percentile of requests",
+    );
     for (index, spectrum) in spectra.iter().enumerate() {
         // Side by side, so that intervals at one percentile don't hide each other.
         let aside = 2.4 * (index as f64 - (spectra.len() - 1) as f64 / 2.0);
         line(&mut svg, spectrum, |quantile| x.at(place(quantile)), y);
-        marks(&mut svg, spectrum, |quantile| x.at(place(quantile)) + aside, y);
+        marks(
+            &mut svg,
+            spectrum,
+            |quantile| x.at(place(quantile)) + aside,
+            y,
+        );
     }
     names(&mut svg, spectra, &x, y);
     let named = |point: &Percentile| {
-        Some(format!("p{} {}", point.name?, Unit::Micros.value(point.median_us)))
+        Some(format!(
+            "p{} {}",
+            point.name?,
+            Unit::Micros.value(point.median_us)
+        ))
     };
     let told: Vec<String> = spectra
         .iter()
@@ -164,7 +199,10 @@ fn chart(
             "From when a request was due to {until}, {load}: the median over rounds, marked \
              percentiles with their 95 % interval. Dashed: under ten requests of a trial lie beyond."
         ),
-        &format!("Percentiles of latency to {until}, {load}. {}.", told.join("; ")),
+        &format!(
+            "Percentiles of latency to {until}, {load}. {}.",
+            told.join("; ")
+        ),
         svg,
         data(spectra),
     )
@@ -186,7 +224,10 @@ fn line(svg: &mut Svg, spectrum: &Spectrum<'_>, x: impl Fn(f64) -> f64, y: &Scal
     let all: Vec<(f64, f64)> = spectrum.points.iter().map(at).collect();
     svg.polyline(&all[..firm], &format!("line {class}"));
     if firm < all.len() {
-        svg.polyline(&all[firm.saturating_sub(1)..], &format!("line dashed {class}"));
+        svg.polyline(
+            &all[firm.saturating_sub(1)..],
+            &format!("line dashed {class}"),
+        );
     }
 }
 
@@ -218,18 +259,30 @@ fn names(svg: &mut Svg, spectra: &[Spectrum<'_>], x: &Scale, y: &Scale) {
         let from = (end.0 + 6.0, end.1);
         let class = format!("leader {}", spectrum.key.class());
         svg.line(from, (AREA.right + 6.0, place), &class);
-        svg.path(&spectrum.key.mark((AREA.right + 12.0, place), 3.6), &spectrum.key.class());
+        svg.path(
+            &spectrum.key.mark((AREA.right + 12.0, place), 3.6),
+            &spectrum.key.class(),
+        );
         let name = clipped(spectrum.display, 14);
         svg.text((AREA.right + 20.0, place + 4.0), Anchor::Start, "", &name);
     }
 }
 
 fn data(spectra: &[Spectrum<'_>]) -> Data {
-    let mut data = Data::new(&["server", "percentile", "µs", "low", "high", "requests beyond"]);
+    let mut data = Data::new(&[
+        "server",
+        "percentile",
+        "µs",
+        "low",
+        "high",
+        "requests beyond",
+    ]);
     for spectrum in spectra {
         for point in &spectrum.points {
             let end = |get: fn(Interval) -> f64| {
-                point.interval_us.map_or_else(String::new, |interval| number(get(interval)))
+                point
+                    .interval_us
+                    .map_or_else(String::new, |interval| number(get(interval)))
             };
             data.rows.push(vec![
                 spectrum.display.to_owned(),

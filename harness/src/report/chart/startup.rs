@@ -26,7 +26,11 @@ struct Starts<'a> {
 pub(in crate::report) fn chart(summary: &Summary, valid: &Valid<'_>) -> Option<Chart> {
     let parts = [
         ("start_ms", "spawn to first valid answer", Unit::Millis),
-        ("first_request_us", "latency of the first request", Unit::Micros),
+        (
+            "first_request_us",
+            "latency of the first request",
+            Unit::Micros,
+        ),
     ];
     let parts: Vec<_> = parts
         .into_iter()
@@ -50,7 +54,11 @@ pub(in crate::report) fn chart(summary: &Summary, valid: &Valid<'_>) -> Option<C
             let mut cells = vec![start.display.to_owned(), (*figure).to_owned()];
             cells.extend(interval_cells(Some(start.estimate)));
             data.rows.push(cells);
-            told.push(format!("{}, {title}: {}", start.display, spoken(start.estimate, *unit)));
+            told.push(format!(
+                "{}, {title}: {}",
+                start.display,
+                spoken(start.estimate, *unit)
+            ));
         }
     }
     Some(Chart::new(
@@ -69,7 +77,9 @@ fn starts<'a>(summary: &'a Summary, valid: &Valid<'_>, figure: &str) -> Vec<Star
     let keys = keys(summary);
     let of = |row: &'a crate::record::ServerRow| {
         let estimate = row.figures.get(figure)?;
-        let values = valid.of_server(&row.server).filter_map(|trial| trial.figures.get(figure));
+        let values = valid
+            .of_server(&row.server)
+            .filter_map(|trial| trial.figures.get(figure));
         Some(Starts {
             display: &row.display,
             key: *keys.get(row.server.as_str())?,
@@ -94,9 +104,19 @@ fn draw(svg: &mut Svg, top: f64, title: &str, unit: Unit, starts: &[Starts<'_>])
         top,
         bottom: top + ROW * starts.len() as f64,
     };
-    let all = starts.iter().flat_map(|start| start.all.iter().copied().chain([start.estimate.high]));
+    let all = starts
+        .iter()
+        .flat_map(|start| start.all.iter().copied().chain([start.estimate.high]));
     let scale = Scale::from_zero(all, (area.left, area.right), unit);
-    level(svg, area, Axis { scale: &scale, unit, title });
+    level(
+        svg,
+        area,
+        Axis {
+            scale: &scale,
+            unit,
+            title,
+        },
+    );
     for (row, start) in starts.iter().enumerate() {
         let y = top + ROW * (row as f64 + 0.5);
         let class = start.key.class();

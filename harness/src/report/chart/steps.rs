@@ -100,7 +100,10 @@ mod tests {
         let trials: Vec<&Trial> = trials.iter().collect();
         let found = steps(&trials, rate);
         assert_eq!(found.len(), 2);
-        assert_eq!((found[0].median, found[0].low, found[0].high), (200.0, 150.0, 250.0));
+        assert_eq!(
+            (found[0].median, found[0].low, found[0].high),
+            (200.0, 150.0, 250.0)
+        );
         assert_eq!((found[1].median, found[1].rounds), (300.0, 2));
         assert!((found[1].at_s - 0.1).abs() < 1e-12);
         assert!(steps(&trials, p99).is_empty(), "what was not read is no 0");

@@ -123,9 +123,8 @@ impl Drawing {
             STYLE.replace('\n', " ")
         );
         let (width, height) = (short(self.svg.width), short(self.svg.height));
-        let names = format!(
-            " xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\""
-        );
+        let names =
+            format!(" xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\"");
         format!("{}\n", self.element(&names, &ground))
     }
 
@@ -190,12 +189,18 @@ mod tests {
 
     #[test]
     fn numbers_are_no_longer_than_they_need_be() {
-        assert_eq!([1.0, 1.25, -0.01, 99.96].map(short), ["1", "1.2", "0", "100"]);
+        assert_eq!(
+            [1.0, 1.25, -0.01, 99.96].map(short),
+            ["1", "1.2", "0", "100"]
+        );
     }
 
     #[test]
     fn text_cannot_become_markup() {
-        assert_eq!(escaped("<a b=\"c\">&\u{1b}"), "&lt;a b=&quot;c&quot;&gt;&amp;?");
+        assert_eq!(
+            escaped("<a b=\"c\">&\u{1b}"),
+            "&lt;a b=&quot;c&quot;&gt;&amp;?"
+        );
     }
 
     #[test]
@@ -205,8 +210,14 @@ mod tests {
         let drawing = svg.finish("x", "Title", "What it shows");
         let inline = drawing.inline();
         assert!(inline.contains("aria-labelledby=\"x-t x-d\"><title id=\"x-t\">Title</title>"));
-        assert!(inline.contains("text-anchor=\"end\">a&lt;b</text>"), "{inline}");
+        assert!(
+            inline.contains("text-anchor=\"end\">a&lt;b</text>"),
+            "{inline}"
+        );
         let alone = drawing.standalone();
-        assert!(alone.contains("prefers-color-scheme:") && alone.contains("xmlns="), "{alone}");
+        assert!(
+            alone.contains("prefers-color-scheme:") && alone.contains("xmlns="),
+            "{alone}"
+        );
     }
 }

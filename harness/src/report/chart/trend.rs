@@ -55,19 +55,41 @@ pub(in crate::report) fn chart(
             all().flat_map(|p| [p.estimate.low, p.estimate.high]),
             (AREA.bottom, AREA.top),
         ),
-        false => Scale::from_zero(all().map(|p| p.estimate.high), (AREA.bottom, AREA.top), unit),
+        false => Scale::from_zero(
+            all().map(|p| p.estimate.high),
+            (AREA.bottom, AREA.top),
+            unit,
+        ),
     };
     let last = runs.len().saturating_sub(1).max(1) as f64;
     let x = Scale::between(0.0, last, (AREA.left + 14.0, AREA.right - 14.0));
     let mut svg = Svg::new(WIDTH, HEIGHT);
-    upright(&mut svg, AREA, Axis { scale: &y, unit, title });
+    upright(
+        &mut svg,
+        AREA,
+        Axis {
+            scale: &y,
+            unit,
+            title,
+        },
+    );
     for (run, number) in (0..runs.len()).zip(1..) {
         let at = x.at(run as f64);
-        svg.text((at, AREA.bottom + 15.0), Anchor::Middle, "tick", &format!("{number}"));
+        svg.text(
+            (at, AREA.bottom + 15.0),
+            Anchor::Middle,
+            "tick",
+            &format!("{number}"),
+        );
         if changes.contains(&run) {
             let between = x.at(run as f64 - 0.5);
             svg.line((between, AREA.top), (between, AREA.bottom), "change");
-            svg.text((between, AREA.top - 3.0), Anchor::Middle, "fail", "another machine");
+            svg.text(
+                (between, AREA.top - 3.0),
+                Anchor::Middle,
+                "fail",
+                "another machine",
+            );
         }
     }
     let middle = f64::midpoint(AREA.left, AREA.right);
@@ -95,18 +117,26 @@ fn draw(svg: &mut Svg, line: &Line<'_>, x: impl Fn(usize) -> f64, y: &Scale, cha
     let mut whiskers = String::new();
     for (index, point) in line.points.iter().enumerate() {
         let (px, py) = at(point);
-        let (low, high) = (short(y.at(point.estimate.low)), short(y.at(point.estimate.high)));
+        let (low, high) = (
+            short(y.at(point.estimate.low)),
+            short(y.at(point.estimate.high)),
+        );
         if point.estimate.n > 1 {
             whiskers += &format!("M{} {low}V{high}", short(px));
         }
         let before = index.checked_sub(1).map(|before| &line.points[before]);
-        let moved = |before: &&Point| (before.run + 1..=point.run).any(|run| changes.contains(&run));
+        let moved =
+            |before: &&Point| (before.run + 1..=point.run).any(|run| changes.contains(&run));
         if let Some(before) = before.filter(|before| !point.apart && !moved(before)) {
             svg.line(at(before), (px, py), &format!("line {class}"));
         }
     }
     svg.path(&whiskers, &format!("whisker thin {class}"));
-    let marks: String = line.points.iter().map(|point| line.key.mark(at(point), 3.6)).collect();
+    let marks: String = line
+        .points
+        .iter()
+        .map(|point| line.key.mark(at(point), 3.6))
+        .collect();
     svg.path(&marks, &class);
 }
 
@@ -121,7 +151,11 @@ fn names(svg: &mut Svg, lines: &[Line<'_>], x: &Scale, y: &Scale) {
     let named = lines.iter().filter(|line| !line.points.is_empty());
     for ((line, end), place) in named.zip(&ends).zip(places) {
         let class = line.key.class();
-        svg.line((end.0 + 5.0, end.1), (AREA.right + 6.0, place), &format!("leader {class}"));
+        svg.line(
+            (end.0 + 5.0, end.1),
+            (AREA.right + 6.0, place),
+            &format!("leader {class}"),
+        );
         svg.path(&line.key.mark((AREA.right + 12.0, place), 3.6), &class);
         let name = clipped(line.display, 14);
         svg.text((AREA.right + 20.0, place + 4.0), Anchor::Start, "", &name);

@@ -71,7 +71,10 @@ const DEFINITIONS: &[(&str, &str)] = &[
         "TTFB",
         "Time to the first byte of the response at the socket, from when the request was due.",
     ),
-    ("Jitter", "The standard deviation of latency within a trial."),
+    (
+        "Jitter",
+        "The standard deviation of latency within a trial.",
+    ),
     (
         "CPU per request",
         "CPU time of all processes of the server over the requests they answered; user is its own code, \
@@ -87,7 +90,10 @@ const DEFINITIONS: &[(&str, &str)] = &[
         "Marked: the figures count, with the reservation given. Failed: they are not for comparing and not \
          shown. Wrong answers, timeouts and resets never count as throughput.",
     ),
-    ("–", "Not measured. A figure that could not be read is never shown as 0."),
+    (
+        "–",
+        "Not measured. A figure that could not be read is never shown as 0.",
+    ),
 ];
 
 /// One line each, for the head of the page.
@@ -105,12 +111,27 @@ pub(super) fn facts(record: &Record) -> Vec<String> {
         "" => "CPU not known",
         model => model,
     };
-    let kind = machine.virtualisation.as_ref().map_or_else(String::new, |v| format!(", {v}"));
-    facts.push(format!("{cpu}, {}{kind}", counted(machine.logical_cpus, "logical CPU")));
-    let told = |level| machine.findings.iter().filter(move |f| f.level == level).count();
+    let kind = machine
+        .virtualisation
+        .as_ref()
+        .map_or_else(String::new, |v| format!(", {v}"));
+    facts.push(format!(
+        "{cpu}, {}{kind}",
+        counted(machine.logical_cpus, "logical CPU")
+    ));
+    let told = |level| {
+        machine
+            .findings
+            .iter()
+            .filter(move |f| f.level == level)
+            .count()
+    };
     let (wrong, unmet) = (told(Level::Fail), told(Level::Warn));
     if wrong + unmet > 0 {
-        facts.push(format!("{} about this machine", counted(wrong + unmet, "reservation")));
+        facts.push(format!(
+            "{} about this machine",
+            counted(wrong + unmet, "reservation")
+        ));
     }
     facts
 }
@@ -120,7 +141,9 @@ pub(super) fn about(record: &Record) -> About {
     let findings = &record.environment.findings;
     let mut worst: Vec<&Finding> = findings.iter().filter(|f| f.level != Level::Ok).collect();
     worst.sort_by_key(|finding| std::cmp::Reverse(finding.level));
-    let met = findings.iter().filter(|f| f.level == Level::Ok && !f.is_unknown());
+    let met = findings
+        .iter()
+        .filter(|f| f.level == Level::Ok && !f.is_unknown());
     About {
         machine: page::about(&record.environment, &record.run),
         unseen: page::unseen(findings),
@@ -151,7 +174,11 @@ pub(super) fn about(record: &Record) -> About {
 /// be checked out, so it is only said.
 fn command(run: &Run) -> String {
     let mut words: Vec<String> = run.command.iter().map(|word| quoted(word)).collect();
-    let has = |flag: &str| run.command.iter().any(|word| word.split('=').next() == Some(flag));
+    let has = |flag: &str| {
+        run.command
+            .iter()
+            .any(|word| word.split('=').next() == Some(flag))
+    };
     if !has("--seed") {
         words.push(format!("--seed {}", run.seed));
     }
@@ -202,7 +229,12 @@ mod tests {
             "git checkout abc\ncargo run --release --locked -p harness -- bench --server 'my server' \
              --seed 7 --rate ping=95000"
         );
-        run.command = vec!["bench".into(), "--seed=3".into(), "--rate".into(), "5".into()];
+        run.command = vec![
+            "bench".into(),
+            "--seed=3".into(),
+            "--rate".into(),
+            "5".into(),
+        ];
         run.revision = None;
         assert_eq!(
             command(&run),

@@ -62,7 +62,11 @@ pub(in crate::report) fn page(history: &History<'_>) -> String {
 }
 
 fn plain(grid: Grid) -> Plain {
-    let left: Vec<bool> = grid.head.iter().map(|(_, align)| *align == Align::Left).collect();
+    let left: Vec<bool> = grid
+        .head
+        .iter()
+        .map(|(_, align)| *align == Align::Left)
+        .collect();
     let mut name = String::new();
     let row = |mut row: Vec<String>| {
         // A page is read cell by cell too, so a name that stands above is said again.
@@ -73,7 +77,9 @@ fn plain(grid: Grid) -> Plain {
             name.clone_from(first);
         }
         let cells = row.into_iter().zip(&left);
-        cells.map(|(text, left)| Cell { text, left: *left }).collect()
+        cells
+            .map(|(text, left)| Cell { text, left: *left })
+            .collect()
     };
     Plain {
         rows: grid.rows.into_iter().map(row).collect(),

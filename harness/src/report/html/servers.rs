@@ -71,7 +71,10 @@ struct Log {
 pub(super) fn section(record: &Record, summary: &Summary, valid: &Valid<'_>) -> Servers {
     let keys = chart::keys(summary);
     let rows = in_order(&summary.servers).into_iter();
-    let builds = record.servers.iter().filter_map(|server| server.build.as_ref());
+    let builds = record
+        .servers
+        .iter()
+        .filter_map(|server| server.build.as_ref());
     let log = |row: &&ServerRow| {
         Some(Log {
             display: row.display.clone(),
@@ -93,7 +96,10 @@ pub(super) fn section(record: &Record, summary: &Summary, valid: &Valid<'_>) -> 
 }
 
 fn row(record: &Record, row: &ServerRow, icon: String) -> Row {
-    let server = record.servers.iter().find(|server| server.name == row.server);
+    let server = record
+        .servers
+        .iter()
+        .find(|server| server.name == row.server);
     let build = server.and_then(|server| server.build.as_ref());
     let figure = |name: &str, shown: fn(f64) -> String| match row.figures.get(name) {
         Some(estimate) => cell(estimate, shown),
@@ -143,8 +149,18 @@ fn absent() -> Cell {
 }
 
 fn conformance(servers: &[Server]) -> Conformance {
-    let servers: Vec<&Server> = servers.iter().filter(|server| !is_control(&server.name)).collect();
-    let id = |failure: &str| failure.split(':').next().unwrap_or_default().trim().to_owned();
+    let servers: Vec<&Server> = servers
+        .iter()
+        .filter(|server| !is_control(&server.name))
+        .collect();
+    let id = |failure: &str| {
+        failure
+            .split(':')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    };
     let failures = servers.iter().filter_map(|server| server.check.as_ref());
     let failed: BTreeSet<String> = failures
         .flat_map(|check| check.failures.iter().map(|failure| id(failure)))
@@ -177,7 +193,12 @@ fn conformance(servers: &[Server]) -> Conformance {
     let rows: Vec<Checked> = servers.iter().map(checked).collect();
     let sound = servers
         .iter()
-        .filter(|server| server.check.as_ref().is_some_and(|check| check.failures.is_empty()))
+        .filter(|server| {
+            server
+                .check
+                .as_ref()
+                .is_some_and(|check| check.failures.is_empty())
+        })
         .count();
     Conformance {
         summary: format!(

@@ -98,7 +98,12 @@ pub(super) fn of_workload(record: &Record, summary: &Summary, field: &Field<'_>)
     let stages = entries(summary, field.workload);
     let paced = field.has(Stage::Paced);
     let columns = columns(paced);
-    let last = field.entries.iter().filter_map(Entrant::rank).map(|rank| rank.high).max();
+    let last = field
+        .entries
+        .iter()
+        .filter_map(Entrant::rank)
+        .map(|rank| rank.high)
+        .max();
     let scales: Vec<Option<(f64, f64)>> = columns.iter().map(|c| reach(field, c)).collect();
     let mut notes = Footnotes::default();
     let mut rows = Vec::new();
@@ -115,7 +120,9 @@ pub(super) fn of_workload(record: &Record, summary: &Summary, field: &Field<'_>)
             .collect();
         let any_figure = Stage::ALL.iter().any(|stage| entry.sound(*stage).is_some());
         let first_control = entry.is_control()
-            && rows.last().is_some_and(|row: &Row| !row.class.contains("control"));
+            && rows
+                .last()
+                .is_some_and(|row: &Row| !row.class.contains("control"));
         let class = [
             (failed, "failed"),
             (entry.is_control(), "control"),
@@ -124,11 +131,20 @@ pub(super) fn of_workload(record: &Record, summary: &Summary, field: &Field<'_>)
         rows.push(Row {
             display: entry.display.to_owned(),
             icon: entry.key.icon(),
-            class: class.iter().filter(|(is, _)| *is).map(|(_, class)| *class).collect::<Vec<_>>().join(" "),
+            class: class
+                .iter()
+                .filter(|(is, _)| *is)
+                .map(|(_, class)| *class)
+                .collect::<Vec<_>>()
+                .join(" "),
             rank: rank_text(entry.rank()),
             rank_value: entry.rank().map(|rank| 100 * rank.low + rank.high),
             places: places(entry.rank(), last),
-            word: if texts.is_empty() { "" } else { told.verdict_word() },
+            word: if texts.is_empty() {
+                ""
+            } else {
+                told.verdict_word()
+            },
             bad: failed,
             marks,
             why: (failed && !any_figure).then(|| texts.join("; ")),
@@ -141,7 +157,12 @@ pub(super) fn of_workload(record: &Record, summary: &Summary, field: &Field<'_>)
     }
     Table {
         title: field.workload.to_owned(),
-        about: record.run.workloads.get(field.workload).cloned().unwrap_or_default(),
+        about: record
+            .run
+            .workloads
+            .get(field.workload)
+            .cloned()
+            .unwrap_or_default(),
         caption: field
             .ranking
             .map_or_else(String::new, |ranking| {
@@ -156,7 +177,9 @@ pub(super) fn of_workload(record: &Record, summary: &Summary, field: &Field<'_>)
                 text,
             })
             .collect(),
-        whole: field.ranking.map_or_else(Vec::new, |ranking| ranking.notes.clone()),
+        whole: field
+            .ranking
+            .map_or_else(Vec::new, |ranking| ranking.notes.clone()),
     }
 }
 
@@ -187,12 +210,29 @@ fn columns(paced: bool) -> Vec<Column> {
         "latency_p50_us" => ("p50 µs", "median latency, microseconds"),
         "latency_p99_us" => ("p99 µs", "99th percentile of latency, microseconds"),
         "latency_p999_us" => ("p99.9 µs", "99.9th percentile of latency, microseconds"),
-        "first_byte_p99_us" => ("TTFB p99 µs", "99th percentile of the time to the first byte, microseconds"),
+        "first_byte_p99_us" => (
+            "TTFB p99 µs",
+            "99th percentile of the time to the first byte, microseconds",
+        ),
         _ => ("jitter µs", "standard deviation of latency, microseconds"),
     };
     let mut columns = vec![
-        column("peak req/s", "requests per second at peak", Stage::Peak, "requests_per_s", 4, false),
-        column("CPU µs/req", "CPU time of the server per request, microseconds", cost, "cpu_us_per_request", 3, false),
+        column(
+            "peak req/s",
+            "requests per second at peak",
+            Stage::Peak,
+            "requests_per_s",
+            4,
+            false,
+        ),
+        column(
+            "CPU µs/req",
+            "CPU time of the server per request, microseconds",
+            cost,
+            "cpu_us_per_request",
+            3,
+            false,
+        ),
     ];
     columns.extend(LATENCIES.map(|figure| {
         let (text, long) = long(figure);
@@ -203,7 +243,9 @@ fn columns(paced: bool) -> Vec<Column> {
 
 /// From which value to which the bars of a column reach; the control has none.
 fn reach(field: &Field<'_>, column: &Column) -> Option<(f64, f64)> {
-    let estimates = field.servers().filter_map(|entry| entry.figure(column.stage, column.figure));
+    let estimates = field
+        .servers()
+        .filter_map(|entry| entry.figure(column.stage, column.figure));
     let (low, high) = estimates.fold((f64::INFINITY, 0.0_f64), |(low, high), e| {
         (low.min(e.low), high.max(e.high))
     });
@@ -289,7 +331,11 @@ struct OverviewCell {
 }
 
 /// Nothing where there is but one workload.
-pub(super) fn overview(record: &Record, summary: &Summary, fields: &[Field<'_>]) -> Option<Overview> {
+pub(super) fn overview(
+    record: &Record,
+    summary: &Summary,
+    fields: &[Field<'_>],
+) -> Option<Overview> {
     if fields.len() < 2 {
         return None;
     }
@@ -298,10 +344,22 @@ pub(super) fn overview(record: &Record, summary: &Summary, fields: &[Field<'_>])
         record,
     };
     let all = standing(&[named], &StandingChoice::default());
-    let stood: BTreeMap<&str, &crate::judge::Stood> =
-        all.places.iter().map(|place| (place.server.as_str(), place)).collect();
-    let last = all.places.iter().filter_map(|place| place.rank).map(|rank| rank.high).max();
-    let mut servers: Vec<&str> = all.places.iter().map(|place| place.server.as_str()).collect();
+    let stood: BTreeMap<&str, &crate::judge::Stood> = all
+        .places
+        .iter()
+        .map(|place| (place.server.as_str(), place))
+        .collect();
+    let last = all
+        .places
+        .iter()
+        .filter_map(|place| place.rank)
+        .map(|rank| rank.high)
+        .max();
+    let mut servers: Vec<&str> = all
+        .places
+        .iter()
+        .map(|place| place.server.as_str())
+        .collect();
     let others = summary.servers.iter().map(|row| row.server.as_str());
     let others: Vec<&str> = others
         .filter(|server| !stood.contains_key(server) && !crate::record::is_control(server))
@@ -311,7 +369,9 @@ pub(super) fn overview(record: &Record, summary: &Summary, fields: &[Field<'_>])
         .into_iter()
         .filter_map(|server| {
             let of = |field: &'_ Field<'_>| field.entries.iter().position(|e| e.server == server);
-            let first = fields.iter().find_map(|field| Some(&field.entries[of(field)?]))?;
+            let first = fields
+                .iter()
+                .find_map(|field| Some(&field.entries[of(field)?]))?;
             let all = stood.get(server).map(|place| All {
                 rank: rank_text(place.rank),
                 places: places(place.rank, last),
@@ -342,7 +402,11 @@ pub(super) fn overview(record: &Record, summary: &Summary, fields: &[Field<'_>])
             })
             .collect(),
         rows,
-        notes: all.unranked.iter().map(|one| format!("{}: {}", one.display, one.cause)).collect(),
+        notes: all
+            .unranked
+            .iter()
+            .map(|one| format!("{}: {}", one.display, one.cause))
+            .collect(),
     })
 }
 
@@ -375,15 +439,26 @@ impl OverviewCell {
 }
 
 fn overview_cell(field: &Field<'_>, entry: &Entrant<'_>) -> OverviewCell {
-    let last = field.entries.iter().filter_map(Entrant::rank).map(|rank| rank.high).max();
+    let last = field
+        .entries
+        .iter()
+        .filter_map(Entrant::rank)
+        .map(|rank| rank.high)
+        .max();
     let told = |estimate: &Estimate, digits, unit: &str| {
-        format!("{} {unit} {}", significant(estimate.median, digits), uncertainty(estimate))
+        format!(
+            "{} {unit} {}",
+            significant(estimate.median, digits),
+            uncertainty(estimate)
+        )
     };
     let bound = entry.sound(Stage::Peak).is_some_and(|row| row.lower_bound);
-    let rate = entry.figure(Stage::Peak, "requests_per_s").map(|rate| {
-        format!("{}{}", if bound { "≥" } else { "" }, told(rate, 4, "req/s"))
-    });
-    let cost = entry.figure(Stage::Paced, "cpu_us_per_request").map(|cost| told(cost, 3, "µs CPU"));
+    let rate = entry
+        .figure(Stage::Peak, "requests_per_s")
+        .map(|rate| format!("{}{}", if bound { "≥" } else { "" }, told(rate, 4, "req/s")));
+    let cost = entry
+        .figure(Stage::Paced, "cpu_us_per_request")
+        .map(|cost| told(cost, 3, "µs CPU"));
     OverviewCell {
         rank: rank_text(entry.rank()),
         places: places(entry.rank(), last),

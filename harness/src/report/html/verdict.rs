@@ -61,7 +61,10 @@ pub(super) fn banners(record: &Record, summary: &Summary) -> Vec<Banner> {
             lines,
         });
     }
-    let failed = summary.servers.iter().filter(|row| row.verdict == Verdict::Failed);
+    let failed = summary
+        .servers
+        .iter()
+        .filter(|row| row.verdict == Verdict::Failed);
     let lines: Vec<String> = failed
         .map(|row| format!("{}: {}", row.display, row.reasons.join("; ")))
         .collect();
@@ -133,7 +136,9 @@ fn sentence(field: &Field<'_>, by: Option<String>) -> Sentence {
     if ranked.is_empty() {
         parts.push("not ranked".to_owned());
     }
-    let failed = field.servers().filter(|entry| entry.verdict() == Verdict::Failed);
+    let failed = field
+        .servers()
+        .filter(|entry| entry.verdict() == Verdict::Failed);
     parts.extend(failed.map(|entry| format!("{} failed", entry.display)));
     let detail: Vec<String> = by.into_iter().chain(extremes(field)).collect();
     Sentence {
@@ -164,13 +169,11 @@ fn places(ranked: &[(RankInterval, &str)]) -> Vec<String> {
 fn extremes(field: &Field<'_>) -> Vec<String> {
     let of = |stage, figure| {
         let entries = field.servers();
-        entries.filter_map(move |entry: &Entrant<'_>| {
-            Some((entry, entry.figure(stage, figure)?))
-        })
+        entries.filter_map(move |entry: &Entrant<'_>| Some((entry, entry.figure(stage, figure)?)))
     };
     let mut told = Vec::new();
-    let fastest = of(Stage::Peak, "requests_per_s")
-        .max_by(|a, b| a.1.median.total_cmp(&b.1.median));
+    let fastest =
+        of(Stage::Peak, "requests_per_s").max_by(|a, b| a.1.median.total_cmp(&b.1.median));
     if let Some((entry, rate)) = fastest {
         let bound = entry.sound(Stage::Peak).is_some_and(|row| row.lower_bound);
         told.push(format!(
@@ -181,8 +184,8 @@ fn extremes(field: &Field<'_>) -> Vec<String> {
             uncertainty(rate)
         ));
     }
-    let cheapest = of(Stage::Paced, "cpu_us_per_request")
-        .min_by(|a, b| a.1.median.total_cmp(&b.1.median));
+    let cheapest =
+        of(Stage::Paced, "cpu_us_per_request").min_by(|a, b| a.1.median.total_cmp(&b.1.median));
     if let Some((entry, cost)) = cheapest {
         told.push(format!(
             "Least median CPU: {} {} µs a request ({}).",
@@ -207,7 +210,12 @@ mod tests {
             "a and b tie for 1–2; c 3"
         );
         assert_eq!(
-            told(&[(rank(1, 3), "a"), (rank(1, 3), "b"), (rank(1, 3), "c"), (rank(2, 4), "d")]),
+            told(&[
+                (rank(1, 3), "a"),
+                (rank(1, 3), "b"),
+                (rank(1, 3), "c"),
+                (rank(2, 4), "d")
+            ]),
             "a, b and c tie for 1–3; d 2–4"
         );
         assert_eq!(told(&[]), "");

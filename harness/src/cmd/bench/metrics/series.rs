@@ -32,8 +32,8 @@ struct Figure {
     /// In the metrics, without prefix and unit.
     told_as: &'static str,
     unit: fn() -> Unit,
-    /// Of the record's unit in the unit told.
-    factor: f64,
+    /// Of the record's unit in one of the unit told.
+    divisor: f64,
     help: &'static str,
 }
 
@@ -42,7 +42,7 @@ const FIGURES: [Figure; 7] = [
         name: "requests_per_s",
         told_as: "trial",
         unit: requests_per_second,
-        factor: 1.0,
+        divisor: 1.0,
         help: "Right answers per second of the last trial measured",
     },
     seconds(
@@ -74,7 +74,7 @@ const FIGURES: [Figure; 7] = [
         name: "rss_peak_bytes",
         told_as: "trial_rss_peak",
         unit: || Unit::Bytes,
-        factor: 1.0,
+        divisor: 1.0,
         help: "The most memory that the server held in the last trial measured",
     },
 ];
@@ -85,7 +85,7 @@ const fn seconds(name: &'static str, told_as: &'static str, help: &'static str) 
         name,
         told_as,
         unit: || Unit::Seconds,
-        factor: 1e-6,
+        divisor: 1e6,
         help,
     }
 }
@@ -105,9 +105,9 @@ struct Cell {
 impl Cell {
     fn new(server: &str, workload: &str, stage: &str) -> Self {
         Self {
-            server: escaped(server),
-            workload: escaped(workload),
-            stage: escaped(stage),
+            server: server.to_owned(),
+            workload: workload.to_owned(),
+            stage: stage.to_owned(),
         }
     }
 
@@ -320,7 +320,7 @@ impl Series {
         for (figure, family) in FIGURES.iter().zip(&self.figures) {
             match trial.figures.get(figure.name).filter(|_| !failed) {
                 Some(value) => {
-                    family.get_or_create(&cell).set(value * figure.factor);
+                    family.get_or_create(&cell).set(value / figure.divisor);
                 }
                 None => {
                     family.remove(&cell);
@@ -356,7 +356,7 @@ impl Series {
 
     fn pace(&self, rates: &std::collections::BTreeMap<String, f64>) {
         for (workload, rate) in rates {
-            let workload = escaped(workload);
+            let workload = workload.clone();
             self.paced.get_or_create(&Workload { workload }).set(*rate);
         }
     }
@@ -369,26 +369,18 @@ impl Series {
 /// What stays the same over a run.
 fn about(run: &Run) -> Vec<(&'static str, String)> {
     let mut about = vec![
-        ("run", escaped(&run.id)),
-        ("profile", escaped(&run.profile)),
+        ("run", run.id.clone()),
+        ("profile", run.profile.clone()),
         ("seed", run.seed.to_string()),
         ("connections", run.connections.to_string()),
-        ("harness_version", escaped(&run.harness_version)),
+        ("harness_version", run.harness_version.clone()),
     ];
     about.extend(
         run.revision
             .as_deref()
-            .map(|revision| ("revision", escaped(revision))),
+            .map(|revision| ("revision", revision.to_owned())),
     );
     about
-}
-
-/// A label's value as the text format wants it; the encoder takes it as it is.
-fn escaped(value: &str) -> String {
-    value
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
 }
 
 /// What it guards is whole at any time.
