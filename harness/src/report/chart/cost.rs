@@ -20,9 +20,7 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     } else {
         Stage::Peak
     };
-    let ranks = field
-        .ranking
-        .is_some_and(|ranking| ranking.ranked_by == FIGURE);
+    let ranks = field.ranked_by(FIGURE);
     let rows = Rows::of(field, stage, ranks);
     let figures: Vec<_> = rows
         .entries

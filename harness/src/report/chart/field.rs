@@ -172,6 +172,15 @@ impl Field<'_> {
             .any(|entry| entry.rows.contains_key(&stage))
     }
 
+    /// Whether ranks were given, and by this figure.
+    pub(in crate::report) fn ranked_by(&self, figure: &str) -> bool {
+        let given = self.entries.iter().any(|entry| entry.rank().is_some());
+        given
+            && self
+                .ranking
+                .is_some_and(|ranking| ranking.ranked_by == figure)
+    }
+
     /// The servers, without the control.
     pub(in crate::report) fn servers(&self) -> impl Iterator<Item = &Entrant<'_>> {
         self.entries.iter().filter(|entry| !entry.is_control())

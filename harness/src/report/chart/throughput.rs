@@ -15,9 +15,7 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     if !field.has(Stage::Peak) {
         return None;
     }
-    let ranks = field
-        .ranking
-        .is_some_and(|ranking| ranking.ranked_by == FIGURE);
+    let ranks = field.ranked_by(FIGURE);
     let rows = Rows::of(field, Stage::Peak, ranks);
     let figures: Vec<_> = rows
         .entries
