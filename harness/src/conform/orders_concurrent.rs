@@ -197,5 +197,11 @@ fn of_one_moment(answer: &Answer, page: Page) -> Result<(u64, Seen), String> {
             return Err(wrong("orders whose members fit each other"));
         }
     }
-    Ok((total, (oldest..=newest).rev().zip(orders.iter().cloned()).collect()))
+    Ok((
+        total,
+        (oldest..=newest)
+            .rev()
+            .zip(orders.iter().cloned())
+            .collect(),
+    ))
 }
