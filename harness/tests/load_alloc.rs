@@ -46,7 +46,7 @@ const ANSWERS: [&[&str]; 6] = [
         "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n\
        {\"a\":1,\"b\":2}",
     ],
-    &["HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{ \"b\":2, \"a\":1}"],
+    &["HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{ \"b\":2, \"a\":1}"],
 ];
 
 /// Answers without allocating: one of [`ANSWERS`], or an order with a new id, every other one
