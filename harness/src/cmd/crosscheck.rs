@@ -263,6 +263,7 @@ impl Observer for Watch {
             Step::Building(server) => self.progress.note(&format!("building {server}")),
             Step::Failed(server, failure) => self.progress.fail(server, failure),
             Step::Driving(what, left) => self.progress.working(what, *left),
+            Step::LeftOut(what) => self.progress.tell(what),
             Step::Trouble(what) => {
                 self.troubles += 1;
                 self.progress.tell(what);

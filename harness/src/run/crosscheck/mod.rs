@@ -90,6 +90,8 @@ pub enum Step<'a> {
     Driving(String, Duration),
     /// A tool failed.
     Trouble(String),
+    /// Something that was asked for can't be done here.
+    LeftOut(&'static str),
 }
 
 /// Hears of what happens, and keeps what was measured.

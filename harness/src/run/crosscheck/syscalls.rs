@@ -41,7 +41,7 @@ impl Session<'_> {
         if !is_installed("strace") {
             let why =
                 "system calls are not counted: strace is not installed (apt-get install strace)";
-            self.observer.happens(&Step::Trouble(why.to_owned()));
+            self.observer.happens(&Step::LeftOut(why));
             return Ok(());
         }
         let running = match self.boot(built)? {
