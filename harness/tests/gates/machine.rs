@@ -8,7 +8,7 @@ use harness::environment::{Layout, Recheck, StealMeter};
 use harness::judge::{Reason, gates, summarise};
 use harness::record::{Record, Verdict};
 
-use crate::answers::sound;
+use crate::answers::{bench_turning, sound};
 use crate::load::{starved, with_control};
 use crate::outcome::{Outcome, assert_passes_when_quiet, assert_shown, row};
 use crate::support::{Bench, fixture};
@@ -63,9 +63,8 @@ fn a_control_that_does_not_repeat_withholds_the_ranks() {
         fixture().display()
     );
     let run = format!("run = {:?}", ["sh", "-c", &every_other]);
-    let bench = Bench::new()
-        .with("right", &[])
-        .with_manifest("unsteady", &run);
+    // Slow enough under load that its own rate is no load generator's limit.
+    let bench = bench_turning("right", "--fault slow-first-byte").with_manifest("unsteady", &run);
     let outcome = Outcome::of(&bench, &["--stage", "peak", "--rounds", "6"]);
     let record = with_control(&outcome.record, "unsteady");
     assert_withheld(&record, "the control itself varied by ");

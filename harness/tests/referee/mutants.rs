@@ -19,7 +19,7 @@ enum By {
     Checks(&'static [&'static str]),
     /// Each of the first checks, and none of the second, which are close to them.
     ChecksOnly(&'static [&'static str], &'static [&'static str]),
-    /// A gate of a measured run, with the test that shows it.
+    /// A gate of a measured run, or a case of the protocol matrix, with the test that shows it.
     Gate(&'static str),
     /// Nobody: it is right.
     Nobody,
@@ -107,6 +107,19 @@ const MUTANTS: &[(&str, By)] = &[
     ),
     ("closes-silently", Checks(&["connection-reuse"])),
     ("closes-each", Nobody),
+    // What unusual clients see.
+    (
+        "dies-on-bad-head",
+        Gate("protocol: protocol/matrix.rs, a_server_that_dies_on_a_bad_header_is_a_fault_of_that_case_alone"),
+    ),
+    (
+        "stunned-by-bad-head",
+        Gate("protocol: protocol/matrix.rs, a_server_that_answers_no_more_after_a_case_is_a_fault_of_that_case"),
+    ),
+    (
+        "needs-whole-heads",
+        Gate("protocol: protocol/matrix.rs, a_server_that_can_not_take_pieces_is_a_fault_where_the_contract_is_kept_to"),
+    ),
     // What happens to orders.
     ("repeats-id", Checks(&["orders-ids", "orders-concurrent"])),
     (
