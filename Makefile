@@ -10,7 +10,7 @@ FILTERS := $(SERVERS) $(LOADS) $(MANIFESTS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help tools build check protocol bench-all bench-quick bench-publish smoke report compare doctor crosscheck test lint ci clean
+.PHONY: help tools build check protocol bench-all bench-quick bench-publish smoke report compare doctor crosscheck bench-driver test fuzz lint ci clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -48,11 +48,18 @@ compare: tools ## What changed between two runs (BASE=, NEW=: folders, or names 
 doctor: tools ## What this machine is and what spoils a measurement on it
 	@$(HARNESS) doctor
 
-crosscheck: tools ## harness drive against wrk on the same servers (needs wrk)
-	scripts/crosscheck $(if $(SERVER),--server $(SERVER))
+crosscheck: tools ## Our load generator beside wrk, oha and hey, those installed (SERVER=)
+	@$(HARNESS) crosscheck $(SERVERS) $(MANIFESTS)
+
+bench-driver: tools ## What the load generator promises, each goal beside its figure; 9 minutes
+	@$(HARNESS) crosscheck --server $(or $(SERVER),hyper,axum) $(MANIFESTS) --tool epoll,io_uring,wrk,oha \
+		--syscalls --send-lag 1000,10000,30000 --accuracy
 
 test: tools ## Every test of the workspace
 	cargo test --workspace --locked --no-fail-fast
+
+fuzz: tools ## A million mutated responses and workloads each (needs cargo-fuzz; scripts/fuzz --help)
+	@scripts/fuzz
 
 lint: tools ## Format, clippy and docs, warnings denied
 	cargo fmt --all --check

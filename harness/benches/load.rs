@@ -77,12 +77,18 @@ fn parsing(c: &mut Criterion) {
     let users = users().to_string();
     for (name, bytes) in [
         ("ping", response(r#"{"status":"ok"}"#)),
+        ("ping, chunked", chunked(r#"{"status":"ok"}"#)),
         ("users", response(&users)),
         ("users, chunked", chunked(&users)),
     ] {
         group.throughput(Throughput::Bytes(bytes.len() as u64));
         group.bench_function(format!("{name}, whole"), |b| {
             b.iter(|| parts.parse([black_box(&bytes[..])]));
+        });
+        let head = bytes.windows(4).position(|w| w == b"\r\n\r\n");
+        let (head, body) = bytes.split_at(head.map_or(0, |at| at + 4));
+        group.bench_function(format!("{name}, head and body apart"), |b| {
+            b.iter(|| parts.parse(black_box([head, body])));
         });
         group.bench_function(format!("{name}, in 100-byte pieces"), |b| {
             b.iter(|| parts.parse(black_box(&bytes).chunks(100)));
@@ -107,10 +113,18 @@ fn judging(c: &mut Criterion) {
     group.bench_function("users, equal meaning", |b| {
         b.iter(|| page.judge(black_box(&spaced)).is_ok());
     });
+    let in_chunks = chunked(&users().to_string());
+    group.bench_function("users, equal bytes, chunked", |b| {
+        b.iter(|| page.judge(black_box(&in_chunks)).is_ok());
+    });
     let mut order = numbered();
     let created = response(r#"{"id":123456,"item_id":"SKU-789","qty":1}"#);
     group.bench_function("order, another id", |b| {
         b.iter(|| order.judge(black_box(&created)).is_ok());
+    });
+    let turned = response(r#"{"item_id":"SKU-789","qty":1,"id":123456}"#);
+    group.bench_function("order, another id and order of members", |b| {
+        b.iter(|| order.judge(black_box(&turned)).is_ok());
     });
     group.finish();
 }

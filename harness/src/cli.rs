@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::catalog::{Catalog, Server, Stage, Workload, names};
 use crate::cmd;
-use crate::run::{respond, supervise};
+use crate::load::EngineKind;
+use crate::run::{known, respond, supervise};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,6 +19,7 @@ Examples:
   harness protocol --server NAME           what does it do with unusual, slow and wrong clients?
   harness fuzz --server NAME               does it stand 100,000 mutated requests?
   harness drive http://127.0.0.1:8080/     load any server and print what it took
+  harness crosscheck --server NAME         the load generator beside wrk, oha and hey
   harness report                           the newest run's table again
   harness compare BASE NEW                 what changed between two runs
   harness rank                             the newest run's servers across all workloads
@@ -50,6 +52,8 @@ enum Verb {
     Bench(Box<cmd::bench::Arguments>),
     /// Load one URL, without servers, rounds or a record
     Drive(Box<cmd::drive::Arguments>),
+    /// Set the load generator beside wrk, oha and hey, on the same server
+    Crosscheck(Box<cmd::crosscheck::Arguments>),
     /// Print the tables of a stored run again; starts nothing
     Report(cmd::report::Arguments),
     /// Show what changed between two stored runs, or two servers of one; starts nothing
@@ -64,6 +68,9 @@ enum Verb {
     /// Answer known requests with stored bytes
     #[command(hide = true)]
     Respond(respond::Arguments),
+    /// Answer after known delays
+    #[command(hide = true)]
+    Known(known::Arguments),
 }
 
 /// Runs the command line.
@@ -76,12 +83,14 @@ pub fn main() -> ExitCode {
         Verb::Fuzz(arguments) => cmd::fuzz::run(&arguments),
         Verb::Bench(arguments) => cmd::bench::run(&arguments),
         Verb::Drive(arguments) => cmd::drive::run(&arguments),
+        Verb::Crosscheck(arguments) => cmd::crosscheck::run(&arguments),
         Verb::Report(arguments) => cmd::report::run(&arguments),
         Verb::Compare(arguments) => cmd::compare::run(&arguments),
         Verb::Rank(arguments) => cmd::rank::run(&arguments),
         Verb::Doctor(arguments) => cmd::doctor::run(&arguments),
         Verb::Supervise(arguments) => return supervise::supervise(&arguments),
         Verb::Respond(arguments) => respond::respond(&arguments).map(|never| match never {}),
+        Verb::Known(arguments) => known::serve(&arguments).map(|never| match never {}),
     };
     match result {
         Ok(status) => ExitCode::from(status as u8),
@@ -252,6 +261,23 @@ pub fn parse_share(text: &str) -> Result<f64, String> {
         .ok()
         .filter(|share| *share > 0.0 && *share < 1.0)
         .ok_or_else(|| "a share above 0 and below 100 % is wanted, as in 2% or 0.02".to_owned())
+}
+
+/// The engines by their names; for clap.
+pub fn engine_parser() -> impl clap::builder::TypedValueParser<Value = EngineKind> {
+    use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+    PossibleValuesParser::new(EngineKind::ALL.map(EngineKind::name))
+        .try_map(|name| name.parse::<EngineKind>())
+}
+
+/// Refuses an engine that this system does not have, before anything is begun.
+///
+/// # Errors
+/// [`Usage`] with the cause.
+pub fn refuse_engine(engine: EngineKind) -> anyhow::Result<()> {
+    Ok(engine
+        .available()
+        .map_err(|error| Usage(format!("--engine: {error}")))?)
 }
 
 #[cfg(test)]

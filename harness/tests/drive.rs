@@ -8,13 +8,17 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
+use harness::load::EngineKind;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use load_server::{Act, PONG, Server, response};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
+use seccompiler::{SeccompAction, SeccompFilter};
 use serde_json::Value;
 
 fn command(arguments: &[&str], addr: SocketAddr, path: &str) -> Command {
@@ -82,6 +86,55 @@ fn a_number_of_requests_is_sent_exactly() {
     assert_eq!(json["send_lag_ns"], Value::Null);
     assert!(json["cpu_ns"].as_u64().unwrap() > 0);
     assert_eq!(json["pinned"], false);
+}
+
+#[test]
+fn each_engine_drives_and_is_named() {
+    let server = pong();
+    for engine in EngineKind::ALL {
+        if let Err(refused) = engine.available() {
+            eprintln!("not run: {refused}");
+            continue;
+        }
+        let flags = ["--engine", engine.name(), "-n", "50"];
+        let json = measured(0, &flags, server.addr, "/ping");
+        assert_eq!(json["engine"], engine.name());
+        assert_eq!(json["requests"], 50);
+        let output = command(&flags, server.addr, "/ping").output().unwrap();
+        let said = format!("1 thread, {engine}, closed loop");
+        assert!(text(&output).contains(&said), "{}", text(&output));
+    }
+}
+
+/// As in a container whose seccomp filter forbids it.
+#[test]
+fn an_engine_that_is_forbidden_is_refused_with_what_to_do() {
+    let server = pong();
+    let output = thread::scope(|scope| {
+        let forbidden = scope.spawn(|| {
+            // Of this thread alone, and of the processes it starts.
+            seccompiler::apply_filter(&without_io_uring()).unwrap();
+            let flags = ["--engine", "io_uring", "-n", "1"];
+            command(&flags, server.addr, "/ping").output().unwrap()
+        });
+        forbidden.join().unwrap()
+    });
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    for word in ["io_uring can't be used", "seccomp", "--engine epoll"] {
+        assert!(text(&output).contains(word), "{}", text(&output));
+    }
+    assert_eq!(server.seen(), 0);
+}
+
+/// Refuses `io_uring_setup` with EPERM.
+fn without_io_uring() -> seccompiler::BpfProgram {
+    // The same on every architecture.
+    const IO_URING_SETUP: i64 = 425;
+    let forbid = SeccompAction::Errno(Errno::PERM.raw_os_error() as u32);
+    let rules = [(IO_URING_SETUP, Vec::new())].into();
+    let arch = std::env::consts::ARCH.try_into().unwrap();
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, forbid, arch).unwrap();
+    filter.try_into().unwrap()
 }
 
 #[test]

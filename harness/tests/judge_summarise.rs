@@ -380,32 +380,55 @@ fn the_control_gives_the_ceiling_and_the_noise_floor_and_no_rank() {
     );
 }
 
-#[test]
-fn an_unsteady_control_withholds_ranks_and_keeps_figures() {
+/// A run whose control swings by up to 60 % between rounds in these figures.
+fn with_unsteady_control(figures: &[&str]) -> Record {
     let mut record = record(10, &[("a", 1.0), ("b", 1.5), ("control", 4.0)]);
-    for trial in record
-        .trials
-        .iter_mut()
-        .filter(|trial| trial.server == "control")
-    {
+    let controls = record.trials.iter_mut();
+    for trial in controls.filter(|trial| trial.server == "control") {
         let swing = 1.0 + 0.3 * f64::from(trial.round % 3);
-        trial
-            .figures
-            .entry("requests_per_s".into())
-            .and_modify(|rate| *rate *= swing);
-        trial
-            .figures
-            .entry("latency_mean_us".into())
-            .and_modify(|us| *us /= swing);
+        for figure in figures {
+            let value = trial.figures.get_mut(*figure).unwrap();
+            *value *= swing;
+        }
+        let figures = &mut trial.figures;
+        if trial.stage == Stage::Peak {
+            let latency_us = 64e6 / figures["requests_per_s"];
+            figures.insert("latency_mean_us".into(), latency_us);
+        }
     }
-    let summary = summarise(&record);
-    assert_eq!(ranks(&summary, Stage::Peak, &["a", "b"]), [None, None]);
-    let reason = &summary.rankings[0].reason;
-    assert!(
-        reason.starts_with("ranks are withheld: the control itself varied"),
-        "{reason}"
+    record
+}
+
+#[test]
+fn where_the_controls_peak_is_unsteady_its_cost_must_be_steady_for_ranks_by_cost() {
+    let summary = summarise(&with_unsteady_control(&["requests_per_s"]));
+    let ranking = &summary.rankings[0];
+    assert_eq!(
+        (ranking.ranked_by.as_str(), ranking.stage),
+        ("cpu_us_per_request", Stage::Paced)
     );
-    assert_eq!(row(&summary, "a", Stage::Peak).verdict, Verdict::Ok);
+    let why = "the control's own peak rate varied by ";
+    assert!(ranking.reason.starts_with(why), "{}", ranking.reason);
+    let order = ranks(&summary, Stage::Paced, &["a", "b"]);
+    assert_eq!(order, [Some((2, 2)), Some((1, 1))]);
+}
+
+#[test]
+fn a_control_unsteady_in_all_that_could_rank_withholds_ranks_and_keeps_figures() {
+    let both = with_unsteady_control(&["requests_per_s", "cpu_us_per_request"]);
+    let mut peak_only = with_unsteady_control(&["requests_per_s"]);
+    peak_only.trials.retain(|trial| trial.stage == Stage::Peak);
+    for (record, figure) in [(both, "cpu_us_per_request"), (peak_only, "requests_per_s")] {
+        let summary = summarise(&record);
+        assert!(summary.rows.iter().all(|row| row.rank.is_none()));
+        let reason = &summary.rankings[0].reason;
+        assert!(
+            reason.starts_with("ranks are withheld: the control itself varied")
+                && reason.contains(figure),
+            "{reason}"
+        );
+        assert_eq!(row(&summary, "a", Stage::Peak).verdict, Verdict::Ok);
+    }
 }
 
 #[test]

@@ -11,11 +11,35 @@ use std::time::{Duration, Instant};
 use harness::load::{Config, Control, DriveError, Expect, Measurement, Request, Script, drive};
 use load_server::*;
 
+over_each_engine!(
+    everything_is_counted_over_two_threads,
+    every_framing_is_understood,
+    an_empty_answer_has_no_body,
+    a_large_answer_comes_in_many_reads,
+    a_large_request_goes_in_many_writes,
+    a_connection_closed_with_its_answer_is_made_again,
+    wrong_answers_are_errors_of_their_kind,
+    an_error_in_the_warm_up_is_counted,
+    every_hundredth_wrong_answer_is_found,
+    a_server_that_never_answers_ends_the_run,
+    a_timeout_enters_the_histogram_at_its_time,
+    connections_closed_in_the_middle_are_errors,
+    garbage_for_ever_ends_the_run,
+    unasked_bytes_are_an_error,
+    orders_are_counted_and_their_ids_are_distinct,
+    a_repeated_id_is_found_across_threads,
+    requests_are_drawn_from_the_whole_script,
+    nobody_listening_is_named,
+    a_stop_ends_the_run_with_what_was_measured,
+    a_limit_is_kept_exactly_and_ends_the_window,
+    a_limit_counts_requests_that_fail_too,
+    any_success_can_be_expected,
+);
+
 fn errors(m: &Measurement) -> Vec<&'static str> {
     m.errors.keys().copied().collect()
 }
 
-#[test]
 fn everything_is_counted_over_two_threads() {
     let server = Server::says(&response("200 OK", PONG));
     let config = Config {
@@ -42,7 +66,6 @@ fn everything_is_counted_over_two_threads() {
     assert!((in_flight / 7.0 - 1.0).abs() < 0.3, "{in_flight}");
 }
 
-#[test]
 fn every_framing_is_understood() {
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
                    8\r\n{\"status\r\n7\r\n\":\"ok\"}\r\n0\r\n\r\n";
@@ -63,7 +86,6 @@ fn every_framing_is_understood() {
     }
 }
 
-#[test]
 fn an_empty_answer_has_no_body() {
     let server = Server::says("HTTP/1.1 204 No Content\r\n\r\n");
     assert_clean(&measure(&config(server.addr), &script(Expect::Status(204))));
@@ -76,7 +98,6 @@ fn an_empty_answer_has_no_body() {
     assert_clean(&measure(&config(server.addr), &script));
 }
 
-#[test]
 fn a_large_answer_comes_in_many_reads() {
     let body = "x".repeat(3_000_000);
     let server = Server::says(&response("200 OK", &body));
@@ -88,7 +109,6 @@ fn a_large_answer_comes_in_many_reads() {
     assert_clean(&measure(&config(server.addr), &script(expect)));
 }
 
-#[test]
 fn a_large_request_goes_in_many_writes() {
     let server = Server::says(&response("200 OK", PONG));
     let body = "y".repeat(8_000_000);
@@ -109,7 +129,6 @@ fn a_large_request_goes_in_many_writes() {
     assert!(m.answered_total > 0);
 }
 
-#[test]
 fn a_connection_closed_with_its_answer_is_made_again() {
     let close = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 15\r\n\r\n{PONG}");
     let until_close = format!("HTTP/1.1 200 OK\r\n\r\n{PONG}");
@@ -128,7 +147,6 @@ fn a_connection_closed_with_its_answer_is_made_again() {
     }
 }
 
-#[test]
 fn wrong_answers_are_errors_of_their_kind() {
     let body = response("200 OK", r#"{"status":"no"}"#);
     let status = response("500 Internal Server Error", PONG);
@@ -166,7 +184,6 @@ fn wrong_answers_are_errors_of_their_kind() {
     }
 }
 
-#[test]
 fn an_error_in_the_warm_up_is_counted() {
     let server = Server::start(|n, _| {
         let body = if n == 1 { "wrong" } else { PONG };
@@ -181,7 +198,6 @@ fn an_error_in_the_warm_up_is_counted() {
     assert_eq!(m.intervals.iter().map(|i| i.errors).sum::<u64>(), 0);
 }
 
-#[test]
 fn every_hundredth_wrong_answer_is_found() {
     let wrong = Arc::new(std::sync::atomic::AtomicU64::new(0));
     let counted = wrong.clone();
@@ -199,7 +215,6 @@ fn every_hundredth_wrong_answer_is_found() {
     assert_eq!(m.answered_total + m.errors["body"], server.seen());
 }
 
-#[test]
 fn a_server_that_never_answers_ends_the_run() {
     let server = Server::start(|_, _| vec![Act::Hang]);
     let m = measure(&config(server.addr), &ping());
@@ -207,7 +222,6 @@ fn a_server_that_never_answers_ends_the_run() {
     assert_eq!((m.sent_total, m.unanswered_total), (4, 4));
 }
 
-#[test]
 fn a_timeout_enters_the_histogram_at_its_time() {
     let server = Server::start(|_, _| vec![Act::Hang]);
     let config = Config {
@@ -223,7 +237,6 @@ fn a_timeout_enters_the_histogram_at_its_time() {
     assert!(m.first_error.unwrap().contains("no answer in time"));
 }
 
-#[test]
 fn connections_closed_in_the_middle_are_errors() {
     let server = Server::start(|_, _| vec![Act::Close]);
     let m = measure(&config(server.addr), &ping());
@@ -243,7 +256,6 @@ fn connections_closed_in_the_middle_are_errors() {
     assert!(m.bytes_expected < m.bytes_received);
 }
 
-#[test]
 fn garbage_for_ever_ends_the_run() {
     for begin in [
         "",
@@ -262,7 +274,6 @@ fn garbage_for_ever_ends_the_run() {
     }
 }
 
-#[test]
 fn unasked_bytes_are_an_error() {
     let server = Server::start(|_, _| {
         let more = Act::Write(b"unasked".to_vec());
@@ -282,7 +293,6 @@ fn unasked_bytes_are_an_error() {
     assert!(m.answered_total > 0);
 }
 
-#[test]
 fn orders_are_counted_and_their_ids_are_distinct() {
     let server = Server::start(|n, request| {
         assert!(request.ends_with("\r\n\r\n{}"));
@@ -306,7 +316,6 @@ fn orders_are_counted_and_their_ids_are_distinct() {
     );
 }
 
-#[test]
 fn a_repeated_id_is_found_across_threads() {
     let server = Server::start(|n, _| {
         let id = if n == 10 { 9 } else { n };
@@ -324,7 +333,6 @@ fn a_repeated_id_is_found_across_threads() {
     assert_eq!(m.accepted_orders_total, server.seen());
 }
 
-#[test]
 fn requests_are_drawn_from_the_whole_script() {
     let seen: Arc<[AtomicBool; 16]> = Arc::default();
     let marks = seen.clone();
@@ -346,7 +354,6 @@ fn requests_are_drawn_from_the_whole_script() {
     assert!(seen.iter().all(|s| s.load(Ordering::SeqCst)));
 }
 
-#[test]
 fn nobody_listening_is_named() {
     let addr = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -404,7 +411,6 @@ fn what_makes_no_sense_is_refused() {
     }
 }
 
-#[test]
 fn a_stop_ends_the_run_with_what_was_measured() {
     let server = Server::says(&response("200 OK", PONG));
     let stop = Arc::new(AtomicBool::new(false));
@@ -444,7 +450,6 @@ fn a_cpu_that_is_not_there_is_said() {
     assert!(!m.pinned);
 }
 
-#[test]
 fn a_limit_is_kept_exactly_and_ends_the_window() {
     for (limit, threads) in [(1, 1), (3, 2), (100, 1), (1001, 2)] {
         let server = Server::says(&response("200 OK", PONG));
@@ -465,7 +470,6 @@ fn a_limit_is_kept_exactly_and_ends_the_window() {
     }
 }
 
-#[test]
 fn a_limit_counts_requests_that_fail_too() {
     let server = Server::start(|n, _| match n % 3 {
         0 => vec![Act::Close],
@@ -480,7 +484,6 @@ fn a_limit_counts_requests_that_fail_too() {
     assert_eq!((m.sent_total, m.requests, m.errors["closed"]), (30, 20, 10));
 }
 
-#[test]
 fn any_success_can_be_expected() {
     let server = Server::start(|n, _| {
         let status = ["200 OK", "201 Created", "404 Not Found"][n as usize % 3];

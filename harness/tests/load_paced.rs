@@ -9,7 +9,15 @@ use std::time::Duration;
 use harness::load::Config;
 use load_server::*;
 
-#[test]
+over_each_engine!(
+    as_many_are_sent_as_asked_for,
+    send_times_are_shared_by_two_threads,
+    a_stall_is_charged_to_every_request_that_waited,
+    what_an_overloaded_server_leaves_over_is_counted,
+    a_server_that_never_answers_leaves_its_requests_unsent,
+    a_limit_leaves_nothing_unsent,
+);
+
 fn as_many_are_sent_as_asked_for() {
     let server = Server::says(&response("200 OK", PONG));
     for (connections, per_second, asked) in [(4, 1000.0, 300), (7, 333.0, 100), (1, 10.0, 3)] {
@@ -29,7 +37,6 @@ fn as_many_are_sent_as_asked_for() {
     }
 }
 
-#[test]
 fn send_times_are_shared_by_two_threads() {
     let server = Server::says(&response("200 OK", PONG));
     let config = Config {
@@ -43,7 +50,6 @@ fn send_times_are_shared_by_two_threads() {
     assert!(m.threads.iter().all(|t| t.spin_ns > 0));
 }
 
-#[test]
 fn a_stall_is_charged_to_every_request_that_waited() {
     let stall = Duration::from_millis(200);
     let server = Server::start(move |n, _| {
@@ -70,7 +76,6 @@ fn a_stall_is_charged_to_every_request_that_waited() {
     assert!(m.send_lag.max() < ns / 2);
 }
 
-#[test]
 fn what_an_overloaded_server_leaves_over_is_counted() {
     let server = Server::start(|_, _| {
         vec![
@@ -90,7 +95,6 @@ fn what_an_overloaded_server_leaves_over_is_counted() {
     assert_eq!(m.unanswered, 0);
 }
 
-#[test]
 fn a_server_that_never_answers_leaves_its_requests_unsent() {
     let server = Server::start(|_, _| vec![Act::Hang]);
     let config = Config {
@@ -103,7 +107,6 @@ fn a_server_that_never_answers_leaves_its_requests_unsent() {
     assert!(m.latency.min() >= 99_900_000);
 }
 
-#[test]
 fn a_limit_leaves_nothing_unsent() {
     let server = Server::says(&response("200 OK", PONG));
     let config = Config {

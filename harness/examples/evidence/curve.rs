@@ -7,9 +7,9 @@ use anyhow::Result;
 use harness::catalog::Profile;
 
 use crate::Names;
-use crate::draw::{draws, on_all_cpus};
+use crate::draw::{blocks, draws, on_all_cpus};
 use crate::length::{self, Short};
-use crate::pool::{FIGURES, Figure, Pool, whole};
+use crate::pool::{FIGURES, Figure, Pool, combined, whole};
 use crate::rule::Rule;
 use crate::table::{NOTHING, Table, percent};
 use crate::trial::{Columns, Tally};
@@ -43,11 +43,16 @@ pub(crate) struct Curve<'a> {
     pub(crate) standard: &'static Profile,
 }
 
+/// Workloads that `harness rank` takes together: as many as there are in `standard`.
+const WORKLOADS: usize = 4;
+
 /// A point of the curve.
 struct Point {
     figure: Figure,
     cut: Option<Duration>,
     rounds: usize,
+    /// Of so many workloads the geometric mean.
+    workloads: usize,
 }
 
 impl Curve<'_> {
@@ -57,7 +62,10 @@ impl Curve<'_> {
         writeln!(text, "### The true effects\n\n{}", self.effects())?;
         writeln!(
             text,
-            "### Found, at the length of the profiles\n\n{}",
+            "### Found, at the length of the profiles\n\n{} workloads: the geometric mean of as many, as \
+             `harness rank` takes them, each drawn by itself from the one that was measured; so a server \
+             must be dearer in all of them.\n\n{}",
+            WORKLOADS,
             self.at_profiles()?
         )?;
         writeln!(text, "### Found, by rounds\n")?;
@@ -142,15 +150,17 @@ impl Curve<'_> {
                     figure,
                     cut,
                     rounds,
-                } = point;
+                    workloads,
+                } = *point;
                 let columns =
-                    Columns::new(self.pool, figure, *cut, &self.names.base, control.as_ref());
+                    Columns::new(self.pool, &figure, cut, &self.names.base, control.as_ref());
+                let groups = draws(self.pool.rounds, workloads, rounds * count, crate::SEED);
                 let others: Vec<_> = servers
                     .iter()
-                    .map(|name| self.pool.column(figure, *cut, name))
+                    .map(|name| combined(&self.pool.column(&figure, cut, name), &groups))
                     .collect();
-                let drawn = draws(self.pool.rounds, *rounds, count, crate::SEED);
-                columns.tally(&others, &drawn, rule)
+                let drawn = blocks(groups.len(), rounds);
+                columns.combined(&groups).tally(&others, &drawn, rule)
             },
         )
     }
@@ -163,18 +173,26 @@ impl Curve<'_> {
                 name, rounds, cut, ..
             } in length::shorts(self.pool, &figure)?
             {
-                points.push(Point {
-                    figure,
-                    cut,
-                    rounds,
-                });
-                whose.push(name);
+                for workloads in [1, WORKLOADS] {
+                    points.push(Point {
+                        figure,
+                        cut,
+                        rounds,
+                        workloads,
+                    });
+                    let over = match workloads {
+                        1 => "one workload".to_owned(),
+                        many => format!("{many} workloads"),
+                    };
+                    whose.push((name.clone(), over));
+                }
             }
         }
-        let head = ["figure", "runs of"].map(str::to_owned).into_iter();
+        let head = ["figure", "runs of", "ranked over"].map(str::to_owned);
+        let head = head.into_iter();
         let servers = self.dearer.iter().map(|name| format!("`{name}`"));
         let mut table = Table::new(head.chain(servers).chain(["wrong way".to_owned()]));
-        for ((point, profile), tallies) in
+        for ((point, (profile, over)), tallies) in
             points
                 .iter()
                 .zip(whose)
@@ -182,7 +200,7 @@ impl Curve<'_> {
         {
             let found = tallies.iter().map(|tally| tally.worse.to_string());
             let wrong: usize = tallies.iter().map(|tally| tally.better.hits).sum();
-            let start = [point.figure.name(), profile].into_iter();
+            let start = [point.figure.name(), profile, over].into_iter();
             table.row(start.chain(found).chain([wrong.to_string()]));
         }
         Ok(table.to_string())
@@ -193,6 +211,7 @@ impl Curve<'_> {
             figure,
             cut: None,
             rounds,
+            workloads: 1,
         });
         let tallies = self.tallies(&points, &self.dearer, self.fewer());
         let mut table = table_of("server", ROUNDS.map(|rounds| rounds.to_string()));
@@ -219,6 +238,7 @@ impl Curve<'_> {
                     figure: *figure,
                     cut: Some(length),
                     rounds,
+                    workloads: 1,
                 })
             })
             .collect();
@@ -256,6 +276,7 @@ impl Curve<'_> {
                     figure: *figure,
                     cut: Some(length),
                     rounds: rounds(length, time_s),
+                    workloads: 1,
                 })
             })
             .collect();

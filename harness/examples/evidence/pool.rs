@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use harness::catalog::Stage;
 use harness::judge::{Effect, gates};
 use harness::record::{Figures, Record, Run, Trial};
-use harness::stats::{Better, Series};
+use harness::stats::{Better, Series, geometric_mean};
 
 /// The trials that count of one workload.
 pub(crate) struct Pool {
@@ -291,6 +291,16 @@ pub(crate) fn series(column: &Column, draw: &[usize]) -> Series {
         .zip(draw)
         .filter_map(|(round, &index)| Some((round, column[index]?)))
         .collect()
+}
+
+/// A column whose rounds are geometric means of several each, as `harness rank` takes them over
+/// as many workloads; without a value where one of them is missing.
+pub(crate) fn combined(column: &Column, groups: &[Vec<usize>]) -> Column {
+    let mean = |group: &Vec<usize>| {
+        let values: Option<Vec<f64>> = group.iter().map(|&index| column[index]).collect();
+        geometric_mean(&values?)
+    };
+    groups.iter().map(mean).collect()
 }
 
 /// A column with all its rounds.

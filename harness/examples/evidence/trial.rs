@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use harness::stats::{Better, Difference, Series};
 
-use crate::pool::{Column, Figure, Pool, series};
+use crate::pool::{Column, Figure, Pool, combined, series};
 use crate::rule::{Rule, Share};
 
 /// The columns of one figure that are judged together.
@@ -62,6 +62,16 @@ impl Columns {
             control: self.control.as_ref().map(doubled),
         };
         (columns, both(twin, &self.base))
+    }
+
+    /// Columns of rounds that are geometric means of several each.
+    pub(crate) fn combined(&self, groups: &[Vec<usize>]) -> Self {
+        let of = |column: &Column| combined(column, groups);
+        Self {
+            better: self.better,
+            base: of(&self.base),
+            control: self.control.as_ref().map(|(a, b)| (of(a), of(b))),
+        }
     }
 
     /// Judges `others` against the base in each drawn run; a tally for each of them.
@@ -196,6 +206,22 @@ pub(crate) mod tests {
             (tally.worse.hits, tally.better.hits, tally.ties.hits),
             (0, 100, 0)
         );
+    }
+
+    #[test]
+    fn several_workloads_find_what_one_does_not() {
+        let columns = columns(Better::Lower, None);
+        let dearer = column(20.6, 0.03, &weather(100), 2);
+        let rule = &mut Rule::new(1, 0.01);
+        let drawn = draw::draws(100, 10, 100, 1);
+        let one = columns.tally(from_ref(&dearer), &drawn, rule)[0].worse;
+        let groups = draw::draws(100, 4, 10 * 100, 1);
+        let four = columns.combined(&groups);
+        let dearer = combined(&dearer, &groups);
+        let drawn = draw::blocks(groups.len(), 10);
+        let four = four.tally(&[dearer], &drawn, rule)[0].worse;
+        assert_eq!((one.of, four.of), (100, 100));
+        assert!(four.hits > one.hits + 10, "{one} {four}");
     }
 
     #[test]

@@ -138,10 +138,7 @@ impl Workload {
     /// # Errors
     /// See [`WorkloadError`].
     pub fn load(path: &Path) -> Result<Self, WorkloadError> {
-        let text = std::fs::read_to_string(path).map_err(|source| WorkloadError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text = file::read(path)?;
         Self::parse(path, &text)
     }
 
@@ -313,5 +310,7 @@ fn percent_encode(text: &str) -> String {
     encoded
 }
 
+#[cfg(test)]
+mod model_tests;
 #[cfg(test)]
 mod tests;

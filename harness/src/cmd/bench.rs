@@ -1,25 +1,29 @@
 //! `harness bench`: build, check, measure, record, print.
 
 mod begin;
+mod metrics;
 mod rates;
 mod resume;
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
 
+use self::metrics::{Both, Listener, Metrics};
 use super::machine::{Cpus, Place};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use crate::catalog::Catalog;
-use crate::cli::{Filters, Status, Usage, parse_duration, parse_share};
+use crate::cli::{Filters, Status, Usage, engine_parser, parse_duration, parse_share};
 use crate::environment::{Recheck, Root};
 use crate::judge::{self, Widest};
+use crate::load::EngineKind;
 use crate::record::{self, Environment, Failure, Finding, Level, Store, Trial, Verdict};
-use crate::run::{Earlier, Interrupt, Length, Options, Session, SessionError, Sureness};
+use crate::run::{Earlier, Interrupt, Length, Live, Options, Session, SessionError, Sureness};
 use crate::words::counted;
 
 const EXAMPLES: &str = "\
@@ -33,6 +37,7 @@ Examples:
                                                  is the new build faster than the old one?
   harness bench --server NAME --twin NAME        how far apart are two equal servers here?
   harness bench --resume bench-results/latest    finish an interrupted run
+  harness bench --metrics 127.0.0.1:9464         watch it in Prometheus and Grafana meanwhile
   harness bench --list                           what would run, and for how long
 
 Every round also measures the control, twice: a minimal responder that replays accepted
@@ -40,7 +45,12 @@ answers. It shows what the load generator reaches, and its two entries how far a
 equals are on this machine; nearer servers tie.
 
 The run is stored in bench-results/UTC-REVISION/ after every trial, so Ctrl-C loses
-nothing: `harness report` shows what was measured, and --resume goes on.";
+nothing: `harness report` shows what was measured, and --resume goes on.
+
+--metrics answers GET /metrics in OpenMetrics 1.0 until the run ends, from one thread on CPUs that
+neither side uses. Where both sides take all CPUs it shares the load generator's, with the least
+priority, and Prometheus itself takes CPU time of what is measured: run it on another machine, through
+a tunnel, or scrape seldom. scripts/grafana-dashboard.json draws it.";
 
 /// The time for rounds where only a precision is asked for.
 const DEFAULT_BUDGET: Duration = Duration::from_secs(30 * 60);
@@ -82,6 +92,10 @@ pub struct Arguments {
     /// Connections of every stage
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_000))]
     connections: u32,
+    /// What moves the bytes of the load: epoll on every Linux; io_uring at less CPU a request, from Linux 6.1
+    /// on where nothing forbids it; portable for want of both. Runs of different engines are not compared
+    #[arg(long, value_name = "NAME", default_value = "epoll", value_parser = engine_parser())]
+    engine: EngineKind,
     /// Paced rate in requests per second, for all workloads or as WORKLOAD=RATE;
     /// repeatable [4/5 of the slowest server's peak, measured first]
     #[arg(long, value_name = "[WORKLOAD=]RATE", allow_hyphen_values = true)]
@@ -101,15 +115,18 @@ pub struct Arguments {
     /// A fixed port for the servers [a free one]
     #[arg(long)]
     port: Option<u16>,
+    /// Expose the run there while it is under way; a loopback address, such as 127.0.0.1:9464
+    #[arg(long, value_name = "ADDR:PORT")]
+    metrics: Option<SocketAddr>,
     /// Where the run is stored; must not exist or be empty [bench-results/UTC-REVISION]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Finish this interrupted run with its own plan and seed; refused where binaries, requests
-    /// or the machine have changed. Of the other flags only --manifest, --binary, --port and
-    /// --list go with it
+    /// or the machine have changed. Of the other flags only --manifest, --binary, --port, --metrics
+    /// and --list go with it
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "profile", "rounds", "precision", "budget", "twin", "no_control", "duration", "warmup",
-        "connections", "rate", "seed", "first_byte_limit", "timeout", "ready_timeout", "out",
+        "connections", "engine", "rate", "seed", "first_byte_limit", "timeout", "ready_timeout", "out",
         "server", "workload", "stage", "server_cpus", "driver_cpus", "no_pin",
     ])]
     resume: Option<PathBuf>,
@@ -132,14 +149,23 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
             say!("{}", done_line(&job));
             return Ok(Status::Fine);
         }
-        return carry_out(job);
+        let listener = listen(arguments)?;
+        return carry_out(job, listener);
     }
     let (catalog, options, place, note) = begin::prepare(arguments)?;
     if arguments.filters.list {
         list(&options, note.as_ref())?;
         return Ok(Status::Fine);
     }
-    carry_out(begin::begin(arguments, catalog, options, place, note)?)
+    // Refused before a folder is made.
+    let listener = listen(arguments)?;
+    let job = begin::begin(arguments, catalog, options, place, note)?;
+    carry_out(job, listener)
+}
+
+fn listen(arguments: &Arguments) -> Result<Option<Listener>> {
+    let listen = |address| metrics::listen(address, arguments.port);
+    arguments.metrics.map(listen).transpose()
 }
 
 /// A run, ready to be carried out.
@@ -156,10 +182,20 @@ struct Job {
     earlier: Earlier,
 }
 
-fn carry_out(job: Job) -> Result<Status> {
+impl Job {
+    /// The trials planned, and those there already.
+    fn trials(&self) -> (usize, usize) {
+        let planned = self.options.plan().round_len() * self.options.expected_rounds() as usize;
+        (planned, self.earlier.trials.len())
+    }
+}
+
+fn carry_out(job: Job, listener: Option<Listener>) -> Result<Status> {
     let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
     let mut progress = Progress::new();
     announce(&mut progress, &job);
+    let live = Live::default();
+    let metrics = tell_metrics(listener, &job, &live, &mut progress)?;
     let Job {
         lock,
         catalog,
@@ -177,8 +213,13 @@ fn carry_out(job: Job) -> Result<Status> {
         let Widest { half_width, of } = judge::widest_ratio(&asked, trials)?;
         Some(Sureness { half_width, of })
     };
-    let parts = (&mut store, &interrupt, &mut progress);
+    let mut watch = Both {
+        progress: &mut progress,
+        metrics: metrics.as_ref(),
+    };
+    let parts = (&mut store, &interrupt, &mut watch);
     let mut session = Session::new(&catalog, &options, earlier, parts, &sureness);
+    session.show_in(&live);
     let ended = session.run(&mut run);
     let no_control = session.no_control().map(without_control);
     progress.finish();
@@ -281,11 +322,23 @@ fn entries_line(options: &Options) -> String {
 }
 
 fn done_line(job: &Job) -> String {
-    let planned = job.options.plan().round_len() * job.options.expected_rounds() as usize;
-    format!(
-        "taken up again: {} of {planned} trials are there",
-        job.earlier.trials.len()
-    )
+    let (planned, done) = job.trials();
+    format!("taken up again: {done} of {planned} trials are there")
+}
+
+/// Begins to answer where it was asked for, and says where.
+fn tell_metrics(
+    listener: Option<Listener>,
+    job: &Job,
+    live: &Live,
+    progress: &mut Progress,
+) -> Result<Option<Metrics>> {
+    let Some(listener) = listener else {
+        return Ok(None);
+    };
+    let metrics = Metrics::begin(listener, &job.run, job.trials(), live.clone(), &job.place)?;
+    progress.tell(&format!("metrics: {}", metrics.url()));
+    Ok(Some(metrics))
 }
 
 fn announce(progress: &mut Progress, job: &Job) {

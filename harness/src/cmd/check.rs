@@ -1,6 +1,8 @@
 //! `harness check`: hold each server against the contract.
 
-use std::time::Duration;
+mod table;
+
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -11,18 +13,21 @@ use super::progress::Progress;
 use crate::catalog::names;
 use crate::cli::{Servers, Status, Usage, parse_duration};
 use crate::conform;
-use crate::run::{self, BootOptions, CheckLimits, Checked, Interrupt};
+use crate::run::{self, BootOptions, CheckLimits, Interrupt};
+use table::Row;
 
 const EXAMPLES: &str = "\
 Examples:
   harness check                          every server of the workspace
   harness check --server NAME
   harness check --list                   which checks there are
-  harness check --server NAME --only users-pages
+  harness check --server NAME --only users-pages --only stop-exits
+  harness check --json                   every request, answer and expectation that failed
   harness check --server mine --manifest path/to/mine/server.toml
 
-A server is built, started, asked everything the contract fixes, and stopped. Only one that
-passes all checks can be measured.
+A server is built, started, asked everything the contract fixes, and stopped under load. Only one
+that passes all checks can be measured. The table counts them by concern; a check that failed has
+a line of its own and, below, the request sent, the answer got and the answer expected.
 
 Exit status: 0 all passed; 1 a server failed a check, or could not be built or started; 2 a
 bad flag; 130 interrupted.";
@@ -70,7 +75,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
             say!("would check {}", server.name);
         }
         for check in conform::all() {
-            say!("  {:<28} {}", check.id, check.about);
+            say!("  {:<10} {:<26} {}", check.group, check.id, check.about);
         }
         return Ok(Status::Fine);
     }
@@ -78,7 +83,6 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
     let logs = log_folder(&catalog.target)?;
     let mut progress = Progress::new();
-    let mut status = Status::Fine;
     let mut rows = Vec::new();
     for server in &servers {
         progress.note(&format!("building {}", server.name));
@@ -86,9 +90,8 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
             Ok(built) => built,
             Err(_) if interrupt.is_set() => break,
             Err(failure) => {
-                status = Status::Failed;
                 progress.fail(&server.name, &failure);
-                rows.push(json!({"server": server.name, "passed": false, "failure": failure}));
+                rows.push(Row::not_built(&server.name, failure));
                 continue;
             }
         };
@@ -105,25 +108,31 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
             first_byte: arguments.first_byte_limit,
             seed: arguments.seed,
         };
+        let begin = Instant::now();
         let checked = run::check(built, &boot, &limits, &run::Referee::new(), &interrupt);
         if interrupt.is_set() {
             break;
         }
-        if checked.verdict.is_err() {
-            status = Status::Failed;
+        let row = Row::new(&server.name, checked, begin.elapsed());
+        if let Some(failure) = row.unchecked() {
+            progress.fail(&server.name, failure);
         }
-        if !arguments.json {
-            show(&mut progress, &server.name, &checked)?;
-        }
-        rows.push(row(&server.name, &checked));
+        rows.push(row);
     }
     progress.finish();
-    if arguments.json {
-        say!("{:#}", json!(rows));
+    match arguments.json {
+        true => say!(
+            "{:#}",
+            json!(rows.iter().map(Row::json).collect::<Vec<_>>())
+        ),
+        false => table::lines(&rows)
+            .iter()
+            .try_for_each(|line| super::write_line(format_args!("{line}")))?,
     }
-    Ok(match interrupt.is_set() {
-        true => Status::Interrupted,
-        false => status,
+    Ok(match rows.iter().all(Row::passed) {
+        _ if interrupt.is_set() => Status::Interrupted,
+        true => Status::Fine,
+        false => Status::Failed,
     })
 }
 
@@ -141,55 +150,4 @@ fn log_folder(target: &std::path::Path) -> Result<std::path::PathBuf> {
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     Ok(folder)
-}
-
-fn show(progress: &mut Progress, server: &str, checked: &Checked) -> Result<()> {
-    let (Some(record), Some(report)) = (&checked.record, &checked.report) else {
-        if let Err(failure) = &checked.verdict {
-            progress.fail(server, failure);
-        }
-        return Ok(());
-    };
-    let first_byte = record.first_byte_us.map_or(String::new(), |us| {
-        format!(", first byte at idle {us:.0} µs")
-    });
-    progress.print(&format!(
-        "{server:<16} {} of {} checks passed{first_byte}",
-        record.passed, record.total
-    ))?;
-    for result in &report.results {
-        if let Err(why) = &result.outcome {
-            progress.print(&format!("  {}: {}", result.id, result.about))?;
-            for line in why.lines() {
-                progress.print(&format!("    {line}"))?;
-            }
-        }
-    }
-    if let (Err(failure), true) = (&checked.verdict, record.failures.is_empty()) {
-        progress.fail(server, failure);
-    }
-    Ok(())
-}
-
-fn row(server: &str, checked: &Checked) -> serde_json::Value {
-    let results: Vec<_> = checked
-        .report
-        .iter()
-        .flat_map(|report| &report.results)
-        .map(|result| {
-            json!({
-                "id": result.id,
-                "about": result.about,
-                "passed": result.outcome.is_ok(),
-                "detail": result.outcome.as_ref().err(),
-            })
-        })
-        .collect();
-    json!({
-        "server": server,
-        "passed": checked.verdict.is_ok(),
-        "failure": checked.verdict.as_ref().err(),
-        "first_byte_us": checked.record.as_ref().and_then(|record| record.first_byte_us),
-        "checks": results,
-    })
 }

@@ -3,9 +3,11 @@
 mod hlog;
 mod json;
 mod live;
+mod pace;
 mod requests;
 mod spectrum;
 mod summary;
+mod tables;
 mod target;
 
 use std::path::PathBuf;
@@ -14,9 +16,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::cli::{Status, Usage, parse_duration};
+use crate::cli::{Status, Usage, engine_parser, parse_duration, refuse_engine};
 use crate::environment::cpu_list;
-use crate::load::{Config, Control, DriveError, Measurement, Pace, Script, drive};
+use crate::load::{Config, Control, DriveError, EngineKind, Measurement, Script, drive};
 use crate::probe::limits;
 use crate::run::Interrupt;
 
@@ -27,15 +29,20 @@ Examples:
   harness drive http://127.0.0.1:8080/ping
   harness drive -c 16 -d 30s --warmup 2s http://127.0.0.1:8080/ping
   harness drive -r 20000 http://127.0.0.1:8080/ping       20,000/s, latency from the intended send time
+  harness drive -r 20000 --arrivals poisson http://127.0.0.1:8080/ping       at random, as users come
+  harness drive --stages 10s@1000,10s@1000..5000,30s@5000 http://127.0.0.1:8080/ping
   harness drive -n 1000 -c 1 http://127.0.0.1:8080/ping   exactly 1,000 requests, one after another
+  harness drive -c 500 --think exp:1s http://127.0.0.1:8080/ping             500 users who read and click
+  harness drive --close http://127.0.0.1:8080/ping        a connection for each request
   harness drive -b '{\"item_id\":\"SKU-789\",\"qty\":1}' \\
       -H 'Content-Type: application/json' http://127.0.0.1:8080/api/v1/orders
   harness drive --workload harness/workloads/mixed.toml http://127.0.0.1:8080
   harness drive --json http://127.0.0.1:8080/ping | jq .latency_ns.p99
   harness drive --hlog ping.hlog http://127.0.0.1:8080/ping
 
-Latency runs from the intended send time; in a closed loop (without --rate) that is the
-sending itself. A request that times out counts at its timeout. Load only what is yours.
+Latency runs from the intended send time; in a closed loop (without --rate or --stages) that
+is the sending itself. With --close it holds the connecting, which is also shown apart. A
+request that times out counts at its timeout. Load only what is yours.
 
 Exit status: 0 every answer was right; 1 some were wrong, or there was none; 2 a bad flag;
 130 interrupted, after what was measured has been printed.";
@@ -50,13 +57,17 @@ const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 pub struct Arguments {
     /// As in http://127.0.0.1:8080/ping; plain HTTP/1.1 only
     url: String,
-    /// Connections, kept open
+    /// Connections, kept open unless --close is given
     #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     connections: u32,
+    /// What moves the bytes: epoll on every Linux; io_uring at less CPU a request, from Linux 6.1 on where
+    /// nothing forbids it; portable for want of both
+    #[arg(long, value_name = "NAME", default_value = "epoll", value_parser = engine_parser())]
+    engine: EngineKind,
     /// Threads; each is pinned to one CPU where --cpus is given [as many as --cpus, or 1]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
-    /// How long to measure [10s; with --requests at most 10m]
+    /// How long to measure [10s; with --requests at most 10m; with --stages as long as they are]
     #[arg(short, long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
     /// Load before it whose latencies are not counted [none: all that is sent counts]
@@ -65,9 +76,12 @@ pub struct Arguments {
     /// Stop when that many requests have ended
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     requests: Option<u64>,
-    /// Requests per second over all connections [as fast as they are answered]
-    #[arg(short, long, value_name = "RATE", value_parser = parse_rate)]
-    rate: Option<f64>,
+    #[command(flatten)]
+    pace: pace::Flags,
+    /// Make a connection for each request, ask the server to close it, and close it: a mode of
+    /// its own, whose figures are never those of kept connections
+    #[arg(long)]
+    close: bool,
     /// GET, POST... [GET, or POST where there is a body]
     #[arg(short, long)]
     method: Option<String>,
@@ -84,7 +98,7 @@ pub struct Arguments {
     /// is answered then, status and body, must be answered always
     #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "body", "body_file"])]
     workload: Option<PathBuf>,
-    /// Requests of a workload, and their order, are drawn from it
+    /// Requests of a workload, their order, and what is random in time are drawn from it
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// The most one request may take, and one connection to be made
@@ -111,6 +125,7 @@ pub struct Arguments {
 /// give [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
     let target = Target::parse(&arguments.url)?;
+    refuse_engine(arguments.engine)?;
     let config = Config {
         addr: target.resolve(arguments.timeout)?,
         ..config(arguments)?
@@ -149,7 +164,7 @@ fn load(
 ) -> Result<Measurement, DriveError> {
     let control = Control::new(interrupt.flag());
     std::thread::scope(|scope| {
-        scope.spawn(|| live::show(&control, config.limit));
+        scope.spawn(|| live::show(&control, config));
         drive(config, script, &control)
     })
 }
@@ -167,17 +182,17 @@ fn status(measured: &Measurement) -> Status {
 /// All of the configuration but the address, which takes a look at the network.
 fn config(arguments: &Arguments) -> Result<Config> {
     let nowhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
-    let duration = arguments.duration.unwrap_or(match arguments.requests {
+    let default = match arguments.requests {
         Some(_) => LONGEST,
-        None => DEFAULT_DURATION,
-    });
+        None => arguments.pace.length().unwrap_or(DEFAULT_DURATION),
+    };
+    let duration = arguments.duration.unwrap_or(default);
     Ok(Config {
         connections: arguments.connections as usize,
+        engine: arguments.engine,
         cpus: cpus(arguments)?,
         threads: arguments.threads.unwrap_or(1) as usize,
-        pace: arguments
-            .rate
-            .map_or(Pace::Closed, |per_second| Pace::Rate { per_second }),
+        pace: arguments.pace.pace(),
         warmup: arguments.warmup.unwrap_or_default(),
         duration,
         limit: arguments.requests,
@@ -185,6 +200,9 @@ fn config(arguments: &Arguments) -> Result<Config> {
         // At most 1,000 intervals: each takes some 16 KiB a thread.
         interval: Duration::from_millis(100).max(duration / 1000),
         seed: arguments.seed,
+        arrivals: arguments.pace.arrivals()?,
+        think: arguments.pace.think,
+        connection_per_request: arguments.close,
         ..Config::new(nowhere)
     })
 }
@@ -204,11 +222,4 @@ fn cpus(arguments: &Arguments) -> Result<Vec<u32>> {
     }
     cpus.truncate(threads);
     Ok(cpus)
-}
-
-fn parse_rate(text: &str) -> Result<f64, String> {
-    text.parse()
-        .ok()
-        .filter(|rate: &f64| *rate > 0.0 && *rate <= 10_000_000.0)
-        .ok_or_else(|| "requests per second above 0, at most 10000000, are wanted".to_owned())
 }

@@ -11,6 +11,7 @@ pub mod bench;
 pub mod build;
 pub mod check;
 pub mod compare;
+pub mod crosscheck;
 pub mod doctor;
 pub mod drive;
 pub mod fuzz;

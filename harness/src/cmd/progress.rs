@@ -81,6 +81,23 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 
+    /// What is being done, with the time left; without a terminal a line now and then.
+    pub(super) fn working(&mut self, text: &str, left: Duration) {
+        let left = show_time(left);
+        if self.on_terminal {
+            // No thread of the harness wakes by itself while it measures.
+            self.bar.disable_steady_tick();
+            self.bar.set_message(format!("{left} left  {text}"));
+            self.bar.tick();
+        } else if self
+            .last_line
+            .is_none_or(|last| last.elapsed() > LINE_EVERY)
+        {
+            eprintln!("{left} left: {text}");
+            self.last_line = Some(Instant::now());
+        }
+    }
+
     fn trial(&mut self, text: String, done: usize, of: usize, left: Duration) {
         let left = show_time(left);
         if self.on_terminal {

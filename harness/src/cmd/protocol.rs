@@ -120,7 +120,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     }
     let place = Place::find(&arguments.cpus)?;
     let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
-    let folder = Folder::create_for("-protocol", &catalog.root, arguments.out.as_deref())?;
+    let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-protocol")?;
     let mut matrix = blank(arguments, &folder, &cases);
     let mut job = Job {
         arguments,

@@ -95,6 +95,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let choice = choice(arguments, &runs)?;
     let machines = machines(&runs);
     refuse_machines(&machines, arguments.across_machines)?;
+    refuse_engines(&runs)?;
     let named: Vec<Named<'_>> = runs
         .iter()
         .map(|run| Named {
@@ -162,6 +163,22 @@ fn choice(arguments: &Arguments, runs: &[Operand]) -> Result<StandingChoice> {
         workloads: arguments.workload.clone(),
         by: arguments.by.map(By::from),
     })
+}
+
+/// Refuses to pool rounds that were driven over different engines.
+fn refuse_engines(runs: &[Operand]) -> Result<()> {
+    let of = |run: &Operand| format!("{} in {}", run.record.run.engine, run.name);
+    let other = |run: &&Operand| run.record.run.engine != runs[0].record.run.engine;
+    match runs.iter().find(other) {
+        Some(run) => Err(Usage(format!(
+            "the runs were driven over different engines ({} and {}), and what the client itself takes is in \
+             every figure: rank them apart",
+            of(&runs[0]),
+            of(run)
+        ))
+        .into()),
+        None => Ok(()),
+    }
 }
 
 /// In what the machines differ from the first run's, each member once.

@@ -1,37 +1,54 @@
-//! `harness report`: the tables of a stored run again, without starting anything.
+//! `harness report`: the tables of a stored run again, without starting anything; of several runs,
+//! their history.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
 
+use super::operand::{Operand, refuse_unknown};
 use super::results;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, names};
 use crate::cli::{Loads, Status, Usage};
 use crate::judge;
-use crate::record::{Record, Store};
-use crate::report;
+use crate::record::{Record, Store, Summary, write_whole};
+use crate::report::{self, History};
 
 const EXAMPLES: &str = "\
 Examples:
   harness report                                     the newest run, as a terminal shows it
   harness report bench-results/reference --workload mixed
-  harness report --format csv >figures.csv
+  harness report --format html --out report.html     tables and charts in one file
+  harness report --format markdown --svg charts --out results.md
+  harness report --format csv >figures.csv           medians and intervals; trials: every trial
   harness report --format markdown --server NAME,OTHER
-  harness report DIR --write                         table.md, table.csv and record.json again
+  harness report --format bencher >bmf.json          for `bencher run --adapter json --file bmf.json`
+  harness report DIR --write                         every file made from the record again
+  harness report DIR OTHER THIRD                     each server over these runs
+  harness report bench-results/2026* --format html --out history.html
 
 It reads run.sqlite in the folder and starts nothing. With some servers left out, ranks are
-those among the others.";
+those among the others. Of several runs the oldest comes first, whatever their order here.";
 
 /// The verb's flags.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// The run's folder [bench-results/latest]
-    folder: Option<PathBuf>,
-    /// terminal, markdown, csv or json
+    /// The run's folder [bench-results/latest]; of several, their history is shown
+    #[arg(value_name = "FOLDER")]
+    folders: Vec<PathBuf>,
+    /// terminal, markdown, csv, html, trials (every trial, as CSV) or json; for trackers of figures
+    /// over runs: bencher, github-action-benchmark-bigger or -smaller
     #[arg(long, default_value = "terminal")]
     format: String,
+    /// Write to this file instead of printing
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// With --format markdown: write charts into this folder as SVG and show them below the tables
+    #[arg(long, value_name = "DIR")]
+    svg: Option<PathBuf>,
     /// Write the files made from the record again, beside it
     #[arg(long)]
     write: bool,
@@ -52,43 +69,120 @@ pub struct Arguments {
 /// # Errors
 /// Where there is no such run, or it can't be read.
 pub fn run(arguments: &Arguments) -> Result<Status> {
+    if arguments.svg.is_some() && arguments.format != "markdown" {
+        return Err(Usage("--svg goes with --format markdown".to_owned()).into());
+    }
+    let text = match arguments.folders.as_slice() {
+        [] => of_one(arguments, None)?,
+        [folder] => of_one(arguments, Some(folder))?,
+        several => of_several(arguments, several)?,
+    };
+    match &arguments.out {
+        Some(file) => {
+            write_whole(file, &text).with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        None => say!("{}", text.trim_end()),
+    }
+    Ok(Status::Fine)
+}
+
+fn of_one(arguments: &Arguments, folder: Option<&Path>) -> Result<String> {
     let root = Catalog::load(&[]).map(|catalog| catalog.root);
     let root = root.or_else(|_| std::env::current_dir())?;
-    let database = results::database(&root, arguments.folder.as_deref())?;
+    let database = results::database(&root, folder)?;
     let mut record = Store::open(&database)?.load()?;
     if arguments.write {
         let folder = database.parent().context("a database lies in a folder")?;
         results::write(&record, folder)?;
     }
+    let known = servers_of(&record);
+    refuse_unknown("server", &arguments.server, &known)?;
+    let known = workloads_of(&record);
+    refuse_unknown("workload", &arguments.loads.workload, &known)?;
     narrow(&mut record, &arguments.server, &arguments.loads)?;
     let summary = judge::summarise(&record);
-    let text = match arguments.format.as_str() {
-        "terminal" => results::terminal(&record, &summary),
-        name => report::FORMATS
-            .iter()
+    match (&arguments.svg, arguments.format.as_str()) {
+        (Some(folder), _) => illustrated(&record, &summary, folder, arguments.out.as_deref()),
+        (None, "terminal") => Ok(results::terminal(&record, &summary)),
+        (None, name) => report::formats()
             .find(|format| format.name == name)
             .map(|format| (format.render)(&record, &summary))
-            .ok_or_else(|| {
-                let mut known = vec!["terminal"];
-                known.extend(report::FORMATS.iter().map(|format| format.name));
-                Usage(crate::catalog::names::unknown("format", name, &known))
-            })?,
-    };
-    say!("{}", text.trim_end());
-    Ok(Status::Fine)
+            .ok_or_else(|| unknown_format(name, report::formats().map(|format| format.name)).into()),
+    }
 }
 
-/// Leaves out what the filters leave out; names are those of the record, since the
-/// workspace may have changed.
+/// Writes the charts and gives the Markdown that shows them.
+fn illustrated(
+    record: &Record,
+    summary: &Summary,
+    folder: &Path,
+    out: Option<&Path>,
+) -> Result<String> {
+    // As the Markdown's reader finds it: from the file it stands in, where that is known.
+    let beside = out.and_then(Path::parent);
+    let named = beside
+        .and_then(|parent| folder.strip_prefix(parent).ok())
+        .unwrap_or(folder);
+    let made = report::illustrated(record, summary, &named.display().to_string());
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    for (name, svg) in &made.files {
+        let path = folder.join(name);
+        write_whole(&path, svg).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(made.text)
+}
+
+fn of_several(arguments: &Arguments, folders: &[PathBuf]) -> Result<String> {
+    if arguments.write || arguments.svg.is_some() {
+        let flag = if arguments.write { "--write" } else { "--svg" };
+        return Err(Usage(format!(
+            "{flag} takes one run, and {} are named",
+            folders.len()
+        ))
+        .into());
+    }
+    let mut records = Vec::new();
+    for folder in folders {
+        records.push(Operand::load(&folder.to_string_lossy())?.record);
+    }
+    let known: BTreeSet<&str> = records.iter().flat_map(servers_of).collect();
+    refuse_unknown("server", &arguments.server, &known)?;
+    let known: BTreeSet<&str> = records.iter().flat_map(workloads_of).collect();
+    refuse_unknown("workload", &arguments.loads.workload, &known)?;
+    let mut runs = Vec::new();
+    for mut record in records {
+        narrow(&mut record, &arguments.server, &arguments.loads)?;
+        let summary = judge::summarise(&record);
+        runs.push((record, summary));
+    }
+    let history = History::of(&runs);
+    match arguments.format.as_str() {
+        "terminal" => Ok(history.terminal(results::colour())),
+        "markdown" => Ok(history.markdown()),
+        "csv" => Ok(history.csv()),
+        "html" => Ok(history.html()),
+        "json" => Ok(history.json()),
+        name => Err(unknown_format(name, ["markdown", "csv", "html", "json"]).into()),
+    }
+}
+
+fn unknown_format(name: &str, known: impl IntoIterator<Item = &'static str>) -> Usage {
+    let all: Vec<&str> = std::iter::once("terminal").chain(known).collect();
+    Usage(names::unknown("format", name, &all))
+}
+
+/// Names are those of the record, since the workspace may have changed.
+fn servers_of(record: &Record) -> BTreeSet<&str> {
+    let servers = record.servers.iter();
+    servers.map(|server| server.name.as_str()).collect()
+}
+
+fn workloads_of(record: &Record) -> BTreeSet<&str> {
+    record.run.workloads.keys().map(String::as_str).collect()
+}
+
+/// Leaves out what the filters leave out.
 fn narrow(record: &mut Record, servers: &[String], loads: &Loads) -> Result<()> {
-    let known: Vec<&str> = record
-        .servers
-        .iter()
-        .map(|server| server.name.as_str())
-        .collect();
-    refuse_unknown("server", servers, &known)?;
-    let known: Vec<&str> = record.run.workloads.keys().map(String::as_str).collect();
-    refuse_unknown("workload", &loads.workload, &known)?;
     let stages = loads.stages()?;
     let keep = |wanted: &[String], name: &String| wanted.is_empty() || wanted.contains(name);
     record.servers.retain(|server| keep(servers, &server.name));
@@ -102,11 +196,4 @@ fn narrow(record: &mut Record, servers: &[String], loads: &Loads) -> Result<()> 
             && stages.contains(&trial.stage)
     });
     Ok(())
-}
-
-fn refuse_unknown(what: &str, wanted: &[String], known: &[&str]) -> Result<()> {
-    match wanted.iter().find(|name| !known.contains(&name.as_str())) {
-        Some(name) => Err(Usage(crate::catalog::names::unknown(what, name, known)).into()),
-        None => Ok(()),
-    }
 }

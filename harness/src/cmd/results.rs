@@ -32,15 +32,15 @@ pub(super) struct Folder {
 impl Folder {
     /// Makes the folder and makes sure that a run can be stored in it.
     pub(super) fn create(root: &Path, out: Option<&Path>) -> Result<Self> {
-        Self::create_for("", root, out)
+        Self::create_as(root, out, "")
     }
 
-    /// The same of what is no run: `suffix` ends its name.
-    pub(super) fn create_for(suffix: &str, root: &Path, out: Option<&Path>) -> Result<Self> {
+    /// The same, with a name that ends in what tells it from a run's.
+    pub(super) fn create_as(root: &Path, out: Option<&Path>, kind: &str) -> Result<Self> {
         let revision = revision(root);
         let utc = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
         let short = revision.as_deref().unwrap_or("unversioned");
-        let id = format!("{utc}-{short}{suffix}");
+        let id = format!("{utc}-{short}{kind}");
         let path = match out {
             Some(out) => std::path::absolute(out)?,
             None => root.join(RESULTS).join(&id),

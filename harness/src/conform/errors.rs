@@ -30,8 +30,11 @@ pub(super) const CHECKS: &[CheckDef] = &[
     },
 ];
 
-const UNKNOWN: [&str; 12] = [
+const UNKNOWN: [&str; 15] = [
     "/",
+    "//ping",
+    "/api/v1//users",
+    "/api/v1/orders//7",
     "/nothing",
     "/ping/",
     "/PING",

@@ -29,6 +29,11 @@ pub(super) const CHECKS: &[CheckDef] = &[
         run: content_length,
     },
     CheckDef {
+        id: "header-once",
+        about: "no answer has Content-Type, Content-Length or Date twice",
+        run: once,
+    },
+    CheckDef {
         id: "header-date",
         about: "every answer has a Date in HTTP's format, right to within 2 s",
         run: date,
@@ -43,6 +48,7 @@ pub(super) const CHECKS: &[CheckDef] = &[
 /// One answer of every kind the contract has.
 fn each_kind(subject: &Subject, check: impl Fn(&Answer) -> Outcome) -> Outcome {
     let order = r#"{"item_id":"SKU-404","qty":1}"#;
+    let all_units = r#"{"item_id":"SKU-LIMITED","qty":1000}"#;
     let asks = [
         Ask::get("/ping"),
         Ask::get("/api/v1/users"),
@@ -59,6 +65,9 @@ fn each_kind(subject: &Subject, check: impl Fn(&Answer) -> Outcome) -> Outcome {
         Ask::new(Method::POST, "/api/v1/orders").with_body(Some("text/plain"), order),
         Ask::order("{"),
         Ask::order("{}"),
+        // The first may still be within the stock, the second can't be.
+        Ask::order(all_units),
+        Ask::order(all_units),
     ];
     asks.iter()
         .try_for_each(|ask| subject.ask(ask).and_then(|answer| check(&answer)))
@@ -97,6 +106,19 @@ fn content_length(subject: &Subject) -> Outcome {
             answer.body.len(),
             length.unwrap_or("(none)")
         )))
+    })
+}
+
+/// Of two, a client, a proxy and a log may each take another.
+fn once(subject: &Subject) -> Outcome {
+    each_kind(subject, |answer| {
+        for name in ["content-type", "content-length", "date"] {
+            let values: Vec<_> = answer.headers.get_all(name).iter().collect();
+            if values.len() > 1 {
+                return Err(answer.wrong(format!("{name} once; it was {values:?}")));
+            }
+        }
+        Ok(())
     })
 }
 

@@ -3,13 +3,14 @@
 //! Nothing here comes from a server's code: a fault shared by server and referee would
 //! be invisible. The data are written out from the contract's text once more.
 //!
-//! [`check`] asks a freshly started server everything the contract fixes. Each check has
+//! [`check`] asks a freshly started server everything the contract fixes about its answers,
+//! [`check_process`] also how the process refuses to start and how it stops. Each check has
 //! an id; the files below hold them by route or concern, and [`all`] lists them.
 
 mod answer;
 mod connection;
+mod drawn;
 mod errors;
-mod first_byte;
 pub mod fuzz;
 mod headers;
 mod model;
@@ -17,10 +18,17 @@ mod orders_concurrent;
 mod orders_create;
 mod orders_kept;
 mod orders_read;
+mod orders_stock;
 mod ping;
+mod precedence;
+mod process;
 pub mod protocol;
 mod raw;
+mod routes;
+mod stop;
 mod subject;
+mod text;
+mod timing;
 mod user;
 mod users;
 
@@ -29,19 +37,29 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 pub use model::{Expected, Model};
+pub use process::{Ended, Process, Stop};
 use subject::Subject;
 
 /// `Err` is the request sent, the answer got and the answer expected, in a few lines.
 type Outcome = Result<(), String>;
 
+/// A check that asks the server.
+#[derive(Clone, Copy)]
+struct CheckDef {
+    id: &'static str,
+    about: &'static str,
+    run: fn(&Subject) -> Outcome,
+}
+
 /// One check of the referee.
-#[derive(Debug, Clone, Copy)]
-pub struct CheckDef {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Check {
     /// A stable name in kebab-case, as in `users-limit-range`.
     pub id: &'static str,
     /// One line on what the contract asks for.
     pub about: &'static str,
-    run: fn(&Subject) -> Outcome,
+    /// The route or concern it belongs to, as in `users`.
+    pub group: &'static str,
 }
 
 /// What to check, and how.
@@ -50,7 +68,8 @@ pub struct CheckOptions {
     /// Ids of the checks to run; all where it is empty. The caller refuses unknown ids,
     /// see [`ids`].
     pub only: Vec<String>,
-    /// The longest median time to the first byte of a warm request at idle.
+    /// The longest median time to the first byte of a warm request at idle, and from there
+    /// to the last.
     pub first_byte_limit: Duration,
     /// The random inputs are drawn from it.
     pub seed: u64,
@@ -67,6 +86,12 @@ impl Default for CheckOptions {
             seed: 1,
             fill_limit: Duration::from_secs(5),
         }
+    }
+}
+
+impl CheckOptions {
+    fn selects(&self, id: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == id)
     }
 }
 
@@ -91,34 +116,52 @@ impl CheckReport {
 /// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckResult {
-    /// See [`CheckDef::id`].
+    /// See [`Check::id`].
     pub id: &'static str,
-    /// See [`CheckDef::about`].
+    /// See [`Check::about`].
     pub about: &'static str,
     /// Where it failed: the request sent, the answer got and the answer expected, in a
     /// few lines.
     pub outcome: Result<(), String>,
 }
 
-/// All checks in the order they run. The first reads of orders come before the first
-/// order, the check that fills the store comes last.
-pub fn all() -> &'static [CheckDef] {
-    static ALL: LazyLock<Vec<CheckDef>> = LazyLock::new(|| {
-        [
-            first_byte::CHECKS,
-            ping::CHECKS,
-            users::CHECKS,
-            user::CHECKS,
-            errors::CHECKS,
-            orders_read::CHECKS_AT_START,
-            orders_create::CHECKS,
-            orders_read::CHECKS,
-            orders_concurrent::CHECKS,
-            headers::CHECKS,
-            connection::CHECKS,
-            orders_kept::CHECKS,
-        ]
-        .concat()
+/// The checks that ask the server, by group, in the order they run. The first reads of
+/// orders come before the first order, the check that fills the store comes last.
+const ASKED: &[(&str, &[CheckDef])] = &[
+    ("timing", timing::CHECKS),
+    ("ping", ping::CHECKS),
+    ("users", users::CHECKS),
+    ("user", user::CHECKS),
+    ("orders", orders_read::CHECKS_AT_START),
+    ("errors", errors::CHECKS),
+    ("routes", routes::CHECKS),
+    ("orders", orders_create::CHECKS),
+    ("orders", orders_read::CHECKS),
+    ("drawn", drawn::CHECKS),
+    ("stock", orders_stock::CHECKS),
+    ("concurrent", orders_concurrent::CHECKS),
+    ("errors", precedence::CHECKS),
+    ("headers", headers::CHECKS),
+    ("connection", connection::CHECKS),
+    ("orders", orders_kept::CHECKS),
+];
+
+/// All checks in the order they run.
+pub fn all() -> &'static [Check] {
+    static ALL: LazyLock<Vec<Check>> = LazyLock::new(|| {
+        let asked = ASKED.iter().flat_map(|(group, checks)| {
+            checks.iter().map(|check| Check {
+                id: check.id,
+                about: check.about,
+                group,
+            })
+        });
+        let of_process = process::CHECKS.iter().map(|check| Check {
+            id: check.id,
+            about: check.about,
+            group: "process",
+        });
+        asked.chain(of_process).collect()
     });
     &ALL
 }
@@ -131,24 +174,47 @@ pub fn ids() -> impl Iterator<Item = &'static str> {
     all().iter().map(|check| check.id)
 }
 
-/// Runs all checks, or those selected, against a freshly started server.
+/// Runs all checks of a server's answers, or those selected, against a freshly started one.
 ///
 /// A right server takes less than 10 s with the default options. A server that no longer answers fails the
 /// remaining checks at once.
 pub fn check(addr: SocketAddr, options: &CheckOptions) -> CheckReport {
-    let selected = |check: &&CheckDef| {
-        options.only.is_empty() || options.only.iter().any(|only| only == check.id)
-    };
     let subject = Subject::new(addr, options);
-    let results = all()
-        .iter()
-        .filter(selected)
+    let results = asked(&subject, options);
+    report(&subject, results)
+}
+
+/// The same, and the checks of how the process refuses to start and how it stops, which
+/// end it.
+pub fn check_process(process: &mut dyn Process, options: &CheckOptions) -> CheckReport {
+    let subject = Subject::new(process.addr(), options);
+    let mut results = asked(&subject, options);
+    let mut scene = process::Scene::new(process, &subject);
+    for check in process::CHECKS {
+        if options.selects(check.id) {
+            results.push(CheckResult {
+                id: check.id,
+                about: check.about,
+                outcome: subject.answers().and_then(|()| (check.run)(&mut scene)),
+            });
+        }
+    }
+    report(&subject, results)
+}
+
+fn asked(subject: &Subject, options: &CheckOptions) -> Vec<CheckResult> {
+    let checks = ASKED.iter().flat_map(|(_, checks)| checks.iter());
+    checks
+        .filter(|check| options.selects(check.id))
         .map(|check| CheckResult {
             id: check.id,
             about: check.about,
-            outcome: subject.answers().and_then(|()| (check.run)(&subject)),
+            outcome: subject.answers().and_then(|()| (check.run)(subject)),
         })
-        .collect();
+        .collect()
+}
+
+fn report(subject: &Subject, results: Vec<CheckResult>) -> CheckReport {
     CheckReport {
         results,
         first_byte: subject.first_byte(),
@@ -180,8 +246,9 @@ mod tests {
         let addr = listener.local_addr().unwrap();
         drop(listener);
         let report = check(addr, &CheckOptions::default());
-        assert_eq!(report.results.len(), all().len());
-        assert_eq!(report.failures().count(), all().len());
+        let asked: usize = ASKED.iter().map(|(_, checks)| checks.len()).sum();
+        assert_eq!(report.results.len(), asked);
+        assert_eq!(report.failures().count(), asked);
         let last = report.results.last().unwrap().outcome.as_ref().unwrap_err();
         assert!(last.contains("server no longer answers"), "{last}");
         assert_eq!(report.first_byte, None);

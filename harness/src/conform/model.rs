@@ -236,7 +236,7 @@ fn users_query(query: &str) -> Option<(Option<String>, Page)> {
 }
 
 /// Decimal digits only, within a range.
-fn number(text: &str, low: u64, high: u64) -> Option<u64> {
+pub(super) fn number(text: &str, low: u64, high: u64) -> Option<u64> {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }

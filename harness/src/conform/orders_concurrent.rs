@@ -1,40 +1,42 @@
-//! Many clients order at once: nothing is lost, repeated or oversold.
+//! Many clients order and read at once: nothing is lost, repeated, torn or out of order.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-
+use rand::RngExt;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
-use super::model::{LIMITED, LIMITED_UNITS, order_members};
+use super::answer::Answer;
+use super::model::{Page, order_members};
 use super::subject::Subject;
 use super::{CheckDef, Outcome};
 
-const CLIENTS: u64 = 64;
+/// So many at once.
+pub(super) const CLIENTS: u64 = 64;
 /// Orders of each client.
 const ORDERS: u64 = 8;
-/// Units bought one after another, so that few enough are left to be fought over.
-const BOUGHT_ALONE: u64 = 800;
+/// Of the clients, so many write while the others read.
+const WRITERS: u64 = 32;
+/// Pages that each of the others reads: as many requests as a writer makes.
+const READS: u64 = 2 * ORDERS;
+/// The pages that readers ask for lie among so many of the newest orders, which change.
+const NEWEST: u64 = 60;
 
 pub(super) const CHECKS: &[CheckDef] = &[
-    CheckDef {
-        id: "orders-out-of-stock",
-        about: "too large an order of the limited item answers 409 and takes nothing",
-        run: out_of_stock,
-    },
-    CheckDef {
-        id: "orders-limited-concurrent",
-        about: "64 clients at once buy exactly the 1,000 units there are",
-        run: limited_concurrent,
-    },
     CheckDef {
         id: "orders-concurrent",
         about: "orders of 64 clients at once get ids without gap or repeat and are all kept",
         run: concurrent,
     },
+    CheckDef {
+        id: "orders-read-while-written",
+        about: "pages read while 32 clients order are whole, in order and of one moment; an order is there once it was answered",
+        run: read_while_written,
+    },
 ];
 
 /// Runs a closure on as many threads as there are clients; the first failure counts.
-fn clients<T: Send>(work: impl Fn(u64) -> Result<T, String> + Sync) -> Result<Vec<T>, String> {
+pub(super) fn clients<T: Send>(
+    work: impl Fn(u64) -> Result<T, String> + Sync,
+) -> Result<Vec<T>, String> {
     std::thread::scope(|scope| {
         let work = &work;
         let threads: Vec<_> = (0..CLIENTS)
@@ -51,78 +53,12 @@ fn clients<T: Send>(work: impl Fn(u64) -> Result<T, String> + Sync) -> Result<Ve
     })
 }
 
-/// Buys units of the limited item; `false` where it is out of stock.
-fn buy_limited(subject: &Subject, units: u64) -> Result<bool, String> {
-    let answer = subject.order(LIMITED, units)?;
-    if answer.status == 409 {
-        answer.is_error(409, "out_of_stock")?;
-        return Ok(false);
-    }
-    let members = order_members(LIMITED, units).ok_or("the referee lacks an item")?;
-    answer.is_order(&members)?;
-    subject.note_limited_units_sold(units);
-    Ok(true)
-}
-
-fn expect_limited(subject: &Subject, units: u64, sold: bool) -> Outcome {
-    if buy_limited(subject, units)? == sold {
-        return Ok(());
-    }
-    let left = LIMITED_UNITS.saturating_sub(subject.limited_units_sold());
-    Err(format!(
-        "sent: an order of {units} units of {LIMITED}\ngot:  {}\nexpected: {}, with {left} left",
-        if sold { "409" } else { "201" },
-        if sold { "201" } else { "409" },
-    ))
-}
-
-fn out_of_stock(subject: &Subject) -> Outcome {
-    let total = subject.orders_total()?;
-    expect_limited(subject, BOUGHT_ALONE, true)?;
-    let left = LIMITED_UNITS - BOUGHT_ALONE;
-    expect_limited(subject, left + 1, false)?;
-    expect_limited(subject, LIMITED_UNITS, false)?;
-    // Nothing was taken by those: the next is still within the stock.
-    expect_limited(subject, left / 2, true)?;
-    expect_limited(subject, left / 2 + 1, false)?;
-    let after = subject.orders_total()?;
-    if after != total + 2 {
-        return Err(format!(
-            "sent: five orders, two of them within the stock\ngot:  {} more in total\nexpected: 2",
-            after.saturating_sub(total)
-        ));
-    }
-    Ok(())
-}
-
-fn limited_concurrent(subject: &Subject) -> Outcome {
-    let left = LIMITED_UNITS.saturating_sub(subject.limited_units_sold());
-    // So many more than there are that all clients meet the end of the stock.
-    let attempts_left = AtomicU64::new(left + CLIENTS);
-    let take = || {
-        attempts_left
-            .try_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(1)
-            })
-            .is_ok()
-    };
-    let sold: u64 = clients(|_| {
-        let mut sold = 0;
-        while take() {
-            sold += u64::from(buy_limited(subject, 1)?);
-        }
-        Ok(sold)
-    })?
-    .iter()
-    .sum();
-    if sold != left {
-        return Err(format!(
-            "sent: {} orders of one {LIMITED} from {CLIENTS} clients at once\n\
-             got:  {sold} accepted\nexpected: {left} accepted, the others 409",
-            left + CLIENTS
-        ));
-    }
-    expect_limited(subject, 1, false)
+/// Places an order that must be accepted; gives its id and the order as it is read later.
+fn place(subject: &Subject, item: &str, qty: u64) -> Result<(u64, Value), String> {
+    let mut members = order_members(item, qty).ok_or("the referee lacks an item")?;
+    let id = subject.order(item, qty)?.is_order(&members)?;
+    members.insert("id".to_owned(), id.into());
+    Ok((id, Value::Object(members)))
 }
 
 /// Every client buys other quantities of its own item, so that each order is told apart.
@@ -131,22 +67,26 @@ fn concurrent(subject: &Subject) -> Outcome {
     let accepted = clients(|client| {
         let item = format!("SKU-{:03}", 10 * client);
         (1..=ORDERS)
-            .map(|qty| {
-                let mut members = order_members(&item, qty).ok_or("the referee lacks an item")?;
-                let id = subject.order(&item, qty)?.is_order(&members)?;
-                members.insert("id".to_owned(), id.into());
-                Ok((id, Value::Object(members)))
-            })
+            .map(|qty| place(subject, &item, qty))
             .collect::<Result<Vec<_>, String>>()
     })?;
-    let count = CLIENTS * ORDERS;
+    let by_id = each_once(accepted, before, CLIENTS * ORDERS)?;
+    find_again(subject, before + CLIENTS * ORDERS, &by_id)
+}
+
+/// The orders by id: so many, numbered on from `before`.
+fn each_once(
+    accepted: Vec<Vec<(u64, Value)>>,
+    before: u64,
+    count: u64,
+) -> Result<BTreeMap<u64, Value>, String> {
     let by_id: BTreeMap<u64, Value> = accepted.into_iter().flatten().collect();
     let first_and_last = (by_id.keys().next(), by_id.keys().next_back());
     if by_id.len() as u64 != count
         || first_and_last != (Some(&(before + 1)), Some(&(before + count)))
     {
         return Err(format!(
-            "sent: {count} orders from {CLIENTS} clients at once\n\
+            "sent: {count} orders from several clients at once\n\
              got:  {} different ids, first and last {first_and_last:?}\n\
              expected: each id from {} to {} once",
             by_id.len(),
@@ -154,7 +94,7 @@ fn concurrent(subject: &Subject) -> Outcome {
             before + count
         ));
     }
-    find_again(subject, before + count, &by_id)
+    Ok(by_id)
 }
 
 /// Pages and single reads hold exactly the orders accepted.
@@ -166,10 +106,102 @@ fn find_again(subject: &Subject, total: u64, by_id: &BTreeMap<u64, Value>) -> Ou
             .get(format!("/api/v1/orders?limit=100&page={page}"))?
             .is(200, &expected)?;
     }
-    for (id, order) in by_id.iter().step_by(7) {
+    for (id, order) in by_id {
         subject
             .get(format!("/api/v1/orders/{id}"))?
             .is(200, order)?;
     }
     Ok(())
+}
+
+/// What a client did: the orders it placed, or those it saw.
+type Seen = Vec<(u64, Value)>;
+
+fn read_while_written(subject: &Subject) -> Outcome {
+    let before = subject.orders_total()?;
+    let seen: Vec<(bool, Seen)> = clients(|client| match client < WRITERS {
+        true => write(subject, client).map(|placed| (true, placed)),
+        false => read(subject, client, before).map(|read| (false, read)),
+    })?;
+    let (placed, read): (Vec<_>, Vec<_>) = seen.into_iter().partition(|(placed, _)| *placed);
+    let placed = placed.into_iter().map(|(_, orders)| orders).collect();
+    let by_id = each_once(placed, before, WRITERS * ORDERS)?;
+    for (id, order) in read.into_iter().flat_map(|(_, orders)| orders) {
+        // What was there before is not ours to know.
+        if id > before && by_id.get(&id) != Some(&order) {
+            return Err(format!(
+                "sent: GET /api/v1/orders while {WRITERS} clients ordered\ngot:  {order}\nexpected: {}",
+                by_id.get(&id).unwrap_or(&Value::Null)
+            ));
+        }
+    }
+    find_again(subject, before + WRITERS * ORDERS, &by_id)
+}
+
+/// Each order is read again as soon as it was answered.
+fn write(subject: &Subject, client: u64) -> Result<Seen, String> {
+    let item = format!("SKU-{:03}", 7 * client + 3);
+    (1..=ORDERS)
+        .map(|qty| {
+            let (id, order) = place(subject, &item, qty)?;
+            subject
+                .get(format!("/api/v1/orders/{id}"))?
+                .is(200, &order)?;
+            Ok((id, order))
+        })
+        .collect()
+}
+
+/// Reads pages; gives the orders on them.
+fn read(subject: &Subject, client: u64, mut least_total: u64) -> Result<Seen, String> {
+    let mut rng = subject.rng(&format!("orders-read-while-written-{client}"));
+    let mut seen = Vec::new();
+    for _ in 0..READS {
+        let limit = rng.random_range(1..=20);
+        let page = rng.random_range(1..=NEWEST / limit);
+        let answer = subject.get(format!("/api/v1/orders?limit={limit}&page={page}"))?;
+        let (total, orders) = of_one_moment(&answer, Page { limit, page })?;
+        if total < least_total {
+            return Err(answer.wrong(format!("a total of {least_total} or more, as before")));
+        }
+        least_total = total;
+        seen.extend(orders);
+    }
+    Ok(seen)
+}
+
+/// Total and orders of a page that must fit each other: the newest order of all has the
+/// total as its id, and no id is left out down to the page's last.
+fn of_one_moment(answer: &Answer, page: Page) -> Result<(u64, Seen), String> {
+    let body = answer.json()?;
+    let wrong = |what: &str| answer.wrong(format!("200, {what}"));
+    let total = body["total"].as_u64().filter(|_| answer.status == 200);
+    let total = total.ok_or_else(|| wrong("a total"))?;
+    let newest = total.saturating_sub(page.offset());
+    let oldest = newest.saturating_sub(page.limit) + 1;
+    let orders = body["orders"].as_array().ok_or_else(|| wrong("orders"))?;
+    let ids = orders.iter().map(|order| order["id"].as_u64());
+    if !ids.eq((oldest..=newest).rev().map(Some)) {
+        return Err(wrong(&format!(
+            "as total is {total}, the ids from {newest} down to {oldest}, one by one"
+        )));
+    }
+    for order in orders {
+        let item = order["item_id"].as_str().unwrap_or_default();
+        let members = order_members(item, order["qty"].as_u64().unwrap_or(0));
+        let mut order = order.clone();
+        if let Some(order) = order.as_object_mut() {
+            order.remove("id");
+        }
+        if members.map(Value::Object) != Some(order) {
+            return Err(wrong("orders whose members fit each other"));
+        }
+    }
+    Ok((
+        total,
+        (oldest..=newest)
+            .rev()
+            .zip(orders.iter().cloned())
+            .collect(),
+    ))
 }

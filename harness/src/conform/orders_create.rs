@@ -2,9 +2,10 @@
 
 use rand::RngExt;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::model::order_members;
+use super::raw;
 use super::subject::{Ask, Subject};
 use super::{CheckDef, Outcome};
 
@@ -16,6 +17,11 @@ pub(super) const CHECKS: &[CheckDef] = &[
         id: "orders-create",
         about: "an order is answered 201 with its members, the price and the total",
         run: create,
+    },
+    CheckDef {
+        id: "orders-catalogue",
+        about: "each of the 1,000 items has its price",
+        run: catalogue,
     },
     CheckDef {
         id: "orders-ids",
@@ -78,6 +84,36 @@ fn create(subject: &Subject) -> Outcome {
     for _ in 0..30 {
         let item = format!("SKU-{:03}", rng.random_range(0..1_000));
         place(subject, &item, rng.random_range(1..=1_000))?;
+    }
+    Ok(())
+}
+
+fn catalogue(subject: &Subject) -> Outcome {
+    let mut connection = None;
+    for number in 0..1_000 {
+        let item = format!("SKU-{number:03}");
+        let qty = number % 7 + 1;
+        let body = json!({"item_id": item, "qty": qty}).to_string();
+        let wrong = |got: String| {
+            let price = super::model::unit_price_cents(&item).unwrap_or_default();
+            format!(
+                "sent: POST /api/v1/orders {body}\ngot:  {got}\n\
+                 expected: 201, unit_price_cents {price} and total_cents {}",
+                price * qty
+            )
+        };
+        let answer = subject
+            .exchange(&mut connection, &raw::order(&body))
+            .map_err(wrong)?;
+        let mut order: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let members = order_members(&item, qty).ok_or("the referee lacks an item")?;
+        if let Some(order) = order.as_object_mut() {
+            order.remove("id");
+        }
+        if answer.status != 201 || order != Value::Object(members) {
+            let body = super::answer::excerpt(&answer.body);
+            return Err(wrong(format!("{} {body}", answer.status)));
+        }
     }
     Ok(())
 }
@@ -210,6 +246,8 @@ fn content_type(subject: &Subject) -> Outcome {
         Some("application/jsonx"),
         Some("application/xml; note=application/json"),
         Some("text/json"),
+        Some(""),
+        Some("*/*"),
     ] {
         ask(content_type)?.is_error(415, "unsupported_media_type")?;
     }
@@ -218,6 +256,9 @@ fn content_type(subject: &Subject) -> Outcome {
         "application/json",
         "application/json; charset=utf-8",
         "application/json;charset=UTF-8",
+        // White space around the semicolon is allowed (RFC 9110, section 5.6.6).
+        "application/json ; charset=utf-8",
+        r#"application/json; charset="utf-8""#,
         // A media type's case does not matter (RFC 9110, section 8.3.1).
         "Application/JSON",
     ] {

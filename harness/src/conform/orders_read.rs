@@ -53,6 +53,11 @@ pub(super) const CHECKS: &[CheckDef] = &[
         about: "a page is digits from 1 to 1,000,000, else 400 invalid_parameter",
         run: page_range,
     },
+    CheckDef {
+        id: "orders-unknown-parameter",
+        about: "unknown parameters are ignored, a status among them, and values percent-decoded",
+        run: unknown_parameter,
+    },
 ];
 
 fn none_at_start(subject: &Subject) -> Outcome {
@@ -121,6 +126,24 @@ fn newest_first(subject: &Subject) -> Outcome {
     }
     let expected = json!({"orders": &newest[..20], "page": 1, "limit": 20, "total": total});
     subject.get("/api/v1/orders")?.is(200, &expected)
+}
+
+fn unknown_parameter(subject: &Subject) -> Outcome {
+    let newest = place(subject, "SKU-600", 6)?;
+    let total = subject.orders_total()?;
+    let on_page = [order(newest, "SKU-600", 6)];
+    let expected = json!({"orders": on_page, "page": 1, "limit": 1, "total": total});
+    for query in [
+        "limit=1&status=none",
+        "Limit=0&limit=1&pages=0",
+        "limit=%31&page=%30%31",
+        "page=01&limit=001&q=%C3%A9",
+    ] {
+        subject
+            .get(format!("/api/v1/orders?{query}"))?
+            .is(200, &expected)?;
+    }
+    Ok(())
 }
 
 fn past_the_end(subject: &Subject) -> Outcome {

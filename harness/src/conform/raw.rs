@@ -18,6 +18,8 @@ pub(super) struct RawConnection {
     stream: TcpStream,
     /// Received and not yet part of an answer.
     buffer: Vec<u8>,
+    /// Bytes received since the last request was sent.
+    received: usize,
 }
 
 /// A whole answer.
@@ -27,6 +29,8 @@ pub(super) struct RawAnswer {
     pub(super) body: Vec<u8>,
     /// From just before the request was written to the first byte of the status line.
     pub(super) first_byte: Duration,
+    /// From the same moment to the last byte of the body.
+    pub(super) last_byte: Duration,
     /// The server says that it closes the connection now.
     pub(super) closes: bool,
 }
@@ -78,19 +82,36 @@ impl RawConnection {
         Ok(Self {
             stream,
             buffer: Vec::with_capacity(16 * 1024),
+            received: 0,
         })
+    }
+
+    /// Whether anything came since the last request was sent.
+    pub(super) fn has_received(&self) -> bool {
+        self.received > 0
     }
 
     /// Sends one request and reads its answer.
     pub(super) fn exchange(&mut self, wire: &[u8]) -> Result<RawAnswer, NoAnswer> {
+        let sent = Instant::now();
+        self.send(wire)?;
+        self.answer(sent)
+    }
+
+    /// Sends bytes as they are.
+    pub(super) fn send(&mut self, wire: &[u8]) -> Result<(), NoAnswer> {
         if !self.buffer.is_empty() {
             let excess = super::answer::excerpt(&self.buffer);
             return Err(format!("bytes after the end of the last answer: {excess}").into());
         }
-        let sent = Instant::now();
+        self.received = 0;
         self.stream
             .write_all(wire)
-            .map_err(|error| format!("the request could not be sent: {error}"))?;
+            .map_err(|error| format!("the request could not be sent: {error}").into())
+    }
+
+    /// Reads the answer to a request sent at that moment.
+    pub(super) fn answer(&mut self, sent: Instant) -> Result<RawAnswer, NoAnswer> {
         self.receive()?;
         let first_byte = sent.elapsed();
         let head = self.head()?;
@@ -109,6 +130,7 @@ impl RawConnection {
             status: head.status,
             body,
             first_byte,
+            last_byte: sent.elapsed(),
             closes: head.closes,
         })
     }
@@ -122,6 +144,7 @@ impl RawConnection {
             Ok(0) => Err("the connection was closed before the answer's end".into()),
             Ok(count) => {
                 self.buffer.extend_from_slice(&chunk[..count]);
+                self.received += count;
                 Ok(())
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {

@@ -45,6 +45,11 @@ fn by_id(subject: &Subject) -> Outcome {
         let user = subject.model.user(id).ok_or("the referee lacks a user")?;
         subject.get(format!("/api/v1/users/{id}"))?.is(200, user)?;
     }
+    // Digits all the same; and a query means nothing here.
+    let user = subject.model.user(42).ok_or("the referee lacks a user")?;
+    for target in ["/api/v1/users/0042", "/api/v1/users/42?limit=0&status=x"] {
+        subject.get(target)?.is(200, user)?;
+    }
     Ok(())
 }
 

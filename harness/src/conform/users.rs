@@ -39,6 +39,11 @@ pub(super) const CHECKS: &[CheckDef] = &[
         run: pages,
     },
     CheckDef {
+        id: "users-all",
+        about: "all 10,000 users, page by page, are as the contract's table says",
+        run: all,
+    },
+    CheckDef {
         id: "users-past-the-end",
         about: "a page past the end has no users and the right total, up to page 1,000,000",
         run: past_the_end,
@@ -121,6 +126,14 @@ fn pages(subject: &Subject) -> Outcome {
         parameters.rotate_left(turn);
         let query = format!("?{}", parameters.join("&"));
         expect_page(subject, &query, status, Page { limit, page })?;
+    }
+    Ok(())
+}
+
+fn all(subject: &Subject) -> Outcome {
+    for page in 1..=USERS / 100 {
+        let query = format!("?limit=100&page={page}");
+        expect_page(subject, &query, None, Page { limit: 100, page })?;
     }
     Ok(())
 }

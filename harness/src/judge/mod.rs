@@ -5,6 +5,7 @@
 
 mod compare;
 mod compared;
+pub mod crosscheck;
 mod floor;
 pub mod gates;
 mod ranking;
@@ -196,7 +197,7 @@ fn entries(record: &Record) -> Vec<Entry<'_>> {
 }
 
 /// Whether no gate invalidates a trial.
-fn is_valid(run: &crate::record::Run, trial: &Trial) -> bool {
+pub(crate) fn is_valid(run: &crate::record::Run, trial: &Trial) -> bool {
     gates::on_trial(run, trial)
         .iter()
         .all(|reason| reason.effect() < Effect::Invalidates)

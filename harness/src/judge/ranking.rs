@@ -24,7 +24,7 @@ pub(super) fn rank(
     settings: &Settings,
 ) -> Ranking {
     let basis = basis(judged);
-    let (notes, noise) = of_workload(court, workload, judged, &basis);
+    let (notes, noise) = of_workload(court, judged, &basis);
     let (reason, noise_floor) = match withheld(&noise, judged, &basis) {
         Some(why) => (format!("ranks are withheld: {why}"), None),
         None => {
@@ -49,7 +49,6 @@ pub(super) fn rank(
 /// What is said of the workload as a whole, and apart from it what withholds its ranks.
 fn of_workload(
     court: &Court<'_>,
-    workload: &str,
     judged: &[Judged<'_>],
     basis: &Basis,
 ) -> (Vec<Reason>, Vec<Reason>) {
@@ -62,7 +61,7 @@ fn of_workload(
         stage: basis.stage,
         figure: basis.figure,
         valid: &valid,
-        control: &court.control(workload),
+        control: &controls(judged, basis.stage, basis.figure),
         first_position: &court.first_position,
     });
     found
@@ -70,40 +69,64 @@ fn of_workload(
         .partition(|reason| reason.effect() < Effect::Withholds)
 }
 
-/// Peak rate where gate 4 holds for every row that has one, else the cost at the paced rate.
+/// Peak rate where gate 4 holds for every row that has one and the control's own repeats, else
+/// the cost at the paced rate.
 pub(super) fn basis(judged: &[Judged<'_>]) -> Basis {
-    let peak: Vec<&Judged<'_>> = judged.iter().filter(|j| at(j, Stage::Peak)).collect();
-    let bound: Vec<&str> = peak
-        .iter()
-        .filter(|j| !j.server_bound)
-        .map(|j| j.row.display.as_str())
-        .collect();
     let by_cost = |why| Basis {
         stage: Stage::Paced,
         figure: "cpu_us_per_request",
         better: Better::Lower,
         why,
     };
-    if peak.is_empty() {
-        return by_cost("there is no peak rate to rank by".to_owned());
-    }
-    if !bound.is_empty() {
-        let whose = if bound.len() == peak.len() {
-            "every server".to_owned()
-        } else {
-            bound.join(", ")
-        };
-        let why = format!(
-            "the peak rate of {whose} may be the load generator's limit, so cost at equal load ranks"
-        );
-        return by_cost(why);
-    }
-    Basis {
+    let by_peak = Basis {
         stage: Stage::Peak,
         figure: "requests_per_s",
         better: Better::Higher,
         why: "no server's peak was limited by the load generator".to_owned(),
+    };
+    let peak: Vec<&Judged<'_>> = judged.iter().filter(|j| at(j, Stage::Peak)).collect();
+    if peak.is_empty() {
+        return by_cost("there is no peak rate to rank by".to_owned());
     }
+    if let Some(whose) = driver_bound(&peak) {
+        return by_cost(format!(
+            "the peak rate of {whose} may be the load generator's limit, so cost at equal load ranks"
+        ));
+    }
+    let paced = judged.iter().any(|j| at(j, Stage::Paced));
+    match gates::unsteady(&controls(judged, by_peak.stage, by_peak.figure)) {
+        // Noise that is in the rate and not in the cost is no reason to give no ranks: the cost
+        // must pass the same gate.
+        Some(spread) if paced => by_cost(format!(
+            "the control's own peak rate varied by {:.0} % between rounds, so cost at equal load ranks",
+            spread * 100.0
+        )),
+        _ => by_peak,
+    }
+}
+
+/// Whose peak rate may be the load generator's limit.
+fn driver_bound(peak: &[&Judged<'_>]) -> Option<String> {
+    let bound: Vec<&str> = peak
+        .iter()
+        .filter(|j| !j.server_bound)
+        .map(|j| j.row.display.as_str())
+        .collect();
+    match bound.len() {
+        0 => None,
+        all if all == peak.len() => Some("every server".to_owned()),
+        _ => Some(bound.join(", ")),
+    }
+}
+
+/// The control's values of a figure, a series for each of its entries.
+pub(super) fn controls(judged: &[Judged<'_>], stage: Stage, figure: &str) -> Vec<Series> {
+    judged
+        .iter()
+        .filter(|j| j.row.stage == stage && is_control(&j.row.server))
+        .map(|j| series(&j.valid, figure))
+        .filter(|series| !series.is_empty())
+        .collect()
 }
 
 /// Whether a row can be ranked in a stage: it did not fail, and is no control.

@@ -96,6 +96,13 @@ pub enum Reason {
         /// The limit.
         limit_us: f64,
     },
+    /// The server's memory grew with the requests, also late in the load.
+    MemoryGrows {
+        /// In the later half of it.
+        bytes: f64,
+        /// For each request there.
+        per_request: f64,
+    },
     /// Fewer or more connections than asked for.
     Connections {
         /// Established.
@@ -114,8 +121,13 @@ pub enum Reason {
     Stolen(f64),
     /// Other processes took CPU time; share from 0 to 1.
     OtherLoad(f64),
-    /// The control varied between rounds by this share of its median.
-    ControlSpread(f64),
+    /// The control varied between rounds.
+    ControlSpread {
+        /// In which figure: the one ranked by.
+        figure: &'static str,
+        /// By this share of its median.
+        share: f64,
+    },
     /// Something about the machine that makes figures wrong.
     /// The id of the first such finding; the environment says all of it once.
     Machine(String),
@@ -173,12 +185,13 @@ impl Reason {
             | Self::IdsRepeated(_)
             | Self::Connections { .. }
             | Self::Bytes { .. } => Effect::Invalidates,
-            Self::Stolen(_) | Self::OtherLoad(_) | Self::ControlSpread(_) => Effect::Withholds,
+            Self::Stolen(_) | Self::OtherLoad(_) | Self::ControlSpread { .. } => Effect::Withholds,
             Self::DriverBound { .. } | Self::NearControl(_) => Effect::Bounds,
             Self::DriverUnknown
             | Self::LittlesLaw { .. }
             | Self::RateMissed(_)
             | Self::SentLate { .. }
+            | Self::MemoryGrows { .. }
             | Self::Machine(_)
             | Self::Changed(_)
             | Self::RoundOrder { .. }

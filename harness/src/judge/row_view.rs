@@ -41,7 +41,8 @@ pub struct WorkloadView<'a> {
     pub figure: &'static str,
     /// The trials that count.
     pub valid: &'a [&'a Trial],
-    /// As in [`RowView::control`].
+    /// The control's values of that figure, one series for each of its entries; empty where no
+    /// control ran.
     pub control: &'a [Series],
     /// The place in the run's order at which each round begins.
     pub first_position: &'a BTreeMap<u32, u32>,

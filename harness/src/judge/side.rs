@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ranking::basis;
+use super::ranking::{basis, controls};
 use super::row_view::{WorkloadView, series};
 use super::rows::{self, Judged};
 use super::{Court, Effect, Entry, TWIN_SUFFIX, gates, is_control};
@@ -136,18 +136,28 @@ impl<'a> Side<'a> {
 
     /// Why ranks are withheld in a workload, and what else gates say of the whole.
     pub(super) fn noise(&self, workload: &str) -> Vec<String> {
-        let valid: Vec<&Trial> = self
-            .of_workload(workload)
+        let basis = basis(self.of_workload(workload));
+        self.noise_in(workload, basis.stage, basis.figure)
+    }
+
+    /// The same where that figure is to be ranked by.
+    pub(super) fn noise_in(
+        &self,
+        workload: &str,
+        stage: Stage,
+        figure: &'static str,
+    ) -> Vec<String> {
+        let rows = self.of_workload(workload);
+        let valid: Vec<&Trial> = rows
             .iter()
             .flat_map(|judged| judged.valid.iter().copied())
             .collect();
-        let basis = basis(self.of_workload(workload));
         let found = gates::on_workload(&WorkloadView {
             run: &self.court.record.run,
-            stage: basis.stage,
-            figure: basis.figure,
+            stage,
+            figure,
             valid: &valid,
-            control: &self.court.control(workload),
+            control: &controls(rows, stage, figure),
             first_position: &self.court.first_position,
         });
         let withholds = found.iter().filter(|r| r.effect() >= Effect::Withholds);

@@ -308,7 +308,8 @@ fn withheld(
         for side in sides {
             let workload = &pool.cell.workload;
             let told = |why| format!("{workload} in {}: {why}", side.called);
-            causes.extend(side.noise(workload).into_iter().map(told));
+            let noise = side.noise_in(workload, by.stage(), by.figure());
+            causes.extend(noise.into_iter().map(told));
         }
         if by == By::Peak {
             causes.extend(bound(sides, candidates, &pool.cell));

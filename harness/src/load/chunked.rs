@@ -1,13 +1,13 @@
 //! The chunked transfer coding (RFC 9112, section 7.1), decoded as it comes in.
 
-use super::response::Malformed;
+use super::malformed::Malformed;
 
 /// The longest line of a chunk size with its extensions, and the longest trailer section.
 const MAX_LINE: u32 = 8 * 1024;
 
 /// A decoder in the middle of a body.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Chunked {
+pub(super) struct Chunked {
     at: At,
     /// The size being read, then the bytes of the chunk still to come.
     left: u64,
@@ -20,20 +20,24 @@ pub(crate) struct Chunked {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum At {
     Size,
+    /// Spaces after the size.
+    SizeEnd,
     Extension,
     SizeLf,
     Data,
     DataCr,
     DataLf,
-    TrailerStart,
-    Trailer,
+    /// The beginning of a trailer, or of the empty line at the end.
+    Line,
+    TrailerName,
+    TrailerValue,
     TrailerLf,
     EndLf,
     End,
 }
 
 impl Chunked {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             at: At::Size,
             left: 0,
@@ -44,7 +48,7 @@ impl Chunked {
 
     /// Decodes from `input`, gives the data to `data`, and returns the bytes used and whether
     /// the body is complete. All of `input` is used where it is not.
-    pub(crate) fn feed(
+    pub(super) fn feed(
         &mut self,
         input: &[u8],
         mut data: impl FnMut(&[u8]),
@@ -73,30 +77,47 @@ impl Chunked {
 
     /// Takes one byte that is not data.
     fn step(&mut self, byte: u8) -> Result<At, Malformed> {
+        match self.at {
+            At::Size | At::SizeEnd | At::Extension | At::SizeLf => self.step_of_size(byte),
+            At::DataCr if byte == b'\r' => Ok(At::DataLf),
+            At::DataLf if byte == b'\n' => Ok(At::Size),
+            At::Data | At::DataCr | At::DataLf => Err(Malformed::ChunkEnd),
+            _ => self.step_of_trailer(byte),
+        }
+    }
+
+    /// In the line of a chunk's size.
+    fn step_of_size(&mut self, byte: u8) -> Result<At, Malformed> {
         match (self.at, byte) {
             (At::Size, b) if b.is_ascii_hexdigit() => self.digit(b),
-            (At::Size, b'\r') if self.digits > 0 => Ok(At::SizeLf),
-            (At::Size, b';' | b' ' | b'\t') if self.digits > 0 => Ok(At::Extension),
-            (At::Size, _) => Err(Malformed("a chunk size that is no hexadecimal number")),
-            (At::Extension, b'\r') => Ok(At::SizeLf),
-            (At::Extension, _) => self.more_of_line(At::Extension),
+            (At::Size, _) if self.digits == 0 => Err(Malformed::ChunkSize),
+            (At::Size | At::SizeEnd | At::Extension, b'\r') => Ok(At::SizeLf),
+            (At::Size | At::SizeEnd, b' ' | b'\t') => self.more_of_line(At::SizeEnd),
+            (At::Size | At::SizeEnd, b';') => self.more_of_line(At::Extension),
+            (At::Extension, b) if is_text(b) => self.more_of_line(At::Extension),
             (At::SizeLf, b'\n') => Ok(self.sized()),
-            (At::DataCr, b'\r') => Ok(At::DataLf),
-            (At::DataLf, b'\n') => Ok(At::Size),
-            (At::TrailerStart, b'\r') => Ok(At::EndLf),
-            (At::TrailerStart, _) => self.more_of_line(At::Trailer),
-            (At::Trailer, b'\r') => Ok(At::TrailerLf),
-            (At::Trailer, _) => self.more_of_line(At::Trailer),
-            (At::TrailerLf, b'\n') => Ok(At::TrailerStart),
+            _ => Err(Malformed::ChunkSize),
+        }
+    }
+
+    /// After the last chunk.
+    fn step_of_trailer(&mut self, byte: u8) -> Result<At, Malformed> {
+        match (self.at, byte) {
+            (At::Line, b'\r') => Ok(At::EndLf),
+            (At::Line | At::TrailerName, b) if is_token(b) => self.more_of_line(At::TrailerName),
+            (At::TrailerName, b':') => self.more_of_line(At::TrailerValue),
+            (At::TrailerValue, b'\r') => Ok(At::TrailerLf),
+            (At::TrailerValue, b) if is_text(b) => self.more_of_line(At::TrailerValue),
+            (At::TrailerLf, b'\n') => Ok(At::Line),
             (At::EndLf, b'\n') => Ok(At::End),
-            _ => Err(Malformed("a chunk that does not end where its size says")),
+            _ => Err(Malformed::Trailer),
         }
     }
 
     fn digit(&mut self, byte: u8) -> Result<At, Malformed> {
         // Sixteen digits fill 64 bits.
         if self.digits == 16 {
-            return Err(Malformed("a chunk size beyond 64 bits"));
+            return Err(Malformed::ChunkSize);
         }
         let value = match byte {
             b'0'..=b'9' => byte - b'0',
@@ -111,7 +132,7 @@ impl Chunked {
     fn sized(&mut self) -> At {
         self.digits = 0;
         if self.left == 0 {
-            At::TrailerStart
+            At::Line
         } else {
             self.line = 0;
             At::Data
@@ -121,8 +142,18 @@ impl Chunked {
     fn more_of_line(&mut self, at: At) -> Result<At, Malformed> {
         self.line += 1;
         if self.line > MAX_LINE {
-            return Err(Malformed("chunk extensions or trailers without end"));
+            return Err(Malformed::LineTooLong);
         }
         Ok(at)
     }
+}
+
+/// A character of a header field's name (RFC 9110, section 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// A character of a header field's value or of an extension: no control character.
+fn is_text(byte: u8) -> bool {
+    byte == b'\t' || byte >= b' ' && byte != 0x7f
 }

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::EngineKind;
+
 /// How a drive is to be made.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -15,6 +17,8 @@ pub struct Config {
     pub cpus: Vec<u32>,
     /// Threads where no CPUs are given, at least 1. There are never more than connections.
     pub threads: usize,
+    /// What moves the bytes.
+    pub engine: EngineKind,
     /// When requests are sent.
     pub pace: Pace,
     /// Load before the measured window; its latencies are discarded, its errors are not.
@@ -28,19 +32,28 @@ pub struct Config {
     pub timeout: Duration,
     /// The length of one entry of the time series.
     pub interval: Duration,
-    /// The requests are drawn from it.
+    /// The requests are drawn from it, and so are random arrivals and think times.
     pub seed: u64,
+    /// How the requests of an open loop are spread over time.
+    pub arrivals: Arrivals,
+    /// In a closed loop: from the end of a connection's request to its next.
+    pub think: Option<Think>,
+    /// Makes a connection for each request and closes it behind the answer. The script says
+    /// itself whether its requests ask the server to close. Latency then holds the connecting,
+    /// in either loop, since no request goes without; `wire` and `connect` tell them apart.
+    pub connection_per_request: bool,
 }
 
 impl Config {
     /// A closed loop over 64 connections on one unpinned thread: 1 s of warm-up, 5 s measured,
-    /// a timeout of 5 s, intervals of 100 ms.
+    /// a timeout of 5 s, intervals of 100 ms, over epoll.
     pub fn new(addr: SocketAddr) -> Self {
         Self {
             addr,
             connections: 64,
             cpus: Vec::new(),
             threads: 1,
+            engine: EngineKind::default(),
             pace: Pace::Closed,
             warmup: Duration::from_secs(1),
             duration: Duration::from_secs(5),
@@ -48,20 +61,131 @@ impl Config {
             timeout: Duration::from_secs(5),
             interval: Duration::from_millis(100),
             seed: 1,
+            arrivals: Arrivals::Constant,
+            think: None,
+            connection_per_request: false,
         }
     }
 }
 
 /// When requests are sent.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Pace {
-    /// The next request of a connection goes out as soon as its last answer is complete.
+    /// The next request of a connection goes out as soon as its last answer is complete, or
+    /// after [`Config::think`].
     Closed,
     /// Requests have fixed send times, whether or not earlier ones were answered.
     Rate {
         /// Requests per second over all connections; finite, above 0, at most 10 million.
         per_second: f64,
     },
+    /// The same at a rate that changes: one stage after the other, 1 to 64 of them, which last
+    /// as long as [`Config::duration`], without warm-up or limit.
+    Stages(Vec<RateStage>),
+}
+
+/// The most stages of one drive; each takes up to half a MiB a thread.
+pub const MAX_RATE_STAGES: usize = 64;
+/// The highest rate, requests per second.
+pub const MAX_RATE: f64 = 1e7;
+/// The longest think time.
+const MAX_THINK: Duration = Duration::from_secs(86_400);
+
+/// A stretch of time in which the rate grows or falls evenly, or stays.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RateStage {
+    /// How long it lasts, above 0.
+    pub length: Duration,
+    /// Requests per second at its start, over all connections; 0 to 10 million.
+    pub from: f64,
+    /// The same at its end.
+    pub to: f64,
+}
+
+impl RateStage {
+    /// How many requests are due in it: the integral of its rate.
+    pub fn requests(&self) -> f64 {
+        (self.from + self.to) / 2.0 * self.length.as_secs_f64()
+    }
+}
+
+/// How the requests of an open loop are spread over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrivals {
+    /// At even steps, each connection in its turn.
+    Constant,
+    /// As independent users come: a Poisson process. Whichever connection is free takes the
+    /// next.
+    Poisson,
+}
+
+/// How long a connection waits after an answer before it sends again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Think {
+    /// Always as long; at most a day.
+    Fixed(Duration),
+    /// Exponentially distributed, with this mean; at most a day.
+    Exponential(Duration),
+}
+
+impl Think {
+    /// Its mean.
+    pub fn mean(self) -> Duration {
+        match self {
+            Self::Fixed(time) | Self::Exponential(time) => time,
+        }
+    }
+}
+
+impl Config {
+    /// Whether requests have send times of their own.
+    pub fn is_open(&self) -> bool {
+        self.pace != Pace::Closed
+    }
+
+    /// Whether pace, arrivals and think time make sense together.
+    pub(crate) fn check_pace(&self) -> Result<(), DriveError> {
+        let refuse = |what: &str| Err(DriveError::Config(what.to_owned()));
+        match &self.pace {
+            Pace::Closed if self.arrivals == Arrivals::Poisson => {
+                return refuse("Poisson arrivals need a rate");
+            }
+            Pace::Rate { per_second } if !(*per_second > 0.0 && *per_second <= MAX_RATE) => {
+                return refuse("the rate must be above 0 and at most 10,000,000 a second");
+            }
+            Pace::Stages(stages) => self.check_stages(stages)?,
+            Pace::Closed | Pace::Rate { .. } => {}
+        }
+        match self.think {
+            Some(_) if self.is_open() => refuse("think time is for a closed loop, without a rate"),
+            Some(think) if think.mean() > MAX_THINK => refuse("think time must be at most a day"),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_stages(&self, stages: &[RateStage]) -> Result<(), DriveError> {
+        let refuse = |what: &str| Err(DriveError::Config(what.to_owned()));
+        let possible = |rate: f64| (0.0..=MAX_RATE).contains(&rate);
+        if stages.is_empty() || stages.len() > MAX_RATE_STAGES {
+            return refuse("there must be 1 to 64 stages");
+        }
+        if !stages.iter().all(|s| possible(s.from) && possible(s.to)) {
+            return refuse("the rates of stages must be from 0 to 10,000,000 a second");
+        }
+        if stages.iter().any(|stage| stage.length.is_zero()) {
+            return refuse("each stage must last longer than 0");
+        }
+        if stages.iter().map(RateStage::requests).sum::<f64>() < 1.0 {
+            return refuse("the stages have no request together: raise a rate or a length");
+        }
+        if stages.iter().map(|stage| stage.length).sum::<Duration>() != self.duration {
+            return refuse("the duration must be that of all stages together");
+        }
+        if !self.warmup.is_zero() || self.limit.is_some() {
+            return refuse("stages go without warm-up and without a limit on requests");
+        }
+        Ok(())
+    }
 }
 
 /// Why nothing was measured.
@@ -115,6 +239,14 @@ pub enum DriveError {
         asked: usize,
         /// The system's word for it.
         cause: std::io::Error,
+    },
+    /// The system does not let the load generator use that engine.
+    #[error("the engine {engine} can't be used: {why}. `--engine epoll` works on every Linux")]
+    NoEngine {
+        /// The engine asked for.
+        engine: EngineKind,
+        /// The cause, and what would mend it.
+        why: String,
     },
     /// The stop flag was set before all connections were made.
     #[error("stopped before the load began")]

@@ -8,13 +8,18 @@ use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity, set_current_timer_slack};
 
+use super::connections::NotReady;
+use super::engine::Engine;
 use super::epoll::Epoll;
-use super::recorder::nanos;
-use super::schedule::Schedule;
+use super::portable::Portable;
+use super::recorder::{Recorder, nanos};
 use super::slot::Plan;
 use super::tally::Tally;
-use super::worker::{NotReady, Worker};
-use super::{Config, Control, DriveError, Measurement, Pace, Script, ThreadTime, Window};
+use super::uring::Uring;
+use super::worker::Worker;
+use super::{
+    Class, Config, Control, DriveError, EngineKind, Measurement, Script, ThreadTime, Window,
+};
 
 /// From when all connections stand to the schedule's start.
 const HEADSTART: Duration = Duration::from_millis(5);
@@ -86,7 +91,7 @@ fn run(config: &Config, script: &Script, control: &Control) -> Result<Measuremen
             let _ = start.send(plan);
         }
         let left = join(handles)?;
-        measurement(config, plan, window, left)
+        measurement(config, script, window, left)
     })
 }
 
@@ -109,8 +114,41 @@ fn work(
     // Sleeps are otherwise lengthened by 50 µs; where that is refused, the spin covers it.
     let _ = set_current_timer_slack(std::num::NonZeroU64::new(1));
     let slots = (place.0..config.connections).step_by(place.1).len();
-    let engine = Epoll::new(config.addr, slots)?;
-    let mut worker = Worker::new(engine, place, config, script, control, base);
+    let tally = match config.engine {
+        EngineKind::Epoll => {
+            let engine = Epoll::new(config.addr, slots)?;
+            load(
+                Worker::new(engine, place, config, script, control, base),
+                ready,
+                start,
+            )
+        }
+        EngineKind::IoUring => {
+            let engine = Uring::new(config.addr, slots)?;
+            load(
+                Worker::new(engine, place, config, script, control, base),
+                ready,
+                start,
+            )
+        }
+        EngineKind::Portable => {
+            let engine = Portable::new(config.addr, slots)?;
+            load(
+                Worker::new(engine, place, config, script, control, base),
+                ready,
+                start,
+            )
+        }
+    };
+    Ok(tally?.map(|tally| Left { tally, pinned }))
+}
+
+/// Connects, says so, and sends from the start on; nothing where there is none.
+fn load<'w, E: Engine<'w>>(
+    mut worker: Worker<'w, E>,
+    ready: Sender<Ready>,
+    start: &Receiver<Plan>,
+) -> Result<Option<Tally>, Errno> {
     let made = worker.establish();
     let established = worker.tally.counts.established;
     // The receiver outlives the threads.
@@ -120,8 +158,7 @@ fn work(
         return Ok(None);
     };
     worker.run(plan)?;
-    let tally = worker.tally;
-    Ok(Some(Left { tally, pinned }))
+    Ok(Some(worker.tally))
 }
 
 fn pin(cpu: u32) -> bool {
@@ -218,16 +255,12 @@ fn check(config: &Config) -> Result<(), DriveError> {
     if config.warmup > day || config.timeout > day {
         return refuse("warm-up and timeout must be at most a day");
     }
-    if let Pace::Rate { per_second } = config.pace
-        && !(per_second > 0.0 && per_second <= 1e7)
-    {
-        return refuse("the rate must be above 0 and at most 10,000,000 a second");
-    }
+    config.check_pace()?;
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     if descriptors_needed(config.connections) > limit {
         return Err(descriptors(config.connections));
     }
-    Ok(())
+    config.engine.available()
 }
 
 fn plan(config: &Config, base: Instant) -> Plan {
@@ -266,7 +299,7 @@ fn join(
 
 fn measurement(
     config: &Config,
-    plan: Plan,
+    script: &Script,
     window: Window,
     left: Vec<Left>,
 ) -> Result<Measurement, DriveError> {
@@ -281,15 +314,16 @@ fn measurement(
         ids,
         counts,
     } = all.ok_or(DriveError::Panicked)?;
-    let schedule = Schedule::new(config.pace, config.connections);
-    let due = |at: u64| schedule.due_before(at - plan.origin);
+    let length = Duration::from_nanos(recorder.end - recorder.start);
     let mean_and_jitter = recorder.mean_and_jitter_ns();
     Ok(Measurement {
-        asked: (due(recorder.end) - due(recorder.start)).min(config.limit.unwrap_or(u64::MAX)),
+        asked: counts.asked.min(config.limit.unwrap_or(u64::MAX)),
+        classes: classes(script, &recorder),
+        stages: recorder.breakdown.stages(&config.pace, length),
         intervals: recorder.intervals(),
         errors: recorder.errors(),
         requests: recorder.requests,
-        window: Duration::from_nanos(recorder.end - recorder.start),
+        window: length,
         window_at: window,
         wire: recorder.wire,
         latency: recorder.latency,
@@ -314,4 +348,17 @@ fn measurement(
         threads,
         pinned,
     })
+}
+
+/// The classes of the script; a single one is all there is.
+fn classes(script: &Script, recorder: &Recorder) -> Vec<Class> {
+    match &script.classes[..] {
+        [only] => vec![Class {
+            name: only.clone(),
+            requests: recorder.requests,
+            errors: recorder.errors_total(),
+            latency: recorder.latency.clone(),
+        }],
+        names => recorder.breakdown.classes(names),
+    }
 }

@@ -17,8 +17,14 @@ pub(crate) trait Engine<'w> {
     /// Closes the connection; none of its events follow.
     fn close(&mut self, connection: usize);
 
-    /// Sends all of `wire`, now or as soon as the socket takes it.
+    /// Sends all of `wire`, as soon as the socket takes it: at once, or with the next flush or wait. Before
+    /// an earlier one was sent whole, it is refused.
     fn send(&mut self, connection: usize, wire: &'w [u8]) -> Result<(), Errno>;
+
+    /// Sends what only waits to be sent with more.
+    fn flush(&mut self) -> Result<(), Errno> {
+        Ok(())
+    }
 
     /// Waits for events, at most for `limit`, and returns whether there are any.
     fn wait(&mut self, limit: Duration) -> Result<bool, Errno>;

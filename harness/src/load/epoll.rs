@@ -201,6 +201,10 @@ impl<'w> Engine<'w> for Epoll<'w> {
     fn send(&mut self, connection: usize, wire: &'w [u8]) -> Result<(), Errno> {
         let socket = &mut self.sockets[connection];
         let fd = socket.fd.as_ref().ok_or(Errno::BADF)?;
+        if !socket.unsent.is_empty() {
+            // It was answered before it was sent whole: what follows would be read as its rest.
+            return Err(Errno::ALREADY);
+        }
         let mut left = wire;
         loop {
             match send(fd, left, SendFlags::NOSIGNAL) {

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::judge::clip;
+use super::malformed::Malformed;
 use super::response::{Answer, Parser};
 
 /// The largest body taken, bytes.
@@ -61,10 +62,10 @@ pub enum ExchangeError {
         received: u64,
     },
     /// What came back is not one HTTP/1.1 response.
-    #[error("not an HTTP/1.1 response: {what}; it begins with {begin:?}")]
+    #[error("not an HTTP/1.1 response: {kind}; it begins with {begin:?}")]
     Protocol {
         /// What is wrong with it.
-        what: &'static str,
+        kind: Malformed,
         /// The beginning of what came.
         begin: String,
     },
@@ -88,7 +89,7 @@ pub fn exchange(
     limited(stream.set_write_timeout(Some(timeout)), timeout, 0)?;
     limited(stream.write_all(wire), timeout, 0)?;
     let mut came = Vec::new();
-    let mut first_byte = None;
+    let mut first_byte = Duration::ZERO;
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let received = came.len() as u64;
@@ -103,25 +104,24 @@ pub fn exchange(
             read => limited(read, timeout, received)?,
         };
         let now = start.elapsed();
-        let first = *first_byte.get_or_insert(now);
         if read == 0 {
             let answer = parser.finish().ok_or(ExchangeError::Closed { received })?;
-            return respond(&answer, came, first, now);
+            return respond(&answer, came, first_byte, now);
         }
         let input = &buffer[..read];
         came.extend_from_slice(input);
-        if let Some(answer) = parser.feed(input).map_err(|e| protocol(e.0, input))? {
+        if let Some(answer) = parser.feed(input).map_err(|kind| protocol(kind, input))? {
             if answer.consumed < read {
-                return Err(protocol("bytes after its end", answer.head));
+                return Err(protocol(Malformed::Surplus, answer.head));
             }
+            let first = if answer.begins { now } else { first_byte };
             return respond(&answer, came, first, now);
         }
         if came.len() > MAX_WIRE {
-            return Err(protocol("more than 32 MiB without its end", &came));
+            return Err(protocol(Malformed::AnswerTooLarge, &came));
         }
-        if !parser.has_begun() {
-            // So far there were only interim responses.
-            first_byte = None;
+        if parser.begins() {
+            first_byte = now;
         }
     }
 }
@@ -133,7 +133,7 @@ fn respond(
     total: Duration,
 ) -> Result<Response, ExchangeError> {
     if !answer.is_whole() {
-        return Err(protocol("a body of more than 16 MiB", answer.head));
+        return Err(protocol(Malformed::AnswerTooLarge, answer.head));
     }
     Ok(Response {
         status: answer.status,
@@ -146,9 +146,9 @@ fn respond(
     })
 }
 
-fn protocol(what: &'static str, begin: &[u8]) -> ExchangeError {
+fn protocol(kind: Malformed, begin: &[u8]) -> ExchangeError {
     let begin = clip(begin);
-    ExchangeError::Protocol { what, begin }
+    ExchangeError::Protocol { kind, begin }
 }
 
 /// Names the time limit where that is what ended a call on the socket.

@@ -1,9 +1,8 @@
 //! Is this answer the right one?
 
-use serde_json::Value;
-
 use super::ErrorKind;
 use super::response::Answer;
+use super::same;
 use super::script::{Entry, Expect};
 
 /// How much of a body a message shows, bytes.
@@ -50,15 +49,8 @@ pub(crate) fn judge(entry: &Entry, answer: &Answer<'_>) -> Verdict {
 }
 
 #[cold]
-fn means(answer: &Answer<'_>, json: &Value) -> bool {
-    parse(answer).is_some_and(|body| body == *json)
-}
-
-fn parse(answer: &Answer<'_>) -> Option<Value> {
-    if !answer.is_whole() {
-        return None;
-    }
-    serde_json::from_slice(answer.body).ok()
+fn means(answer: &Answer<'_>, json: &serde_json::Value) -> bool {
+    answer.is_whole() && same::means(answer.body, json)
 }
 
 /// The positive integer that alone stands between `before` and `after`.
@@ -82,14 +74,10 @@ fn id_beside_members(entry: &Entry, answer: &Answer<'_>) -> Option<u64> {
     else {
         return None;
     };
-    let Value::Object(mut body) = parse(answer)? else {
+    if !answer.is_whole() {
         return None;
-    };
-    let id = body.remove(id_member)?.as_u64().filter(|id| *id > 0)?;
-    // An accepted object may itself be given with its id.
-    let others = members.iter().filter(|(name, _)| *name != id_member);
-    (others.clone().count() == body.len() && others.clone().all(|(k, v)| body.get(k) == Some(v)))
-        .then_some(id)
+    }
+    same::id_beside(answer.body, members, id_member)
 }
 
 /// Says what was wrong with an answer, in a few lines.
@@ -132,7 +120,7 @@ pub(crate) fn clip(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::load::{Request, Script};
@@ -150,6 +138,7 @@ mod tests {
             body_len: body.len() as u64,
             wire_len: 0,
             close: false,
+            begins: true,
             consumed: 0,
         };
         judge(&entry(expect).entries[0], &answer)
@@ -255,6 +244,7 @@ mod tests {
             body_len: body.len() as u64 + 1,
             wire_len: 0,
             close: false,
+            begins: true,
             consumed: 0,
         };
         let wrong = judge(&script.entries[0], &answer);

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::Window;
+use super::{RateStage, Window};
 
 /// The kinds of error under load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ErrorKind {
-    /// A connection could not be made again.
+    /// A connection could not be made. With a connection for each request it is that request's
+    /// end, else an attempt to make one again.
     Connect,
     /// The server reset a connection with a request in flight.
     Reset,
@@ -67,7 +68,8 @@ impl fmt::Display for ErrorKind {
 #[derive(Debug, Clone)]
 pub struct Measurement {
     /// From the intended send time to the complete answer. In a closed loop a request is
-    /// intended for the moment it is sent.
+    /// intended for the moment it is sent, or, with a connection for each request, for the
+    /// moment its connection is begun: then it holds the connecting, in either loop.
     pub latency: Histogram<u64>,
     /// From the actual sending to the complete answer.
     pub wire: Histogram<u64>,
@@ -77,14 +79,15 @@ pub struct Measurement {
     /// From the call to `connect` until the connection stood, over the whole drive.
     pub connect: Histogram<u64>,
     /// How late the load generator itself was: from the intended send time, or from when the
-    /// connection became free where that was later, to the actual sending. Empty in a closed
+    /// connection became free where that was later, to the actual sending or the beginning of
+    /// the request's own connection. With think time, from its end. Else empty in a closed
     /// loop.
     pub send_lag: Histogram<u64>,
     /// Valid answers in the window.
     pub requests: u64,
     /// Send times that fell in the window; 0 in a closed loop.
     pub asked: u64,
-    /// Requests sent over the whole drive.
+    /// Requests sent over the whole drive, or begun where each makes a connection first.
     pub sent_total: u64,
     /// Valid answers over the whole drive.
     pub answered_total: u64,
@@ -109,7 +112,7 @@ pub struct Measurement {
     pub bytes_expected: u64,
     /// Connections that stood before the clock ran.
     pub established: usize,
-    /// Connections made again after that.
+    /// Connections made after that: again, or for a request of their own.
     pub reconnects: u64,
     /// The measured window's length; shorter than asked for after a stop.
     pub window: Duration,
@@ -127,12 +130,56 @@ pub struct Measurement {
     pub pinned: bool,
     /// Whether the stop flag ended it.
     pub stopped: bool,
+    /// The requests by class, at least one, in the script's order.
+    pub classes: Vec<Class>,
+    /// The requests by the stage in which they were due; empty without [`super::Pace::Stages`].
+    pub stages: Vec<StageFigures>,
+}
+
+/// The requests of one class.
+#[derive(Debug, Clone)]
+pub struct Class {
+    /// Its name.
+    pub name: String,
+    /// Valid answers in the window.
+    pub requests: u64,
+    /// Errors of its requests over the whole drive; those of no request are in none.
+    pub errors: u64,
+    /// As [`Measurement::latency`].
+    pub latency: Histogram<u64>,
+}
+
+/// The requests that were due in one stage.
+#[derive(Debug, Clone)]
+pub struct StageFigures {
+    /// As it was asked for.
+    pub stage: RateStage,
+    /// How much of it the window holds: all, but for a stop.
+    pub ran: Duration,
+    /// Send times that fell in it; fewer than asked for only after a stop.
+    pub asked: u64,
+    /// Valid answers in the window.
+    pub requests: u64,
+    /// Errors of these requests over the whole drive.
+    pub errors: u64,
+    /// As [`Measurement::latency`].
+    pub latency: Histogram<u64>,
+    /// As [`Measurement::send_lag`].
+    pub send_lag: Histogram<u64>,
 }
 
 impl Measurement {
     /// Valid answers per second of the window.
     pub fn requests_per_s(&self) -> f64 {
         self.requests as f64 / self.window.as_secs_f64().max(f64::MIN_POSITIVE)
+    }
+
+    /// How many requests were in flight on average, by Little's law: their rate times their mean
+    /// time. Those that timed out were in flight too; those that ended with another error are
+    /// left out. Absent where nothing ended.
+    pub fn in_flight_mean(&self) -> Option<f64> {
+        let rate = self.latency.len() as f64 / self.window.as_secs_f64().max(f64::MIN_POSITIVE);
+        Some(rate * self.latency_mean_ns? / 1e9)
     }
 
     /// Errors of all kinds.

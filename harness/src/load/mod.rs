@@ -1,8 +1,8 @@
 //! The load generator; knows nothing of servers or reports.
 //!
 //! [`drive`] sends the requests of a [`Script`] over a fixed number of connections, as fast as
-//! they are answered ([`Pace::Closed`]) or at a fixed rate ([`Pace::Rate`]), checks every
-//! response, and gives a [`Measurement`]. [`exchange`] sends one request and waits for its answer.
+//! they are answered ([`Pace::Closed`]), at a fixed rate ([`Pace::Rate`]) or at one that changes
+//! ([`Pace::Stages`]), checks every response, and gives a [`Measurement`]. [`exchange`] sends one request and waits for its answer.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -10,42 +10,58 @@
 //! | `control` | what a caller shares with a drive while it runs |
 //! | `script` | requests, and what is expected of their answers |
 //! | `schedule` | when each request is meant to be sent |
+//! | `pacing` | whose turn it is: closed loop, think time, even steps, Poisson arrivals |
 //! | `response` | the HTTP/1.1 response parser, fed with whatever a read brought |
-//! | `chunked` | the chunked transfer coding |
-//! | `judge` | is this answer the right one? |
+//! | `head`, `chunked` | status line and headers; the chunked transfer coding |
+//! | `malformed` | what can be wrong with a response |
+//! | `judge`, `same` | is this answer the right one? does this JSON mean the same? |
 //! | `ids` | which ids have been seen |
-//! | `recorder`, `tally` | histograms, intervals, errors, counts of one thread |
+//! | `recorder`, `breakdown`, `tally` | histograms, intervals, classes, stages, errors, counts of one thread |
 //! | `measurement` | what a drive gives back |
-//! | `engine`, `epoll` | the narrow interface to the sockets, and its implementation over epoll |
+//! | `engine` | the narrow interface to the sockets |
+//! | `epoll`, `uring`, `portable` | its implementations |
+//! | `engines` | which there are, and whether this system has them |
 //! | `worker`, `slot` | one thread: decides what is sent on which connection, and when |
+//! | `connections` | makes its connections, and makes them again |
 //! | `replies` | takes what comes back |
 //! | `drive` | starts the threads, holds them at one start, adds up |
 //! | `exchange` | one blocking request |
 
+mod breakdown;
 mod chunked;
 mod config;
+mod connections;
 mod control;
 mod drive;
 mod engine;
+mod engines;
 mod epoll;
 mod exchange;
+mod head;
 mod ids;
 mod judge;
+mod malformed;
 mod measurement;
+mod pacing;
 #[doc(hidden)]
 pub mod parts;
+mod portable;
 mod recorder;
 mod replies;
 mod response;
+mod same;
 mod schedule;
 mod script;
 mod slot;
 mod tally;
+mod uring;
 mod worker;
 
-pub use config::{Config, DriveError, Pace};
+pub use config::{Arrivals, Config, DriveError, MAX_RATE, MAX_RATE_STAGES, Pace, RateStage, Think};
 pub use control::{Control, Window};
 pub use drive::drive;
+pub use engines::EngineKind;
 pub use exchange::{Client, ExchangeError, Response, exchange};
-pub use measurement::{ErrorKind, Interval, Measurement, ThreadTime};
+pub use malformed::Malformed;
+pub use measurement::{Class, ErrorKind, Interval, Measurement, StageFigures, ThreadTime};
 pub use script::{Expect, Request, Script, ScriptError};

@@ -4,8 +4,46 @@ use std::time::Duration;
 
 use super::judge::{Verdict, judge};
 use super::recorder::{Ended, Recorder};
-use super::response::Parser;
-use super::{ErrorKind, Script};
+use super::response::{Answer, Parser};
+use super::{ErrorKind, Malformed, Script};
+
+/// Kept of a split body, bytes.
+pub const KEEP: usize = 1 << 20;
+
+/// A response that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whole {
+    /// The status.
+    pub status: u16,
+    /// Status line and headers.
+    pub head: Vec<u8>,
+    /// The body, chunks joined.
+    pub body: Vec<u8>,
+    /// The body's true length.
+    pub body_len: u64,
+    /// Bytes of it on the wire.
+    pub wire_len: u64,
+    /// Whether the connection ends with it.
+    pub close: bool,
+}
+
+impl Whole {
+    fn of(answer: &Answer<'_>) -> Self {
+        Self {
+            status: answer.status,
+            head: answer.head.to_vec(),
+            body: answer.body.to_vec(),
+            body_len: answer.body_len,
+            wire_len: answer.wire_len,
+            close: answer.close,
+        }
+    }
+}
+
+/// Whether the JSON `text` means the same as `value`, compared as it is read.
+pub fn means(text: &[u8], value: &serde_json::Value) -> bool {
+    super::same::means(text, value)
+}
 
 /// What is done with each response: parsed, judged, recorded.
 #[derive(Debug)]
@@ -37,14 +75,37 @@ impl Parts {
     pub fn parse<'a>(
         &mut self,
         pieces: impl IntoIterator<Item = &'a [u8]>,
-    ) -> Result<Option<u16>, &'static str> {
-        self.parser.start(false, 1 << 20);
+    ) -> Result<Option<u16>, Malformed> {
+        self.parser.start(false, KEEP);
         for piece in pieces {
-            if let Some(answer) = self.parser.feed(piece).map_err(|e| e.0)? {
+            if let Some(answer) = self.parser.feed(piece)? {
                 return Ok(Some(answer.status));
             }
         }
         Ok(self.parser.finish().map(|a| a.status))
+    }
+
+    /// The same, with all that was understood; `head_only`: the request was a HEAD.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read<'a>(
+        &mut self,
+        pieces: impl IntoIterator<Item = &'a [u8]>,
+        head_only: bool,
+    ) -> Result<Option<Whole>, Malformed> {
+        self.parser.start(head_only, KEEP);
+        for piece in pieces {
+            if let Some(answer) = self.parser.feed(piece)? {
+                return Ok(Some(Whole::of(&answer)));
+            }
+        }
+        Ok(self.parser.finish().map(|a| Whole::of(&a)))
+    }
+
+    /// Bytes the parser holds on to.
+    pub fn held(&self) -> usize {
+        self.parser.held()
     }
 
     /// Parses and judges a response that comes whole.
@@ -52,7 +113,7 @@ impl Parts {
     /// # Errors
     /// The kind of error it is.
     pub fn judge(&mut self, response: &[u8]) -> Result<(), ErrorKind> {
-        self.parser.start(false, 1 << 20);
+        self.parser.start(false, KEEP);
         let answer = self.parser.feed(response);
         match answer.map_err(|_| ErrorKind::Protocol)? {
             None => Err(ErrorKind::Closed),
@@ -66,12 +127,13 @@ impl Parts {
     /// Records a request that took that long, at a time that moves through the window.
     pub fn record(&mut self, took_ns: u64) {
         self.at = (self.at + 10_007) % 999_000_000;
-        self.recorder.answered(&Ended {
+        let request = Ended {
             intended: self.at,
             sent: self.at,
             first_byte: self.at + took_ns,
             ended: self.at + took_ns,
-        });
+        };
+        self.recorder.answered(&request, 0);
     }
 
     /// How many were recorded.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::breakdown::Breakdown;
 use super::{ErrorKind, Interval};
 
 /// Nanoseconds from the common base of a drive's clocks.
@@ -40,6 +41,8 @@ pub(crate) struct Recorder {
     errors: [u64; ErrorKind::ALL.len()],
     /// When the first error was seen, and what it was.
     pub(crate) first_error: Option<(Nanos, String)>,
+    /// The same by class and by stage.
+    pub(crate) breakdown: Breakdown,
 }
 
 /// One interval.
@@ -94,6 +97,7 @@ impl Recorder {
             requests: 0,
             errors: [0; ErrorKind::ALL.len()],
             first_error: None,
+            breakdown: Breakdown::default(),
         }
     }
 
@@ -106,18 +110,20 @@ impl Recorder {
         self.cells.get_mut(index as usize)
     }
 
-    /// A valid answer.
-    pub(crate) fn answered(&mut self, request: &Ended) {
+    /// A valid answer to a request of that class.
+    pub(crate) fn answered(&mut self, request: &Ended, class: u32) {
         if self.in_window(request.ended) {
             self.requests += 1;
             self.time(request, true);
+            self.breakdown.time(class, request, true);
         }
     }
 
-    /// A request whose time was up; the error itself is counted by [`Self::error`].
-    pub(crate) fn timed_out(&mut self, request: &Ended) {
+    /// A request whose time was up; the error itself is counted by [`Self::error_of`].
+    pub(crate) fn timed_out(&mut self, request: &Ended, class: u32) {
         if self.in_window(request.ended) {
             self.time(request, false);
+            self.breakdown.time(class, request, false);
         }
     }
 
@@ -135,7 +141,13 @@ impl Recorder {
         }
     }
 
-    /// An error, in the window or not.
+    /// An error of a request of that class, in the window or not.
+    pub(crate) fn error_of(&mut self, kind: ErrorKind, request: &Ended, class: u32) {
+        self.error(kind, request.ended);
+        self.breakdown.error(class, request.intended);
+    }
+
+    /// An error, be it of a request or not, in the window or not.
     pub(crate) fn error(&mut self, kind: ErrorKind, at: Nanos) {
         self.errors[kind as usize] += 1;
         if self.in_window(at)
@@ -152,9 +164,11 @@ impl Recorder {
         }
     }
 
-    pub(crate) fn sent(&mut self, lag: Nanos, at: Nanos) {
+    /// A request that was due at `due` was sent `lag` later than it could have been.
+    pub(crate) fn sent(&mut self, lag: Nanos, due: Nanos, at: Nanos) {
         if self.in_window(at) {
             self.send_lag.saturating_record(lag);
+            self.breakdown.sent(lag, due);
         }
     }
 
@@ -193,6 +207,7 @@ impl Recorder {
         for (mine, theirs) in self.errors.iter_mut().zip(other.errors) {
             *mine += theirs;
         }
+        self.breakdown.merge(&other.breakdown);
         // After a stop the threads end a few milliseconds apart.
         self.end = self.end.max(other.end);
         let earlier = |error: &(Nanos, String)| {
@@ -307,7 +322,7 @@ mod tests {
             1_249_999_999,
             1_250_000_000,
         ] {
-            recorder.answered(&ended(at - 1000, 1000));
+            recorder.answered(&ended(at - 1000, 1000), 0);
             recorder.error(ErrorKind::Body, at);
         }
         assert_eq!((recorder.requests, recorder.latency.len()), (2, 2));
@@ -329,7 +344,7 @@ mod tests {
     fn intervals_know_their_quantiles_and_deviation() {
         let mut recorder = recorder();
         for i in 1..=1000 {
-            recorder.answered(&ended(1_010_000_000, i * 1000));
+            recorder.answered(&ended(1_010_000_000, i * 1000), 0);
         }
         let first = &recorder.intervals()[0];
         let close =
@@ -348,8 +363,8 @@ mod tests {
         let (mut a, mut b, mut both) = (recorder(), recorder(), recorder());
         for i in 0..100 {
             let one = ended(1_000_000_000 + i * 2_000_000, 1000 + i * 7);
-            if i % 3 == 0 { &mut a } else { &mut b }.answered(&one);
-            both.answered(&one);
+            if i % 3 == 0 { &mut a } else { &mut b }.answered(&one, 0);
+            both.answered(&one, 0);
         }
         b.first_error(5, || "early".into());
         a.first_error(9, || "late".into());

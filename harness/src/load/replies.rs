@@ -2,12 +2,12 @@
 
 use rustix::io::Errno;
 
-use super::ErrorKind;
 use super::engine::{Engine, Event};
 use super::judge::{clip, expected};
 use super::recorder::Nanos;
 use super::slot::State;
 use super::worker::Worker;
+use super::{ErrorKind, Malformed};
 
 impl<'w, E: Engine<'w>> Worker<'w, E> {
     /// Takes one event.
@@ -28,18 +28,24 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         let slot = &mut self.slots[index];
         if slot.state != State::Busy {
             self.tally.error(ErrorKind::Protocol, now, || {
-                format!("bytes that answer no request: {}", clip(input))
+                format!("{}: {}", Malformed::Unasked, clip(input))
             });
             return self.reopen(index, now);
         }
-        // Interim responses don't count as its beginning.
-        if !slot.parser.has_begun() {
-            slot.first_byte = now;
-        }
-        let request = slot.ended(now);
+        let mut request = slot.ended(now);
         match slot.parser.feed(input) {
-            Ok(None) => {}
+            Ok(None) => {
+                if slot.parser.begins() {
+                    slot.first_byte = now;
+                } else if !slot.parser.has_begun() {
+                    // What had begun was an interim response, which does not count.
+                    slot.first_byte = 0;
+                }
+            }
             Ok(Some(answer)) => {
+                if answer.begins {
+                    request.first_byte = now;
+                }
                 let surplus = answer.consumed < input.len();
                 let last = answer.close || ended || surplus;
                 let entry = &self.entries[slot.entry as usize];
@@ -47,7 +53,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
                 self.done(index, last, now);
             }
             Err(malformed) => {
-                let got = format!("{}: {}", malformed.0, clip(input));
+                let got = format!("{malformed}: {}", clip(input));
                 self.lost(index, ErrorKind::Protocol, &got, now);
             }
         }
@@ -87,8 +93,9 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
 
     /// A request's time is up.
     pub(crate) fn timed_out(&mut self, index: usize, at: Nanos) {
-        let request = self.slots[index].ended(at);
-        self.tally.recorder.timed_out(&request);
+        let slot = &self.slots[index];
+        let class = self.entries[slot.entry as usize].class;
+        self.tally.recorder.timed_out(&slot.ended(at), class);
         let begun = self.slots[index].parser.has_begun();
         let got = if begun {
             "only a part of an answer in time"
@@ -101,11 +108,12 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
     /// An answer, right or wrong, is complete; `last` on this connection or not.
     fn done(&mut self, index: usize, last: bool, now: Nanos) {
         self.in_flight -= 1;
+        self.rest(index, now);
         let slot = &mut self.slots[index];
         slot.barren = 0;
         slot.free_at = now;
         slot.state = State::Idle;
-        if last {
+        if last || self.connection_per_request {
             self.reopen(index, now);
         } else {
             self.free(index);
@@ -113,10 +121,12 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
     }
 
     /// A request will have no answer.
-    fn lost(&mut self, index: usize, kind: ErrorKind, got: &str, now: Nanos) {
+    pub(crate) fn lost(&mut self, index: usize, kind: ErrorKind, got: &str, now: Nanos) {
         self.in_flight -= 1;
-        let entry = &self.entries[self.slots[index].entry as usize];
-        self.tally.error(kind, now, || {
+        self.rest(index, now);
+        let slot = &self.slots[index];
+        let entry = &self.entries[slot.entry as usize];
+        self.tally.failed(kind, entry, &slot.ended(now), || {
             format!(
                 "{}\n  got {got}\n  expected {}",
                 entry.line(),

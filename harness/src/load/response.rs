@@ -3,19 +3,11 @@
 //! It does no I/O. A response that lies whole in one read is judged where it lies; only one
 //! that is split is copied together.
 
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::chunked::Chunked;
-
-/// The longest head, status line and headers together.
-const MAX_HEAD: usize = 32 * 1024;
-/// The most headers of a response.
-const MAX_HEADERS: usize = 100;
-
-/// What is wrong with something that should have been a response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Malformed(pub(crate) &'static str);
+use super::head::{Framing, MAX_HEAD, parse_head};
+use super::malformed::Malformed;
 
 /// A whole response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +23,8 @@ pub(crate) struct Answer<'a> {
     pub(crate) wire_len: u64,
     /// Whether the connection ends with it.
     pub(crate) close: bool,
+    /// Whether the input that completed it brought its first byte too, after interim responses.
+    pub(crate) begins: bool,
     /// Bytes used of the input that completed it.
     pub(crate) consumed: usize,
 }
@@ -57,6 +51,7 @@ pub(crate) struct Parser {
     wire_len: u64,
     status: u16,
     close: bool,
+    begins: bool,
 }
 
 /// What comes next.
@@ -81,6 +76,7 @@ impl Parser {
             wire_len: 0,
             status: 0,
             close: false,
+            begins: false,
         }
     }
 
@@ -94,16 +90,29 @@ impl Parser {
         self.body.clear();
         self.body_len = 0;
         self.wire_len = 0;
+        self.begins = false;
     }
 
-    /// Whether a byte of the final response, after interim ones, has been seen.
+    /// Whether a byte of the final response has been seen, or of what may turn out to be an
+    /// interim one.
     pub(crate) fn has_begun(&self) -> bool {
         !(matches!(self.state, State::Head) && self.head.is_empty())
+    }
+
+    /// Whether the first of those bytes was in the input fed last.
+    pub(crate) fn begins(&self) -> bool {
+        self.begins
+    }
+
+    /// Bytes it holds on to for the answers to come.
+    pub(crate) fn held(&self) -> usize {
+        self.head.capacity() + self.body.capacity()
     }
 
     /// Takes the bytes of one read. After an answer or an error, [`Self::start`] must follow.
     pub(crate) fn feed<'a>(&'a mut self, input: &'a [u8]) -> Result<Option<Answer<'a>>, Malformed> {
         let mut head_at = 0..0;
+        self.begins = false;
         if matches!(self.state, State::Head) {
             let Some(at) = self.feed_head(input)? else {
                 return Ok(None);
@@ -127,6 +136,7 @@ impl Parser {
 
     /// Takes the end of the connection; it completes a body that is delimited by it.
     pub(crate) fn finish(&mut self) -> Option<Answer<'_>> {
+        self.begins = false;
         match self.state {
             State::UntilClose => Some(self.answer(&[], &self.body, 0)),
             State::Head | State::Length(_) | State::Chunked(_) => None,
@@ -142,6 +152,7 @@ impl Parser {
             body_len: self.body_len,
             wire_len: self.wire_len,
             close: self.close,
+            begins: self.begins,
             consumed,
         }
     }
@@ -153,6 +164,7 @@ impl Parser {
         loop {
             let kept = self.head.len();
             let rest = &input[at..];
+            self.begins = kept == 0 && !rest.is_empty();
             let head = if kept == 0 {
                 parse_head(rest, self.head_only)?
             } else {
@@ -177,7 +189,11 @@ impl Parser {
             self.head.truncate(head.len);
             self.status = head.status;
             self.close = head.close;
-            self.state = head.body;
+            self.state = match head.framing {
+                Framing::Length(length) => State::Length(length),
+                Framing::Chunked => State::Chunked(Chunked::new()),
+                Framing::UntilClose => State::UntilClose,
+            };
             return Ok(Some(if kept == 0 { start..at } else { at..at }));
         }
     }
@@ -250,121 +266,9 @@ impl Kept<'_> {
     }
 }
 
-/// What a complete head says.
-struct Head {
-    len: usize,
-    status: u16,
-    /// The state in which its body is read.
-    body: State,
-    close: bool,
-}
-
-/// Parses the head at the beginning of `bytes`; `None` where it is incomplete.
-fn parse_head(bytes: &[u8], head_only: bool) -> Result<Option<Head>, Malformed> {
-    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
-    let mut response = httparse::Response::new(&mut []);
-    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
-        &mut response,
-        &bytes[..bytes.len().min(MAX_HEAD)],
-        &mut headers,
-    );
-    let len = match parsed {
-        Ok(httparse::Status::Complete(len)) => len,
-        Ok(httparse::Status::Partial) if bytes.len() < MAX_HEAD => return Ok(None),
-        Ok(httparse::Status::Partial) => return Err(Malformed("a head of more than 32 KiB")),
-        Err(httparse::Error::TooManyHeaders) => return Err(Malformed("more than 100 headers")),
-        Err(_) => return Err(Malformed("a status line or header that is none")),
-    };
-    let status = response.code.unwrap_or(0);
-    if !(100..1000).contains(&status) || status == 101 {
-        return Err(Malformed("a status that answers nothing that was asked"));
-    }
-    let fields = Fields::read(response.headers)?;
-    let keep_alive = if response.version == Some(1) {
-        !fields.close
-    } else {
-        fields.keep_alive
-    };
-    let body = if head_only || status < 200 || status == 204 || status == 304 {
-        State::Length(0)
-    } else {
-        fields.framing()
-    };
-    Ok(Some(Head {
-        len,
-        status,
-        close: !keep_alive || matches!(body, State::UntilClose),
-        body,
-    }))
-}
-
-/// The header fields that matter to framing (RFC 9112, section 6.3).
-#[derive(Default)]
-struct Fields {
-    length: Option<u64>,
-    coded: bool,
-    chunked: bool,
-    close: bool,
-    keep_alive: bool,
-}
-
-impl Fields {
-    fn read(headers: &[httparse::Header<'_>]) -> Result<Self, Malformed> {
-        let mut fields = Self::default();
-        for header in headers {
-            // Most names are ruled out by their length alone.
-            match header.name.len() {
-                14 if header.name.eq_ignore_ascii_case("content-length") => {
-                    let length = parse_length(header.value)
-                        .ok_or(Malformed("a Content-Length that is no number"))?;
-                    if fields.length.replace(length).is_some_and(|l| l != length) {
-                        return Err(Malformed("two different Content-Lengths"));
-                    }
-                }
-                17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
-                    fields.coded = true;
-                    fields.chunked = tokens(header.value)
-                        .next_back()
-                        .is_some_and(|t| t.eq_ignore_ascii_case(b"chunked"));
-                }
-                10 if header.name.eq_ignore_ascii_case("connection") => {
-                    for token in tokens(header.value) {
-                        fields.close |= token.eq_ignore_ascii_case(b"close");
-                        fields.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
-                    }
-                }
-                _ => {}
-            }
-        }
-        if fields.coded && fields.length.is_some() {
-            return Err(Malformed("both a Content-Length and a Transfer-Encoding"));
-        }
-        Ok(fields)
-    }
-
-    fn framing(&self) -> State {
-        match self.length {
-            Some(length) => State::Length(length),
-            None if self.chunked => State::Chunked(Chunked::new()),
-            None => State::UntilClose,
-        }
-    }
-}
-
-fn tokens(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
-    value.split(|b| *b == b',').map(<[u8]>::trim_ascii)
-}
-
-fn parse_length(value: &[u8]) -> Option<u64> {
-    if value.is_empty() {
-        return None;
-    }
-    value.iter().try_fold(0_u64, |length, byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        length.checked_mul(10)?.checked_add(digit)
-    })
-}
-
+#[cfg(test)]
+#[path = "response_model.rs"]
+mod model;
 #[cfg(test)]
 #[path = "response_tests.rs"]
 mod tests;

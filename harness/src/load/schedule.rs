@@ -1,65 +1,120 @@
 //! When each request is meant to be sent.
 //!
-//! Send times are a closed form, never accumulated: request `k` of connection `c` of `C` at a
-//! rate over all connections of `r` is due at `(k * C + c) / r` seconds after the start, which
-//! is `(k + phase) / (r / C)` with the phase `c / C`. So connections are staggered, each has a
+//! Send times are a closed form, never accumulated. Let `Λ(t)` be how many requests are due in
+//! the first `t` seconds, the integral of the rate; then request `n` of all is due at `Λ⁻¹(n)`.
+//!
+//! - At a constant rate `r` that is `n / r`.
+//! - In a stage in which the rate goes from `a` to `b` within `L` seconds, `Λ` grows by
+//!   `a t + (b - a) t² / 2L`, a parabola whose inverse the quadratic formula gives.
+//!
+//! Request `k` of connection `c` of `C` is number `k * C + c`, which at a constant rate is
+//! `(k + phase) / (r / C)` with the phase `c / C`: connections are staggered, each has a
 //! schedule of its own, and together they send at even steps.
 
-use super::Pace;
+use super::{Pace, RateStage};
 
-/// The send times of all connections.
-#[derive(Debug, Clone, Copy)]
+/// The send times of all connections; without any in a closed loop.
+#[derive(Debug, Clone)]
 pub(crate) struct Schedule {
     connections: u64,
-    /// Nanoseconds from one request to the next over all connections; `None` in a closed loop.
-    step_ns: Option<f64>,
+    curve: Curve,
+}
+
+/// `Λ⁻¹`.
+#[derive(Debug, Clone)]
+enum Curve {
+    /// Nothing is ever due.
+    None,
+    /// Nanoseconds from one request to the next over all connections.
+    Constant { step_ns: f64 },
+    /// In order, without gaps.
+    Stages(Box<[Piece]>),
+}
+
+/// One stage. Times are in seconds, rates per second.
+#[derive(Debug, Clone)]
+struct Piece {
+    start: f64,
+    length: f64,
+    /// Requests due before it, and before its end.
+    before: f64,
+    after: f64,
+    rate: f64,
+    /// By how much the rate grows per second.
+    slope: f64,
 }
 
 impl Schedule {
-    pub(crate) fn new(pace: Pace, connections: usize) -> Self {
+    pub(crate) fn new(pace: &Pace, connections: usize) -> Self {
         Self {
             connections: connections as u64,
-            step_ns: match pace {
-                Pace::Closed => None,
-                Pace::Rate { per_second } => Some(1e9 / per_second),
+            curve: match pace {
+                Pace::Closed => Curve::None,
+                Pace::Rate { per_second } => Curve::Constant {
+                    step_ns: 1e9 / per_second,
+                },
+                Pace::Stages(stages) => Curve::Stages(pieces(stages)),
             },
         }
     }
 
-    pub(crate) fn is_open(&self) -> bool {
-        self.step_ns.is_some()
-    }
-
-    /// When request `k` of `connection` is due, nanoseconds after the start; never in a closed
-    /// loop.
+    /// When request `k` of `connection` is due, nanoseconds after the start; `u64::MAX` is
+    /// never.
     pub(crate) fn due_ns(&self, connection: u64, k: u64) -> u64 {
-        self.at(k * self.connections + connection)
+        self.at_ns((k * self.connections + connection) as f64)
     }
 
-    /// How many requests of all connections are due before `ns` after the start.
-    pub(crate) fn due_before(&self, ns: u64) -> u64 {
-        let Some(step) = self.step_ns else { return 0 };
-        // The division may be off by one; the closed form decides.
-        let mut n = (ns as f64 / step) as u64;
-        while self.at(n) < ns {
-            n += 1;
+    /// When as many requests as `count` were due, nanoseconds after the start; `u64::MAX` is
+    /// never.
+    pub(crate) fn at_ns(&self, count: f64) -> u64 {
+        match &self.curve {
+            Curve::None => u64::MAX,
+            Curve::Constant { step_ns } => (count * step_ns).round() as u64,
+            Curve::Stages(pieces) => {
+                // A stage in which nothing is due ends where it began, and is passed over.
+                let index = pieces.partition_point(|piece| piece.after <= count);
+                let piece = pieces.get(index);
+                piece.map_or(u64::MAX, |piece| (piece.at(count) * 1e9).round() as u64)
+            }
         }
-        while n > 0 && self.at(n - 1) >= ns {
-            n -= 1;
+    }
+}
+
+impl Piece {
+    /// The second in which as many requests as `count` were due, for a count it reaches.
+    ///
+    /// `slope t² / 2 + rate t = n` solved for `t`, in the form that neither divides by the
+    /// slope, which may be 0, nor subtracts what is nearly equal (Press et al., *Numerical
+    /// Recipes*, section 5.6).
+    fn at(&self, count: f64) -> f64 {
+        let n = count - self.before;
+        if n <= 0.0 {
+            return self.start;
         }
-        n
+        // Rounding alone can bring it below 0, at the end of a ramp down to 0.
+        let rate_then = (self.rate * self.rate + 2.0 * self.slope * n).max(0.0);
+        let t = 2.0 * n / (self.rate + rate_then.sqrt());
+        self.start + t.min(self.length)
     }
+}
 
-    /// How many requests of `connection` are due before `ns` after the start.
-    pub(crate) fn due_before_on(&self, connection: u64, ns: u64) -> u64 {
-        let all = self.due_before(ns);
-        all.saturating_sub(connection).div_ceil(self.connections)
-    }
-
-    fn at(&self, index: u64) -> u64 {
-        self.step_ns
-            .map_or(u64::MAX, |step| (index as f64 * step).round() as u64)
-    }
+fn pieces(stages: &[RateStage]) -> Box<[Piece]> {
+    let (mut start, mut before) = (0.0, 0.0);
+    let piece = |stage: &RateStage| {
+        let length = stage.length.as_secs_f64();
+        let piece = Piece {
+            start,
+            length,
+            before,
+            after: before + stage.requests(),
+            rate: stage.from,
+            slope: (stage.to - stage.from) / length,
+        };
+        start += length;
+        before = piece.after;
+        piece
+    };
+    stages.iter().map(piece).collect()
 }
 
 /// The requests one thread may send; the first ones take the remainder.
@@ -72,6 +127,8 @@ pub(crate) fn share(limit: Option<u64>, (thread, threads): (usize, usize)) -> u6
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -88,7 +145,20 @@ mod tests {
     }
 
     fn rate(per_second: f64, connections: usize) -> Schedule {
-        Schedule::new(Pace::Rate { per_second }, connections)
+        Schedule::new(&Pace::Rate { per_second }, connections)
+    }
+
+    fn stages(stages: &[(u64, f64, f64)]) -> Vec<RateStage> {
+        let stage = |&(ms, from, to): &(u64, f64, f64)| RateStage {
+            length: Duration::from_millis(ms),
+            from,
+            to,
+        };
+        stages.iter().map(stage).collect()
+    }
+
+    fn staged(of: &[(u64, f64, f64)]) -> Schedule {
+        Schedule::new(&Pace::Stages(stages(of)), 1)
     }
 
     #[test]
@@ -102,30 +172,79 @@ mod tests {
     #[test]
     fn send_times_do_not_drift() {
         // A third of a nanosecond is lost in each step; after an hour the sum would be off.
-        let schedule = rate(30_000.0, 64);
-        let last = schedule.due_before(3_600_000_000_000);
-        assert_eq!(last, 30_000 * 3600);
-        assert_eq!(schedule.at(last), 3_600_000_000_000);
+        let hour = 3_600_000_000_000;
+        assert_eq!(rate(30_000.0, 64).at_ns(30_000.0 * 3600.0), hour);
+        let steps = staged(&[(1_800_000, 30_000.0, 30_000.0), (3_600_000, 7.0, 7.0)]);
+        assert_eq!(steps.due_ns(0, 30_000 * 1800), hour / 2);
+        assert_eq!(steps.due_ns(0, 30_000 * 1800 + 7 * 1800), hour);
     }
 
     #[test]
     fn a_closed_loop_has_no_send_times() {
-        let schedule = Schedule::new(Pace::Closed, 4);
+        let schedule = Schedule::new(&Pace::Closed, 4);
         assert_eq!(schedule.due_ns(0, 0), u64::MAX);
-        assert_eq!(schedule.due_before(u64::MAX), 0);
+    }
+
+    #[test]
+    fn a_ramp_is_the_inverse_of_a_parabola() {
+        // From 0 up by 100/s in each second: 50 t² are due after t seconds.
+        let up = staged(&[(10_000, 0.0, 1000.0)]);
+        for (n, seconds) in [
+            (0, 0.0),
+            (50, 1.0),
+            (200, 2.0),
+            (1250, 5.0),
+            (4999, 9.998_999),
+        ] {
+            let at = up.due_ns(0, n) as f64 / 1e9;
+            assert!((at - seconds).abs() < 1e-6, "{n}: {at}");
+        }
+        assert_eq!(up.due_ns(0, 5000), u64::MAX);
+        // And down again: the time reversed.
+        let down = staged(&[(10_000, 1000.0, 0.0)]);
+        for n in [1, 50, 1250, 4999, 5000] {
+            let mirrored = 10_000_000_000 - up.due_ns(0, 5000 - n);
+            assert!(
+                down.due_ns(0, n).abs_diff(mirrored) <= 2 || n == 5000,
+                "{n}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_stage_at_rate_0_is_a_pause() {
+        let paused = staged(&[(1000, 10.0, 10.0), (5000, 0.0, 0.0), (1000, 10.0, 10.0)]);
+        assert_eq!(paused.due_ns(0, 9), 900_000_000);
+        assert_eq!(paused.due_ns(0, 10), 6_000_000_000);
+        assert_eq!(paused.due_ns(0, 19), 6_900_000_000);
+        assert_eq!(paused.due_ns(0, 20), u64::MAX);
     }
 
     proptest! {
         #[test]
-        fn counts_agree_with_times(per_second in 0.5_f64..2e6, connections in 1_usize..300, ns in 0_u64..5_000_000_000) {
-            let schedule = rate(per_second, connections);
-            let n = schedule.due_before(ns);
-            prop_assert!(schedule.at(n) >= ns);
-            prop_assert!(n == 0 || schedule.at(n - 1) < ns);
-            let each: u64 = (0..connections as u64).map(|c| schedule.due_before_on(c, ns)).sum();
-            prop_assert_eq!(each, n);
-            let k = schedule.due_before_on(0, ns);
-            prop_assert!(schedule.due_ns(0, k) >= ns);
+        fn as_many_are_due_as_the_rate_integrates_to(
+            of in prop::collection::vec((1_u64..20_000, 0.0_f64..5000.0, 0.0_f64..5000.0), 1..6)
+        ) {
+            let schedule = staged(&of);
+            let all = stages(&of);
+            let total: f64 = all.iter().map(RateStage::requests).sum();
+            let mut last = 0;
+            for n in 0..(total.floor() as u64).min(2000) {
+                let at = schedule.due_ns(0, n);
+                prop_assert!(at >= last);
+                last = at;
+                // The integral of the rate up to there, stage by stage.
+                let (mut left, mut due) = (at as f64 / 1e9, 0.0);
+                for stage in &all {
+                    let length = stage.length.as_secs_f64();
+                    let t = left.clamp(0.0, length);
+                    due += stage.from * t + (stage.to - stage.from) * t * t / (2.0 * length);
+                    left -= length;
+                }
+                // A nanosecond at 5,000/s is 5e-6 of a request.
+                prop_assert!((due - n as f64).abs() < 1e-4, "{n} at {at}: {due}");
+            }
+            prop_assert_eq!(schedule.at_ns(total), u64::MAX);
         }
     }
 }

@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 #[derive(Debug)]
 pub struct Script {
     pub(crate) entries: Vec<Entry>,
+    /// The names of the classes, at least one.
+    pub(crate) classes: Vec<String>,
 }
 
 /// One request, and what is expected of its answer.
@@ -85,13 +87,19 @@ pub(crate) struct Entry {
     pub(crate) head_only: bool,
     /// For [`Expect::Numbered`]: the accepted body before and after the id's digits.
     pub(crate) around_id: (usize, usize),
+    /// Which of the script's classes it belongs to.
+    pub(crate) class: u32,
 }
 
 /// Requests of one script at most; an index fits 32 bits.
 const MAX_REQUESTS: usize = 1 << 24;
+/// Classes of one script at most; each takes a histogram of some 200 KiB a thread.
+const MAX_CLASSES: usize = 64;
+/// The name of the class of those that have no class of their own any more.
+const OTHERS: &str = "others";
 
 impl Script {
-    /// Makes `requests` ready for sending.
+    /// Makes `requests` ready for sending, all of one class, `all`.
     ///
     /// # Errors
     /// See [`ScriptError`].
@@ -107,13 +115,47 @@ impl Script {
             .enumerate()
             .map(|(index, request)| Entry::new(index, request))
             .collect::<Result<_, _>>()?;
-        Ok(Self { entries })
+        Ok(Self {
+            entries,
+            classes: vec!["all".to_owned()],
+        })
+    }
+
+    /// Makes `requests` ready for sending, each with the name of its class: latency is
+    /// recorded for each class too. Beyond 63 classes, in order of first mention, the rest are
+    /// one class, `others`.
+    ///
+    /// # Errors
+    /// See [`ScriptError`].
+    pub fn with_classes(requests: Vec<(String, Request)>) -> Result<Self, ScriptError> {
+        let (names, requests): (Vec<_>, Vec<_>) = requests.into_iter().unzip();
+        let mut script = Self::new(requests)?;
+        script.classes.clear();
+        for (entry, name) in script.entries.iter_mut().zip(names) {
+            entry.class = class(&mut script.classes, name) as u32;
+        }
+        Ok(script)
     }
 
     /// How many requests it has; at least 1.
     #[expect(clippy::len_without_is_empty, reason = "a script is never empty")]
     pub fn len(&self) -> usize {
         self.entries.len()
+    }
+}
+
+/// The place of a class, which is added where it is new and there is room.
+fn class(classes: &mut Vec<String>, name: String) -> usize {
+    if let Some(known) = classes.iter().position(|class| *class == name) {
+        return known;
+    }
+    match classes.len() {
+        MAX_CLASSES => MAX_CLASSES - 1,
+        len => {
+            let last = len == MAX_CLASSES - 1;
+            classes.push(if last { OTHERS.to_owned() } else { name });
+            len
+        }
     }
 }
 
@@ -149,6 +191,7 @@ impl Entry {
             wire,
             expect: request.expect,
             around_id,
+            class: 0,
         })
     }
 
@@ -242,6 +285,33 @@ mod tests {
         ] {
             assert_eq!(digits(body, "id"), None, "{body}");
         }
+    }
+
+    #[test]
+    fn classes_are_numbered_by_name_and_bounded() {
+        let request = || Request {
+            wire: b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+            expect: Expect::Success,
+        };
+        let script = |names: Vec<String>| {
+            Script::with_classes(names.into_iter().map(|name| (name, request())).collect()).unwrap()
+        };
+        let few = script(["a", "b", "a"].map(str::to_owned).to_vec());
+        assert_eq!(few.classes, ["a", "b"]);
+        assert_eq!(
+            few.entries.iter().map(|e| e.class).collect::<Vec<_>>(),
+            [0, 1, 0]
+        );
+        let many = script((0..100).map(|n| n.to_string()).collect());
+        assert_eq!(
+            (many.classes.len(), &many.classes[62..]),
+            (64, &["62".to_owned(), OTHERS.to_owned()][..])
+        );
+        assert_eq!(
+            [62, 63, 64, 99].map(|n| many.entries[n].class),
+            [62, 63, 63, 63]
+        );
+        assert_eq!(Script::new(vec![request()]).unwrap().classes, ["all"]);
     }
 
     #[test]

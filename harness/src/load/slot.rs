@@ -10,8 +10,6 @@ const LONGEST_PAUSE: Nanos = 100_000_000;
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) state: State,
-    /// Its number over all threads.
-    pub(crate) connection: u64,
     /// The request in flight, or the last one.
     pub(crate) entry: u32,
     pub(crate) intended: Nanos,
@@ -36,17 +34,16 @@ pub(crate) enum State {
     Closed { until: Nanos },
     /// Being made.
     Opening { since: Nanos },
-    /// Free to send.
+    /// Free to send; without a connection yet, where each request makes its own.
     Idle,
     /// A request is in flight.
     Busy,
 }
 
 impl Slot {
-    pub(crate) fn new(connection: u64) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             state: State::Closed { until: 0 },
-            connection,
             entry: 0,
             intended: 0,
             sent: 0,
@@ -99,7 +96,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_are_bounded() {
-        let mut slot = Slot::new(0);
+        let mut slot = Slot::new();
         assert_eq!(slot.pause(), 0);
         let mut last = 0;
         for barren in 1..100 {

@@ -5,7 +5,7 @@ use super::judge::{Verdict, explain, judge};
 use super::recorder::{Ended, Nanos, Recorder};
 use super::response::Answer;
 use super::script::Entry;
-use super::{ErrorKind, ThreadTime};
+use super::{ErrorKind, Malformed, ThreadTime};
 
 /// All that one thread found out.
 #[derive(Debug)]
@@ -28,26 +28,38 @@ impl Tally {
         self.counts.bytes_expected += answer.wire_len;
         match judge(entry, answer) {
             Verdict::Wrong(kind) => {
-                self.error(kind, request.ended, || explain(entry, answer));
+                self.failed(kind, entry, request, || explain(entry, answer));
             }
-            _ if surplus => self.error(ErrorKind::Protocol, request.ended, || {
-                explain(entry, answer) + "\n  more bytes came than its head says"
+            _ if surplus => self.failed(ErrorKind::Protocol, entry, request, || {
+                format!("{}\n  {}", explain(entry, answer), Malformed::Surplus)
             }),
             Verdict::Numbered(id) => {
                 self.counts.orders += 1;
                 self.ids.insert(id);
-                self.right(request);
+                self.right(entry, request);
             }
-            Verdict::Right => self.right(request),
+            Verdict::Right => self.right(entry, request),
         }
     }
 
-    fn right(&mut self, request: &Ended) {
+    fn right(&mut self, entry: &Entry, request: &Ended) {
         self.counts.answered += 1;
-        self.recorder.answered(request);
+        self.recorder.answered(request, entry.class);
     }
 
-    /// Counts an error; `say` puts it into words where it is the first.
+    /// Counts the error a request ended with; `say` puts it into words where it is the first.
+    pub(crate) fn failed(
+        &mut self,
+        kind: ErrorKind,
+        entry: &Entry,
+        request: &Ended,
+        say: impl FnOnce() -> String,
+    ) {
+        self.recorder.error_of(kind, request, entry.class);
+        self.recorder.first_error(request.ended, say);
+    }
+
+    /// Counts an error of no request; `say` puts it into words where it is the first.
     pub(crate) fn error(&mut self, kind: ErrorKind, at: Nanos, say: impl FnOnce() -> String) {
         self.recorder.error(kind, at);
         self.recorder.first_error(at, say);
@@ -71,6 +83,8 @@ pub(crate) struct Counts {
     /// In flight when the drain ended.
     pub(crate) unanswered: u64,
     pub(crate) unsent: u64,
+    /// Send times that fell in the window.
+    pub(crate) asked: u64,
     pub(crate) bytes_received: u64,
     pub(crate) bytes_expected: u64,
     pub(crate) established: usize,
@@ -87,6 +101,7 @@ impl Counts {
         self.orders += other.orders;
         self.unanswered += other.unanswered;
         self.unsent += other.unsent;
+        self.asked += other.asked;
         self.bytes_received += other.bytes_received;
         self.bytes_expected += other.bytes_expected;
         self.established += other.established;

@@ -1,5 +1,5 @@
-//! One thread: decides what is sent on which connection and when. What comes back is taken in
-//! `replies`.
+//! One thread: decides what is sent on which connection and when. Its connections are made in
+//! `connections`, and what comes back is taken in `replies`.
 
 use std::time::{Duration, Instant};
 
@@ -8,14 +8,16 @@ use rand_pcg::rand_core::{Rng, SeedableRng};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
+use super::breakdown::Breakdown;
 use super::engine::{Engine, Event};
 use super::ids::Ids;
+use super::pacing::{Pacing, Turn};
 use super::recorder::{Nanos, Recorder, nanos};
-use super::schedule::{Schedule, share};
+use super::schedule::share;
 use super::script::{Entry, Expect};
 use super::slot::{Plan, Slot, State};
 use super::tally::{Counts, Tally};
-use super::{Config, Control, ErrorKind, Script, ThreadTime};
+use super::{Config, Control, Script, ThreadTime};
 use crate::probe::run_delay_ns;
 
 /// The last stretch before a send time, in which the thread no longer sleeps.
@@ -30,25 +32,8 @@ const TICK: Nanos = 5_000_000;
 const DRAIN: Nanos = 1_000_000_000;
 /// The same after a stop.
 const SHORT_DRAIN: Nanos = 40_000_000;
-/// Connections being made at a time before the clock runs, so that no listen queue overflows.
-const OPENING: usize = 64;
 /// Kept of a split body beyond twice the expected length, bytes.
 const KEEP: usize = 64 * 1024;
-
-/// Why the connections could not be made.
-#[derive(Debug)]
-pub(crate) enum NotReady {
-    /// The system's word for it.
-    Errno(Errno),
-    /// The stop flag was set.
-    Stopped,
-}
-
-impl From<Errno> for NotReady {
-    fn from(errno: Errno) -> Self {
-        Self::Errno(errno)
-    }
-}
 
 /// What a thread has spent so far.
 #[derive(Debug, Clone, Copy)]
@@ -62,20 +47,21 @@ struct Clocks {
 pub(crate) struct Worker<'w, E> {
     pub(crate) engine: E,
     pub(crate) entries: &'w [Entry],
-    control: &'w Control,
-    schedule: Schedule,
-    timeout: Nanos,
+    pub(crate) control: &'w Control,
+    pub(crate) pacing: Pacing,
+    /// Whether each request makes a connection, and its end closes it.
+    pub(crate) connection_per_request: bool,
+    pub(crate) timeout: Nanos,
     base: Instant,
-    plan: Plan,
+    pub(crate) plan: Plan,
     pub(crate) slots: Vec<Slot>,
-    /// The next send time over all slots: request `round` of slot `turn`.
-    round: u64,
-    turn: usize,
+    /// When the next turn comes over all slots, as far as is known.
     next_due: Nanos,
+    /// Requests sent, or begun with a connection of their own, that have not ended.
     pub(crate) in_flight: usize,
-    opening: usize,
+    pub(crate) opening: usize,
     /// Whether requests are sent: between the schedule's start and the window's end.
-    sending: bool,
+    pub(crate) sending: bool,
     /// Requests still to be sent; no end where there is no limit.
     left: u64,
     rng: Pcg32,
@@ -107,11 +93,14 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         let seed = config
             .seed
             .wrapping_add((thread as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut recorder = Recorder::new(config.duration, config.interval, max);
+        recorder.breakdown = Breakdown::new(script.classes.len(), &config.pace, max);
         Self {
             engine,
             entries,
             control,
-            schedule: Schedule::new(config.pace, config.connections),
+            pacing: Pacing::new(config, (thread, threads), seed),
+            connection_per_request: config.connection_per_request,
             timeout: nanos(config.timeout),
             base,
             plan: Plan {
@@ -119,9 +108,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
                 start: Nanos::MAX,
                 end: Nanos::MAX,
             },
-            slots: connections.map(|c| Slot::new(c as u64)).collect(),
-            round: 0,
-            turn: 0,
+            slots: connections.map(|_| Slot::new()).collect(),
             next_due: Nanos::MAX,
             in_flight: 0,
             opening: 0,
@@ -130,7 +117,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             rng: Pcg32::seed_from_u64(seed),
             keep: longest.unwrap_or(0) * 2 + KEEP,
             tally: Tally {
-                recorder: Recorder::new(config.duration, config.interval, max),
+                recorder,
                 ids: Ids::new(entries.iter().any(numbered)),
                 counts: Counts::default(),
             },
@@ -144,56 +131,26 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         nanos(self.base.elapsed())
     }
 
-    /// Makes all connections; each may take the timeout.
-    pub(crate) fn establish(&mut self) -> Result<(), NotReady> {
-        let mut begun = 0;
-        let mut deadline = self.now() + self.timeout;
-        loop {
-            while begun < self.slots.len() && self.opening < OPENING {
-                self.engine.open(begun)?;
-                self.opening_since(begun, self.now());
-                begun += 1;
-            }
-            if self.opening == 0 {
-                return Ok(());
-            }
-            self.engine.wait(Duration::from_millis(10))?;
-            while let Some((slot, event)) = self.engine.next() {
-                match event {
-                    Event::Opened => {
-                        self.tally.counts.established += 1;
-                        deadline = self.now() + self.timeout;
-                    }
-                    Event::OpenFailed(errno) => return Err(errno.into()),
-                    _ => {}
-                }
-                self.handle(slot, event);
-            }
-            if self.control.is_stopped() {
-                return Err(NotReady::Stopped);
-            }
-            if self.now() > deadline {
-                return Err(Errno::TIMEDOUT.into());
-            }
-        }
-    }
-
     /// Sends, measures and drains as planned.
     pub(crate) fn run(&mut self, plan: Plan) -> Result<(), Errno> {
         self.plan = plan;
-        (self.tally.recorder.start, self.tally.recorder.end) = (plan.start, plan.end);
-        let early = if self.schedule.is_open() {
-            1_000_000
-        } else {
-            0
+        let recorder = &mut self.tally.recorder;
+        (recorder.start, recorder.end) = (plan.start, plan.end);
+        recorder.breakdown.origin = plan.origin;
+        self.pacing.begin(plan.origin);
+        if self.connection_per_request {
+            self.close_all();
+        }
+        // In a closed loop nothing is sent but by an answer, so it is begun on time here.
+        let early = match self.pacing {
+            Pacing::Closed => 0,
+            _ => 1_000_000,
         };
         let wait = plan.origin.saturating_sub(self.now() + early);
         std::thread::sleep(Duration::from_nanos(wait));
         self.sending = self.left > 0;
-        if !self.schedule.is_open() {
-            for slot in 0..self.slots.len() {
-                self.free(slot);
-            }
+        for slot in 0..self.slots.len() {
+            self.free(slot);
         }
         self.load()?;
         // What was due while the thread slept towards the end.
@@ -261,17 +218,22 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
                 let now = self.now();
                 if now >= self.next_due {
                     self.send_due(now);
+                    self.flush();
                 }
             }
         }
     }
 
+    /// What is due goes out now, not with what the rest of a batch may bring.
+    fn flush(&mut self) {
+        // Where it can't, the next wait can't either, and tells.
+        let _ = self.engine.flush();
+    }
+
     /// Sends what is due by `now` on free connections; on busy ones it waits its turn.
     fn send_due(&mut self, now: Nanos) {
         loop {
-            let connection = self.slots[self.turn].connection;
-            let due = self.schedule.due_ns(connection, self.round);
-            let due = due.saturating_add(self.plan.origin);
+            let due = self.pacing.next_due();
             if due >= self.plan.end {
                 self.next_due = Nanos::MAX;
                 return;
@@ -280,53 +242,120 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
                 self.next_due = due;
                 return;
             }
-            let slot = self.turn;
-            self.slots[slot].due += 1;
-            self.turn += 1;
-            if self.turn == self.slots.len() {
-                self.turn = 0;
-                self.round += 1;
+            let Some(turn) = self.pacing.take() else {
+                continue;
+            };
+            match turn {
+                Turn::Slot(slot) => {
+                    self.due(due);
+                    self.slots[slot].due += 1;
+                    self.free(slot);
+                }
+                Turn::Any => {
+                    self.due(due);
+                    self.free_any();
+                }
+                Turn::Thought(slot) => self.free(slot),
             }
-            if self.slots[slot].state == State::Idle {
-                self.free(slot);
-            }
+        }
+    }
+
+    /// Counts a send time that has come.
+    fn due(&mut self, at: Nanos) {
+        if at >= self.plan.start {
+            self.tally.counts.asked += 1;
+            self.tally.recorder.breakdown.due(at);
         }
     }
 
     /// Lets a connection that is free send what it has to send.
-    pub(crate) fn free(&mut self, slot: usize) {
-        let waiting = &self.slots[slot];
-        let closed = !self.schedule.is_open();
-        if self.sending && waiting.state == State::Idle && (closed || waiting.next < waiting.due) {
-            self.request(slot);
+    pub(crate) fn free(&mut self, index: usize) {
+        let slot = &self.slots[index];
+        if !self.sending || slot.state != State::Idle {
+            return;
+        }
+        let sends = match &mut self.pacing {
+            Pacing::Closed => true,
+            Pacing::Turns(_) => slot.next < slot.due,
+            Pacing::Thinking(thinking) => thinking.end(index) <= nanos(self.base.elapsed()),
+            Pacing::Poisson(poisson) => {
+                let sends = poisson.waiting > 0;
+                if !sends {
+                    poisson.rest(index);
+                }
+                sends
+            }
+        };
+        if sends {
+            self.request(index);
         }
     }
 
+    /// Lets the connection that is free for longest send, if one is.
+    fn free_any(&mut self) {
+        loop {
+            let Pacing::Poisson(poisson) = &mut self.pacing else {
+                return;
+            };
+            match poisson.rested() {
+                None => return,
+                // It may have been closed since.
+                Some(slot) if self.slots[slot].state != State::Idle => {}
+                Some(slot) => return self.free(slot),
+            }
+        }
+    }
+
+    /// A connection's request has ended, one way or the other.
+    pub(crate) fn rest(&mut self, index: usize, now: Nanos) {
+        if let Pacing::Thinking(thinking) = &mut self.pacing {
+            let end = thinking.rest(index, now);
+            self.next_due = self.next_due.min(end);
+        }
+    }
+
+    /// Sends a request, or begins its connection.
     fn request(&mut self, index: usize) {
         let drawn = (u64::from(self.rng.next_u32()) * self.entries.len() as u64) >> 32;
-        let entry = &self.entries[drawn as usize];
         let now = self.now();
         let slot = &mut self.slots[index];
-        if self.schedule.is_open() {
-            let due = self.schedule.due_ns(slot.connection, slot.next);
-            slot.intended = self.plan.origin + due;
-            let lag = now.saturating_sub(slot.intended.max(slot.free_at));
-            self.tally.recorder.sent(lag, now);
-        } else {
-            slot.intended = now;
+        let due = match &mut self.pacing {
+            Pacing::Closed => None,
+            Pacing::Thinking(thinking) => Some(thinking.end(index)),
+            Pacing::Turns(turns) => Some(turns.due(index, slot.next)),
+            Pacing::Poisson(poisson) => Some(poisson.send()),
+        };
+        if let Some(due) = due {
+            let lag = now.saturating_sub(due.max(slot.free_at));
+            self.tally.recorder.sent(lag, due, now);
         }
+        slot.intended = match self.pacing {
+            Pacing::Closed | Pacing::Thinking(_) => now,
+            Pacing::Turns(_) | Pacing::Poisson(_) => due.unwrap_or(now),
+        };
         slot.next += 1;
         slot.entry = drawn as u32;
-        slot.sent = now;
-        slot.first_byte = 0;
-        slot.state = State::Busy;
-        slot.parser.start(entry.head_only, self.keep);
         self.in_flight += 1;
         self.left -= 1;
         if self.left == 0 {
             self.sending = false;
         }
         self.tally.counts.sent += 1;
+        if self.connection_per_request {
+            self.open(index, now);
+        } else {
+            self.transmit(index, now);
+        }
+    }
+
+    /// Writes the request of a connection that stands.
+    pub(crate) fn transmit(&mut self, index: usize, now: Nanos) {
+        let slot = &mut self.slots[index];
+        let entry = &self.entries[slot.entry as usize];
+        slot.sent = now;
+        slot.first_byte = 0;
+        slot.state = State::Busy;
+        slot.parser.start(entry.head_only, self.keep);
         if let Err(errno) = self.engine.send(index, &entry.wire) {
             self.handle(index, Event::Failed(errno));
         }
@@ -346,7 +375,9 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
                 State::Opening { since } if now.saturating_sub(since) >= self.timeout => {
                     self.handle(index, Event::OpenFailed(Errno::TIMEDOUT));
                 }
-                State::Closed { until } if self.sending && until <= now => self.open(index, now),
+                State::Closed { until } if self.sending && until <= now => {
+                    self.resume(index, now);
+                }
                 _ => {}
             }
         }
@@ -362,58 +393,6 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         self.control
             .count(answered - self.told.0, errors - self.told.1);
         self.told = (answered, errors);
-    }
-
-    /// Closes a connection and makes it again, at once or after a pause.
-    pub(crate) fn reopen(&mut self, index: usize, now: Nanos) {
-        self.engine.close(index);
-        let slot = &mut self.slots[index];
-        slot.state = State::Closed {
-            until: now + slot.pause(),
-        };
-        if self.sending && slot.pause() == 0 {
-            self.open(index, now);
-        }
-    }
-
-    fn open(&mut self, index: usize, now: Nanos) {
-        let opened = self.engine.open(index);
-        self.opening_since(index, now);
-        if let Err(errno) = opened {
-            self.handle(index, Event::OpenFailed(errno));
-        }
-    }
-
-    fn opening_since(&mut self, index: usize, now: Nanos) {
-        self.opening += 1;
-        let slot = &mut self.slots[index];
-        slot.state = State::Opening { since: now };
-        slot.barren += 1;
-    }
-
-    /// A connection stands.
-    pub(crate) fn opened(&mut self, index: usize, now: Nanos) {
-        self.opening -= 1;
-        let slot = &mut self.slots[index];
-        if let State::Opening { since } = slot.state {
-            self.tally.recorder.connected(now - since);
-        }
-        slot.state = State::Idle;
-        slot.free_at = now;
-        // Before the clock runs, none is made again.
-        if self.plan.origin != Nanos::MAX {
-            self.tally.counts.reconnects += 1;
-        }
-        self.free(index);
-    }
-
-    /// A connection could not be made.
-    pub(crate) fn open_failed(&mut self, index: usize, errno: Errno, now: Nanos) {
-        self.opening -= 1;
-        self.tally.error(ErrorKind::Connect, now, || {
-            format!("a connection could not be made again: {errno}")
-        });
-        self.reopen(index, now);
     }
 
     fn end_time(&mut self) {
@@ -438,14 +417,13 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
     }
 
     fn count_unsent(&mut self) {
-        let ran = self.plan.end.saturating_sub(self.plan.origin);
-        let slots = self.slots.iter();
-        let unsent = slots.map(|slot| {
-            let due = self.schedule.due_before_on(slot.connection, ran);
-            due.saturating_sub(slot.next)
-        });
+        let unsent = match &self.pacing {
+            Pacing::Closed | Pacing::Thinking(_) => 0,
+            Pacing::Turns(_) => self.slots.iter().map(|slot| slot.due - slot.next).sum(),
+            Pacing::Poisson(poisson) => poisson.waiting,
+        };
         // Beyond a limit nothing was to be sent.
-        self.tally.counts.unsent = unsent.sum::<u64>().min(self.left);
+        self.tally.counts.unsent = unsent.min(self.left);
     }
 
     /// Takes the answers still to come, so that what was accepted can be told exactly.

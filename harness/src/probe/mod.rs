@@ -9,12 +9,14 @@ mod process;
 mod processes;
 mod run_delay;
 mod sockets;
+mod tcp;
 #[cfg(test)]
 mod tests;
 
 pub use processes::{LightSample, Processes, Sample};
 pub use run_delay::run_delay_ns;
 pub use sockets::{Listeners, listeners};
+pub use tcp::{TcpCounters, tcp_counters};
 
 /// Clock ticks per second, the unit of [`LightSample::user_ticks`]; 100 on every Linux
 /// one is likely to meet.

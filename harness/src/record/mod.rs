@@ -1,14 +1,19 @@
 //! What is stored: the types, the SQLite file and its JSON export.
 
+mod crosscheck;
+mod engine;
 mod entry;
 mod export;
 mod finding;
+mod histogram;
 mod model;
 mod paths;
 mod protocol;
 mod store;
 mod summary;
 
+pub use crosscheck::*;
+pub use engine::Engine;
 pub use entry::{
     BUILD_MARK, CONTROL, EntryKind, TWIN_SUFFIX, base_name, is_control, second_name, shown_name,
 };

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Engine;
 use crate::catalog::Stage;
 
 /// The version of `run.sqlite` and `record.json`; raised with every change that an
 /// older reader would misread.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// Figures by name; the name ends in the unit. What could not be read is absent.
 pub type Figures = BTreeMap<String, f64>;
@@ -53,6 +54,9 @@ pub struct Run {
     pub rounds: u32,
     /// Connections of every stage.
     pub connections: u32,
+    /// What moved the bytes of every trial, the control's and the calibration's too.
+    #[serde(default)]
+    pub engine: Engine,
     /// Discarded time before each measurement, milliseconds.
     pub warmup_ms: u64,
     /// Measured time of a peak trial, milliseconds.

@@ -18,6 +18,18 @@ pub use json::COMPARISON_SCHEMA_VERSION;
 /// Subjects named beside one cause before the rest is counted.
 const NAMED: usize = 8;
 
+/// Changed figures that a comment shows before it folds the rest away.
+const IN_A_COMMENT: usize = 12;
+
+/// Where a comparison is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// On a terminal, where nothing can be folded away; all figures or those that changed.
+    Terminal { all: bool },
+    /// In a comment on a change, which others have to scroll past.
+    Comment,
+}
+
 /// A comparison with what it was made from.
 #[derive(Debug, Clone, Copy)]
 pub struct Meeting<'a> {
@@ -37,12 +49,13 @@ impl Meeting<'_> {
     /// For a terminal; what did not change is listed only where `all` is asked for, since it would
     /// push the rest off the screen.
     pub fn terminal(&self, all: bool, colour: Colour) -> String {
-        terminal::blocks(self.blocks(all), colour)
+        terminal::blocks(self.blocks(Form::Terminal { all }), colour)
     }
 
-    /// For a comment on a change: what did not change is folded away.
+    /// For a comment on a change: the counts, the figures that changed most; the rest is folded
+    /// away.
     pub fn markdown(&self) -> String {
-        markdown::blocks(self.blocks(true))
+        markdown::blocks(self.blocks(Form::Comment))
     }
 
     /// For programs; `harness/docs/RECORD.md` describes it.
@@ -62,25 +75,43 @@ impl Meeting<'_> {
         )
     }
 
-    fn blocks(&self, with_unchanged: bool) -> Vec<Block> {
+    fn blocks(&self, form: Form) -> Vec<Block> {
         let found = self.comparison;
         let mut notes = Footnotes::default();
         let mut blocks = vec![
             Block::Heading(format!("Comparison: {}", self.counts())),
             Block::Text(self.operands()),
         ];
-        let changed = self.changed(&mut notes);
+        let mut changed = self.changed(&mut notes);
+        let more = match form {
+            Form::Comment => changed.split_off(changed.len().min(IN_A_COMMENT)),
+            Form::Terminal { .. } => Vec::new(),
+        };
         if !changed.is_empty() {
             blocks.push(Block::Table(self.table(changed, true)));
             blocks.extend(notes.block());
         }
-        blocks.push(Block::Text(self.how_to_read()));
+        if !more.is_empty() {
+            let title = format!("{} more changed", more.len());
+            blocks.push(Block::Folded(
+                title,
+                vec![Block::Table(self.table(more, true))],
+            ));
+        }
+        let how = Block::Text(self.how_to_read());
+        blocks.push(match form {
+            Form::Comment if !found.changes.is_empty() => {
+                Block::Folded("How to read this".to_owned(), vec![how])
+            }
+            _ => how,
+        });
         let unchanged: Vec<Vec<String>> = found
             .changes
             .iter()
             .filter(|change| change.outcome == Outcome::Indistinguishable)
             .map(|change| self.line(change, false))
             .collect();
+        let with_unchanged = form != Form::Terminal { all: false };
         if with_unchanged && !unchanged.is_empty() {
             let title = format!("{} indistinguishable", unchanged.len());
             let table = Block::Table(self.table(unchanged, false));
@@ -106,11 +137,12 @@ impl Meeting<'_> {
                 .map(|server| format!("{server} of "))
                 .unwrap_or_default();
             format!(
-                "{whose}run {} ({}, {} rounds, revision {})",
+                "{whose}run {} ({}, {} rounds, revision {}{})",
                 run.id,
                 run.profile,
                 run.rounds,
-                run.revision.as_deref().unwrap_or("not known")
+                run.revision.as_deref().unwrap_or("not known"),
+                run.engine.remark()
             )
         };
         format!("base: {}; new: {}.", told(self.base), told(self.new))

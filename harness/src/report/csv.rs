@@ -7,7 +7,7 @@ use crate::record::{Estimate, Estimates, RankInterval, Record, Summary};
 
 use super::number::unit;
 
-const HEAD: &str = "server,workload,stage,figure,unit,median,low,high,n,verdict,\
+pub(super) const HEAD: &str = "server,workload,stage,figure,unit,median,low,high,n,verdict,\
                     rank_low,rank_high,lower_bound,reasons";
 
 /// What all observations of one row have in common.
@@ -24,6 +24,16 @@ struct Common<'a> {
 /// The text of `table.csv` (RFC 4180, but with `\n` at the ends of lines).
 pub(super) fn csv(_record: &Record, summary: &Summary) -> String {
     let mut out = format!("{HEAD}\n");
+    for row in rows(summary) {
+        out.push_str(&row);
+        out.push('\n');
+    }
+    out
+}
+
+/// The observations, a line each.
+pub(super) fn rows(summary: &Summary) -> Vec<String> {
+    let mut out = Vec::new();
     for row in &summary.rows {
         let common = Common {
             server: &row.server,
@@ -69,7 +79,7 @@ fn exact(value: u64) -> Estimate {
     }
 }
 
-fn observations(out: &mut String, common: &Common<'_>, figures: &Estimates) {
+fn observations(out: &mut Vec<String>, common: &Common<'_>, figures: &Estimates) {
     if figures.is_empty() {
         line(out, common, None);
     }
@@ -78,7 +88,7 @@ fn observations(out: &mut String, common: &Common<'_>, figures: &Estimates) {
     }
 }
 
-fn line(out: &mut String, common: &Common<'_>, figure: Option<(&String, &Estimate)>) {
+fn line(out: &mut Vec<String>, common: &Common<'_>, figure: Option<(&String, &Estimate)>) {
     let estimate = figure.map(|(_, estimate)| estimate);
     let number =
         |get: fn(&Estimate) -> f64| estimate.map_or_else(String::new, |e| get(e).to_string());
@@ -101,11 +111,11 @@ fn line(out: &mut String, common: &Common<'_>, figure: Option<(&String, &Estimat
         bounded.to_string(),
         common.reasons.clone(),
     ];
-    out.push_str(&cells.map(|cell| quoted(&cell)).join(","));
-    out.push('\n');
+    out.push(cells.map(|cell| quoted(&cell)).join(","));
 }
 
-fn quoted(cell: &str) -> String {
+/// A cell, in quotes where it needs them.
+pub(super) fn quoted(cell: &str) -> String {
     if cell.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", cell.replace('"', "\"\""))
     } else {

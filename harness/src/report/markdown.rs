@@ -2,12 +2,51 @@
 
 use crate::record::{Record, Summary};
 
+use super::chart::{self, Valid};
 use super::grid::{WIDTH, clipped, one_line, wrapped};
-use super::page::{Block, page};
+use super::page::{Block, page, page_with};
 
 /// The text of `table.md`.
 pub(super) fn markdown(record: &Record, summary: &Summary) -> String {
     blocks(page(record, summary))
+}
+
+/// `table.md` with charts, and the charts as files beside it.
+#[derive(Debug, Clone)]
+pub struct Illustrated {
+    /// The Markdown, which names the files.
+    pub text: String,
+    /// Name and text of each SVG file.
+    pub files: Vec<(String, String)>,
+}
+
+/// The tables with the charts that decide below each: throughput, cost, latency. `folder` is the
+/// charts' as the Markdown names it, with `/` between its parts.
+pub fn illustrated(record: &Record, summary: &Summary, folder: &str) -> Illustrated {
+    let valid = Valid::of(record);
+    let fields = chart::fields(summary, &valid);
+    let charts: Vec<_> = fields
+        .iter()
+        .map(|field| (field.workload, chart::to_publish(field, record.run.seed)))
+        .collect();
+    let file = |id: &str| format!("{id}.svg");
+    let images = |workload: &str| {
+        let own = charts.iter().filter(|(of, _)| *of == workload);
+        own.flat_map(|(of, charts)| charts.iter().map(move |chart| (of, chart)))
+            .map(|(of, chart)| {
+                let path = format!("{}/{}", folder.trim_end_matches('/'), file(&chart.id));
+                Block::Image(format!("{}, {of}", chart.title), path)
+            })
+            .collect()
+    };
+    Illustrated {
+        text: blocks(page_with(record, summary, images)),
+        files: charts
+            .iter()
+            .flat_map(|(_, charts)| charts)
+            .map(|chart| (file(&chart.id), chart.drawing.standalone()))
+            .collect(),
+    }
 }
 
 /// Blocks one after the other.
@@ -33,6 +72,11 @@ fn block(block: Block) -> String {
                 .iter()
                 .map(|line| format!("    {}", clipped(&one_line(line), WIDTH - 4)));
             lines.collect::<Vec<_>>().join("\n")
+        }
+        Block::Image(title, path) => {
+            // The angle brackets allow for spaces and parentheses in the path.
+            let title = title.replace(['[', ']', '\\'], "");
+            format!("![{title}](<{}>)", path.replace(['<', '>'], ""))
         }
         Block::Folded(title, inner) => {
             // HTML: Markdown has no folding of its own. The empty lines end the HTML.

@@ -1,12 +1,18 @@
 //! One file per format. Each is a function from a record and its summary to text;
 //! nothing here starts, writes or prints anything.
 //!
-//! A new format is one file here, its line in [`FORMATS`] and a golden test.
+//! A new format is one file here, its line in [`FORMATS`] or [`TRACKERS`] and a golden test.
 
+mod bencher;
+mod chart;
 mod compare;
+mod crosscheck;
 mod csv;
 mod figure;
+mod github_action_benchmark;
 mod grid;
+mod history;
+mod html;
 mod markdown;
 mod number;
 mod page;
@@ -14,10 +20,15 @@ mod protocol;
 mod servers_table;
 mod standing;
 mod terminal;
+mod tracked;
+mod trials;
 mod workload_table;
 
 pub use compare::{COMPARISON_SCHEMA_VERSION, Meeting};
+pub use crosscheck::crosscheck;
 pub use grid::{WIDTH, wrapped};
+pub use history::{HISTORY_SCHEMA_VERSION, History};
+pub use markdown::{Illustrated, illustrated};
 pub use protocol::{
     SECTION_BEGIN, SECTION_END, fuzz_lines, protocol_lines, protocol_page, protocol_section,
     with_section,
@@ -38,8 +49,8 @@ pub struct Format {
     pub render: fn(&Record, &Summary) -> String,
 }
 
-/// The formats written after every run. The terminal's is [`terminal`].
-pub const FORMATS: [Format; 3] = [
+/// The formats written after every run; see [`formats`] for all. The terminal's is [`terminal`].
+pub const FORMATS: [Format; 5] = [
     Format {
         name: "markdown",
         file: "table.md",
@@ -51,8 +62,42 @@ pub const FORMATS: [Format; 3] = [
         render: csv::csv,
     },
     Format {
+        name: "html",
+        file: "report.html",
+        render: html::html,
+    },
+    Format {
+        name: "trials",
+        file: "trials.csv",
+        render: trials::csv,
+    },
+    Format {
         name: "json",
         file: "record.json",
         render: to_json,
+    },
+];
+
+/// Every format there is by name: those of a run's folder, then those on demand.
+pub fn formats() -> impl Iterator<Item = &'static Format> {
+    FORMATS.iter().chain(&TRACKERS)
+}
+
+/// The formats of services that track figures over runs; written where they are asked for.
+pub const TRACKERS: [Format; 3] = [
+    Format {
+        name: "bencher",
+        file: "bencher.json",
+        render: bencher::bencher,
+    },
+    Format {
+        name: "github-action-benchmark-bigger",
+        file: "github-action-benchmark-bigger.json",
+        render: github_action_benchmark::bigger,
+    },
+    Format {
+        name: "github-action-benchmark-smaller",
+        file: "github-action-benchmark-smaller.json",
+        render: github_action_benchmark::smaller,
     },
 ];

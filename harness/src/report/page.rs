@@ -20,6 +20,8 @@ pub(super) enum Block {
     Notes(Vec<String>),
     /// The end of a server's log, as it wrote it.
     Log(Vec<String>),
+    /// A drawing in a file beside the report: what it shows, and where it lies.
+    Image(String, String),
     /// What few readers want, under its title; a form that can fold it away does.
     Folded(String, Vec<Block>),
 }
@@ -32,9 +34,19 @@ const HOW_TO_READ: &str = "The line below a row is the 95 % interval of each fig
 
 /// The whole report: a table for each workload, one of the servers, the environment.
 pub(super) fn page(record: &Record, summary: &Summary) -> Vec<Block> {
+    page_with(record, summary, |_| Vec::new())
+}
+
+/// The same with more below the table of each workload.
+pub(super) fn page_with(
+    record: &Record,
+    summary: &Summary,
+    more: impl Fn(&str) -> Vec<Block>,
+) -> Vec<Block> {
     let mut page = Vec::new();
     for workload in workload_table::workloads(summary) {
         page.extend(workload_table::blocks(record, summary, workload));
+        page.extend(more(workload));
     }
     page.extend(servers_table::blocks(record, summary));
     page.push(Block::Heading("How to read this".into()));
@@ -45,16 +57,8 @@ pub(super) fn page(record: &Record, summary: &Summary) -> Vec<Block> {
 }
 
 fn environment(machine: &Environment, run: &Run) -> Vec<String> {
-    let mut lines = vec![hardware(machine), software(machine), plan(run)];
-    match run.ended {
-        Ended::Complete => {}
-        Ended::Open => lines.push(
-            "The run is not finished, or was killed: figures are of the trials so far.".into(),
-        ),
-        Ended::Interrupted => {
-            lines.push("The run was interrupted: figures are of the trials before that.".into());
-        }
-    }
+    let mut lines = about(machine, run);
+    lines.extend(unfinished(run).map(str::to_owned));
     for level in [Level::Fail, Level::Warn] {
         let unmet = machine.findings.iter().filter(|f| f.level == level);
         lines.extend(unmet.map(unmet_line));
@@ -63,20 +67,43 @@ fn environment(machine: &Environment, run: &Run) -> Vec<String> {
     lines
 }
 
+/// The machine, its software, and how the run was planned.
+pub(super) fn about(machine: &Environment, run: &Run) -> Vec<String> {
+    vec![hardware(machine), software(machine), plan(run)]
+}
+
+/// What to know of a run that did not come to its end.
+pub(super) fn unfinished(run: &Run) -> Option<&'static str> {
+    match run.ended {
+        Ended::Complete => None,
+        Ended::Open => {
+            Some("The run is not finished, or was killed: figures are of the trials so far.")
+        }
+        Ended::Interrupted => {
+            Some("The run was interrupted: figures are of the trials before that.")
+        }
+    }
+}
+
 fn unmet_line(finding: &Finding) -> String {
-    let when = match (finding.level, finding.moment()) {
+    let when = unmet(finding);
+    let (what, found, why) = (finding.subject(), &finding.found, &finding.why);
+    format!("{when}: {what}: {found} ({why})")
+}
+
+/// When a finding that is not ok was so, and how bad that is.
+pub(super) fn unmet(finding: &Finding) -> &'static str {
+    match (finding.level, finding.moment()) {
         (Level::Fail, Moment::During) => "Makes figures wrong, over the run",
         (Level::Fail, _) => "Makes figures wrong",
         (_, Moment::Before) => "Not met",
         (_, Moment::During) => "Not met over the run",
         (_, Moment::Changed) => "Changed during the run",
-    };
-    let (what, found, why) = (finding.subject(), &finding.found, &finding.why);
-    format!("{when}: {what}: {found} ({why})")
+    }
 }
 
 /// What is not known is no fault, but whoever compares machines should see it.
-fn unseen(findings: &[Finding]) -> Option<String> {
+pub(super) fn unseen(findings: &[Finding]) -> Option<String> {
     let unknown = findings.iter().filter(|f| f.is_unknown());
     let names: Vec<&str> = unknown.map(Finding::subject).collect();
     (!names.is_empty()).then(|| format!("Could not be read here: {}", names.join(", ")))
@@ -167,12 +194,22 @@ pub(super) struct Footnotes(Vec<String>);
 impl Footnotes {
     /// The mark for `text`, as in `[1]`.
     pub(super) fn mark(&mut self, text: String) -> String {
+        format!("[{}]", self.number(text))
+    }
+
+    /// The number of `text`, from 1.
+    pub(super) fn number(&mut self, text: String) -> usize {
         let known = self.0.iter().position(|other| *other == text);
         let at = known.unwrap_or_else(|| {
             self.0.push(text);
             self.0.len() - 1
         });
-        format!("[{}]", at + 1)
+        at + 1
+    }
+
+    /// All texts, in the order of their numbers.
+    pub(super) fn texts(self) -> Vec<String> {
+        self.0
     }
 
     /// Nothing where there was no mark.

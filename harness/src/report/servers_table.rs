@@ -49,7 +49,7 @@ pub(super) fn blocks(record: &Record, summary: &Summary) -> Vec<Block> {
 }
 
 /// As given, but other builds and second entries below their server, and the control last.
-fn in_order(rows: &[ServerRow]) -> Vec<&ServerRow> {
+pub(super) fn in_order(rows: &[ServerRow]) -> Vec<&ServerRow> {
     let place = |name: &str| rows.iter().position(|row| row.server == name);
     let mut ordered: Vec<&ServerRow> = rows.iter().collect();
     ordered.sort_by_key(|row| {
@@ -109,8 +109,18 @@ fn cell(row: &ServerRow, figure: &str, shown: fn(f64) -> String) -> String {
         .map_or_else(|| ABSENT.into(), median)
 }
 
-/// The end of the log of a server that failed, from its first failure that has one.
 fn log(record: &Record, row: &ServerRow) -> Vec<Block> {
+    match log_end(record, row) {
+        Some(end) => vec![
+            Block::Text(format!("The end of the log of {}:", row.display)),
+            Block::Log(end),
+        ],
+        None => vec![],
+    }
+}
+
+/// The end of the log of a server that failed, from its first failure that has one.
+pub(super) fn log_end(record: &Record, row: &ServerRow) -> Option<Vec<String>> {
     let before_trials = record.servers.iter().find(|s| s.name == row.server);
     let under_load = record
         .trials
@@ -120,19 +130,12 @@ fn log(record: &Record, row: &ServerRow) -> Vec<Block> {
         .and_then(|server| server.failure.as_ref())
         .into_iter()
         .chain(under_load.filter_map(|trial| trial.failure.as_ref()))
-        .find(|failure| !failure.log_tail.trim().is_empty());
-    let Some(failure) = failure else {
-        return vec![];
-    };
+        .find(|failure| !failure.log_tail.trim().is_empty())?;
     let all: Vec<_> = failure
         .log_tail
         .trim_end()
         .lines()
         .map(str::to_owned)
         .collect();
-    let end = all[all.len().saturating_sub(LOG_LINES)..].to_vec();
-    vec![
-        Block::Text(format!("The end of the log of {}:", row.display)),
-        Block::Log(end),
-    ]
+    Some(all[all.len().saturating_sub(LOG_LINES)..].to_vec())
 }

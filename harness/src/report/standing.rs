@@ -91,11 +91,14 @@ impl Ranked<'_> {
         format!(
             "By {} ({}): {}. Each figure is how many times worse than the best of its workload, \
              1.00 being the best; `all` is their geometric mean, and the line below holds the 95 % interval \
-             over rounds. {ranked}. Of run {}.",
+             over rounds. {ranked}. Of run {}{}.",
             found.by.figure(),
             found.by.stage(),
             found.why.trim_end_matches('.'),
-            ids.join(", ")
+            ids.join(", "),
+            self.runs
+                .first()
+                .map_or_else(String::new, |run| run.run.engine.remark())
         )
     }
 

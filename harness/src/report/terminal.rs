@@ -77,6 +77,7 @@ fn lines(block: Block, colour: Colour) -> Vec<String> {
                 .map(|line| format!("    {}", clipped(&one_line(line), WIDTH - 4)));
             lines.map(|line| colour.dim(&line)).collect()
         }
+        Block::Image(title, path) => wrapped(&format!("{title}: {path}"), WIDTH, 0),
         Block::Folded(title, inner) => {
             let mut all = lines(Block::Heading(title), colour);
             for block in inner {

@@ -34,7 +34,7 @@ const SHORT_HEAD: [&str; 9] = [
 ];
 
 /// Figures of the paced stage, in the order of the columns.
-const LATENCIES: [&str; 5] = [
+pub(super) const LATENCIES: [&str; 5] = [
     "latency_p50_us",
     "latency_p99_us",
     "latency_p999_us",
@@ -74,7 +74,10 @@ pub(super) fn blocks(record: &Record, summary: &Summary, workload: &str) -> Vec<
         .flat_map(|entry| entry.lines(paced, &mut notes));
     let table = Grid::fitting(HEAD, SHORT_HEAD, 2, rows.collect());
     let mut blocks = vec![Block::Heading(title)];
-    blocks.extend(ranking.map(|ranking| Block::Text(caption(ranking, &entries, paced))));
+    blocks.extend(ranking.map(|ranking| {
+        let engine = record.run.engine.remark();
+        Block::Text(caption(ranking, &engine, &entries, paced))
+    }));
     blocks.push(Block::Table(table));
     blocks.extend(notes.block());
     let whole = ranking.map_or(&[][..], |ranking| &ranking.notes);
@@ -84,7 +87,13 @@ pub(super) fn blocks(record: &Record, summary: &Summary, workload: &str) -> Vec<
     blocks
 }
 
-fn caption(ranking: &Ranking, entries: &[Entry<'_>], paced: bool) -> String {
+/// What ranks go by, and under which load.
+pub(super) fn caption(
+    ranking: &Ranking,
+    engine: &str,
+    entries: &[Entry<'_>],
+    paced: bool,
+) -> String {
     let load = match (paced, ranking.rate_per_s) {
         (true, Some(rate)) => format!(
             "latency and CPU at {} req/s, the same for every server",
@@ -104,15 +113,15 @@ fn caption(ranking: &Ranking, entries: &[Entry<'_>], paced: bool) -> String {
         "Not ranked".into()
     };
     format!(
-        "{}; {load}. {ranked}: {}.",
+        "{}{engine}; {load}. {ranked}: {}.",
         counted(ranking.connections, "connection"),
         ranking.reason.trim_end_matches('.')
     )
 }
 
 /// A server's rows of one workload.
-struct Entry<'a> {
-    server: &'a str,
+pub(super) struct Entry<'a> {
+    pub(super) server: &'a str,
     display: &'a str,
     peak: Option<&'a Row>,
     paced: Option<&'a Row>,
@@ -120,7 +129,7 @@ struct Entry<'a> {
 
 /// By rank; what has none behind, in the order given; what failed behind that. The control
 /// is last, for it is no server.
-fn entries<'a>(summary: &'a Summary, workload: &str) -> Vec<Entry<'a>> {
+pub(super) fn entries<'a>(summary: &'a Summary, workload: &str) -> Vec<Entry<'a>> {
     let mut entries: Vec<Entry<'a>> = Vec::new();
     for row in summary.rows.iter().filter(|row| row.workload == workload) {
         let known = entries.iter().position(|entry| entry.server == row.server);
@@ -156,7 +165,7 @@ impl<'a> Entry<'a> {
         self.rows().find_map(|row| row.rank)
     }
 
-    fn verdict(&self) -> Verdict {
+    pub(super) fn verdict(&self) -> Verdict {
         self.rows().map(|row| row.verdict).max().unwrap_or_default()
     }
 
@@ -190,22 +199,32 @@ impl<'a> Entry<'a> {
     /// As in `marked [1]`, or `marked [1] [2]` where the first tells what it is; empty where
     /// there is nothing to say.
     fn verdict_cell(&self, notes: &mut Footnotes) -> String {
-        let verdict = self.verdict();
-        let reasons = match (verdict, self.reasons()) {
+        let told = self.told();
+        if told.is_empty() {
+            return String::new();
+        }
+        let marks: Vec<String> = told.into_iter().map(|text| notes.mark(text)).collect();
+        format!("{} {}", self.verdict_word(), marks.join(" "))
+    }
+
+    /// What stands before the notes: `marked`, `failed`, or `note` where the row is sound.
+    pub(super) fn verdict_word(&self) -> &'static str {
+        match self.verdict() {
+            Verdict::Ok => "note",
+            other => other.name(),
+        }
+    }
+
+    /// What it is, if it is no server of its own, and why it is marked or failed: a note each.
+    pub(super) fn told(&self) -> Vec<String> {
+        let reasons = match (self.verdict(), self.reasons()) {
             (Verdict::Marked | Verdict::Failed, reasons) if reasons.is_empty() => {
                 "no reason was recorded".to_owned()
             }
             (_, reasons) => reasons,
         };
-        let told = [self.what_it_is(), reasons];
-        let told = told.into_iter().filter(|text| !text.is_empty());
-        let marks: Vec<String> = told.map(|text| notes.mark(text)).collect();
-        let word = match verdict {
-            Verdict::Ok if marks.is_empty() => return String::new(),
-            Verdict::Ok => "note",
-            other => other.name(),
-        };
-        format!("{word} {}", marks.join(" "))
+        let told = [self.what_it_is(), reasons].into_iter();
+        told.filter(|text| !text.is_empty()).collect()
     }
 
     /// What a reader must know of an entry that is no server of its own.

@@ -99,7 +99,7 @@ fn spawn(launch: &Launch, options: &BootOptions) -> Result<Running> {
 
 /// A port no other process holds: bound plainly once, so that a server which sets
 /// `SO_REUSEPORT` can't end up sharing it.
-fn choose_addr(port: Option<u16>) -> Result<SocketAddr> {
+pub(super) fn choose_addr(port: Option<u16>) -> Result<SocketAddr> {
     let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(0)));
     let listener = TcpListener::bind(wanted).with_context(|| format!("cannot listen on {wanted}"));
     let taken = |error: &anyhow::Error| {
@@ -165,6 +165,31 @@ impl Running {
             .map_err(|error| self.failure(Step::Stop, format!("{error:#}")))
     }
 
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// Where it has ended, or can't be signalled.
+    pub(super) fn signal(&mut self, signal: Signal) -> Result<()> {
+        if let Some(how) = self.ended() {
+            return Err(anyhow!("it had ended {how}"));
+        }
+        self.group.signal(signal)
+    }
+
+    /// Waits for its end, but not longer than `limit`; gives how it ended.
+    pub(super) fn wait(&mut self, limit: Duration) -> Option<&str> {
+        self.group.wait(limit).map(|(how, _)| how)
+    }
+
+    /// All it has printed.
+    ///
+    /// # Errors
+    /// What reading its log says.
+    pub(super) fn printed(&self) -> Result<String> {
+        let bytes = fs::read(&self.log).context("its log can't be read")?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     fn try_stop(&mut self) -> Result<()> {
         if let Some(how) = self.ended() {
             return Err(anyhow!("it had ended {how}"));
@@ -178,7 +203,10 @@ impl Running {
     }
 
     /// Polls for a moment: a process that was killed closes its sockets a little later.
-    fn port_is_free(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// Who listens on it once the process has ended.
+    pub(super) fn port_is_free(&self) -> Result<()> {
         let deadline = Instant::now() + PORT_WAIT;
         loop {
             let left = listeners(self.addr.port())?;

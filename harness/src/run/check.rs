@@ -1,13 +1,24 @@
 //! Has the referee check a server on a process of its own.
 
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use rustix::process::Signal;
 
 use super::Interrupt;
 use super::accept::Referee;
-use super::boot::{BootOptions, boot};
-use super::build::Built;
-use crate::conform::{self, CheckOptions, CheckReport};
+use super::boot::{BootOptions, Running, boot, choose_addr};
+use super::build::{Built, Launch};
+use super::group::Group;
+use crate::conform::{self, CheckOptions, CheckReport, Ended, Process, Stop};
 use crate::record::{self, Failure, Step};
+
+/// The place of the number of workers in a server's command.
+const WORKERS: &str = "{workers}";
+/// What the ids of the checks that stop a server begin with.
+const STOPS: &str = "stop-";
 
 /// What a server is held to before it is measured.
 #[derive(Debug, Clone)]
@@ -62,8 +73,14 @@ pub fn check(
     referee: &Referee,
     interrupt: &Interrupt,
 ) -> Checked {
-    let mut running = match boot(&built.launch, boot_options, referee, interrupt) {
-        Ok(running) => running,
+    let scene = Scene {
+        launch: &built.launch,
+        options: boot_options,
+        referee,
+        interrupt,
+    };
+    let mut serving = match scene.boot(boot_options) {
+        Ok(serving) => serving,
         Err(failure) => {
             return Checked {
                 report: None,
@@ -72,8 +89,8 @@ pub fn check(
             };
         }
     };
-    let report = conform::check(
-        running.addr,
+    let report = conform::check_process(
+        &mut serving,
         &CheckOptions {
             only: limits.only.clone(),
             first_byte_limit: limits.first_byte,
@@ -83,14 +100,158 @@ pub fn check(
     );
     let record = summarise(&report);
     let verdict = match first_failure(&record) {
-        Some(reason) => Err(running.failure(Step::Check, reason)),
-        None => running.stop().map(|()| Verified { built }),
+        Some((step, reason)) => Err(serving.running.failure(step, reason)),
+        None => serving.end(),
     };
     Checked {
         report: Some(report),
         record: Some(record),
-        verdict,
+        verdict: verdict.map(|()| Verified { built }),
     }
+}
+
+/// What further processes of the server are started with.
+#[derive(Clone, Copy)]
+struct Scene<'a> {
+    launch: &'a Launch,
+    options: &'a BootOptions,
+    referee: &'a Referee,
+    interrupt: &'a Interrupt,
+}
+
+impl<'a> Scene<'a> {
+    fn boot(self, options: &BootOptions) -> Result<Serving<'a>, Failure> {
+        Ok(Serving {
+            running: boot(self.launch, options, self.referee, self.interrupt)?,
+            scene: self,
+            signalled: false,
+            _extra_log: None,
+        })
+    }
+
+    /// A log beside the server's own, for a process that is gone in a moment.
+    fn extra_log(self, name: &str) -> PathBuf {
+        let log = &self.options.log;
+        let stem = log.file_stem().unwrap_or_default().to_string_lossy();
+        log.with_file_name(format!("{stem}-{name}.log"))
+    }
+}
+
+/// A process that the referee deals with.
+struct Serving<'a> {
+    scene: Scene<'a>,
+    running: Running,
+    signalled: bool,
+    /// Removed with it.
+    _extra_log: Option<ExtraLog>,
+}
+
+impl Serving<'_> {
+    /// Ends it, where the referee has not, as the contract says.
+    fn end(self) -> Result<(), Failure> {
+        match self.signalled {
+            true => Ok(()),
+            false => self.running.stop(),
+        }
+    }
+}
+
+impl Process for Serving<'_> {
+    fn addr(&self) -> SocketAddr {
+        self.running.addr
+    }
+
+    fn stop(&mut self, stop: Stop) -> Result<(), String> {
+        self.signalled = true;
+        let signal = match stop {
+            Stop::Terminate => Signal::TERM,
+            Stop::Interrupt => Signal::INT,
+        };
+        told(self.running.signal(signal))
+    }
+
+    fn wait(&mut self, limit: Duration) -> Option<Ended> {
+        self.running.wait(limit).map(ended)
+    }
+
+    fn frees_port(&self) -> Result<(), String> {
+        told(self.running.port_is_free())
+    }
+
+    fn printed(&self) -> Result<String, String> {
+        told(self.running.printed())
+    }
+
+    fn takes_workers(&self) -> bool {
+        let mut words = self.scene.launch.command.iter();
+        words.any(|word| word.contains(WORKERS))
+    }
+
+    fn refusal(
+        &mut self,
+        addr: Option<&str>,
+        workers: Option<&str>,
+        limit: Duration,
+    ) -> Result<(Option<Ended>, String), String> {
+        let options = self.scene.options;
+        let addr = match addr {
+            Some(addr) => addr.to_owned(),
+            None => told(choose_addr(None))?.to_string(),
+        };
+        let workers = workers.map_or(options.workers.to_string(), str::to_owned);
+        let launch = self.scene.launch;
+        let fill = |word: &String| word.replace("{addr}", &addr).replace(WORKERS, &workers);
+        let command: Vec<String> = launch.command.iter().map(fill).collect();
+        let log = self.scene.extra_log("refusal");
+        let mut group = told(Group::start(&command, &launch.folder, &options.cpus, &log))?;
+        let ended = group.wait(limit).map(|(how, _)| ended(how));
+        group.kill();
+        Ok((ended, take(&log)))
+    }
+
+    fn another(&mut self) -> Result<Box<dyn Process + '_>, String> {
+        let log = self.scene.extra_log("second");
+        let options = BootOptions {
+            port: None,
+            log: log.clone(),
+            ..self.scene.options.clone()
+        };
+        let mut serving = self
+            .scene
+            .boot(&options)
+            .map_err(|failure| failure.reason)?;
+        serving._extra_log = Some(ExtraLog(log));
+        Ok(Box::new(serving))
+    }
+}
+
+/// The log of a process that no reader of the run has heard of.
+struct ExtraLog(PathBuf);
+
+impl Drop for ExtraLog {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn told<T>(result: anyhow::Result<T>) -> Result<T, String> {
+    result.map_err(|error| format!("{error:#}"))
+}
+
+fn ended(how: &str) -> Ended {
+    Ended {
+        status: how
+            .strip_prefix("with status ")
+            .and_then(|status| status.parse().ok()),
+        how: how.to_owned(),
+    }
+}
+
+/// What a process printed that has ended; its log is removed.
+fn take(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let _ = fs::remove_file(log);
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 pub(super) fn summarise(report: &CheckReport) -> record::Check {
@@ -110,11 +271,16 @@ pub(super) fn summarise(report: &CheckReport) -> record::Check {
     }
 }
 
-fn first_failure(check: &record::Check) -> Option<String> {
+/// The step at which the first check failed, and its reason.
+fn first_failure(check: &record::Check) -> Option<(Step, String)> {
     let first = check.failures.first()?;
     let more = match check.failures.len() - 1 {
         0 => String::new(),
         more => format!(" (and {more} more; see `harness check`)"),
     };
-    Some(format!("{first}{more}"))
+    let step = match first.starts_with(STOPS) {
+        true => Step::Stop,
+        false => Step::Check,
+    };
+    Some((step, format!("{first}{more}")))
 }

@@ -125,6 +125,10 @@ pub(super) fn of_server(measured: &Measurement, samples: &Samples, cpus: usize) 
         "rss_peak_bytes",
         rss.max(end.peak_rss_bytes).map(|n| n as f64),
     );
+    if let Some((bytes, each)) = late_growth(measured, &samples.edges) {
+        put("rss_growth_bytes", Some(bytes));
+        put("rss_growth_bytes_per_request", Some(each));
+    }
     let threads = samples.edges.iter().filter_map(|edge| edge.threads).max();
     put("threads", threads.map(f64::from));
     let inside = samples.inside.as_ref();
@@ -133,6 +137,17 @@ pub(super) fn of_server(measured: &Measurement, samples: &Samples, cpus: usize) 
         inside.and_then(|sample| sample.descriptors).map(f64::from),
     );
     figures
+}
+
+/// By how many bytes resident memory grew in the later half of the window, when what a server
+/// needs at all has been taken, and by how many for each request answered there. Absent where it
+/// did not grow.
+fn late_growth(measured: &Measurement, edges: &[LightSample]) -> Option<(f64, f64)> {
+    let half = edges.len() / 2;
+    let bytes = grown(edges.get(half)?.rss_bytes, edges.last()?.rss_bytes)? as f64;
+    let later = measured.intervals.iter().skip(half);
+    let requests: u64 = later.map(|interval| interval.requests).sum();
+    Some((bytes, bytes / requests.max(1) as f64))
 }
 
 /// The split of CPU time is read in clock ticks of 10 ms, too coarse to be a time of its

@@ -25,6 +25,7 @@ pub(super) struct Group {
     pid: Option<u32>,
     started_ns: Option<u64>,
     not_pinned: Option<String>,
+    spent: Option<(Duration, Duration)>,
     ended: Option<(String, bool)>,
 }
 
@@ -37,9 +38,23 @@ impl Group {
         cpus: &[u32],
         log: &Path,
     ) -> Result<Self> {
+        Self::start_apart(command, folder, cpus, log, None)
+    }
+
+    /// The same, with its standard output in a file of its own, where one is given.
+    pub(super) fn start_apart(
+        command: &[String],
+        folder: &Path,
+        cpus: &[u32],
+        log: &Path,
+        out: Option<&Path>,
+    ) -> Result<Self> {
         let harness = std::env::current_exe().context("cannot find the harness's own program")?;
         let mut supervise = Command::new(harness);
         supervise.arg("supervise").arg("--log").arg(log);
+        if let Some(out) = out {
+            supervise.arg("--out").arg(out);
+        }
         if !cpus.is_empty() {
             let cpus: Vec<String> = cpus.iter().map(u32::to_string).collect();
             supervise.arg("--cpus").arg(cpus.join(","));
@@ -63,6 +78,7 @@ impl Group {
             pid: None,
             started_ns: None,
             not_pinned: None,
+            spent: None,
             ended: None,
         })
     }
@@ -83,6 +99,11 @@ impl Group {
     /// Why the command could not be kept to its CPUs, where it could not.
     pub(super) fn not_pinned(&self) -> Option<&str> {
         self.not_pinned.as_deref()
+    }
+
+    /// CPU time in user and in system mode, from its start to its end; absent before that.
+    pub(super) fn spent(&self) -> Option<(Duration, Duration)> {
+        self.spent
     }
 
     /// How it ended, as in `with status 1`, if it did, and whether that was status 0.
@@ -153,6 +174,10 @@ impl Group {
             Event::NotPinned(why) => self.not_pinned = Some(why),
             Event::NotStarted(why) => {
                 self.ended = Some((format!("without starting: {why}"), false))
+            }
+            Event::Spent(user_us, system_us) => {
+                let us = Duration::from_micros;
+                self.spent = Some((us(user_us), us(system_us)));
             }
             Event::Ended(how, well) => self.ended = Some((how, well)),
         }

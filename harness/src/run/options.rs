@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::length::Length;
+use super::live::Live;
 use super::trial::Settings;
 use crate::catalog::{Profile, Server, Stage, Workload};
 use crate::environment::Layout;
+use crate::load::EngineKind;
 use crate::plan::Plan;
 use crate::record::{CONTROL, base_name, second_name};
 
@@ -35,6 +37,8 @@ pub struct Options {
     pub seed: u64,
     /// Connections of every stage.
     pub connections: usize,
+    /// What moves the bytes.
+    pub engine: EngineKind,
     /// Paced rates given by hand, by workload.
     pub rates_per_s: BTreeMap<String, f64>,
     /// The limit on the first byte at idle.
@@ -128,9 +132,11 @@ impl Options {
             workers: self.layout.server.len(),
             port: self.port,
             connections: self.connections,
+            engine: self.engine,
             timeout: self.timeout,
             ready_timeout: self.ready_timeout,
             logs: self.logs.clone(),
+            live: Live::default(),
         }
     }
 }

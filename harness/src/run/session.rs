@@ -13,6 +13,7 @@ use super::check::{CheckLimits, Verified, check};
 use super::control::Control;
 use super::entry::{Entry, Subject};
 use super::length::Sureness;
+use super::live::Live;
 use super::options::Options;
 use super::trial::Settings;
 use crate::catalog::{Catalog, DISTINCT_CALLS, Server};
@@ -116,6 +117,11 @@ impl<'a, W: Watch> Session<'a, W> {
             no_control: None,
             uncalibrated: BTreeMap::new(),
         }
+    }
+
+    /// Has its loads seen through this while they run.
+    pub fn show_in(&mut self, live: &Live) {
+        self.settings.live = live.clone();
     }
 
     /// Why there is no control, where one was asked for and its answers could not be taken.

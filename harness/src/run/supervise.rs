@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::thread;
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::{TimeVal, TimeValLike as _};
 use rustix::process::{Signal, getpgrp, kill_process_group};
 
 use crate::probe::affinity;
@@ -21,6 +23,9 @@ pub struct Arguments {
     /// Where the server's output goes
     #[arg(long)]
     pub log: PathBuf,
+    /// Where its standard output goes, if not there too
+    #[arg(long)]
+    pub out: Option<PathBuf>,
     /// CPUs the server may run on; all where none is given
     #[arg(long, value_delimiter = ',')]
     pub cpus: Vec<u32>,
@@ -42,6 +47,9 @@ pub enum Event {
     NotStarted(String),
     /// It could not be pinned; it runs unpinned.
     NotPinned(String),
+    /// It took this CPU time in user and in system mode, microseconds, from its start to its
+    /// end, with all it started and waited for.
+    Spent(u64, u64),
     /// It ended, as in `exit status: 1`; `true` for status 0.
     Ended(String, bool),
 }
@@ -52,6 +60,7 @@ impl Event {
             Self::Started(pid, at_ns) => format!("started {pid} {at_ns}"),
             Self::NotStarted(why) => format!("not-started {why}"),
             Self::NotPinned(why) => format!("not-pinned {why}"),
+            Self::Spent(user_us, system_us) => format!("spent {user_us} {system_us}"),
             Self::Ended(how, well) => format!("ended {well} {how}"),
         }
     }
@@ -66,6 +75,10 @@ impl Event {
             }
             "not-started" => Some(Self::NotStarted(rest.to_owned())),
             "not-pinned" => Some(Self::NotPinned(rest.to_owned())),
+            "spent" => {
+                let (user_us, system_us) = rest.split_once(' ')?;
+                Some(Self::Spent(user_us.parse().ok()?, system_us.parse().ok()?))
+            }
             "ended" => {
                 let (well, how) = rest.split_once(' ')?;
                 Some(Self::Ended(how.to_owned(), well.parse().ok()?))
@@ -89,6 +102,9 @@ pub fn supervise(arguments: &Arguments) -> ExitCode {
             let waiter = thread::spawn(move || server.wait());
             let reporter = thread::spawn(move || {
                 if let Ok(Ok(status)) = waiter.join() {
+                    if let Some((user_us, system_us)) = spent() {
+                        tell(&Event::Spent(user_us, system_us));
+                    }
                     tell(&Event::Ended(describe(status), status.success()));
                 }
             });
@@ -110,13 +126,25 @@ pub fn supervise(arguments: &Arguments) -> ExitCode {
 
 fn start(arguments: &Arguments) -> std::io::Result<std::process::Child> {
     let log = File::create(&arguments.log)?;
+    let out = match &arguments.out {
+        Some(path) => File::create(path)?,
+        None => log.try_clone()?,
+    };
     Command::new(&arguments.command[0])
         .args(&arguments.command[1..])
         .current_dir(&arguments.folder)
         .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
+        .stdout(out)
         .stderr(log)
         .spawn()
+}
+
+/// User and system CPU time of the children waited for, microseconds: of the one command this
+/// process starts.
+fn spent() -> Option<(u64, u64)> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
+    let us = |time: TimeVal| u64::try_from(time.num_microseconds()).ok();
+    Some((us(usage.user_time())?, us(usage.system_time())?))
 }
 
 /// The monotonic clock, nanoseconds.
@@ -155,6 +183,7 @@ mod tests {
             Event::Started(42, 7_000_000_000),
             Event::NotStarted("no such file".to_owned()),
             Event::NotPinned("not permitted".to_owned()),
+            Event::Spent(1_500, 20),
             Event::Ended("with status 1".to_owned(), false),
             Event::Ended("with status 0".to_owned(), true),
         ] {

@@ -1,6 +1,7 @@
 //! One stage of one workload on one freshly started server, checked, driven, sampled.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,11 +10,12 @@ use anyhow::{Context, Result, anyhow};
 use super::accept::{Referee, wire};
 use super::boot::{BootOptions, Running, boot};
 use super::entry::Entry;
+use super::live::Live;
 use super::sampler::{self, Samples};
 use super::{Interrupt, figures};
 use crate::catalog::{Call, Stage};
 use crate::environment::{OthersMeter, Root, StealMeter};
-use crate::load::{self, Client, Config, Control, Measurement, Pace, Script};
+use crate::load::{self, Client, Config, Control, EngineKind, Measurement, Pace, Script};
 use crate::plan;
 use crate::probe::Processes;
 use crate::record::{Failure, Figures, Step, Trial};
@@ -33,9 +35,12 @@ pub(super) struct Settings {
     pub(super) workers: usize,
     pub(super) port: Option<u16>,
     pub(super) connections: usize,
+    pub(super) engine: EngineKind,
     pub(super) timeout: Duration,
     pub(super) ready_timeout: Duration,
     pub(super) logs: PathBuf,
+    /// Shows the load to who watches.
+    pub(super) live: Live,
 }
 
 /// What one trial adds to them.
@@ -143,7 +148,7 @@ fn run(
         trial,
         &measured,
         &samples,
-        task.pace,
+        task.pace.clone(),
         settings.server_cpus.len(),
     );
     if let Some(steal) = meter.stop().steal {
@@ -195,8 +200,9 @@ fn drive(
 ) -> Result<(Measurement, Samples)> {
     let config = Config {
         connections: settings.connections,
+        engine: settings.engine,
         cpus: settings.driver_cpus.clone(),
-        pace: task.pace,
+        pace: task.pace.clone(),
         warmup: task.warmup,
         duration: task.duration,
         timeout: settings.timeout,
@@ -204,7 +210,8 @@ fn drive(
         seed: task.seed,
         ..Config::new(running.addr)
     };
-    let control = Control::new(interrupt.flag());
+    let control = Arc::new(Control::new(interrupt.flag()));
+    settings.live.begin(&control);
     thread::scope(|scope| {
         let sampler = scope.spawn(|| sampler::sample(processes, &control, INTERVAL));
         let measured = load::drive(&config, script, &control)?;

@@ -6,6 +6,7 @@ mod entries;
 mod interrupts;
 mod kills;
 mod machine;
+mod metrics;
 mod pipeline;
 mod resume;
 mod support;

@@ -268,6 +268,7 @@ fn refuses_other_flags(bench: &Bench) {
         "--duration=1s",
         "--warmup=1s",
         "--connections=9",
+        "--engine=io_uring",
         "--rate=100",
         "--seed=1",
         "--first-byte-limit=9ms",

@@ -46,6 +46,10 @@ fn unknown_names_are_refused_with_the_nearest() {
 fn values_out_of_range_are_refused() {
     refused(&["bench", "--connections", "0"], "--connections");
     refused(&["bench", "--rounds", "0"], "--rounds");
+    refused(
+        &["bench", "--engine", "iouring"],
+        "possible values: epoll, io_uring, portable",
+    );
     refused(&["bench", "--rate", "-5"], "--rate");
     refused(&["bench", "--first-byte-limit", "5"], "unit");
     refused(

@@ -128,6 +128,25 @@ fn other_connections() {
 }
 
 #[test]
+fn other_engines() {
+    let (base, mut new) = runs();
+    new.run.engine = harness::record::Engine("io_uring".into());
+    let found = compare(&base, &new);
+    let all = causes(&found);
+    for (stage, cause) in [Stage::Peak, Stage::Paced].into_iter().zip(&all) {
+        assert_eq!(cause.0, place("", Some(stage), None));
+        assert!(
+            cause
+                .1
+                .starts_with("driven over epoll in base and io_uring in new"),
+            "{all:?}"
+        );
+    }
+    // A process starts before anybody connects.
+    assert_eq!(outcomes(&found, "a"), [Outcome::Indistinguishable]);
+}
+
+#[test]
 fn another_paced_rate() {
     let (base, mut new) = runs();
     new.run.rates_per_s.insert("mixed".into(), 21_000.0);

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use harness::record::Store;
 use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -278,6 +279,28 @@ fn another_machine_is_refused_by_name_unless_told() {
         text.contains("another machine: kernel is 6.18.44-fc-v657"),
         "{text}"
     );
+}
+
+#[test]
+fn runs_over_different_engines_are_kept_apart() {
+    let bench = Bench::new().with("ring", "");
+    // Brings the copy up to date.
+    drop(Store::open(&bench.folder("ring").join("run.sqlite")).unwrap());
+    bench.change("ring", "UPDATE run SET engine = 'io_uring'");
+    bench.refused(&["rank", "before", "ring"], "io_uring in ring");
+    let found = bench.json(&["compare", "before", "ring", "--all"], 0);
+    assert_eq!(
+        (&found["base"]["engine"], &found["new"]["engine"]),
+        (&"epoll".into(), &"io_uring".into())
+    );
+    let changes = found["changes"].as_array().unwrap();
+    assert!(changes.iter().all(|change| change["stage"].is_null()));
+    let why = "driven over epoll in base and io_uring in new";
+    let causes = found["not_compared"].as_array().unwrap();
+    let told = |one: &Value| one["cause"].as_str().unwrap().starts_with(why);
+    assert!(causes.iter().any(told), "{causes:?}");
+    let text = bench.text(&["rank", "ring"], 0);
+    assert!(text.contains(", over io_uring."), "{text}");
 }
 
 #[test]

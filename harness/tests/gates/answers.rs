@@ -90,6 +90,22 @@ fn a_server_that_repeats_ids_under_load_counts_for_nothing() {
     assert_invalid(&outcome, "order ids were given twice");
 }
 
+/// No gate, as a collector that has yet to run looks the same: a mark on the row.
+#[test]
+fn a_server_whose_memory_grows_is_marked() {
+    let bench = bench_turning("bad", "--fault leaks-memory");
+    let outcome = Outcome::of(&bench, &PEAK);
+    let grows = |reason: &Reason| matches!(reason, Reason::MemoryGrows { .. });
+    assert!(
+        outcome.on_trials().iter().any(grows),
+        "{:?}",
+        outcome.record.trials[0].figures
+    );
+    assert_shown(&outcome.record, "its memory grew to the end");
+    let sound = sound();
+    assert!(!sound.on_trials().iter().any(grows));
+}
+
 /// Gate 8: a server that takes no more connections half way.
 #[test]
 fn a_server_that_takes_too_few_connections_counts_for_nothing() {

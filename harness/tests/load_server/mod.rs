@@ -4,16 +4,52 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
+    unused_macros,
     reason = "each test file uses a part of it"
 )]
 
+use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use harness::load::{Config, Control, Expect, Measurement, Pace, Request, Script, drive};
+use harness::load::{
+    Config, Control, EngineKind, Expect, Measurement, Pace, Request, Script, drive,
+};
+
+thread_local! {
+    /// What [`config`] asks for in this test.
+    static ENGINE: Cell<EngineKind> = const { Cell::new(EngineKind::Epoll) };
+}
+
+/// Runs a test over an engine. Where the system refuses the engine, that is said instead.
+pub fn over(engine: EngineKind, test: fn()) {
+    if let Err(refused) = engine.available() {
+        eprintln!("not run: {refused}");
+        return;
+    }
+    ENGINE.set(engine);
+    test();
+}
+
+/// Makes of each function named a test for every engine.
+macro_rules! over_each_engine {
+    ($($test:ident),* $(,)?) => {
+        mod over_epoll {
+            $(#[test] fn $test() { super::over(harness::load::EngineKind::Epoll, super::$test) })*
+        }
+        mod over_io_uring {
+            $(#[test] fn $test() { super::over(harness::load::EngineKind::IoUring, super::$test) })*
+        }
+        mod over_portable {
+            $(#[test] fn $test() { super::over(harness::load::EngineKind::Portable, super::$test) })*
+        }
+    };
+}
+pub(crate) use over_each_engine;
 
 /// What is done in answer to a request.
 pub enum Act {
@@ -22,6 +58,8 @@ pub enum Act {
     Drip(Vec<u8>),
     Sleep(Duration),
     Close,
+    /// Resets the connection.
+    Reset,
     /// Never answers.
     Hang,
 }
@@ -101,6 +139,11 @@ fn serve(mut stream: TcpStream, requests: &AtomicU64, answer: &dyn Fn(u64, &str)
                     let _ = stream.shutdown(Shutdown::Both);
                     return;
                 }
+                Act::Reset => {
+                    // Works on every copy of the descriptor, unlike a close with no linger.
+                    rustix::net::connect_unspec(&stream).unwrap();
+                    return;
+                }
                 Act::Hang => {
                     // Until the peer is gone.
                     let _ = std::io::copy(&mut stream, &mut std::io::sink());
@@ -178,10 +221,11 @@ pub fn order() -> Script {
     Script::new(vec![Request { wire, expect }]).unwrap()
 }
 
-/// Four connections, no warm-up, a window of 300 ms.
+/// Four connections over the engine under test, no warm-up, a window of 300 ms.
 pub fn config(addr: SocketAddr) -> Config {
     Config {
         connections: 4,
+        engine: ENGINE.get(),
         warmup: Duration::ZERO,
         duration: Duration::from_millis(300),
         timeout: Duration::from_secs(10),
@@ -217,6 +261,14 @@ pub fn measure(config: &Config, script: &Script) -> Measurement {
         }
     }
     m
+}
+
+/// Every request that was sent was answered, ended with an error, or was still in flight.
+pub fn assert_counted(m: &Measurement) {
+    // With kept connections, one that could not be made again is no request.
+    let connect = m.errors.get("connect").copied().unwrap_or(0);
+    let ended = m.answered_total + m.errors_total() - connect + m.unanswered;
+    assert_eq!(m.sent_total, ended, "{:?}", m.errors);
 }
 
 /// What is true where nothing went wrong.

@@ -2,9 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod entries;
+mod html;
 mod json;
 mod killed;
+mod planted;
+mod queries;
 mod report;
 mod sample;
 mod store;
 mod summary;
+mod trackers;

@@ -2,13 +2,13 @@
 
 use harness::catalog::Stage;
 use harness::record::*;
-use harness::report::{Colour, FORMATS, WIDTH, terminal};
+use harness::report::{Colour, WIDTH, formats, terminal};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{sample, summary::summary};
 
-fn render(name: &str, record: &Record, summary: &Summary) -> String {
-    let format = FORMATS.iter().find(|format| format.name == name).unwrap();
+pub(crate) fn render(name: &str, record: &Record, summary: &Summary) -> String {
+    let format = formats().find(|format| format.name == name).unwrap();
     (format.render)(record, summary)
 }
 

@@ -38,6 +38,7 @@ fn run() -> Run {
         seed: u64::MAX - 1,
         rounds: 10,
         connections: 64,
+        engine: Engine::default(),
         warmup_ms: 1000,
         peak_ms: 4000,
         paced_ms: 4000,

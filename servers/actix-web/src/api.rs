@@ -19,6 +19,8 @@ type State = Data<&'static Store>;
 pub(crate) fn configure(config: &mut ServiceConfig, store: &'static Store) {
     let json_config = web::JsonConfig::default()
         .limit(MAX_BODY_BYTES)
+        // The guard of the one route that reads JSON has looked at it.
+        .content_type_required(false)
         .error_handler(error::from_json);
 
     config
@@ -104,8 +106,8 @@ fn only(allow: &'static str) -> Route {
     })
 }
 
-/// Holds for `application/json` alone: the `Json` extractor itself would also take
-/// `text/json` and its like.
+/// Holds for `application/json` alone, in every spelling: the `Json` extractor itself would
+/// also take `text/json` and its like, and not `application/json ;charset=utf-8`.
 fn json_content() -> impl Guard {
     guard::fn_guard(|context| {
         let content_type = context.head().headers().get(header::CONTENT_TYPE);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use actix_web::rt::signal::unix::{SignalKind, signal};
 use actix_web::rt::time::sleep;
 use actix_web::{App, HttpServer};
-use contract::{Flags, Store};
+use contract::{Flags, HEAD_LIMIT, Store};
 
 /// How long to go on as before once a signal has come. A graceful stop of actix-web closes
 /// a connection on which no request is being answered without looking whether one lies
@@ -22,10 +22,6 @@ const LAST_REQUESTS: Duration = Duration::from_millis(500);
 /// at once; this is for half-sent requests and slow readers.
 const SHUTDOWN_SECONDS: u64 = 2;
 
-/// How long an idle connection is kept; the framework's default is 5 s, which a client
-/// of many connections and a low rate would run into.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-
 #[actix_web::main]
 async fn main() -> io::Result<()> {
     let flags = Flags::read();
@@ -35,7 +31,8 @@ async fn main() -> io::Result<()> {
     HttpServer::new(move || App::new().configure(|config| api::configure(config, store)))
         .workers(flags.workers.get())
         .tcp_nodelay(true)
-        .keep_alive(KEEP_ALIVE)
+        .keep_alive(HEAD_LIMIT)
+        .client_request_timeout(HEAD_LIMIT)
         .shutdown_signal(stop_signal()?)
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .listen(listener)?

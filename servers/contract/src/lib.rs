@@ -21,6 +21,8 @@ mod sku;
 mod store;
 mod users;
 
+use std::time::Duration;
+
 pub use error::{ApiError, ErrorBody};
 pub use flags::{Flags, bind};
 pub use order_request::{NewOrder, OrderRequest};
@@ -29,6 +31,12 @@ pub use params::{PageParams, PageQuery, UsersParams, UsersQuery, parse_id};
 pub use sku::Sku;
 pub use store::{Ping, Store};
 pub use users::{Status, User, UserPage};
+
+/// How long a connection may bring no whole request head, whether it lies idle or sends one
+/// slowly, where a framework can limit it. Longer than the minute after which proxies and load
+/// balancers in front of a server usually let go of theirs: the side that sends the requests
+/// should be the first to close, or one of them is lost now and then.
+pub const HEAD_LIMIT: Duration = Duration::from_secs(75);
 
 /// The largest request body accepted, in bytes; a longer one is answered 413.
 pub const MAX_BODY_BYTES: usize = 16 * 1024;

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::time::Duration;
 
-use contract::Store;
+use contract::{HEAD_LIMIT, Store};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -55,8 +55,10 @@ struct Server {
 impl Server {
     fn new(store: &'static Store) -> Self {
         let mut http = http1::Builder::new();
-        // With a timer, hyper's own limit of 30 s for reading a head is in force.
-        http.timer(TokioTimer::new());
+        // Without a timer there is no limit. It runs on idle connections too, which hyper's own
+        // 30 s would cut off.
+        http.timer(TokioTimer::new())
+            .header_read_timeout(HEAD_LIMIT);
         Self {
             store,
             http,

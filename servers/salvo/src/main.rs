@@ -6,9 +6,10 @@ mod stop;
 
 use std::io;
 
-use contract::{Flags, Store};
+use contract::{Flags, HEAD_LIMIT, Store};
 use salvo::Server;
 use salvo::conn::tcp::TcpAcceptor;
+use salvo::fuse::FuseConfig;
 use tokio::net::TcpListener;
 
 use crate::stop::Signals;
@@ -33,7 +34,9 @@ fn main() -> io::Result<()> {
 
 async fn serve(listener: std::net::TcpListener, signals: Signals) -> io::Result<()> {
     let acceptor = TcpAcceptor::try_from(TcpListener::from_std(listener)?)?;
-    let server = Server::new(acceptor);
+    // It runs on idle connections too, which salvo's own 30 s would cut off.
+    let limits = FuseConfig::default().with_http1_header_timeout(HEAD_LIMIT);
+    let server = Server::new(acceptor).fuse_config(limits);
     tokio::spawn(stop::on_signal(signals, server.handle()));
     server.try_serve(routes::service(Store::leak())).await
 }

@@ -22,6 +22,7 @@ mod errors;
 mod expected;
 mod faults;
 mod headers;
+mod openapi;
 mod process;
 mod routes;
 mod server;
@@ -32,6 +33,7 @@ pub use concurrency::orders_concurrently;
 pub use connection::{Connection, RawAnswer};
 pub use errors::errors;
 pub use headers::headers;
+pub use openapi::openapi;
 pub use process::{refuses_a_taken_port, refuses_bad_flags, shuts_down};
 pub use routes::routes;
 pub use server::Server;
@@ -41,7 +43,7 @@ pub use server::Server;
 macro_rules! tests {
     ($program:expr) => {
         $crate::tests!($program;
-            routes, errors, headers, orders_concurrently, shuts_down,
+            routes, errors, headers, openapi, orders_concurrently, shuts_down,
             refuses_bad_flags, refuses_a_taken_port, survives_bad_requests);
     };
     ($program:expr; $($group:ident),+) => {

@@ -24,6 +24,8 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::fs::File as Opened;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -35,6 +37,14 @@ const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
 const METHODS_WITH_BODY: [&str; 3] = ["POST", "PUT", "PATCH"];
 /// More could not be told from zeroes typed by mistake.
 const MAX_DIGITS: usize = 20;
+/// The longest file, bytes: far above any workload, and far below what would fill the memory
+/// where the name is that of something else.
+const MAX_FILE: u64 = 1 << 20;
+
+/// So many levels of nesting fit any stack: each takes some 10 KB without optimisation.
+const SHALLOW: usize = 100;
+/// Room for 6,400 of them, bytes; only what is used is taken from the system.
+const DEEP_STACK: usize = 256 << 20;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -89,8 +99,45 @@ enum Includes {
     Refused,
 }
 
+/// The text of a file.
+pub(super) fn read(path: &Path) -> Result<String, WorkloadError> {
+    let read_error = |source| WorkloadError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let mut text = String::new();
+    let file = Opened::open(path).map_err(read_error)?;
+    // A byte more than allowed shows that there are more.
+    let mut limited = file.take(MAX_FILE + 1);
+    limited.read_to_string(&mut text).map_err(read_error)?;
+    if text.len() as u64 > MAX_FILE {
+        let kind = io::ErrorKind::FileTooLarge;
+        let what = "more than 1 MiB: this is no workload";
+        return Err(read_error(io::Error::new(kind, what)));
+    }
+    Ok(text)
+}
+
 pub(super) fn parse(path: &Path, text: &str) -> Result<Workload, WorkloadError> {
-    parse_with(path, text, Includes::Allowed)
+    with_room_for(text, || parse_with(path, text, Includes::Allowed))
+}
+
+/// Runs `read` where the nesting of `text` can't overflow the stack.
+///
+/// The TOML reader takes 80 tables in a key and 80 tables in a value, so a few kilobytes of
+/// dotted keys in inline tables are 6,400 levels, each a call deeper.
+fn with_room_for<T: Send>(text: &str, read: impl FnOnce() -> T + Send) -> T {
+    // No level without one of these.
+    let levels = text.bytes().filter(|byte| b".{[".contains(byte)).count();
+    if levels <= SHALLOW {
+        return read();
+    }
+    std::thread::scope(|scope| {
+        let deep = std::thread::Builder::new().stack_size(DEEP_STACK);
+        let reader = deep.spawn_scoped(scope, read);
+        let read = reader.expect("a thread can be started").join();
+        read.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 fn parse_with(path: &Path, text: &str, includes: Includes) -> Result<Workload, WorkloadError> {
@@ -182,11 +229,8 @@ fn check_include(key: &str, name: &str, entry: &Entry, includes: Includes) -> Pa
 
 fn load_included(path: &Path, name: &str) -> Result<Workload, WorkloadError> {
     let included = path.with_file_name(format!("{name}.toml"));
-    let text = std::fs::read_to_string(&included).map_err(|source| WorkloadError::Read {
-        path: included.clone(),
-        source,
-    })?;
-    parse_with(&included, &text, Includes::Refused)
+    let text = read(&included)?;
+    with_room_for(&text, || parse_with(&included, &text, Includes::Refused))
 }
 
 /// Scales an included workload's weights so that together they are `weight`.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::rates::parse_rates;
 use super::{Arguments, Job};
 use crate::catalog::{Catalog, Profile, Server, Stage, names, sha256};
-use crate::cli::Usage;
+use crate::cli::{Usage, refuse_engine};
 use crate::cmd::machine::Place;
 use crate::cmd::results::Folder;
 use crate::environment::Needs;
@@ -29,6 +29,7 @@ pub(super) fn prepare(arguments: &Arguments) -> Result<(Catalog, Options, Place,
     let servers = with_other_builds(&arguments.binary, &catalog, servers)?;
     let mut options = options(arguments, &catalog, servers, &place)?;
     refuse_precision_of_nothing(&options)?;
+    refuse_engine(options.engine)?;
     let note = fit_to_limits(&mut options)?;
     Ok((catalog, options, place, note))
 }
@@ -120,6 +121,7 @@ fn options(
         length,
         seed: arguments.seed.unwrap_or_else(random_seed),
         connections: arguments.connections as usize,
+        engine: arguments.engine,
         first_byte_limit: arguments.first_byte_limit,
         timeout: arguments.timeout,
         ready_timeout: arguments.ready_timeout,
@@ -211,6 +213,7 @@ fn describe(options: &Options, folder: &Folder) -> Result<record::Run> {
         seed: options.seed,
         rounds: options.profile.rounds,
         connections: options.connections as u32,
+        engine: record::Engine(options.engine.name().to_owned()),
         warmup_ms: millis(options.profile.warmup),
         peak_ms: millis(options.profile.peak),
         paced_ms: millis(options.profile.paced),

@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::begin::{own_sha256, requests_sha256, with_other_builds};
 use super::{Arguments, Job};
 use crate::catalog::{Catalog, Profile, Server, Workload, names};
-use crate::cli::Usage;
+use crate::cli::{Usage, refuse_engine};
 use crate::cmd::machine::Place;
 use crate::cmd::results::Folder;
 use crate::environment::Needs;
@@ -46,6 +46,8 @@ pub(super) fn resume(arguments: &Arguments, path: &Path) -> Result<Job> {
     let mut options = options(arguments, &catalog, &record, &place)?;
     options.logs = folder.logs();
     let now = refuse_changed(&record, &options, &place)?;
+    // Rounds before and after an interruption are driven alike.
+    refuse_engine(options.engine)?;
     if !arguments.filters.list {
         remove_answers(&options.logs)?;
     }
@@ -168,6 +170,7 @@ fn options(
         },
         seed: run.seed,
         connections: run.connections as usize,
+        engine: run.engine.0.parse().map_err(Usage)?,
         rates_per_s: run.rates_per_s.clone(),
         first_byte_limit: Duration::from_secs_f64(run.first_byte_limit_ms / 1e3),
         timeout: millis(run.timeout_ms),

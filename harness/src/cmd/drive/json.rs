@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::spectrum;
+use super::spectrum::{self, nanos};
 use super::summary::busy_ratio;
+use super::tables;
 use super::target::Target;
-use crate::load::{Config, ErrorKind, Measurement, Pace};
+use crate::load::{Arrivals, Config, ErrorKind, Measurement, Pace, Think};
 
 /// All that was measured. A value that could not be measured is null; an error kind that
 /// did not occur is 0.
@@ -17,7 +18,6 @@ pub(super) fn json(target: &Target, config: &Config, m: &Measurement) -> Value {
             (kind.name().to_owned(), json!(count))
         })
         .collect();
-    let ns = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let mut latency = spectrum::json(&m.latency);
     if let Value::Object(points) = &mut latency {
         points.insert("mean".to_owned(), json!(m.latency_mean_ns));
@@ -26,18 +26,31 @@ pub(super) fn json(target: &Target, config: &Config, m: &Measurement) -> Value {
     json!({
         "url": target.shown(),
         "address": config.addr,
+        "engine": config.engine.name(),
         "connections": m.established,
         "threads": m.threads.len(),
         "cpus": config.cpus,
         "pinned": m.pinned && !config.cpus.is_empty(),
+        "connection_per_request": config.connection_per_request,
+        "loop": if config.is_open() { "open" } else { "closed" },
         "asked_per_s": match config.pace {
-            Pace::Closed => None,
+            Pace::Closed | Pace::Stages(_) => None,
             Pace::Rate { per_second } => Some(per_second),
         },
+        "arrivals": config.is_open().then_some(match config.arrivals {
+            Arrivals::Constant => "constant",
+            Arrivals::Poisson => "poisson",
+        }),
+        "think": config.think.map(|think| match think {
+            Think::Fixed(_) => "fixed",
+            Think::Exponential(_) => "exponential",
+        }),
+        "think_ns": config.think.map(|think| nanos(think.mean())),
         "interrupted": m.stopped,
         "start_unix_ns": m.window_at.start_unix_ns,
-        "warmup_ns": ns(config.warmup),
-        "duration_ns": ns(m.window),
+        "warmup_ns": nanos(config.warmup),
+        "duration_ns": nanos(m.window),
+        "asked": config.is_open().then_some(m.asked),
         "requests": m.requests,
         "rate": m.requests_per_s(),
         "errors": errors,
@@ -54,6 +67,9 @@ pub(super) fn json(target: &Target, config: &Config, m: &Measurement) -> Value {
         "first_byte_ns": spectrum::json(&m.first_byte),
         "connect_ns": spectrum::json(&m.connect),
         "send_lag_ns": spectrum::json(&m.send_lag),
+        "in_flight_mean": m.in_flight_mean(),
+        "classes": tables::classes(m),
+        "stages": tables::stages(m),
         "cpu_ns": m.threads.iter().map(|t| t.cpu_ns).sum::<u64>(),
         "spin_ns": m.threads.iter().map(|t| t.spin_ns).sum::<u64>(),
         "busy_ratio": busy_ratio(m),

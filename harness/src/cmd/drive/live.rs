@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::pace::words;
 use super::spectrum::grouped;
-use crate::load::Control;
+use crate::load::{Config, Control, Pace, Window};
 
 /// How often the line is written, so that it costs the load nothing that could be measured.
 const EVERY: Duration = Duration::from_millis(500);
 
 /// Shows how far `control`'s drive is until it is over.
-pub(super) fn show(control: &Control, limit: Option<u64>) {
+pub(super) fn show(control: &Control, config: &Config) {
     if !std::io::stderr().is_terminal() {
         return;
     }
@@ -24,12 +25,12 @@ pub(super) fn show(control: &Control, limit: Option<u64>) {
         let (now, requests) = (Instant::now(), control.requests());
         let rate = (requests - last.1) as f64 / (now - last.0).as_secs_f64();
         last = (now, requests);
-        line.set_message(text(control, limit, now, rate as u64));
+        line.set_message(text(control, config, now, rate as u64));
     }
     line.finish_and_clear();
 }
 
-fn text(control: &Control, limit: Option<u64>, now: Instant, rate: u64) -> String {
+fn text(control: &Control, config: &Config, now: Instant, rate: u64) -> String {
     let Some(window) = control.window() else {
         return "connecting".to_owned();
     };
@@ -37,14 +38,14 @@ fn text(control: &Control, limit: Option<u64>, now: Instant, rate: u64) -> Strin
         .as_secs_f64()
         .ceil();
     let done = grouped(control.requests());
-    let left = match limit {
+    let left = match config.limit {
         None => format!("{left} s left"),
         Some(limit) => format!("of {}, at most {left} s left", grouped(limit)),
     };
     let phase = if now < window.start {
-        "warming up, "
+        "warming up, ".to_owned()
     } else {
-        ""
+        stage(config, &window, now)
     };
     let errors = match control.errors() {
         0 => String::new(),
@@ -54,4 +55,20 @@ fn text(control: &Control, limit: Option<u64>, now: Instant, rate: u64) -> Strin
         "{phase}{done} requests, {}/s{errors}, {left}",
         grouped(rate)
     )
+}
+
+/// The stage the load is in, where there are several.
+fn stage(config: &Config, window: &Window, now: Instant) -> String {
+    let Pace::Stages(stages) = &config.pace else {
+        return String::new();
+    };
+    let mut end = window.start;
+    let current = stages.iter().position(|stage| {
+        end += stage.length;
+        now < end
+    });
+    current.map_or(String::new(), |index| {
+        let (number, all) = (index + 1, stages.len());
+        format!("stage {number} of {all} ({}), ", words(&stages[index]))
+    })
 }

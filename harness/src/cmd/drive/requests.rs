@@ -29,7 +29,10 @@ pub(super) fn script(
     addr: SocketAddr,
     interrupt: &Interrupt,
 ) -> Result<Option<Script>> {
-    let head = Head::new(target, &arguments.header)?;
+    let mut head = Head::new(target, &arguments.header)?;
+    if arguments.close {
+        head.add_unless_given("Connection", "close");
+    }
     let expect = arguments
         .expect_status
         .map_or(Expect::Success, Expect::Status);
@@ -37,8 +40,10 @@ pub(super) fn script(
         let body = body(arguments)?;
         let default = if body.is_some() { "POST" } else { "GET" };
         let method = arguments.method.as_deref().unwrap_or(default);
-        let wire = head.request(method, &target.path(), body.as_deref())?;
-        return Ok(Some(Script::new(vec![Request { wire, expect }])?));
+        let path = target.path();
+        let wire = head.request(method, &path, body.as_deref())?;
+        let request = (class(method, &path), Request { wire, expect });
+        return Ok(Some(Script::with_classes(vec![request])?));
     };
     let workload = Workload::load(file).map_err(|error| Usage(error.to_string()))?;
     let calls = workload.draw(arguments.seed, DISTINCT_CALLS);
@@ -51,12 +56,22 @@ pub(super) fn script(
             return Ok(None);
         }
         if !accepted.contains_key(call) {
+            if arguments.close {
+                client = Client::new(addr, arguments.timeout);
+            }
             let request = accept(&mut client, &head, base, call, &expect)?;
             accepted.insert(call, request);
         }
-        requests.push(accepted[call].clone());
+        let class = class(&call.method, &format!("{base}{}", call.target));
+        requests.push((class, accepted[call].clone()));
     }
-    Ok(Some(Script::new(requests)?))
+    Ok(Some(Script::with_classes(requests)?))
+}
+
+/// The class of a request is its route: method and path, whatever its query.
+fn class(method: &str, target: &str) -> String {
+    let path = target.split('?').next().unwrap_or_default();
+    format!("{method} {path}")
 }
 
 fn body(arguments: &Arguments) -> Result<Option<Vec<u8>>> {

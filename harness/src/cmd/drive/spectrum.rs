@@ -28,6 +28,11 @@ pub(super) fn json(histogram: &Histogram<u64>) -> Value {
     Value::Object(points)
 }
 
+/// A time as JSON has it; 584 years at most.
+pub(super) fn nanos(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// A time to three or four digits in the unit that suits it.
 pub(super) fn time(ns: u64) -> String {
     let ns = ns as f64;

@@ -4,12 +4,16 @@ use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
 
+use super::pace::words;
 use super::spectrum::{SHOWN, grouped, seconds, time};
+use super::tables;
 use super::target::Target;
-use crate::load::{Config, Measurement, Pace};
+use crate::load::{Arrivals, Config, Measurement, Pace, Think};
 
 /// The share of its time a thread may work before the client is taken for the limit.
 const BUSY: f64 = 0.9;
+/// The share of the connections' time that may be in no latency before it is worth a word.
+const UNACCOUNTED: f64 = 0.05;
 /// What a person takes for late: beyond it the send lag is worth a word, nanoseconds.
 const LATE_NS: u64 = 1_000_000;
 
@@ -35,11 +39,15 @@ pub(super) fn summary(target: &Target, config: &Config, m: &Measurement) -> Stri
             .max(f64::MIN_POSITIVE);
     let bytes = format!("{}, {}/s", bytes(m.bytes_received as f64), bytes(per_s));
     row(&mut text, "received", &bytes);
-    left_over(&mut text, m);
+    left_over(&mut text, config, m);
     spectrum(&mut text, m);
+    text += &tables::text(m);
     row(&mut text, "connect", &short(&m.connect));
     if !m.send_lag.is_empty() {
         row(&mut text, "sent late by", &short(&m.send_lag));
+    }
+    if let Some(in_flight) = in_flight(config, m) {
+        row(&mut text, "in flight", &in_flight);
     }
     row(&mut text, "client", &client(m));
     for remark in remarks(config, m) {
@@ -54,10 +62,10 @@ fn row(text: &mut String, name: &str, value: &str) {
 }
 
 fn how(config: &Config, m: &Measurement) -> String {
-    let pace = match config.pace {
-        Pace::Closed => "closed loop".to_owned(),
-        Pace::Rate { per_second } => format!("{per_second} requests/s asked for"),
-    };
+    let mut pace = pace(config);
+    if config.connection_per_request {
+        pace += ", a connection for each request (close)";
+    }
     let warm = match config.warmup.is_zero() {
         true => String::new(),
         false => format!(" after {} of warm-up", seconds(config.warmup)),
@@ -65,11 +73,57 @@ fn how(config: &Config, m: &Measurement) -> String {
     let plural = |n: usize| if n == 1 { "" } else { "s" };
     let (connections, threads) = (m.established, m.threads.len());
     format!(
-        "{connections} connection{}, {threads} thread{}, {pace}, {}{warm}",
+        "{connections} connection{}, {threads} thread{}, {}, {pace}, {}{warm}",
         plural(connections),
         plural(threads),
+        config.engine,
         seconds(m.window)
     )
+}
+
+fn pace(config: &Config) -> String {
+    let pace = match &config.pace {
+        Pace::Closed => "closed loop".to_owned(),
+        Pace::Rate { per_second } => format!("{per_second} requests/s asked for"),
+        Pace::Stages(stages) => stages.iter().map(words).collect::<Vec<_>>().join(", "),
+    };
+    match (config.think, config.arrivals) {
+        (Some(Think::Fixed(time)), _) => format!("{pace} with think time {}", seconds(time)),
+        (Some(Think::Exponential(mean)), _) => {
+            format!("{pace} with random think time, mean {}", seconds(mean))
+        }
+        (None, Arrivals::Poisson) => format!("{pace} at random (Poisson)"),
+        (None, Arrivals::Constant) => pace,
+    }
+}
+
+/// What Little's law makes of a closed loop's figures: a check on them.
+fn in_flight(config: &Config, m: &Measurement) -> Option<String> {
+    let in_flight = m.in_flight_mean().filter(|_| !config.is_open())?;
+    let all = m.established;
+    Some(match thinking(config, m) {
+        None => format!("{in_flight:.1} of {all} connections (requests/s × mean latency)"),
+        Some(thinking) => format!(
+            "{in_flight:.1} of {all} connections (requests/s × mean latency), {thinking:.1} thinking"
+        ),
+    })
+}
+
+/// How many connections were thinking on average.
+fn thinking(config: &Config, m: &Measurement) -> Option<f64> {
+    let ended = m.latency.len() as f64 / m.window.as_secs_f64();
+    Some(ended * config.think?.mean().as_secs_f64())
+}
+
+/// The share of a closed loop's connections that its figures leave out; unknown in a run too
+/// short for the requests at its edges not to matter.
+fn unaccounted(config: &Config, m: &Measurement) -> Option<f64> {
+    let all = m.established as f64;
+    if config.limit.is_some() || (m.latency.len() as f64) < 100.0 * all {
+        return None;
+    }
+    let in_flight = m.in_flight_mean().filter(|_| !config.is_open())?;
+    Some(1.0 - (in_flight + thinking(config, m).unwrap_or(0.0)) / all)
 }
 
 fn errors(m: &Measurement) -> String {
@@ -92,11 +146,20 @@ fn errors(m: &Measurement) -> String {
 }
 
 /// What has a line only where there is any.
-fn left_over(text: &mut String, m: &Measurement) {
+fn left_over(text: &mut String, config: &Config, m: &Measurement) {
+    let connections = if config.connection_per_request {
+        (
+            "connections",
+            m.reconnects,
+            "made for a request of their own",
+        )
+    } else {
+        ("reconnects", m.reconnects, "connections made again")
+    };
     for (name, count, what) in [
         ("unanswered", m.unanswered, "still in flight at the end"),
         ("unsent", m.unsent, "due before the end, and never sent"),
-        ("reconnects", m.reconnects, "connections made again"),
+        connections,
         (
             "repeated ids",
             m.ids_repeated,
@@ -179,10 +242,14 @@ fn remarks(config: &Config, m: &Measurement) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if let Pace::Rate { .. } = config.pace
-        && m.asked > 0
-        && (m.requests as f64) < 0.995 * m.asked as f64
-    {
+    if let Some(share) = unaccounted(config, m).filter(|share| *share > UNACCOUNTED) {
+        remarks.push(format!(
+            "{:.0} % of the connections' time is in no latency (Little's law): they were being made \
+             again,\nor their requests ended with an error.",
+            share * 100.0
+        ));
+    }
+    if m.asked > 0 && (m.requests as f64) < 0.995 * m.asked as f64 {
         let share = m.requests as f64 / m.asked as f64 * 100.0;
         remarks.push(format!(
             "Only {share:.1} % of the requests that were due were answered right in time: the rate \

@@ -116,6 +116,13 @@ fn obstacle(base: &Side<'_>, new: &Side<'_>, cell: &Cell) -> Option<String> {
             base_run.connections, new_run.connections
         ));
     }
+    if base_run.engine != new_run.engine {
+        return Some(format!(
+            "driven over {} in base and {} in new: what the client itself takes is in every figure; give \
+             both runs the same --engine",
+            base_run.engine, new_run.engine
+        ));
+    }
     if cell.stage == Stage::Peak {
         return None;
     }

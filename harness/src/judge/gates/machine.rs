@@ -3,7 +3,7 @@
 use super::super::reason::Reason;
 use super::super::row_view::{WorkloadView, values};
 use crate::record::{Environment, Level, Moment};
-use crate::stats::{median, robust_spread};
+use crate::stats::{Series, median, robust_spread};
 
 /// Gate 9: the share of stolen time, of others' time, or of the control's spread from which
 /// ranks are withheld.
@@ -23,18 +23,20 @@ fn over_limit(workload: &WorkloadView<'_>, figure: &str) -> Option<f64> {
     median(&values(workload.valid, figure)).filter(|&share| share > NOISE_LIMIT)
 }
 
-/// Gate 9: how far the control's own peak rate spreads over rounds, the worse of its entries.
+/// Gate 9: how far the control's own value of the figure ranked by spreads over rounds.
 pub(super) fn control_spread(workload: &WorkloadView<'_>) -> Option<Reason> {
-    let spread = |series: &crate::stats::Series| {
-        let rates: Vec<f64> = series.values().copied().collect();
-        robust_spread(&rates)
+    let figure = workload.figure;
+    unsteady(workload.control).map(|share| Reason::ControlSpread { figure, share })
+}
+
+/// The spread over rounds of the control, the worse of its entries, where it is over the limit.
+pub(in crate::judge) fn unsteady(control: &[Series]) -> Option<f64> {
+    let spread = |series: &Series| {
+        let values: Vec<f64> = series.values().copied().collect();
+        robust_spread(&values)
     };
-    let worst = workload
-        .control
-        .iter()
-        .filter_map(spread)
-        .max_by(f64::total_cmp)?;
-    (worst > NOISE_LIMIT).then_some(Reason::ControlSpread(worst))
+    let worst = control.iter().filter_map(spread).max_by(f64::total_cmp)?;
+    (worst > NOISE_LIMIT).then_some(worst)
 }
 
 /// Gate 10: the first finding by which figures will be wrong. Warnings stand in the record
@@ -63,7 +65,6 @@ mod tests {
     use super::*;
     use crate::catalog::Stage;
     use crate::record::{Finding, Trial};
-    use crate::stats::Series;
 
     fn of(trials: &[Trial], control: &[Series], gate: Gate) -> Option<Reason> {
         gate(&WorkloadView {
@@ -106,7 +107,7 @@ mod tests {
             of(&[], &[entry], control_spread)
         };
         assert_eq!(spread(1.0), None);
-        assert!(matches!(spread(10.0), Some(Reason::ControlSpread(share)) if share > 0.1));
+        assert!(matches!(spread(10.0), Some(Reason::ControlSpread { share, .. }) if share > 0.1));
         assert_eq!(of(&[], &[], control_spread), None);
     }
 

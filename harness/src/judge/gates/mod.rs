@@ -9,6 +9,8 @@ mod row;
 mod server;
 mod trial;
 
+pub(super) use machine::unsteady;
+
 use super::reason::Reason;
 use super::row_view::{RowView, WorkloadView};
 use crate::record::{Environment, Run, Server, Trial};
@@ -148,6 +150,10 @@ pub const GATES: &[Gate] = &[
     note(
         "the place within the round does not show",
         Test::Workload(order::round_order),
+    ),
+    note(
+        "memory did not grow with the requests to the end",
+        Test::Trial(trial::memory_grows),
     ),
     note("the level was steady", Test::Row(row::not_steady)),
     note("no round stands apart", Test::Row(row::outlier_round)),

@@ -14,6 +14,14 @@ const ACHIEVED_LIMIT: f64 = 0.995;
 /// tail of the latency is the load generator's own.
 const LAG_LIMIT_US: f64 = 1_000.0;
 
+/// From so many bytes for each request on, memory grows with the requests.
+const GROWTH_LIMIT: f64 = 1_024.0;
+/// Less than this is not told from the steps in which an allocator takes memory, bytes.
+const GROWTH_LEAST: f64 = 8.0 * 1_048_576.0;
+/// An order that is kept may take so much, bytes; and so many are.
+const ORDER: f64 = 2_048.0;
+const ORDERS_KEPT: f64 = 65_536.0;
+
 fn figure(trial: &Trial, name: &str) -> Option<f64> {
     trial.figures.get(name).copied()
 }
@@ -117,6 +125,16 @@ pub(super) fn bytes(_: &Run, trial: &Trial) -> Option<Reason> {
     let in_flight = figure(trial, "unanswered").unwrap_or(0.0) > 0.0;
     let sound = received == expected || in_flight && received > expected;
     (!sound).then_some(Reason::Bytes { received, expected })
+}
+
+/// Memory that still grew with the requests in the later half of the load.
+pub(super) fn memory_grows(_: &Run, trial: &Trial) -> Option<Reason> {
+    let bytes = figure(trial, "rss_growth_bytes")?;
+    let per_request = figure(trial, "rss_growth_bytes_per_request")?;
+    let orders = figure(trial, "orders_accepted").unwrap_or(0.0);
+    let owed = ORDER * orders.min(ORDERS_KEPT);
+    let grows = per_request > GROWTH_LIMIT && bytes > GROWTH_LEAST + owed;
+    grows.then_some(Reason::MemoryGrows { bytes, per_request })
 }
 
 #[cfg(test)]
@@ -261,5 +279,23 @@ mod tests {
         assert_eq!(bytes(1e6 + 1.0, 0.0), 1);
         assert_eq!(bytes(1e6 + 1.0, 2.0), 0);
         assert_eq!(bytes(1e6 - 1.0, 2.0), 1);
+    }
+
+    #[test]
+    fn memory_may_grow_by_what_is_kept() {
+        let grows = |bytes, per_request, orders| {
+            let figures = [
+                ("rss_growth_bytes", bytes),
+                ("rss_growth_bytes_per_request", per_request),
+                ("orders_accepted", orders),
+            ];
+            found(Stage::Peak, &figures).len()
+        };
+        assert_eq!(grows(64e6, 1_025.0, 0.0), 1);
+        assert_eq!(grows(64e6, 1_023.0, 0.0), 0);
+        assert_eq!(grows(8e6, 1e6, 0.0), 0);
+        // 65,536 orders of 2 KiB are 134 MB; a million more change nothing.
+        assert_eq!(grows(140e6, 1e4, 65_536.0), 0);
+        assert_eq!(grows(143e6, 1e4, 1e6), 1);
     }
 }

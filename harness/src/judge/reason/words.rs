@@ -15,6 +15,7 @@ impl fmt::Display for Reason {
             | Self::Errors { .. }
             | Self::OrdersNotConserved { .. }
             | Self::IdsRepeated(_)
+            | Self::MemoryGrows { .. }
             | Self::TooFewValid { .. }
             | Self::NoTrial => self.of_the_server(f),
             Self::DriverBound { .. }
@@ -27,7 +28,7 @@ impl fmt::Display for Reason {
             | Self::Bytes { .. } => self.of_the_load(f),
             Self::Stolen(_)
             | Self::OtherLoad(_)
-            | Self::ControlSpread(_)
+            | Self::ControlSpread { .. }
             | Self::Machine(_)
             | Self::Changed(_)
             | Self::RoundOrder { .. }
@@ -83,6 +84,12 @@ impl Reason {
                  server's total grew by {growth}: orders are lost or made up"
             ),
             Self::IdsRepeated(count) => write!(f, "{count} order ids were given twice"),
+            Self::MemoryGrows { bytes, per_request } => write!(
+                f,
+                "its memory grew to the end: {:.0} MiB in the later half of the load, {per_request:.0} \
+                 bytes for each request; look for a leak, or for a collector that has not run yet",
+                bytes / 1_048_576.0
+            ),
             Self::TooFewValid { valid, ran } => {
                 write!(f, "only {valid} of {ran} trials are valid; half are needed")
             }
@@ -153,9 +160,9 @@ impl Reason {
                 "other programs took {} of the CPU time; end them, `top` shows which",
                 percent(*share)
             ),
-            Self::ControlSpread(share) => write!(
+            Self::ControlSpread { figure, share } => write!(
                 f,
-                "the control itself varied by {} between rounds; use a quieter host or more rounds",
+                "the control itself varied by {} in {figure} between rounds; use a quieter machine",
                 percent(*share)
             ),
             Self::Machine(id) => write!(
@@ -314,6 +321,10 @@ mod tests {
                 unanswered: 0.0,
             },
             Reason::IdsRepeated(1.0),
+            Reason::MemoryGrows {
+                bytes: 6e7,
+                per_request: 4_096.0,
+            },
             Reason::DriverBound {
                 driver: 0.95,
                 waiting: 0.0,
@@ -344,7 +355,10 @@ mod tests {
             },
             Reason::Stolen(0.2),
             Reason::OtherLoad(0.2),
-            Reason::ControlSpread(0.2),
+            Reason::ControlSpread {
+                figure: "requests_per_s",
+                share: 0.2,
+            },
             Reason::Machine("pressure".to_owned()),
             Reason::Changed(vec!["governor".to_owned()]),
             Reason::RoundOrder {

@@ -117,18 +117,20 @@ impl Store {
         })?;
         let mut store = Self::connect(path)?;
         schema::migrate(&mut store.connection, 0, schema::MIGRATIONS)
+            .and_then(|()| schema::refresh_views(&mut store.connection))
             .map_err(|source| store.error("lay out the tables", source))?;
         Ok(store)
     }
 
     /// Opens an existing record to read it or to add to it. A record of an older
-    /// version is brought up to date in place.
+    /// version is brought up to date in place, and so are views.
     ///
     /// # Errors
     /// [`StoreError::NotARecord`] and [`StoreError::TooNew`] besides those of the file system.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let (mut store, found) = Self::open_as_it_is(path)?;
         schema::migrate(&mut store.connection, found, schema::MIGRATIONS)
+            .and_then(|()| schema::refresh_views(&mut store.connection))
             .map_err(|source| store.error("bring the tables up to date", source))?;
         Ok(store)
     }

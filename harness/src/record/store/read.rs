@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::words::{from_json, from_word};
 use super::{Store, StoreError};
 use crate::record::{
-    Build, Check, Environment, Failure, Figures, Finding, Histogram, Interval, Record, Run,
+    Build, Check, Engine, Environment, Failure, Figures, Finding, Histogram, Interval, Record, Run,
     SCHEMA_VERSION, Server, Trial,
 };
 
@@ -100,6 +100,7 @@ fn read_run(moment: &Transaction<'_>) -> Read<Run> {
                 .map_err(|_| damaged("seed"))?,
             rounds: row.get("rounds")?,
             connections: row.get("connections")?,
+            engine: Engine(row.get("engine")?),
             warmup_ms: row.get("warmup_ms")?,
             peak_ms: row.get("peak_ms")?,
             paced_ms: row.get("paced_ms")?,

@@ -1,12 +1,19 @@
 //! The versions of the tables, and the way from one to the next.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::record::SCHEMA_VERSION;
 
 /// The SQL that leads from each version to the next: entry 0 makes version 1 out of
 /// an empty file. Entries are only ever added: files of every version exist.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("v1.sql"), include_str!("v2.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("v1.sql"),
+    include_str!("v2.sql"),
+    include_str!("v3.sql"),
+];
+
+/// The views, which are no part of the version: they hold nothing, and no reader of ours asks them.
+const VIEWS: &str = include_str!("views.sql");
 
 /// Marks the file as ours in the header (`PRAGMA application_id`); the letters `HRNS`.
 const APPLICATION_ID: i32 = 0x4852_4e53;
@@ -41,6 +48,48 @@ pub(super) fn migrate(
     Ok(())
 }
 
+/// Makes the views what `views.sql` says. Where they are already, or the file can't be written,
+/// nothing is done.
+pub(super) fn refresh_views(connection: &mut Connection) -> rusqlite::Result<()> {
+    let stale = stale_views(connection)?;
+    if stale.is_empty() || connection.is_readonly("main")? {
+        return Ok(());
+    }
+    let step = connection.transaction()?;
+    for (name, sql) in stale {
+        step.execute_batch(&format!("DROP VIEW IF EXISTS {name}; {sql}"))?;
+    }
+    step.commit()
+}
+
+/// Name and definition of each view that the file lacks or has in other words.
+fn stale_views(connection: &Connection) -> rusqlite::Result<Vec<(&'static str, &'static str)>> {
+    let mut stale = Vec::new();
+    for (name, sql) in views() {
+        let stored: Option<String> = connection
+            .query_row(
+                "SELECT sql FROM sqlite_master WHERE type = 'view' AND name = ?1",
+                [name],
+                |row| row.get(0),
+            )
+            .optional()?;
+        // SQLite keeps the words of a definition, but for the semicolon.
+        if stored.as_deref() != Some(sql) {
+            stale.push((name, sql));
+        }
+    }
+    Ok(stale)
+}
+
+/// Name and definition of each view.
+fn views() -> impl Iterator<Item = (&'static str, &'static str)> {
+    VIEWS.split(";\n").filter_map(|statement| {
+        let (_, rest) = statement.split_once("CREATE VIEW ")?;
+        let sql = &statement[statement.len() - rest.len() - "CREATE VIEW ".len()..];
+        Some((rest.split_once(' ')?.0, sql))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,10 +100,10 @@ mod tests {
         migrate(&mut connection, 0, MIGRATIONS).unwrap();
         assert_eq!(version(&connection).unwrap(), Some(SCHEMA_VERSION));
 
-        let later = [MIGRATIONS, &["ALTER TABLE run ADD COLUMN engine TEXT"]].concat();
+        let later = [MIGRATIONS, &["ALTER TABLE run ADD COLUMN later TEXT"]].concat();
         migrate(&mut connection, SCHEMA_VERSION, &later).unwrap();
         assert_eq!(version(&connection).unwrap(), Some(SCHEMA_VERSION + 1));
-        connection.prepare("SELECT engine FROM run").unwrap();
+        connection.prepare("SELECT later FROM run").unwrap();
     }
 
     #[test]
@@ -70,14 +119,42 @@ mod tests {
         assert!(connection.prepare("SELECT * FROM extra").is_err());
     }
 
-    #[test]
-    fn every_view_can_be_queried() {
+    fn of_version(version: usize) -> Connection {
         let mut connection = Connection::open_in_memory().unwrap();
-        migrate(&mut connection, 0, MIGRATIONS).unwrap();
-        for view in ["trial_figure", "trial_wide", "interval_series", "failure"] {
-            connection
-                .prepare(&format!("SELECT * FROM {view}"))
-                .unwrap_or_else(|e| panic!("{view}: {e}"));
+        migrate(&mut connection, 0, &MIGRATIONS[..version]).unwrap();
+        connection
+    }
+
+    #[test]
+    fn every_view_can_be_queried_in_a_file_of_every_version() {
+        assert!(views().count() >= 7);
+        for version in 1..=MIGRATIONS.len() {
+            let mut connection = of_version(version);
+            refresh_views(&mut connection).unwrap();
+            for (view, _) in views() {
+                connection
+                    .prepare(&format!("SELECT * FROM {view}"))
+                    .unwrap_or_else(|e| panic!("{view} in version {version}: {e}"));
+            }
         }
+    }
+
+    #[test]
+    fn views_that_are_as_they_should_be_are_not_written_again() {
+        let mut connection = of_version(MIGRATIONS.len());
+        let changes = |c: &Connection| -> i64 {
+            c.pragma_query_value(None, "schema_version", |row| row.get(0))
+                .unwrap()
+        };
+        refresh_views(&mut connection).unwrap();
+        let before = changes(&connection);
+        refresh_views(&mut connection).unwrap();
+        assert_eq!(changes(&connection), before);
+
+        connection
+            .execute_batch("DROP VIEW trial_wide; CREATE VIEW trial_wide AS SELECT 1 AS other")
+            .unwrap();
+        refresh_views(&mut connection).unwrap();
+        connection.prepare("SELECT server FROM trial_wide").unwrap();
     }
 }

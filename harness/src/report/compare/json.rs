@@ -53,6 +53,7 @@ fn operand((record, server): (&Record, Option<&str>)) -> Value {
         "started_at": run.started_at,
         "revision": run.revision,
         "harness_version": run.harness_version,
+        "engine": run.engine.0,
         "profile": run.profile,
         "rounds": run.rounds,
         "server": server,

@@ -1,0 +1,26 @@
+//! What must hold for the workload reader whatever a file has in it. `harness/tests/fuzz_seeds.rs`
+//! runs it too, on the inputs in `seeds/`.
+
+use std::path::Path;
+
+use harness::catalog::Workload;
+use serde_json::Value;
+
+/// Reads the text of a file; whatever is accepted can be drawn from.
+pub fn check(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    // What it includes is looked for where nothing is.
+    let Ok(workload) = Workload::parse(Path::new("no-such-folder/fuzz.toml"), text) else {
+        return;
+    };
+    let calls = workload.draw(1, 16);
+    assert!((1..=64).contains(&calls.len()));
+    for call in calls {
+        assert!(call.target.starts_with('/'));
+        assert!(call.target.bytes().all(|byte| byte.is_ascii_graphic()));
+        let body = call.body.as_deref().map(serde_json::from_str::<Value>);
+        assert!(body.is_none_or(|json| json.is_ok_and(|json| json.is_object())));
+    }
+}

@@ -1,0 +1,229 @@
+//! The reader against workloads written from a model, mutations of them, and files that are
+//! no workload at all.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use serde_json::Value;
+
+use super::{Member, Request, Source, Workload, WorkloadError};
+
+fn parse(text: &str) -> Result<Workload, WorkloadError> {
+    Workload::parse(Path::new("no-such-folder/model.toml"), text)
+}
+
+/// Text in quotes; TOML's basic strings take JSON's escapes.
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+/// The file of a workload.
+fn written(workload: &Workload) -> String {
+    let mut text = format!("about = {}\n", quoted(&workload.about));
+    for (weight, request) in &workload.requests {
+        let (method, path) = (quoted(&request.method), quoted(&request.path));
+        let _ = write!(
+            text,
+            "[[request]]\nweight = {weight}\nmethod = {method}\npath = {path}\n"
+        );
+        members(&mut text, "query", &request.query);
+        if let Some(body) = &request.body {
+            members(&mut text, "body", body);
+        }
+    }
+    text
+}
+
+fn members(text: &mut String, table: &str, members: &[(String, Member)]) {
+    let _ = writeln!(text, "[request.{table}]");
+    for (name, Member(alternatives)) in members {
+        let value = match &alternatives[..] {
+            [(1, Source::Fixed(value))] => value.to_string(),
+            several => {
+                let several: Vec<_> = several.iter().map(alternative).collect();
+                format!("[{}]", several.join(", "))
+            }
+        };
+        let _ = writeln!(text, "{} = {value}", quoted(name));
+    }
+}
+
+fn alternative((weight, source): &(u32, Source)) -> String {
+    let source = match source {
+        Source::Absent => "absent = true".to_owned(),
+        Source::Fixed(value) => format!("value = {value}"),
+        Source::Range { low, high } => format!("range = [{low}, {high}]"),
+        Source::Numbered {
+            low,
+            high,
+            prefix,
+            digits,
+        } => format!(
+            "range = [{low}, {high}], prefix = {}, digits = {digits}",
+            quoted(prefix)
+        ),
+    };
+    format!("{{ {source}, weight = {weight} }}")
+}
+
+fn source() -> impl Strategy<Value = Source> {
+    let ends = || (any::<i64>(), any::<i64>()).prop_map(|(a, b)| (a.min(b), a.max(b)));
+    prop_oneof![
+        Just(Source::Absent),
+        value().prop_map(Source::Fixed),
+        ends().prop_map(|(low, high)| Source::Range { low, high }),
+        (ends(), "[^\u{7f}]{0,5}", 0_usize..=20).prop_map(|((low, high), prefix, digits)| {
+            Source::Numbered {
+                low,
+                high,
+                prefix,
+                digits,
+            }
+        }),
+    ]
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        "[^\u{7f}]{0,10}".prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<bool>().prop_map(Value::from),
+    ]
+}
+
+fn some_members() -> impl Strategy<Value = Vec<(String, Member)>> {
+    let weight = prop_oneof![1_u32..4, Just(u32::MAX)];
+    let member = prop::collection::vec((weight, source()), 1..4).prop_map(Member);
+    // Members are sorted by name.
+    prop::collection::btree_map("[^\u{7f}]{0,6}", member, 0..4)
+        .prop_map(|m| m.into_iter().collect())
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let body = prop::option::of(some_members());
+    (
+        select(vec!["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]),
+        "/[!-~&&[^?#]]{0,20}",
+        some_members(),
+        body,
+    )
+        .prop_map(|(method, path, query, body)| Request {
+            body: body.filter(|_| ["POST", "PUT", "PATCH"].contains(&method)),
+            method: method.to_owned(),
+            path,
+            query,
+        })
+}
+
+fn workload() -> impl Strategy<Value = Workload> {
+    let weighted = (1_u32..=u32::MAX, request()).prop_map(|(w, r)| (f64::from(w), r));
+    (
+        "[^\\x00-\\x1f\\x7f-\\x9f]{0,20}x",
+        prop::collection::vec(weighted, 1..5),
+    )
+        .prop_map(|(about, requests)| Workload {
+            name: "model".to_owned(),
+            about,
+            requests,
+        })
+}
+
+/// What must be true of every workload that was read.
+fn can_be_drawn(workload: &Workload, seed: u64) {
+    let calls = workload.draw(seed, 16);
+    assert!((1..=64).contains(&calls.len()));
+    for call in calls {
+        assert!(call.target.starts_with('/'));
+        assert!(call.target.bytes().all(|b| b.is_ascii_graphic()));
+        let body = call.body.as_deref().map(serde_json::from_str::<Value>);
+        assert!(body.is_none_or(|json| json.is_ok_and(|json| json.is_object())));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn a_workload_is_read_as_it_was_written(workload in workload(), seed: u64) {
+        let text = written(&workload);
+        let read = parse(&text).map_err(|e| TestCaseError::fail(format!("{e}\n{text}")))?;
+        prop_assert_eq!(&read, &workload, "{}", text);
+        can_be_drawn(&read, seed);
+    }
+
+    #[test]
+    fn a_mutation_is_read_or_refused(
+        workload in workload(),
+        changes in prop::collection::vec((any::<Index>(), 0_u8..4, any::<char>()), 1..4),
+        seed: u64,
+    ) {
+        let mut text: Vec<char> = written(&workload).chars().collect();
+        for (at, how, other) in changes {
+            let at = at.index(text.len());
+            match how {
+                0 => text[at] = other,
+                1 => text.insert(at, other),
+                2 => drop(text.remove(at)),
+                _ => drop(text.drain(at..(at + 20).min(text.len()))),
+            }
+            if text.is_empty() {
+                text.push(other);
+            }
+        }
+        match parse(&text.iter().collect::<String>()) {
+            Ok(workload) => can_be_drawn(&workload, seed),
+            Err(error) => prop_assert!(error.to_string().contains("model.toml: ")),
+        }
+    }
+}
+
+#[test]
+fn nesting_without_end_is_refused() {
+    let long = 100_000;
+    let begin = "about = 'x'\n[[request]]\npath = '/'\n";
+    let dotted = |tables: usize| format!("{}a = {{", "a.".repeat(70)).repeat(tables);
+    for text in [
+        format!("{begin}query.n = {}", "[".repeat(long)),
+        format!("{begin}query.n = {}{}", "[".repeat(long), "]".repeat(long)),
+        format!("{begin}query = {}", "{a=".repeat(long)),
+        format!("{begin}query.{}n = 1", "a.".repeat(long)),
+        format!("{begin}[request.query.{}n]\n", "a.".repeat(long)),
+        format!("{begin}{}", "[[request]]\n".repeat(long)),
+        format!(
+            "{begin}query = {{ {}a = 1 {} }}",
+            dotted(70),
+            "}".repeat(70)
+        ),
+    ] {
+        let error = parse(&text).unwrap_err().to_string();
+        assert!(error.contains("model.toml: "), "{error:.200}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_workload_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("large.toml");
+    let about = format!(
+        "about = '{}'\n[[request]]\npath = '/'\n",
+        "x".repeat(1 << 20)
+    );
+    std::fs::write(&path, &about).unwrap();
+    let error = Workload::load(&path).unwrap_err().to_string();
+    assert!(
+        error.contains("large.toml: more than 1 MiB"),
+        "{error:.200}"
+    );
+    std::fs::write(&path, b"about = '\xff'").unwrap();
+    let error = Workload::load(&path).unwrap_err().to_string();
+    assert!(error.contains("large.toml: "), "{error}");
+    assert!(Workload::load(dir.path()).is_err());
+    // Endless, where there is such a file.
+    let endless = Path::new("/dev/zero");
+    if endless.exists() {
+        let error = Workload::load(endless).unwrap_err().to_string();
+        assert!(error.contains("more than 1 MiB"), "{error}");
+    }
+}

@@ -1,0 +1,393 @@
+//! What is told of a run, under which names.
+//!
+//! Names are in base units, as OpenMetrics wants them: seconds and bytes, where the record has microseconds.
+//! What is not known is not there.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::plan;
+use crate::record::{Run, Trial};
+use crate::run::{Happening, Live};
+
+/// What all names begin with.
+const PREFIX: &str = "harness";
+
+/// What the harness is at; one of them at any time.
+const PHASES: [&str; 5] = ["build", "check", "capture", "calibrate", "measure"];
+
+/// A figure of the record that is told of the last trial of each server, workload and stage.
+struct Figure {
+    /// In the record.
+    name: &'static str,
+    /// In the metrics, without prefix and unit.
+    told_as: &'static str,
+    unit: fn() -> Unit,
+    /// Of the record's unit in one of the unit told.
+    divisor: f64,
+    help: &'static str,
+}
+
+const FIGURES: [Figure; 7] = [
+    Figure {
+        name: "requests_per_s",
+        told_as: "trial",
+        unit: requests_per_second,
+        divisor: 1.0,
+        help: "Right answers per second of the last trial measured",
+    },
+    seconds(
+        "latency_p50_us",
+        "trial_latency_p50",
+        "Median latency of the last trial measured",
+    ),
+    seconds(
+        "latency_p99_us",
+        "trial_latency_p99",
+        "99th percentile of latency of the last trial measured",
+    ),
+    seconds(
+        "latency_p999_us",
+        "trial_latency_p999",
+        "99.9th percentile of latency of the last trial measured",
+    ),
+    seconds(
+        "jitter_us",
+        "trial_jitter",
+        "Standard deviation of latency of the last trial measured",
+    ),
+    seconds(
+        "cpu_us_per_request",
+        "trial_cpu_per_request",
+        "CPU time of the server for each request of the last trial measured",
+    ),
+    Figure {
+        name: "rss_peak_bytes",
+        told_as: "trial_rss_peak",
+        unit: || Unit::Bytes,
+        divisor: 1.0,
+        help: "The most memory that the server held in the last trial measured",
+    },
+];
+
+/// A figure that is in microseconds.
+const fn seconds(name: &'static str, told_as: &'static str, help: &'static str) -> Figure {
+    Figure {
+        name,
+        told_as,
+        unit: || Unit::Seconds,
+        divisor: 1e6,
+        help,
+    }
+}
+
+fn requests_per_second() -> Unit {
+    Unit::Other("requests_per_second".to_owned())
+}
+
+/// A cell of the plan: what a trial is of, whatever the round.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Cell {
+    server: String,
+    workload: String,
+    stage: String,
+}
+
+impl Cell {
+    fn new(server: &str, workload: &str, stage: &str) -> Self {
+        Self {
+            server: server.to_owned(),
+            workload: workload.to_owned(),
+            stage: stage.to_owned(),
+        }
+    }
+
+    fn of_step(step: &plan::Step) -> Self {
+        Self::new(&step.server, &step.workload, step.stage.name())
+    }
+
+    fn of_trial(trial: &Trial) -> Self {
+        Self::new(&trial.server, &trial.workload, trial.stage.name())
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Workload {
+    workload: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Phase {
+    phase: &'static str,
+}
+
+/// A gauge of 64-bit floats.
+type Number = Gauge<f64, AtomicU64>;
+
+/// A gauge that is not there until it is known.
+#[derive(Debug, Clone, Default)]
+struct Known(Arc<Mutex<Option<f64>>>);
+
+impl Known {
+    fn set(&self, value: Option<f64>) {
+        *locked(&self.0) = value;
+    }
+}
+
+impl EncodeMetric for Known {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
+        match *locked(&self.0) {
+            Some(value) => encoder.encode_gauge(&value),
+            None => Ok(()),
+        }
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Gauge
+    }
+
+    fn is_empty(&self) -> bool {
+        locked(&self.0).is_none()
+    }
+}
+
+/// The trial under way, and how much of its load has been counted.
+#[derive(Debug, Default)]
+struct UnderWay {
+    cell: Option<Cell>,
+    requests: u64,
+    errors: u64,
+    /// When the time left was told, and how much it was.
+    left: Option<(Instant, Duration)>,
+}
+
+/// All that is told of one run.
+#[derive(Debug)]
+pub(super) struct Series {
+    registry: Registry,
+    live: Live,
+    under_way: Mutex<UnderWay>,
+    phase: Family<Phase, Gauge>,
+    planned: Gauge,
+    finished: Counter,
+    failed: Counter,
+    round: Known,
+    remaining: Known,
+    current: Family<Cell, Gauge>,
+    paced: Family<Workload, Number>,
+    load_requests: Family<Cell, Counter>,
+    load_errors: Family<Cell, Counter>,
+    trial_failed: Family<Cell, Gauge>,
+    figures: [Family<Cell, Number>; FIGURES.len()],
+}
+
+impl Series {
+    /// `trials` are those planned and those there already.
+    pub(super) fn new(run: &Run, trials: (usize, usize), live: Live) -> Self {
+        let mut series = Self {
+            registry: Registry::with_prefix(PREFIX),
+            live,
+            under_way: Mutex::default(),
+            phase: Family::default(),
+            planned: Gauge::default(),
+            finished: Counter::default(),
+            failed: Counter::default(),
+            round: Known::default(),
+            remaining: Known::default(),
+            current: Family::default(),
+            paced: Family::default(),
+            load_requests: Family::default(),
+            load_errors: Family::default(),
+            trial_failed: Family::default(),
+            figures: Default::default(),
+        };
+        series.register(run);
+        series.planned.set(trials.0 as i64);
+        series.finished.inc_by(trials.1 as u64);
+        series.enter("build");
+        series.pace(&run.rates_per_s);
+        series
+    }
+
+    fn register(&mut self, run: &Run) {
+        let registry = &mut self.registry;
+        registry.register("run", "The run", Info::new(about(run)));
+        registry.register(
+            "phase",
+            "What the harness is at: 1 for one of them",
+            self.phase.clone(),
+        );
+        let help = "Trials there will be; it may change where a precision or a budget ends the run";
+        registry.register("trials_planned", help, self.planned.clone());
+        let help = "Trials that are over, also those of the run before it was resumed";
+        registry.register("trials_finished", help, self.finished.clone());
+        registry.register(
+            "trials_failed",
+            "Trials that ran and failed",
+            self.failed.clone(),
+        );
+        registry.register("round", "The round under way, from 1", self.round.clone());
+        let help = "Time left, as estimated when the trial under way began";
+        registry.register_with_unit("remaining", help, Unit::Seconds, self.remaining.clone());
+        registry.register(
+            "current_trial",
+            "1 for the trial under way",
+            self.current.clone(),
+        );
+        let help = "The rate of paced trials";
+        registry.register_with_unit("paced", help, requests_per_second(), self.paced.clone());
+        let help = "Right answers in all trials so far, warm-up included, some 10 ms behind";
+        registry.register("load_requests", help, self.load_requests.clone());
+        let help = "Wrong answers and requests without one in all trials so far, warm-up included";
+        registry.register("load_errors", help, self.load_errors.clone());
+        let help = "Whether the last trial failed: 1, and it has no figures, or 0";
+        registry.register("trial_failed", help, self.trial_failed.clone());
+        for (figure, family) in FIGURES.iter().zip(&self.figures) {
+            let unit = (figure.unit)();
+            registry.register_with_unit(figure.told_as, figure.help, unit, family.clone());
+        }
+    }
+
+    /// The text of OpenMetrics 1.0, as of now.
+    pub(super) fn text(&self) -> String {
+        let mut under_way = self.under_way();
+        self.count(&mut under_way);
+        let left = under_way
+            .left
+            .map(|(at, left)| left.saturating_sub(at.elapsed()));
+        self.remaining.set(left.map(|left| left.as_secs_f64()));
+        drop(under_way);
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry).expect("a String takes all that is written to it");
+        text
+    }
+
+    /// Notes what is told from now on.
+    pub(super) fn happens(&self, happening: &Happening<'_>) {
+        match happening {
+            Happening::Building(_) => self.enter("build"),
+            Happening::Checking(_) => self.enter("check"),
+            Happening::Capturing(_) => self.enter("capture"),
+            Happening::Calibrating(..) => self.enter("calibrate"),
+            Happening::Rates(rates) => self.pace(rates),
+            Happening::Trial(step, done, of, left) => self.begin(step, *done, *of, *left),
+            Happening::Measured(trial) => self.end(trial),
+            Happening::Ready(_)
+            | Happening::NoControl(_)
+            | Happening::GivenUp(_)
+            | Happening::Known(..) => {}
+        }
+    }
+
+    fn begin(&self, step: &plan::Step, done: usize, of: usize, left: Duration) {
+        self.enter("measure");
+        self.planned.set(of as i64);
+        self.finished_are(done as u64);
+        self.round.set(Some(f64::from(step.round)));
+        let cell = Cell::of_step(step);
+        self.current.get_or_create(&cell).set(1);
+        // The load before it, be it of a calibration, is none of its own.
+        self.live.forget();
+        *self.under_way() = UnderWay {
+            cell: Some(cell),
+            left: Some((Instant::now(), left)),
+            ..UnderWay::default()
+        };
+    }
+
+    fn end(&self, trial: &Trial) {
+        let mut under_way = self.under_way();
+        self.count(&mut under_way);
+        under_way.cell = None;
+        drop(under_way);
+        self.current.clear();
+        self.finished_are(u64::from(trial.position) + 1);
+        let cell = Cell::of_trial(trial);
+        let failed = trial.failure.is_some();
+        self.failed.inc_by(u64::from(failed));
+        self.trial_failed
+            .get_or_create(&cell)
+            .set(i64::from(failed));
+        for (figure, family) in FIGURES.iter().zip(&self.figures) {
+            match trial.figures.get(figure.name).filter(|_| !failed) {
+                Some(value) => {
+                    family.get_or_create(&cell).set(value / figure.divisor);
+                }
+                None => {
+                    family.remove(&cell);
+                }
+            }
+        }
+    }
+
+    /// Adds what the load has done since it was last asked.
+    fn count(&self, under_way: &mut UnderWay) {
+        let Some(cell) = &under_way.cell else { return };
+        let (requests, errors) = self.live.counts().unwrap_or_default();
+        let more = requests.saturating_sub(under_way.requests);
+        self.load_requests.get_or_create(cell).inc_by(more);
+        let more = errors.saturating_sub(under_way.errors);
+        self.load_errors.get_or_create(cell).inc_by(more);
+        under_way.requests = requests;
+        under_way.errors = errors;
+    }
+
+    /// Some of them may not have been run, so they are not counted one by one.
+    fn finished_are(&self, number: u64) {
+        self.finished
+            .inc_by(number.saturating_sub(self.finished.get()));
+    }
+
+    fn enter(&self, phase: &str) {
+        for one in PHASES {
+            let is_it = i64::from(one == phase);
+            self.phase.get_or_create(&Phase { phase: one }).set(is_it);
+        }
+    }
+
+    fn pace(&self, rates: &std::collections::BTreeMap<String, f64>) {
+        for (workload, rate) in rates {
+            let workload = workload.clone();
+            self.paced.get_or_create(&Workload { workload }).set(*rate);
+        }
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, UnderWay> {
+        locked(&self.under_way)
+    }
+}
+
+/// What stays the same over a run.
+fn about(run: &Run) -> Vec<(&'static str, String)> {
+    let mut about = vec![
+        ("run", run.id.clone()),
+        ("profile", run.profile.clone()),
+        ("seed", run.seed.to_string()),
+        ("connections", run.connections.to_string()),
+        ("harness_version", run.harness_version.clone()),
+    ];
+    about.extend(
+        run.revision
+            .as_deref()
+            .map(|revision| ("revision", revision.to_owned())),
+    );
+    about
+}
+
+/// What it guards is whole at any time.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[path = "series_tests.rs"]
+mod tests;

@@ -1,0 +1,411 @@
+//! What `harness check` found: servers by checks, and below it all that failed.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::conform::{self, CheckReport, CheckResult};
+use crate::record::Failure;
+use crate::run::Checked;
+
+/// The widest line, columns of a terminal.
+const WIDTH: usize = 100;
+/// Of one server so many different failures are shown in full.
+const SHOWN: usize = 12;
+
+/// One server, and what came of it.
+pub(super) struct Row {
+    server: String,
+    report: Option<CheckReport>,
+    failure: Option<Failure>,
+    first_byte_us: Option<f64>,
+    took: Option<Duration>,
+}
+
+impl Row {
+    /// One that could not be built.
+    pub(super) fn not_built(server: &str, failure: Failure) -> Self {
+        Self {
+            server: server.to_owned(),
+            report: None,
+            failure: Some(failure),
+            first_byte_us: None,
+            took: None,
+        }
+    }
+
+    /// One that was checked, in so long from its start to its end.
+    pub(super) fn new(server: &str, checked: Checked, took: Duration) -> Self {
+        Self {
+            server: server.to_owned(),
+            first_byte_us: checked.record.and_then(|record| record.first_byte_us),
+            report: checked.report,
+            failure: checked.verdict.err(),
+            took: Some(took),
+        }
+    }
+
+    pub(super) fn passed(&self) -> bool {
+        self.failure.is_none()
+    }
+
+    /// A failure that no check tells of.
+    pub(super) fn unchecked(&self) -> Option<&Failure> {
+        let told = |report: &CheckReport| report.failures().next().is_some();
+        self.failure
+            .as_ref()
+            .filter(|_| !self.report.as_ref().is_some_and(told))
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let checks: Vec<_> = self
+            .results()
+            .iter()
+            .map(|result| {
+                json!({
+                    "id": result.id,
+                    "about": result.about,
+                    "passed": result.outcome.is_ok(),
+                    "detail": result.outcome.as_ref().err(),
+                })
+            })
+            .collect();
+        json!({
+            "server": self.server,
+            "passed": self.passed(),
+            "failure": self.failure,
+            "first_byte_us": self.first_byte_us,
+            "took_ms": self.took.map(|took| took.as_millis()),
+            "checks": checks,
+        })
+    }
+
+    fn results(&self) -> &[CheckResult] {
+        self.report
+            .as_ref()
+            .map_or(&[], |report| report.results.as_slice())
+    }
+
+    fn result(&self, id: &str) -> Option<&CheckResult> {
+        self.results().iter().find(|result| result.id == id)
+    }
+
+    /// As in `3/4`; nothing where none of these checks was made.
+    fn share(&self, ids: &[&str]) -> String {
+        let made: Vec<_> = ids.iter().filter_map(|id| self.result(id)).collect();
+        let passed = made.iter().filter(|result| result.outcome.is_ok()).count();
+        match made.len() {
+            0 => "-".to_owned(),
+            all => format!("{passed}/{all}"),
+        }
+    }
+
+    fn mark(&self, id: &str) -> String {
+        match self.result(id).map(|result| result.outcome.is_ok()) {
+            Some(true) => "pass".to_owned(),
+            Some(false) => "FAIL".to_owned(),
+            None => "-".to_owned(),
+        }
+    }
+}
+
+/// The table and the failures, line by line.
+pub(super) fn lines(rows: &[Row]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let cells = cells(rows);
+    let mut from = 0;
+    while from < rows.len() {
+        let (columns, part) = part(rows, &cells, from);
+        if from > 0 {
+            lines.push(String::new());
+        }
+        lines.extend(part);
+        from += columns;
+    }
+    for row in rows {
+        lines.extend(failures(row));
+    }
+    lines
+}
+
+/// A line of the table: its title and the cell of each server.
+type Line = (String, Vec<String>);
+
+/// A line for each concern, and one for each check of it that some server failed.
+fn cells(rows: &[Row]) -> Vec<Line> {
+    let mut lines = vec![(
+        String::new(),
+        rows.iter().map(|row| row.server.clone()).collect(),
+    )];
+    let mut line = |title: String, cell: &dyn Fn(&Row) -> String| {
+        lines.push((title, rows.iter().map(cell).collect()));
+    };
+    for (group, ids) in groups() {
+        if rows.iter().all(|row| row.share(&ids) == "-") {
+            continue;
+        }
+        line(group.to_owned(), &|row| row.share(&ids));
+        for id in ids {
+            let failed = |row: &Row| row.result(id).is_some_and(|result| result.outcome.is_err());
+            if rows.iter().any(failed) {
+                line(format!("  {id}"), &|row| row.mark(id));
+            }
+        }
+    }
+    let all: Vec<&str> = conform::ids().collect();
+    line("all checks".to_owned(), &|row| row.share(&all));
+    let or_dash = |figure: Option<String>| figure.unwrap_or_else(|| "-".to_owned());
+    line("first byte at idle, µs".to_owned(), &|row| {
+        or_dash(row.first_byte_us.map(|us| format!("{us:.0}")))
+    });
+    line("checked in, s".to_owned(), &|row| {
+        or_dash(row.took.map(|took| format!("{:.1}", took.as_secs_f64())))
+    });
+    lines
+}
+
+/// The checks by concern, in the order in which the concerns first come.
+fn groups() -> Vec<(&'static str, Vec<&'static str>)> {
+    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+    for check in conform::all() {
+        match groups.iter_mut().find(|(group, _)| *group == check.group) {
+            Some((_, ids)) => ids.push(check.id),
+            None => groups.push((check.group, vec![check.id])),
+        }
+    }
+    groups
+}
+
+/// As many columns as fit, from that one on, as text; and how many they are.
+fn part(rows: &[Row], cells: &[Line], from: usize) -> (usize, Vec<String>) {
+    let width = |text: &str| text.chars().count();
+    let title = cells.iter().map(|(title, _)| width(title)).max();
+    let title = title.unwrap_or(0);
+    let column = |index: usize| {
+        let widest = cells.iter().map(|(_, cells)| width(&cells[index])).max();
+        widest.unwrap_or(0) + 2
+    };
+    let mut columns = 0;
+    let mut total = title;
+    while from + columns < rows.len() && (columns == 0 || total + column(from + columns) <= WIDTH) {
+        total += column(from + columns);
+        columns += 1;
+    }
+    let lines = cells.iter().map(|(name, cells)| {
+        let cells = (from..from + columns).map(|index| {
+            let pad = column(index) - width(&cells[index]);
+            format!("{}{}", " ".repeat(pad), cells[index])
+        });
+        format!(
+            "{name}{}{}",
+            " ".repeat(title - width(name)),
+            cells.collect::<String>()
+        )
+    });
+    (columns, lines.collect())
+}
+
+/// What a server failed; checks that failed for the same reason are told together, as those
+/// are which were not made because it no longer answered.
+fn failures(row: &Row) -> Vec<String> {
+    let failed: Vec<_> = row
+        .results()
+        .iter()
+        .filter(|r| r.outcome.is_err())
+        .collect();
+    if failed.is_empty() {
+        return Vec::new();
+    }
+    let mut causes: Vec<(&str, Vec<&CheckResult>)> = Vec::new();
+    for result in &failed {
+        let why = result.outcome.as_ref().err().map_or("", String::as_str);
+        match causes.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, results)) => results.push(result),
+            None => causes.push((why, vec![result])),
+        }
+    }
+    let mut lines = vec![
+        String::new(),
+        format!(
+            "{}: {} of {} checks failed",
+            row.server,
+            failed.len(),
+            row.results().len()
+        ),
+    ];
+    for (why, results) in causes.iter().take(SHOWN) {
+        match results[..] {
+            [only] => lines.push(format!("  {}: {}", only.id, only.about)),
+            _ => lines.extend(wrapped("  ", &ids(results))),
+        }
+        lines.extend(why.lines().map(|line| format!("    {line}")));
+    }
+    let rest: Vec<&CheckResult> = causes
+        .iter()
+        .skip(SHOWN)
+        .flat_map(|(_, results)| results.iter().copied())
+        .collect();
+    if !rest.is_empty() {
+        let text = format!(
+            "and {} more, shown by --only ID or --json: {}",
+            rest.len(),
+            ids(&rest)
+        );
+        lines.extend(wrapped("  ", &text));
+    }
+    lines
+}
+
+fn ids(results: &[&CheckResult]) -> String {
+    let ids: Vec<&str> = results.iter().map(|result| result.id).collect();
+    ids.join(", ")
+}
+
+/// Words in lines that are at most [`WIDTH`] wide.
+fn wrapped(indent: &str, text: &str) -> Vec<String> {
+    let mut lines = vec![indent.to_owned()];
+    for word in text.split(' ') {
+        let last = lines.len() - 1;
+        let line = &mut lines[last];
+        if line.len() > indent.len() && line.chars().count() + word.chars().count() >= WIDTH {
+            lines.push(format!("{indent}{word}"));
+        } else {
+            let space = if line.len() > indent.len() { " " } else { "" };
+            line.push_str(space);
+            line.push_str(word);
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Step;
+
+    /// A server that failed these, each for that reason.
+    fn row(server: &str, failed: &[(&str, &str)]) -> Row {
+        let results: Vec<CheckResult> = conform::all()
+            .iter()
+            .map(|check| CheckResult {
+                id: check.id,
+                about: check.about,
+                outcome: match failed.iter().find(|(id, _)| *id == check.id) {
+                    Some((_, why)) => Err((*why).to_owned()),
+                    None => Ok(()),
+                },
+            })
+            .collect();
+        let failure = failed.first().map(|(_, reason)| Failure {
+            step: Step::Check,
+            reason: (*reason).to_owned(),
+            log_tail: String::new(),
+        });
+        Row {
+            server: server.to_owned(),
+            report: Some(CheckReport {
+                results,
+                first_byte: None,
+            }),
+            failure,
+            first_byte_us: Some(31.4),
+            took: Some(Duration::from_millis(2_345)),
+        }
+    }
+
+    #[test]
+    fn servers_that_pass_take_a_line_for_each_concern() {
+        let text = lines(&[row("alpha", &[]), row("beta", &[])]);
+        assert!(text.len() < 20, "{text:#?}");
+        let users = text.iter().find(|line| line.starts_with("users ")).unwrap();
+        let words: Vec<_> = users.split_whitespace().collect();
+        assert_eq!(words[1], words[2]);
+        let all = format!("{0}/{0}", conform::all().len());
+        assert!(
+            text.iter()
+                .any(|line| line.starts_with("all checks") && line.contains(&all))
+        );
+        let last: Vec<_> = text.last().unwrap().split_whitespace().collect();
+        assert_eq!(last, ["checked", "in,", "s", "2.3", "2.3"]);
+    }
+
+    #[test]
+    fn a_failed_check_has_a_line_and_its_reason() {
+        let why = "sent: GET /ping\ngot:  500\nexpected: 200";
+        let text = lines(&[row("alpha", &[("ping", why)]), row("beta", &[])]).join("\n");
+        assert!(text.contains("\n  ping "), "{text}");
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("  ping "))
+            .unwrap();
+        assert_eq!(
+            line.split_whitespace().collect::<Vec<_>>(),
+            ["ping", "FAIL", "pass"]
+        );
+        let expected = "alpha: 1 of ";
+        assert!(
+            text.contains(expected) && !text.contains("beta: "),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("    sent: GET /ping\n    got:  500\n    expected: 200"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_failed_for_one_reason_is_told_once() {
+        let gone = "server no longer answers: no connection";
+        let failed: Vec<_> = conform::ids().map(|id| (id, gone)).collect();
+        let text = lines(&[row("alpha", &failed)]).join("\n");
+        assert_eq!(text.matches(gone).count(), 1, "{text}");
+        for line in text.lines() {
+            assert!(line.chars().count() <= WIDTH, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_fails_everything_does_not_fill_the_screen() {
+        let reasons: Vec<String> = conform::ids().map(|id| format!("sent: {id}")).collect();
+        let failed: Vec<_> = conform::ids()
+            .zip(reasons.iter().map(String::as_str))
+            .collect();
+        let text = lines(&[row("alpha", &failed)]);
+        let shown = text.iter().filter(|line| line.contains("sent: ")).count();
+        assert_eq!(shown, SHOWN);
+        let more = format!("and {} more, shown by", failed.len() - SHOWN);
+        assert!(text.iter().any(|line| line.contains(&more)), "{text:#?}");
+    }
+
+    #[test]
+    fn many_servers_are_shown_in_parts_that_fit() {
+        let names: Vec<String> = (0..12).map(|n| format!("a-server-called-{n}")).collect();
+        let rows: Vec<Row> = names.iter().map(|name| row(name, &[])).collect();
+        let text = lines(&rows);
+        assert!(
+            text.iter().all(|line| line.chars().count() <= WIDTH),
+            "{text:#?}"
+        );
+        for name in &names {
+            assert!(
+                text.iter().any(|line| line.contains(name.as_str())),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn json_holds_every_check() {
+        let row = row("alpha", &[("ping", "sent: GET /ping")]);
+        let json = row.json();
+        assert_eq!(json["passed"], false);
+        assert_eq!(json["took_ms"], 2_345);
+        let checks = json["checks"].as_array().unwrap();
+        assert_eq!(checks.len(), conform::all().len());
+        let ping = checks.iter().find(|check| check["id"] == "ping").unwrap();
+        assert_eq!(
+            (&ping["passed"], &ping["detail"]),
+            (&json!(false), &json!("sent: GET /ping"))
+        );
+    }
+}

@@ -1,0 +1,329 @@
+//! `harness crosscheck`: several load generators side by side, ours among them.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde_json::json;
+
+use super::machine::{Cpus, Place};
+use super::progress::Progress;
+use super::results::Folder;
+use crate::catalog::names;
+use crate::cli::{Servers, Status, Usage, parse_duration};
+use crate::environment::Needs;
+use crate::judge::crosscheck as judge;
+use crate::probe::limits;
+use crate::record::{CROSSCHECK_SCHEMA_VERSION, Crosscheck, Ended, HiddenPaths, write_whole};
+use crate::report;
+use crate::run::crosscheck::{self as session, Observer, Options, Step, find_tools, tool_names};
+use crate::run::{Interrupt, rustc_version};
+
+const EXAMPLES: &str = "\
+Examples:
+  harness crosscheck --server NAME                       against wrk, oha and hey, those installed
+  harness crosscheck --server NAME --tool epoll,wrk --connections 64 --rounds 11
+  harness crosscheck --server NAME --rate 20000          paced, for tools that can be
+  harness crosscheck --server NAME --syscalls --send-lag 1000,30000 --accuracy
+
+Each tool drives the server in turn, on one thread of the same CPU, in an order shuffled for each
+round; ratios are taken within rounds. Our load generator checks each answer whole meanwhile, the
+others look at the status. --accuracy needs no server: it sets each tool beside a latency that is
+known on paper.
+
+Exit status: 0 done, whatever the figures are; 1 a server or a tool failed; 2 a bad flag; 130
+interrupted, after what was measured has been printed.";
+
+/// The file of a crosscheck.
+const FILE: &str = "crosscheck.json";
+/// The same as text.
+const TEXT: &str = "crosscheck.md";
+
+/// The verb's flags.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    #[command(flatten)]
+    servers: Servers,
+    /// Only this tool: epoll, io_uring (ours, by engine), wrk, oha, hey; repeatable, or separated
+    /// by commas [all that are installed]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    tool: Vec<String>,
+    /// Numbers of connections, separated by commas
+    #[arg(short, long, value_name = "LIST", default_value = "16,64,256", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    connections: Vec<u32>,
+    /// How often each tool drives each server at each number of connections; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    rounds: u32,
+    /// Of each drive; whole seconds, which are all that wrk takes
+    #[arg(short, long, value_name = "TIME", default_value = "2s", value_parser = parse_seconds)]
+    duration: Duration,
+    /// Requests per second over all connections, asked of those that can be paced [a closed loop]
+    #[arg(short, long, value_name = "RATE", value_parser = parse_rate)]
+    rate: Option<f64>,
+    /// What is asked for: the path of a GET, without parameters
+    #[arg(long, value_name = "PATH", default_value = "/ping", value_parser = parse_path)]
+    path: String,
+    /// Count system calls per request too (needs strace), on the first server
+    #[arg(long)]
+    syscalls: bool,
+    /// Measure too how late our load generator sends at these rates, on the first server
+    #[arg(long, value_name = "RATES", value_delimiter = ',', value_parser = parse_rate)]
+    send_lag: Vec<f64>,
+    /// Compare the tools' quantiles with latencies known on paper too
+    #[arg(long)]
+    accuracy: bool,
+    /// The order is drawn from it [another one each time]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How long a server may take until its first valid answer
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    ready_timeout: Duration,
+    /// Where all of it is stored [bench-results/UTC-REVISION-crosscheck]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print JSON: the record, and what is computed from it
+    #[arg(long)]
+    json: bool,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    list: bool,
+    #[command(flatten)]
+    cpus: Cpus,
+}
+
+/// Has every tool drive every server chosen, and prints how they compare.
+///
+/// # Errors
+/// Where a flag is wrong or results can't be stored. A server or a tool that fails gives
+/// [`Status::Failed`].
+pub fn run(arguments: &Arguments) -> Result<Status> {
+    let (catalog, servers) = arguments.servers.catalog()?;
+    let place = Place::find(&arguments.cpus)?;
+    refuse_unknown_tools(&arguments.tool)?;
+    let (tools, left_out) = find_tools(&arguments.tool)?;
+    if tools.is_empty() {
+        let why = "none of these tools is here";
+        return Err(Usage(format!("--tool {}: {why}", arguments.tool.join(","))).into());
+    }
+    let mut options = Options {
+        // Without rounds there is nothing to build but for what else goes by a server.
+        servers: match arguments.rounds == 0 && !arguments.syscalls && arguments.send_lag.is_empty()
+        {
+            true => Vec::new(),
+            false => servers,
+        },
+        tools,
+        connections: distinct(&arguments.connections),
+        rounds: arguments.rounds,
+        duration: arguments.duration,
+        rate_per_s: arguments.rate,
+        path: arguments.path.clone(),
+        seed: arguments.seed.unwrap_or_else(random_seed),
+        syscalls: arguments.syscalls,
+        send_lag_rates: arguments.send_lag.clone(),
+        accuracy: arguments.accuracy,
+        server_cpus: place.server_cpus(),
+        workers: place.layout.server.len(),
+        client_cpus: client_cpus(&place),
+        logs: PathBuf::new(),
+        ready_timeout: arguments.ready_timeout,
+    };
+    if arguments.list {
+        list(&options, &left_out)?;
+        return Ok(Status::Fine);
+    }
+    let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
+    // The tools inherit it; one that still has too few says so.
+    let _ = limits::raise_descriptor_limit();
+    let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-crosscheck")?;
+    options.logs = folder.logs();
+    let mut record = begin(&options, &place, &folder);
+    record.tools.extend(left_out);
+    let mut watch = Watch {
+        progress: Progress::new(),
+        folder: folder.path().to_owned(),
+        hidden: folder.hidden(),
+        troubles: 0,
+    };
+    let time = super::progress::show_time(session::expected(&options));
+    watch
+        .progress
+        .tell(&format!("takes about {time} after the builds"));
+    session::crosscheck(&catalog, &options, &mut record, &interrupt, &mut watch)?;
+    watch.progress.finish();
+    let text = report::crosscheck(&record);
+    write_whole(&folder.path().join(TEXT), &watch.hidden.clean(&text))
+        .with_context(|| format!("cannot write {TEXT}"))?;
+    match arguments.json {
+        true => say!("{}", whole(&record)),
+        false => say!("{text}\nstored in {}", folder.shown()),
+    }
+    Ok(status(&record, watch.troubles))
+}
+
+fn status(record: &Crosscheck, troubles: usize) -> Status {
+    let failed = record.servers.iter().any(|server| server.failure.is_some());
+    match record.ended {
+        Ended::Interrupted => Status::Interrupted,
+        _ if failed || troubles > 0 => Status::Failed,
+        _ => Status::Fine,
+    }
+}
+
+/// A record without results.
+fn begin(options: &Options, place: &Place, folder: &Folder) -> Crosscheck {
+    let needs = Needs {
+        connections: options.connections.iter().copied().max().unwrap_or(1),
+    };
+    let mut environment = place.environment(&rustc_version().unwrap_or_default(), needs);
+    // Every tool has one thread.
+    if environment.pinned {
+        environment.driver_cpus.clone_from(&options.client_cpus);
+    }
+    Crosscheck {
+        schema_version: CROSSCHECK_SCHEMA_VERSION,
+        id: folder.id().to_owned(),
+        started_at: jiff::Timestamp::now().to_string(),
+        ended: Ended::Open,
+        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
+        revision: folder.revision().map(ToOwned::to_owned),
+        command: std::env::args().skip(1).collect(),
+        seed: options.seed,
+        rounds: options.rounds,
+        duration_ms: options.duration.as_millis() as u64,
+        rate_per_s: options.rate_per_s,
+        path: options.path.clone(),
+        connections: options.connections.clone(),
+        environment,
+        tools: options
+            .tools
+            .iter()
+            .map(|tool| tool.record.clone())
+            .collect(),
+        servers: Vec::new(),
+        drives: Vec::new(),
+        syscalls: Vec::new(),
+        send_lags: Vec::new(),
+        accuracy: Vec::new(),
+    }
+}
+
+/// The record with what is computed from it.
+fn whole(record: &Crosscheck) -> String {
+    let all = json!({
+        "crosscheck": record,
+        "summary": {
+            "tables": judge::tables(record),
+            "calls_per_request": judge::calls_per_request(record),
+            "send_lag": judge::lags(record),
+            "accuracy": judge::known(record),
+        },
+    });
+    format!("{all:#}")
+}
+
+/// One CPU for all tools, the last of the load generator's: each has one thread.
+fn client_cpus(place: &Place) -> Vec<u32> {
+    match place.unpinned {
+        None => place.layout.driver.last().copied().into_iter().collect(),
+        Some(_) => Vec::new(),
+    }
+}
+
+fn list(options: &Options, left_out: &[crate::record::ToolRecord]) -> Result<()> {
+    for tool in &options.tools {
+        let version = tool.record.version.as_deref().unwrap_or("version unknown");
+        say!("would drive with {:<10} {version}", tool.record.name);
+    }
+    for tool in left_out {
+        let why = tool.left_out.as_deref().unwrap_or_default();
+        say!("would leave out  {:<10} {why}", tool.name);
+    }
+    for server in &options.servers {
+        say!("would build and drive {}", server.name);
+    }
+    let time = super::progress::show_time(session::expected(options));
+    say!("would take about {time} after the builds");
+    Ok(())
+}
+
+/// Shows and keeps what happens.
+struct Watch {
+    progress: Progress,
+    folder: PathBuf,
+    hidden: HiddenPaths,
+    troubles: usize,
+}
+
+impl Observer for Watch {
+    fn happens(&mut self, step: &Step<'_>) {
+        match step {
+            Step::Building(server) => self.progress.note(&format!("building {server}")),
+            Step::Failed(server, failure) => self.progress.fail(server, failure),
+            Step::Driving(what, left) => self.progress.working(what, *left),
+            Step::LeftOut(what) => self.progress.tell(what),
+            Step::Trouble(what) => {
+                self.troubles += 1;
+                self.progress.tell(what);
+            }
+        }
+    }
+
+    fn keep(&mut self, record: &Crosscheck) -> Result<()> {
+        let path: &Path = &self.folder.join(FILE);
+        let text = serde_json::to_string_pretty(record).context("cannot write the record")?;
+        write_whole(path, &self.hidden.clean(&text))
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+fn refuse_unknown_tools(wanted: &[String]) -> Result<()> {
+    let known = tool_names();
+    match wanted.iter().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => Err(Usage(names::unknown("tool", name, &known)).into()),
+        None => Ok(()),
+    }
+}
+
+fn distinct(numbers: &[u32]) -> Vec<u32> {
+    let mut distinct = Vec::new();
+    for number in numbers {
+        if !distinct.contains(number) {
+            distinct.push(*number);
+        }
+    }
+    distinct
+}
+
+fn random_seed() -> u64 {
+    u64::from(jiff::Timestamp::now().subsec_nanosecond().unsigned_abs()) / 1_000
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let time = parse_duration(text)?;
+    match time.subsec_nanos() == 0 && time <= Duration::from_secs(600) {
+        true => Ok(time),
+        false => Err("whole seconds are wanted, at most 10 minutes, as in 2s".to_owned()),
+    }
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|rate: &f64| *rate > 0.0 && *rate <= 10_000_000.0)
+        .ok_or_else(|| "requests per second above 0, at most 10000000, are wanted".to_owned())
+}
+
+fn parse_path(text: &str) -> Result<String, String> {
+    // As in a workload's file.
+    let fit = |c: char| c.is_ascii_graphic() && c != '?' && c != '#';
+    match text.starts_with('/') && text.chars().all(fit) {
+        true => Ok(text.to_owned()),
+        false => Err(
+            "a path is wanted, as in /ping: it begins with /, without blanks and parameters"
+                .to_owned(),
+        ),
+    }
+}

@@ -1,0 +1,198 @@
+//! When requests are sent: `--rate`, `--stages`, `--arrivals`, `--think`.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use super::spectrum::seconds;
+use crate::cli::{Usage, parse_duration};
+use crate::load::{Arrivals, MAX_RATE, MAX_RATE_STAGES, Pace, RateStage, Think};
+
+/// The flags that say when requests are sent; none is a closed loop.
+#[derive(Debug, Args)]
+pub(super) struct Flags {
+    /// Requests per second over all connections [as fast as they are answered]
+    #[arg(short, long, value_name = "RATE", value_parser = parse_rate)]
+    pub(super) rate: Option<f64>,
+    /// Rates one after the other, each for a time: TIME@RATE, or TIME@FROM..TO for one that
+    /// grows or falls evenly, as in 10s@1000,10s@1000..5000,30s@5000
+    #[arg(
+        long, value_name = "STAGES", value_parser = parse_stages,
+        conflicts_with_all = ["rate", "duration", "warmup", "requests"],
+    )]
+    pub(super) stages: Option<Stages>,
+    /// How requests at a rate are spread over time: constant at even steps, poisson at random
+    /// as independent users come [constant]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub(super) arrivals: Option<Spread>,
+    /// Without a rate: how long a connection waits after an answer before it sends again, as
+    /// in 10ms; or exp:10ms for random times with that mean
+    #[arg(long, value_name = "TIME", value_parser = parse_think, conflicts_with_all = ["rate", "stages"])]
+    pub(super) think: Option<Think>,
+}
+
+/// The stages in order, at least one.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Stages(pub(super) Vec<RateStage>);
+
+/// The values of `--arrivals`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Spread {
+    /// At even steps
+    Constant,
+    /// At random, as independent users come
+    Poisson,
+}
+
+impl Flags {
+    /// The pace asked for.
+    pub(super) fn pace(&self) -> Pace {
+        match (&self.stages, self.rate) {
+            (Some(stages), _) => Pace::Stages(stages.0.clone()),
+            (None, Some(per_second)) => Pace::Rate { per_second },
+            (None, None) => Pace::Closed,
+        }
+    }
+
+    /// How long all stages are together, where there are any.
+    pub(super) fn length(&self) -> Option<Duration> {
+        let stages = self.stages.as_ref()?;
+        Some(stages.0.iter().map(|stage| stage.length).sum())
+    }
+
+    /// The arrivals asked for.
+    ///
+    /// # Errors
+    /// [`Usage`] where there is no rate they could be spread by.
+    pub(super) fn arrivals(&self) -> Result<Arrivals> {
+        if self.arrivals.is_some() && self.pace() == Pace::Closed {
+            let why = "--arrivals goes with --rate or --stages: without them a request is sent \
+                       when an answer comes";
+            return Err(Usage(why.to_owned()).into());
+        }
+        Ok(match self.arrivals {
+            Some(Spread::Poisson) => Arrivals::Poisson,
+            Some(Spread::Constant) | None => Arrivals::Constant,
+        })
+    }
+}
+
+/// A stage in words, as in `10 s at 1000/s` or `10 s from 1000 to 5000/s`.
+pub(super) fn words(stage: &RateStage) -> String {
+    let length = seconds(stage.length);
+    if stage.from == stage.to {
+        format!("{length} at {}/s", stage.from)
+    } else {
+        format!("{length} from {} to {}/s", stage.from, stage.to)
+    }
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    rate(text)
+        .filter(|rate| *rate > 0.0)
+        .ok_or_else(|| "requests per second above 0, at most 10000000, are wanted".to_owned())
+}
+
+/// A rate from 0 on.
+fn rate(text: &str) -> Option<f64> {
+    let rate: Option<f64> = text.parse().ok();
+    rate.filter(|rate| (0.0..=MAX_RATE).contains(rate))
+}
+
+fn parse_stages(text: &str) -> Result<Stages, String> {
+    let stages: Vec<RateStage> = text.split(',').map(stage).collect::<Result<_, _>>()?;
+    if stages.len() > MAX_RATE_STAGES {
+        return Err(format!("at most {MAX_RATE_STAGES} stages are possible"));
+    }
+    if stages.iter().map(RateStage::requests).sum::<f64>() < 1.0 {
+        return Err("not even one request is due in all of it".to_owned());
+    }
+    Ok(Stages(stages))
+}
+
+fn stage(text: &str) -> Result<RateStage, String> {
+    let text = text.trim();
+    let refuse = |why: &str| {
+        let wanted = "a stage is TIME@RATE or TIME@FROM..TO, as in 10s@1000 or 10s@1000..5000";
+        format!("stage '{text}': {why}; {wanted}")
+    };
+    let (length, rates) = text.split_once('@').ok_or_else(|| refuse("it has no @"))?;
+    let length = parse_duration(length).map_err(|why| refuse(&why))?;
+    let (from, to) = rates.split_once("..").unwrap_or((rates, rates));
+    let rate = |text: &str| {
+        let why = format!("'{text}' is no rate from 0 to 10000000 requests per second");
+        rate(text).ok_or_else(|| refuse(&why))
+    };
+    Ok(RateStage {
+        length,
+        from: rate(from)?,
+        to: rate(to)?,
+    })
+}
+
+fn parse_think(text: &str) -> Result<Think, String> {
+    match text.strip_prefix("exp:") {
+        Some(mean) => parse_duration(mean).map(Think::Exponential),
+        None => parse_duration(text).map(Think::Fixed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_are_read_in_order() {
+        let Stages(stages) = parse_stages("10s@1000, 1m@1e3..5000,500ms@0").unwrap();
+        let read: Vec<_> = stages
+            .iter()
+            .map(|s| (s.length.as_millis(), s.from, s.to))
+            .collect();
+        assert_eq!(
+            read,
+            [
+                (10_000, 1000.0, 1000.0),
+                (60_000, 1000.0, 5000.0),
+                (500, 0.0, 0.0)
+            ]
+        );
+        let said: Vec<String> = stages.iter().map(words).collect();
+        assert_eq!(
+            said,
+            ["10 s at 1000/s", "60 s from 1000 to 5000/s", "0.5 s at 0/s"]
+        );
+    }
+
+    #[test]
+    fn a_wrong_stage_is_named_with_its_fault() {
+        for (text, word) in [
+            ("", "stage ''"),
+            ("10s", "no @"),
+            ("10s@1000,", "stage ''"),
+            ("10@1000", "unit"),
+            ("0s@1000", "above zero"),
+            ("10s@fast", "'fast'"),
+            ("10s@1000..", "''"),
+            ("10s@1000..x", "'x'"),
+            ("10s@-1", "'-1'"),
+            ("10s@nan", "'nan'"),
+            ("10s@20000000", "'20000000'"),
+            ("10s@0", "not even one"),
+            (&["1s@1"; 65].join(","), "at most 64"),
+        ] {
+            let error = parse_stages(text).unwrap_err();
+            assert!(error.contains(word), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn think_times_are_fixed_or_random() {
+        let ms = Duration::from_millis(10);
+        assert_eq!(parse_think("10ms"), Ok(Think::Fixed(ms)));
+        assert_eq!(parse_think("exp:10ms"), Ok(Think::Exponential(ms)));
+        for wrong in ["10", "exp:", "exp:0s", "normal:10ms"] {
+            assert!(parse_think(wrong).is_err(), "{wrong}");
+        }
+    }
+}

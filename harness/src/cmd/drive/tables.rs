@@ -1,0 +1,142 @@
+//! The requests by stage and by class, in columns and as JSON.
+
+use std::fmt::Write as _;
+
+use hdrhistogram::Histogram;
+use serde_json::{Value, json};
+
+use super::pace::words;
+use super::spectrum::{self, grouped, time};
+use crate::load::{Measurement, StageFigures};
+
+/// A line for each stage, and for each class where there are several; each line ended.
+pub(super) fn text(m: &Measurement) -> String {
+    let mut text = String::new();
+    if !m.stages.is_empty() {
+        let head = [
+            "stage", "asked/s", "right/s", "errors", "p50", "p99", "late p99",
+        ];
+        let lines = m.stages.iter().map(stage_line);
+        table(&mut text, head, lines.collect());
+    }
+    if m.classes.len() > 1 {
+        let head = ["class", "right", "errors", "p50", "p99", "p99.9", "max"];
+        let lines = m.classes.iter().map(|class| {
+            let at = |quantile| at(&class.latency, quantile);
+            [
+                class.name.clone(),
+                grouped(class.requests),
+                grouped(class.errors),
+                at(0.5),
+                at(0.99),
+                at(0.999),
+                at(1.0),
+            ]
+        });
+        table(&mut text, head, lines.collect());
+    }
+    text
+}
+
+fn stage_line(stage: &StageFigures) -> [String; 7] {
+    let per_s =
+        |count| rate(stage, count).map_or("-".to_owned(), |rate| grouped(rate.round() as u64));
+    [
+        words(&stage.stage),
+        per_s(stage.asked),
+        per_s(stage.requests),
+        grouped(stage.errors),
+        at(&stage.latency, 0.5),
+        at(&stage.latency, 0.99),
+        at(&stage.send_lag, 0.99),
+    ]
+}
+
+/// As a rate over the time the stage ran; none where it was not reached.
+fn rate(stage: &StageFigures, count: u64) -> Option<f64> {
+    let ran = stage.ran.as_secs_f64();
+    (ran > 0.0).then(|| count as f64 / ran)
+}
+
+fn at(histogram: &Histogram<u64>, quantile: f64) -> String {
+    if histogram.is_empty() {
+        return "-".to_owned();
+    }
+    time(histogram.value_at_quantile(quantile))
+}
+
+/// The first column to the left, the others to the right.
+fn table(text: &mut String, head: [&str; 7], lines: Vec<[String; 7]>) {
+    let lines = || std::iter::once(head.map(str::to_owned)).chain(lines.iter().cloned());
+    let width = |column: usize| lines().map(|line| line[column].chars().count()).max();
+    let widths: [usize; 7] = std::array::from_fn(|column| width(column).unwrap_or(0));
+    for [name, rest @ ..] in lines() {
+        let _ = write!(text, "{name:<0$}", widths[0]);
+        for (value, width) in rest.iter().zip(&widths[1..]) {
+            let _ = write!(text, "  {value:>width$}");
+        }
+        *text += "\n";
+    }
+    *text += "\n";
+}
+
+/// Each class, at least one.
+pub(super) fn classes(m: &Measurement) -> Value {
+    let class = |class: &crate::load::Class| {
+        json!({
+            "name": class.name,
+            "requests": class.requests,
+            "errors": class.errors,
+            "latency_ns": spectrum::json(&class.latency),
+        })
+    };
+    m.classes.iter().map(class).collect()
+}
+
+/// Each stage; none without `--stages`.
+pub(super) fn stages(m: &Measurement) -> Value {
+    let stage = |stage: &StageFigures| {
+        json!({
+            "length_ns": spectrum::nanos(stage.stage.length),
+            "ran_ns": spectrum::nanos(stage.ran),
+            "from_per_s": stage.stage.from,
+            "to_per_s": stage.stage.to,
+            "asked": stage.asked,
+            "requests": stage.requests,
+            "rate": rate(stage, stage.requests),
+            "errors": stage.errors,
+            "latency_ns": spectrum::json(&stage.latency),
+            "send_lag_ns": spectrum::json(&stage.send_lag),
+        })
+    };
+    m.stages.iter().map(stage).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_what_is_in_them() {
+        let mut text = String::new();
+        let line = [
+            "GET /a/long/path",
+            "1,234",
+            "0",
+            "1 µs",
+            "2 µs",
+            "3 µs",
+            "400 µs",
+        ];
+        table(
+            &mut text,
+            ["class", "n", "errors", "a", "b", "c", "d"],
+            vec![line.map(str::to_owned)],
+        );
+        assert_eq!(
+            text,
+            "class                 n  errors     a     b     c       d\n\
+             GET /a/long/path  1,234       0  1 µs  2 µs  3 µs  400 µs\n\n"
+        );
+    }
+}

@@ -1,0 +1,192 @@
+//! Which error comes first where several apply to an order.
+
+use rand::RngExt;
+use rand::seq::IndexedRandom;
+use rand_pcg::Pcg64;
+use reqwest::Method;
+
+use super::model::{LIMITED, order_members};
+use super::orders_stock::sell_out;
+use super::subject::{Ask, Subject};
+use super::{CheckDef, Outcome, text};
+
+const DRAWN: usize = 80;
+/// The largest body that is taken, bytes.
+const MAX_BODY: usize = 16 * 1024;
+
+/// They need the end of the stock, so they come after the checks of it.
+pub(super) const CHECKS: &[CheckDef] = &[
+    CheckDef {
+        id: "error-precedence-drawn",
+        about: "of any errors of an order at once, the one earlier in the contract's table is answered",
+        run: drawn,
+    },
+    CheckDef {
+        id: "error-precedence-stock",
+        about: "any other error comes before 409 out_of_stock",
+        run: stock,
+    },
+];
+
+/// What is in a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Right,
+    OutOfStock,
+    Invalid,
+    Malformed,
+}
+
+/// A request for an order with some things wrong.
+struct Drawn {
+    ask: Ask,
+    large: bool,
+    labelled: bool,
+    content: Content,
+}
+
+fn draw(rng: &mut Pcg64) -> Drawn {
+    use Content::{Invalid, Malformed, OutOfStock, Right};
+    let content = *[Right, OutOfStock, Invalid, Malformed]
+        .choose(rng)
+        .unwrap_or(&Right);
+    let mut body = match content {
+        Right => text::order(rng, r#""SKU-700""#, "7"),
+        OutOfStock => text::order(rng, &format!("\"{LIMITED}\""), "7"),
+        Invalid => invalid(rng),
+        Malformed => malformed(rng),
+    };
+    let large = rng.random_range(0..3) == 0;
+    if large {
+        // White space in front: whatever the body is, it stays.
+        let more = MAX_BODY + rng.random_range(1..=4_000);
+        body = format!("{}{body}", " ".repeat(more));
+    }
+    let (labelled, content_type) = match rng.random_range(0..3) {
+        0 => (
+            false,
+            *[None, Some("text/plain"), Some("application/x-json")]
+                .choose(rng)
+                .unwrap_or(&None),
+        ),
+        _ => (true, Some("application/json")),
+    };
+    Drawn {
+        ask: Ask::new(Method::POST, "/api/v1/orders").with_body(content_type, body),
+        large,
+        labelled,
+        content,
+    }
+}
+
+/// An object that is no order.
+fn invalid(rng: &mut Pcg64) -> String {
+    const ITEMS: [&str; 6] = [
+        r#""SKU-1000""#,
+        r#""sku-001""#,
+        r#""""#,
+        "1",
+        "null",
+        r#"["SKU-001"]"#,
+    ];
+    const QUANTITIES: [&str; 7] = ["0", "1001", "-7", "2.5", "\"7\"", "null", "[7]"];
+    let item = match rng.random_range(0..3) {
+        0 => r#""SKU-700""#,
+        1 => r#""SKU-LIMITED""#,
+        _ => ITEMS.choose(rng).unwrap_or(&"1"),
+    };
+    // At least one of the two is wrong.
+    let right_item = item == r#""SKU-700""# || item == r#""SKU-LIMITED""#;
+    let qty = match right_item || rng.random() {
+        true => QUANTITIES.choose(rng).unwrap_or(&"0"),
+        false => "7",
+    };
+    text::order(rng, item, qty)
+}
+
+/// An object, of the right shape or not, that is cut off: it can't be whole at any point.
+fn malformed(rng: &mut Pcg64) -> String {
+    let whole = match rng.random() {
+        true => text::order(rng, r#""SKU-700""#, "7"),
+        false => invalid(rng),
+    };
+    let whole = whole.trim_end();
+    let mut end = rng.random_range(0..whole.len());
+    while !whole.is_char_boundary(end) {
+        end -= 1;
+    }
+    whole[..end].to_owned()
+}
+
+fn drawn(subject: &Subject) -> Outcome {
+    sell_out(subject)?;
+    let mut rng = subject.rng("error-precedence-drawn");
+    let members = order_members("SKU-700", 7).ok_or("the referee lacks an item")?;
+    for _ in 0..DRAWN {
+        let drawn = draw(&mut rng);
+        let answer = subject.ask(&drawn.ask)?;
+        match (drawn.large, drawn.labelled, drawn.content) {
+            (true, true, _) => answer.is_error(413, "payload_too_large")?,
+            // Both apply; the contract leaves open which is answered.
+            (true, false, _) => answer
+                .is_error(413, "payload_too_large")
+                .or_else(|_| answer.is_error(415, "unsupported_media_type"))?,
+            (false, false, _) => answer.is_error(415, "unsupported_media_type")?,
+            (_, _, Content::Malformed) => answer.is_error(400, "malformed_json")?,
+            (_, _, Content::Invalid) => answer.is_error(422, "invalid_order")?,
+            (_, _, Content::OutOfStock) => answer.is_error(409, "out_of_stock")?,
+            (_, _, Content::Right) => answer.is_order(&members).map(drop)?,
+        }
+    }
+    Ok(())
+}
+
+fn stock(subject: &Subject) -> Outcome {
+    sell_out(subject)?;
+    let json = Some("application/json");
+    let order = |method, content_type, body: &str| {
+        Ask::new(method, "/api/v1/orders").with_body(content_type, body)
+    };
+    let right = r#"{"item_id":"SKU-LIMITED","qty":1}"#;
+    let cases = [
+        (order(Method::PUT, json, right), 405, "method_not_allowed"),
+        (
+            order(
+                Method::POST,
+                json,
+                &(right.to_owned() + &" ".repeat(MAX_BODY)),
+            ),
+            413,
+            "payload_too_large",
+        ),
+        (
+            order(Method::POST, Some("text/plain"), right),
+            415,
+            "unsupported_media_type",
+        ),
+        (
+            order(Method::POST, json, &right[..right.len() - 1]),
+            400,
+            "malformed_json",
+        ),
+        (
+            order(Method::POST, json, r#"{"item_id":"SKU-LIMITED","qty":0}"#),
+            422,
+            "invalid_order",
+        ),
+        (
+            order(
+                Method::POST,
+                json,
+                r#"{"item_id":"SKU-LIMITED","qty":1001}"#,
+            ),
+            422,
+            "invalid_order",
+        ),
+        (order(Method::POST, json, right), 409, "out_of_stock"),
+    ];
+    for (ask, status, code) in cases {
+        subject.ask(&ask)?.is_error(status, code)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,256 @@
+//! The process itself: how it refuses to start, what it prints, how it stops.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::Outcome;
+use super::raw;
+use super::stop::{self, Crowd, Stopped};
+use super::subject::Subject;
+
+/// How long a program may take to refuse to start.
+const REFUSAL_LIMIT: Duration = Duration::from_secs(10);
+/// Requests sent to see whether something is printed for each.
+const PRINTED_FOR: usize = 200;
+
+/// A server's process, as far as the referee deals with it. Values are as the contract's
+/// command line has them.
+pub trait Process {
+    /// Where it listens.
+    fn addr(&self) -> SocketAddr;
+
+    /// Sends the signal that asks it to stop.
+    ///
+    /// # Errors
+    /// Why it could not be sent, as where the process has ended.
+    fn stop(&mut self, stop: Stop) -> Result<(), String>;
+
+    /// Waits for its end, but not longer than `limit`; `None` where it still runs.
+    fn wait(&mut self, limit: Duration) -> Option<Ended>;
+
+    /// Whether nobody listens on its port any more, once it has ended.
+    ///
+    /// # Errors
+    /// Who does.
+    fn frees_port(&self) -> Result<(), String>;
+
+    /// All it has printed.
+    ///
+    /// # Errors
+    /// Why that can't be read.
+    fn printed(&self) -> Result<String, String>;
+
+    /// Whether its command line has a place for the number of workers.
+    fn takes_workers(&self) -> bool;
+
+    /// Starts a further process with these values and waits for its end, but not longer than
+    /// `limit`. Gives how it ended, `None` where it runs all the same and was killed, and
+    /// what it printed.
+    ///
+    /// # Errors
+    /// Why it could not be started at all.
+    fn refusal(
+        &mut self,
+        addr: Option<&str>,
+        workers: Option<&str>,
+        limit: Duration,
+    ) -> Result<(Option<Ended>, String), String>;
+
+    /// Starts a further process that serves on a port of its own.
+    ///
+    /// # Errors
+    /// Why it does not.
+    fn another(&mut self) -> Result<Box<dyn Process + '_>, String>;
+}
+
+/// A signal that asks a server to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// SIGTERM.
+    Terminate,
+    /// SIGINT.
+    Interrupt,
+}
+
+impl Stop {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Terminate => "SIGTERM",
+            Self::Interrupt => "SIGINT",
+        }
+    }
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// In words, as in `with status 1` or `by signal 9`.
+    pub how: String,
+    /// The exit status, where there is one.
+    pub status: Option<i32>,
+}
+
+/// A check of the process.
+pub(super) struct ProcessCheck {
+    pub(super) id: &'static str,
+    pub(super) about: &'static str,
+    pub(super) run: fn(&mut Scene<'_>) -> Outcome,
+}
+
+/// In the order they run: those that end the process come last.
+pub(super) const CHECKS: &[ProcessCheck] = &[
+    ProcessCheck {
+        id: "start-bad-value",
+        about: "a bad address or number of workers ends it with status 2, and what it prints names the value",
+        run: bad_value,
+    },
+    ProcessCheck {
+        id: "start-taken-port",
+        about: "an address in use ends it with status 1, what it prints names it, and the first process serves on",
+        run: taken_port,
+    },
+    ProcessCheck {
+        id: "prints-nothing",
+        about: "nothing is printed for a request",
+        run: prints_nothing,
+    },
+    ProcessCheck {
+        id: "stop-interrupt",
+        about: "SIGINT under load: what had arrived is answered, nothing is cut off, status 0 within 5 s",
+        run: interrupt,
+    },
+    ProcessCheck {
+        id: "stop-answers",
+        about: "SIGTERM under load: every request that had arrived is answered, no answer is cut off",
+        run: answers,
+    },
+    ProcessCheck {
+        id: "stop-exits",
+        about: "SIGTERM ends it with status 0 within 5 s, in spite of idle and half-sent connections",
+        run: exits,
+    },
+    ProcessCheck {
+        id: "stop-frees-port",
+        about: "once it has ended nobody listens on its port",
+        run: frees_port,
+    },
+];
+
+/// The process under check, and what is known of its end.
+pub(super) struct Scene<'a> {
+    process: &'a mut dyn Process,
+    subject: &'a Subject,
+    stopped: Option<Result<Stopped, String>>,
+}
+
+impl<'a> Scene<'a> {
+    pub(super) fn new(process: &'a mut dyn Process, subject: &'a Subject) -> Self {
+        Self {
+            process,
+            subject,
+            stopped: None,
+        }
+    }
+
+    /// Stops the process under load, the first time it is asked for.
+    fn stopped(&mut self) -> Result<&Stopped, String> {
+        let process = &mut *self.process;
+        let stopped = self
+            .stopped
+            .get_or_insert_with(|| stop::under_load(process, Stop::Terminate, Crowd::WithHalfSent));
+        stopped.as_ref().map_err(Clone::clone)
+    }
+}
+
+/// Fails unless a start with these values ends with this status, and prints something that
+/// names `named`.
+fn refuses(
+    scene: &mut Scene<'_>,
+    (addr, workers): (Option<&str>, Option<&str>),
+    status: i32,
+    named: &str,
+) -> Outcome {
+    let (ended, printed) = scene.process.refusal(addr, workers, REFUSAL_LIMIT)?;
+    let right = ended.as_ref().and_then(|ended| ended.status) == Some(status);
+    if right && !printed.trim().is_empty() && printed.contains(named) {
+        return Ok(());
+    }
+    let flag = match (addr, workers) {
+        (Some(addr), _) => format!("--addr {addr}"),
+        (None, workers) => format!("--workers {}", workers.unwrap_or_default()),
+    };
+    let how = match ended {
+        Some(ended) => format!("it ended {}", ended.how),
+        None => format!("it still runs after {} s", REFUSAL_LIMIT.as_secs()),
+    };
+    let first = printed.lines().next().unwrap_or("(nothing)");
+    Err(format!(
+        "sent: a start with {flag}\ngot:  {how}, and prints {first}\n\
+         expected: status {status}, and a line that names {named}"
+    ))
+}
+
+fn bad_value(scene: &mut Scene<'_>) -> Outcome {
+    refuses(scene, (Some("nonsense"), None), 2, "nonsense")?;
+    if scene.process.takes_workers() {
+        refuses(scene, (None, Some("many")), 2, "many")?;
+        // A nought is in too much of what is printed to prove anything.
+        refuses(scene, (None, Some("0")), 2, "")?;
+    }
+    Ok(())
+}
+
+fn taken_port(scene: &mut Scene<'_>) -> Outcome {
+    let addr = scene.process.addr().to_string();
+    refuses(scene, (Some(&addr), None), 1, &addr)?;
+    scene
+        .subject
+        .get("/ping")?
+        .is(200, &json!({"status": "ok"}))
+}
+
+/// What is printed now and then, as once a second, is no concern of it.
+fn prints_nothing(scene: &mut Scene<'_>) -> Outcome {
+    let before = scene.process.printed()?.len();
+    let mut connection = None;
+    let order = raw::order(r#"{"item_id":"SKU-800","qty":8}"#);
+    let kinds = [raw::get("/ping"), raw::get("/api/v1/users/0"), order];
+    for wire in kinds.iter().cycle().take(PRINTED_FOR) {
+        scene.subject.exchange(&mut connection, wire)?;
+    }
+    let printed = scene.process.printed()?;
+    let more = printed.get(before..).unwrap_or_default();
+    // A line for each has a byte for each at the least.
+    if more.len() < PRINTED_FOR {
+        return Ok(());
+    }
+    let first = more.lines().next().unwrap_or_default();
+    Err(format!(
+        "sent: {PRINTED_FOR} requests\ngot:  {} lines printed, the first: {first}\nexpected: none",
+        more.lines().count()
+    ))
+}
+
+fn interrupt(scene: &mut Scene<'_>) -> Outcome {
+    let mut another = scene.process.another()?;
+    let stopped = stop::under_load(&mut *another, Stop::Interrupt, Crowd::Whole)?;
+    stopped.answered().and_then(|()| stopped.exited())
+}
+
+fn answers(scene: &mut Scene<'_>) -> Outcome {
+    scene.stopped()?.answered()
+}
+
+fn exits(scene: &mut Scene<'_>) -> Outcome {
+    scene.stopped()?.exited()
+}
+
+fn frees_port(scene: &mut Scene<'_>) -> Outcome {
+    // Of one that still runs that is told already.
+    match scene.stopped()?.has_ended() {
+        true => scene.process.frees_port(),
+        false => Ok(()),
+    }
+}

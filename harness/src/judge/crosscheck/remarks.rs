@@ -1,0 +1,358 @@
+//! What explains figures and differences: one rule a function, each with the figure it goes by.
+
+use super::{Figure, Pair, Row};
+
+/// CPU time over time from which a tool on one thread is the limit.
+const BUSY: f64 = 0.9;
+/// As of gate 5: so far may rate × mean latency be from the number of connections.
+const LITTLE: f64 = 0.05;
+/// As of gate 6.
+const ACHIEVED: f64 = 0.995;
+
+/// What the rules look at.
+struct View<'a> {
+    rate_per_s: Option<f64>,
+    connections: u32,
+    rows: &'a [Row],
+    pairs: &'a [Pair],
+}
+
+/// All that is to be said, the failures first.
+pub(super) fn remarks(
+    rate_per_s: Option<f64>,
+    connections: u32,
+    rows: &[Row],
+    pairs: &[Pair],
+) -> Vec<String> {
+    const RULES: [fn(&View<'_>) -> Vec<String>; 9] = [
+        failures,
+        errors,
+        limits,
+        rates,
+        short_clocks,
+        long_clocks,
+        steps,
+        reconnects,
+        paces,
+    ];
+    let view = View {
+        rate_per_s,
+        connections,
+        rows,
+        pairs,
+    };
+    RULES.into_iter().flat_map(|rule| rule(&view)).collect()
+}
+
+/// A round without a reading.
+fn failures(view: &View<'_>) -> Vec<String> {
+    let failed = view.rows.iter().filter_map(|row| {
+        let (rounds, why) = row.failures.as_ref()?;
+        Some(format!("{}: {rounds} rounds failed: {why}", row.tool))
+    });
+    failed.collect()
+}
+
+/// Answers that were wrong or did not come, by the tool's own count.
+fn errors(view: &View<'_>) -> Vec<String> {
+    let rows = view.rows.iter().filter(|row| row.errors > 0);
+    rows.map(|row| format!("{} counted {} errors", row.tool, row.errors))
+        .collect()
+}
+
+/// In a closed loop: the CPU time of the process over its time.
+fn limits(view: &View<'_>) -> Vec<String> {
+    let limits: Vec<String> = view
+        .rows
+        .iter()
+        .filter(|row| is_limit(view, row))
+        .map(|row| {
+            format!(
+                "{} ({:.0} %)",
+                row.tool,
+                row.busy_ratio.unwrap_or(0.0) * 100.0
+            )
+        })
+        .collect();
+    if limits.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "the client was the limit, by the CPU its process used of the time: {}. The rate of such a one \
+         is what it can ask, not what the server can answer, and its latency holds its own queue",
+        limits.join(", ")
+    )]
+}
+
+fn is_limit(view: &View<'_>, row: &Row) -> bool {
+    view.rate_per_s.is_none() && row.busy_ratio.is_some_and(|busy| busy > BUSY)
+}
+
+/// Rates that differ beyond the noise, with what explains it.
+fn rates(view: &View<'_>) -> Vec<String> {
+    if view.rate_per_s.is_some() {
+        return Vec::new();
+    }
+    let pairs = view.pairs.iter().filter_map(|pair| {
+        let rate = pair.ratios.get(&Figure::RequestsPerS)?;
+        if rate.differs == 0 {
+            return None;
+        }
+        let limit = |name: &String| {
+            let row = view.rows.iter().find(|row| row.tool == *name);
+            row.is_some_and(|row| is_limit(view, row))
+        };
+        let cpu = pair.ratios.get(&Figure::CpuPerRequest);
+        let (ours, theirs) = (&pair.ours, &pair.theirs);
+        let why = match (limit(ours), limit(theirs), cpu) {
+            (true, true, Some(cpu)) => format!(
+                "both are the limit, and {ours} spends {:.2} of the CPU time on a request",
+                cpu.median
+            ),
+            (false, true, _) => format!("{theirs} is the limit and {ours} is not"),
+            (true, false, _) => format!("{ours} is the limit and {theirs} is not"),
+            _ => "neither is the limit, and no figure here explains it".to_owned(),
+        };
+        Some(format!(
+            "{ours} reaches {:.2} times the rate of {theirs}: {why}",
+            rate.median
+        ))
+    });
+    pairs.collect()
+}
+
+/// Little's law: by these clocks the connections were not in use all the time.
+fn short_clocks(view: &View<'_>) -> Vec<String> {
+    if view.rate_per_s.is_some() {
+        return Vec::new();
+    }
+    let rows = view.rows.iter().filter_map(|row| {
+        let little = row.little_ratio.filter(|little| *little < 1.0 - LITTLE)?;
+        Some(format!(
+            "{}: by its own latencies only {:.0} % of {} connections were in use at a time (rate × mean \
+             latency): from one answer to the clock of the next request they waited for the client",
+            row.tool,
+            little * 100.0,
+            view.connections
+        ))
+    });
+    rows.collect()
+}
+
+/// More than is possible.
+fn long_clocks(view: &View<'_>) -> Vec<String> {
+    if view.rate_per_s.is_some() {
+        return Vec::new();
+    }
+    let rows = view.rows.iter().filter_map(|row| {
+        let little = row.little_ratio.filter(|little| *little > 1.0 + LITTLE)?;
+        let why = match row.tool.as_str() {
+            // stats_correct() in its stats.c; no other tool here does so.
+            "wrk" => {
+                "wrk adds latencies that it did not measure below each that is over twice the mean"
+            }
+            _ => "its mean and its rate are not of the same requests, or of the same time",
+        };
+        Some(format!(
+            "{}: rate × mean latency is {:.0} % of {} connections, more than they can hold: {why}",
+            row.tool,
+            little * 100.0,
+            view.connections
+        ))
+    });
+    rows.collect()
+}
+
+/// A median that is few steps of what the tool can print.
+fn steps(view: &View<'_>) -> Vec<String> {
+    let rows = view.rows.iter().filter_map(|row| {
+        let p50 = row.figures.get(&Figure::P50)?;
+        let half = row.resolution_ns / 2.0;
+        if half < 0.02 * p50 {
+            return None;
+        }
+        Some(format!(
+            "{} prints latency in steps of {:.0} µs: its median is known to {:.0} µs only",
+            row.tool,
+            row.resolution_ns / 1e3,
+            half / 1e3
+        ))
+    });
+    rows.collect()
+}
+
+/// By the kernel's count, which is of the whole machine.
+fn reconnects(view: &View<'_>) -> Vec<String> {
+    let rows = view.rows.iter().filter_map(|row| {
+        let further = row.further_connections.filter(|further| *further > 0)?;
+        Some(format!(
+            "{}: the kernel saw {further} connections more than asked for, made again by the tool or by \
+             other programs of this machine",
+            row.tool
+        ))
+    });
+    rows.collect()
+}
+
+/// Paced: what was asked for and not reached, and what a rate means to whom.
+fn paces(view: &View<'_>) -> Vec<String> {
+    let Some(rate) = view.rate_per_s else {
+        return Vec::new();
+    };
+    let reached = |row: &Row| row.figures.get(&Figure::RequestsPerS).map(|got| got / rate);
+    let rows = view.rows.iter();
+    let mut remarks: Vec<String> = rows
+        .filter_map(|row| {
+            let reached = reached(row).filter(|reached| *reached < ACHIEVED)?;
+            Some(format!(
+                "{} reached {:.1} % of the rate",
+                row.tool,
+                reached * 100.0
+            ))
+        })
+        .collect();
+    if view.rows.iter().any(|row| row.ours) {
+        remarks
+            .push("CPU time of ours holds what it spins for the sake of its send times".to_owned());
+    }
+    if view.rows.iter().any(|row| row.tool == "hey") {
+        remarks.push(
+            "hey paces each connection by itself and times from the actual sending: a stall of the \
+             server makes it send less, and does not show as latency"
+                .to_owned(),
+        );
+    }
+    remarks
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::Ratio;
+    use super::*;
+
+    fn row(tool: &str) -> Row {
+        Row {
+            tool: tool.to_owned(),
+            ours: tool == "epoll",
+            rounds: 5,
+            figures: BTreeMap::from([(Figure::P50, 300_000.0), (Figure::RequestsPerS, 1e5)]),
+            busy_ratio: Some(0.5),
+            little_ratio: Some(1.0),
+            further_connections: Some(0),
+            errors: 0,
+            failures: None,
+            resolution_ns: 1.0,
+        }
+    }
+
+    fn pair(rate: f64, differs: i8) -> Pair {
+        let ratio = |median, differs| Ratio {
+            median,
+            low: median,
+            high: median,
+            sure: true,
+            n: 5,
+            differs,
+        };
+        Pair {
+            ours: "epoll".to_owned(),
+            theirs: "wrk".to_owned(),
+            ratios: BTreeMap::from([
+                (Figure::RequestsPerS, ratio(rate, differs)),
+                (Figure::CpuPerRequest, ratio(0.8, -1)),
+            ]),
+            goal: None,
+        }
+    }
+
+    fn said(rate: Option<f64>, rows: &[Row], pairs: &[Pair]) -> String {
+        remarks(rate, 64, rows, pairs).join("\n")
+    }
+
+    #[test]
+    fn sound_figures_need_no_word() {
+        assert_eq!(said(None, &[row("epoll"), row("wrk")], &[pair(1.0, 0)]), "");
+    }
+
+    #[test]
+    fn a_difference_is_explained_by_who_was_the_limit() {
+        let busy = |tool| Row {
+            busy_ratio: Some(0.98),
+            ..row(tool)
+        };
+        let both = said(None, &[busy("epoll"), busy("wrk")], &[pair(1.2, 1)]);
+        assert!(both.contains("epoll (98 %), wrk (98 %)"), "{both}");
+        assert!(
+            both.contains("both are the limit") && both.contains("0.80 of the CPU"),
+            "{both}"
+        );
+        let theirs = said(None, &[row("epoll"), busy("wrk")], &[pair(1.2, 1)]);
+        assert!(
+            theirs.contains("wrk is the limit and epoll is not"),
+            "{theirs}"
+        );
+        let neither = said(None, &[row("epoll"), row("wrk")], &[pair(1.2, 1)]);
+        assert!(neither.contains("no figure here explains it"), "{neither}");
+        // Within the noise there is nothing to explain.
+        assert!(!said(None, &[row("epoll"), row("wrk")], &[pair(1.2, 0)]).contains("rate of"));
+    }
+
+    #[test]
+    fn each_other_rule_goes_by_its_figure() {
+        let wrk = row("wrk");
+        for (row, words) in [
+            (
+                Row {
+                    errors: 3,
+                    ..wrk.clone()
+                },
+                "3 errors",
+            ),
+            (
+                Row {
+                    failures: Some((2, "it hung".to_owned())),
+                    ..wrk.clone()
+                },
+                "2 rounds failed: it hung",
+            ),
+            (
+                Row {
+                    little_ratio: Some(0.57),
+                    ..wrk.clone()
+                },
+                "only 57 % of 64",
+            ),
+            (
+                Row {
+                    little_ratio: Some(1.2),
+                    ..wrk.clone()
+                },
+                "did not measure",
+            ),
+            (
+                Row {
+                    resolution_ns: 1e5,
+                    ..row("hey")
+                },
+                "steps of 100 µs",
+            ),
+            (
+                Row {
+                    further_connections: Some(9),
+                    ..wrk
+                },
+                "9 connections more",
+            ),
+        ] {
+            let text = said(None, &[row], &[]);
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        let paced = said(Some(2e5), &[row("hey")], &[]);
+        assert!(
+            paced.contains("50.0 % of the rate") && paced.contains("by itself"),
+            "{paced}"
+        );
+    }
+}

@@ -1,0 +1,179 @@
+//! How a worker makes its connections, and makes them again.
+
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use super::ErrorKind;
+use super::engine::{Engine, Event};
+use super::recorder::Nanos;
+use super::slot::State;
+use super::worker::Worker;
+
+/// Connections being made at a time before the clock runs, so that no listen queue overflows.
+const OPENING: usize = 64;
+
+/// Why the connections could not be made.
+#[derive(Debug)]
+pub(crate) enum NotReady {
+    /// The system's word for it.
+    Errno(Errno),
+    /// The stop flag was set.
+    Stopped,
+}
+
+impl From<Errno> for NotReady {
+    fn from(errno: Errno) -> Self {
+        Self::Errno(errno)
+    }
+}
+
+impl<'w, E: Engine<'w>> Worker<'w, E> {
+    /// Makes all connections; each may take the timeout.
+    pub(crate) fn establish(&mut self) -> Result<(), NotReady> {
+        let mut begun = 0;
+        let mut deadline = self.now() + self.timeout;
+        loop {
+            while begun < self.slots.len() && self.opening < OPENING {
+                self.engine.open(begun)?;
+                self.opening_since(begun, self.now());
+                begun += 1;
+            }
+            if self.opening == 0 {
+                return Ok(());
+            }
+            self.engine.wait(Duration::from_millis(10))?;
+            while let Some((slot, event)) = self.engine.next() {
+                match event {
+                    Event::Opened => {
+                        self.tally.counts.established += 1;
+                        deadline = self.now() + self.timeout;
+                    }
+                    Event::OpenFailed(errno) => return Err(errno.into()),
+                    _ => {}
+                }
+                self.handle(slot, event);
+            }
+            if self.control.is_stopped() {
+                return Err(NotReady::Stopped);
+            }
+            if self.now() > deadline {
+                return Err(Errno::TIMEDOUT.into());
+            }
+        }
+    }
+
+    /// Closes all connections, which showed that they can be made: each request makes its own.
+    pub(crate) fn close_all(&mut self) {
+        for index in 0..self.slots.len() {
+            self.engine.close(index);
+            self.slots[index].state = State::Idle;
+            self.slots[index].barren = 0;
+        }
+    }
+
+    /// Closes a connection and makes it again, at once or after a pause.
+    pub(crate) fn reopen(&mut self, index: usize, now: Nanos) {
+        self.engine.close(index);
+        let slot = &mut self.slots[index];
+        let pause = slot.pause();
+        slot.state = State::Closed { until: now + pause };
+        if pause == 0 {
+            self.resume(index, now);
+        }
+    }
+
+    /// Makes use of a closed connection whose pause is over.
+    pub(crate) fn resume(&mut self, index: usize, now: Nanos) {
+        if self.connection_per_request {
+            let slot = &mut self.slots[index];
+            slot.state = State::Idle;
+            slot.free_at = now;
+            self.free(index);
+        } else if self.sending {
+            self.open(index, now);
+        }
+    }
+
+    pub(crate) fn open(&mut self, index: usize, now: Nanos) {
+        let opened = self.engine.open(index);
+        self.opening_since(index, now);
+        if let Err(errno) = opened {
+            self.handle(index, Event::OpenFailed(errno));
+        }
+    }
+
+    fn opening_since(&mut self, index: usize, now: Nanos) {
+        self.opening += 1;
+        let slot = &mut self.slots[index];
+        slot.state = State::Opening { since: now };
+        slot.barren += 1;
+    }
+
+    /// A connection stands.
+    pub(crate) fn opened(&mut self, index: usize, now: Nanos) {
+        self.opening -= 1;
+        let slot = &mut self.slots[index];
+        if let State::Opening { since } = slot.state {
+            self.tally.recorder.connected(now - since);
+        }
+        // Before the clock runs, none is made again.
+        let running = self.plan.origin != Nanos::MAX;
+        self.tally.counts.reconnects += u64::from(running);
+        if running && self.connection_per_request {
+            self.transmit(index, now);
+        } else {
+            slot.state = State::Idle;
+            slot.free_at = now;
+            self.free(index);
+        }
+    }
+
+    /// A connection could not be made.
+    pub(crate) fn open_failed(&mut self, index: usize, errno: Errno, now: Nanos) {
+        self.opening -= 1;
+        if self.connection_per_request {
+            let got = format!("no connection: {}", why_not(errno));
+            return self.lost(index, ErrorKind::Connect, &got, now);
+        }
+        self.tally.error(ErrorKind::Connect, now, || {
+            format!("a connection could not be made again: {}", why_not(errno))
+        });
+        self.reopen(index, now);
+    }
+}
+
+/// The system's word for why there is no connection, and what helps where that is known.
+#[cold]
+fn why_not(errno: Errno) -> String {
+    let help = match errno {
+        Errno::ADDRNOTAVAIL => {
+            ": no local port is free, since closed connections hold theirs for a minute \
+             (TIME_WAIT); send fewer requests a second with a connection each, keep connections \
+             open, or widen net.ipv4.ip_local_port_range"
+        }
+        Errno::MFILE => ": too many open files; raise the limit with `ulimit -n`",
+        Errno::CONNREFUSED => ": nothing listens there any more",
+        _ => "",
+    };
+    format!("{errno}{help}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_helped_is_said() {
+        for (errno, word) in [
+            (Errno::ADDRNOTAVAIL, "net.ipv4.ip_local_port_range"),
+            (Errno::MFILE, "ulimit -n"),
+            (Errno::CONNREFUSED, "nothing listens there any more"),
+        ] {
+            let said = why_not(errno);
+            assert!(said.starts_with(&errno.to_string()), "{said}");
+            assert!(said.contains(word), "{said}");
+        }
+        assert_eq!(why_not(Errno::TIMEDOUT), Errno::TIMEDOUT.to_string());
+    }
+}

@@ -1,0 +1,185 @@
+//! Status line and headers of a response, and what they say of its body.
+
+use std::mem::MaybeUninit;
+
+use super::malformed::Malformed;
+
+/// The longest head, status line and headers together.
+pub(super) const MAX_HEAD: usize = 32 * 1024;
+/// The most headers of a response.
+pub(super) const MAX_HEADERS: usize = 100;
+
+/// What a complete head says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Head {
+    /// Its bytes, with the empty line.
+    pub(super) len: usize,
+    pub(super) status: u16,
+    pub(super) framing: Framing,
+    /// Whether the connection ends with the response.
+    pub(super) close: bool,
+}
+
+/// Where the body ends (RFC 9112, section 6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// After so many bytes.
+    Length(u64),
+    /// With the last chunk.
+    Chunked,
+    /// With the connection.
+    UntilClose,
+}
+
+/// Parses the head at the beginning of `bytes`; `None` where it is incomplete. `head_only`:
+/// the request was a HEAD.
+pub(super) fn parse_head(bytes: &[u8], head_only: bool) -> Result<Option<Head>, Malformed> {
+    // The parser would skip empty lines.
+    if bytes.first().is_some_and(|first| *first != b'H') {
+        return Err(Malformed::StatusLine);
+    }
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut []);
+    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
+        &mut response,
+        &bytes[..bytes.len().min(MAX_HEAD)],
+        &mut headers,
+    );
+    let len = match parsed {
+        Ok(httparse::Status::Complete(len)) => len,
+        Ok(httparse::Status::Partial) if bytes.len() < MAX_HEAD => return Ok(None),
+        Ok(httparse::Status::Partial) => return Err(Malformed::HeadTooLarge),
+        Err(error) => return Err(kind(error)),
+    };
+    let status = response.code.unwrap_or(0);
+    if status < 100 || status == 101 {
+        return Err(Malformed::Status);
+    }
+    let fields = Fields::read(response.headers)?;
+    let minor = response.version.unwrap_or(0);
+    // Whatever its fields say, such an answer has no body.
+    let empty = head_only || status < 200 || status == 204 || status == 304;
+    let framing = fields.framing(minor)?;
+    let framing = if empty { Framing::Length(0) } else { framing };
+    Ok(Some(Head {
+        len,
+        status,
+        framing,
+        close: !fields.persists(minor) || framing == Framing::UntilClose,
+    }))
+}
+
+#[cold]
+fn kind(error: httparse::Error) -> Malformed {
+    match error {
+        httparse::Error::Version | httparse::Error::Status | httparse::Error::Token => {
+            Malformed::StatusLine
+        }
+        httparse::Error::TooManyHeaders => Malformed::TooManyHeaders,
+        httparse::Error::HeaderName | httparse::Error::HeaderValue | httparse::Error::NewLine => {
+            Malformed::Header
+        }
+    }
+}
+
+/// The header fields that matter to framing.
+#[derive(Default)]
+struct Fields {
+    length: Option<u64>,
+    /// There is a Transfer-Encoding.
+    coded: bool,
+    /// One of its codings is chunked.
+    chunked: bool,
+    /// The last one is.
+    ends_chunked: bool,
+    close: bool,
+    keep_alive: bool,
+}
+
+impl Fields {
+    fn read(headers: &[httparse::Header<'_>]) -> Result<Self, Malformed> {
+        let mut fields = Self::default();
+        for header in headers {
+            // Most names are ruled out by their length alone.
+            match header.name.len() {
+                14 if header.name.eq_ignore_ascii_case("content-length") => {
+                    fields.content_length(header.value)?;
+                }
+                17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
+                    fields.transfer_encoding(header.value)?;
+                }
+                10 if header.name.eq_ignore_ascii_case("connection") => {
+                    for option in list(header.value) {
+                        fields.close |= option.eq_ignore_ascii_case(b"close");
+                        fields.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(fields)
+    }
+
+    /// Takes one number, or several that are the same.
+    fn content_length(&mut self, value: &[u8]) -> Result<(), Malformed> {
+        for number in value.split(|byte| *byte == b',') {
+            let length = number_of(number.trim_ascii()).ok_or(Malformed::ContentLength)?;
+            if self.length.replace(length).is_some_and(|l| l != length) {
+                return Err(Malformed::ConflictingLength);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the codings of one field; those of several fields are one list.
+    fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), Malformed> {
+        // A quoted parameter could hold a comma; no coding in use has one.
+        if value.contains(&b'"') || list(value).next().is_none() {
+            return Err(Malformed::TransferCoding);
+        }
+        for coding in list(value) {
+            let name = coding.split(|byte| *byte == b';').next();
+            let name = name.unwrap_or_default().trim_ascii();
+            let chunked = name.eq_ignore_ascii_case(b"chunked");
+            if chunked && (self.chunked || name.len() < coding.len()) {
+                return Err(Malformed::TransferCoding);
+            }
+            self.chunked |= chunked;
+            self.ends_chunked = chunked;
+        }
+        self.coded = true;
+        Ok(())
+    }
+
+    /// `minor`: of HTTP/1.0 or 1.1.
+    fn framing(&self, minor: u8) -> Result<Framing, Malformed> {
+        match self.length {
+            Some(_) if self.coded => Err(Malformed::ConflictingLength),
+            _ if self.coded && minor == 0 => Err(Malformed::TransferCoding),
+            Some(length) => Ok(Framing::Length(length)),
+            None if self.ends_chunked => Ok(Framing::Chunked),
+            None => Ok(Framing::UntilClose),
+        }
+    }
+
+    /// Whether the connection can be used again (RFC 9112, section 9.3).
+    fn persists(&self, minor: u8) -> bool {
+        !self.close && (minor == 1 || self.keep_alive)
+    }
+}
+
+/// The elements of a comma-separated list; empty ones are passed over (RFC 9110, 5.6.1).
+fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let elements = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    elements.filter(|element| !element.is_empty())
+}
+
+fn number_of(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
+}

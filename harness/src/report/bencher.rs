@@ -1,0 +1,41 @@
+//! Bencher Metric Format: benchmarks, their measures, and of each measure a value and its interval.
+
+use serde_json::{Map, Value, json};
+
+use super::tracked::{Tracked, tracked};
+use crate::record::{Record, Summary};
+
+/// The JSON that `bencher run --adapter json` reads.
+pub(super) fn bencher(record: &Record, summary: &Summary) -> String {
+    let mut benchmarks: Map<String, Value> = Map::new();
+    for one in tracked(record, summary) {
+        let measures = benchmarks
+            .entry(one.benchmark.clone())
+            .or_insert_with(|| Value::Object(Map::new()));
+        measures[measure(one.figure)] = metric(&one);
+    }
+    format!("{:#}\n", Value::Object(benchmarks))
+}
+
+/// The slug of a measure: of those that Bencher has itself the one that means the same in the same unit,
+/// else the figure's own name, whose unit is in it.
+fn measure(figure: &str) -> String {
+    match figure {
+        // Operations per second.
+        "requests_per_s" => "throughput".to_owned(),
+        other => other.replace('_', "-"),
+    }
+}
+
+/// A single trial has no interval, and without one Bencher takes none for granted.
+fn metric(one: &Tracked<'_>) -> Value {
+    let estimate = one.estimate;
+    if estimate.n < 2 {
+        return json!({ "value": estimate.median });
+    }
+    json!({
+        "value": estimate.median,
+        "lower_value": estimate.low,
+        "upper_value": estimate.high,
+    })
+}

@@ -1,0 +1,189 @@
+//! Charts as SVG, each with its data as a table: one file per chart over a shared scale, frame and
+//! palette.
+//!
+//! Written here and not by a plotting library, because a report is read in light and dark, on paper
+//! and by a screen reader: shapes carry classes that one style sheet colours, text stays text and
+//! every chart says in words what it shows. Libraries bake in colours, measure fonts that the
+//! reader may not have, and know nothing of a lower bound or a tie.
+
+mod cost;
+mod field;
+mod frame;
+mod heat;
+mod key;
+mod load;
+mod over_time;
+mod rows;
+mod scale;
+mod scatter;
+mod spectrum;
+mod startup;
+mod steps;
+mod svg;
+mod throughput;
+mod trend;
+
+use crate::record::{Estimate, RankInterval};
+
+pub(super) use field::{Entrant, Field, Valid, fields, keys};
+pub(super) use key::Key;
+pub(super) use startup::chart as startup;
+pub(super) use svg::{Drawing, STYLE, escaped};
+pub(super) use trend::{Line, Point, chart as trend};
+
+use scale::{Scale, Unit};
+use svg::Svg;
+
+use super::number::{ABSENT, significant};
+
+/// The natural width of every chart, CSS pixels: what fits a phone with its text still read.
+const WIDTH: f64 = 440.0;
+
+/// A chart, what it says in words, and the figures in it.
+#[derive(Debug, Clone)]
+pub(super) struct Chart {
+    /// Unique in a report, and fit for a file's name.
+    pub(super) id: String,
+    /// The workload, or what else it is of.
+    pub(super) of: String,
+    pub(super) title: String,
+    /// How to read it.
+    pub(super) caption: String,
+    pub(super) drawing: Drawing,
+    pub(super) data: Data,
+}
+
+/// The figures of a chart: the first column names the row.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Data {
+    pub(super) head: Vec<String>,
+    pub(super) rows: Vec<Vec<String>>,
+}
+
+impl Chart {
+    /// `description` is for those who can't see the drawing.
+    fn new(
+        (of, what): (&str, &str),
+        title: &str,
+        caption: String,
+        description: &str,
+        svg: Svg,
+        data: Data,
+    ) -> Self {
+        let fit = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+        let id: String = format!("{of}-{what}").chars().map(fit).collect();
+        let drawing = svg.finish(&id, &format!("{title}: {of}"), description);
+        Self {
+            id,
+            of: of.to_owned(),
+            title: title.to_owned(),
+            caption,
+            drawing,
+            data,
+        }
+    }
+}
+
+impl Data {
+    fn new(head: &[&str]) -> Self {
+        Self {
+            head: head.iter().map(ToString::to_string).collect(),
+            rows: Vec::new(),
+        }
+    }
+}
+
+/// Every chart of a workload, those that decide first. What was not measured has none.
+pub(super) fn of_workload(field: &Field<'_>, seed: u64) -> Vec<Chart> {
+    let mut charts: Vec<Chart> = [throughput::chart(field), cost::chart(field)]
+        .into_iter()
+        .flatten()
+        .collect();
+    charts.extend(spectrum::charts(field, seed));
+    charts.extend(load::chart(field));
+    charts.extend(over_time::charts(field));
+    charts.extend(heat::chart(field));
+    charts.extend(scatter::chart(field));
+    charts
+}
+
+/// Those worth a place in a README or a job's summary.
+pub(super) fn to_publish(field: &Field<'_>, seed: u64) -> Vec<Chart> {
+    let first = [throughput::chart(field), cost::chart(field)];
+    let spectrum = spectrum::charts(field, seed).into_iter().next();
+    first.into_iter().flatten().chain(spectrum).collect()
+}
+
+/// A mark with its interval; an arrow where the value is a lower bound.
+fn mark_interval(
+    svg: &mut Svg,
+    scale: &Scale,
+    y: f64,
+    key: Key,
+    estimate: &Estimate,
+    lower_bound: bool,
+) {
+    let class = key.class();
+    whisker(svg, scale, y, estimate, &format!("whisker {class}"));
+    let x = scale.at(estimate.median);
+    if lower_bound {
+        let tip = scale.at(estimate.high) + 9.0;
+        svg.line((x, y), (tip, y), &format!("whisker {class}"));
+        let arrow = [(tip - 4.0, y - 4.0), (tip, y), (tip - 4.0, y + 4.0)];
+        svg.polyline(&arrow, &format!("whisker {class}"));
+    }
+    svg.path(&key.mark((x, y), 5.0), &class);
+}
+
+/// A level interval; its ends have stops.
+fn whisker(svg: &mut Svg, scale: &Scale, y: f64, estimate: &Estimate, class: &str) {
+    if estimate.n < 2 {
+        return;
+    }
+    let (low, high) = (scale.at(estimate.low), scale.at(estimate.high));
+    let [low, high, top, bottom, y] = [low, high, y - 4.0, y + 4.0, y].map(svg::short);
+    svg.path(
+        &format!("M{low} {top}V{bottom}M{low} {y}H{high}M{high} {top}V{bottom}"),
+        class,
+    );
+}
+
+/// Median, low, high and trials; empty where there is no figure.
+fn interval_cells(estimate: Option<&Estimate>) -> [String; 4] {
+    estimate.map_or_else(Default::default, |e| {
+        [
+            number(e.median),
+            number(e.low),
+            number(e.high),
+            e.n.to_string(),
+        ]
+    })
+}
+
+/// As in `92,310 (65,020 to 118,900)`.
+fn spoken(estimate: &Estimate, unit: Unit) -> String {
+    format!(
+        "{} ({} to {})",
+        unit.value(estimate.median),
+        unit.value(estimate.low),
+        unit.value(estimate.high)
+    )
+}
+
+/// A number for a table that is copied into other programs: five digits at most, none grouped.
+fn number(value: f64) -> String {
+    let text = significant(value, 5).replace(',', "");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
+/// As in `1` or `2–3`.
+pub(super) fn rank_text(rank: Option<RankInterval>) -> String {
+    match rank {
+        Some(RankInterval { low, high }) if low == high => low.to_string(),
+        Some(RankInterval { low, high }) => format!("{low}–{high}"),
+        None => ABSENT.to_owned(),
+    }
+}

@@ -1,0 +1,469 @@
+//! The table of a workload, with each interval drawn in its cell, and that of all workloads.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::catalog::Stage;
+use crate::judge::{Named, Standing, StandingChoice, standing};
+use crate::record::{Estimate, RankInterval, Record, Summary, Verdict};
+use crate::report::chart::{Entrant, Field, rank_text};
+use crate::report::figure::ratio;
+use crate::report::number::{ABSENT, significant, uncertainty};
+use crate::report::page::Footnotes;
+use crate::report::workload_table::{LATENCIES, caption, entries};
+
+use super::anchor;
+
+/// The table of a workload.
+#[derive(Debug, Serialize)]
+pub(super) struct Table {
+    title: String,
+    about: String,
+    caption: String,
+    head: Vec<Head>,
+    rows: Vec<Row>,
+    notes: Vec<Note>,
+    /// Of the workload as a whole.
+    whole: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Head {
+    text: &'static str,
+    /// What it is, for who does not know the short name.
+    long: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    display: String,
+    icon: String,
+    /// Of the row: `failed`, `control`.
+    class: String,
+    rank: String,
+    /// For sorting.
+    rank_value: Option<u32>,
+    places: Vec<bool>,
+    /// `marked`, `failed`, `note`; empty where there is nothing to say.
+    word: &'static str,
+    bad: bool,
+    marks: Vec<Mark>,
+    /// In place of figures.
+    why: Option<String>,
+    cells: Vec<Cell>,
+}
+
+#[derive(Debug, Serialize)]
+struct Mark {
+    number: usize,
+    id: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Note {
+    id: String,
+    text: String,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Cell {
+    text: String,
+    uncertainty: String,
+    /// The ends of the interval, in words.
+    range: String,
+    value: Option<f64>,
+    bar: Option<Bar>,
+}
+
+/// Ends and middle of an interval, percent of the cell's width.
+#[derive(Debug, Serialize)]
+struct Bar {
+    low: f64,
+    middle: f64,
+    high: f64,
+}
+
+/// A column of figures.
+struct Column {
+    head: Head,
+    stage: Stage,
+    figure: &'static str,
+    digits: i32,
+    log: bool,
+}
+
+/// The table of one workload.
+pub(super) fn of_workload(record: &Record, summary: &Summary, field: &Field<'_>) -> Table {
+    let stages = entries(summary, field.workload);
+    let paced = field.has(Stage::Paced);
+    let columns = columns(paced);
+    let last = field
+        .entries
+        .iter()
+        .filter_map(Entrant::rank)
+        .map(|rank| rank.high)
+        .max();
+    let scales: Vec<Option<(f64, f64)>> = columns.iter().map(|c| reach(field, c)).collect();
+    let mut notes = Footnotes::default();
+    let mut rows = Vec::new();
+    for (entry, told) in field.entries.iter().zip(&stages) {
+        let texts = told.told();
+        let failed = told.verdict() == Verdict::Failed;
+        let marks: Vec<Mark> = texts
+            .iter()
+            .map(|text| {
+                let number = notes.number(text.clone());
+                let id = note_id(field.workload, number);
+                Mark { number, id }
+            })
+            .collect();
+        let any_figure = Stage::ALL.iter().any(|stage| entry.sound(*stage).is_some());
+        let first_control = entry.is_control()
+            && rows
+                .last()
+                .is_some_and(|row: &Row| !row.class.contains("control"));
+        let class = [
+            (failed, "failed"),
+            (entry.is_control(), "control"),
+            (first_control, "first-control"),
+        ];
+        rows.push(Row {
+            display: entry.display.to_owned(),
+            icon: entry.key.icon(),
+            class: class
+                .iter()
+                .filter(|(is, _)| *is)
+                .map(|(_, class)| *class)
+                .collect::<Vec<_>>()
+                .join(" "),
+            rank: rank_text(entry.rank()),
+            rank_value: entry.rank().map(|rank| 100 * rank.low + rank.high),
+            places: places(entry.rank(), last),
+            word: if texts.is_empty() {
+                ""
+            } else {
+                told.verdict_word()
+            },
+            bad: failed,
+            marks,
+            why: (failed && !any_figure).then(|| texts.join("; ")),
+            cells: columns
+                .iter()
+                .zip(&scales)
+                .map(|(column, scale)| cell(entry, column, *scale))
+                .collect(),
+        });
+    }
+    Table {
+        title: field.workload.to_owned(),
+        about: record
+            .run
+            .workloads
+            .get(field.workload)
+            .cloned()
+            .unwrap_or_default(),
+        caption: field
+            .ranking
+            .map_or_else(String::new, |ranking| {
+                caption(ranking, &record.run.engine.remark(), &stages, paced)
+            }),
+        head: columns.into_iter().map(|column| column.head).collect(),
+        rows,
+        notes: (1..)
+            .zip(notes.texts())
+            .map(|(number, text)| Note {
+                id: note_id(field.workload, number),
+                text,
+            })
+            .collect(),
+        whole: field
+            .ranking
+            .map_or_else(Vec::new, |ranking| ranking.notes.clone()),
+    }
+}
+
+fn note_id(workload: &str, number: usize) -> String {
+    format!("{}-note-{number}", anchor(workload))
+}
+
+/// Which places are within a rank, of all there are.
+fn places(rank: Option<RankInterval>, last: Option<u32>) -> Vec<bool> {
+    match (rank, last) {
+        (Some(rank), Some(last)) => (1..=last)
+            .map(|place| (rank.low..=rank.high).contains(&place))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn columns(paced: bool) -> Vec<Column> {
+    let cost = if paced { Stage::Paced } else { Stage::Peak };
+    let column = |text, long, stage, figure, digits, log| Column {
+        head: Head { text, long },
+        stage,
+        figure,
+        digits,
+        log,
+    };
+    let long = |figure: &str| match figure {
+        "latency_p50_us" => ("p50 µs", "median latency, microseconds"),
+        "latency_p99_us" => ("p99 µs", "99th percentile of latency, microseconds"),
+        "latency_p999_us" => ("p99.9 µs", "99.9th percentile of latency, microseconds"),
+        "first_byte_p99_us" => (
+            "TTFB p99 µs",
+            "99th percentile of the time to the first byte, microseconds",
+        ),
+        _ => ("jitter µs", "standard deviation of latency, microseconds"),
+    };
+    let mut columns = vec![
+        column(
+            "peak req/s",
+            "requests per second at peak",
+            Stage::Peak,
+            "requests_per_s",
+            4,
+            false,
+        ),
+        column(
+            "CPU µs/req",
+            "CPU time of the server per request, microseconds",
+            cost,
+            "cpu_us_per_request",
+            3,
+            false,
+        ),
+    ];
+    columns.extend(LATENCIES.map(|figure| {
+        let (text, long) = long(figure);
+        column(text, long, Stage::Paced, figure, 3, true)
+    }));
+    columns
+}
+
+/// From which value to which the bars of a column reach; the control has none.
+fn reach(field: &Field<'_>, column: &Column) -> Option<(f64, f64)> {
+    let estimates = field
+        .servers()
+        .filter_map(|entry| entry.figure(column.stage, column.figure));
+    let (low, high) = estimates.fold((f64::INFINITY, 0.0_f64), |(low, high), e| {
+        (low.min(e.low), high.max(e.high))
+    });
+    let low = if column.log { low } else { 0.0 };
+    (high > low && (!column.log || low > 0.0)).then_some((low, high))
+}
+
+fn cell(entry: &Entrant<'_>, column: &Column, scale: Option<(f64, f64)>) -> Cell {
+    let Some(estimate) = entry.figure(column.stage, column.figure) else {
+        return Cell {
+            text: ABSENT.to_owned(),
+            ..Cell::default()
+        };
+    };
+    let peak = column.figure == "requests_per_s";
+    let bound = peak && entry.sound(Stage::Peak).is_some_and(|row| row.lower_bound);
+    let shown = |value| significant(value, column.digits);
+    Cell {
+        text: format!("{}{}", if bound { "≥" } else { "" }, shown(estimate.median)),
+        uncertainty: uncertainty(estimate),
+        range: format!("{} to {}", shown(estimate.low), shown(estimate.high)),
+        value: Some(estimate.median),
+        bar: scale
+            .filter(|_| !entry.is_control() && estimate.n > 1)
+            .map(|scale| bar(estimate, scale, column.log)),
+    }
+}
+
+fn bar(estimate: &Estimate, (low, high): (f64, f64), log: bool) -> Bar {
+    let at = |value: f64| {
+        let share = match log {
+            true => (value / low).ln() / (high / low).ln(),
+            false => (value - low) / (high - low),
+        };
+        (1000.0 * share.clamp(0.0, 1.0)).round() / 10.0
+    };
+    Bar {
+        low: at(estimate.low),
+        middle: at(estimate.median),
+        high: at(estimate.high),
+    }
+}
+
+/// All workloads beside each other.
+#[derive(Debug, Serialize)]
+pub(super) struct Overview {
+    caption: String,
+    workloads: Vec<WorkloadLink>,
+    rows: Vec<OverviewRow>,
+    notes: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct WorkloadLink {
+    name: String,
+    id: String,
+}
+
+#[derive(Debug, Serialize)]
+struct OverviewRow {
+    display: String,
+    icon: String,
+    all: Option<All>,
+    cells: Vec<OverviewCell>,
+}
+
+/// A server over all workloads.
+#[derive(Debug, Serialize)]
+struct All {
+    rank: String,
+    places: Vec<bool>,
+    distance: String,
+    interval: String,
+}
+
+#[derive(Debug, Serialize)]
+struct OverviewCell {
+    rank: String,
+    places: Vec<bool>,
+    rate: String,
+    cost: String,
+    failed: bool,
+}
+
+/// Nothing where there is but one workload.
+pub(super) fn overview(
+    record: &Record,
+    summary: &Summary,
+    fields: &[Field<'_>],
+) -> Option<Overview> {
+    if fields.len() < 2 {
+        return None;
+    }
+    let named = Named {
+        name: "this run",
+        record,
+    };
+    let all = standing(&[named], &StandingChoice::default());
+    let stood: BTreeMap<&str, &crate::judge::Stood> = all
+        .places
+        .iter()
+        .map(|place| (place.server.as_str(), place))
+        .collect();
+    let last = all
+        .places
+        .iter()
+        .filter_map(|place| place.rank)
+        .map(|rank| rank.high)
+        .max();
+    let mut servers: Vec<&str> = all
+        .places
+        .iter()
+        .map(|place| place.server.as_str())
+        .collect();
+    let others = summary.servers.iter().map(|row| row.server.as_str());
+    let others: Vec<&str> = others
+        .filter(|server| !stood.contains_key(server) && !crate::record::is_control(server))
+        .collect();
+    servers.extend(others);
+    let rows = servers
+        .into_iter()
+        .filter_map(|server| {
+            let of = |field: &'_ Field<'_>| field.entries.iter().position(|e| e.server == server);
+            let first = fields
+                .iter()
+                .find_map(|field| Some(&field.entries[of(field)?]))?;
+            let all = stood.get(server).map(|place| All {
+                rank: rank_text(place.rank),
+                places: places(place.rank, last),
+                distance: ratio(place.score.median),
+                interval: place.score.interval.map_or_else(String::new, |interval| {
+                    format!("{}–{}", ratio(interval.low), ratio(interval.high))
+                }),
+            });
+            let cells = fields.iter().map(|field| match of(field) {
+                Some(at) => overview_cell(field, &field.entries[at]),
+                None => OverviewCell::none(),
+            });
+            Some(OverviewRow {
+                display: first.display.to_owned(),
+                icon: first.key.icon(),
+                all,
+                cells: cells.collect(),
+            })
+        })
+        .collect();
+    Some(Overview {
+        caption: overview_caption(&all),
+        workloads: fields
+            .iter()
+            .map(|field| WorkloadLink {
+                name: field.workload.to_owned(),
+                id: anchor(field.workload),
+            })
+            .collect(),
+        rows,
+        notes: all
+            .unranked
+            .iter()
+            .map(|one| format!("{}: {}", one.display, one.cause))
+            .collect(),
+    })
+}
+
+fn overview_caption(all: &Standing) -> String {
+    let figure = match all.by {
+        crate::judge::By::Peak => "requests per second at peak",
+        crate::judge::By::Cost => "CPU time per request at the same rate",
+    };
+    let ranked = match &all.withheld {
+        Some(why) => format!("no ranks: {why}"),
+        None => "with its rank and 95 % interval".to_owned(),
+    };
+    format!(
+        "Each workload: rank, peak requests per second, CPU time per request at equal load, each \
+         with its 95 % interval. All: how many times worse than the best of each workload, the \
+         geometric mean over all by {figure}, {ranked}."
+    )
+}
+
+impl OverviewCell {
+    fn none() -> Self {
+        Self {
+            rank: ABSENT.to_owned(),
+            places: Vec::new(),
+            rate: String::new(),
+            cost: String::new(),
+            failed: false,
+        }
+    }
+}
+
+fn overview_cell(field: &Field<'_>, entry: &Entrant<'_>) -> OverviewCell {
+    let last = field
+        .entries
+        .iter()
+        .filter_map(Entrant::rank)
+        .map(|rank| rank.high)
+        .max();
+    let told = |estimate: &Estimate, digits, unit: &str| {
+        format!(
+            "{} {unit} {}",
+            significant(estimate.median, digits),
+            uncertainty(estimate)
+        )
+    };
+    let bound = entry.sound(Stage::Peak).is_some_and(|row| row.lower_bound);
+    let rate = entry
+        .figure(Stage::Peak, "requests_per_s")
+        .map(|rate| format!("{}{}", if bound { "≥" } else { "" }, told(rate, 4, "req/s")));
+    let cost = entry
+        .figure(Stage::Paced, "cpu_us_per_request")
+        .map(|cost| told(cost, 3, "µs CPU"));
+    OverviewCell {
+        rank: rank_text(entry.rank()),
+        places: places(entry.rank(), last),
+        rate: rate.unwrap_or_default(),
+        cost: cost.unwrap_or_default(),
+        failed: entry.verdict() == Verdict::Failed,
+    }
+}

@@ -1,0 +1,223 @@
+//! What the run says, in a sentence for each workload, and what must be known before it is believed.
+
+use serde::Serialize;
+
+use crate::catalog::Stage;
+use crate::record::{Level, RankInterval, Record, Summary, Verdict};
+use crate::report::chart::{Entrant, Field, rank_text};
+use crate::report::number::{significant, uncertainty};
+use crate::report::page;
+
+use super::anchor;
+
+/// A box at the top of the page.
+#[derive(Debug, Serialize)]
+pub(super) struct Banner {
+    /// Figures or ranks are missing or wrong, rather than only less sure.
+    bad: bool,
+    title: String,
+    lines: Vec<String>,
+}
+
+/// All workloads.
+#[derive(Debug, Serialize)]
+pub(super) struct Verdicts {
+    /// What ranks go by, where that is one figure for all.
+    by: String,
+    sentences: Vec<Sentence>,
+}
+
+/// What a workload comes to.
+#[derive(Debug, Serialize)]
+struct Sentence {
+    workload: String,
+    id: String,
+    text: String,
+    detail: String,
+}
+
+/// Unfinished, ranks withheld, servers that failed, a machine that makes figures wrong.
+pub(super) fn banners(record: &Record, summary: &Summary) -> Vec<Banner> {
+    let mut banners = Vec::new();
+    if let Some(text) = page::unfinished(&record.run) {
+        banners.push(Banner {
+            bad: false,
+            title: "Not the whole run".to_owned(),
+            lines: vec![text.to_owned()],
+        });
+    }
+    let unranked = |workload: &str| {
+        let mut rows = summary.rows.iter().filter(|row| row.workload == workload);
+        rows.all(|row| row.rank.is_none())
+    };
+    let withheld = summary.rankings.iter().filter(|r| unranked(&r.workload));
+    let lines: Vec<String> = withheld
+        .map(|ranking| format!("{}: {}", ranking.workload, ranking.reason))
+        .collect();
+    if !lines.is_empty() {
+        banners.push(Banner {
+            bad: true,
+            title: "No ranks are given; the figures are shown".to_owned(),
+            lines,
+        });
+    }
+    let failed = summary
+        .servers
+        .iter()
+        .filter(|row| row.verdict == Verdict::Failed);
+    let lines: Vec<String> = failed
+        .map(|row| format!("{}: {}", row.display, row.reasons.join("; ")))
+        .collect();
+    if !lines.is_empty() {
+        banners.push(Banner {
+            bad: true,
+            title: "Failed".to_owned(),
+            lines,
+        });
+    }
+    let findings = record.environment.findings.iter();
+    let wrong = findings.filter(|finding| finding.level == Level::Fail);
+    let lines: Vec<String> = wrong
+        .map(|f| format!("{}: {} ({})", f.subject(), f.found, f.why))
+        .collect();
+    if !lines.is_empty() {
+        banners.push(Banner {
+            bad: true,
+            title: "This machine makes figures wrong".to_owned(),
+            lines,
+        });
+    }
+    banners
+}
+
+/// One sentence for each workload.
+pub(super) fn verdicts(fields: &[Field<'_>]) -> Verdicts {
+    let all: Vec<Option<String>> = fields.iter().map(ranked_by).collect();
+    let mut told = all.iter().flatten();
+    let first = told.next().cloned();
+    let common = first.filter(|first| told.all(|other| other == first));
+    let sentence = |(field, by): (&Field<'_>, &Option<String>)| {
+        let own = by.clone().filter(|_| common.is_none());
+        sentence(field, own)
+    };
+    let sentences = fields.iter().zip(&all).map(sentence).collect();
+    let ties = "Servers whose places overlap, as 1–2 and 2–3, are not told apart for sure; those with the same \
+                places tie.";
+    Verdicts {
+        by: match (&common, all.iter().any(Option::is_some)) {
+            (Some(by), _) => format!("{by} {ties}"),
+            (None, true) => ties.to_owned(),
+            (None, false) => String::new(),
+        },
+        sentences,
+    }
+}
+
+/// What the ranks of a workload go by; `None` where it has none.
+fn ranked_by(field: &Field<'_>) -> Option<String> {
+    field.entries.iter().find_map(Entrant::rank)?;
+    Some(match field.ranking?.ranked_by.as_str() {
+        "requests_per_s" => "Ranked by requests per second at peak.".to_owned(),
+        "cpu_us_per_request" => {
+            "Ranked by CPU time per request at the same rate for all, since the load generator may \
+             have limited a peak."
+                .to_owned()
+        }
+        other => format!("Ranked by {other}."),
+    })
+}
+
+fn sentence(field: &Field<'_>, by: Option<String>) -> Sentence {
+    let ranked: Vec<(RankInterval, &str)> = field
+        .servers()
+        .filter_map(|entry| Some((entry.rank()?, entry.display)))
+        .collect();
+    let mut parts = places(&ranked);
+    if ranked.is_empty() {
+        parts.push("not ranked".to_owned());
+    }
+    let failed = field
+        .servers()
+        .filter(|entry| entry.verdict() == Verdict::Failed);
+    parts.extend(failed.map(|entry| format!("{} failed", entry.display)));
+    let detail: Vec<String> = by.into_iter().chain(extremes(field)).collect();
+    Sentence {
+        workload: field.workload.to_owned(),
+        id: anchor(field.workload),
+        text: format!("{}.", parts.join("; ")),
+        detail: detail.join(" "),
+    }
+}
+
+/// As in `hyper and salvo tie for 1–2`, `axum 3`, best first; `ranked` comes sorted.
+fn places(ranked: &[(RankInterval, &str)]) -> Vec<String> {
+    ranked
+        .chunk_by(|(a, _), (b, _)| a == b)
+        .map(|same| {
+            let names: Vec<&str> = same.iter().map(|(_, name)| *name).collect();
+            let rank = rank_text(Some(same[0].0));
+            match names.as_slice() {
+                [name] => format!("{name} {rank}"),
+                [first @ .., last] => format!("{} and {last} tie for {rank}", first.join(", ")),
+                [] => String::new(),
+            }
+        })
+        .collect()
+}
+
+/// The highest rate and the least cost, each with its interval: an order of medians, no ranking.
+fn extremes(field: &Field<'_>) -> Vec<String> {
+    let of = |stage, figure| {
+        let entries = field.servers();
+        entries.filter_map(move |entry: &Entrant<'_>| Some((entry, entry.figure(stage, figure)?)))
+    };
+    let mut told = Vec::new();
+    let fastest =
+        of(Stage::Peak, "requests_per_s").max_by(|a, b| a.1.median.total_cmp(&b.1.median));
+    if let Some((entry, rate)) = fastest {
+        let bound = entry.sound(Stage::Peak).is_some_and(|row| row.lower_bound);
+        told.push(format!(
+            "Highest median rate: {} {}{} req/s ({}).",
+            entry.display,
+            if bound { "≥" } else { "" },
+            significant(rate.median, 4),
+            uncertainty(rate)
+        ));
+    }
+    let cheapest =
+        of(Stage::Paced, "cpu_us_per_request").min_by(|a, b| a.1.median.total_cmp(&b.1.median));
+    if let Some((entry, cost)) = cheapest {
+        told.push(format!(
+            "Least median CPU: {} {} µs a request ({}).",
+            entry.display,
+            significant(cost.median, 3),
+            uncertainty(cost)
+        ));
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_ties_is_said_in_words() {
+        let rank = |low, high| RankInterval { low, high };
+        let told = |ranked: &[(RankInterval, &str)]| places(ranked).join("; ");
+        assert_eq!(
+            told(&[(rank(1, 2), "a"), (rank(1, 2), "b"), (rank(3, 3), "c")]),
+            "a and b tie for 1–2; c 3"
+        );
+        assert_eq!(
+            told(&[
+                (rank(1, 3), "a"),
+                (rank(1, 3), "b"),
+                (rank(1, 3), "c"),
+                (rank(2, 4), "d")
+            ]),
+            "a, b and c tie for 1–3; d 2–4"
+        );
+        assert_eq!(told(&[]), "");
+    }
+}

@@ -1,0 +1,473 @@
+//! The load generators: which are here, and how each is asked for the same load.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::record::ToolRecord;
+
+/// Engines of the load generator of the harness; one it does not have is left out.
+const ENGINES: [&str; 2] = ["epoll", "io_uring"];
+/// Other people's tools.
+const OTHERS: [&str; 3] = ["wrk", "oha", "hey"];
+/// The longest that one request may take, seconds; the same for all.
+const TIMEOUT_S: u64 = 5;
+
+/// What a drive is to do.
+#[derive(Debug, Clone)]
+pub(super) struct Load {
+    /// The server.
+    pub(super) addr: SocketAddr,
+    /// The path.
+    pub(super) path: String,
+    /// Connections.
+    pub(super) connections: u32,
+    /// When it ends.
+    pub(super) until: Until,
+    /// Requests per second, for tools that can be paced; a closed loop where absent.
+    pub(super) rate_per_s: Option<f64>,
+    /// Whether latency is to run from the intended send time where that is a choice.
+    pub(super) corrected: bool,
+    /// What tools are given beside their flags; without it each is asked as it comes.
+    pub(super) files: Option<Files>,
+}
+
+/// When a drive ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Until {
+    /// After this time.
+    Time(Duration),
+    /// After so many requests.
+    Requests(u64),
+}
+
+/// How a tool is asked and understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The harness's own. The engine is named where there is a choice.
+    Ours {
+        /// The value of `--engine`.
+        engine: Option<&'static str>,
+    },
+    /// wrk 4.
+    Wrk,
+    /// oha; flags have changed.
+    Oha {
+        /// Asks for JSON.
+        json: &'static [&'static str],
+        /// Whether the number of threads can be given.
+        threads: bool,
+    },
+    /// hey.
+    Hey,
+}
+
+/// A load generator that is here.
+#[derive(Debug, Clone)]
+pub struct Tool {
+    /// What is recorded of it.
+    pub record: ToolRecord,
+    pub(super) kind: Kind,
+    program: PathBuf,
+}
+
+/// Names that can be asked for.
+pub fn tool_names() -> Vec<&'static str> {
+    ENGINES.into_iter().chain(OTHERS).collect()
+}
+
+/// The tools of these names (all where none is named), and those left out, each with why.
+///
+/// # Errors
+/// Where the harness can't find its own program.
+pub fn find_tools(wanted: &[String]) -> Result<(Vec<Tool>, Vec<ToolRecord>)> {
+    let own = std::env::current_exe().context("cannot find the harness's own program")?;
+    let own_help = said(&own, &["drive", "--help"]).unwrap_or_default();
+    let (mut found, mut left_out) = (Vec::new(), Vec::new());
+    for name in tool_names() {
+        if !wanted.is_empty() && !wanted.iter().any(|wanted| wanted == name) {
+            continue;
+        }
+        let tool = match ENGINES.contains(&name) {
+            true => engine(&own, name, &own_help),
+            false => other(name),
+        };
+        match tool {
+            Ok(tool) => found.push(tool),
+            Err(why) => left_out.push(ToolRecord {
+                name: name.to_owned(),
+                ours: ENGINES.contains(&name),
+                version: None,
+                left_out: Some(why),
+            }),
+        }
+    }
+    Ok((found, left_out))
+}
+
+fn engine(own: &Path, name: &'static str, help: &str) -> Result<Tool, String> {
+    let choice = help.contains("--engine");
+    if !choice && name != ENGINES[0] {
+        return Err("this harness has no such engine".to_owned());
+    }
+    let tool = Tool {
+        record: ToolRecord {
+            name: name.to_owned(),
+            ours: true,
+            version: Some(format!("harness {}", env!("CARGO_PKG_VERSION"))),
+            left_out: None,
+        },
+        kind: Kind::Ours {
+            engine: choice.then_some(name),
+        },
+        program: own.to_owned(),
+    };
+    match choice {
+        true => tool.answers_once().map(|()| tool),
+        false => Ok(tool),
+    }
+}
+
+fn other(name: &'static str) -> Result<Tool, String> {
+    let program = on_path(name).ok_or_else(|| format!("not installed: {}", how_to_get(name)))?;
+    let help = said(&program, &["--help"]).unwrap_or_default();
+    let kind = match name {
+        "wrk" => Kind::Wrk,
+        "oha" => Kind::Oha {
+            json: match help.contains("--output-format") {
+                true => &["--output-format", "json"],
+                false => &["-j"],
+            },
+            threads: help.contains("--worker-threads"),
+        },
+        _ => Kind::Hey,
+    };
+    let version = match kind {
+        // It exits with 1 and its usage below the version.
+        Kind::Wrk => said(&program, &["-v"]),
+        // It does not tell.
+        Kind::Hey => None,
+        _ => said(&program, &["--version"]),
+    };
+    Ok(Tool {
+        record: ToolRecord {
+            name: name.to_owned(),
+            ours: false,
+            version: version.and_then(|text| Some(text.lines().next()?.trim().to_owned())),
+            left_out: None,
+        },
+        kind,
+        program,
+    })
+}
+
+fn how_to_get(name: &str) -> &'static str {
+    match name {
+        "wrk" => "apt-get install wrk",
+        "oha" => "cargo install oha --locked",
+        _ => "apt-get install hey",
+    }
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let mut candidates = std::env::split_paths(&path).map(|folder| folder.join(name));
+    candidates.find(|candidate| candidate.is_file())
+}
+
+/// Whether a program of this name can be found.
+pub(super) fn is_installed(name: &str) -> bool {
+    on_path(name).is_some()
+}
+
+/// What a program says when asked, on either stream.
+fn said(program: &Path, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text += &String::from_utf8_lossy(&output.stderr);
+    Some(text)
+}
+
+impl Tool {
+    /// Has an engine send one request, since a kernel or a sandbox may deny it.
+    fn answers_once(&self) -> Result<(), String> {
+        let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
+        let addr = listener.local_addr().map_err(|error| error.to_string())?;
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept()?;
+            let mut request = [0; 4096];
+            if stream.read(&mut request)? > 0 {
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
+            }
+            // Until the client is gone.
+            stream.read(&mut request)
+        });
+        let load = Load {
+            addr,
+            path: "/".to_owned(),
+            connections: 1,
+            until: Until::Requests(1),
+            rate_per_s: None,
+            corrected: true,
+            files: None,
+        };
+        let command = self.command(&load);
+        let output = Command::new(&command[0])
+            .args(&command[1..])
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| error.to_string())?;
+        if output.status.success() {
+            // It has connected, so the server has something to end with.
+            let _ = server.join();
+            return Ok(());
+        }
+        // The thread ends with the connection that was not made: here.
+        drop(std::net::TcpStream::connect(addr));
+        let why = String::from_utf8_lossy(&output.stderr);
+        let first = why.lines().find(|line| !line.trim().is_empty());
+        Err(first.unwrap_or("it failed").trim().to_owned())
+    }
+
+    /// Whether it can be asked for a rate, rather than for a pause between requests.
+    pub(super) fn can_be_paced(&self) -> bool {
+        self.kind != Kind::Wrk
+    }
+
+    /// The command that makes this load on one thread.
+    pub(super) fn command(&self, load: &Load) -> Vec<String> {
+        let mut words = Words(vec![self.program.to_string_lossy().into_owned()]);
+        match self.kind {
+            Kind::Ours { engine } => ours(&mut words, load, engine),
+            Kind::Wrk => wrk(&mut words, load),
+            Kind::Oha { json, threads } => oha(&mut words, load, (json, threads)),
+            Kind::Hey => hey(&mut words, load),
+        }
+        words.0
+    }
+}
+
+/// A command line.
+struct Words(Vec<String>);
+
+impl Words {
+    fn add(&mut self, more: &[&str]) {
+        self.0.extend(more.iter().map(|word| (*word).to_owned()));
+    }
+
+    /// The end, as oha and hey have it.
+    fn add_until(&mut self, until: Until) {
+        match until {
+            Until::Time(time) => self.add(&["-z", &format!("{}ms", time.as_millis())]),
+            Until::Requests(n) => self.add(&["-n", &n.to_string()]),
+        }
+    }
+}
+
+impl Load {
+    fn url(&self) -> String {
+        format!("http://{}{}", self.addr, self.path)
+    }
+}
+
+fn ours(words: &mut Words, load: &Load, engine: Option<&str>) {
+    words.add(&["drive", "--json", "-t", "1"]);
+    words.add(&["-c", &load.connections.to_string()]);
+    words.add(&["--timeout", &format!("{TIMEOUT_S}s")]);
+    match load.until {
+        Until::Time(time) => words.add(&["-d", &format!("{}ms", time.as_millis())]),
+        Until::Requests(n) => words.add(&["-n", &n.to_string()]),
+    }
+    if let Some(rate) = load.rate_per_s {
+        words.add(&["--rate", &rate.to_string()]);
+    }
+    if let Some(engine) = engine {
+        words.add(&["--engine", engine]);
+    }
+    match &load.files {
+        Some(files) => {
+            let base = format!("http://{}", load.addr);
+            words.add(&["--workload", &files.workload, &base]);
+        }
+        None => words.add(&[&load.url()]),
+    }
+}
+
+fn wrk(words: &mut Words, load: &Load) {
+    words.add(&["-t", "1", "-c", &load.connections.to_string()]);
+    words.add(&["--timeout", &format!("{TIMEOUT_S}s")]);
+    // Whole seconds are all it takes, and time is all it ends by.
+    let seconds = match load.until {
+        Until::Time(time) => time.as_secs().max(1),
+        Until::Requests(_) => 1,
+    };
+    words.add(&["-d", &format!("{seconds}s")]);
+    if let Some(files) = &load.files {
+        words.add(&["-s", &files.wrk_script]);
+    }
+    words.add(&[&load.url()]);
+}
+
+fn oha(words: &mut Words, load: &Load, (json, threads): (&[&str], bool)) {
+    words.add(&["--no-tui", "-c", &load.connections.to_string()]);
+    words.add(&["-t", &format!("{TIMEOUT_S}s")]);
+    words.add(json);
+    if threads {
+        words.add(&["--worker-threads", "1"]);
+    }
+    words.add_until(load.until);
+    if let Some(rate) = load.rate_per_s {
+        words.add(&["-q", &rate.to_string()]);
+        if load.corrected {
+            words.add(&["--latency-correction"]);
+        }
+    }
+    words.add(&[&load.url()]);
+}
+
+fn hey(words: &mut Words, load: &Load) {
+    words.add(&["-cpus", "1", "-c", &load.connections.to_string()]);
+    words.add(&["-t", &TIMEOUT_S.to_string()]);
+    words.add_until(load.until);
+    if let Some(rate) = load.rate_per_s {
+        // Its rate is that of each connection.
+        let each = rate / f64::from(load.connections);
+        words.add(&["-q", &each.to_string()]);
+    }
+    words.add(&[&load.url()]);
+}
+
+/// Files that tools are given.
+#[derive(Debug, Clone)]
+pub(super) struct Files {
+    /// The one request as a workload, by which our load generator checks each answer whole.
+    workload: String,
+    /// What makes wrk say all it knows.
+    wrk_script: String,
+}
+
+impl Files {
+    /// Writes them into a folder, which is made; for requests of this path.
+    pub(super) fn write(folder: &Path, path: &str) -> Result<Self> {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let workload = format!(
+            "about = \"What a crosscheck asks for\"\n\n[[request]]\npath = {}\n",
+            toml_text(path)
+        );
+        Ok(Self {
+            workload: write(folder, "crosscheck.toml", &workload)?,
+            wrk_script: write(folder, "wrk.lua", include_str!("wrk.lua"))?,
+        })
+    }
+}
+
+/// A basic string of TOML; JSON's escapes are among its own.
+fn toml_text(text: &str) -> String {
+    serde_json::Value::String(text.to_owned()).to_string()
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> Result<String> {
+    let path = std::path::absolute(folder.join(name))?;
+    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    let word = path.to_str().map(str::to_owned);
+    word.with_context(|| format!("the path {} is not UTF-8", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tool(kind: Kind) -> Tool {
+        Tool {
+            record: ToolRecord {
+                name: "it".to_owned(),
+                ours: matches!(kind, Kind::Ours { .. }),
+                version: None,
+                left_out: None,
+            },
+            kind,
+            program: "it".into(),
+        }
+    }
+
+    fn words(kind: Kind, rate_per_s: Option<f64>) -> String {
+        let load = Load {
+            addr: "127.0.0.1:80".parse().unwrap(),
+            path: "/a/b".to_owned(),
+            connections: 16,
+            until: Until::Time(Duration::from_secs(2)),
+            rate_per_s,
+            corrected: true,
+            files: Some(Files {
+                workload: "W".to_owned(),
+                wrk_script: "S".to_owned(),
+            }),
+        };
+        tool(kind).command(&load).join(" ")
+    }
+
+    #[test]
+    fn all_are_asked_for_the_same() {
+        let oha = Kind::Oha {
+            json: &["-j"],
+            threads: true,
+        };
+        let engine = |engine| Kind::Ours { engine };
+        for (kind, rate, command) in [
+            (
+                engine(None),
+                None,
+                "it drive --json -t 1 -c 16 --timeout 5s -d 2000ms --workload W http://127.0.0.1:80",
+            ),
+            (
+                engine(Some("io_uring")),
+                Some(1000.0),
+                "it drive --json -t 1 -c 16 --timeout 5s -d 2000ms --rate 1000 --engine io_uring \
+                 --workload W http://127.0.0.1:80",
+            ),
+            (
+                Kind::Wrk,
+                None,
+                "it -t 1 -c 16 --timeout 5s -d 2s -s S http://127.0.0.1:80/a/b",
+            ),
+            (
+                oha,
+                Some(1000.0),
+                "it --no-tui -c 16 -t 5s -j --worker-threads 1 -z 2000ms -q 1000 \
+                 --latency-correction http://127.0.0.1:80/a/b",
+            ),
+            (
+                Kind::Hey,
+                Some(1000.0),
+                "it -cpus 1 -c 16 -t 5 -z 2000ms -q 62.5 http://127.0.0.1:80/a/b",
+            ),
+        ] {
+            assert_eq!(words(kind, rate), command);
+        }
+    }
+
+    #[test]
+    fn the_file_of_requests_is_one_the_harness_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::write(folder.path(), "/a/b%20\"c\\").unwrap();
+        let workload = crate::catalog::Workload::load(Path::new(&files.workload)).unwrap();
+        let calls = workload.draw(1, 1);
+        assert_eq!(calls[0].target, "/a/b%20\"c\\");
+        assert!(Path::new(&files.wrk_script).is_file());
+    }
+
+    #[test]
+    fn what_is_not_here_is_left_out_with_a_word() {
+        let error = other("no-such-load-generator").unwrap_err();
+        assert!(error.contains("not installed"), "{error}");
+    }
+}

@@ -1,0 +1,241 @@
+//! The one thread: connections, what is due, answers.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::time::Instant;
+
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
+
+use super::delay::{Delay, even};
+use super::given::Given;
+use super::{Arguments, GIVEN};
+
+/// Events taken in one wait.
+const BATCH: usize = 256;
+/// Bytes of requests that may wait on one connection.
+const MOST_WAITING: usize = 64 * 1024;
+/// Without `--spin` the last stretch before an answer is due is spun all the same, so that
+/// no delay is longer by a wake-up.
+const SPIN_NS: u64 = 60_000;
+/// The listening socket's key; a connection's is its descriptor's number.
+const LISTENER: u64 = u64::MAX;
+
+/// A connection and the bytes of its requests that are not complete.
+#[derive(Debug)]
+struct Connection {
+    stream: TcpStream,
+    waiting: Vec<u8>,
+    /// Which of the connections that had this descriptor it is.
+    generation: u64,
+}
+
+/// An answer that is due: when, of which connection, to a request that came when.
+type Due = Reverse<(u64, u64, u64, u64)>;
+
+/// The state of the server.
+#[derive(Debug)]
+pub(super) struct Desk {
+    epoll: OwnedFd,
+    listener: TcpListener,
+    delay: Delay,
+    seed: u64,
+    spin: bool,
+    base: Instant,
+    /// When the first request came that is answered late, by `base`.
+    first: Option<u64>,
+    /// How many of those have come.
+    drawn: u64,
+    generations: u64,
+    connections: HashMap<u64, Connection>,
+    due: BinaryHeap<Due>,
+    given: Given,
+}
+
+impl Desk {
+    pub(super) fn new(listener: TcpListener, arguments: &Arguments) -> anyhow::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let data = epoll::EventData::new_u64(LISTENER);
+        epoll::add(&epoll, &listener, data, epoll::EventFlags::IN)?;
+        Ok(Self {
+            epoll,
+            listener,
+            delay: arguments.delay,
+            seed: arguments.seed,
+            spin: arguments.spin,
+            base: Instant::now(),
+            first: None,
+            drawn: 0,
+            generations: 0,
+            connections: HashMap::new(),
+            due: BinaryHeap::new(),
+            given: Given::new()?,
+        })
+    }
+
+    /// Serves until waiting fails, and returns why.
+    pub(super) fn run(&mut self) -> Errno {
+        let mut events = [epoll::Event {
+            flags: epoll::EventFlags::empty(),
+            data: epoll::EventData::new_u64(0),
+        }; BATCH];
+        loop {
+            let limit = self.limit();
+            match epoll::wait(&self.epoll, &mut events[..], limit.as_ref()) {
+                Ok(ready) => {
+                    for event in &events[..ready] {
+                        self.attend(event.data.u64());
+                        // A long batch must not hold up what is due.
+                        self.answer_due();
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Err(errno) => return errno,
+            }
+            self.answer_due();
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.base.elapsed().as_nanos() as u64
+    }
+
+    /// How long to wait for requests; for ever where nothing is due.
+    fn limit(&self) -> Option<Timespec> {
+        let ns = match self.due.peek() {
+            _ if self.spin => 0,
+            None => return None,
+            Some(Reverse((due, ..))) => due.saturating_sub(self.now() + SPIN_NS),
+        };
+        Some(Timespec {
+            tv_sec: (ns / 1_000_000_000) as i64,
+            tv_nsec: (ns % 1_000_000_000) as i64,
+        })
+    }
+
+    fn attend(&mut self, key: u64) {
+        if key == LISTENER {
+            return self.accept();
+        }
+        let now = self.now();
+        let Some(connection) = self.connections.get_mut(&key) else {
+            return;
+        };
+        match connection.requests() {
+            Ok(paths) => {
+                let generation = connection.generation;
+                for path in paths {
+                    self.take(&path, now, key, generation);
+                }
+            }
+            // What goes wrong on one connection is that client's affair.
+            Err(_) => drop(self.connections.remove(&key)),
+        }
+    }
+
+    /// Takes all connections that wait.
+    fn accept(&mut self) {
+        while let Ok((stream, _)) = self.listener.accept() {
+            let key = stream.as_raw_fd() as u64;
+            let data = epoll::EventData::new_u64(key);
+            let ready = stream
+                .set_nodelay(true)
+                .and_then(|()| stream.set_nonblocking(true))
+                .and_then(|()| {
+                    Ok(epoll::add(
+                        &self.epoll,
+                        &stream,
+                        data,
+                        epoll::EventFlags::IN,
+                    )?)
+                });
+            if ready.is_ok() {
+                self.generations += 1;
+                let connection = Connection {
+                    stream,
+                    waiting: Vec::new(),
+                    generation: self.generations,
+                };
+                self.connections.insert(key, connection);
+            }
+        }
+    }
+
+    /// A request came.
+    fn take(&mut self, path: &str, now: u64, key: u64, generation: u64) {
+        match path {
+            "/ping" => self.answer(key, generation, r#"{"status":"ok"}"#),
+            GIVEN => {
+                let body = self.given.json().to_string();
+                self.answer(key, generation, &body);
+            }
+            _ => {
+                let first = *self.first.get_or_insert(now);
+                let u = even(self.drawn, self.seed);
+                self.drawn += 1;
+                let due = first + self.delay.due_ns(now - first, u);
+                self.due.push(Reverse((due, key, generation, now)));
+            }
+        }
+    }
+
+    /// Answers all that is due by now.
+    fn answer_due(&mut self) {
+        while let Some(Reverse((due, key, generation, arrived))) = self.due.peek().copied() {
+            let now = self.now();
+            if due > now {
+                return;
+            }
+            self.due.pop();
+            self.given.add(now - arrived);
+            self.answer(key, generation, r#"{"late":true}"#);
+        }
+    }
+
+    fn answer(&mut self, key: u64, generation: u64, body: &str) {
+        let Some(connection) = self.connections.get_mut(&key) else {
+            return;
+        };
+        if connection.generation != generation {
+            return;
+        }
+        let length = body.len();
+        let text = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        // An answer is far smaller than any socket's buffer: one that is not taken whole is
+        // of a client that does not read.
+        if !matches!(connection.stream.write(text.as_bytes()), Ok(sent) if sent == text.len()) {
+            self.connections.remove(&key);
+        }
+    }
+}
+
+impl Connection {
+    /// The paths of the requests that are complete; none has a body.
+    fn requests(&mut self) -> io::Result<Vec<String>> {
+        let mut chunk = [0; 4096];
+        match self.stream.read(&mut chunk) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(read) => self.waiting.extend_from_slice(&chunk[..read]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        }
+        let mut paths = Vec::new();
+        while let Some(end) = self.waiting.windows(4).position(|w| w == b"\r\n\r\n") {
+            let line = self.waiting.split(|byte| *byte == b'\r').next();
+            let line = String::from_utf8_lossy(line.unwrap_or_default());
+            let path = line.split(' ').nth(1).ok_or(ErrorKind::InvalidData)?;
+            paths.push(path.to_owned());
+            self.waiting.drain(..end + 4);
+        }
+        match self.waiting.len() {
+            ..MOST_WAITING => Ok(paths),
+            _ => Err(ErrorKind::InvalidData.into()),
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! `harness drive` in its modes beside the plain ones: the real program against real sockets.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod load_server;
+
+use std::net::SocketAddr;
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use load_server::{Act, PONG, Server, response};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+fn command(arguments: &[&str], addr: SocketAddr) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+    command
+        .arg("drive")
+        .args(arguments)
+        .arg(format!("http://{addr}/ping?a"))
+        .stdin(Stdio::null());
+    command
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[track_caller]
+fn printed(arguments: &[&str], addr: SocketAddr) -> String {
+    let output = command(arguments, addr).output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{}{err}", out(&output));
+    out(&output)
+}
+
+#[track_caller]
+fn measured(arguments: &[&str], addr: SocketAddr) -> Value {
+    let text = printed(&[arguments, &["--json"]].concat(), addr);
+    serde_json::from_str(&text).unwrap()
+}
+
+fn pong() -> Server {
+    Server::says(&response("200 OK", PONG))
+}
+
+#[test]
+fn stages_have_figures_of_their_own() {
+    let server = pong();
+    let stages = ["--stages", "100ms@200,200ms@200..800"];
+    let json = measured(&stages, server.addr);
+    assert_eq!(json["duration_ns"], 300_000_000);
+    assert_eq!(
+        (&json["asked"], &json["sent_total"]),
+        (&120.into(), &120.into())
+    );
+    assert_eq!(
+        (&json["loop"], &json["arrivals"]),
+        (&"open".into(), &"constant".into())
+    );
+    assert_eq!(json["asked_per_s"], Value::Null);
+    let stages = json["stages"].as_array().unwrap();
+    let asked: Vec<_> = stages.iter().map(|stage| &stage["asked"]).collect();
+    assert_eq!(asked, [20, 100]);
+    assert_eq!(
+        (&stages[1]["from_per_s"], &stages[1]["to_per_s"]),
+        (&200.0.into(), &800.0.into())
+    );
+    for stage in stages {
+        assert_eq!(stage["ran_ns"], stage["length_ns"]);
+        assert!(stage["requests"].as_u64() <= stage["asked"].as_u64());
+        assert!(stage["rate"].as_f64().unwrap() > 0.0);
+        assert_eq!(stage["errors"], 0);
+        assert!(stage["latency_ns"]["p99"].as_u64() >= stage["latency_ns"]["p50"].as_u64());
+        assert!(stage["send_lag_ns"]["p99"].is_u64());
+    }
+    let text = printed(
+        &[
+            "--stages",
+            "100ms@200,200ms@200..800",
+            "--arrivals",
+            "poisson",
+        ],
+        server.addr,
+    );
+    for word in [
+        "0.1 s at 200/s",
+        "0.2 s from 200 to 800/s",
+        "at random (Poisson)",
+        "late p99",
+    ] {
+        assert!(text.contains(word), "\"{word}\" is not in {text}");
+    }
+}
+
+#[test]
+fn ctrl_c_says_how_far_the_stages_came() {
+    let (told, heard) = std::sync::mpsc::channel();
+    let server = Server::start(move |n, _| {
+        if n == 30 {
+            told.send(()).unwrap();
+        }
+        vec![Act::Write(response("200 OK", PONG).into())]
+    });
+    let run = command(&["--stages", "100ms@200,500s@200,1s@5"], server.addr)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    heard.recv_timeout(Duration::from_secs(60)).unwrap();
+    kill_process(Pid::from_child(&run), Signal::INT).unwrap();
+    let output = run.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let text = out(&output);
+    assert!(
+        text.contains("Interrupted") && text.contains("0.1 s at 200/s"),
+        "{text}"
+    );
+    // What was not reached has no figures.
+    let last = text
+        .lines()
+        .find(|line| line.starts_with("1 s at 5/s "))
+        .unwrap();
+    let cells: Vec<&str> = last.split_whitespace().skip(4).collect();
+    assert_eq!(cells, ["-", "-", "0", "-", "-", "-"], "{text}");
+}
+
+#[test]
+fn random_arrivals_are_drawn_from_the_seed() {
+    let server = pong();
+    let asked = |seed: &str| {
+        let random = [
+            "-d",
+            "300ms",
+            "-r",
+            "1000",
+            "--arrivals",
+            "poisson",
+            "--seed",
+            seed,
+        ];
+        let json = measured(&random, server.addr);
+        assert_eq!(json["arrivals"], "poisson");
+        json["asked"].as_u64().unwrap()
+    };
+    assert_eq!(asked("7"), asked("7"));
+    assert_ne!(asked("7"), asked("8"));
+}
+
+#[test]
+fn thinking_is_told_apart_from_waiting() {
+    let server = pong();
+    let think = ["-c", "4", "-d", "300ms", "--think", "20ms"];
+    let json = measured(&think, server.addr);
+    assert_eq!(
+        (&json["think"], &json["think_ns"]),
+        (&"fixed".into(), &20_000_000.into())
+    );
+    assert_eq!(json["loop"], "closed");
+    assert!(json["sent_total"].as_u64().unwrap() <= 4 * 16);
+    assert!(json["in_flight_mean"].as_f64().unwrap() < 4.0);
+    assert!(json["send_lag_ns"]["p99"].is_u64());
+    let random = ["-c", "4", "-d", "200ms", "--think", "exp:20ms"];
+    let text = printed(&random, server.addr);
+    assert!(text.contains("random think time, mean 0.02 s"), "{text}");
+    assert!(text.contains("thinking"), "{text}");
+}
+
+#[test]
+fn a_connection_for_each_request_is_a_mode_by_its_name() {
+    let asked_to_close = Arc::new(AtomicU64::new(0));
+    let server = Server::start({
+        let asked = asked_to_close.clone();
+        move |_, request| {
+            asked.fetch_add(
+                request.contains("\r\nConnection: close\r\n").into(),
+                Ordering::SeqCst,
+            );
+            vec![Act::Write(response("200 OK", PONG).into()), Act::Close]
+        }
+    });
+    let close = ["-c", "4", "-n", "50", "--close"];
+    let json = measured(&close, server.addr);
+    assert_eq!(json["connection_per_request"], true);
+    assert_eq!(
+        (&json["requests"], &json["reconnects"]),
+        (&50.into(), &50.into())
+    );
+    assert_eq!(asked_to_close.load(Ordering::SeqCst), 50);
+    assert!(json["connect_ns"]["p50"].as_u64().unwrap() > 0);
+    let (latency, wire) = (&json["latency_ns"]["p50"], &json["wire_ns"]["p50"]);
+    assert!(latency.as_u64().unwrap() > wire.as_u64().unwrap());
+    let text = printed(&close, server.addr);
+    assert!(
+        text.contains("a connection for each request (close)"),
+        "{text}"
+    );
+    assert!(
+        text.contains("50 made for a request of their own"),
+        "{text}"
+    );
+    let kept = measured(&["-n", "5"], pong().addr);
+    assert_eq!(kept["connection_per_request"], false);
+}
+
+#[test]
+fn routes_of_a_workload_are_classes() {
+    let server = pong();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("shop.toml");
+    let workload = "about = \"Two routes\"\n\
+        [[request]]\nweight = 3\npath = \"/a\"\nquery = { page = [{ range = [1, 50] }] }\n\
+        [[request]]\nmethod = \"POST\"\npath = \"/b\"\nbody = { qty = 1 }\n";
+    std::fs::write(&file, workload).unwrap();
+    let drive = |more: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_harness"))
+            .args(["drive", "-n", "400", "-c", "4", "--workload"])
+            .arg(&file)
+            .args(more)
+            .arg(format!("http://{}/v1/", server.addr))
+            .output()
+            .unwrap()
+    };
+    let json: Value = serde_json::from_slice(&drive(&["--json", "--close"]).stdout).unwrap();
+    let classes = json["classes"].as_array().unwrap();
+    let mut names: Vec<_> = classes
+        .iter()
+        .map(|class| class["name"].as_str().unwrap())
+        .collect();
+    names.sort_unstable();
+    assert_eq!(names, ["GET /v1/a", "POST /v1/b"]);
+    let requests: u64 = classes
+        .iter()
+        .map(|class| class["requests"].as_u64().unwrap())
+        .sum();
+    assert_eq!(json["requests"], requests);
+    for class in classes {
+        assert!(class["latency_ns"]["p99"].as_u64().unwrap() > 0);
+        assert_eq!(class["errors"], 0);
+    }
+    let text = out(&drive(&[]));
+    for name in names {
+        assert!(
+            text.lines().any(|line| line.starts_with(name)),
+            "{name}: {text}"
+        );
+    }
+    // A single class is the whole; it has no line of its own.
+    let one = measured(&["-n", "5"], server.addr);
+    assert_eq!(
+        (&one["classes"][0]["name"], &one["classes"][1]),
+        (&"GET /ping".into(), &Value::Null)
+    );
+    assert_eq!(
+        one["classes"][0]["latency_ns"]["p50"],
+        one["latency_ns"]["p50"]
+    );
+    assert!(!printed(&["-n", "5"], server.addr).contains("class"));
+}
+
+#[test]
+fn every_method_is_spoken() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let server = Server::start({
+        let seen = seen.clone();
+        move |_, request| {
+            let method = request.split(' ').next().unwrap().to_owned();
+            // The answer to HEAD has the length of a body that does not follow.
+            let body = if method == "HEAD" { "" } else { PONG };
+            seen.lock().unwrap().push(method);
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{body}");
+            vec![Act::Write(answer.into())]
+        }
+    });
+    let methods = ["HEAD", "OPTIONS", "DELETE", "PATCH", "PURGE"];
+    for method in methods {
+        let json = measured(&["-n", "3", "-c", "1", "-m", method], server.addr);
+        assert_eq!(
+            (&json["requests"], &json["reconnects"]),
+            (&3.into(), &0.into()),
+            "{method}"
+        );
+    }
+    let expected: Vec<&str> = methods.iter().flat_map(|method| [*method; 3]).collect();
+    assert_eq!(*seen.lock().unwrap(), expected);
+}
+
+#[test]
+fn modes_that_make_no_sense_are_refused() {
+    let server = pong();
+    let cases: [(&[&str], &str); 9] = [
+        (&["--arrivals", "poisson"], "--rate or --stages"),
+        (&["--arrivals", "uniform", "-r", "5"], "poisson"),
+        (&["--think", "5ms", "-r", "5"], "--think"),
+        (&["--think", "5"], "unit"),
+        (&["--stages", "1s@5", "-r", "5"], "--rate"),
+        (&["--stages", "1s@5", "-d", "5s"], "--duration"),
+        (&["--stages", "1s@5", "-n", "5"], "--requests"),
+        (&["--stages", "1s@5", "--warmup", "5s"], "--warmup"),
+        (&["--stages", "1s@5..fast"], "'fast' is no rate"),
+    ];
+    for (arguments, word) in cases {
+        let output = command(arguments, server.addr).output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {err}");
+        assert!(err.contains(word), "{arguments:?}: {err}");
+    }
+    assert_eq!(server.seen(), 0);
+}
