@@ -363,6 +363,8 @@ fn look_back(running: Running) -> (Option<Check>, Option<String>) {
             .filter(|id| *id != conform::AT_START)
             .map(str::to_owned)
             .collect(),
+        // Whether it is right is asked here, on a machine that need not be quiet.
+        first_byte_limit: Duration::from_millis(100),
         ..CheckOptions::default()
     };
     let check = summarise(&conform::check(running.addr, &options));
