@@ -107,7 +107,9 @@ fn of_one(arguments: &Arguments, folder: Option<&Path>) -> Result<String> {
         (None, name) => report::formats()
             .find(|format| format.name == name)
             .map(|format| (format.render)(&record, &summary))
-            .ok_or_else(|| unknown_format(name, report::formats().map(|format| format.name)).into()),
+            .ok_or_else(|| {
+                unknown_format(name, report::formats().map(|format| format.name)).into()
+            }),
     }
 }
 

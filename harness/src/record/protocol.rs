@@ -146,6 +146,8 @@ pub struct Fuzz {
     pub server_errors: Vec<FuzzExample>,
     /// Lines of the server's log that tell of a panic.
     pub panics: u64,
+    /// The first panics that differ: where, and their message.
+    pub panic_examples: Vec<String>,
     /// Resident memory after the first thousand requests, and at the end, bytes.
     pub rss_before_bytes: Option<u64>,
     /// See `rss_before_bytes`.

@@ -265,6 +265,12 @@ fn fuzz_findings(display: &str, fuzz: &Fuzz) -> String {
         };
         text += &format!("\n- ‼ {display}, {name}: {}.{request}", escaped(&death.how));
     }
+    for example in &fuzz.panic_examples {
+        text += &format!(
+            "\n- {display} panics, and ends that connection: {}",
+            code(example)
+        );
+    }
     for example in &fuzz.server_errors {
         text += &format!(
             "\n- {display} answered {} first to request {}: {}",
@@ -361,7 +367,7 @@ fn fuzz_sentence(fuzz: Option<&Fuzz>) -> String {
     };
     let panics = match fuzz.panics {
         0 => String::new(),
-        panics => format!("; {} are in its log", counted(panics, "panic")),
+        panics => format!("; its log tells of {}", counted(panics, "panic")),
     };
     format!(
         " Of {} mutated requests (seed {}) {end}{panics}.",

@@ -35,6 +35,8 @@ const REMEMBERED: usize = 4;
 const MOST_DEATHS: usize = 5;
 /// Starts of the server that cutting down a request may take.
 const TRIES: usize = 80;
+/// Panics that are quoted, at most.
+const MOST_EXAMPLES: usize = 5;
 /// Bytes of a request that are shown.
 const SHOWN: usize = 400;
 
@@ -80,13 +82,13 @@ pub fn fuzz(
     let start = || boot(&built.launch, &options.boot, referee, interrupt);
     let mut tally = Tally::default();
     let mut deaths = Vec::new();
-    let mut panics = 0;
+    let mut panics = Panics::default();
     let mut running = start()?;
     let mut volley = Volley::new(options, begin);
     while deaths.len() < MOST_DEATHS
         && let Some(how) = volley.fly(&mut running, &mut tally, interrupt, show)
     {
-        panics += panics_in(&options.boot);
+        panics.read(&options.boot);
         let log_tail = running.failure(Step::Drive, "").log_tail;
         drop(running);
         deaths.push(find_the_one(
@@ -108,7 +110,7 @@ pub fn fuzz(
         true => look_back(running),
         false => (None, None),
     };
-    panics += panics_in(&options.boot);
+    panics.read(&options.boot);
     let tally = tally.0.into_inner().unwrap_or_default();
     Ok(Fuzz {
         seed: options.seed,
@@ -120,7 +122,8 @@ pub fn fuzz(
         silent: tally.silent,
         garbled: tally.garbled,
         server_errors: tally.server_errors,
-        panics,
+        panics: panics.lines,
+        panic_examples: panics.examples,
         rss_before_bytes: volley.rss_before_bytes,
         rss_after_bytes,
         deaths,
@@ -360,6 +363,8 @@ fn look_back(running: Running) -> (Option<Check>, Option<String>) {
             .filter(|id| *id != conform::AT_START)
             .map(str::to_owned)
             .collect(),
+        // Whether it is right is asked here, on a machine that need not be quiet.
+        first_byte_limit: Duration::from_millis(100),
         ..CheckOptions::default()
     };
     let check = summarise(&conform::check(running.addr, &options));
@@ -374,11 +379,60 @@ fn resident(running: &Running) -> Option<u64> {
         .rss_bytes
 }
 
-/// Lines of the log that tell of a panic, as Rust's runtime words them.
-fn panics_in(options: &BootOptions) -> u64 {
-    let log = std::fs::read(&options.log).unwrap_or_default();
-    let text = String::from_utf8_lossy(&log);
-    text.lines()
-        .filter(|line| line.contains("panicked at"))
-        .count() as u64
+/// What logs tell of panics, as Rust's runtime words them.
+#[derive(Debug, Default)]
+struct Panics {
+    lines: u64,
+    /// Those that differ.
+    examples: Vec<String>,
+}
+
+impl Panics {
+    fn read(&mut self, options: &BootOptions) {
+        let log = std::fs::read(&options.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&log);
+        let mut lines = text.lines();
+        while let Some(line) = lines.next() {
+            let Some((_, place)) = line.split_once("panicked at ") else {
+                continue;
+            };
+            self.lines += 1;
+            // The message stands on the line below.
+            let message = lines.next().unwrap_or_default();
+            let example = format!("{} {message}", within_crate(place));
+            if self.examples.len() < MOST_EXAMPLES && !self.examples.contains(&example) {
+                self.examples.push(example);
+            }
+        }
+    }
+}
+
+/// A source path from its crate's folder on, as in `name-1.0.0/src/lib.rs:1:2:`; what lies before
+/// belongs to the machine.
+fn within_crate(place: &str) -> &str {
+    let source = place.find("/src/").map(|at| &place[..at]);
+    let registry = source.and_then(|path| path.strip_suffix("/registry"));
+    match registry {
+        // Behind `registry/src/` comes the index, then the crate.
+        Some(home) => {
+            let rest = &place[home.len() + "/registry/src/".len()..];
+            rest.split_once('/').map_or(rest, |(_, within)| within)
+        }
+        None => place,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::within_crate;
+
+    #[test]
+    fn a_source_path_begins_with_its_crate() {
+        let registry = "/home/ann/.cargo/registry/src/index-1949/name-1.0.0/src/lib.rs:9:8:";
+        assert_eq!(within_crate(registry), "name-1.0.0/src/lib.rs:9:8:");
+        assert_eq!(
+            within_crate("servers/a/src/main.rs:1:2:"),
+            "servers/a/src/main.rs:1:2:"
+        );
+    }
 }

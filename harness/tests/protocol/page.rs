@@ -62,6 +62,7 @@ fn fuzz() -> Fuzz {
         garbled: 0,
         server_errors: Vec::new(),
         panics: 3,
+        panic_examples: vec!["name-1.0.0/src/lib.rs:9:8: a | b".to_owned()],
         rss_before_bytes: Some(10 << 20),
         rss_after_bytes: Some(12 << 20),
         deaths: vec![FuzzDeath {
@@ -129,6 +130,7 @@ fn the_page_has_a_column_for_each_server_and_names_its_faults() {
     }
     assert!(page.contains("| 400, closed | ‼ closed without an answer, process ended |"));
     assert!(page.contains("501 ×12"));
+    assert!(page.contains(r"ends that connection: `name-1.0.0/src/lib.rs:9:8: a \x7c b`"));
 }
 
 #[test]
@@ -146,7 +148,7 @@ fn a_section_says_what_a_user_should_know() {
         bad.contains("Of 100,000 mutated requests (seed 1) 1 of them ended it"),
         "{bad}"
     );
-    assert!(bad.contains("3 panics are in its log"), "{bad}");
+    assert!(bad.contains("its log tells of 3 panics"), "{bad}");
 }
 
 #[test]

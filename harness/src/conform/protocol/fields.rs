@@ -77,6 +77,15 @@ pub(super) const CASES: &[Case] = &[
         judge: taken_or_too_large,
     },
     Case {
+        id: "header-name-64k",
+        concern: Concern::Fields,
+        sends: "a header whose name is 64 KiB",
+        rule: ANY_NUMBER,
+        in_terms: false,
+        plan: Plan::Talks(|| vec![with(&format!("{}: a\r\n", "x".repeat(64 * 1024)))]),
+        judge: taken_or_too_large,
+    },
+    Case {
         id: "header-nul",
         concern: Concern::Fields,
         sends: "a NUL in a header's value",

@@ -163,11 +163,9 @@ pub(super) fn of_workload(record: &Record, summary: &Summary, field: &Field<'_>)
             .get(field.workload)
             .cloned()
             .unwrap_or_default(),
-        caption: field
-            .ranking
-            .map_or_else(String::new, |ranking| {
-                caption(ranking, &record.run.engine.remark(), &stages, paced)
-            }),
+        caption: field.ranking.map_or_else(String::new, |ranking| {
+            caption(ranking, &record.run.engine.remark(), &stages, paced)
+        }),
         head: columns.into_iter().map(|column| column.head).collect(),
         rows,
         notes: (1..)
