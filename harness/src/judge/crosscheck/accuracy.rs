@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Goal;
-use crate::record::Crosscheck;
+use crate::record::{Accuracy, Crosscheck};
 
 /// The quantiles in the order they are shown.
 const NAMES: [&str; 5] = ["p50", "p90", "p99", "p999", "max"];
@@ -30,6 +30,9 @@ pub struct Quantiles {
     pub requests_per_s: Option<f64>,
     /// Quantile by quantile.
     pub points: Vec<Point>,
+    /// Whether the server itself, by its own clock, was further from paper than a tool may be:
+    /// something else had its CPU, and the tool can't be held to account.
+    pub disturbed: bool,
     /// Why there are none.
     pub failure: Option<String>,
 }
@@ -45,8 +48,29 @@ pub struct Point {
     pub given_ns: Option<f64>,
     /// What the tool said.
     pub measured_ns: Option<f64>,
-    /// Whether that is as close to paper as it should be; absent where paper says nothing.
+    /// Whether that is as close to paper as it should be (the greatest of drawn delays: to what was
+    /// given, since one late answer of the server makes it). Absent where nothing is known.
     pub goal: Option<Goal>,
+}
+
+/// Whether the delays that the server gave are not those on paper. Of a stall only the greatest can be
+/// compared, since what waits in the client does not reach the server; of drawn delays all others.
+fn disturbed(one: &Accuracy) -> bool {
+    let stalls = one.delay.starts_with("stall");
+    let mut known = one.paper_ns.iter();
+    known.any(|(name, &paper)| {
+        let given = one.given_ns.get(name).filter(|_| stalls == (name == "max"));
+        given.is_some_and(|&given| !Goal::close(&one.delay, paper, given).met)
+    })
+}
+
+/// What a tool's quantile is held against.
+fn known_ns(one: &Accuracy, name: &str) -> Option<f64> {
+    let paper = one.paper_ns.get(name).copied();
+    match name == "max" && !one.delay.starts_with("stall") {
+        true => paper.and(one.given_ns.get(name).copied()).or(paper),
+        false => paper,
+    }
 }
 
 /// All of them, in the order they were measured.
@@ -62,9 +86,9 @@ pub fn known(record: &Crosscheck) -> Vec<Known> {
                 paper_ns,
                 given_ns: one.given_ns.get(name).copied(),
                 measured_ns,
-                goal: paper_ns
+                goal: known_ns(one, name)
                     .zip(measured_ns)
-                    .map(|(paper, measured)| Goal::close(&one.delay, paper, measured)),
+                    .map(|(known, measured)| Goal::close(&one.delay, known, measured)),
             }
         });
         let quantiles = Quantiles {
@@ -72,6 +96,7 @@ pub fn known(record: &Crosscheck) -> Vec<Known> {
             ours: one.ours,
             requests_per_s: one.reading.as_ref().map(|reading| reading.requests_per_s),
             points: points.collect(),
+            disturbed: disturbed(one),
             failure: one.failure.clone(),
         };
         match all.iter_mut().find(|known| known.delay == one.delay) {

@@ -141,6 +141,44 @@ fn calls_are_the_difference_of_two_runs() {
 }
 
 #[test]
+fn a_tool_is_not_judged_by_a_server_that_was_disturbed() {
+    let mut record = record(Vec::new());
+    let by_name = |values: [f64; 2]| {
+        let names = ["p50".to_owned(), "max".to_owned()];
+        names.into_iter().zip(values).collect::<BTreeMap<_, _>>()
+    };
+    let mut reading = drive(1, "epoll", 1e3, 1).reading.unwrap();
+    reading.latency.points_ns = by_name([1.01e7, 4.1e7]);
+    for given in [[1e7, 4.08e7], [1.3e7, 4e7]] {
+        record.accuracy.push(crate::record::Accuracy {
+            delay: "constant:10ms".to_owned(),
+            tool: "epoll".to_owned(),
+            ours: true,
+            connections: 256,
+            rate_per_s: Some(1e3),
+            paper_ns: by_name([1e7, 1e7]),
+            given_ns: by_name(given),
+            reading: Some(reading.clone()),
+            failure: None,
+            output: String::new(),
+        });
+    }
+    let known = known(&record);
+    let [sound, disturbed] = &known[0].tools[..] else {
+        panic!("{known:#?}");
+    };
+    assert!(!sound.disturbed && disturbed.disturbed);
+    // The one late answer was the server's own.
+    assert!(
+        sound
+            .points
+            .iter()
+            .filter_map(|p| p.goal)
+            .all(|goal| goal.met)
+    );
+}
+
+#[test]
 fn a_lag_is_the_median_of_its_rounds() {
     let mut record = record(Vec::new());
     for (round, lag) in (1..).zip([70_000, 20_000, 30_000]) {

@@ -89,7 +89,8 @@ fn quantiles(lines: &mut Vec<String>, known: &Known) {
     };
     let about = format!(
         "Latency in ms over {} connections, 1,000 requests/s where a tool can be paced; {allowed}. \
-         \"given\" is what the server gave the requests that reached it, by its own clock.",
+         \"given\" is what the server gave the requests that reached it, by its own clock; where \
+         that is further from paper than a tool may be, something disturbed it, and the tool is not judged.",
         known.connections
     );
     heading(lines, &format!("Accuracy: {}", known.delay), &about);
@@ -109,7 +110,7 @@ fn quantiles(lines: &mut Vec<String>, known: &Known) {
     for tool in &known.tools {
         let given = |point: &Point| point.given_ns.map_or(ABSENT.into(), ms);
         let measured = |point: &Point| match (point.measured_ns, &point.goal) {
-            (Some(ns), Some(goal)) if !goal.met => format!("{} ✗", ms(ns)),
+            (Some(ns), Some(goal)) if !goal.met && !tool.disturbed => format!("{} ✗", ms(ns)),
             (Some(ns), _) => ms(ns),
             (None, _) => ABSENT.to_owned(),
         };
@@ -117,6 +118,7 @@ fn quantiles(lines: &mut Vec<String>, known: &Known) {
         let missed = goals.iter().filter(|goal| !goal.met).count();
         let verdict = match (&tool.failure, missed) {
             (Some(why), _) => why.clone(),
+            (None, _) if tool.disturbed => "not judged: disturbed".to_owned(),
             (None, 0) => "met".to_owned(),
             (None, missed) => format!("{missed} of {} missed", goals.len()),
         };
