@@ -110,15 +110,21 @@ const MUTANTS: &[(&str, By)] = &[
     // What unusual clients see.
     (
         "dies-on-bad-head",
-        Gate("protocol: protocol/matrix.rs, a_server_that_dies_on_a_bad_header_is_a_fault_of_that_case_alone"),
+        Gate(
+            "protocol: protocol/matrix.rs, a_server_that_dies_on_a_bad_header_is_a_fault_of_that_case_alone",
+        ),
     ),
     (
         "stunned-by-bad-head",
-        Gate("protocol: protocol/matrix.rs, a_server_that_answers_no_more_after_a_case_is_a_fault_of_that_case"),
+        Gate(
+            "protocol: protocol/matrix.rs, a_server_that_answers_no_more_after_a_case_is_a_fault_of_that_case",
+        ),
     ),
     (
         "needs-whole-heads",
-        Gate("protocol: protocol/matrix.rs, a_server_that_can_not_take_pieces_is_a_fault_where_the_contract_is_kept_to"),
+        Gate(
+            "protocol: protocol/matrix.rs, a_server_that_can_not_take_pieces_is_a_fault_where_the_contract_is_kept_to",
+        ),
     ),
     // What happens to orders.
     ("repeats-id", Checks(&["orders-ids", "orders-concurrent"])),
