@@ -128,7 +128,7 @@ fn a_server_that_can_not_take_pieces_is_a_fault_where_the_contract_is_kept_to() 
     let run = matrix(&["--fault", "needs-whole-heads"], &only);
     assert_eq!(run.status, Some(1), "{}", run.stderr);
     let wrong = cell(&run, "cut-get")["wrong"].as_str().unwrap().to_owned();
-    assert!(wrong.starts_with("cut at byte 1:"), "{wrong}");
+    assert!(wrong.starts_with("cut at byte "), "{wrong}");
     assert!(cell(&run, "close")["wrong"].is_null());
 }
 
