@@ -36,7 +36,7 @@ fn a_planted_crash_is_found_cut_down_and_done_again() {
     let (status, rows) = fuzz(&fault, &["--requests", "40", "--connections", "2"]);
     assert_eq!(status, Some(1), "{rows}");
     let death = &rows[0]["fuzz"]["deaths"][0];
-    assert_eq!(death["how"], "the process ended with status 3");
+    assert_eq!(death["how"], "the process ended with status 3", "{rows}");
     assert!(
         death["log_tail"].as_str().unwrap().contains("bad head"),
         "{death}"
