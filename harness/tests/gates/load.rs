@@ -137,7 +137,7 @@ pub(crate) fn with_control(record: &Record, server: &str) -> Record {
 /// Gate 5: each connection is made again after each answer, in no request's latency.
 #[test]
 fn rate_and_latency_that_do_not_belong_together_are_said() {
-    let bench = Bench::new().with("closing", &["--fault", "closes-each"]);
+    let bench = bench_turning("closing", "--fault closes-each");
     let flags = ["--stage", "peak", "--connections", "1", "--rounds", "4"];
     let outcome = Outcome::of(&bench, &flags);
     let littles = |reason: &Reason| matches!(reason, Reason::LittlesLaw { off, .. } if *off < 0.0);
