@@ -85,7 +85,7 @@ pub struct Arguments {
     /// How long a server may take until its first valid answer
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     ready_timeout: Duration,
-    /// Where to store it; bench-results/<utc>-<rev>-protocol where not given
+    /// Where to store it [bench-results/UTC-REVISION-protocol]
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
     #[command(flatten)]
