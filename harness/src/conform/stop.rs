@@ -161,26 +161,32 @@ pub(super) fn under_load(
     stopped
 }
 
-fn used(addr: SocketAddr) -> Result<RawConnection, String> {
+fn fresh(addr: SocketAddr) -> Result<RawConnection, String> {
+    RawConnection::open(addr).map_err(|error| format!("connecting: {error}"))
+}
+
+/// A connection that has been answered on, which the server has therefore accepted. None where
+/// the answer says that the connection closes now.
+fn used(addr: SocketAddr) -> Result<Option<RawConnection>, String> {
     let fault = |error: String| format!("sent: GET /ping\ngot:  {error}\nexpected: an answer");
     let mut connection = RawConnection::open(addr).map_err(|error| fault(error.to_string()))?;
-    connection
+    let answer = connection
         .exchange(&raw::get("/ping"))
         .map_err(|error| fault(error.to_string()))?;
-    Ok(connection)
+    Ok((!answer.closes).then_some(connection))
 }
 
 /// Opens the connections that nothing more comes from.
 fn gather(addr: SocketAddr, crowd: Crowd) -> Result<Vec<RawConnection>, String> {
     let mut open = Vec::new();
     for _ in 0..IDLE {
-        open.push(used(addr)?);
+        open.extend(used(addr)?);
         if crowd == Crowd::WithHalfSent {
-            open.push(RawConnection::open(addr).map_err(|error| error.to_string())?);
+            open.push(fresh(addr)?);
             for half in [HALF_A_HEAD, HALF_A_BODY] {
-                let mut connection = used(addr)?;
-                // Where it is closed already there is one connection fewer to stop with.
-                let _ = connection.send(half);
+                let mut connection = used(addr)?.map_or_else(|| fresh(addr), Ok)?;
+                let sent = connection.send(half);
+                sent.map_err(|error| error.to_string())?;
                 open.push(connection);
             }
         }
@@ -191,12 +197,16 @@ fn gather(addr: SocketAddr, crowd: Crowd) -> Result<Vec<RawConnection>, String> 
 /// Connections on which a request has arrived, with its place among the kinds.
 type Arrived = Vec<(usize, RawConnection)>;
 
+/// None, where the server closes each connection after its answer.
 fn arrive(addr: SocketAddr, kinds: &[Kind]) -> Result<Arrived, String> {
-    let mut arrived: Arrived = (0..ARRIVED)
-        .map(|index| Ok((index % kinds.len(), used(addr)?)))
-        .collect::<Result<_, String>>()?;
-    // One that says it closes after each answer leaves nothing to send on.
-    arrived.retain_mut(|(kind, connection)| connection.send(&kinds[*kind].wire).is_ok());
+    let mut arrived = Arrived::new();
+    for kind in (0..kinds.len()).cycle().take(ARRIVED) {
+        if let Some(mut connection) = used(addr)? {
+            let sent = connection.send(&kinds[kind].wire);
+            sent.map_err(|error| error.to_string())?;
+            arrived.push((kind, connection));
+        }
+    }
     Ok(arrived)
 }
 
@@ -229,15 +239,21 @@ impl Load<'_> {
             if connection.is_none() && signalled || self.over.load(Ordering::SeqCst) {
                 break;
             }
-            let Some(mut open) = connection.take().or_else(|| used(self.addr).ok()) else {
+            let kept = connection
+                .take()
+                .map(Some)
+                .map_or_else(|| used(self.addr), Ok);
+            let accepted = matches!(kept, Ok(Some(_)));
+            let open = kept.and_then(|kept| kept.map_or_else(|| fresh(self.addr), Ok));
+            let Ok(mut open) = open else {
                 // The listener may be gone between the signal and the look at it.
                 break;
             };
             let kind = &self.kinds[turn % self.kinds.len()];
             let sent = Instant::now();
             let written = open.send(&kind.wire);
-            // Written before the signal: it has arrived.
-            let arrived = written.is_ok() && !self.signalled.load(Ordering::SeqCst);
+            // Written before the signal on an accepted connection: it has arrived.
+            let arrived = accepted && written.is_ok() && !self.signalled.load(Ordering::SeqCst);
             let answer = written.and_then(|()| open.answer(sent));
             match self.judge(kind, &open, arrived, &answer) {
                 Ok(()) => {}

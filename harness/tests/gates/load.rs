@@ -10,7 +10,7 @@ use harness::record::{CONTROL, Record};
 use crate::answers::bench_turning;
 use crate::disturb::{self, MANY, Spinners};
 use crate::outcome::{Outcome, assert_passes_when_quiet, assert_shown, row};
-use crate::support::{Bench, fixture};
+use crate::support::Bench;
 
 /// Both sides' CPUs as flags.
 fn on_cpus(server: u32, driver: u32) -> [String; 4] {
@@ -137,16 +137,8 @@ pub(crate) fn with_control(record: &Record, server: &str) -> Record {
 /// Gate 5: each connection is made again after each answer, in no request's latency.
 #[test]
 fn rate_and_latency_that_do_not_belong_together_are_said() {
-    // The check, which takes some processes, would refuse it for requests that a stop cuts off.
-    let script = format!(
-        "n=$(($(cat starts 2>/dev/null || echo 0) + 1)); echo $n > starts; \
-         if [ $n -gt 7 ]; then later='--fault closes-each'; fi; \
-         exec '{}' --addr {{addr}} --workers {{workers}} $later",
-        fixture().display()
-    );
-    let run = format!("run = {:?}", ["sh", "-c", &script]);
-    let bench = Bench::new().with_manifest("closing", &run);
-    let flags = ["--stage", "peak", "--connections", "1", "--rounds", "6"];
+    let bench = Bench::new().with("closing", &["--fault", "closes-each"]);
+    let flags = ["--stage", "peak", "--connections", "1", "--rounds", "4"];
     let outcome = Outcome::of(&bench, &flags);
     let littles = |reason: &Reason| matches!(reason, Reason::LittlesLaw { off, .. } if *off < 0.0);
     assert!(
