@@ -371,7 +371,8 @@ fn show(mut store: Store, folder: &Folder) -> Result<Status> {
     let summary = results::write(&record, folder.path())?;
     folder.point_latest_here();
     say!("{}", results::terminal(&record, &summary));
-    eprintln!("stored in {}", folder.shown());
+    let shown = folder.shown();
+    eprintln!("stored in {shown}; charts and all figures: {shown}/report.html");
     let failed = summary
         .servers
         .iter()

@@ -300,8 +300,8 @@ impl<'a> Volley<'a> {
             let answer = fire(addr, &one, WAIT);
             tally.note(index, &one, &answer);
             if matches!(answer, Answer::NotConnected(_)) {
-                // The process has ended, or takes no more connections.
-                return;
+                // It has ended, which the watcher finds, or is busy with what it was sent.
+                thread::sleep(LOOK_EVERY);
             }
         }
     }
