@@ -88,6 +88,7 @@ fn record() -> Record {
         environment: Environment::default(),
         servers: Vec::new(),
         trials,
+        protocol: None,
     }
 }
 

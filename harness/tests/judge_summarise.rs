@@ -132,6 +132,7 @@ fn record(rounds: u32, speeds: &[(&str, f64)]) -> Record {
             .map(server)
             .collect(),
         trials: trials.collect(),
+        protocol: None,
     }
 }
 

@@ -139,6 +139,7 @@ impl Source<'_> {
             run,
             servers,
             trials,
+            protocol: None,
             schema_version: self.record.schema_version,
             environment: self.record.environment.clone(),
         }

@@ -365,9 +365,10 @@ fn announce(progress: &mut Progress, job: &Job) {
 }
 
 /// Writes what is made from the record and prints the tables.
-fn show(mut store: Store, folder: &Folder) -> Result<Status> {
-    let record = store.load()?;
+fn show(store: Store, folder: &Folder) -> Result<Status> {
     drop(store);
+    folder.keep_matrix();
+    let record = results::load(&folder.database())?;
     let summary = results::write(&record, folder.path())?;
     folder.point_latest_here();
     say!("{}", results::terminal(&record, &summary));

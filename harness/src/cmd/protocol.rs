@@ -41,7 +41,6 @@ Exit status: 0 no fault; 1 a fault, or a server could not be built or started; 2
 
 /// Where the page on all servers lies, and what it is made from.
 const PAGE: &str = "harness/docs/PROTOCOL.md";
-const STORED: &str = "harness/docs/protocol.json";
 /// Descriptors that the idle connections leave to everything else.
 const SPARE_DESCRIPTORS: u64 = 200;
 
@@ -376,7 +375,7 @@ fn write(matrix: &Protocol, catalog: &Catalog) -> Result<()> {
         );
     }
     renew(&catalog.root.join(PAGE), &report::protocol_page(matrix))?;
-    renew(&catalog.root.join(STORED), &matrix.to_json())?;
+    renew(&catalog.root.join(results::MATRIX), &matrix.to_json())?;
     for column in &matrix.servers {
         let package = |server: &&Server| {
             server.name == column.name && matches!(server.source, Source::Package { .. })

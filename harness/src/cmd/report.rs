@@ -13,7 +13,7 @@ use super::results;
 use crate::catalog::{Catalog, names};
 use crate::cli::{Loads, Status, Usage};
 use crate::judge;
-use crate::record::{Record, Store, Summary, write_whole};
+use crate::record::{Record, Summary, write_whole};
 use crate::report::{self, History};
 
 const EXAMPLES: &str = "\
@@ -90,7 +90,7 @@ fn of_one(arguments: &Arguments, folder: Option<&Path>) -> Result<String> {
     let root = Catalog::load(&[]).map(|catalog| catalog.root);
     let root = root.or_else(|_| std::env::current_dir())?;
     let database = results::database(&root, folder)?;
-    let mut record = Store::open(&database)?.load()?;
+    let mut record = results::load(&database)?;
     if arguments.write {
         let folder = database.parent().context("a database lies in a folder")?;
         results::write(&record, folder)?;

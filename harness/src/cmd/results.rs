@@ -1,7 +1,7 @@
 //! The folder of a run, and the files made from its record.
 
 use std::fs;
-use std::io::IsTerminal as _;
+use std::io::{ErrorKind, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,7 +10,9 @@ use rustix::fs::statvfs;
 
 use crate::cli::Usage;
 use crate::judge;
-use crate::record::{HiddenPaths, Record, Run, Summary, write_whole};
+use crate::record::{
+    HiddenPaths, PROTOCOL_FILE, Protocol, ProtocolError, Record, Run, Store, Summary, write_whole,
+};
 use crate::report::{self, Colour};
 
 /// Free space below which no run is begun, bytes: a `standard` run takes about a tenth.
@@ -18,6 +20,8 @@ const LEAST_FREE: u64 = 200 << 20;
 /// Under the workspace.
 pub(super) const RESULTS: &str = "bench-results";
 const LATEST: &str = "latest";
+/// The protocol matrix of the workspace, under its root.
+pub(super) const MATRIX: &str = "harness/docs/protocol.json";
 pub(super) const DATABASE: &str = "run.sqlite";
 
 /// A run's own folder, never overwritten.
@@ -139,6 +143,15 @@ impl Folder {
             .to_string()
     }
 
+    /// Puts the workspace's protocol matrix beside the run, so that its report stands alone.
+    pub(super) fn keep_matrix(&self) {
+        if let Some(matrix) = matrix(&self.root.join(MATRIX))
+            && let Err(error) = matrix.write(&self.path.join(PROTOCOL_FILE))
+        {
+            eprintln!("the report has no protocol matrix: {error}");
+        }
+    }
+
     /// Makes `bench-results/latest` a link to this run, if it lies beside it.
     pub(super) fn point_latest_here(&self) {
         let results = self.root.join(RESULTS);
@@ -190,6 +203,25 @@ pub(super) fn database(root: &Path, folder: Option<&Path>) -> Result<PathBuf> {
         folder.display()
     ))
     .into())
+}
+
+/// A run and the protocol matrix beside it.
+pub(super) fn load(database: &Path) -> Result<Record> {
+    let mut record = Store::open(database)?.load()?;
+    record.protocol = matrix(&database.with_file_name(PROTOCOL_FILE));
+    Ok(record)
+}
+
+/// None where there is none; one that can't be read is said, as a report is whole without it.
+fn matrix(path: &Path) -> Option<Protocol> {
+    match Protocol::read(path) {
+        Ok(matrix) => Some(matrix),
+        Err(ProtocolError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => None,
+        Err(error) => {
+            eprintln!("the report has no protocol matrix: {error}");
+            None
+        }
+    }
 }
 
 /// Computes the summary and writes every file that is made from the record.

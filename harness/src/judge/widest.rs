@@ -26,6 +26,7 @@ pub fn widest_ratio(run: &Run, trials: &[Trial]) -> Option<Widest> {
         environment: Environment::default(),
         servers: Vec::new(),
         trials: trials.to_vec(),
+        protocol: None,
     };
     let mut court = Court::new(&record);
     let mut widest: Option<Widest> = None;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Engine;
+use super::{Engine, Protocol};
 use crate::catalog::Stage;
 
 /// The version of `run.sqlite` and `record.json`; raised with every change that an
@@ -27,6 +27,10 @@ pub struct Record {
     pub servers: Vec<Server>,
     /// Every trial, in the order they ran.
     pub trials: Vec<Trial>,
+    /// What the servers do with unusual clients: a file beside the run's database, made apart from
+    /// it, and no part of `record.json`.
+    #[serde(skip)]
+    pub protocol: Option<Protocol>,
 }
 
 /// What was asked for and how it ended.

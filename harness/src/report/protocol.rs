@@ -65,11 +65,11 @@ pub fn protocol_page(matrix: &Protocol) -> String {
     page
 }
 
-fn day(matrix: &Protocol) -> &str {
+pub(super) fn day(matrix: &Protocol) -> &str {
     matrix.started_at.get(..10).unwrap_or(&matrix.started_at)
 }
 
-fn version(server: &ProtocolServer) -> String {
+pub(super) fn version(server: &ProtocolServer) -> String {
     match (&server.upstream, &server.version) {
         (Some(upstream), Some(version)) => format!("{upstream} {version}"),
         (None, Some(version)) => format!("{} {version}", server.display),
@@ -77,12 +77,12 @@ fn version(server: &ProtocolServer) -> String {
     }
 }
 
-fn count(server: &ProtocolServer, agreement: Agreement) -> usize {
+pub(super) fn count(server: &ProtocolServer, agreement: Agreement) -> usize {
     let cells = server.cells.iter();
     cells.filter(|cell| cell.agreement == agreement).count()
 }
 
-fn checks(check: Option<&Check>) -> String {
+pub(super) fn checks(check: Option<&Check>) -> String {
     check.map_or("–".to_owned(), |check| {
         format!("{}/{}", check.passed, check.total)
     })
@@ -175,6 +175,11 @@ fn faults(matrix: &Protocol) -> String {
 }
 
 fn fault(cell: &ProtocolCell) -> String {
+    escaped(&causes(cell))
+}
+
+/// What makes a cell a fault, in words.
+pub(super) fn causes(cell: &ProtocolCell) -> String {
     let causes = [
         cell.died
             .as_ref()
@@ -185,7 +190,7 @@ fn fault(cell: &ProtocolCell) -> String {
             .map(|why| format!("afterwards on a new connection: {why}")),
     ];
     let causes: Vec<String> = causes.into_iter().flatten().collect();
-    escaped(&causes.join("; "))
+    causes.join("; ")
 }
 
 fn afterwards_failures(server: &ProtocolServer) -> Vec<String> {
@@ -357,7 +362,7 @@ fn afterwards_sentence(server: &ProtocolServer) -> String {
     }
 }
 
-fn fuzz_sentence(fuzz: Option<&Fuzz>) -> String {
+pub(super) fn fuzz_sentence(fuzz: Option<&Fuzz>) -> String {
     let Some(fuzz) = fuzz else {
         return String::new();
     };

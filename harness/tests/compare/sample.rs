@@ -57,6 +57,7 @@ impl Sample {
             environment: environment(),
             servers: names.filter(is_server).map(server).collect(),
             trials,
+            protocol: None,
         }
     }
 

@@ -102,6 +102,7 @@ fn expected(puts: &[Put]) -> Option<Record> {
     let mut record = Record {
         servers: Vec::new(),
         trials: Vec::new(),
+        protocol: None,
         environment: Environment::default(),
         ..sample::record()
     };

@@ -7,6 +7,7 @@ use harness::record::*;
 
 pub(crate) fn record() -> Record {
     Record {
+        protocol: None,
         schema_version: SCHEMA_VERSION,
         run: run(),
         environment: environment(),

@@ -5,6 +5,7 @@
 //! | `verdict` | the sentences at the top, and what a reader must know before them |
 //! | `tables` | the table of each workload, and that of all workloads |
 //! | `servers` | what the servers are, and what the referee found |
+//! | `protocol` | what the servers do with unusual clients |
 //! | `about` | the machine, the method, the definitions, how to repeat it |
 //!
 //! The charts are in [`super::chart`], the page itself in `harness/templates/report.html`: a section
@@ -12,6 +13,7 @@
 
 mod about;
 mod history;
+mod protocol;
 mod servers;
 mod tables;
 mod verdict;
@@ -43,6 +45,7 @@ struct Page {
     overview: Option<tables::Overview>,
     workloads: Vec<Section>,
     servers: servers::Servers,
+    protocol: Option<protocol::Matrix>,
     about: about::About,
     style: String,
     code: &'static str,
@@ -85,6 +88,7 @@ pub(super) fn html(record: &Record, summary: &Summary) -> String {
         overview,
         workloads: fields.iter().map(section).collect(),
         servers: servers::section(record, summary, &valid),
+        protocol: protocol::section(record, summary),
         about: about::about(record),
         style: style(),
         code: SCRIPT,
