@@ -230,6 +230,15 @@ fn garbage_and_closing_end_the_run_at_its_time() {
 
 #[test]
 fn ctrl_c_prints_what_was_measured() {
+    for engine in EngineKind::ALL {
+        match engine.available() {
+            Ok(()) => interrupted(engine),
+            Err(refused) => eprintln!("not run: {refused}"),
+        }
+    }
+}
+
+fn interrupted(engine: EngineKind) {
     let (told, heard) = std::sync::mpsc::channel();
     let server = Server::start(move |n, _| {
         if n == 100 {
@@ -237,7 +246,8 @@ fn ctrl_c_prints_what_was_measured() {
         }
         vec![Act::Write(response("200 OK", PONG).into())]
     });
-    let mut run = command(&["-d", "500s", "-c", "2", "--json"], server.addr, "/");
+    let flags = ["-d", "500s", "-c", "2", "--json", "--engine", engine.name()];
+    let mut run = command(&flags, server.addr, "/");
     let run = run
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -249,6 +259,7 @@ fn ctrl_c_prints_what_was_measured() {
     assert_eq!(output.status.code(), Some(130), "{}", text(&output));
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(json["interrupted"], true);
+    assert_eq!(json["engine"], engine.name());
     assert!(json["sent_total"].as_u64().unwrap() >= 100);
     assert!(json["duration_ns"].as_u64().unwrap() < 500_000_000_000);
 }

@@ -75,16 +75,24 @@ fn serve(mut stream: TcpStream, ids: &AtomicU64) -> std::io::Result<()> {
     Ok(())
 }
 
-fn start() -> SocketAddr {
+static IDS: AtomicU64 = AtomicU64::new(0);
+
+fn start(take: fn(TcpStream)) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        static IDS: AtomicU64 = AtomicU64::new(0);
-        for stream in listener.incoming().map_while(Result::ok) {
-            std::thread::spawn(move || serve(stream, &IDS));
-        }
-    });
+    std::thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(take));
     addr
+}
+
+/// Many connections at once.
+fn each_in_its_thread(stream: TcpStream) {
+    std::thread::spawn(move || serve(stream, &IDS));
+}
+
+/// For connections of one request each: a thread for each would allocate.
+fn one_after_another(stream: TcpStream) {
+    // A connection that is reset is the client's affair.
+    let _ = serve(stream, &IDS);
 }
 
 fn script() -> Script {
@@ -114,8 +122,9 @@ fn script() -> Script {
     Script::with_classes(pages.chain(orders).collect()).unwrap()
 }
 
-/// The loops in turn over that engine; each is to last `ms`.
-fn loops(addr: SocketAddr, engine: EngineKind, ms: u64) -> [Config; 4] {
+/// The loops in turn over that engine; each is to last `ms`. `one_each`: a server for connections of
+/// one request.
+fn loops(addr: SocketAddr, one_each: SocketAddr, engine: EngineKind, ms: u64) -> [Config; 5] {
     let duration = Duration::from_millis(ms);
     let closed = Config {
         connections: CONNECTIONS,
@@ -144,6 +153,11 @@ fn loops(addr: SocketAddr, engine: EngineKind, ms: u64) -> [Config; 4] {
         },
         Config {
             think: Some(Think::Exponential(Duration::from_millis(2))),
+            ..closed.clone()
+        },
+        Config {
+            addr: one_each,
+            connection_per_request: true,
             ..closed
         },
     ]
@@ -161,19 +175,20 @@ fn allocations(config: &Config, script: &Script) -> (Measurement, u64) {
 
 #[test]
 fn nothing_is_allocated_per_request() {
-    let addr = start();
+    let (kept, closed) = (start(each_in_its_thread), start(one_after_another));
     let script = script();
     for engine in EngineKind::ALL {
         if let Err(refused) = engine.available() {
             eprintln!("not run: {refused}");
             continue;
         }
-        of_engine(addr, engine, &script);
+        of_engine(kept, closed, engine, &script);
     }
 }
 
-fn of_engine(addr: SocketAddr, engine: EngineKind, script: &Script) {
-    let (short, long) = (loops(addr, engine, 200), loops(addr, engine, 1200));
+fn of_engine(kept: SocketAddr, closed: SocketAddr, engine: EngineKind, script: &Script) {
+    let of = |ms| loops(kept, closed, engine, ms);
+    let (short, long) = (of(200), of(1200));
     for (short, long) in short.iter().zip(&long) {
         let (short, few) = allocations(short, script);
         let (long, many) = allocations(long, script);

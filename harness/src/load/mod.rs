@@ -64,4 +64,5 @@ pub use engines::EngineKind;
 pub use exchange::{Client, ExchangeError, Response, exchange};
 pub use malformed::Malformed;
 pub use measurement::{Class, ErrorKind, Interval, Measurement, StageFigures, ThreadTime};
+pub(crate) use same::{id_beside, means};
 pub use script::{Expect, Request, Script, ScriptError};

@@ -1,7 +1,7 @@
 //! Makes sure of each request's answer before the clock runs.
 //!
 //! Every request of the round is sent once, its answer held against the referee's own
-//! model of the contract as JSON, and the bytes that passed become what the load
+//! model of the contract as JSON (each member once), and the bytes that passed become what the load
 //! generator expects. So under load a comparison of bytes is enough, and still every
 //! answer is checked.
 
@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::Interrupt;
 use crate::catalog::Call;
 use crate::conform::{Expected, Model};
-use crate::load::{Client, Expect, Request, Response, Script};
+use crate::load::{Client, Expect, Request, Response, Script, id_beside, means};
 
 /// How long all the answers of a round may take before the load.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -58,7 +58,9 @@ impl Referee {
             .map_err(|error| self.refused(call, response, &error.to_string()))?;
         let bytes = response.body.clone();
         let expect = match expected {
-            Expected::Json { status, body } if (status, &body) == (response.status, &json) => {
+            Expected::Json { status, body }
+                if status == response.status && means(&response.body, &body) =>
+            {
                 Some(Expect::Body {
                     status,
                     bytes,
@@ -66,7 +68,8 @@ impl Referee {
                 })
             }
             Expected::Order { status, members }
-                if status == response.status && is_order(&json, &members) =>
+                if status == response.status
+                    && id_beside(&response.body, &members, ID).is_some() =>
             {
                 Some(Expect::Numbered {
                     status,
@@ -96,19 +99,6 @@ impl Referee {
             clip(&wanted),
         )
     }
-}
-
-/// All members as expected, and a positive id.
-fn is_order(json: &Value, members: &serde_json::Map<String, Value>) -> bool {
-    let Some(object) = json.as_object() else {
-        return false;
-    };
-    let id = object.get(ID).and_then(Value::as_u64);
-    id.is_some_and(|id| id > 0)
-        && object.len() == members.len() + 1
-        && members
-            .iter()
-            .all(|(name, value)| object.get(name) == Some(value))
 }
 
 /// An answer that the referee accepted.
@@ -207,5 +197,43 @@ fn clip(text: &str) -> String {
     match text.char_indices().nth(MOST) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_accepted_by_its_meaning_and_has_each_member_once() {
+        let referee = Referee::new();
+        let accepted = |call: &Call, status: u16, body: &str| {
+            let response = Response {
+                status,
+                head: Vec::new(),
+                body: body.as_bytes().to_vec(),
+                wire: Vec::new(),
+                close: false,
+            };
+            referee.judge(call, &response).is_ok()
+        };
+        let ping = referee.readiness();
+        assert!(accepted(&ping, 200, r#" { "status" : "\u006fk" } "#));
+        assert!(!accepted(&ping, 201, r#"{"status":"ok"}"#));
+        assert!(!accepted(&ping, 200, r#"{"status":"ok","status":"ok"}"#));
+        assert!(!accepted(&ping, 200, r#"{"status":"ok"}{}"#));
+        let order = Call {
+            method: "POST".to_owned(),
+            target: "/api/v1/orders".to_owned(),
+            body: Some(r#"{"item_id":"SKU-000","qty":3}"#.to_owned()),
+        };
+        let answer = |members: &str| {
+            let rest = r#""item_id":"SKU-000","qty":3,"unit_price_cents":100,"total_cents":300"#;
+            format!(r#"{{{members},{rest},"status":"created"}}"#)
+        };
+        assert!(accepted(&order, 201, &answer(r#""id":1"#)));
+        assert!(!accepted(&order, 201, &answer(r#""id":0"#)));
+        assert!(!accepted(&order, 201, &answer(r#""id":1,"id":1"#)));
+        assert!(!accepted(&order, 201, &answer(r#""id":1,"qty":3"#)));
     }
 }
