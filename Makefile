@@ -52,7 +52,7 @@ crosscheck: tools ## Our load generator beside wrk, oha and hey, those installed
 	@$(HARNESS) crosscheck $(SERVERS) $(MANIFESTS)
 
 bench-driver: tools ## What the load generator promises, each goal beside its figure; 9 minutes
-	@$(HARNESS) crosscheck --server $(or $(SERVER),hyper,axum) $(MANIFESTS) --tool epoll,io_uring,wrk,oha \
+	@$(HARNESS) crosscheck --server $(if $(SERVER),$(SERVER),hyper,axum) $(MANIFESTS) --tool epoll,io_uring,wrk,oha \
 		--syscalls --send-lag 1000,10000,30000 --accuracy
 
 test: tools ## Every test of the workspace

@@ -214,6 +214,8 @@ mod tests {
                 body: body.as_bytes().to_vec(),
                 wire: Vec::new(),
                 close: false,
+                first_byte: Duration::ZERO,
+                total: Duration::ZERO,
             };
             referee.judge(call, &response).is_ok()
         };
