@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::catalog::{Catalog, Server, Stage, Workload, names};
 use crate::cmd;
 use crate::load::EngineKind;
-use crate::run::{known, respond, supervise};
+use crate::run::{bare, known, respond, supervise};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -71,6 +71,9 @@ enum Verb {
     /// Answer after known delays
     #[command(hide = true)]
     Known(known::Arguments),
+    /// Write requests and read answers, and nothing else
+    #[command(hide = true)]
+    Bare(bare::Arguments),
 }
 
 /// Runs the command line.
@@ -91,6 +94,10 @@ pub fn main() -> ExitCode {
         Verb::Supervise(arguments) => return supervise::supervise(&arguments),
         Verb::Respond(arguments) => respond::respond(&arguments).map(|never| match never {}),
         Verb::Known(arguments) => known::serve(&arguments).map(|never| match never {}),
+        Verb::Bare(arguments) => bare::drive(&arguments).map(|said| {
+            println!("{said}");
+            Status::Fine
+        }),
     };
     match result {
         Ok(status) => ExitCode::from(status as u8),

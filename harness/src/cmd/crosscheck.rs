@@ -46,8 +46,8 @@ const TEXT: &str = "crosscheck.md";
 pub struct Arguments {
     #[command(flatten)]
     servers: Servers,
-    /// Only this tool: epoll, io_uring (ours, by engine), wrk, oha, hey; repeatable, or separated
-    /// by commas [all that are installed]
+    /// Only this tool: epoll, io_uring (ours, by engine), bare (writes and reads, and nothing else:
+    /// the floor), wrk, oha, hey; repeatable, or separated by commas [all that are installed]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     tool: Vec<String>,
     /// Numbers of connections, separated by commas

@@ -53,6 +53,7 @@ mod same;
 mod schedule;
 mod script;
 mod slot;
+mod stretch;
 mod tally;
 mod uring;
 mod worker;

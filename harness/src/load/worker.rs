@@ -16,12 +16,11 @@ use super::recorder::{Nanos, Recorder, nanos};
 use super::schedule::share;
 use super::script::{Entry, Expect};
 use super::slot::{Plan, Slot, State};
+use super::stretch::Stretch;
 use super::tally::{Counts, Tally};
 use super::{Config, Control, Script, ThreadTime};
 use crate::probe::run_delay_ns;
 
-/// The last stretch before a send time, in which the thread no longer sleeps.
-const SPIN: Nanos = 60_000;
 /// A turn of the spinning loop takes about a microsecond; in a longer one the thread was
 /// interrupted or put off its CPU, which is no spinning.
 const LONGEST_TURN: Nanos = 20_000;
@@ -57,6 +56,7 @@ pub(crate) struct Worker<'w, E> {
     pub(crate) slots: Vec<Slot>,
     /// When the next turn comes over all slots, as far as is known.
     next_due: Nanos,
+    stretch: Stretch,
     /// Requests sent, or begun with a connection of their own, that have not ended.
     pub(crate) in_flight: usize,
     pub(crate) opening: usize,
@@ -110,6 +110,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             },
             slots: connections.map(|_| Slot::new()).collect(),
             next_due: Nanos::MAX,
+            stretch: Stretch::default(),
             in_flight: 0,
             opening: 0,
             sending: false,
@@ -193,7 +194,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
                 self.tally.recorder.end = self.plan.end.max(self.plan.start + 1);
                 break;
             }
-            let asleep = self.next_due.saturating_sub(SPIN);
+            let asleep = self.next_due.saturating_sub(self.stretch.length());
             let wake = asleep.min(tick_at).min(self.plan.end);
             let limit = wake.saturating_sub(now);
             let any = self.engine.wait(Duration::from_nanos(limit))?;
@@ -202,6 +203,10 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             }
             let then = self.now();
             let turned = then - now;
+            self.stretch.passes(turned);
+            if !any && limit > 0 {
+                self.stretch.overslept(then.saturating_sub(wake));
+            }
             if !any && limit == 0 && turned < LONGEST_TURN && self.at_start.is_some() {
                 self.tally.counts.time.spin_ns += turned;
             }

@@ -11,6 +11,9 @@ use super::{Ended, Environment};
 /// The version of `crosscheck.json`; raised by every change that an older reader would misread.
 pub const CROSSCHECK_SCHEMA_VERSION: u32 = 1;
 
+/// The tool that writes requests and reads answers and does nothing else: what no other can undercut.
+pub const BARE: &str = "bare";
+
 /// One crosscheck: several load generators in turn against the same servers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Crosscheck {

@@ -4,6 +4,7 @@
 //! [`check`] makes one, so an unchecked server can't be measured.
 
 mod accept;
+pub mod bare;
 mod boot;
 mod build;
 mod calibrate;

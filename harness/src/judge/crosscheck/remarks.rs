@@ -1,6 +1,7 @@
 //! What explains figures and differences: one rule a function, each with the figure it goes by.
 
 use super::{Figure, Pair, Row};
+use crate::record::BARE;
 
 /// CPU time over time from which a tool on one thread is the limit.
 const BUSY: f64 = 0.9;
@@ -24,7 +25,7 @@ pub(super) fn remarks(
     rows: &[Row],
     pairs: &[Pair],
 ) -> Vec<String> {
-    const RULES: [fn(&View<'_>) -> Vec<String>; 9] = [
+    const RULES: [fn(&View<'_>) -> Vec<String>; 10] = [
         failures,
         errors,
         limits,
@@ -34,6 +35,7 @@ pub(super) fn remarks(
         steps,
         reconnects,
         paces,
+        floor,
     ];
     let view = View {
         rate_per_s,
@@ -226,11 +228,43 @@ fn paces(view: &View<'_>) -> Vec<String> {
     remarks
 }
 
+/// What the calls alone cost, and goals that lie below that.
+fn floor(view: &View<'_>) -> Vec<String> {
+    let cpu = |tool: &str| {
+        let mut rows = view.rows.iter();
+        let row = rows.find(|row| row.tool == tool)?;
+        row.figures.get(&Figure::CpuPerRequest).copied()
+    };
+    let Some(bare) = cpu(BARE) else {
+        return Vec::new();
+    };
+    let mut remarks = vec![format!(
+        "{BARE} writes requests and reads answers and does nothing else: its {:.2} µs are what the calls \
+         cost here, and what a tool spends above that is its own doing",
+        bare / 1e3
+    )];
+    for pair in view.pairs {
+        let goal = pair.goal.filter(|goal| !goal.met);
+        let Some((goal, theirs)) = goal.zip(cpu(&pair.theirs)) else {
+            continue;
+        };
+        let floor = bare / theirs;
+        if floor > goal.most {
+            remarks.push(format!(
+                "{BARE} itself spends {floor:.2} of the CPU time of {}: the goal of {} for {} lies below \
+                 what the calls cost here",
+                pair.theirs, goal.most, pair.ours
+            ));
+        }
+    }
+    remarks
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::Ratio;
+    use super::super::{Goal, Ratio};
     use super::*;
 
     fn row(tool: &str) -> Row {
@@ -298,6 +332,36 @@ mod tests {
         assert!(neither.contains("no figure here explains it"), "{neither}");
         // Within the noise there is nothing to explain.
         assert!(!said(None, &[row("epoll"), row("wrk")], &[pair(1.2, 0)]).contains("rate of"));
+    }
+
+    #[test]
+    fn a_goal_below_what_the_calls_cost_is_said() {
+        let costs = |tool: &str, ns: f64| Row {
+            figures: BTreeMap::from([(Figure::CpuPerRequest, ns)]),
+            ..row(tool)
+        };
+        let pair = |most: f64, met| Pair {
+            goal: Some(Goal {
+                most,
+                met,
+                over: 0.1,
+            }),
+            ..pair(1.0, 0)
+        };
+        let rows = [
+            costs("epoll", 7_000.0),
+            costs("bare", 6_000.0),
+            costs("wrk", 7_500.0),
+        ];
+        let below = said(None, &rows, &[pair(0.75, false)]);
+        assert!(below.contains("its 6.00 µs"), "{below}");
+        assert!(
+            below.contains("0.80 of the CPU time of wrk: the goal of 0.75 for epoll"),
+            "{below}"
+        );
+        for pair in [pair(0.85, false), pair(0.75, true)] {
+            assert!(!said(None, &rows, &[pair]).contains("the goal of"));
+        }
     }
 
     #[test]

@@ -54,10 +54,14 @@ fn cases() -> [Case; 4] {
 }
 
 /// The tools of a case, and whether their latency is to run from the intended send time. hey is none
-/// of them: the steps of what it prints are larger than what is to be told apart.
+/// of them: the steps of what it prints are larger than what is to be told apart; nor is one that
+/// tells no latency.
 fn tools<'o>(options: &'o Options, case: &Case) -> Vec<(&'o Tool, bool)> {
     let mut all = Vec::new();
-    for tool in options.tools.iter().filter(|tool| tool.kind != Kind::Hey) {
+    for tool in options.tools.iter() {
+        if matches!(tool.kind, Kind::Hey | Kind::Bare) {
+            continue;
+        }
         all.push((tool, true));
         if case.tells_clocks_apart && matches!(tool.kind, Kind::Oha { .. }) {
             all.push((tool, false));

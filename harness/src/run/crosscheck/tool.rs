@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::record::ToolRecord;
+use crate::record::{BARE, ToolRecord};
 
 /// Engines of the load generator of the harness; one it does not have is left out.
 const ENGINES: [&str; 2] = ["epoll", "io_uring"];
@@ -53,6 +53,8 @@ pub(super) enum Kind {
         /// The value of `--engine`.
         engine: Option<&'static str>,
     },
+    /// The floor.
+    Bare,
     /// wrk 4.
     Wrk,
     /// oha; flags have changed.
@@ -77,7 +79,7 @@ pub struct Tool {
 
 /// Names that can be asked for.
 pub fn tool_names() -> Vec<&'static str> {
-    ENGINES.into_iter().chain(OTHERS).collect()
+    ENGINES.into_iter().chain([BARE]).chain(OTHERS).collect()
 }
 
 /// The tools of these names (all where none is named), and those left out, each with why.
@@ -92,9 +94,10 @@ pub fn find_tools(wanted: &[String]) -> Result<(Vec<Tool>, Vec<ToolRecord>)> {
         if !wanted.is_empty() && !wanted.iter().any(|wanted| wanted == name) {
             continue;
         }
-        let tool = match ENGINES.contains(&name) {
-            true => engine(&own, name, &own_help),
-            false => other(name),
+        let tool = match name {
+            BARE => Ok(bare(&own)),
+            _ if ENGINES.contains(&name) => engine(&own, name, &own_help),
+            _ => other(name),
         };
         match tool {
             Ok(tool) => found.push(tool),
@@ -107,6 +110,20 @@ pub fn find_tools(wanted: &[String]) -> Result<(Vec<Tool>, Vec<ToolRecord>)> {
         }
     }
     Ok((found, left_out))
+}
+
+fn bare(own: &Path) -> Tool {
+    Tool {
+        record: ToolRecord {
+            name: BARE.to_owned(),
+            // It is compared with, like another's.
+            ours: false,
+            version: Some(format!("harness {}", env!("CARGO_PKG_VERSION"))),
+            left_out: None,
+        },
+        kind: Kind::Bare,
+        program: own.to_owned(),
+    }
 }
 
 fn engine(own: &Path, name: &'static str, help: &str) -> Result<Tool, String> {
@@ -239,7 +256,7 @@ impl Tool {
 
     /// Whether it can be asked for a rate, rather than for a pause between requests.
     pub(super) fn can_be_paced(&self) -> bool {
-        self.kind != Kind::Wrk
+        !matches!(self.kind, Kind::Wrk | Kind::Bare)
     }
 
     /// The command that makes this load on one thread.
@@ -247,6 +264,7 @@ impl Tool {
         let mut words = Words(vec![self.program.to_string_lossy().into_owned()]);
         match self.kind {
             Kind::Ours { engine } => ours(&mut words, load, engine),
+            Kind::Bare => bare_words(&mut words, load),
             Kind::Wrk => wrk(&mut words, load),
             Kind::Oha { json, threads } => oha(&mut words, load, (json, threads)),
             Kind::Hey => hey(&mut words, load),
@@ -298,6 +316,16 @@ fn ours(words: &mut Words, load: &Load, engine: Option<&str>) {
             words.add(&["--workload", &files.workload, &base]);
         }
         None => words.add(&[&load.url()]),
+    }
+}
+
+fn bare_words(words: &mut Words, load: &Load) {
+    words.add(&["bare", "--addr", &load.addr.to_string()]);
+    words.add(&["--path", &load.path]);
+    words.add(&["--connections", &load.connections.to_string()]);
+    match load.until {
+        Until::Time(time) => words.add(&["--duration-ms", &time.as_millis().to_string()]),
+        Until::Requests(n) => words.add(&["--duration-ms", "20000", "--requests", &n.to_string()]),
     }
 }
 
@@ -433,6 +461,11 @@ mod tests {
                 Some(1000.0),
                 "it drive --json -t 1 -c 16 --timeout 5s -d 2000ms --rate 1000 --engine io_uring \
                  --workload W http://127.0.0.1:80",
+            ),
+            (
+                Kind::Bare,
+                None,
+                "it bare --addr 127.0.0.1:80 --path /a/b --connections 16 --duration-ms 2000",
             ),
             (
                 Kind::Wrk,
