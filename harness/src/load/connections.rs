@@ -78,8 +78,9 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         let slot = &mut self.slots[index];
         let pause = slot.pause();
         slot.state = State::Closed { until: now + pause };
-        if pause == 0 {
-            self.resume(index, now);
+        match pause {
+            0 => self.resume(index, now),
+            _ => self.look_by(now + pause),
         }
     }
 
