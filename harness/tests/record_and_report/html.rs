@@ -320,6 +320,14 @@ fn ranks_withheld_are_said_at_the_top_with_their_cause() {
         said.contains("No ranks are given") && said.contains("12 % of the CPU time"),
         "{said}"
     );
+    let mut some = crate::summary::summary();
+    assert!(some.rankings.len() > 1);
+    let first = some.rankings[0].workload.clone();
+    let rows = some.rows.iter_mut().filter(|row| row.workload == first);
+    rows.for_each(|row| row.rank = None);
+    let page = render("html", &sample::record(), &some);
+    let words = format!("No ranks in 1 of {} workloads", some.rankings.len());
+    assert!(page.contains(&words));
 }
 
 /// A matrix of two servers, the second of which no run here has.

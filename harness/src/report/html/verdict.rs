@@ -57,7 +57,15 @@ pub(super) fn banners(record: &Record, summary: &Summary) -> Vec<Banner> {
     if !lines.is_empty() {
         banners.push(Banner {
             bad: true,
-            title: "No ranks are given; the figures are shown".to_owned(),
+            title: match lines.len() {
+                all if all == summary.rankings.len() => {
+                    "No ranks are given; the figures are shown".to_owned()
+                }
+                some => format!(
+                    "No ranks in {some} of {} workloads; the figures are shown",
+                    summary.rankings.len()
+                ),
+            },
             lines,
         });
     }
