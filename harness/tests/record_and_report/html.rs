@@ -13,18 +13,18 @@ use roxmltree::{Document, Node, ParsingOptions};
 
 use crate::{sample, summary::summary};
 
-const SERVERS: [&str; 4] = ["alder", "birch", "cedar", "dogwood"];
+pub(crate) const SERVERS: [&str; 4] = ["alder", "birch", "cedar", "dogwood"];
 
 /// What a published page of ten servers may weigh.
 const MOST_BYTES: usize = 2_000_000;
 
-fn render(name: &str, record: &Record, summary: &Summary) -> String {
+pub(crate) fn render(name: &str, record: &Record, summary: &Summary) -> String {
     let format = FORMATS.iter().find(|format| format.name == name).unwrap();
     (format.render)(record, summary)
 }
 
 /// Parses it as XML, which a browser's parser would forgive much of.
-fn parse(page: &str) -> Document<'_> {
+pub(crate) fn parse(page: &str) -> Document<'_> {
     let options = ParsingOptions {
         allow_dtd: true,
         ..ParsingOptions::default()
@@ -32,13 +32,16 @@ fn parse(page: &str) -> Document<'_> {
     Document::parse_with_options(page, options).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn all<'a>(document: &'a Document<'_>, tag: &'static str) -> impl Iterator<Item = Node<'a, 'a>> {
+pub(crate) fn all<'a>(
+    document: &'a Document<'_>,
+    tag: &'static str,
+) -> impl Iterator<Item = Node<'a, 'a>> {
     document
         .descendants()
         .filter(move |node| node.has_tag_name(tag))
 }
 
-fn text(node: Node<'_, '_>) -> String {
+pub(crate) fn text(node: Node<'_, '_>) -> String {
     let parts: Vec<&str> = node
         .descendants()
         .filter(Node::is_text)
@@ -52,7 +55,7 @@ fn text(node: Node<'_, '_>) -> String {
 }
 
 /// A run with everything a chart can show: histograms and intervals, a failed server, the control.
-fn run(servers: &[&str], rounds: u32, steps: i64) -> Record {
+pub(crate) fn run(servers: &[&str], rounds: u32, steps: i64) -> Record {
     let mut record = sample::record();
     record.run.workloads.remove("ping");
     record.run.rates_per_s.remove("ping");
@@ -235,7 +238,7 @@ fn the_page_is_whole_and_refers_to_nothing_outside() {
         (sample::record(), summary()),
     ];
     let beside = Record {
-        protocol: Some(protocol("alder")),
+        protocol: Some(crate::html_protocol::matrix("alder")),
         ..record.clone()
     };
     let pages = [
@@ -328,91 +331,6 @@ fn ranks_withheld_are_said_at_the_top_with_their_cause() {
     let page = render("html", &sample::record(), &some);
     let words = format!("No ranks in 1 of {} workloads", some.rankings.len());
     assert!(page.contains(&words));
-}
-
-/// A matrix of two servers, the second of which no run here has.
-fn protocol(name: &str) -> Protocol {
-    let cell = |case: &str, text: &str, agreement| ProtocolCell {
-        case: case.into(),
-        text: text.into(),
-        agreement,
-        note: None,
-        wrong: None,
-        died: None,
-        log_tail: None,
-        wrong_afterwards: None,
-    };
-    let server = |name: &str| ProtocolServer {
-        name: name.into(),
-        display: name.to_uppercase(),
-        class: "framework".into(),
-        upstream: Some("upstream".into()),
-        version: Some("0.0.1-tried".into()),
-        cells: vec![
-            cell("cut-get", "200", Agreement::Follows),
-            ProtocolCell {
-                died: Some("with status 3".into()),
-                ..cell("bare-lf", "closed <&>", Agreement::Deviates)
-            },
-        ],
-        afterwards: None,
-        stop_failure: None,
-        failure: None,
-        fuzz: None,
-    };
-    let case = |id: &str, concern: &str, in_terms| ProtocolCase {
-        id: id.into(),
-        concern: concern.into(),
-        sends: format!("what {id} sends"),
-        section: "9112 §2.2".into(),
-        asks: "what is asked".into(),
-        in_terms,
-    };
-    Protocol {
-        schema_version: PROTOCOL_SCHEMA_VERSION,
-        kind: PROTOCOL_KIND.into(),
-        id: "id".into(),
-        started_at: "2026-11-22T03:45:00Z".into(),
-        harness_version: "0.1.0".into(),
-        revision: None,
-        command: Vec::new(),
-        patience_s: 5.0,
-        let_go_s: 80.0,
-        idle_connections: 5000,
-        cases: vec![
-            case("cut-get", "Pieces", true),
-            case("bare-lf", "Syntax", false),
-        ],
-        servers: vec![server(name), server("of-another-run")],
-    }
-}
-
-#[test]
-fn the_protocol_matrix_stands_beside_the_speed() {
-    let mut record = run(&SERVERS, 6, 4);
-    let page = render("html", &record, &summarise(&record));
-    assert!(!page.contains("id=\"protocol\""));
-    record.protocol = Some(protocol("of-no-run"));
-    let page = render("html", &record, &summarise(&record));
-    assert!(!page.contains("id=\"protocol\""));
-    record.protocol = Some(protocol("alder"));
-    let page = render("html", &record, &summarise(&record));
-    let document = parse(&page);
-    let section = all(&document, "section")
-        .find(|node| node.attribute("aria-labelledby") == Some("protocol"))
-        .unwrap();
-    let said = text(section);
-    for words in [
-        "Made on 2026-11-22",
-        "ALDER upstream 0.0.1-tried another version than this run's 1 0 1 1 –",
-        "ALDER, bare-lf: the process ended with status 3",
-        "Pieces: 1 case",
-        "cut-get * 200 what cut-get sends 9112 §2.2: what is asked",
-        "bare-lf ‼ closed <&> what bare-lf sends",
-    ] {
-        assert!(said.contains(words), "{words}: {said}");
-    }
-    assert!(!said.contains("OF-ANOTHER-RUN"));
 }
 
 /// Names and reasons are text, whatever is in them, and a log may hold anything.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::tool::{Files, Kind, Load, Tool, Until};
+use super::files::Files;
+use super::tool::{Kind, Load, Tool, Until};
 use super::{BESIDE, Options, Session};
 use crate::load::Client;
 use crate::record::{Accuracy, Failure};

@@ -9,6 +9,7 @@
 //! | `tool` | which tools are here, and how each is asked for the same load |
 //! | `child` | runs one to its end, within bounds |
 //! | `read` | what each says, in one form |
+//! | `files` | what tools are given beside their flags |
 //! | `order` | which tool when |
 //! | `drives` | the rounds |
 //! | `syscalls` | system calls per request |
@@ -18,6 +19,7 @@
 mod accuracy;
 mod child;
 mod drives;
+mod files;
 mod order;
 mod read;
 mod send_lag;
@@ -30,7 +32,8 @@ use std::time::Duration;
 use anyhow::Result;
 
 use self::child::{Bench, Ran};
-use self::tool::{Files, Load, Until};
+use self::files::Files;
+use self::tool::{Load, Until};
 use super::{BootOptions, Built, Interrupt, Referee, Running};
 use crate::catalog::{Catalog, Server};
 use crate::load::Client;

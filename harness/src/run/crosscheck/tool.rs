@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::files::Files;
+
 use crate::record::{BARE, ToolRecord};
 
 /// Engines of the load generator of the harness; one it does not have is left out.
@@ -313,7 +315,7 @@ fn ours(words: &mut Words, load: &Load, engine: Option<&str>) {
     match &load.files {
         Some(files) => {
             let base = format!("http://{}", load.addr);
-            words.add(&["--workload", &files.workload, &base]);
+            words.add(&["--workload", files.workload(), &base]);
         }
         None => words.add(&[&load.url()]),
     }
@@ -339,7 +341,7 @@ fn wrk(words: &mut Words, load: &Load) {
     };
     words.add(&["-d", &format!("{seconds}s")]);
     if let Some(files) = &load.files {
-        words.add(&["-s", &files.wrk_script]);
+        words.add(&["-s", files.wrk_script()]);
     }
     words.add(&[&load.url()]);
 }
@@ -373,43 +375,6 @@ fn hey(words: &mut Words, load: &Load) {
     words.add(&[&load.url()]);
 }
 
-/// Files that tools are given.
-#[derive(Debug, Clone)]
-pub(super) struct Files {
-    /// The one request as a workload, by which our load generator checks each answer whole.
-    workload: String,
-    /// What makes wrk say all it knows.
-    wrk_script: String,
-}
-
-impl Files {
-    /// Writes them into a folder, which is made; for requests of this path.
-    pub(super) fn write(folder: &Path, path: &str) -> Result<Self> {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        let workload = format!(
-            "about = \"What a crosscheck asks for\"\n\n[[request]]\npath = {}\n",
-            toml_text(path)
-        );
-        Ok(Self {
-            workload: write(folder, "crosscheck.toml", &workload)?,
-            wrk_script: write(folder, "wrk.lua", include_str!("wrk.lua"))?,
-        })
-    }
-}
-
-/// A basic string of TOML; JSON's escapes are among its own.
-fn toml_text(text: &str) -> String {
-    serde_json::Value::String(text.to_owned()).to_string()
-}
-
-fn write(folder: &Path, name: &str, text: &str) -> Result<String> {
-    let path = std::path::absolute(folder.join(name))?;
-    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    let word = path.to_str().map(str::to_owned);
-    word.with_context(|| format!("the path {} is not UTF-8", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -435,10 +400,7 @@ mod tests {
             until: Until::Time(Duration::from_secs(2)),
             rate_per_s,
             corrected: true,
-            files: Some(Files {
-                workload: "W".to_owned(),
-                wrk_script: "S".to_owned(),
-            }),
+            files: Some(Files::named("W", "S")),
         };
         tool(kind).command(&load).join(" ")
     }
@@ -486,16 +448,6 @@ mod tests {
         ] {
             assert_eq!(words(kind, rate), command);
         }
-    }
-
-    #[test]
-    fn the_file_of_requests_is_one_the_harness_reads() {
-        let folder = tempfile::tempdir().unwrap();
-        let files = Files::write(folder.path(), "/a/b%20\"c\\").unwrap();
-        let workload = crate::catalog::Workload::load(Path::new(&files.workload)).unwrap();
-        let calls = workload.draw(1, 1);
-        assert_eq!(calls[0].target, "/a/b%20\"c\\");
-        assert!(Path::new(&files.wrk_script).is_file());
     }
 
     #[test]
