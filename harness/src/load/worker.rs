@@ -28,7 +28,7 @@ const LONGEST_TURN: Nanos = 20_000;
 /// How often timeouts, reconnects and the stop flag are looked at, at least and at most; a
 /// microsecond is added for each connection, so that thousands of them cost no more. Whatever
 /// ends a wait is a timer of the kernel's, and one that is due before its own next tick costs a
-/// write to the CPU's timer each time, on a virtual CPU a way out to the host: a tenth of a request.
+/// write to the CPU's timer each time, on a virtual CPU a way out to the host: up to a tenth of a request.
 const TICKS: RangeInclusive<Nanos> = 5_000_000..=50_000_000;
 /// The longest wait for answers after the window.
 const DRAIN: Nanos = 1_000_000_000;
@@ -61,7 +61,7 @@ pub(crate) struct Worker<'w, E> {
     next_due: Nanos,
     stretch: Stretch,
     /// When timeouts, reconnects and the stop flag are looked at next.
-    pub(crate) tick_at: Nanos,
+    tick_at: Nanos,
     /// Requests sent, or begun with a connection of their own, that have not ended.
     pub(crate) in_flight: usize,
     pub(crate) opening: usize,
@@ -367,7 +367,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         }
     }
 
-    /// What is done every some milliseconds.
+    /// What is done when `tick_at` has come, which it sets anew.
     fn tick(&mut self, now: Nanos) {
         let least = TICKS.start() + 1000 * self.slots.len() as u64;
         // Nothing that begins from now on has its timeout earlier.
