@@ -21,7 +21,13 @@ pub trait Process {
     /// Where it listens.
     fn addr(&self) -> SocketAddr;
 
-    /// Sends the signal that asks it to stop.
+    /// Makes it stand still, until it is asked to stop: what comes meanwhile waits unread.
+    ///
+    /// # Errors
+    /// Why it could not be held, as where the process has ended.
+    fn hold(&mut self) -> Result<(), String>;
+
+    /// Sends the signal that asks it to stop, and lets it go on where it is held.
     ///
     /// # Errors
     /// Why it could not be sent, as where the process has ended.

@@ -3,6 +3,10 @@
 //! What counts as arrived: a request is written whole, on a connection that has been answered
 //! on, before the signal is sent. On a loopback it then lies in the server's socket. Whatever
 //! is sent later may find the connection closed, but what is answered is answered whole.
+//!
+//! The process is held (SIGSTOP) while the last of them are written and the signal is sent: a
+//! fast server would else have answered them all before it hears of the signal, and one that
+//! loses requests would pass by luck.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -23,7 +27,7 @@ const CLIENTS: usize = 16;
 const UNDER_WAY: usize = 8 * CLIENTS;
 /// How long that may take; a slower server is stopped then all the same.
 const WARM_UP: Duration = Duration::from_secs(2);
-/// Connections on which a request was written just before the signal.
+/// Connections on which a request is written while the process is held.
 const ARRIVED: usize = 32;
 /// Connections of each kind that nothing more comes from.
 const IDLE: usize = 8;
@@ -137,7 +141,10 @@ pub(super) fn under_load(
             })
             .collect();
         load.until_under_way();
-        let arrived = arrive(addr, &kinds);
+        let arrived = accepted(addr).and_then(|accepted| {
+            process.hold()?;
+            arrive(accepted, &kinds)
+        });
         load.signalled.store(true, Ordering::SeqCst);
         let sent = process.stop(stop);
         let mut faults: Vec<String> = Vec::new();
@@ -198,14 +205,20 @@ fn gather(addr: SocketAddr, crowd: Crowd) -> Result<Vec<RawConnection>, String> 
 type Arrived = Vec<(usize, RawConnection)>;
 
 /// None, where the server closes each connection after its answer.
-fn arrive(addr: SocketAddr, kinds: &[Kind]) -> Result<Arrived, String> {
+fn accepted(addr: SocketAddr) -> Result<Vec<RawConnection>, String> {
+    let mut accepted = Vec::new();
+    for _ in 0..ARRIVED {
+        accepted.extend(used(addr)?);
+    }
+    Ok(accepted)
+}
+
+fn arrive(accepted: Vec<RawConnection>, kinds: &[Kind]) -> Result<Arrived, String> {
     let mut arrived = Arrived::new();
-    for kind in (0..kinds.len()).cycle().take(ARRIVED) {
-        if let Some(mut connection) = used(addr)? {
-            let sent = connection.send(&kinds[kind].wire);
-            sent.map_err(|error| error.to_string())?;
-            arrived.push((kind, connection));
-        }
+    for (kind, mut connection) in (0..kinds.len()).cycle().zip(accepted) {
+        let sent = connection.send(&kinds[kind].wire);
+        sent.map_err(|error| error.to_string())?;
+        arrived.push((kind, connection));
     }
     Ok(arrived)
 }

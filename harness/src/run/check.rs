@@ -161,13 +161,20 @@ impl Process for Serving<'_> {
         self.running.addr
     }
 
+    fn hold(&mut self) -> Result<(), String> {
+        told(self.running.signal(Signal::STOP))
+    }
+
     fn stop(&mut self, stop: Stop) -> Result<(), String> {
         self.signalled = true;
         let signal = match stop {
             Stop::Terminate => Signal::TERM,
             Stop::Interrupt => Signal::INT,
         };
-        told(self.running.signal(signal))
+        told(self.running.signal(signal))?;
+        // It may have ended by now, where it was not held.
+        let _ = self.running.signal(Signal::CONT);
+        Ok(())
     }
 
     fn wait(&mut self, limit: Duration) -> Option<Ended> {

@@ -71,6 +71,11 @@ impl Fixture {
         }
     }
 
+    /// The child is not waited for in between: a signal to it finds it, ended or not.
+    fn signal(&self, signal: Signal) -> Result<(), String> {
+        kill_process(Pid::from_child(&self.child), signal).map_err(|error| error.to_string())
+    }
+
     /// Waits for its end; whether that was with status 0.
     pub(crate) fn ends_well(&mut self) -> bool {
         Self::wait_for(&mut self.child, LONGEST).is_some_and(|status| status.success())
@@ -82,12 +87,17 @@ impl Process for Fixture {
         self.addr
     }
 
+    fn hold(&mut self) -> Result<(), String> {
+        self.signal(Signal::STOP)
+    }
+
     fn stop(&mut self, stop: Stop) -> Result<(), String> {
         let signal = match stop {
             Stop::Terminate => Signal::TERM,
             Stop::Interrupt => Signal::INT,
         };
-        kill_process(Pid::from_child(&self.child), signal).map_err(|error| error.to_string())
+        self.signal(signal)?;
+        self.signal(Signal::CONT)
     }
 
     fn wait(&mut self, limit: Duration) -> Option<Ended> {
