@@ -204,7 +204,7 @@ fn gather(addr: SocketAddr, crowd: Crowd) -> Result<Vec<RawConnection>, String> 
 /// Connections on which a request has arrived, with its place among the kinds.
 type Arrived = Vec<(usize, RawConnection)>;
 
-/// None, where the server closes each connection after its answer.
+/// Connections that have been answered on; none, where the server closes each after its answer.
 fn accepted(addr: SocketAddr) -> Result<Vec<RawConnection>, String> {
     let mut accepted = Vec::new();
     for _ in 0..ARRIVED {
@@ -213,6 +213,7 @@ fn accepted(addr: SocketAddr) -> Result<Vec<RawConnection>, String> {
     Ok(accepted)
 }
 
+/// Writes a request on each.
 fn arrive(accepted: Vec<RawConnection>, kinds: &[Kind]) -> Result<Arrived, String> {
     let mut arrived = Arrived::new();
     for (kind, mut connection) in (0..kinds.len()).cycle().zip(accepted) {
