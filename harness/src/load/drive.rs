@@ -2,12 +2,13 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{ScopedJoinHandle, scope};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity, set_current_timer_slack};
 
+use super::clock::Clock;
 use super::connections::NotReady;
 use super::engine::Engine;
 use super::epoll::Epoll;
@@ -53,7 +54,7 @@ struct Left {
 }
 
 fn run(config: &Config, script: &Script, control: &Control) -> Result<Measurement, DriveError> {
-    let base = Instant::now();
+    let clock = Clock::start();
     let unix_base = unix_ns();
     let cpus: Vec<Option<u32>> = match &config.cpus[..] {
         [] => vec![None; config.threads.min(config.connections)],
@@ -71,7 +72,7 @@ fn run(config: &Config, script: &Script, control: &Control) -> Result<Measuremen
             let place = (thread, threads);
             handles.push(
                 scope.spawn(move || {
-                    work(place, cpu, config, script, control, base, ready, &started)
+                    work(place, cpu, config, script, control, clock, ready, &started)
                 }),
             );
         }
@@ -83,8 +84,8 @@ fn run(config: &Config, script: &Script, control: &Control) -> Result<Measuremen
             join(handles)?;
             return Err(not_ready);
         }
-        let plan = plan(config, base);
-        let window = window(plan, base, unix_base);
+        let plan = plan(config, clock);
+        let window = window(plan, clock, unix_base);
         control.publish(window);
         for start in starts {
             // A thread that is gone is told of by its join.
@@ -106,7 +107,7 @@ fn work(
     config: &Config,
     script: &Script,
     control: &Control,
-    base: Instant,
+    clock: Clock,
     ready: Sender<Ready>,
     start: &Receiver<Plan>,
 ) -> Result<Option<Left>, Errno> {
@@ -118,7 +119,7 @@ fn work(
         EngineKind::Epoll => {
             let engine = Epoll::new(config.addr, slots)?;
             load(
-                Worker::new(engine, place, config, script, control, base),
+                Worker::new(engine, place, config, script, control, clock),
                 ready,
                 start,
             )
@@ -126,7 +127,7 @@ fn work(
         EngineKind::IoUring => {
             let engine = Uring::new(config.addr, slots)?;
             load(
-                Worker::new(engine, place, config, script, control, base),
+                Worker::new(engine, place, config, script, control, clock),
                 ready,
                 start,
             )
@@ -134,7 +135,7 @@ fn work(
         EngineKind::Portable => {
             let engine = Portable::new(config.addr, slots)?;
             load(
-                Worker::new(engine, place, config, script, control, base),
+                Worker::new(engine, place, config, script, control, clock),
                 ready,
                 start,
             )
@@ -158,6 +159,7 @@ fn load<'w, E: Engine<'w>>(
         return Ok(None);
     };
     worker.run(plan)?;
+    worker.tally.recorder.settle();
     Ok(Some(worker.tally))
 }
 
@@ -263,17 +265,17 @@ fn check(config: &Config) -> Result<(), DriveError> {
     config.engine.available()
 }
 
-fn plan(config: &Config, base: Instant) -> Plan {
-    let origin = nanos(base.elapsed() + HEADSTART);
+fn plan(config: &Config, clock: Clock) -> Plan {
+    let origin = clock.now() + nanos(HEADSTART);
     let start = origin + nanos(config.warmup);
     let end = start + nanos(config.duration);
     Plan { origin, start, end }
 }
 
-fn window(plan: Plan, base: Instant, unix_base: i64) -> Window {
+fn window(plan: Plan, clock: Clock, unix_base: i64) -> Window {
     Window {
-        start: base + Duration::from_nanos(plan.start),
-        end: base + Duration::from_nanos(plan.end),
+        start: clock.instant(plan.start),
+        end: clock.instant(plan.end),
         start_unix_ns: unix_base + plan.start as i64,
         end_unix_ns: unix_base + plan.end as i64,
     }

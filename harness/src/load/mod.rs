@@ -8,11 +8,13 @@
 //! |---|---|
 //! | `config` | what is asked for, and why it could not be done |
 //! | `control` | what a caller shares with a drive while it runs |
+//! | `clock` | what all threads of a drive read the time from |
 //! | `script` | requests, and what is expected of their answers |
 //! | `schedule` | when each request is meant to be sent |
 //! | `pacing` | whose turn it is: closed loop, think time, even steps, Poisson arrivals |
 //! | `response` | the HTTP/1.1 response parser, fed with whatever a read brought |
 //! | `head`, `chunked` | status line and headers; the chunked transfer coding |
+//! | `known` | heads that were parsed before |
 //! | `malformed` | what can be wrong with a response |
 //! | `judge`, `same` | is this answer the right one? does this JSON mean the same? |
 //! | `ids` | which ids have been seen |
@@ -29,6 +31,7 @@
 
 mod breakdown;
 mod chunked;
+mod clock;
 mod config;
 mod connections;
 mod control;
@@ -40,6 +43,7 @@ mod exchange;
 mod head;
 mod ids;
 mod judge;
+mod known;
 mod malformed;
 mod measurement;
 mod pacing;

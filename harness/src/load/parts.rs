@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::judge::{Verdict, judge};
+use super::known::Known;
 use super::recorder::{Ended, Recorder};
 use super::response::{Answer, Parser};
 use super::{ErrorKind, Malformed, Script};
@@ -50,6 +51,7 @@ pub fn means(text: &[u8], value: &serde_json::Value) -> bool {
 pub struct Parts {
     script: Script,
     parser: Parser,
+    known: Known,
     recorder: Recorder,
     at: u64,
 }
@@ -63,6 +65,7 @@ impl Parts {
         Self {
             script,
             parser: Parser::new(),
+            known: Known::new(),
             recorder,
             at: 0,
         }
@@ -97,10 +100,17 @@ impl Parts {
         self.parser.start(head_only, KEEP);
         for piece in pieces {
             if let Some(answer) = self.parser.feed(piece)? {
+                self.known.learn(&answer, head_only);
                 return Ok(Some(Whole::of(&answer)));
             }
         }
         Ok(self.parser.finish().map(|a| Whole::of(&a)))
+    }
+
+    /// The response that `text` begins with, where it is whole and has the head that
+    /// [`Self::read`] or [`Self::judge`] saw last.
+    pub fn again(&self, text: &[u8]) -> Option<Whole> {
+        self.known.answer(text).map(|answer| Whole::of(&answer))
     }
 
     /// Bytes the parser holds on to.
@@ -108,19 +118,25 @@ impl Parts {
         self.parser.held()
     }
 
-    /// Parses and judges a response that comes whole.
+    /// Judges a response that comes whole; it is parsed where its head is not that of the last.
     ///
     /// # Errors
     /// The kind of error it is.
     pub fn judge(&mut self, response: &[u8]) -> Result<(), ErrorKind> {
-        self.parser.start(false, KEEP);
-        let answer = self.parser.feed(response);
-        match answer.map_err(|_| ErrorKind::Protocol)? {
-            None => Err(ErrorKind::Closed),
-            Some(answer) => match judge(&self.script.entries[0], &answer) {
-                Verdict::Wrong(kind) => Err(kind),
-                Verdict::Right | Verdict::Numbered(_) => Ok(()),
-            },
+        let answer = match self.known.answer(response) {
+            Some(answer) => answer,
+            None => {
+                self.parser.start(false, KEEP);
+                let answer = self.parser.feed(response);
+                let answer = answer.map_err(|_| ErrorKind::Protocol)?;
+                let answer = answer.ok_or(ErrorKind::Closed)?;
+                self.known.learn(&answer, false);
+                answer
+            }
+        };
+        match judge(&self.script.entries[0], &answer) {
+            Verdict::Wrong(kind) => Err(kind),
+            Verdict::Right | Verdict::Numbered(_) => Ok(()),
         }
     }
 

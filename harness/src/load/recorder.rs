@@ -33,6 +33,9 @@ pub(crate) struct Recorder {
     pub(crate) latency: Histogram<u64>,
     pub(crate) wire: Histogram<u64>,
     pub(crate) first_byte: Histogram<u64>,
+    /// Of requests for which these three are the same: sent when intended, and answered in one
+    /// read. [`Self::settle`] adds them to each.
+    alike: Histogram<u64>,
     pub(crate) connect: Histogram<u64>,
     pub(crate) send_lag: Histogram<u64>,
     cells: Vec<Cell>,
@@ -91,6 +94,7 @@ impl Recorder {
             latency: histogram(max),
             wire: histogram(max),
             first_byte: histogram(max),
+            alike: histogram(max),
             connect: histogram(max),
             send_lag: histogram(max),
             cells: vec![cell; cells as usize],
@@ -129,16 +133,30 @@ impl Recorder {
 
     fn time(&mut self, request: &Ended, valid: bool) {
         let latency = request.ended.saturating_sub(request.intended);
-        self.latency.saturating_record(latency);
-        let wire = request.ended.saturating_sub(request.sent);
-        self.wire.saturating_record(wire);
-        let first_byte = request.first_byte.saturating_sub(request.intended);
-        self.first_byte.saturating_record(first_byte);
+        if request.sent == request.intended && request.first_byte == request.ended {
+            self.alike.saturating_record(latency);
+        } else {
+            self.latency.saturating_record(latency);
+            let wire = request.ended.saturating_sub(request.sent);
+            self.wire.saturating_record(wire);
+            let first_byte = request.first_byte.saturating_sub(request.intended);
+            self.first_byte.saturating_record(first_byte);
+        }
         if let Some(cell) = self.cell(request.ended) {
             cell.requests += u64::from(valid);
             cell.latency.saturating_record(latency);
             cell.moments.add(latency);
         }
+    }
+
+    /// Brings the histograms up to date, when all is recorded.
+    pub(crate) fn settle(&mut self) {
+        for histogram in [&mut self.latency, &mut self.wire, &mut self.first_byte] {
+            histogram
+                .add(&self.alike)
+                .expect("histograms of a drive have one range");
+        }
+        self.alike.reset();
     }
 
     /// An error of a request of that class, in the window or not.

@@ -33,30 +33,43 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             return self.reopen(index, now);
         }
         let mut request = slot.ended(now);
-        match slot.parser.feed(input) {
-            Ok(None) => {
-                if slot.parser.begins() {
-                    slot.first_byte = now;
-                } else if !slot.parser.has_begun() {
-                    // What had begun was an interim response, which does not count.
-                    slot.first_byte = 0;
+        let entry = &self.entries[slot.entry as usize];
+        let known = &mut self.known[entry.kind as usize];
+        let answer = match known.answer(input) {
+            Some(answer) if !slot.fed => answer,
+            _ => {
+                if !slot.fed {
+                    slot.parser.start(entry.head_only, self.keep);
+                    slot.fed = true;
+                }
+                match slot.parser.feed(input) {
+                    Ok(None) => {
+                        if slot.parser.begins() {
+                            slot.first_byte = now;
+                        } else if !slot.parser.has_begun() {
+                            // What had begun was an interim response, which does not count.
+                            slot.first_byte = 0;
+                        }
+                        return;
+                    }
+                    Ok(Some(answer)) => {
+                        known.learn(&answer, entry.head_only);
+                        answer
+                    }
+                    Err(malformed) => {
+                        let got = format!("{malformed}: {}", clip(input));
+                        return self.lost(index, ErrorKind::Protocol, &got, now);
+                    }
                 }
             }
-            Ok(Some(answer)) => {
-                if answer.begins {
-                    request.first_byte = now;
-                }
-                let surplus = answer.consumed < input.len();
-                let last = answer.close || ended || surplus;
-                let entry = &self.entries[slot.entry as usize];
-                self.tally.answer(entry, &answer, &request, surplus);
-                self.done(index, last, now);
-            }
-            Err(malformed) => {
-                let got = format!("{malformed}: {}", clip(input));
-                self.lost(index, ErrorKind::Protocol, &got, now);
-            }
+        };
+        if answer.begins {
+            request.first_byte = now;
         }
+        let surplus = answer.consumed < input.len();
+        let last = answer.close || ended || surplus;
+        self.tally.answer(entry, &answer, &request, surplus);
+        self.done(index, last, now);
     }
 
     /// The server ended its side.
@@ -69,7 +82,9 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             State::Opening { .. } | State::Closed { .. } => return,
         }
         let request = slot.ended(now);
-        if let Some(answer) = slot.parser.finish() {
+        if slot.fed
+            && let Some(answer) = slot.parser.finish()
+        {
             let entry = &self.entries[slot.entry as usize];
             self.tally.answer(entry, &answer, &request, false);
             self.done(index, true, now);
@@ -96,7 +111,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         let slot = &self.slots[index];
         let class = self.entries[slot.entry as usize].class;
         self.tally.recorder.timed_out(&slot.ended(at), class);
-        let begun = self.slots[index].parser.has_begun();
+        let begun = slot.fed && slot.parser.has_begun();
         let got = if begun {
             "only a part of an answer in time"
         } else {

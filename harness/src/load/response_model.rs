@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use super::*;
+use crate::load::known::Known;
 
 /// Kept of a split body in these tests, bytes: less than the longest body.
 const KEEP: usize = 200;
@@ -250,7 +251,22 @@ fn read(pieces: &[&[u8]], head_only: bool) -> Result<Option<Read>, Malformed> {
     Ok(parser.finish().map(|answer| of(&answer)))
 }
 
+/// A head that is known is understood as the parser understood it.
+fn is_known_as_read(bytes: &[u8], head_only: bool) -> Result<(), TestCaseError> {
+    let mut parser = Parser::new();
+    parser.start(head_only, KEEP);
+    let mut known = Known::new();
+    if let Ok(Some(answer)) = parser.feed(bytes) {
+        known.learn(&answer, head_only);
+        if let Some(again) = known.answer(bytes) {
+            prop_assert_eq!(again, answer);
+        }
+    }
+    Ok(())
+}
+
 fn agrees(bytes: &[u8], cuts: &[Index], head_only: bool) -> Result<(), TestCaseError> {
+    is_known_as_read(bytes, head_only)?;
     let whole = read(&[bytes], head_only);
     prop_assert_eq!(read(&cut(bytes, cuts), head_only), whole.clone());
     let each: Vec<&[u8]> = bytes.chunks(1).collect();

@@ -1,5 +1,7 @@
 //! Requests, and what is expected of their answers.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 /// The requests of a drive; each thread draws from them uniformly.
@@ -8,6 +10,8 @@ pub struct Script {
     pub(crate) entries: Vec<Entry>,
     /// The names of the classes, at least one.
     pub(crate) classes: Vec<String>,
+    /// How many kinds of answers are expected, at least one.
+    pub(crate) kinds: usize,
 }
 
 /// One request, and what is expected of its answer.
@@ -89,10 +93,14 @@ pub(crate) struct Entry {
     pub(crate) around_id: (usize, usize),
     /// Which of the script's classes it belongs to.
     pub(crate) class: u32,
+    /// Which of the kinds its answer is of: those whose heads are likely to be equal.
+    pub(crate) kind: u32,
 }
 
 /// Requests of one script at most; an index fits 32 bits.
 const MAX_REQUESTS: usize = 1 << 24;
+/// Kinds of answers at most; what is beyond shares one. Each takes some 300 bytes a thread.
+const MAX_KINDS: u32 = 1024;
 /// Classes of one script at most; each takes a histogram of some 200 KiB a thread.
 const MAX_CLASSES: usize = 64;
 /// The name of the class of those that have no class of their own any more.
@@ -110,14 +118,16 @@ impl Script {
         if requests.len() > MAX_REQUESTS {
             return Err(ScriptError::TooMany { max: MAX_REQUESTS });
         }
-        let entries = requests
+        let mut entries = requests
             .into_iter()
             .enumerate()
             .map(|(index, request)| Entry::new(index, request))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
+        let kinds = number_kinds(&mut entries);
         Ok(Self {
             entries,
             classes: vec!["all".to_owned()],
+            kinds,
         })
     }
 
@@ -144,6 +154,22 @@ impl Script {
     }
 }
 
+/// Numbers the kinds of answers and says how many there are. Heads of one server differ by the
+/// length they announce, and by whether there is a body at all.
+fn number_kinds(entries: &mut [Entry]) -> usize {
+    let mut kinds = HashMap::new();
+    for entry in entries {
+        let next = (kinds.len() as u32).min(MAX_KINDS - 1);
+        let kind = (
+            entry.expect.status(),
+            entry.expect.body_len(),
+            entry.head_only,
+        );
+        entry.kind = *kinds.entry(kind).or_insert(next);
+    }
+    kinds.len().min(MAX_KINDS as usize)
+}
+
 /// The place of a class, which is added where it is new and there is room.
 fn class(classes: &mut Vec<String>, name: String) -> usize {
     if let Some(known) = classes.iter().position(|class| *class == name) {
@@ -160,6 +186,16 @@ fn class(classes: &mut Vec<String>, name: String) -> usize {
 }
 
 impl Expect {
+    /// The one status that is right, if there is one.
+    fn status(&self) -> Option<u16> {
+        match self {
+            Self::Success => None,
+            Self::Status(status) | Self::Body { status, .. } | Self::Numbered { status, .. } => {
+                Some(*status)
+            }
+        }
+    }
+
     /// The length of the accepted body, bytes; 0 where none is expected.
     pub(crate) fn body_len(&self) -> usize {
         match self {
@@ -192,6 +228,7 @@ impl Entry {
             expect: request.expect,
             around_id,
             class: 0,
+            kind: 0,
         })
     }
 
@@ -312,6 +349,37 @@ mod tests {
             [62, 63, 63, 63]
         );
         assert_eq!(Script::new(vec![request()]).unwrap().classes, ["all"]);
+    }
+
+    #[test]
+    fn answers_of_one_length_are_of_one_kind() {
+        let request = |method: &str, status: u16, length: usize| Request {
+            wire: format!("{method} / HTTP/1.1\r\n\r\n").into_bytes(),
+            expect: Expect::Body {
+                status,
+                bytes: vec![b' '; length],
+                json: Value::Null,
+            },
+        };
+        let kinds = |requests: Vec<Request>| {
+            let script = Script::new(requests).unwrap();
+            let each: Vec<u32> = script.entries.iter().map(|e| e.kind).collect();
+            (each, script.kinds)
+        };
+        let few = [
+            request("GET", 200, 5),
+            request("GET", 200, 6),
+            request("HEAD", 200, 5),
+            request("GET", 404, 5),
+            request("GET", 200, 5),
+        ];
+        assert_eq!(kinds(few.to_vec()), (vec![0, 1, 2, 3, 0], 4));
+        let (each, count) = kinds((0..2000).map(|n| request("GET", 200, n)).collect());
+        assert_eq!(count, 1024);
+        assert_eq!(
+            [1022, 1023, 1024, 1999].map(|n| each[n]),
+            [1022, 1023, 1023, 1023]
+        );
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub(crate) struct Slot {
     pub(crate) due: u64,
     /// Connections made since the last answer.
     pub(crate) barren: u32,
+    /// Whether the parser has been given something of the answer in flight.
+    pub(crate) fed: bool,
     pub(crate) parser: Parser,
 }
 
@@ -52,6 +54,7 @@ impl Slot {
             next: 0,
             due: 0,
             barren: 0,
+            fed: false,
             parser: Parser::new(),
         }
     }

@@ -2,16 +2,17 @@
 //! `connections`, and what comes back is taken in `replies`.
 
 use std::ops::RangeInclusive;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rand_pcg::Pcg32;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 use rustix::io::Errno;
-use rustix::time::{ClockId, clock_gettime};
 
 use super::breakdown::Breakdown;
+use super::clock::{Clock, thread_cpu};
 use super::engine::{Engine, Event};
 use super::ids::Ids;
+use super::known::Known;
 use super::pacing::{Pacing, Turn};
 use super::recorder::{Nanos, Recorder, nanos};
 use super::schedule::share;
@@ -54,7 +55,7 @@ pub(crate) struct Worker<'w, E> {
     /// Whether each request makes a connection, and its end closes it.
     pub(crate) connection_per_request: bool,
     pub(crate) timeout: Nanos,
-    base: Instant,
+    clock: Clock,
     pub(crate) plan: Plan,
     pub(crate) slots: Vec<Slot>,
     /// When the next turn comes over all slots, as far as is known.
@@ -70,7 +71,9 @@ pub(crate) struct Worker<'w, E> {
     /// Requests still to be sent; no end where there is no limit.
     left: u64,
     rng: Pcg32,
-    keep: usize,
+    pub(crate) keep: usize,
+    /// Of each kind of answer, the head of the last.
+    pub(crate) known: Vec<Known>,
     pub(crate) tally: Tally,
     /// Answers and errors the live counters have been told.
     told: (u64, u64),
@@ -86,7 +89,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         config: &Config,
         script: &'w Script,
         control: &'w Control,
-        base: Instant,
+        clock: Clock,
     ) -> Self {
         let entries = &script.entries[..];
         let longest = entries.iter().map(|e| e.expect.body_len()).max();
@@ -107,7 +110,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             pacing: Pacing::new(config, (thread, threads), seed),
             connection_per_request: config.connection_per_request,
             timeout: nanos(config.timeout),
-            base,
+            clock,
             plan: Plan {
                 origin: Nanos::MAX,
                 start: Nanos::MAX,
@@ -123,6 +126,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             left: share(config.limit, (thread, threads)),
             rng: Pcg32::seed_from_u64(seed),
             keep: longest.unwrap_or(0) * 2 + KEEP,
+            known: vec![Known::new(); script.kinds],
             tally: Tally {
                 recorder,
                 ids: Ids::new(entries.iter().any(numbered)),
@@ -135,7 +139,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
 
     /// Nanoseconds on the common clock.
     pub(crate) fn now(&self) -> Nanos {
-        nanos(self.base.elapsed())
+        self.clock.now()
     }
 
     /// Sends, measures and drains as planned.
@@ -283,7 +287,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         let sends = match &mut self.pacing {
             Pacing::Closed => true,
             Pacing::Turns(_) => slot.next < slot.due,
-            Pacing::Thinking(thinking) => thinking.end(index) <= nanos(self.base.elapsed()),
+            Pacing::Thinking(thinking) => thinking.end(index) <= self.clock.now(),
             Pacing::Poisson(poisson) => {
                 let sends = poisson.waiting > 0;
                 if !sends {
@@ -361,7 +365,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         slot.sent = now;
         slot.first_byte = 0;
         slot.state = State::Busy;
-        slot.parser.start(entry.head_only, self.keep);
+        slot.fed = false;
         if let Err(errno) = self.engine.send(index, &entry.wire) {
             self.handle(index, Event::Failed(errno));
         }
@@ -469,10 +473,4 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         self.tell();
         Ok(())
     }
-}
-
-/// CPU time of the calling thread.
-fn thread_cpu() -> Nanos {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }

@@ -1,0 +1,70 @@
+//! The clock that all threads of a drive share.
+
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+
+use super::recorder::Nanos;
+
+/// Counts from its start. It is read twice a request, so it reads what [`Instant`] reads without
+/// its way over seconds and [`Duration`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    instant: Instant,
+    zero: Nanos,
+}
+
+impl Clock {
+    /// Starts a clock.
+    pub(crate) fn start() -> Self {
+        Self {
+            zero: monotonic(),
+            instant: Instant::now(),
+        }
+    }
+
+    /// The time since its start.
+    pub(crate) fn now(&self) -> Nanos {
+        monotonic() - self.zero
+    }
+
+    /// The instant at which it says `time`, to a microsecond.
+    pub(crate) fn instant(&self, time: Nanos) -> Instant {
+        self.instant + Duration::from_nanos(time)
+    }
+}
+
+/// CPU time of the calling thread.
+pub(crate) fn thread_cpu() -> Nanos {
+    read(ClockId::ThreadCPUTime)
+}
+
+fn monotonic() -> Nanos {
+    read(ClockId::Monotonic)
+}
+
+fn read(clock: ClockId) -> Nanos {
+    let time = clock_gettime(clock);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_goes_with_the_clock_of_instants() {
+        let clock = Clock::start();
+        let mut last = 0;
+        for _ in 0..1000 {
+            let before = Instant::now();
+            let now = clock.now();
+            let after = Instant::now();
+            assert!(now >= last);
+            // The start reads both, the one behind the other, so this one is ahead by that.
+            assert!(clock.instant(now) >= before);
+            assert!(clock.instant(now) < after + Duration::from_secs(10));
+            last = now;
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! A head that was parsed before need not be parsed again.
+//!
+//! Answers to requests of one kind differ in little but their bodies: from one second to the next, their
+//! heads are mostly the same to the byte. What the last one meant is kept, and one that is equal
+//! to it means the same; any other is parsed.
+
+use super::head::{Framing, parse_head};
+use super::response::Answer;
+
+/// The longest head that is kept, bytes.
+const LONGEST: usize = 256;
+
+/// The last head of a kind whose body was delimited by its length.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    bytes: [u8; LONGEST],
+    /// 0 where there is none.
+    len: usize,
+    status: u16,
+    /// Of the body that follows.
+    body_len: usize,
+    close: bool,
+}
+
+impl Known {
+    pub(crate) fn new() -> Self {
+        Self {
+            bytes: [0; LONGEST],
+            len: 0,
+            status: 0,
+            body_len: 0,
+            close: false,
+        }
+    }
+
+    /// The answer that `input` begins with, where it is whole and has the head that is known.
+    pub(crate) fn answer<'a>(&self, input: &'a [u8]) -> Option<Answer<'a>> {
+        let known = &self.bytes[..self.len];
+        let (head, rest) = input.split_at_checked(known.len())?;
+        let body = rest.get(..self.body_len)?;
+        (head == known && !head.is_empty()).then_some(Answer {
+            status: self.status,
+            head,
+            body,
+            body_len: body.len() as u64,
+            wire_len: (head.len() + body.len()) as u64,
+            close: self.close,
+            begins: true,
+            consumed: head.len() + body.len(),
+        })
+    }
+
+    /// Keeps the head of an answer instead of the one before, where that is of use. `head_only`:
+    /// the request was a HEAD.
+    pub(crate) fn learn(&mut self, answer: &Answer<'_>, head_only: bool) {
+        let head = answer.head;
+        let alone = answer.wire_len == head.len() as u64 + answer.body_len;
+        // Chunks and interim responses would not be looked for.
+        if !alone || head == &self.bytes[..self.len] {
+            return;
+        }
+        let Some(kept) = self.bytes.get_mut(..head.len()) else {
+            return;
+        };
+        if let Ok(Some(parsed)) = parse_head(head, head_only)
+            && let Framing::Length(length) = parsed.framing
+            && let Ok(body_len) = usize::try_from(length)
+        {
+            kept.copy_from_slice(head);
+            self.len = head.len();
+            (self.status, self.body_len, self.close) = (parsed.status, body_len, parsed.close);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::response::Parser;
+    use super::*;
+
+    const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+    const INPUT: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+
+    /// Has it learn from the answer in these pieces, as the parser reads it.
+    fn learn(known: &mut Known, pieces: &[&[u8]], head_only: bool) {
+        let mut parser = Parser::new();
+        parser.start(head_only, 1000);
+        for piece in pieces {
+            if let Some(answer) = parser.feed(piece).unwrap() {
+                return known.learn(&answer, head_only);
+            }
+        }
+        known.learn(&parser.finish().unwrap(), head_only);
+    }
+
+    fn knows(pieces: &[&[u8]], head_only: bool) -> Known {
+        let mut known = Known::new();
+        learn(&mut known, pieces, head_only);
+        known
+    }
+
+    #[test]
+    fn nothing_is_known_at_first() {
+        assert_eq!(Known::new().answer(b""), None);
+        assert_eq!(Known::new().answer(INPUT), None);
+    }
+
+    #[test]
+    fn only_an_equal_head_is_known() {
+        let input = format!("{HEAD}helloHTTP");
+        for pieces in [
+            &[INPUT][..],
+            &[&INPUT[..7], &INPUT[7..]],
+            &[&INPUT[..40], &INPUT[40..]],
+        ] {
+            let known = knows(pieces, false);
+            let answer = known.answer(input.as_bytes()).unwrap();
+            let mut parser = Parser::new();
+            assert_eq!(parser.feed(input.as_bytes()), Ok(Some(answer)));
+            for at in 0..HEAD.len() {
+                let mut other = input.clone().into_bytes();
+                other[at] ^= 1;
+                assert_eq!(known.answer(&other), None, "{at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_of_an_answer_is_none() {
+        let known = knows(&[INPUT], false);
+        for at in 0..INPUT.len() {
+            assert_eq!(known.answer(&INPUT[..at]), None, "{at}");
+        }
+    }
+
+    #[test]
+    fn what_is_of_no_use_leaves_the_last() {
+        let mut known = knows(&[INPUT], false);
+        let long = "x".repeat(LONGEST);
+        let long = format!("HTTP/1.1 200 OK\r\nA: {long}\r\nContent-Length: 0\r\n\r\n");
+        for other in [
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n\r\nto the end",
+            "HTTP/1.1 103\r\n\r\nHTTP/1.1 200\r\nContent-Length: 0\r\n\r\n",
+            &long,
+        ] {
+            learn(&mut known, &[other.as_bytes()], false);
+            assert_eq!(known.answer(other.as_bytes()), None, "{other}");
+            assert!(known.answer(INPUT).is_some(), "{other}");
+        }
+        let next = b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+        learn(&mut known, &[next], false);
+        let answer = known.answer(next).unwrap();
+        assert_eq!((answer.status, answer.close), (404, true));
+        assert_eq!(known.answer(INPUT), None);
+    }
+
+    #[test]
+    fn the_answer_to_head_has_no_body() {
+        let known = knows(&[HEAD.as_bytes()], true);
+        let answer = known.answer(HEAD.as_bytes()).unwrap();
+        assert_eq!((answer.body_len, answer.consumed), (0, HEAD.len()));
+    }
+}
