@@ -13,6 +13,7 @@ use load_server::*;
 
 over_each_engine!(
     everything_is_counted_over_two_threads,
+    a_thread_that_spins_does_not_sleep_while_it_waits,
     every_framing_is_understood,
     an_empty_answer_has_no_body,
     a_large_answer_comes_in_many_reads,
@@ -64,6 +65,31 @@ fn everything_is_counted_over_two_threads() {
     // Little's law: requests in flight = throughput × mean latency.
     let in_flight = m.requests_per_s() * m.latency_mean_ns.unwrap() / 1e9;
     assert!((in_flight / 7.0 - 1.0).abs() < 0.3, "{in_flight}");
+}
+
+fn a_thread_that_spins_does_not_sleep_while_it_waits() {
+    let slow = Duration::from_millis(20);
+    let answer = move || {
+        vec![
+            Act::Sleep(slow),
+            Act::Write(response("200 OK", PONG).into()),
+        ]
+    };
+    let server = Server::start(move |_, _| answer());
+    for spin in [false, true] {
+        let before = server.seen();
+        let config = Config {
+            spin,
+            ..config(server.addr)
+        };
+        let m = measure(&config, &ping());
+        assert_eq!(
+            (m.errors_total(), m.sent_total),
+            (0, server.seen() - before)
+        );
+        assert!(m.requests > 0 && m.latency.min() >= slow.as_nanos() as u64 * 99 / 100);
+        assert_eq!(m.threads[0].spin_ns > 0, spin);
+    }
 }
 
 fn every_framing_is_understood() {

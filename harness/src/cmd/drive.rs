@@ -110,6 +110,10 @@ pub struct Arguments {
     /// CPUs for the threads, as in 0-3,8
     #[arg(long, value_name = "LIST")]
     cpus: Option<String>,
+    /// Never sleep: an answer is taken when it is there, not when a sleeping thread has been
+    /// woken. Takes a CPU whole for each thread: name some with --cpus that the server does not use
+    #[arg(long)]
+    spin: bool,
     /// Print JSON; times are in nanoseconds
     #[arg(long)]
     json: bool,
@@ -203,6 +207,7 @@ fn config(arguments: &Arguments) -> Result<Config> {
         arrivals: arguments.pace.arrivals()?,
         think: arguments.pace.think,
         connection_per_request: arguments.close,
+        spin: arguments.spin,
         ..Config::new(nowhere)
     })
 }

@@ -42,6 +42,10 @@ pub struct Config {
     /// itself whether its requests ask the server to close. Latency then holds the connecting,
     /// in either loop, since no request goes without; `wire` and `connect` tell them apart.
     pub connection_per_request: bool,
+    /// Never sleeps while the load is on. What comes is then taken at once, and not when a thread
+    /// that slept has been woken: some microseconds later, on a virtual CPU some tens or hundreds. Each
+    /// thread takes a CPU whole, so it should have one that the server does not run on.
+    pub spin: bool,
 }
 
 impl Config {
@@ -64,6 +68,7 @@ impl Config {
             arrivals: Arrivals::Constant,
             think: None,
             connection_per_request: false,
+            spin: false,
         }
     }
 }

@@ -55,6 +55,7 @@ pub(crate) struct Worker<'w, E> {
     /// Whether each request makes a connection, and its end closes it.
     pub(crate) connection_per_request: bool,
     pub(crate) timeout: Nanos,
+    spin: bool,
     clock: Clock,
     pub(crate) plan: Plan,
     pub(crate) slots: Vec<Slot>,
@@ -110,6 +111,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             pacing: Pacing::new(config, (thread, threads), seed),
             connection_per_request: config.connection_per_request,
             timeout: nanos(config.timeout),
+            spin: config.spin,
             clock,
             plan: Plan {
                 origin: Nanos::MAX,
@@ -201,7 +203,11 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             }
             let asleep = self.next_due.saturating_sub(self.stretch.length());
             let wake = asleep.min(self.tick_at).min(self.plan.end);
-            let limit = wake.saturating_sub(now);
+            let limit = if self.spin {
+                0
+            } else {
+                wake.saturating_sub(now)
+            };
             let any = self.engine.wait(Duration::from_nanos(limit))?;
             if any {
                 self.handle_all();

@@ -31,6 +31,7 @@ pub(super) fn json(target: &Target, config: &Config, m: &Measurement) -> Value {
         "threads": m.threads.len(),
         "cpus": config.cpus,
         "pinned": m.pinned && !config.cpus.is_empty(),
+        "spin": config.spin,
         "connection_per_request": config.connection_per_request,
         "loop": if config.is_open() { "open" } else { "closed" },
         "asked_per_s": match config.pace {

@@ -54,21 +54,38 @@ fn cases() -> [Case; 4] {
     ]
 }
 
-/// The tools of a case, and whether their latency is to run from the intended send time. hey is none
-/// of them: the steps of what it prints are larger than what is to be told apart; nor is one that
-/// tells no latency.
-fn tools<'o>(options: &'o Options, case: &Case) -> Vec<(&'o Tool, bool)> {
+/// How a tool is asked beside the load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Latency from the intended send time where that is a choice.
+    Corrected,
+    /// From the actual sending.
+    Uncorrected,
+    /// As corrected, and it never sleeps.
+    Spinning,
+}
+
+/// The tools of a case, and how each is asked. hey is none of them: the steps of what it prints are
+/// larger than what is to be told apart; nor is one that tells no latency.
+fn tools<'o>(options: &'o Options, case: &Case) -> Vec<(&'o Tool, Way)> {
     let mut all = Vec::new();
     for tool in options.tools.iter() {
         if matches!(tool.kind, Kind::Hey | Kind::Bare) {
             continue;
         }
-        all.push((tool, true));
-        if case.tells_clocks_apart && matches!(tool.kind, Kind::Oha { .. }) {
-            all.push((tool, false));
+        all.push((tool, Way::Corrected));
+        match tool.kind {
+            Kind::Ours { .. } if own_cpu(options) => all.push((tool, Way::Spinning)),
+            Kind::Oha { .. } if case.tells_clocks_apart => all.push((tool, Way::Uncorrected)),
+            _ => {}
         }
     }
     all
+}
+
+/// Whether the server and the tools have a CPU each, which either may keep busy.
+fn own_cpu(options: &Options) -> bool {
+    !options.server_cpus.is_empty() && options.server_cpus != options.client_cpus
 }
 
 /// How long it takes.
@@ -89,7 +106,7 @@ impl Session<'_> {
         }
         let files = Files::write(&options.logs.join("known"), "/")?;
         for case in cases() {
-            for (tool, corrected) in tools(options, &case) {
+            for (tool, way) in tools(options, &case) {
                 let known = match self.boot_known(&case.delay)? {
                     Ok(running) => running,
                     Err(failure) => {
@@ -103,7 +120,8 @@ impl Session<'_> {
                     connections: case.connections,
                     until: Until::Time(case.time),
                     rate_per_s: tool.can_be_paced().then_some(RATE_PER_S),
-                    corrected,
+                    corrected: way != Way::Uncorrected,
+                    spin: way == Way::Spinning,
                     files: Some(files.clone()),
                 };
                 self.hold_to_account(tool, &load, &case.delay)?;
@@ -121,10 +139,7 @@ impl Session<'_> {
             .context("the path of the harness is not UTF-8")?;
         let delay = delay.to_string();
         let mut words = vec![own, "known", "--addr", "{addr}", "--delay", &delay];
-        // It may keep a CPU of its own busy, and must not one that it shares with the tools.
-        let own_cpu = !self.options.server_cpus.is_empty()
-            && self.options.server_cpus != self.options.client_cpus;
-        if own_cpu {
+        if own_cpu(self.options) {
             words.push("--spin");
         }
         let launch = Launch {
@@ -146,6 +161,7 @@ impl Session<'_> {
     fn hold_to_account(&mut self, tool: &Tool, load: &Load, delay: &Delay) -> Result<()> {
         let name = match (tool.kind, load.corrected) {
             (Kind::Wrk, _) => format!("{}, closed loop", tool.record.name),
+            (Kind::Ours { .. }, _) if load.spin => format!("{}, spinning", tool.record.name),
             (Kind::Oha { .. }, true) => format!("{}, corrected", tool.record.name),
             _ => tool.record.name.clone(),
         };

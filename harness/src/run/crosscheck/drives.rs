@@ -73,6 +73,7 @@ impl Session<'_> {
             until: Until::Time(self.options.duration),
             rate_per_s: self.options.rate_per_s,
             corrected: true,
+            spin: false,
             files: Some(self.files.clone()),
         };
         let name = &tool.record.name;

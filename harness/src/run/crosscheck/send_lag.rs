@@ -51,6 +51,7 @@ impl Session<'_> {
                 until: Until::Time(options.duration),
                 rate_per_s: Some(rate),
                 corrected: true,
+                spin: false,
                 files: Some(self.files.clone()),
             };
             let what = format!("send lag of {} at {rate}/s", tool.record.name);

@@ -66,6 +66,7 @@ impl Session<'_> {
                     until: Until::Requests(0),
                     rate_per_s: None,
                     corrected: true,
+                    spin: false,
                     files: Some(self.files.clone()),
                 };
                 let runs = self.both_runs(tool, &load)?;

@@ -34,6 +34,8 @@ pub(super) struct Load {
     pub(super) rate_per_s: Option<f64>,
     /// Whether latency is to run from the intended send time where that is a choice.
     pub(super) corrected: bool,
+    /// Whether ours is to spin, not sleep.
+    pub(super) spin: bool,
     /// What tools are given beside their flags; without it each is asked as it comes.
     pub(super) files: Option<Files>,
 }
@@ -236,6 +238,7 @@ impl Tool {
             until: Until::Requests(1),
             rate_per_s: None,
             corrected: true,
+            spin: false,
             files: None,
         };
         let command = self.command(&load);
@@ -308,6 +311,9 @@ fn ours(words: &mut Words, load: &Load, engine: Option<&str>) {
     }
     if let Some(rate) = load.rate_per_s {
         words.add(&["--rate", &rate.to_string()]);
+    }
+    if load.spin {
+        words.add(&["--spin"]);
     }
     if let Some(engine) = engine {
         words.add(&["--engine", engine]);
@@ -400,6 +406,7 @@ mod tests {
             until: Until::Time(Duration::from_secs(2)),
             rate_per_s,
             corrected: true,
+            spin: false,
             files: Some(Files::named("W", "S")),
         };
         tool(kind).command(&load).join(" ")
