@@ -56,6 +56,20 @@ fn pong() -> Server {
 }
 
 #[test]
+fn a_reader_that_went_away_is_no_fault() {
+    let server = Server::says(&response("200 OK", PONG));
+    for json in [&["-n", "1"][..], &["-n", "1", "--json"]] {
+        let mut command = command(json, server.addr, "/");
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        assert_eq!(text(&output), "");
+    }
+}
+
+#[test]
 fn a_number_of_requests_is_sent_exactly() {
     let server = pong();
     let json = measured(

@@ -154,9 +154,10 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         hlog::write(file, &measured).with_context(|| format!("cannot write {}", path.display()))?;
     }
     if arguments.json {
-        println!("{:#}", json::json(&target, &config, &measured));
+        say!("{:#}", json::json(&target, &config, &measured));
     } else {
-        print!("{}", summary::summary(&target, &config, &measured));
+        let summary = summary::summary(&target, &config, &measured);
+        say!("{}", summary.trim_end_matches('\n'));
     }
     Ok(status(&measured))
 }
