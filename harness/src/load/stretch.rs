@@ -11,7 +11,7 @@ const LEAST: Nanos = 60_000;
 /// However late they are: such a thread has lost its CPU to another.
 const MOST: Nanos = 1_000_000;
 /// In so long it shrinks to 1/e.
-const FORGET: Nanos = 100_000_000;
+const FORGET: Nanos = 1_000_000_000;
 
 /// It is shortened in steps of so much time, which whole nanoseconds can express.
 const STEP: Nanos = 1_000_000;
@@ -68,7 +68,7 @@ mod tests {
         // A shorter one takes nothing back.
         stretch.overslept(100_000);
         assert_eq!(stretch.length(), 200_000);
-        for _ in 0..100_000 {
+        for _ in 0..FORGET / 1_000 {
             stretch.passes(1_000);
         }
         let e_th = 200_000.0 / std::f64::consts::E;
