@@ -51,8 +51,8 @@ doctor: tools ## What this machine is and what spoils a measurement on it
 crosscheck: tools ## Our load generator beside wrk, oha and hey, those installed (SERVER=)
 	@$(HARNESS) crosscheck $(SERVERS) $(MANIFESTS)
 
-bench-driver: tools ## What the load generator promises, each goal beside its figure; 10 minutes
-	@$(HARNESS) crosscheck --server $(if $(SERVER),$(SERVER),hyper,axum) $(MANIFESTS) --tool epoll,io_uring,bare,wrk,oha \
+bench-driver: tools ## What the load generator promises, each goal beside its figure; 12 minutes
+	@$(HARNESS) crosscheck --server $(if $(SERVER),$(SERVER),hyper,axum) $(MANIFESTS) --tool epoll,io_uring,bare,wrk,oha --rounds 9 -d 1s \
 		--syscalls --send-lag 1000,10000,30000 --accuracy
 
 test: tools ## Every test of the workspace
