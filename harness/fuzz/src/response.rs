@@ -48,7 +48,11 @@ pub fn check(data: &[u8]) {
         let whole = read(parts, &[text], head_only);
         if let Ok(Some(whole)) = &whole {
             // What has that head again is understood alike.
-            assert!(parts.again(text).is_none_or(|again| again == *whole));
+            assert!(
+                parts
+                    .again(text, head_only)
+                    .is_none_or(|again| again == *whole)
+            );
         }
         assert_eq!(read(parts, &split(text, cuts), head_only), whole);
         if flags & 0x18 == 0 && text.len() <= BYTEWISE {

@@ -16,6 +16,8 @@ pub(crate) struct Known {
     bytes: [u8; LONGEST],
     /// 0 where there is none.
     len: usize,
+    /// It answered a HEAD, so no body follows whatever it says.
+    head_only: bool,
     status: u16,
     /// Of the body that follows.
     body_len: usize,
@@ -27,6 +29,7 @@ impl Known {
         Self {
             bytes: [0; LONGEST],
             len: 0,
+            head_only: false,
             status: 0,
             body_len: 0,
             close: false,
@@ -34,11 +37,13 @@ impl Known {
     }
 
     /// The answer that `input` begins with, where it is whole and has the head that is known.
-    pub(crate) fn answer<'a>(&self, input: &'a [u8]) -> Option<Answer<'a>> {
+    /// `head_only`: the request was a HEAD.
+    pub(crate) fn answer<'a>(&self, input: &'a [u8], head_only: bool) -> Option<Answer<'a>> {
         let known = &self.bytes[..self.len];
         let (head, rest) = input.split_at_checked(known.len())?;
         let body = rest.get(..self.body_len)?;
-        (head == known && !head.is_empty()).then_some(Answer {
+        let is_known = head == known && !head.is_empty() && head_only == self.head_only;
+        is_known.then_some(Answer {
             status: self.status,
             head,
             body,
@@ -56,7 +61,7 @@ impl Known {
         let head = answer.head;
         let alone = answer.wire_len == head.len() as u64 + answer.body_len;
         // Chunks and interim responses would not be looked for.
-        if !alone || head == &self.bytes[..self.len] {
+        if !alone || (head == &self.bytes[..self.len] && head_only == self.head_only) {
             return;
         }
         let Some(kept) = self.bytes.get_mut(..head.len()) else {
@@ -67,7 +72,7 @@ impl Known {
             && let Ok(body_len) = usize::try_from(length)
         {
             kept.copy_from_slice(head);
-            self.len = head.len();
+            (self.len, self.head_only) = (head.len(), head_only);
             (self.status, self.body_len, self.close) = (parsed.status, body_len, parsed.close);
         }
     }
@@ -101,8 +106,8 @@ mod tests {
 
     #[test]
     fn nothing_is_known_at_first() {
-        assert_eq!(Known::new().answer(b""), None);
-        assert_eq!(Known::new().answer(INPUT), None);
+        assert_eq!(Known::new().answer(b"", false), None);
+        assert_eq!(Known::new().answer(INPUT, false), None);
     }
 
     #[test]
@@ -114,13 +119,13 @@ mod tests {
             &[&INPUT[..40], &INPUT[40..]],
         ] {
             let known = knows(pieces, false);
-            let answer = known.answer(input.as_bytes()).unwrap();
+            let answer = known.answer(input.as_bytes(), false).unwrap();
             let mut parser = Parser::new();
             assert_eq!(parser.feed(input.as_bytes()), Ok(Some(answer)));
             for at in 0..HEAD.len() {
                 let mut other = input.clone().into_bytes();
                 other[at] ^= 1;
-                assert_eq!(known.answer(&other), None, "{at}");
+                assert_eq!(known.answer(&other, false), None, "{at}");
             }
         }
     }
@@ -129,7 +134,7 @@ mod tests {
     fn a_part_of_an_answer_is_none() {
         let known = knows(&[INPUT], false);
         for at in 0..INPUT.len() {
-            assert_eq!(known.answer(&INPUT[..at]), None, "{at}");
+            assert_eq!(known.answer(&INPUT[..at], false), None, "{at}");
         }
     }
 
@@ -145,20 +150,32 @@ mod tests {
             &long,
         ] {
             learn(&mut known, &[other.as_bytes()], false);
-            assert_eq!(known.answer(other.as_bytes()), None, "{other}");
-            assert!(known.answer(INPUT).is_some(), "{other}");
+            assert_eq!(known.answer(other.as_bytes(), false), None, "{other}");
+            assert!(known.answer(INPUT, false).is_some(), "{other}");
         }
         let next = b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
         learn(&mut known, &[next], false);
-        let answer = known.answer(next).unwrap();
+        let answer = known.answer(next, false).unwrap();
         assert_eq!((answer.status, answer.close), (404, true));
-        assert_eq!(known.answer(INPUT), None);
+        assert_eq!(known.answer(INPUT, false), None);
     }
 
     #[test]
     fn the_answer_to_head_has_no_body() {
         let known = knows(&[HEAD.as_bytes()], true);
-        let answer = known.answer(HEAD.as_bytes()).unwrap();
+        let answer = known.answer(HEAD.as_bytes(), true).unwrap();
         assert_eq!((answer.body_len, answer.consumed), (0, HEAD.len()));
+    }
+
+    #[test]
+    fn the_same_head_means_another_thing_to_get_and_to_head() {
+        for first in [false, true] {
+            let mut known = knows(&[INPUT], first);
+            assert_eq!(known.answer(INPUT, !first), None);
+            learn(&mut known, &[INPUT], !first);
+            assert_eq!(known.answer(INPUT, first), None);
+            let answer = known.answer(INPUT, !first).unwrap();
+            assert_eq!(answer.body_len, if first { 5 } else { 0 });
+        }
     }
 }

@@ -108,9 +108,10 @@ impl Parts {
     }
 
     /// The response that `text` begins with, where it is whole and has the head that
-    /// [`Self::read`] or [`Self::judge`] saw last.
-    pub fn again(&self, text: &[u8]) -> Option<Whole> {
-        self.known.answer(text).map(|answer| Whole::of(&answer))
+    /// [`Self::read`] or [`Self::judge`] saw last; `head_only`: the request was a HEAD.
+    pub fn again(&self, text: &[u8], head_only: bool) -> Option<Whole> {
+        let known = self.known.answer(text, head_only);
+        known.map(|answer| Whole::of(&answer))
     }
 
     /// Bytes the parser holds on to.
@@ -123,7 +124,7 @@ impl Parts {
     /// # Errors
     /// The kind of error it is.
     pub fn judge(&mut self, response: &[u8]) -> Result<(), ErrorKind> {
-        let answer = match self.known.answer(response) {
+        let answer = match self.known.answer(response, false) {
             Some(answer) => answer,
             None => {
                 self.parser.start(false, KEEP);

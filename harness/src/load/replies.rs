@@ -35,7 +35,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         let mut request = slot.ended(now);
         let entry = &self.entries[slot.entry as usize];
         let known = &mut self.known[entry.kind as usize];
-        let answer = match known.answer(input) {
+        let answer = match known.answer(input, entry.head_only) {
             Some(answer) if !slot.fed => answer,
             _ => {
                 if !slot.fed {
