@@ -57,7 +57,7 @@ fn pong() -> Server {
 
 #[test]
 fn a_reader_that_went_away_is_no_fault() {
-    let server = Server::says(&response("200 OK", PONG));
+    let server = pong();
     for json in [&["-n", "1"][..], &["-n", "1", "--json"]] {
         let mut command = command(json, server.addr, "/");
         command.stdout(Stdio::piped()).stderr(Stdio::piped());

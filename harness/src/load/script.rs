@@ -186,8 +186,8 @@ fn class(classes: &mut Vec<String>, name: String) -> usize {
 }
 
 impl Expect {
-    /// The one status that is right, if there is one.
-    fn status(&self) -> Option<u16> {
+    /// The one status that is right; none where any success is.
+    pub(crate) fn status(&self) -> Option<u16> {
         match self {
             Self::Success => None,
             Self::Status(status) | Self::Body { status, .. } | Self::Numbered { status, .. } => {
