@@ -9,6 +9,7 @@ mod histogram;
 mod model;
 mod paths;
 mod protocol;
+mod schedule;
 mod store;
 mod summary;
 
@@ -23,5 +24,6 @@ pub use finding::{CHANGED, DURING, Moment, UNKNOWN};
 pub use model::*;
 pub use paths::HiddenPaths;
 pub use protocol::*;
+pub use schedule::Schedule;
 pub use store::{Store, StoreError};
 pub use summary::*;

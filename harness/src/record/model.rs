@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, Protocol};
+use super::{Engine, Protocol, Schedule};
 use crate::catalog::Stage;
 
 /// The version of `run.sqlite` and `record.json`; raised with every change that an
 /// older reader would misread.
-pub const SCHEMA_VERSION: u32 = 3;
+pub const SCHEMA_VERSION: u32 = 4;
 
 /// Figures by name; the name ends in the unit. What could not be read is absent.
 pub type Figures = BTreeMap<String, f64>;
@@ -61,6 +61,9 @@ pub struct Run {
     /// What moved the bytes of every trial, the control's and the calibration's too.
     #[serde(default)]
     pub engine: Engine,
+    /// How the entries of a round shared the time.
+    #[serde(default)]
+    pub schedule: Schedule,
     /// Discarded time before each measurement, milliseconds.
     pub warmup_ms: u64,
     /// Measured time of a peak trial, milliseconds.

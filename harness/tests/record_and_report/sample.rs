@@ -40,6 +40,7 @@ fn run() -> Run {
         rounds: 10,
         connections: 64,
         engine: Engine::default(),
+        schedule: Schedule::default(),
         warmup_ms: 1000,
         peak_ms: 4000,
         paced_ms: 4000,

@@ -214,6 +214,7 @@ fn describe(options: &Options, folder: &Folder) -> Result<record::Run> {
         rounds: options.profile.rounds,
         connections: options.connections as u32,
         engine: record::Engine(options.engine.name().to_owned()),
+        schedule: record::Schedule::Isolated,
         warmup_ms: millis(options.profile.warmup),
         peak_ms: millis(options.profile.peak),
         paced_ms: millis(options.profile.paced),

@@ -123,6 +123,13 @@ fn obstacle(base: &Side<'_>, new: &Side<'_>, cell: &Cell) -> Option<String> {
             base_run.engine, new_run.engine
         ));
     }
+    if base_run.schedule.name() != new_run.schedule.name() {
+        return Some(format!(
+            "base was measured {} and new {}: measure both the same way (--isolated, or without it)",
+            base_run.schedule.name(),
+            new_run.schedule.name()
+        ));
+    }
     if cell.stage == Stage::Peak {
         return None;
     }

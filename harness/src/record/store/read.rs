@@ -10,7 +10,7 @@ use super::words::{from_json, from_word};
 use super::{Store, StoreError};
 use crate::record::{
     Build, Check, Engine, Environment, Failure, Figures, Finding, Histogram, Interval, Record, Run,
-    SCHEMA_VERSION, Server, Trial,
+    SCHEMA_VERSION, Schedule, Server, Trial,
 };
 
 /// What can go wrong below the level at which the file is known.
@@ -69,6 +69,17 @@ fn read_record(moment: &Transaction<'_>) -> Read<Record> {
     })
 }
 
+fn schedule(row: &Row<'_>) -> Read<Schedule> {
+    let name: String = row.get("schedule")?;
+    if name == Schedule::Isolated.name() {
+        return Ok(Schedule::Isolated);
+    }
+    Ok(Schedule::Interleaved {
+        slice_ms: row.get("slice_ms")?,
+        lead_in_ms: row.get("lead_in_ms")?,
+    })
+}
+
 fn read_run(moment: &Transaction<'_>) -> Read<Run> {
     let (mut rates_per_s, mut workloads) = (BTreeMap::new(), BTreeMap::new());
     let mut requests_sha256 = BTreeMap::new();
@@ -102,6 +113,7 @@ fn read_run(moment: &Transaction<'_>) -> Read<Run> {
             rounds: row.get("rounds")?,
             connections: row.get("connections")?,
             engine: Engine(row.get("engine")?),
+            schedule: schedule(row)?,
             warmup_ms: row.get("warmup_ms")?,
             peak_ms: row.get("peak_ms")?,
             paced_ms: row.get("paced_ms")?,

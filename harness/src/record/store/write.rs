@@ -91,7 +91,7 @@ fn put_run(step: &Transaction<'_>, run: &Run, hidden: &HiddenPaths) -> rusqlite:
              :harness_version, :revision, :command, :profile, :seed, :rounds, :connections,
              :warmup_ms, :peak_ms, :paced_ms, :timeout_ms, :first_byte_limit_ms, :rate_source,
              :entries, :stages, :harness_sha256, :ready_timeout_ms, :precision_ratio, :budget_ms, :stopped_by,
-             :resumed_at, :engine)",
+             :resumed_at, :engine, :schedule, :slice_ms, :lead_in_ms)",
         named_params! {
             ":run_id": run.id,
             ":started_at": run.started_at,
@@ -119,6 +119,9 @@ fn put_run(step: &Transaction<'_>, run: &Run, hidden: &HiddenPaths) -> rusqlite:
             ":stopped_by": run.stopped_by.as_ref().map(word),
             ":resumed_at": json(&run.resumed_at),
             ":engine": run.engine.0,
+            ":schedule": run.schedule.name(),
+            ":slice_ms": run.schedule.slice_ms(),
+            ":lead_in_ms": run.schedule.lead_in_ms(),
         },
     )?;
     put_workloads(step, run)
