@@ -38,6 +38,8 @@ pub struct Plan {
     pub rounds: u32,
     /// The order is drawn from it.
     pub seed: u64,
+    /// Whether all entries of a round run at once and take turns.
+    pub interleaved: bool,
 }
 
 impl Plan {
@@ -48,25 +50,53 @@ impl Plan {
             .collect()
     }
 
-    /// One round's trials. A round's order depends on the seed and its own number alone,
-    /// so a run with more rounds begins like one with fewer.
+    /// One round's trials in the order they run. A round's order depends on the seed and its own number
+    /// alone, so a run with more rounds begins like one with fewer.
+    ///
+    /// Isolated, all are shuffled. Interleaved, all entries run a stage of a workload together, so they
+    /// stand beside each other; the workloads are shuffled, and the stages of each.
     pub fn round(&self, round: u32) -> Vec<Step> {
+        let mut rng = Pcg64Mcg::seed_from_u64(round_seed(self.seed, round));
+        let step = |server: &String, workload: &String, stage: Stage| Step {
+            round,
+            server: server.clone(),
+            workload: workload.clone(),
+            stage,
+        };
         let mut steps = Vec::with_capacity(self.round_len());
-        for server in &self.entries {
-            for workload in &self.workloads {
-                for &stage in &self.stages {
-                    steps.push(Step {
-                        round,
-                        server: server.clone(),
-                        workload: workload.clone(),
-                        stage,
-                    });
+        if self.interleaved {
+            let mut workloads: Vec<&String> = self.workloads.iter().collect();
+            workloads.shuffle(&mut rng);
+            for workload in workloads {
+                let mut stages = self.stages.clone();
+                stages.shuffle(&mut rng);
+                for stage in stages {
+                    steps.extend(
+                        self.entries
+                            .iter()
+                            .map(|entry| step(entry, workload, stage)),
+                    );
                 }
             }
+            return steps;
         }
-        let mut rng = Pcg64Mcg::seed_from_u64(round_seed(self.seed, round));
+        for server in &self.entries {
+            for workload in &self.workloads {
+                steps.extend(
+                    self.stages
+                        .iter()
+                        .map(|&stage| step(server, workload, stage)),
+                );
+            }
+        }
         steps.shuffle(&mut rng);
         steps
+    }
+
+    /// The trials that run together: one each, or a stage of a workload with all its entries.
+    pub fn together<'s>(&self, steps: &'s [Step]) -> impl Iterator<Item = &'s [Step]> + use<'s> {
+        let interleaved = self.interleaved;
+        steps.chunk_by(move |a, b| interleaved && (&a.workload, a.stage) == (&b.workload, b.stage))
     }
 
     /// The trials of one round.
@@ -80,19 +110,72 @@ impl Plan {
         let of_pair: Duration = self
             .stages
             .iter()
-            .map(|stage| trial_time(profile, *stage))
+            .map(|stage| self.trial_time(profile, *stage))
             .sum();
         of_pair * (self.entries.len() * self.workloads.len()) as u32
+    }
+
+    /// How long one trial takes, about.
+    pub fn trial_time(&self, profile: &Profile, stage: Stage) -> Duration {
+        let measured = profile.measured(stage);
+        if self.interleaved {
+            SHARED_OVERHEAD + profile.warmup + measured.mul_f64(SLICE_OVERHEAD)
+        } else {
+            OVERHEAD + profile.warmup + measured
+        }
     }
 }
 
 /// What a trial takes beside warm-up and measuring, as seen on a two-core machine: boot,
 /// acceptance of each request's answer, drain and shutdown.
 const OVERHEAD: Duration = Duration::from_millis(450);
+/// The same where the stages of a workload share the process and its accepted answers.
+const SHARED_OVERHEAD: Duration = Duration::from_millis(130);
+/// Time that a slice takes, lead-in and drain included, for each second that counts.
+const SLICE_OVERHEAD: f64 = 1.15;
 
-/// How long one trial takes, about.
-pub fn trial_time(profile: &Profile, stage: Stage) -> Duration {
-    OVERHEAD + profile.warmup + profile.measured(stage)
+/// Who has the load in each slice: `cycles` times each of `entries`, by its number.
+///
+/// Within a cycle each has it once. The cycles are the rows of a Williams design (E. J. Williams, 1949), in
+/// which every entry follows every other equally often: `n` rows where `n` is even, `2n` where it is
+/// odd. Which entry is which number of the design, and the order of its rows, is drawn from the seed.
+pub fn turns(entries: usize, cycles: usize, seed: u64) -> Vec<usize> {
+    let mut rng = Pcg64Mcg::seed_from_u64(seed);
+    let mut labels: Vec<usize> = (0..entries).collect();
+    labels.shuffle(&mut rng);
+    let design = williams(entries);
+    let mut rows: Vec<&Vec<usize>> = Vec::new();
+    let mut all: Vec<usize> = Vec::with_capacity(entries * cycles);
+    for _ in 0..cycles {
+        if rows.is_empty() {
+            rows.extend(&design);
+            rows.shuffle(&mut rng);
+        }
+        // Nobody has it twice in a row, where there is a choice.
+        let last = all.last().copied();
+        let other = rows.iter().position(|row| Some(labels[row[0]]) != last);
+        let row = rows.swap_remove(other.unwrap_or(0));
+        all.extend(row.iter().map(|&number| labels[number]));
+    }
+    all
+}
+
+/// The rows of a Williams design for `n` numbers.
+fn williams(n: usize) -> Vec<Vec<usize>> {
+    // 0, n - 1, 1, n - 2, ...: neighbours differ by each of 1 to n - 1 once.
+    let first = (0..n).map(|place| match place % 2 {
+        0 => place / 2,
+        _ => n - 1 - place / 2,
+    });
+    let first: Vec<usize> = first.collect();
+    let mut rows: Vec<Vec<usize>> = (0..n)
+        .map(|by| first.iter().map(|number| (number + by) % n).collect())
+        .collect();
+    if n % 2 == 1 {
+        let mirrored = rows.iter().map(|row| row.iter().rev().copied().collect());
+        rows.extend(mirrored.collect::<Vec<_>>());
+    }
+    rows
 }
 
 /// The seed of one round; its requests are drawn from it too, so every server of a round
@@ -116,6 +199,14 @@ mod tests {
             stages: Stage::ALL.to_vec(),
             rounds,
             seed,
+            interleaved: false,
+        }
+    }
+
+    fn interleaved(rounds: u32, seed: u64) -> Plan {
+        Plan {
+            interleaved: true,
+            ..plan(rounds, seed)
         }
     }
 
@@ -147,5 +238,89 @@ mod tests {
     fn more_rounds_begin_like_fewer() {
         let (short, long) = (plan(2, 3).steps(), plan(4, 3).steps());
         assert_eq!(short[..], long[..short.len()]);
+    }
+
+    #[test]
+    fn interleaved_entries_run_a_stage_together() {
+        let plan = interleaved(4, 1);
+        let mut orders = BTreeSet::new();
+        for round in 1..=4 {
+            let steps = plan.round(round);
+            let distinct: BTreeSet<_> = steps.iter().collect();
+            assert_eq!(distinct.len(), plan.round_len());
+            let together: Vec<&[Step]> = plan.together(&steps).collect();
+            assert_eq!(together.len(), 4);
+            for steps in &together {
+                let entries: Vec<&str> = steps.iter().map(|s| s.server.as_str()).collect();
+                assert_eq!(entries, ["a", "b", "c"]);
+            }
+            // The stages of a workload are neighbours, so that they share what was accepted.
+            assert_eq!(together[0][0].workload, together[1][0].workload);
+            orders.insert(
+                steps
+                    .iter()
+                    .map(|s| (s.workload.clone(), s.stage))
+                    .collect::<Vec<_>>(),
+            );
+        }
+        assert!(orders.len() > 1);
+        assert!(
+            super::Plan::together(&self::plan(1, 1), &self::plan(1, 1).round(1))
+                .all(|s| s.len() == 1)
+        );
+    }
+
+    #[test]
+    fn every_entry_has_its_turn_in_each_cycle() {
+        for entries in 1..9 {
+            let turns = turns(entries, 23, 5);
+            for cycle in turns.chunks(entries) {
+                let mut seen = cycle.to_vec();
+                seen.sort_unstable();
+                assert_eq!(seen, (0..entries).collect::<Vec<_>>());
+            }
+            if entries > 1 {
+                assert!(turns.windows(2).all(|pair| pair[0] != pair[1]), "{turns:?}");
+            }
+        }
+        assert_ne!(turns(7, 20, 1), turns(7, 20, 2));
+    }
+
+    #[test]
+    fn every_entry_follows_every_other_about_equally_often() {
+        for (entries, cycles) in [
+            (2, 20),
+            (3, 20),
+            (6, 20),
+            (7, 14),
+            (7, 22),
+            (12, 12),
+            (25, 50),
+        ] {
+            for seed in 0..20 {
+                let turns = turns(entries, cycles, seed);
+                let mut follows = vec![vec![0_u32; entries]; entries];
+                for cycle in turns.chunks(entries) {
+                    for pair in cycle.windows(2) {
+                        follows[pair[0]][pair[1]] += 1;
+                    }
+                }
+                let counts = (0..entries).flat_map(|a| {
+                    let row = &follows[a];
+                    (0..entries).filter(move |&b| a != b).map(move |b| row[b])
+                });
+                let (least, most) = counts.fold((u32::MAX, 0), |(l, m), n| (l.min(n), m.max(n)));
+                assert!(most - least <= 2, "{entries} x {cycles}: {least} to {most}");
+                // Whole designs are exactly balanced.
+                let whole = if entries % 2 == 0 {
+                    entries
+                } else {
+                    2 * entries
+                };
+                if cycles % whole == 0 && entries > 2 {
+                    assert_eq!(least, most, "{entries} x {cycles}");
+                }
+            }
+        }
     }
 }

@@ -22,7 +22,7 @@ use crate::cli::{Filters, Status, Usage, engine_parser, parse_duration, parse_sh
 use crate::environment::{Recheck, Root};
 use crate::judge::{self, Widest};
 use crate::load::EngineKind;
-use crate::record::{self, Environment, Failure, Finding, Level, Store, Trial, Verdict};
+use crate::record::{self, Environment, Failure, Finding, Level, Schedule, Store, Trial, Verdict};
 use crate::run::{Earlier, Interrupt, Length, Live, Options, Session, SessionError, Sureness};
 use crate::words::counted;
 
@@ -83,6 +83,18 @@ pub struct Arguments {
     /// load generator's limit
     #[arg(long)]
     no_control: bool,
+    /// Measure one server at a time, each trial on a process of its own, instead of all in turn in
+    /// short slices. For studies of memory, and as a check; far noisier on a shared machine
+    #[arg(long)]
+    isolated: bool,
+    /// How long a server has the load before the next one does; longer where the slowest server needs it
+    #[arg(long, value_name = "TIME", default_value = "20ms", value_parser = parse_duration,
+        conflicts_with = "isolated")]
+    slice: Duration,
+    /// The start of each slice that does not count towards rate and latency
+    #[arg(long, value_name = "TIME", default_value = "2ms", value_parser = parse_lead_in,
+        conflicts_with = "isolated")]
+    lead_in: Duration,
     /// Measured time of each trial [profile's]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
@@ -125,7 +137,7 @@ pub struct Arguments {
     /// or the machine have changed. Of the other flags only --manifest, --binary, --port, --metrics
     /// and --list go with it
     #[arg(long, value_name = "DIR", conflicts_with_all = [
-        "profile", "rounds", "precision", "budget", "twin", "no_control", "duration", "warmup",
+        "profile", "rounds", "isolated", "slice", "lead_in", "precision", "budget", "twin", "no_control", "duration", "warmup",
         "connections", "engine", "rate", "seed", "first_byte_limit", "timeout", "ready_timeout", "out",
         "server", "workload", "stage", "server_cpus", "driver_cpus", "no_pin",
     ])]
@@ -134,6 +146,27 @@ pub struct Arguments {
     filters: Filters,
     #[command(flatten)]
     cpus: Cpus,
+}
+
+impl Arguments {
+    fn schedule(&self) -> Schedule {
+        let millis = |time: Duration| time.as_secs_f64() * 1e3;
+        match self.isolated {
+            true => Schedule::Isolated,
+            false => Schedule::Interleaved {
+                slice_ms: millis(self.slice),
+                lead_in_ms: millis(self.lead_in),
+            },
+        }
+    }
+}
+
+/// As a time, or 0.
+fn parse_lead_in(text: &str) -> Result<Duration, String> {
+    match text {
+        "0" | "0ms" | "0s" => Ok(Duration::ZERO),
+        _ => parse_duration(text),
+    }
 }
 
 /// Runs a comparison, or finishes one.

@@ -146,10 +146,15 @@ impl Watch for Progress {
                     self.tell(&format!("paced rates: {}", show_rates(rates)));
                 }
             }
-            Happening::Trial(step, done, of, left) => {
+            Happening::Trials(steps, done, of, left) => {
+                let Some(step) = steps.first() else { return };
+                let whom = match steps {
+                    [one] => one.server.clone(),
+                    all => format!("{} servers in turn,", all.len()),
+                };
                 let text = format!(
-                    "round {} {} {} {}",
-                    step.round, step.server, step.workload, step.stage
+                    "round {}, {whom} {} {}",
+                    step.round, step.workload, step.stage
                 );
                 self.trial(text, *done, *of, *left);
             }
@@ -159,11 +164,12 @@ impl Watch for Progress {
                     self.fail(&what, failure);
                 }
             }
+            Happening::Left(server, failure) => self.fail(server, failure),
             Happening::Known(round, sureness, wanting) => {
                 self.tell(&known(*round, sureness, *wanting));
             }
             Happening::GivenUp(server) => self.tell(&format!(
-                "{server}: three trials in a row failed; it is measured no more"
+                "{server}: skipping it after 3 consecutive failures"
             )),
         }
     }
@@ -173,14 +179,14 @@ impl Watch for Progress {
 fn known(round: u32, sureness: &Sureness, wanting: Option<u32>) -> String {
     let Sureness { half_width, of } = sureness;
     if !half_width.is_finite() {
-        return format!("after round {round} there are too few rounds to know {of}");
+        return format!("after round {round}: too few rounds for an interval of {of}");
     }
     let wanting = match wanting {
-        Some(rounds) => format!("; about {rounds} more rounds are wanting"),
+        Some(rounds) => format!("; about {rounds} more rounds needed"),
         None => String::new(),
     };
     format!(
-        "after round {round} the least sure ratio is {of}: ±{:.1} %{wanting}",
+        "after round {round}: widest interval ±{:.1} % ({of}){wanting}",
         half_width * 100.0
     )
 }

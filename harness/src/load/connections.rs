@@ -13,6 +13,9 @@ use super::worker::Worker;
 /// Connections being made at a time before the clock runs, so that no listen queue overflows.
 const OPENING: usize = 64;
 
+/// How long a slice waits for connections that are made again.
+const RECONNECT: Nanos = 20_000_000;
+
 /// Why the connections could not be made.
 #[derive(Debug)]
 pub(crate) enum NotReady {
@@ -59,6 +62,31 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             }
             if self.now() > deadline {
                 return Err(Errno::TIMEDOUT.into());
+            }
+        }
+    }
+
+    /// Makes again, before a slice, the connections that the server closed since the last one.
+    pub(crate) fn reconnect(&mut self) -> Result<(), Errno> {
+        let deadline = self.now() + RECONNECT;
+        loop {
+            while self.engine.wait(Duration::ZERO)? {
+                while let Some((slot, event)) = self.engine.next() {
+                    self.handle(slot, event);
+                }
+            }
+            let now = self.now();
+            let mut all_stand = true;
+            for index in 0..self.slots.len() {
+                match self.slots[index].state {
+                    State::Closed { until } if until <= now => self.open(index, now),
+                    State::Idle => continue,
+                    _ => {}
+                }
+                all_stand = false;
+            }
+            if all_stand || now > deadline {
+                return Ok(());
             }
         }
     }

@@ -188,15 +188,23 @@ impl Measurement {
     }
 }
 
-/// One interval of the time series. What is counted or timed is what ended in it.
+/// One entry of the time series: an interval, in which what ended in it counts, or a slice of
+/// [`super::interleave`], in which what was due in it counts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Interval {
     /// Its start, from the start of the window.
     pub start: Duration,
     /// Its length; the last one may be shorter.
     pub length: Duration,
-    /// Valid answers.
+    /// Valid answers; of a slice, to the requests that were due while it counted.
     pub requests: u64,
+    /// Of a slice: valid answers in all, from the first request of its lead-in to the end of its
+    /// drain. Else 0.
+    pub answered: u64,
+    /// Of a slice: requests that were due while it counted; 0 in a closed loop. Else 0.
+    pub asked: u64,
+    /// Of a slice: valid answers that came while it counted. Else 0.
+    pub on_time: u64,
     /// Errors.
     pub errors: u64,
     /// Median latency in nanoseconds, to two significant digits; absent where nothing ended.

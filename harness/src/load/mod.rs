@@ -26,7 +26,9 @@
 //! | `worker`, `slot` | one thread: decides what is sent on which connection, and when |
 //! | `connections` | makes its connections, and makes them again |
 //! | `replies` | takes what comes back |
-//! | `drive` | starts the threads, holds them at one start, adds up |
+//! | `crew` | starts the threads and gives them turns |
+//! | `drive` | one target, one window: the turn, and its sum |
+//! | `interleave` | several targets in turn, in slices |
 //! | `exchange` | one blocking request |
 
 mod breakdown;
@@ -35,6 +37,7 @@ mod clock;
 mod config;
 mod connections;
 mod control;
+mod crew;
 mod drive;
 mod engine;
 mod engines;
@@ -42,6 +45,7 @@ mod epoll;
 mod exchange;
 mod head;
 mod ids;
+mod interleave;
 mod judge;
 mod known;
 mod malformed;
@@ -64,9 +68,11 @@ mod worker;
 
 pub use config::{Arrivals, Config, DriveError, MAX_RATE, MAX_RATE_STAGES, Pace, RateStage, Think};
 pub use control::{Control, Window};
+pub use crew::Target;
 pub use drive::drive;
 pub use engines::EngineKind;
 pub use exchange::{Client, ExchangeError, Response, exchange};
+pub use interleave::{Conductor, Slice, SliceEnd, interleave};
 pub use malformed::Malformed;
 pub use measurement::{Class, ErrorKind, Interval, Measurement, StageFigures, ThreadTime};
 pub(crate) use same::{id_beside, means};

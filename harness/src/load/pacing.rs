@@ -57,12 +57,12 @@ impl Pacing {
         }
     }
 
-    /// Sets the schedule's start, before which nothing is due.
+    /// Sets the schedule's start, before which nothing is due. It may start again.
     pub(crate) fn begin(&mut self, origin: Nanos) {
         match self {
             Self::Closed => {}
             Self::Thinking(thinking) => thinking.begin(origin),
-            Self::Turns(turns) => turns.origin = origin,
+            Self::Turns(turns) => turns.begin(origin),
             Self::Poisson(poisson) => poisson.begin(origin),
         }
     }
@@ -110,6 +110,10 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
+    fn begin(&mut self, origin: Nanos) {
+        (self.origin, self.round, self.turn) = (origin, 0, 0);
+    }
+
     /// When request `k` of a slot is due.
     pub(crate) fn due(&self, slot: usize, k: u64) -> Nanos {
         let connection = self.place.0 + slot as u64 * self.place.1;
@@ -248,6 +252,10 @@ impl Poisson {
 
     fn begin(&mut self, origin: Nanos) {
         self.origin = origin;
+        self.waiting = 0;
+        // The sums start anew; the gaps go on.
+        self.coming.sum = 0.0;
+        self.sending = self.coming.clone();
         let first = self.coming.next();
         self.due = self.at(first);
     }

@@ -61,7 +61,7 @@ impl Parts {
     pub fn new(script: Script) -> Self {
         let second = Duration::from_secs(1);
         let mut recorder = Recorder::new(second, second / 10, 10 * second);
-        (recorder.start, recorder.end) = (0, 1_000_000_000);
+        recorder.begin(0..1_000_000_000);
         Self {
             script,
             parser: Parser::new(),

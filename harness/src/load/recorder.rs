@@ -1,6 +1,7 @@
 //! Histograms, intervals and counts of one thread; nothing is allocated while the clock runs.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -27,9 +28,9 @@ pub(crate) struct Ended {
 #[derive(Debug)]
 pub(crate) struct Recorder {
     /// The measured window.
-    pub(crate) start: Nanos,
-    pub(crate) end: Nanos,
-    interval: Nanos,
+    start: Nanos,
+    end: Nanos,
+    by: By,
     pub(crate) latency: Histogram<u64>,
     pub(crate) wire: Histogram<u64>,
     pub(crate) first_byte: Histogram<u64>,
@@ -39,6 +40,8 @@ pub(crate) struct Recorder {
     pub(crate) connect: Histogram<u64>,
     pub(crate) send_lag: Histogram<u64>,
     cells: Vec<Cell>,
+    /// The slices so far that count; empty where there is one window.
+    slices: Vec<Range<Nanos>>,
     /// Valid answers in the window.
     pub(crate) requests: u64,
     errors: [u64; ErrorKind::ALL.len()],
@@ -48,7 +51,17 @@ pub(crate) struct Recorder {
     pub(crate) breakdown: Breakdown,
 }
 
-/// One interval.
+/// Which requests count, and what an entry of the time series is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// Those that end in the window, in intervals of that length.
+    End(Nanos),
+    /// Those that are due in a slice, whenever they end. A slice starts and ends without a request in
+    /// flight, so none of them belongs to another one.
+    Slice,
+}
+
+/// One interval, or one slice.
 #[derive(Debug, Clone)]
 struct Cell {
     /// Two digits keep it at some 16 KiB.
@@ -56,6 +69,11 @@ struct Cell {
     requests: u64,
     errors: u64,
     moments: Moments,
+    /// Of a slice: valid answers from its start to the end of its drain, lead-in included.
+    answered: u64,
+    /// Of a slice: requests that were due while it counted, and valid answers that came then.
+    asked: u64,
+    on_time: u64,
 }
 
 /// Exact sums of nanoseconds, for mean and standard deviation.
@@ -76,28 +94,46 @@ pub(crate) fn nanos(duration: Duration) -> Nanos {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-impl Recorder {
-    /// Room for a window of that length; values up to `max` are told apart.
-    pub(crate) fn new(window: Duration, interval: Duration, max: Duration) -> Self {
-        let cell = Cell {
+impl Cell {
+    fn new(max: Duration) -> Self {
+        Self {
             latency: Histogram::new_with_max(nanos(max).max(2), 2)
                 .expect("1 to 2 or more, with 2 digits, is valid"),
             requests: 0,
             errors: 0,
             moments: Moments::default(),
-        };
+            answered: 0,
+            asked: 0,
+            on_time: 0,
+        }
+    }
+}
+
+impl Recorder {
+    /// Room for a window of that length; values up to `max` are told apart.
+    pub(crate) fn new(window: Duration, interval: Duration, max: Duration) -> Self {
         let cells = nanos(window).div_ceil(nanos(interval));
+        Self::with(By::End(nanos(interval)), cells as usize, max)
+    }
+
+    /// Room for that many slices.
+    pub(crate) fn sliced(slices: usize, max: Duration) -> Self {
+        Self::with(By::Slice, slices, max)
+    }
+
+    fn with(by: By, cells: usize, max: Duration) -> Self {
         Self {
             start: Nanos::MAX,
             end: Nanos::MAX,
-            interval: nanos(interval),
+            by,
             latency: histogram(max),
             wire: histogram(max),
             first_byte: histogram(max),
             alike: histogram(max),
             connect: histogram(max),
             send_lag: histogram(max),
-            cells: vec![cell; cells as usize],
+            cells: vec![Cell::new(max); cells],
+            slices: Vec::with_capacity(cells),
             requests: 0,
             errors: [0; ErrorKind::ALL.len()],
             first_error: None,
@@ -105,27 +141,74 @@ impl Recorder {
         }
     }
 
+    /// Begins a window, or a slice; one that ends where it starts counts nothing.
+    pub(crate) fn begin(&mut self, window: Range<Nanos>) {
+        (self.start, self.end) = (window.start, window.end);
+        if self.by == By::Slice && window.start < window.end {
+            self.slices.push(window);
+        }
+    }
+
+    /// Ends the window, or the slice, before its time.
+    pub(crate) fn end_early(&mut self, at: Nanos) {
+        let counts = self.start < self.end;
+        self.end = at.max(self.start);
+        if counts && let Some(slice) = self.slices.last_mut() {
+            slice.end = self.end;
+        }
+    }
+
     fn in_window(&self, at: Nanos) -> bool {
         (self.start..self.end).contains(&at)
     }
 
+    /// Whether a request counts that was due at the one time and ended at the other.
+    fn counts(&self, due: Nanos, ended: Nanos) -> bool {
+        self.in_window(match self.by {
+            By::End(_) => ended,
+            By::Slice => due,
+        })
+    }
+
+    /// The interval of that time; the slice under way.
     fn cell(&mut self, at: Nanos) -> Option<&mut Cell> {
-        let index = (at - self.start) / self.interval;
-        self.cells.get_mut(index as usize)
+        let index = match self.by {
+            By::End(interval) => ((at - self.start) / interval) as usize,
+            By::Slice if self.start == self.end => return None,
+            By::Slice => self.slices.len() - 1,
+        };
+        self.cells.get_mut(index)
+    }
+
+    /// A request is due.
+    pub(crate) fn due(&mut self, at: Nanos) {
+        self.breakdown.due(at);
+        if self.by == By::Slice
+            && let Some(cell) = self.cell(at)
+        {
+            cell.asked += 1;
+        }
     }
 
     /// A valid answer to a request of that class.
     pub(crate) fn answered(&mut self, request: &Ended, class: u32) {
-        if self.in_window(request.ended) {
+        if self.counts(request.intended, request.ended) {
             self.requests += 1;
             self.time(request, true);
             self.breakdown.time(class, request, true);
+        }
+        if self.by == By::Slice {
+            let on_time = self.in_window(request.ended);
+            if let Some(cell) = self.cell(request.ended) {
+                cell.answered += 1;
+                cell.on_time += u64::from(on_time);
+            }
         }
     }
 
     /// A request whose time was up; the error itself is counted by [`Self::error_of`].
     pub(crate) fn timed_out(&mut self, request: &Ended, class: u32) {
-        if self.in_window(request.ended) {
+        if self.counts(request.intended, request.ended) {
             self.time(request, false);
             self.breakdown.time(class, request, false);
         }
@@ -168,7 +251,7 @@ impl Recorder {
     /// An error, be it of a request or not, in the window or not.
     pub(crate) fn error(&mut self, kind: ErrorKind, at: Nanos) {
         self.errors[kind as usize] += 1;
-        if self.in_window(at)
+        if (self.by == By::Slice || self.in_window(at))
             && let Some(cell) = self.cell(at)
         {
             cell.errors += 1;
@@ -184,7 +267,7 @@ impl Recorder {
 
     /// A request that was due at `due` was sent `lag` later than it could have been.
     pub(crate) fn sent(&mut self, lag: Nanos, due: Nanos, at: Nanos) {
-        if self.in_window(at) {
+        if self.counts(due, at) {
             self.send_lag.saturating_record(lag);
             self.breakdown.sent(lag, due);
         }
@@ -196,6 +279,11 @@ impl Recorder {
 
     pub(crate) fn errors_total(&self) -> u64 {
         self.errors.iter().sum()
+    }
+
+    /// Requests whose time was up.
+    pub(crate) fn timeouts(&self) -> u64 {
+        self.errors[ErrorKind::Timeout as usize]
     }
 
     /// Errors by kind, those there were.
@@ -228,6 +316,9 @@ impl Recorder {
         self.breakdown.merge(&other.breakdown);
         // After a stop the threads end a few milliseconds apart.
         self.end = self.end.max(other.end);
+        for (mine, theirs) in self.slices.iter_mut().zip(&other.slices) {
+            mine.end = mine.end.max(theirs.end);
+        }
         let earlier = |error: &(Nanos, String)| {
             let mine = self.first_error.as_ref();
             mine.is_none_or(|mine| error.0 < mine.0)
@@ -237,14 +328,44 @@ impl Recorder {
         }
     }
 
-    /// The time series up to the end of the window.
+    /// How long was measured: the window's length, or that of all slices.
+    pub(crate) fn measured(&self) -> Nanos {
+        match self.by {
+            By::End(_) => self.end.saturating_sub(self.start),
+            By::Slice => self
+                .slices
+                .iter()
+                .map(|slice| slice.end - slice.start)
+                .sum(),
+        }
+    }
+
+    /// The first time that counted, and the last; of the slices, where there are some.
+    pub(crate) fn span(&self) -> Range<Nanos> {
+        match (self.slices.first(), self.slices.last()) {
+            (Some(first), Some(last)) => first.start..last.end,
+            _ => self.start..self.end,
+        }
+    }
+
+    /// The time series up to the end of the window: intervals, or slices.
     pub(crate) fn intervals(&self) -> Vec<Interval> {
-        let window = self.end.saturating_sub(self.start);
+        let interval = match self.by {
+            By::End(interval) => interval,
+            By::Slice => {
+                let first = self.span().start;
+                let slices = self.cells.iter().zip(&self.slices);
+                return slices
+                    .map(|(cell, slice)| cell.finish(slice.start - first, slice.end - slice.start))
+                    .collect();
+            }
+        };
+        let window = self.measured();
         let cells = (0_u64..).zip(&self.cells);
-        let cells = cells.map(|(i, cell)| (i * self.interval, cell));
+        let cells = cells.map(|(i, cell)| (i * interval, cell));
         cells
             .take_while(|(start, _)| *start < window)
-            .map(|(start, cell)| cell.finish(start, self.interval.min(window - start)))
+            .map(|(start, cell)| cell.finish(start, interval.min(window - start)))
             .collect()
     }
 
@@ -265,6 +386,9 @@ impl Cell {
             .expect("intervals of a drive have one range");
         self.requests += other.requests;
         self.errors += other.errors;
+        self.answered += other.answered;
+        self.asked += other.asked;
+        self.on_time += other.on_time;
         self.moments.merge(&other.moments);
     }
 
@@ -274,6 +398,9 @@ impl Cell {
             start: Duration::from_nanos(start),
             length: Duration::from_nanos(length),
             requests: self.requests,
+            answered: self.answered,
+            asked: self.asked,
+            on_time: self.on_time,
             errors: self.errors,
             p50_ns: quantile(0.5),
             p99_ns: quantile(0.99),
@@ -317,7 +444,7 @@ mod tests {
     fn recorder() -> Recorder {
         let ms = Duration::from_millis;
         let mut recorder = Recorder::new(ms(250), ms(100), Duration::from_secs(10));
-        (recorder.start, recorder.end) = (1_000_000_000, 1_250_000_000);
+        recorder.begin(1_000_000_000..1_250_000_000);
         recorder
     }
 

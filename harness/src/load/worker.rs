@@ -56,6 +56,8 @@ pub(crate) struct Worker<'w, E> {
     pub(crate) connection_per_request: bool,
     pub(crate) timeout: Nanos,
     spin: bool,
+    /// Whether it has the load in turns, each of which ends with nothing in flight.
+    sliced: bool,
     clock: Clock,
     pub(crate) plan: Plan,
     pub(crate) slots: Vec<Slot>,
@@ -83,7 +85,8 @@ pub(crate) struct Worker<'w, E> {
 }
 
 impl<'w, E: Engine<'w>> Worker<'w, E> {
-    /// A worker for every `threads`-th connection from `thread` on.
+    /// A worker for every `threads`-th connection from `thread` on; it has one window, or at most
+    /// that many slices that count.
     pub(crate) fn new(
         engine: E,
         (thread, threads): (usize, usize),
@@ -91,6 +94,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         script: &'w Script,
         control: &'w Control,
         clock: Clock,
+        slices: Option<usize>,
     ) -> Self {
         let entries = &script.entries[..];
         let longest = entries.iter().map(|e| e.expect.body_len()).max();
@@ -102,7 +106,10 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         let seed = config
             .seed
             .wrapping_add((thread as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let mut recorder = Recorder::new(config.duration, config.interval, max);
+        let mut recorder = match slices {
+            None => Recorder::new(config.duration, config.interval, max),
+            Some(slices) => Recorder::sliced(slices, max),
+        };
         recorder.breakdown = Breakdown::new(script.classes.len(), &config.pace, max);
         Self {
             engine,
@@ -112,6 +119,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             connection_per_request: config.connection_per_request,
             timeout: nanos(config.timeout),
             spin: config.spin,
+            sliced: slices.is_some(),
             clock,
             plan: Plan {
                 origin: Nanos::MAX,
@@ -144,13 +152,21 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         self.clock.now()
     }
 
-    /// Sends, measures and drains as planned.
+    /// Sends, measures and drains as planned. In slices it is called again for each.
     pub(crate) fn run(&mut self, plan: Plan) -> Result<(), Errno> {
+        self.next_due = Nanos::MAX;
+        if self.sliced {
+            self.reconnect()?;
+        }
         self.plan = plan;
         let recorder = &mut self.tally.recorder;
-        (recorder.start, recorder.end) = (plan.start, plan.end);
+        recorder.begin(plan.start..plan.end);
         recorder.breakdown.origin = plan.origin;
         self.pacing.begin(plan.origin);
+        self.at_start = None;
+        for slot in &mut self.slots {
+            (slot.next, slot.due) = (0, 0);
+        }
         if self.connection_per_request {
             self.close_all();
         }
@@ -170,10 +186,29 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         if self.sending {
             self.send_due(self.plan.end);
         }
-        self.sending = false;
         self.end_time();
-        self.count_unsent();
-        self.drain()
+        // What was due in a slice is sent, however late: the wait is a part of its latency.
+        self.sending = self.sliced && !matches!(self.pacing, Pacing::Closed | Pacing::Thinking(_));
+        if !self.sliced {
+            self.count_unsent();
+        }
+        self.drain()?;
+        self.sending = false;
+        if self.sliced {
+            self.count_unsent();
+        }
+        Ok(())
+    }
+
+    /// Valid answers so far.
+    pub(crate) fn answered(&self) -> u64 {
+        self.tally.counts.answered
+    }
+
+    /// Requests so far that got no answer in time, or that were never sent.
+    pub(crate) fn unanswered(&self) -> u64 {
+        let counts = &self.tally.counts;
+        self.tally.recorder.timeouts() + counts.unanswered + counts.unsent
     }
 
     fn load(&mut self) -> Result<(), Errno> {
@@ -185,7 +220,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
                 if self.control.is_stopped() {
                     self.tally.counts.stopped = true;
                     self.plan.end = now;
-                    self.tally.recorder.end = now.max(self.plan.start);
+                    self.tally.recorder.end_early(now);
                     break;
                 }
             }
@@ -198,7 +233,9 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             if !self.sending && self.in_flight == 0 {
                 // The limit is reached and all is answered; the last answer is in the window.
                 self.plan.end = now + 1;
-                self.tally.recorder.end = self.plan.end.max(self.plan.start + 1);
+                self.tally
+                    .recorder
+                    .end_early(self.plan.end.max(self.plan.start + 1));
                 break;
             }
             let asleep = self.next_due.saturating_sub(self.stretch.length());
@@ -280,7 +317,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
     fn due(&mut self, at: Nanos) {
         if at >= self.plan.start {
             self.tally.counts.asked += 1;
-            self.tally.recorder.breakdown.due(at);
+            self.tally.recorder.due(at);
         }
     }
 
@@ -431,11 +468,13 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         if let Some(start) = self.at_start {
             let end = self.clocks();
             let waited = end.wait.zip(start.wait);
+            let before = self.tally.counts.time;
+            let waited = waited.map(|(end, start)| end.saturating_sub(start));
             self.tally.counts.time = ThreadTime {
-                cpu_ns: end.cpu.saturating_sub(start.cpu),
-                wall_ns: end.wall.saturating_sub(start.wall),
-                spin_ns: self.tally.counts.time.spin_ns,
-                wait_ns: waited.map(|(end, start)| end.saturating_sub(start)),
+                cpu_ns: before.cpu_ns + end.cpu.saturating_sub(start.cpu),
+                wall_ns: before.wall_ns + end.wall.saturating_sub(start.wall),
+                spin_ns: before.spin_ns,
+                wait_ns: waited.map(|waited| before.wait_ns.unwrap_or(0) + waited),
             };
         }
     }
@@ -448,26 +487,31 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         }
     }
 
-    fn count_unsent(&mut self) {
-        let unsent = match &self.pacing {
+    /// Requests whose time has come and that were not sent.
+    fn waiting(&self) -> u64 {
+        match &self.pacing {
             Pacing::Closed | Pacing::Thinking(_) => 0,
             Pacing::Turns(_) => self.slots.iter().map(|slot| slot.due - slot.next).sum(),
             Pacing::Poisson(poisson) => poisson.waiting,
-        };
-        // Beyond a limit nothing was to be sent.
-        self.tally.counts.unsent = unsent.min(self.left);
+        }
     }
 
-    /// Takes the answers still to come, so that what was accepted can be told exactly.
+    fn count_unsent(&mut self) {
+        // Beyond a limit nothing was to be sent.
+        self.tally.counts.unsent += self.waiting().min(self.left);
+    }
+
+    /// Takes the answers still to come, so that what was accepted can be told exactly. A slice waits
+    /// until each request has ended, if by its timeout.
     fn drain(&mut self) -> Result<(), Errno> {
-        let longest = if self.tally.counts.stopped {
-            SHORT_DRAIN
-        } else {
-            DRAIN
-        };
         let mut now = self.now();
-        let deadline = now + self.timeout.min(longest);
-        while self.in_flight > 0 && now < deadline {
+        let deadline = now
+            + match self.tally.counts.stopped {
+                true => self.timeout.min(SHORT_DRAIN),
+                false if self.sliced => self.timeout + *TICKS.end(),
+                false => self.timeout.min(DRAIN),
+            };
+        while (self.in_flight > 0 || self.sending && self.waiting() > 0) && now < deadline {
             let limit = (deadline - now).min(*TICKS.start());
             if self.engine.wait(Duration::from_nanos(limit))? {
                 self.handle_all();

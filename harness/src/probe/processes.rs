@@ -1,5 +1,7 @@
 //! A server's processes, summed.
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::process::{Process, Stat, pids};
 use super::sockets;
 
@@ -124,6 +126,16 @@ impl Processes {
     #[must_use]
     pub fn pids(&self) -> Vec<u32> {
         self.live.iter().map(|member| member.process.pid).collect()
+    }
+
+    /// Sends a signal to each process alive; one that has ended meanwhile is none of ours any more.
+    pub fn signal(&mut self, signal: Signal) {
+        self.read();
+        for pid in self.pids() {
+            if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+                let _ = kill_process(pid, signal);
+            }
+        }
     }
 
     /// How many processes ended since they were found.

@@ -4,10 +4,12 @@
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2Serializer};
 
+use super::rotation::Turns;
 use super::sampler::Samples;
-use crate::load::{Measurement, ThreadTime};
+use crate::load::{Interval, Measurement, ThreadTime};
 use crate::probe::{LightSample, Sample};
 use crate::record::{self, Figures};
+use crate::stats::median;
 
 const NS_PER_US: f64 = 1e3;
 
@@ -82,11 +84,21 @@ pub(super) fn of_load(measured: &Measurement) -> Figures {
 /// The figures of a paced drive alone.
 pub(super) fn of_pace(measured: &Measurement, per_second: f64) -> Figures {
     let mut figures = Figures::from([("asked_per_s".to_owned(), per_second)]);
-    if measured.asked > 0 {
-        let achieved = measured.requests as f64 / measured.asked as f64;
-        figures.insert("achieved_ratio".to_owned(), achieved);
-    }
+    figures.extend(achieved(measured).map(|share| ("achieved_ratio".to_owned(), share)));
     figures
+}
+
+/// Right answers as a share of the requests that were due.
+///
+/// A slice waits for the answers to all of its requests, so those that came in its time are set beside those
+/// that were due in it: of a server that can't keep up, fewer. As requests are in flight at both ends
+/// of a slice, one slice says little; the median of all slices counts.
+fn achieved(measured: &Measurement) -> Option<f64> {
+    let share = |slice: &Interval| slice.on_time as f64 / slice.asked as f64;
+    let slices = measured.intervals.iter().filter(|slice| slice.asked > 0);
+    let of_slices: Vec<f64> = slices.map(share).collect();
+    median(&of_slices)
+        .or_else(|| (measured.asked > 0).then(|| measured.requests as f64 / measured.asked as f64))
 }
 
 /// The figures read from the server's processes.
@@ -137,6 +149,68 @@ pub(super) fn of_server(measured: &Measurement, samples: &Samples, cpus: usize) 
         inside.and_then(|sample| sample.descriptors).map(f64::from),
     );
     figures
+}
+
+/// The figures read from the processes of an entry that took turns with others.
+pub(super) fn of_turns(measured: &Measurement, turns: &Turns, cpus: usize) -> Figures {
+    let mut figures = Figures::new();
+    let mut put = |name: &str, value: Option<f64>| {
+        if let Some(value) = value.filter(|value| value.is_finite()) {
+            figures.insert(name.to_owned(), value);
+        }
+    };
+    put("slices", Some(turns.slices.len() as f64));
+    let counted = measured.window.as_secs_f64() / turns.elapsed.as_secs_f64();
+    put("counted_ratio", Some(counted));
+    let answered: u64 = measured.intervals.iter().map(|slice| slice.answered).sum();
+    let each = |ns: u64| ns as f64 / NS_PER_US / answered as f64;
+    let cpu_ns: Option<u64> = turns
+        .slices
+        .iter()
+        .map(|(before, after)| grown(before.cpu_ns, after.cpu_ns))
+        .sum();
+    put("cpu_us_per_request", cpu_ns.map(each));
+    let cpu_time = turns.elapsed.as_nanos() as f64 * cpus as f64;
+    put("server_busy_ratio", cpu_ns.map(|ns| ns as f64 / cpu_time));
+    let waiting = turns.waiting.as_nanos() as f64;
+    put(
+        "waiting_cpu_ratio",
+        Some(turns.waiting_cpu_ns as f64 / waiting),
+    );
+    put("paused", Some(f64::from(u8::from(turns.paused))));
+    let edges = turns.slices.iter().map(|(_, after)| after);
+    let rss = edges.clone().filter_map(|edge| edge.rss_bytes).max();
+    put("rss_peak_bytes", rss.map(|n| n as f64));
+    let threads = edges.filter_map(|edge| edge.threads).max();
+    put("threads", threads.map(f64::from));
+    let (Some(start), Some(end)) = (&turns.start, &turns.end) else {
+        return figures;
+    };
+    let user = user_share(&start.light, &end.light);
+    if let (Some(ns), Some(user)) = (cpu_ns, user) {
+        put("cpu_user_us_per_request", Some(each(ns) * user));
+        put("cpu_system_us_per_request", Some(each(ns) * (1.0 - user)));
+    }
+    let switches = grown(switches(start), switches(end));
+    put(
+        "context_switches_per_request",
+        switches.map(|n| n as f64 / answered.max(1) as f64),
+    );
+    put("descriptors_peak", end.descriptors.map(f64::from));
+    figures
+}
+
+/// The time series of an entry that took turns: an entry is a slice. Its CPU time is that of the answers
+/// that count, their share of what the whole slice took.
+pub(super) fn slices(measured: &Measurement, turns: &Turns) -> Vec<record::Interval> {
+    let both = measured.intervals.iter().zip(&turns.slices);
+    both.map(|(slice, (before, after))| {
+        let cpu_ns = grown(before.cpu_ns, after.cpu_ns).map(|ns| {
+            (ns as f64 * slice.requests as f64 / slice.answered.max(1) as f64).round() as u64
+        });
+        interval(measured, slice, cpu_ns, Some(after))
+    })
+    .collect()
 }
 
 /// By how many bytes resident memory grew in the later half of the window, when what a server
@@ -201,22 +275,33 @@ pub(super) fn intervals(measured: &Measurement, edges: &[LightSample]) -> Vec<re
         .intervals
         .iter()
         .enumerate()
-        .map(|(index, interval)| {
+        .map(|(index, entry)| {
             let (before, after) = (sampled(index), sampled(index + 1));
-            record::Interval {
-                start_unix_ns: measured.window_at.start_unix_ns + interval.start.as_nanos() as i64,
-                length_ns: interval.length.as_nanos() as i64,
-                requests: interval.requests,
-                errors: interval.errors,
-                p50_ns: interval.p50_ns,
-                p99_ns: interval.p99_ns,
-                jitter_ns: interval.jitter_ns,
-                cpu_ns: before
-                    .zip(after)
-                    .and_then(|(b, a)| grown(b.cpu_ns, a.cpu_ns)),
-                rss_bytes: after.and_then(|edge| edge.rss_bytes),
-                threads: after.and_then(|edge| edge.threads),
-            }
+            let cpu_ns = before
+                .zip(after)
+                .and_then(|(b, a)| grown(b.cpu_ns, a.cpu_ns));
+            interval(measured, entry, cpu_ns, after)
         })
         .collect()
+}
+
+/// An entry of the time series; the processes as they were at its end.
+fn interval(
+    measured: &Measurement,
+    interval: &Interval,
+    cpu_ns: Option<u64>,
+    after: Option<&LightSample>,
+) -> record::Interval {
+    record::Interval {
+        start_unix_ns: measured.window_at.start_unix_ns + interval.start.as_nanos() as i64,
+        length_ns: interval.length.as_nanos() as i64,
+        requests: interval.requests,
+        errors: interval.errors,
+        p50_ns: interval.p50_ns,
+        p99_ns: interval.p99_ns,
+        jitter_ns: interval.jitter_ns,
+        cpu_ns,
+        rss_bytes: after.and_then(|edge| edge.rss_bytes),
+        threads: after.and_then(|edge| edge.threads),
+    }
 }

@@ -4,32 +4,32 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::load::Control;
 
-/// The counters of the load under way, or of the last one. Copies share them.
+/// The counters of the loads under way, or of the last ones, by the name of the entry. Copies share them.
 ///
 /// Looking costs the load nothing: its threads add to the counters every 10 ms or so, whoever looks.
 #[derive(Debug, Clone, Default)]
-pub struct Live(Arc<Mutex<Option<Arc<Control>>>>);
+pub struct Live(Arc<Mutex<Vec<(String, Arc<Control>)>>>);
 
 impl Live {
-    pub(crate) fn begin(&self, control: &Arc<Control>) {
-        *self.slot() = Some(Arc::clone(control));
+    pub(crate) fn begin(&self, loads: Vec<(String, Arc<Control>)>) {
+        *self.slot() = loads;
     }
 
-    /// Right answers and errors so far, warm-up included; `None` before the first load and after
-    /// [`Self::forget`].
-    pub fn counts(&self) -> Option<(u64, u64)> {
+    /// Right answers and errors of an entry so far, warm-up included; `None` before its first load and
+    /// after [`Self::forget`].
+    pub fn counts(&self, entry: &str) -> Option<(u64, u64)> {
         let slot = self.slot();
-        slot.as_ref()
-            .map(|control| (control.requests(), control.errors()))
+        let (_, control) = slot.iter().find(|(name, _)| name == entry)?;
+        Some((control.requests(), control.errors()))
     }
 
     /// Counts nothing until the next load begins.
     pub fn forget(&self) {
-        *self.slot() = None;
+        self.slot().clear();
     }
 
-    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Arc<Control>>> {
-        // It holds a pointer, whole at any time.
+    fn slot(&self) -> std::sync::MutexGuard<'_, Vec<(String, Arc<Control>)>> {
+        // It holds pointers, whole at any time.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -42,12 +42,13 @@ mod tests {
     fn copies_see_the_load_under_way_and_forget_it_together() {
         let live = Live::default();
         let other = live.clone();
-        assert_eq!(other.counts(), None);
+        assert_eq!(other.counts("alder"), None);
         let control = Arc::new(Control::default());
-        live.begin(&control);
+        live.begin(vec![("alder".to_owned(), Arc::clone(&control))]);
         control.count(3, 1);
-        assert_eq!(other.counts(), Some((3, 1)));
+        assert_eq!(other.counts("alder"), Some((3, 1)));
+        assert_eq!(other.counts("beech"), None);
         other.forget();
-        assert_eq!(live.counts(), None);
+        assert_eq!(live.counts("alder"), None);
     }
 }

@@ -11,7 +11,7 @@ use crate::catalog::{Profile, Server, Stage, Workload};
 use crate::environment::Layout;
 use crate::load::EngineKind;
 use crate::plan::Plan;
-use crate::record::{CONTROL, base_name, second_name};
+use crate::record::{CONTROL, Schedule, base_name, second_name};
 
 /// The measured time of one calibration.
 pub(super) const CALIBRATION: Duration = Duration::from_millis(500);
@@ -37,6 +37,8 @@ pub struct Options {
     pub seed: u64,
     /// Connections of every stage.
     pub connections: usize,
+    /// How the entries of a round share the time.
+    pub schedule: Schedule,
     /// What moves the bytes.
     pub engine: EngineKind,
     /// Paced rates given by hand, by workload.
@@ -66,6 +68,7 @@ impl Options {
             stages: self.stages.clone(),
             rounds: self.profile.rounds,
             seed: self.seed,
+            interleaved: matches!(self.schedule, Schedule::Interleaved { .. }),
         }
     }
 

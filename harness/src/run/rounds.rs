@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use super::entry::Entry;
+use super::fleet::Fleet;
+use super::rotation::Cut;
 use super::session::{Happening, Session, SessionError, Watch};
+use super::together::{self, Part};
 use super::trial::{self, Task};
 use crate::catalog::{Call, DISTINCT_CALLS, Profile, Workload};
 use crate::load::Pace;
 use crate::plan::{self, Plan, round_seed};
-use crate::record::{self, Failure, StoppedBy, Trial};
+use crate::record::{self, Failure, Schedule, StoppedBy, Trial};
 
 /// After so many failed trials in a row a server is measured no more.
 const GIVE_UP: u32 = 3;
@@ -30,15 +33,28 @@ impl<W: Watch> Session<'_, W> {
         let mut course = Course::new(self, &plan);
         for round in 1..=plan.rounds {
             let steps = plan.round(round);
-            for (place, step) in steps.iter().enumerate() {
-                if course.done.contains(step) {
+            let mut fleet = Fleet::default();
+            let mut place = (round as usize - 1) * steps.len();
+            for together in plan.together(&steps) {
+                let begin = place;
+                place += together.len();
+                let missing: Vec<Planned<'_>> = together
+                    .iter()
+                    .enumerate()
+                    .map(|(index, step)| Planned {
+                        step,
+                        index: begin + index,
+                    })
+                    .filter(|planned| !course.done.contains(planned.step))
+                    .collect();
+                if missing.is_empty() {
                     continue;
                 }
                 self.go_on()?;
-                let index = (round as usize - 1) * steps.len() + place;
-                let rate = run.rates_per_s.get(&step.workload).copied();
-                self.one(entries, step, (index, rate), &mut course)?;
+                let rate = run.rates_per_s.get(&together[0].workload).copied();
+                self.some(entries, &missing, rate, &mut fleet, &mut course)?;
             }
+            self.end_round(fleet, &mut course);
             // A later round was begun, so this one was found not to be the last.
             if round < course.begun {
                 continue;
@@ -50,48 +66,75 @@ impl<W: Watch> Session<'_, W> {
         Ok(StoppedBy::Rounds)
     }
 
-    /// Runs one trial, or says why it is not run, and stores it.
-    fn one(
+    /// Runs trials that run together, or says why one of them is not run, and stores them.
+    fn some<'e>(
         &mut self,
-        entries: &[Entry<'_>],
-        step: &plan::Step,
-        (index, rate): (usize, Option<f64>),
+        entries: &'e [Entry<'e>],
+        planned: &[Planned<'_>],
+        rate: Option<f64>,
+        fleet: &mut Fleet<'e>,
         course: &mut Course<'_>,
     ) -> Result<(), SessionError> {
-        let entry = entries
-            .iter()
-            .find(|entry| entry.name == step.server)
-            .with_context(|| format!("the plan names {}, which is not entered", step.server))?;
-        let failed = course.failed.entry(step.server.clone()).or_default();
-        let trial = match self.can_run(step, rate, failed) {
-            Ok(pace) => {
-                self.watch.happens(&Happening::Trial(
-                    step,
-                    index,
-                    course.trials_expected,
-                    course.clock.left(),
-                ));
-                let calls = course
-                    .drawn
-                    .calls(&self.options.workloads, step, self.options.seed);
-                let trial = self.trial(entry, step, index, calls, pace);
-                // A trial that was cut short says nothing of its server.
-                self.go_on()?;
+        let first = planned[0];
+        let mut trials = Vec::new();
+        let mut runs = Vec::new();
+        let mut pace = None;
+        for one in planned {
+            let failed = course.failed.entry(one.step.server.clone()).or_default();
+            match self.can_run(one.step, rate, failed) {
+                Ok(its) => {
+                    pace = Some(its);
+                    runs.push(*one);
+                }
+                Err(failure) => trials.push(trial::not_run(one.step, one.index as u32, failure)),
+            }
+        }
+        if let Some(pace) = pace {
+            let steps: Vec<plan::Step> = runs.iter().map(|one| one.step.clone()).collect();
+            let (all, left) = (course.trials_expected, course.clock.left());
+            self.watch
+                .happens(&Happening::Trials(&steps, first.index, all, left));
+            let calls = course
+                .drawn
+                .calls(&self.options.workloads, first.step, self.options.seed);
+            let measured = match self.options.schedule {
+                Schedule::Isolated => runs
+                    .iter()
+                    .map(|one| self.trial(entries, *one, calls, pace.clone()))
+                    .collect::<Result<Vec<_>, _>>()?,
+                Schedule::Interleaved { .. } => self.in_turn(entries, &runs, calls, pace, fleet)?,
+            };
+            // A trial that was cut short says nothing of its server.
+            self.go_on()?;
+            trials.extend(measured);
+        }
+        self.store
+            .put_trials(&trials)
+            .context("cannot store a trial")?;
+        for trial in trials {
+            let failed = course.failed.entry(trial.server.clone()).or_default();
+            if trial::was_run(&trial) {
                 self.watch.happens(&Happening::Measured(&trial));
                 failed.note(&trial);
-                trial
             }
-            Err(failure) => trial::not_run(step, index as u32, failure),
-        };
-        self.store
-            .put_trial(&trial)
-            .context("cannot store a trial")?;
-        if failed.just_given_up() {
-            self.watch.happens(&Happening::GivenUp(&step.server));
+            if failed.just_given_up() {
+                self.watch.happens(&Happening::GivenUp(&trial.server));
+            }
+            course.keep(trial);
         }
-        course.clock.passed(step);
-        course.keep(trial);
+        for one in planned {
+            course.clock.passed(one.step);
+        }
         Ok(())
+    }
+
+    /// Ends the processes of a round. One that leaves its port behind fails in its next trial,
+    /// which can't have that port: it is told here, and stops nothing.
+    fn end_round(&mut self, fleet: Fleet<'_>, course: &mut Course<'_>) {
+        for (name, failure) in fleet.end_all() {
+            self.watch.happens(&Happening::Left(&name, &failure));
+            course.failed.entry(name).or_default().last = Some(failure);
+        }
     }
 
     /// The pace of a trial, or why it is not run.
@@ -123,12 +166,11 @@ impl<W: Watch> Session<'_, W> {
 
     fn trial(
         &self,
-        entry: &Entry<'_>,
-        step: &plan::Step,
-        index: usize,
+        entries: &[Entry<'_>],
+        Planned { step, index }: Planned<'_>,
         calls: &[Call],
         pace: Pace,
-    ) -> Trial {
+    ) -> Result<Trial, SessionError> {
         let task = Task {
             step,
             position: index as u32,
@@ -139,7 +181,60 @@ impl<W: Watch> Session<'_, W> {
             duration: self.options.profile.measured(step.stage),
             seed: round_seed(self.options.seed, step.round),
         };
-        trial::measure(entry, &task, &self.settings, &self.referee, self.interrupt)
+        let entry = named(entries, &step.server)?;
+        Ok(trial::measure(
+            entry,
+            &task,
+            &self.settings,
+            &self.referee,
+            self.interrupt,
+        ))
+    }
+
+    /// A stage of a workload, all entries in turn.
+    fn in_turn<'e>(
+        &self,
+        entries: &'e [Entry<'e>],
+        planned: &[Planned<'_>],
+        calls: &[Call],
+        pace: Pace,
+        fleet: &mut Fleet<'e>,
+    ) -> Result<Vec<Trial>, SessionError> {
+        let step = planned[0].step;
+        let part = |one: &Planned<'_>| {
+            Ok(Part {
+                entry: named(entries, &one.step.server)?,
+                step: one.step.clone(),
+                position: one.index as u32,
+            })
+        };
+        let parts: Vec<Part<'e>> = planned
+            .iter()
+            .map(part)
+            .collect::<Result<_, SessionError>>()?;
+        let millis = |ms: Option<f64>| Duration::from_secs_f64(ms.unwrap_or_default() / 1e3);
+        let profile = &self.options.profile;
+        let task = together::Task {
+            calls,
+            pace,
+            cut: Cut {
+                slice: millis(self.options.schedule.slice_ms()),
+                lead_in: millis(self.options.schedule.lead_in_ms()),
+                measured: profile.measured(step.stage),
+                warmup: profile.warmup,
+            },
+            // Each stage has an order of its own.
+            seed: round_seed(self.options.seed, step.round) ^ planned[0].index as u64,
+        };
+        let (settings, referee) = (&self.settings, &self.referee);
+        Ok(together::measure(
+            &parts,
+            fleet,
+            &task,
+            settings,
+            referee,
+            self.interrupt,
+        ))
     }
 
     /// Whether and why no round follows this one.
@@ -166,6 +261,19 @@ impl<W: Watch> Session<'_, W> {
     }
 }
 
+/// A trial of the plan and its place in it.
+#[derive(Debug, Clone, Copy)]
+struct Planned<'a> {
+    step: &'a plan::Step,
+    index: usize,
+}
+
+fn named<'e>(entries: &'e [Entry<'e>], name: &str) -> Result<&'e Entry<'e>, SessionError> {
+    let found = entries.iter().find(|entry| entry.name == name);
+    let found = found.with_context(|| format!("the plan names {name}, which is not entered"))?;
+    Ok(found)
+}
+
 /// What is kept while rounds go on.
 struct Course<'a> {
     done: BTreeSet<plan::Step>,
@@ -180,7 +288,7 @@ struct Course<'a> {
 }
 
 impl<'a> Course<'a> {
-    fn new<W: Watch>(session: &Session<'a, W>, plan: &Plan) -> Self {
+    fn new<W: Watch>(session: &Session<'a, W>, plan: &'a Plan) -> Self {
         let options = session.options;
         let rounds = options.expected_rounds();
         let expected = options.length.budget.unwrap_or_default();
@@ -190,7 +298,7 @@ impl<'a> Course<'a> {
             begun: 0,
             failed: BTreeMap::new(),
             drawn: Drawn::default(),
-            clock: Clock::new(&options.profile, expected),
+            clock: Clock::new(&options.profile, plan, expected),
             trials_expected: plan.round_len() * rounds as usize,
             trials: Vec::new(),
         };
@@ -268,6 +376,7 @@ impl Drawn {
 /// Says how much time is left, by the plan's estimate scaled with what it took so far.
 struct Clock<'a> {
     profile: &'a Profile,
+    plan: &'a Plan,
     begin: Instant,
     /// What ran before this process did, by the plan's estimate.
     before: Duration,
@@ -276,9 +385,10 @@ struct Clock<'a> {
 }
 
 impl<'a> Clock<'a> {
-    fn new(profile: &'a Profile, expected: Duration) -> Self {
+    fn new(profile: &'a Profile, plan: &'a Plan, expected: Duration) -> Self {
         Self {
             profile,
+            plan,
             begin: Instant::now(),
             before: Duration::ZERO,
             expected_so_far: Duration::ZERO,
@@ -293,7 +403,7 @@ impl<'a> Clock<'a> {
     }
 
     fn passed(&mut self, step: &plan::Step) {
-        self.expected_so_far += plan::trial_time(self.profile, step.stage);
+        self.expected_so_far += self.plan.trial_time(self.profile, step.stage);
     }
 
     /// The time of all trials, also of those that another process ran.

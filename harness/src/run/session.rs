@@ -38,8 +38,11 @@ pub enum Happening<'a> {
     Calibrating(&'a str, &'a str),
     /// The paced rates of the run are known.
     Rates(&'a BTreeMap<String, f64>),
-    /// A trial begins: its place from 0, how many there are, the time left.
-    Trial(&'a plan::Step, usize, usize, Duration),
+    /// Trials begin that run together: the place of the first from 0, how many trials there are, the time
+    /// left.
+    Trials(&'a [plan::Step], usize, usize, Duration),
+    /// A server could not be ended properly when its round was over.
+    Left(&'a str, &'a Failure),
     /// A trial ended.
     Measured(&'a Trial),
     /// A server is measured no more.

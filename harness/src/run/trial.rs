@@ -1,6 +1,6 @@
 //! One stage of one workload on one freshly started server, checked, driven, sampled.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -72,7 +72,7 @@ pub(super) fn was_run(trial: &Trial) -> bool {
     !(trial.figures.is_empty() && trial.failure.as_ref().is_some_and(at_drive))
 }
 
-fn blank(step: &plan::Step, position: u32) -> Trial {
+pub(super) fn blank(step: &plan::Step, position: u32) -> Trial {
     Trial {
         round: step.round,
         position,
@@ -121,7 +121,7 @@ fn run(
     };
     let mut running = boot(entry.launch(), &boot_options, referee, interrupt)?;
     let mut processes = Processes::in_group(running.group(), Some(running.group()));
-    note_start(trial, &running, &mut processes);
+    trial.figures = start_figures(&running, &mut processes);
 
     let script = entry
         .script(
@@ -148,7 +148,7 @@ fn run(
         trial,
         &measured,
         &samples,
-        task.pace.clone(),
+        &task.pace,
         settings.server_cpus.len(),
     );
     if let Some(steal) = meter.stop().steal {
@@ -165,28 +165,64 @@ fn run(
         let reason = format!("it ended {how} under load");
         return Err(running.failure(Step::Drive, reason));
     }
-    before
-        .compare(trial, &measured, &running, &mut processes, settings.timeout)
+    let kept = before
+        .compare(&measured, &running, &mut processes, settings.timeout)
         .map_err(|error| running.failure(Step::Drive, format!("{error:#}")))?;
+    trial.figures.extend(kept);
     let log = boot_options.log;
     running.kill()?;
-    // An empty log says nothing; a file for each of hundreds of trials would hide those that do.
-    if std::fs::metadata(&log).is_ok_and(|metadata| metadata.len() == 0) {
-        let _ = std::fs::remove_file(&log);
-    }
+    remove_empty(&log);
     Ok(())
 }
 
-fn note_start(trial: &mut Trial, running: &Running, processes: &mut Processes) {
-    let mut put = |name: &str, value: f64| trial.figures.insert(name.to_owned(), value);
-    put("start_ms", running.start.as_secs_f64() * 1e3);
-    put(
-        "first_request_us",
-        running.first_request.as_secs_f64() * 1e6,
-    );
+/// The figures of a process's start.
+pub(super) fn start_figures(running: &Running, processes: &mut Processes) -> Figures {
+    let mut figures = Figures::from([
+        ("start_ms".to_owned(), running.start.as_secs_f64() * 1e3),
+        (
+            "first_request_us".to_owned(),
+            running.first_request.as_secs_f64() * 1e6,
+        ),
+    ]);
     if let Some(rss) = processes.sample_light().rss_bytes {
-        put("rss_idle_bytes", rss as f64);
+        figures.insert("rss_idle_bytes".to_owned(), rss as f64);
     }
+    figures
+}
+
+/// An empty log says nothing; a file for each of hundreds of processes would hide those that do.
+pub(super) fn remove_empty(log: &Path) {
+    if std::fs::metadata(log).is_ok_and(|metadata| metadata.len() == 0) {
+        let _ = std::fs::remove_file(log);
+    }
+}
+
+/// How a server is driven, but for how long.
+pub(super) fn config(running: &Running, pace: Pace, settings: &Settings, seed: u64) -> Config {
+    Config {
+        connections: settings.connections,
+        engine: settings.engine,
+        cpus: settings.driver_cpus.clone(),
+        pace,
+        timeout: settings.timeout,
+        interval: INTERVAL,
+        seed,
+        ..Config::new(running.addr)
+    }
+}
+
+/// What was cut short says nothing of the server, and what ran elsewhere nothing of the machine.
+pub(super) fn refuse_disturbed(measured: &Measurement, settings: &Settings) -> Result<()> {
+    if measured.stopped {
+        return Err(anyhow!("interrupted"));
+    }
+    if !measured.pinned {
+        return Err(anyhow!(
+            "the load generator could not be pinned to CPUs {:?}; see --no-pin",
+            settings.driver_cpus
+        ));
+    }
+    Ok(())
 }
 
 /// The load generator and, beside it, the sampler.
@@ -199,34 +235,21 @@ fn drive(
     interrupt: &Interrupt,
 ) -> Result<(Measurement, Samples)> {
     let config = Config {
-        connections: settings.connections,
-        engine: settings.engine,
-        cpus: settings.driver_cpus.clone(),
-        pace: task.pace.clone(),
         warmup: task.warmup,
         duration: task.duration,
-        timeout: settings.timeout,
-        interval: INTERVAL,
-        seed: task.seed,
-        ..Config::new(running.addr)
+        ..config(running, task.pace.clone(), settings, task.seed)
     };
     let control = Arc::new(Control::new(interrupt.flag()));
-    settings.live.begin(&control);
+    settings
+        .live
+        .begin(vec![(task.step.server.clone(), Arc::clone(&control))]);
     thread::scope(|scope| {
         let sampler = scope.spawn(|| sampler::sample(processes, &control, INTERVAL));
         let measured = load::drive(&config, script, &control)?;
         let samples = sampler
             .join()
             .map_err(|_| anyhow!("the sampler panicked"))?;
-        if measured.stopped {
-            return Err(anyhow!("interrupted"));
-        }
-        if !measured.pinned {
-            return Err(anyhow!(
-                "the load generator could not be pinned to CPUs {:?}; see --no-pin",
-                settings.driver_cpus
-            ));
-        }
+        refuse_disturbed(&measured, settings)?;
         Ok((measured, samples))
     })
 }
@@ -235,16 +258,24 @@ fn note_measured(
     trial: &mut Trial,
     measured: &Measurement,
     samples: &Samples,
-    pace: Pace,
+    pace: &Pace,
     cpus: usize,
 ) {
-    trial.started_unix_ns = measured.window_at.start_unix_ns;
-    trial.figures.extend(figures::of_load(measured));
+    note_load(trial, measured, pace);
     trial
         .figures
         .extend(figures::of_server(measured, samples, cpus));
+    trial.intervals = figures::intervals(measured, &samples.edges);
+}
+
+/// What the load generator found out.
+pub(super) fn note_load(trial: &mut Trial, measured: &Measurement, pace: &Pace) {
+    trial.started_unix_ns = measured.window_at.start_unix_ns;
+    trial.figures.extend(figures::of_load(measured));
     if let Pace::Rate { per_second } = pace {
-        trial.figures.extend(figures::of_pace(measured, per_second));
+        trial
+            .figures
+            .extend(figures::of_pace(measured, *per_second));
     }
     trial.errors = measured
         .errors
@@ -254,17 +285,16 @@ fn note_measured(
         .collect();
     trial.first_error.clone_from(&measured.first_error);
     trial.histograms = figures::histograms(measured).collect();
-    trial.intervals = figures::intervals(measured, &samples.edges);
 }
 
 /// The state of the server before the load, to be compared with that after it.
-struct Before {
+pub(super) struct Before {
     orders: Option<u64>,
     sockets: Option<u32>,
 }
 
 impl Before {
-    fn read(
+    pub(super) fn read(
         posts: bool,
         running: &Running,
         processes: &mut Processes,
@@ -279,26 +309,26 @@ impl Before {
     }
 
     /// Conservation: what the client saw accepted is what the server's total grew by, and
-    /// no connection stays open once the client has closed it.
-    fn compare(
+    /// no connection stays open once the client has closed it. Gives what it found.
+    pub(super) fn compare(
         &self,
-        trial: &mut Trial,
         measured: &Measurement,
         running: &Running,
         processes: &mut Processes,
         timeout: Duration,
-    ) -> Result<()> {
+    ) -> Result<Figures> {
+        let mut figures = Figures::new();
         if let Some(before) = self.orders {
             let after = orders_total(running, timeout)?;
-            let mut put = |name: &str, value: f64| trial.figures.insert(name.to_owned(), value);
+            let mut put = |name: &str, value: f64| figures.insert(name.to_owned(), value);
             put("orders_growth", after as f64 - before as f64);
             put("orders_accepted", measured.accepted_orders_total as f64);
             put("orders_unanswered", measured.unanswered_total as f64);
         }
-        match self.sockets {
-            Some(before) => sockets_closed(before, processes),
-            None => Ok(()),
+        if let Some(before) = self.sockets {
+            sockets_closed(before, processes)?;
         }
+        Ok(figures)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::cmd::results::Folder;
 use crate::environment::Needs;
 use crate::plan::round_seed;
 use crate::probe::limits;
-use crate::record::{self, Ended, Environment, Finding, Level};
+use crate::record::{self, Ended, Environment, Finding, Level, Schedule};
 use crate::run::{Earlier, Length, Options, rustc_version};
 
 /// What rounds may amount to where only a precision or a budget ends them.
@@ -121,6 +121,7 @@ fn options(
         length,
         seed: arguments.seed.unwrap_or_else(random_seed),
         connections: arguments.connections as usize,
+        schedule: arguments.schedule(),
         engine: arguments.engine,
         first_byte_limit: arguments.first_byte_limit,
         timeout: arguments.timeout,
@@ -173,8 +174,13 @@ fn random_seed() -> u64 {
 /// A low descriptor limit makes a smaller run, with a word.
 fn fit_to_limits(options: &mut Options) -> Result<Option<Finding>> {
     let limit = limits::raise_descriptor_limit().unwrap_or_else(|_| limits::descriptor_limit().0);
+    let entries = match options.schedule {
+        Schedule::Isolated => 1,
+        // All of them have their connections at once.
+        Schedule::Interleaved { .. } => options.plan().entries.len().max(1),
+    };
     let needed = |connections: usize| {
-        let connections = connections as u32;
+        let connections = (connections * entries) as u32;
         Needs { connections }.descriptors()
     };
     if needed(options.connections) <= limit {
@@ -214,7 +220,7 @@ fn describe(options: &Options, folder: &Folder) -> Result<record::Run> {
         rounds: options.profile.rounds,
         connections: options.connections as u32,
         engine: record::Engine(options.engine.name().to_owned()),
-        schedule: record::Schedule::Isolated,
+        schedule: options.schedule,
         warmup_ms: millis(options.profile.warmup),
         peak_ms: millis(options.profile.peak),
         paced_ms: millis(options.profile.paced),

@@ -170,6 +170,7 @@ fn options(
         },
         seed: run.seed,
         connections: run.connections as usize,
+        schedule: run.schedule,
         engine: run.engine.0.parse().map_err(Usage)?,
         rates_per_s: run.rates_per_s.clone(),
         first_byte_limit: Duration::from_secs_f64(run.first_byte_limit_ms / 1e3),

@@ -78,6 +78,7 @@ mod tests {
             stages: Stage::ALL.to_vec(),
             rounds: 10,
             seed,
+            interleaved: false,
         };
         let steps = plan.steps();
         let per_round = steps.len() / 10;

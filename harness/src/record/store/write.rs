@@ -39,6 +39,18 @@ impl Store {
         })
     }
 
+    /// Stores trials that belong together, all of them or none; see [`Store::put_trial`].
+    ///
+    /// # Errors
+    /// As for [`Store::put_trial`].
+    pub fn put_trials(&mut self, trials: &[Trial]) -> Result<(), StoreError> {
+        self.within("store trials", |step, hidden| {
+            trials
+                .iter()
+                .try_for_each(|trial| put_trial(step, trial, hidden))
+        })
+    }
+
     /// Stores a trial whole. Figures that are not finite are left out, as those that
     /// could not be read.
     ///

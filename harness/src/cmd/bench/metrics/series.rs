@@ -160,14 +160,19 @@ impl EncodeMetric for Known {
     }
 }
 
-/// The trial under way, and how much of its load has been counted.
+/// The trials under way, and how much of the load of each has been counted.
 #[derive(Debug, Default)]
 struct UnderWay {
-    cell: Option<Cell>,
-    requests: u64,
-    errors: u64,
+    loads: Vec<Load>,
     /// When the time left was told, and how much it was.
     left: Option<(Instant, Duration)>,
+}
+
+#[derive(Debug)]
+struct Load {
+    cell: Cell,
+    requests: u64,
+    errors: u64,
 }
 
 /// All that is told of one run.
@@ -236,11 +241,11 @@ impl Series {
             self.failed.clone(),
         );
         registry.register("round", "The round under way, from 1", self.round.clone());
-        let help = "Time left, as estimated when the trial under way began";
+        let help = "Time left, as estimated when the trials under way began";
         registry.register_with_unit("remaining", help, Unit::Seconds, self.remaining.clone());
         registry.register(
             "current_trial",
-            "1 for the trial under way",
+            "1 for each trial under way; interleaved entries are all under way at once",
             self.current.clone(),
         );
         let help = "The rate of paced trials";
@@ -279,39 +284,49 @@ impl Series {
             Happening::Capturing(_) => self.enter("capture"),
             Happening::Calibrating(..) => self.enter("calibrate"),
             Happening::Rates(rates) => self.pace(rates),
-            Happening::Trial(step, done, of, left) => self.begin(step, *done, *of, *left),
+            Happening::Trials(steps, done, of, left) => self.begin(steps, *done, *of, *left),
             Happening::Measured(trial) => self.end(trial),
             Happening::Ready(_)
             | Happening::NoControl(_)
             | Happening::GivenUp(_)
+            | Happening::Left(..)
             | Happening::Known(..) => {}
         }
     }
 
-    fn begin(&self, step: &plan::Step, done: usize, of: usize, left: Duration) {
+    fn begin(&self, steps: &[plan::Step], done: usize, of: usize, left: Duration) {
         self.enter("measure");
         self.planned.set(of as i64);
         self.finished_are(done as u64);
-        self.round.set(Some(f64::from(step.round)));
-        let cell = Cell::of_step(step);
-        self.current.get_or_create(&cell).set(1);
+        self.round
+            .set(steps.first().map(|step| f64::from(step.round)));
+        let cells = steps.iter().map(Cell::of_step);
+        let loads: Vec<Load> = cells
+            .map(|cell| Load {
+                cell,
+                requests: 0,
+                errors: 0,
+            })
+            .collect();
+        for load in &loads {
+            self.current.get_or_create(&load.cell).set(1);
+        }
         // The load before it, be it of a calibration, is none of its own.
         self.live.forget();
         *self.under_way() = UnderWay {
-            cell: Some(cell),
+            loads,
             left: Some((Instant::now(), left)),
-            ..UnderWay::default()
         };
     }
 
     fn end(&self, trial: &Trial) {
         let mut under_way = self.under_way();
         self.count(&mut under_way);
-        under_way.cell = None;
-        drop(under_way);
-        self.current.clear();
-        self.finished_are(u64::from(trial.position) + 1);
         let cell = Cell::of_trial(trial);
+        under_way.loads.retain(|load| load.cell != cell);
+        drop(under_way);
+        self.current.remove(&cell);
+        self.finished_are(u64::from(trial.position) + 1);
         let failed = trial.failure.is_some();
         self.failed.inc_by(u64::from(failed));
         self.trial_failed
@@ -331,14 +346,15 @@ impl Series {
 
     /// Adds what the load has done since it was last asked.
     fn count(&self, under_way: &mut UnderWay) {
-        let Some(cell) = &under_way.cell else { return };
-        let (requests, errors) = self.live.counts().unwrap_or_default();
-        let more = requests.saturating_sub(under_way.requests);
-        self.load_requests.get_or_create(cell).inc_by(more);
-        let more = errors.saturating_sub(under_way.errors);
-        self.load_errors.get_or_create(cell).inc_by(more);
-        under_way.requests = requests;
-        under_way.errors = errors;
+        for load in &mut under_way.loads {
+            let Load { cell, .. } = load;
+            let (requests, errors) = self.live.counts(&cell.server).unwrap_or_default();
+            let more = requests.saturating_sub(load.requests);
+            self.load_requests.get_or_create(cell).inc_by(more);
+            let more = errors.saturating_sub(load.errors);
+            self.load_errors.get_or_create(cell).inc_by(more);
+            (load.requests, load.errors) = (requests, errors);
+        }
     }
 
     /// Some of them may not have been run, so they are not counted one by one.

@@ -63,9 +63,9 @@ fn measuring() -> (Series, Arc<Control>) {
         "mixed".into(),
         24_000.0,
     )])));
-    series.happens(&Happening::Trial(&step("alder", 2), 4, 40, left));
+    series.happens(&Happening::Trials(&[step("alder", 2)], 4, 40, left));
     let control = Arc::new(Control::default());
-    live.begin(&control);
+    live.begin(vec![("alder".to_owned(), Arc::clone(&control))]);
     (series, control)
 }
 
@@ -160,7 +160,12 @@ fn a_load_is_counted_once_and_for_its_own_trial() {
     let (series, control) = measuring();
     control.count(1_000, 0);
     series.happens(&Happening::Measured(&trial("alder", 4)));
-    series.happens(&Happening::Trial(&step("birch", 2), 5, 40, Duration::ZERO));
+    series.happens(&Happening::Trials(
+        &[step("birch", 2)],
+        5,
+        40,
+        Duration::ZERO,
+    ));
     let birch = ALDER.replace("alder", "birch");
     let text = series.text();
     assert_eq!(
@@ -173,9 +178,16 @@ fn a_load_is_counted_once_and_for_its_own_trial() {
     );
     // The next round of the same adds to what there was.
     series.happens(&Happening::Measured(&trial("birch", 5)));
-    series.happens(&Happening::Trial(&step("alder", 3), 6, 40, Duration::ZERO));
+    series.happens(&Happening::Trials(
+        &[step("alder", 3)],
+        6,
+        40,
+        Duration::ZERO,
+    ));
     let control = Arc::new(Control::default());
-    series.live.begin(&control);
+    series
+        .live
+        .begin(vec![("alder".to_owned(), Arc::clone(&control))]);
     control.count(7, 0);
     let text = series.text();
     assert_eq!(
@@ -268,7 +280,12 @@ fn strings<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
 fn the_dashboard_asks_for_what_is_told_and_for_all_of_it() {
     let (series, _control) = measuring();
     series.happens(&Happening::Measured(&trial("alder", 4)));
-    series.happens(&Happening::Trial(&step("alder", 3), 5, 40, Duration::ZERO));
+    series.happens(&Happening::Trials(
+        &[step("alder", 3)],
+        5,
+        40,
+        Duration::ZERO,
+    ));
     let text = series.text();
     let told: BTreeSet<&str> = text
         .lines()

@@ -1,0 +1,277 @@
+//! Gives the load to the entries of a round in turn, and reads their counters between the slices.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::boot::Running;
+use crate::load::{Conductor, Slice, SliceEnd};
+use crate::plan;
+use crate::probe::{LightSample, Processes, Sample};
+
+/// A slice is so many times as long as the slowest entry takes for a request, at least: else little more than its
+/// filling and draining would be measured.
+const LATENCIES_A_SLICE: f64 = 8.0;
+/// And its lead-in so many times.
+const LATENCIES_A_LEAD_IN: f64 = 1.5;
+/// An entry that takes more than this share of a CPU while it waits takes it from the others, so from then
+/// on it is stopped while it waits. See METHODOLOGY, "Entries that wait".
+const PAUSE_FROM: f64 = 0.01;
+/// It must have waited so long for that to be known.
+const PAUSE_AFTER: Duration = Duration::from_millis(100);
+
+/// How a stage is cut into slices.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cut {
+    /// Of the whole slice, lead-in included.
+    pub(super) slice: Duration,
+    pub(super) lead_in: Duration,
+    /// For each entry, over all slices, without lead-ins.
+    pub(super) measured: Duration,
+    /// The slice before all others, which does not count.
+    pub(super) warmup: Duration,
+}
+
+impl Cut {
+    /// How often each entry has its turn, where slices are as short as they may be.
+    pub(super) fn cycles(self) -> usize {
+        let counts = self.slice.saturating_sub(self.lead_in).as_secs_f64();
+        ((self.measured.as_secs_f64() / counts.max(1e-6)).round() as usize).max(1)
+    }
+
+    /// Longer slices, and fewer, for entries of which the slowest takes that long for a request.
+    fn fitting(self, latency: Duration) -> Self {
+        let longest = self.measured + self.lead_in;
+        Self {
+            slice: self
+                .slice
+                .max(latency.mul_f64(LATENCIES_A_SLICE))
+                .min(longest),
+            lead_in: self
+                .lead_in
+                .max(latency.mul_f64(LATENCIES_A_LEAD_IN))
+                .min(longest / 4),
+            ..self
+        }
+    }
+}
+
+/// What was read of an entry between the slices.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    /// Of each slice that counts: before its first request, and after its last answer.
+    pub(super) slices: Vec<(LightSample, LightSample)>,
+    /// From the one to the other, in all.
+    pub(super) elapsed: Duration,
+    /// Before the first slice that counts and after the last, with the connections open.
+    pub(super) start: Option<Sample>,
+    pub(super) end: Option<Sample>,
+    /// CPU time it took while others had the load, and how long that was.
+    pub(super) waiting_cpu_ns: u64,
+    pub(super) waiting: Duration,
+    /// Whether it was stopped meanwhile.
+    pub(super) paused: bool,
+    /// Why it lost its turn.
+    pub(super) out: Option<String>,
+}
+
+struct Entrant<'m> {
+    running: &'m mut Running,
+    processes: &'m mut Processes,
+    turns: Turns,
+    /// When its last slice ended, and its CPU time then.
+    rests: Option<(Instant, Option<u64>)>,
+    before: LightSample,
+    stopped: bool,
+}
+
+/// The order of the slices of one stage, and what is read between them.
+pub(super) struct Rotation<'m> {
+    entrants: Vec<Entrant<'m>>,
+    cut: Cut,
+    connections: usize,
+    timeout: Duration,
+    seed: u64,
+    /// The slowest entry's time for a request, from the warm-up.
+    latency: Duration,
+    order: std::vec::IntoIter<usize>,
+    counts: bool,
+    begun: Option<Instant>,
+    /// From the first slice that counts to the end of the last.
+    pub(super) wall: Duration,
+}
+
+impl<'m> Rotation<'m> {
+    pub(super) fn new(
+        members: Vec<(&'m mut Running, &'m mut Processes)>,
+        cut: Cut,
+        (connections, timeout): (usize, Duration),
+        seed: u64,
+    ) -> Self {
+        let entrants: Vec<Entrant<'m>> = members
+            .into_iter()
+            .map(|(running, processes)| Entrant {
+                running,
+                processes,
+                turns: Turns::default(),
+                rests: None,
+                before: LightSample::default(),
+                stopped: false,
+            })
+            .collect();
+        let warm_up: Vec<usize> = plan::turns(entrants.len(), 1, seed);
+        Self {
+            entrants,
+            cut,
+            connections,
+            timeout,
+            seed,
+            latency: Duration::ZERO,
+            order: warm_up.into_iter(),
+            counts: false,
+            begun: None,
+            wall: Duration::ZERO,
+        }
+    }
+
+    /// What was read of each entry, in their order.
+    pub(super) fn finish(mut self) -> (Vec<Turns>, Duration) {
+        for entrant in &mut self.entrants {
+            entrant.go_on();
+        }
+        let turns = self.entrants.into_iter().map(|entrant| entrant.turns);
+        (turns.collect(), self.wall)
+    }
+
+    /// After the warm-up: every entry's slices that count.
+    fn begin_counting(&mut self) {
+        self.cut = self.cut.fitting(self.latency);
+        self.order = plan::turns(self.entrants.len(), self.cut.cycles(), self.seed).into_iter();
+        self.counts = true;
+        for entrant in &mut self.entrants {
+            entrant.settle();
+        }
+        self.begun = Some(Instant::now());
+    }
+
+    fn slice(&self, target: usize) -> Slice {
+        if self.counts {
+            Slice {
+                target,
+                lead_in: self.cut.lead_in,
+                length: self.cut.slice,
+            }
+        } else {
+            Slice {
+                target,
+                lead_in: self.cut.warmup,
+                length: self.cut.warmup,
+            }
+        }
+    }
+}
+
+impl Conductor for Rotation<'_> {
+    fn next(&mut self) -> Option<Slice> {
+        loop {
+            let Some(target) = self.order.next() else {
+                if self.counts {
+                    self.wall = self.begun.map_or(Duration::ZERO, |begun| begun.elapsed());
+                    for entrant in &mut self.entrants {
+                        entrant.go_on();
+                        entrant.turns.end = Some(entrant.processes.sample());
+                    }
+                    return None;
+                }
+                self.begin_counting();
+                continue;
+            };
+            let entrant = &mut self.entrants[target];
+            if entrant.turns.out.is_none() {
+                entrant.begin();
+                return Some(self.slice(target));
+            }
+        }
+    }
+
+    fn ended(&mut self, slice: Slice, end: SliceEnd) {
+        let entrant = &mut self.entrants[slice.target];
+        entrant.end(self.counts, &end);
+        if end.unanswered > 0 {
+            entrant.turns.out = Some(format!(
+                "{} requests of one slice were not answered within {} s; its later slices were skipped",
+                end.unanswered,
+                self.timeout.as_secs_f64()
+            ));
+        }
+        if let Some(how) = entrant.running.ended() {
+            entrant.turns.out = Some(format!("it ended {how} under load"));
+        }
+        if entrant.turns.out.is_some() {
+            // It may still be at work on what it was asked. It is ended when the stage is over, with
+            // what can be said of it.
+            entrant.stop();
+        } else if !self.counts && end.answered > 0 {
+            let latency = end
+                .elapsed
+                .mul_f64(self.connections as f64 / end.answered as f64);
+            self.latency = self.latency.max(latency);
+        }
+    }
+}
+
+impl Entrant<'_> {
+    fn begin(&mut self) {
+        self.go_on();
+        self.before = self.processes.sample_light();
+        let Some((since, cpu_ns)) = self.rests.take() else {
+            return;
+        };
+        let turns = &mut self.turns;
+        turns.waiting += since.elapsed();
+        let grown = cpu_ns.zip(self.before.cpu_ns);
+        turns.waiting_cpu_ns += grown.map_or(0, |(then, now)| now.saturating_sub(then));
+        let share = turns.waiting_cpu_ns as f64 / turns.waiting.as_nanos() as f64;
+        turns.paused |= turns.waiting > PAUSE_AFTER && share > PAUSE_FROM;
+    }
+
+    fn end(&mut self, counts: bool, end: &SliceEnd) {
+        let after = self.processes.sample_light();
+        if counts {
+            self.turns.slices.push((self.before, after));
+            self.turns.elapsed += end.elapsed;
+        }
+        self.rest(after.cpu_ns);
+    }
+
+    /// Between the warm-up and the slices that count.
+    fn settle(&mut self) {
+        if self.turns.out.is_some() {
+            return;
+        }
+        self.begin();
+        (self.turns.waiting, self.turns.waiting_cpu_ns) = (Duration::ZERO, 0);
+        self.turns.start = Some(self.processes.sample());
+        self.rest(self.before.cpu_ns);
+    }
+
+    fn rest(&mut self, cpu_ns: Option<u64>) {
+        self.rests = Some((Instant::now(), cpu_ns));
+        if self.turns.paused {
+            self.stop();
+        }
+    }
+
+    /// Only its own processes: the supervisor must stay awake to end them with the harness.
+    fn stop(&mut self) {
+        self.processes.signal(Signal::STOP);
+        self.stopped = true;
+    }
+
+    fn go_on(&mut self) {
+        if self.stopped && self.turns.out.is_none() {
+            self.processes.signal(Signal::CONT);
+            self.stopped = false;
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! One stage of one workload, all entries in turn.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::entry::Entry;
+use super::fleet::{Fleet, Member};
+use super::rotation::{Cut, Rotation, Turns};
+use super::trial::{self, Before, Settings};
+use super::{Interrupt, Referee, figures};
+use crate::catalog::Call;
+use crate::environment::{OthersMeter, Root, StealMeter};
+use crate::load::{self, Config, Control, DriveError, Measurement, Pace, Target};
+use crate::plan;
+use crate::record::{Failure, Step, Trial};
+
+/// What all entries of a stage have in common.
+pub(super) struct Task<'a> {
+    pub(super) calls: &'a [Call],
+    pub(super) pace: Pace,
+    pub(super) cut: Cut,
+    pub(super) seed: u64,
+}
+
+/// An entry's part in the stage: its place in the plan, and its trial.
+pub(super) struct Part<'e> {
+    pub(super) entry: &'e Entry<'e>,
+    pub(super) step: plan::Step,
+    pub(super) position: u32,
+}
+
+/// Runs the stage. A failure is part of an entry's trial, and the others go on.
+pub(super) fn measure<'e>(
+    parts: &[Part<'e>],
+    fleet: &mut Fleet<'e>,
+    task: &Task<'_>,
+    settings: &Settings,
+    referee: &Referee,
+    interrupt: &Interrupt,
+) -> Vec<Trial> {
+    let mut trials: Vec<Trial> = parts
+        .iter()
+        .map(|part| trial::blank(&part.step, part.position))
+        .collect();
+    for (part, trial) in parts.iter().zip(&mut trials) {
+        let asked = (part.step.round, part.step.workload.as_str(), task.calls);
+        trial.failure = fleet
+            .ready(part.entry, asked, settings, referee, interrupt)
+            .err();
+    }
+    let ready: Vec<usize> = (0..parts.len())
+        .filter(|&index| trials[index].failure.is_none() && !interrupt.is_set())
+        .collect();
+    let names: Vec<String> = ready.iter().map(|&i| parts[i].entry.name.clone()).collect();
+    let found = drive(fleet.members(&names), task, settings, interrupt);
+    for (index, (found, name)) in ready.into_iter().zip(found.into_iter().zip(&names)) {
+        let trial = &mut trials[index];
+        trial.figures = found.figures;
+        if let Some((measured, turns)) = &found.measured {
+            trial::note_load(trial, measured, &task.pace);
+            let cpus = settings.server_cpus.len();
+            trial
+                .figures
+                .extend(figures::of_turns(measured, turns, cpus));
+            trial.intervals = figures::slices(measured, turns);
+        }
+        trial.figures.extend(found.after);
+        trial.failure = found.failure;
+        if trial.failure.is_some() {
+            // Its next trial has another process.
+            let _ = fleet.end(name);
+        }
+    }
+    trials
+}
+
+/// What came of one entry.
+struct Found {
+    /// Of its start, and of the machine meanwhile.
+    figures: crate::record::Figures,
+    measured: Option<(Measurement, Turns)>,
+    /// Of what the server kept.
+    after: crate::record::Figures,
+    failure: Option<Failure>,
+}
+
+fn drive(
+    mut members: Vec<&mut Member<'_>>,
+    task: &Task<'_>,
+    settings: &Settings,
+    interrupt: &Interrupt,
+) -> Vec<Found> {
+    let posts = task.calls.iter().any(|call| call.method == "POST");
+    let before: Vec<Result<Before, String>> = members
+        .iter_mut()
+        .map(|member| {
+            let posts = posts && member.entry.keeps_orders();
+            let (running, processes) = (&member.running, &mut member.processes);
+            Before::read(posts, running, processes, settings.timeout)
+                .map_err(|error| format!("{error:#}"))
+        })
+        .collect();
+    let cpus = [&settings.server_cpus[..], &settings.driver_cpus].concat();
+    let steal = StealMeter::start(&Root::host(), &cpus, &cpus);
+    let others = OthersMeter::start(&Root::host(), &cpus);
+    let cpu_ns = |members: &mut [&mut Member<'_>]| -> Vec<Option<u64>> {
+        let of = |member: &mut &mut Member<'_>| member.processes.sample_light().cpu_ns;
+        members.iter_mut().map(of).collect()
+    };
+    let unloaded_ns = cpu_ns(&mut members);
+    let (measured, turns, wall) = take_turns(&mut members, task, settings, interrupt);
+    let steal = steal.stop().steal;
+    let loaded_ns = cpu_ns(&mut members);
+    let served: Option<u64> = unloaded_ns
+        .iter()
+        .zip(&loaded_ns)
+        // What a process that ended took is not known; it counts as others' time, so the share is left out.
+        .map(|(before, after)| Some((*after)?.saturating_sub((*before)?)))
+        .sum();
+    let others = others.stop(served.map(Duration::from_nanos));
+    let elapsed: Duration = turns.iter().map(|turns| turns.elapsed).sum();
+    let mut all = Vec::new();
+    for (((member, before), measured), turns) in
+        members.into_iter().zip(before).zip(measured).zip(turns)
+    {
+        let mut found = Found {
+            figures: std::mem::take(&mut member.start),
+            measured: None,
+            after: crate::record::Figures::new(),
+            failure: None,
+        };
+        let mut put = |name: &str, value: Option<f64>| {
+            found
+                .figures
+                .extend(value.map(|value| (name.to_owned(), value)));
+        };
+        put("steal_ratio", steal);
+        put("other_cpu_ratio", others);
+        if !wall.is_zero() {
+            let between = 1.0 - elapsed.as_secs_f64() / wall.as_secs_f64();
+            put("between_slices_ratio", Some(between.max(0.0)));
+        }
+        let judged = match (&before, measured) {
+            (Err(why), _) => Err(why.clone()),
+            (_, Err(error)) => Err(error.to_string()),
+            (Ok(before), Ok(measured)) => {
+                let after = after(before, &measured, &turns, member, settings);
+                found.measured = Some((measured, turns));
+                after.map(|figures| found.after = figures)
+            }
+        };
+        found.failure = judged
+            .err()
+            .map(|why| member.running.failure(Step::Drive, why));
+        all.push(found);
+    }
+    all
+}
+
+/// Why the trial does not count, or what the server kept of its load.
+fn after(
+    before: &Before,
+    measured: &Measurement,
+    turns: &Turns,
+    member: &mut Member<'_>,
+    settings: &Settings,
+) -> Result<crate::record::Figures, String> {
+    if let Some(out) = &turns.out {
+        return Err(out.clone());
+    }
+    let say = |error: anyhow::Error| format!("{error:#}");
+    trial::refuse_disturbed(measured, settings).map_err(say)?;
+    let (running, processes) = (&member.running, &mut member.processes);
+    before
+        .compare(measured, running, processes, settings.timeout)
+        .map_err(say)
+}
+
+type Driven = (Vec<Result<Measurement, DriveError>>, Vec<Turns>, Duration);
+
+fn take_turns(
+    members: &mut [&mut Member<'_>],
+    task: &Task<'_>,
+    settings: &Settings,
+    interrupt: &Interrupt,
+) -> Driven {
+    let loads: Vec<(String, Arc<Control>)> = members
+        .iter()
+        .map(|member| {
+            let control = Control::new(interrupt.flag());
+            (member.entry.name.clone(), Arc::new(control))
+        })
+        .collect();
+    settings.live.begin(loads.clone());
+    let configs: Vec<Config> = members
+        .iter()
+        .map(|member| Config {
+            // A request's latency is at most a slice and its timeout.
+            duration: task.cut.measured,
+            warmup: task.cut.warmup,
+            ..trial::config(&member.running, task.pace.clone(), settings, task.seed)
+        })
+        .collect();
+    let mut targets = Vec::new();
+    let mut watched = Vec::new();
+    for ((member, config), (_, control)) in members.iter_mut().zip(&configs).zip(&loads) {
+        let (script, running, processes) = member.parts();
+        targets.push(Target {
+            config,
+            script,
+            control,
+        });
+        watched.push((running, processes));
+    }
+    let load = (settings.connections, settings.timeout);
+    let mut rotation = Rotation::new(watched, task.cut, load, task.seed);
+    let driven = load::interleave(&targets, task.cut.cycles(), &mut rotation);
+    let (turns, wall) = rotation.finish();
+    let measured = driven.unwrap_or_else(|error| {
+        // What stops all of them is said of each.
+        let why = error.to_string();
+        turns
+            .iter()
+            .map(|_| Err(DriveError::Config(why.clone())))
+            .collect()
+    });
+    (measured, turns, wall)
+}
