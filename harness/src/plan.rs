@@ -117,12 +117,17 @@ impl Plan {
 
     /// How long one trial takes, about.
     pub fn trial_time(&self, profile: &Profile, stage: Stage) -> Duration {
-        let measured = profile.measured(stage);
-        if self.interleaved {
-            SHARED_OVERHEAD + profile.warmup + measured.mul_f64(SLICE_OVERHEAD)
-        } else {
-            OVERHEAD + profile.warmup + measured
-        }
+        trial_time(profile, stage, self.interleaved)
+    }
+}
+
+/// How long one trial takes, about, interleaved or isolated.
+pub fn trial_time(profile: &Profile, stage: Stage, interleaved: bool) -> Duration {
+    let measured = profile.measured(stage);
+    if interleaved {
+        SHARED_OVERHEAD + profile.warmup + measured.mul_f64(SLICE_OVERHEAD)
+    } else {
+        OVERHEAD + profile.warmup + measured
     }
 }
 

@@ -67,7 +67,7 @@ pub(crate) fn time(rounds: usize, stage: Stage, measured: Duration, profile: &Pr
         paced: measured,
         ..profile.clone()
     };
-    trial_time(&profile, stage) * rounds as u32
+    trial_time(&profile, stage, true) * rounds as u32
 }
 
 #[cfg(test)]

@@ -31,6 +31,11 @@ impl Schedule {
         }
     }
 
+    /// Whether all entries of a round take turns.
+    pub fn is_interleaved(self) -> bool {
+        matches!(self, Self::Interleaved { .. })
+    }
+
     /// The length of a slice, milliseconds; absent in an isolated run.
     pub fn slice_ms(self) -> Option<f64> {
         match self {

@@ -68,7 +68,7 @@ impl Options {
             stages: self.stages.clone(),
             rounds: self.profile.rounds,
             seed: self.seed,
-            interleaved: matches!(self.schedule, Schedule::Interleaved { .. }),
+            interleaved: self.schedule.is_interleaved(),
         }
     }
 

@@ -367,6 +367,7 @@ fn put_trials(folder: &Path, failures: &[Option<(Step, &str)>]) {
         stages: run.stages.clone(),
         rounds: run.rounds,
         seed: run.seed,
+        interleaved: run.schedule.is_interleaved(),
     };
     let mut store = Store::open(&folder.join("run.sqlite")).unwrap();
     for (place, (step, failure)) in plan.steps().iter().zip(failures).enumerate() {

@@ -167,6 +167,7 @@ pub(crate) fn assert_whole(record: &Record, rounds: u32) {
         stages: run.stages.clone(),
         rounds,
         seed: run.seed,
+        interleaved: run.schedule.is_interleaved(),
     };
     let planned = plan.steps().into_iter().enumerate();
     let planned: Vec<_> = planned

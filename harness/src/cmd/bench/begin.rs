@@ -14,7 +14,7 @@ use crate::cmd::results::Folder;
 use crate::environment::Needs;
 use crate::plan::round_seed;
 use crate::probe::limits;
-use crate::record::{self, Ended, Environment, Finding, Level, Schedule};
+use crate::record::{self, Ended, Environment, Finding, Level};
 use crate::run::{Earlier, Length, Options, rustc_version};
 
 /// What rounds may amount to where only a precision or a budget ends them.
@@ -174,10 +174,10 @@ fn random_seed() -> u64 {
 /// A low descriptor limit makes a smaller run, with a word.
 fn fit_to_limits(options: &mut Options) -> Result<Option<Finding>> {
     let limit = limits::raise_descriptor_limit().unwrap_or_else(|_| limits::descriptor_limit().0);
-    let entries = match options.schedule {
-        Schedule::Isolated => 1,
-        // All of them have their connections at once.
-        Schedule::Interleaved { .. } => options.plan().entries.len().max(1),
+    // Entries that take turns have all their connections at once.
+    let entries = match options.schedule.is_interleaved() {
+        true => options.plan().entries.len().max(1),
+        false => 1,
     };
     let needed = |connections: usize| {
         let connections = (connections * entries) as u32;
