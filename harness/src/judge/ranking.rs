@@ -29,8 +29,7 @@ pub(super) fn rank(
         Some(why) => (format!("ranks are withheld: {why}"), None),
         None => {
             let floor = give_ranks(court, judged, &basis, settings);
-            let reason = format!("{}; {}", basis.why, floor::told(&floor, settings));
-            (reason, Some(floor))
+            (basis.why, Some(floor))
         }
     };
     let run = &court.record.run;
