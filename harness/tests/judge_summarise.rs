@@ -169,11 +169,8 @@ fn servers_are_ranked_by_peak_and_near_ones_tie() {
         (ranking.ranked_by.as_str(), ranking.stage),
         ("requests_per_s", Stage::Peak)
     );
-    assert!(
-        ranking.reason.contains("within 1.0 % tie (assumed"),
-        "{}",
-        ranking.reason
-    );
+    let floor = ranking.noise_floor.as_ref().unwrap();
+    assert!(floor.pairs.is_empty() && (floor.delta - 0.010_05).abs() < 1e-4);
     assert_eq!(
         (ranking.rate_per_s, ranking.connections),
         (Some(20_000.0), 64)
@@ -358,13 +355,7 @@ fn the_control_gives_the_ceiling_and_the_noise_floor_and_no_rank() {
         [None, None]
     );
     // The entries always differ by about 4 %, so smaller differences are none.
-    let reason = &summary.rankings[0].reason;
-    assert!(
-        reason.contains("(from what was entered twice: control and control~2 differed by -"),
-        "{reason}"
-    );
     let floor = summary.rankings[0].noise_floor.as_ref().unwrap();
-    assert!(reason.contains(&format!("within {:.1} % tie", floor.delta * 100.0)));
     let pair = &floor.pairs[0];
     assert_eq!(
         (pair.first.as_str(), pair.second.as_str()),

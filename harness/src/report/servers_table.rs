@@ -96,7 +96,7 @@ fn name(row: &ServerRow, notes: &mut Notes) -> String {
     }
     let marks = row.reasons.iter().map(|reason| notes.mark(reason, ""));
     let marks: Vec<String> = marks.collect();
-    format!("{} failed {}", row.display, marks.join(" "))
+    format!("{} {}", row.display, marks.join(" "))
         .trim_end()
         .to_owned()
 }

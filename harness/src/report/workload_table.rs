@@ -108,11 +108,15 @@ pub(super) fn blocks(
         let notes = &mut |text: &str| notes.mark(text, workload);
         caption(ranking, &engine, &entries, paced, notes)
     });
-    let grid = match layout {
+    let (grid, left_out) = match layout {
         Layout::Narrow => narrow(&entries, columns, workload, notes),
-        Layout::Wide => wide(&entries, &columns, workload, notes),
+        Layout::Wide => (wide(&entries, &columns, workload, notes), Vec::new()),
     };
-    blocks.extend(caption.map(Block::Text));
+    let left_out = match left_out.is_empty() {
+        true => String::new(),
+        false => format!(" No room for {}: see --wide.", left_out.join(", ")),
+    };
+    blocks.extend(caption.map(|caption| Block::Text(caption + &left_out)));
     blocks.push(match layout {
         Layout::Narrow => Block::Table(grid),
         Layout::Wide => Block::WideTable(grid),
@@ -121,13 +125,13 @@ pub(super) fn blocks(
 }
 
 /// Rank, server, the figure ranked by with its ratio to the best, and one number of each other figure.
-/// Where names are so long that not all fit, the last figures are left out.
+/// Where names are so long that not all fit, the last figures are left out, and which is told.
 fn narrow(
     entries: &[Entry<'_>],
     mut columns: Vec<Column>,
     workload: &str,
     notes: &mut Notes,
-) -> Grid {
+) -> (Grid, Vec<&'static str>) {
     let named: Vec<[String; 2]> = entries
         .iter()
         .map(|entry| [entry.rank_cell(), entry.name(workload, notes)])
@@ -159,14 +163,15 @@ fn narrow(
     };
     let whole = grid(&columns, false);
     if whole.fits() {
-        return whole;
+        return (whole, Vec::new());
     }
+    let mut left_out = Vec::new();
     loop {
         let short = grid(&columns, true);
         if short.fits() || columns.len() <= 4 {
-            return short;
+            return (short, left_out);
         }
-        columns.pop();
+        left_out.extend(columns.pop().map(|column| column.short));
     }
 }
 
@@ -254,8 +259,8 @@ pub(super) struct Entry<'a> {
     paced: Option<&'a Row>,
 }
 
-/// By rank; what has none behind, in the order given; what failed behind that. The control
-/// is last, for it is no server.
+/// By rank, those of the same rank by their ratio to the best; what has none behind, likewise; what
+/// failed behind that. The control is last, for it is no server.
 pub(super) fn entries<'a>(summary: &'a Summary, workload: &str) -> Vec<Entry<'a>> {
     let mut entries: Vec<Entry<'a>> = Vec::new();
     for row in summary.rows.iter().filter(|row| row.workload == workload) {
@@ -273,6 +278,9 @@ pub(super) fn entries<'a>(summary: &'a Summary, workload: &str) -> Vec<Entry<'a>
             Stage::Peak => entries[at].peak = Some(row),
             Stage::Paced => entries[at].paced = Some(row),
         }
+    }
+    if let Some(ranking) = summary.rankings.iter().find(|r| r.workload == workload) {
+        entries.sort_by(|a, b| a.behind(ranking).total_cmp(&b.behind(ranking)));
     }
     entries.sort_by_key(|entry| {
         let rank = entry.rank().map(|rank| (rank.low, rank.high));
@@ -300,6 +308,18 @@ impl<'a> Entry<'a> {
         match stage {
             Stage::Peak => self.peak,
             Stage::Paced => self.paced,
+        }
+    }
+
+    /// How far behind the best it is in the figure ranked by, as a factor; what can't be compared is
+    /// infinitely far.
+    fn behind(&self, ranking: &Ranking) -> f64 {
+        let row = self.row(ranking.stage);
+        let ratio = row.and_then(|row| row.ratio_to_best.get(&ranking.ranked_by));
+        match (ratio, ranking.ranked_by.as_str()) {
+            (None, _) => f64::INFINITY,
+            (Some(own), "requests_per_s") => 1.0 / own.ratio,
+            (Some(own), _) => own.ratio,
         }
     }
 

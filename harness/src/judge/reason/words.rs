@@ -182,11 +182,16 @@ impl Reason {
             ),
             Self::MachineTail { figures, apart } => {
                 let names: Vec<&str> = figures.iter().map(|figure| tail_name(figure)).collect();
+                let (names, are) = match names.as_slice() {
+                    [first @ .., last] if !first.is_empty() => {
+                        (format!("{} and {last}", first.join(", ")), "are")
+                    }
+                    _ => (names.concat(), "is"),
+                };
                 write!(
                     f,
-                    "{} here (~) is the machine's, not the servers': two copies of the control differ \
+                    "{names} here (~) {are} the machine's, not the servers': two copies of the control differ \
                      by up to {}",
-                    names.join(", "),
                     apart_by(*apart)
                 )
             }
@@ -476,7 +481,7 @@ mod tests {
         };
         assert_eq!(
             told(&["latency_p99_us", "jitter_us"], 1.42),
-            "p99, jitter here (~) is the machine's, not the servers': two copies of the control \
+            "p99 and jitter here (~) are the machine's, not the servers': two copies of the control \
              differ by up to 42 %"
         );
         assert!(told(&["first_byte_p99_us"], 9.44).ends_with("up to a factor of 9.4"));

@@ -1,7 +1,7 @@
 //! What decides: each server's ratio to the best in the figure ranked by, with its interval, and which
 //! of them tie with the best.
 
-use crate::record::{RankInterval, RatioToBest};
+use crate::record::RatioToBest;
 use crate::report::figure::{ratio_interval, times};
 
 use super::field::{Entrant, Field};
@@ -72,10 +72,6 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     ];
     let mut data = Data::new(&heads);
     let mut told = Vec::new();
-    let best = rows.entries.iter().zip(&ratios).find_map(|(entry, ratio)| {
-        ratio.filter(|ratio| ratio.best == entry.server)?;
-        entry.rank()
-    });
     for (row, (entry, ratio)) in rows.entries.iter().zip(&ratios).enumerate() {
         let mut cells = vec![entry.display.to_owned()];
         match ratio {
@@ -91,7 +87,7 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
                 } else if is_best {
                     told.push(format!("{} is the best", entry.display));
                 }
-                let class = match ties(entry.rank(), best) {
+                let class = match ties(ratio, band) {
                     true => class,
                     false => format!("{class} hollow"),
                 };
@@ -119,8 +115,8 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     Some(Chart::new(
         (field.workload, "ratio"),
         "To the best",
-        "The line is the 95 % interval of the ratio to the best. Within the band servers tie with it; filled \
-         marks share a place with it."
+        "The line is the 95 % interval of the ratio to the best. One that touches the band is a tie, and its \
+         mark is filled."
             .to_owned(),
         &format!("{what}, as a ratio to the best's: {}.", told.join("; ")),
         svg,
@@ -142,34 +138,38 @@ fn scale(ratios: &[Option<&RatioToBest>], band: Option<f64>, pixels: (f64, f64))
     Scale::between((low - room).max(0.0), high + room, pixels)
 }
 
-/// Whether a server may hold a place that the best may hold.
-fn ties(rank: Option<RankInterval>, best: Option<RankInterval>) -> bool {
-    rank.zip(best)
-        .is_some_and(|(rank, best)| rank.low <= best.high && best.low <= rank.high)
+/// Whether a server is told apart from the best by no more than the noise floor: its interval reaches
+/// into the band. The best ties with itself; where there is no band nothing ties.
+fn ties(ratio: &RatioToBest, band: Option<f64>) -> bool {
+    let (low, high) = ratio.interval().unwrap_or((ratio.ratio, ratio.ratio));
+    band.is_some_and(|edge| low <= edge && high >= 1.0 / edge)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn servers_tie_with_the_best_where_they_share_a_place() {
-        let rank = |low, high| Some(RankInterval { low, high });
-        assert!(ties(rank(1, 2), rank(1, 1)) && ties(rank(2, 3), rank(1, 2)));
-        assert!(!ties(rank(2, 3), rank(1, 1)) && !ties(None, rank(1, 1)));
-        assert!(!ties(rank(1, 1), None));
-    }
-
-    #[test]
-    fn the_axis_holds_every_interval_and_the_band() {
-        let ratio = |ratio, low, high| RatioToBest {
+    fn ratio(ratio: f64, low: f64, high: f64) -> RatioToBest {
+        RatioToBest {
             ratio,
             low: Some(low),
             high: Some(high),
             rounds: 9,
             best: "alder".into(),
             by_machine: false,
-        };
+        }
+    }
+
+    #[test]
+    fn a_line_that_touches_the_band_is_a_tie() {
+        let band = Some(1.02);
+        assert!(ties(&ratio(1.05, 1.01, 1.1), band) && ties(&ratio(0.95, 0.9, 0.99), band));
+        assert!(!ties(&ratio(1.05, 1.03, 1.1), band) && !ties(&ratio(0.9, 0.85, 0.97), band));
+        assert!(!ties(&ratio(1.0, 0.99, 1.01), None), "ranks are withheld");
+    }
+
+    #[test]
+    fn the_axis_holds_every_interval_and_the_band() {
         let (one, other) = (ratio(1.1, 1.05, 1.2), ratio(0.98, 0.9, 1.01));
         let axis = scale(&[Some(&one), None, Some(&other)], Some(1.02), (0.0, 100.0));
         assert!(axis.at(0.9) > 0.0 && axis.at(1.2) < 100.0);

@@ -390,12 +390,21 @@ pub(super) fn overview(
             })
             .collect(),
         rows,
-        notes: all
-            .unranked
-            .iter()
-            .map(|one| format!("{}: {}", one.display, one.cause))
-            .collect(),
+        notes: unranked(&all),
     })
+}
+
+/// Which servers are not ranked over all, those of one cause together.
+fn unranked(all: &Standing) -> Vec<String> {
+    let mut causes: Vec<(&str, Vec<&str>)> = Vec::new();
+    for one in &all.unranked {
+        match causes.iter_mut().find(|(cause, _)| *cause == one.cause) {
+            Some((_, servers)) => servers.push(&one.display),
+            None => causes.push((&one.cause, vec![&one.display])),
+        }
+    }
+    let told = |(cause, servers): (&str, Vec<&str>)| format!("{}: {cause}", servers.join(", "));
+    causes.into_iter().map(told).collect()
 }
 
 fn overview_caption(all: &Standing) -> String {

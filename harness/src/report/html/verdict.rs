@@ -111,8 +111,8 @@ pub(super) fn verdicts(fields: &[Field<'_>]) -> Verdicts {
         sentence(field, own)
     };
     let sentences = fields.iter().zip(&all).map(sentence).collect();
-    let ties = "Each line is the 95 % interval of a ratio to the best. In the band servers tie with it; filled marks \
-                share a place with it. Places such as 1–2 and 2–3 overlap: those servers can't be told apart.";
+    let ties = "Each line is the 95 % interval of a ratio to the best; one that touches the band is a tie, and its \
+                mark is filled. Servers whose places overlap, as 1–2 and 2–3, can't be told apart.";
     Verdicts {
         by: match (&common, all.iter().any(Option::is_some)) {
             (Some(by), _) => format!("{by} {ties}"),
@@ -129,9 +129,7 @@ fn ranked_by(field: &Field<'_>) -> Option<String> {
     Some(match field.ranking?.ranked_by.as_str() {
         "requests_per_s" => "Ranked by requests per second at peak.".to_owned(),
         "cpu_us_per_request" => {
-            "Ranked by CPU time per request at the same rate for all, since the load generator may \
-             have limited a peak."
-                .to_owned()
+            "Ranked by CPU time per request at the same rate for all.".to_owned()
         }
         other => format!("Ranked by {other}."),
     })
@@ -144,7 +142,7 @@ fn sentence(field: &Field<'_>, by: Option<String>) -> Sentence {
         .collect();
     let mut parts = places(&ranked);
     if ranked.is_empty() {
-        parts.push("not ranked".to_owned());
+        parts.push("Not ranked".to_owned());
     }
     let failed = field
         .servers()
