@@ -20,6 +20,7 @@ const EXAMPLES: &str = "\
 Examples:
   harness report                                     the newest run, as a terminal shows it
   harness report bench-results/reference --workload mixed
+  harness report --wide                              the ratio to the best in every figure
   harness report --format html --out report.html     tables and charts in one file
   harness report --format markdown --svg charts --out results.md
   harness report --format csv >figures.csv           medians and intervals; trials: every trial
@@ -49,6 +50,9 @@ pub struct Arguments {
     /// With --format markdown: write charts into this folder as SVG and show them below the tables
     #[arg(long, value_name = "DIR")]
     svg: Option<PathBuf>,
+    /// The ratio to the best, with its interval, of every figure; for a wide terminal
+    #[arg(long)]
+    wide: bool,
     /// Write the files made from the record again, beside it
     #[arg(long)]
     write: bool,
@@ -71,6 +75,10 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Status> {
     if arguments.svg.is_some() && arguments.format != "markdown" {
         return Err(Usage("--svg goes with --format markdown".to_owned()).into());
+    }
+    if arguments.wide && arguments.format != "terminal" {
+        let why = "--wide is for the terminal; html, csv and json have all of it anyway";
+        return Err(Usage(why.to_owned()).into());
     }
     let text = match arguments.folders.as_slice() {
         [] => of_one(arguments, None)?,
@@ -103,6 +111,9 @@ fn of_one(arguments: &Arguments, folder: Option<&Path>) -> Result<String> {
     let summary = judge::summarise(&record);
     match (&arguments.svg, arguments.format.as_str()) {
         (Some(folder), _) => illustrated(&record, &summary, folder, arguments.out.as_deref()),
+        (None, "terminal") if arguments.wide => {
+            Ok(report::terminal_wide(&record, &summary, results::colour()))
+        }
         (None, "terminal") => Ok(results::terminal(&record, &summary)),
         (None, name) => report::formats()
             .find(|format| format.name == name)
@@ -135,8 +146,12 @@ fn illustrated(
 }
 
 fn of_several(arguments: &Arguments, folders: &[PathBuf]) -> Result<String> {
-    if arguments.write || arguments.svg.is_some() {
-        let flag = if arguments.write { "--write" } else { "--svg" };
+    if arguments.write || arguments.wide || arguments.svg.is_some() {
+        let flag = match (arguments.write, arguments.wide) {
+            (true, _) => "--write",
+            (_, true) => "--wide",
+            _ => "--svg",
+        };
         return Err(Usage(format!(
             "{flag} takes one run, and {} are named",
             folders.len()

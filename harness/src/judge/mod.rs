@@ -9,12 +9,14 @@ pub mod crosscheck;
 mod floor;
 pub mod gates;
 mod ranking;
+mod ratios;
 mod reason;
 mod row_view;
 mod rows;
 mod servers;
 mod side;
 mod standing;
+mod tail;
 #[cfg(test)]
 mod testing;
 mod widest;
@@ -68,7 +70,11 @@ pub fn summarise_with(record: &Record, settings: &Settings) -> Summary {
     let mut rankings = Vec::new();
     for workload in court.workloads() {
         let mut judged = rows::of_workload(&mut court, &workload);
-        rankings.push(ranking::rank(&mut court, &workload, &mut judged, settings));
+        let mut ranking = ranking::rank(&mut court, &workload, &mut judged, settings);
+        ratios::give(&mut judged, &mut court.bootstrap);
+        let tails = tail::mark(&mut judged, &mut court.bootstrap);
+        ranking.notes.extend(tails.map(|reason| reason.to_string()));
+        rankings.push(ranking);
         rows.extend(judged.into_iter().map(|judged| judged.row));
     }
     let servers = servers::rows(&mut court, &rows);
@@ -154,6 +160,15 @@ impl<'a> Court<'a> {
     fn valid(&self, workload: &str, stage: Stage, server: &str) -> Vec<&'a Trial> {
         let all = self.trials(workload, stage, server).into_iter();
         all.filter(|trial| is_valid(&self.record.run, trial))
+            .collect()
+    }
+
+    /// The trials of all other entries at the same place, valid or not, that have figures.
+    fn others(&self, workload: &str, stage: Stage, server: &str) -> Vec<&'a Trial> {
+        let others = self.entries.iter().filter(|entry| entry.name != server);
+        others
+            .flat_map(|entry| self.trials(workload, stage, entry.name))
+            .filter(|trial| trial.failure.is_none())
             .collect()
     }
 

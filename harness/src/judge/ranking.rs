@@ -5,7 +5,7 @@ use super::row_view::{WorkloadView, series};
 use super::rows::Judged;
 use super::{Court, Settings, floor, gates};
 use crate::catalog::Stage;
-use crate::record::{NoiseFloor, RankInterval, Ranking, Trial, Verdict, is_control};
+use crate::record::{NoiseFloor, RankInterval, Ranking, Schedule, Trial, Verdict, is_control};
 use crate::stats::{Better, MIN_REPLICATES, Series, ranks};
 
 /// A figure that ranks may go by.
@@ -23,14 +23,13 @@ pub(super) fn rank(
     judged: &mut [Judged<'_>],
     settings: &Settings,
 ) -> Ranking {
-    let basis = basis(judged);
+    let basis = basis(judged, court.record.run.schedule);
     let (notes, noise) = of_workload(court, judged, &basis);
     let (reason, noise_floor) = match withheld(&noise, judged, &basis) {
         Some(why) => (format!("ranks are withheld: {why}"), None),
         None => {
             let floor = give_ranks(court, judged, &basis, settings);
-            let reason = format!("{}; {}", basis.why, floor::told(&floor, settings));
-            (reason, Some(floor))
+            (basis.why, Some(floor))
         }
     };
     let run = &court.record.run;
@@ -71,7 +70,7 @@ fn of_workload(
 
 /// Peak rate where gate 4 holds for every row that has one and the control's own repeats, else
 /// the cost at the paced rate.
-pub(super) fn basis(judged: &[Judged<'_>]) -> Basis {
+pub(super) fn basis(judged: &[Judged<'_>], schedule: Schedule) -> Basis {
     let by_cost = |why| Basis {
         stage: Stage::Paced,
         figure: "cpu_us_per_request",
@@ -94,11 +93,16 @@ pub(super) fn basis(judged: &[Judged<'_>]) -> Basis {
         ));
     }
     let paced = judged.iter().any(|j| at(j, Stage::Paced));
-    match gates::unsteady(&controls(judged, by_peak.stage, by_peak.figure)) {
+    let control = controls(judged, by_peak.stage, by_peak.figure);
+    match gates::unsteady(&control, schedule) {
         // Noise that is in the rate and not in the cost is no reason to give no ranks: the cost
         // must pass the same gate.
         Some(spread) if paced => by_cost(format!(
-            "the control's own peak rate varied by {:.0} % between rounds, so cost at equal load ranks",
+            "{} varied by {:.0} % between rounds, so cost at equal load ranks",
+            match schedule {
+                Schedule::Isolated => "the control's own peak rate",
+                Schedule::Interleaved { .. } => "the ratio of the control's two peak rates",
+            },
             spread * 100.0
         )),
         _ => by_peak,

@@ -125,8 +125,18 @@ pub enum Reason {
     ControlSpread {
         /// In which figure: the one ranked by.
         figure: &'static str,
-        /// By this share of its median.
+        /// By this share of its median; where they were measured in the same milliseconds, the
+        /// ratio of its two entries did.
         share: f64,
+        /// It is the ratio of its two entries that varied.
+        pair: bool,
+    },
+    /// Tail figures that differ between two copies of one program.
+    MachineTail {
+        /// Which.
+        figures: Vec<&'static str>,
+        /// How far apart the copies may be, as a factor; the most of these figures.
+        apart: f64,
     },
     /// Something about the machine that makes figures wrong.
     /// The id of the first such finding; the environment says all of it once.
@@ -158,6 +168,8 @@ pub enum Reason {
         figure: &'static str,
         /// Value / median − 1.
         off: f64,
+        /// What the other entries did in that round is taken out of it.
+        beside_others: bool,
     },
     /// Under half of the trials count.
     TooFewValid {
@@ -195,6 +207,7 @@ impl Reason {
             | Self::Machine(_)
             | Self::Changed(_)
             | Self::RoundOrder { .. }
+            | Self::MachineTail { .. }
             | Self::NotSteady { .. }
             | Self::OutlierRound { .. } => Effect::Marks,
         }

@@ -14,6 +14,9 @@ pub struct RowView<'a> {
     pub stage: Stage,
     /// The trials that count.
     pub valid: &'a [&'a Trial],
+    /// In an interleaved run the trials of the other entries in that stage and workload, which were
+    /// measured in the same milliseconds. Empty in an isolated run.
+    pub others: &'a [&'a Trial],
     /// The control's peak rates in this workload, one series for each of its entries. Empty
     /// where no control ran, and on the control's own rows.
     pub control: &'a [Series],

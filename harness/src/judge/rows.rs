@@ -1,12 +1,13 @@
 //! One row: its trials, what the gates say of them, and its figures.
 
+use std::collections::BTreeMap;
 use std::mem::discriminant;
 
 use super::reason::{Effect, Reason};
 use super::row_view::RowView;
 use super::{Court, Entry, estimates, gates};
 use crate::catalog::Stage;
-use crate::record::{Row, Run, Trial, Verdict, is_control};
+use crate::record::{Row, Run, Schedule, Trial, Verdict, is_control};
 use crate::stats::Series;
 
 /// A row with what its ranking needs.
@@ -67,10 +68,15 @@ fn judge<'a>(
         });
     }
     if !valid.is_empty() {
+        let others = match run.schedule {
+            Schedule::Isolated => Vec::new(),
+            Schedule::Interleaved { .. } => court.others(workload, stage, entry.name),
+        };
         of_row.extend(gates::on_row(&RowView {
             run,
             stage,
             valid: &valid,
+            others: &others,
             control,
         }));
     }
@@ -109,6 +115,7 @@ fn blank(entry: &Entry<'_>, workload: &str, stage: Stage) -> Row {
         reasons: Vec::new(),
         rank: None,
         lower_bound: false,
+        ratio_to_best: BTreeMap::new(),
         figures: crate::record::Estimates::new(),
     }
 }

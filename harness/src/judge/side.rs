@@ -136,7 +136,8 @@ impl<'a> Side<'a> {
 
     /// Why ranks are withheld in a workload, and what else gates say of the whole.
     pub(super) fn noise(&self, workload: &str) -> Vec<String> {
-        let basis = basis(self.of_workload(workload));
+        let schedule = self.court.record.run.schedule;
+        let basis = basis(self.of_workload(workload), schedule);
         self.noise_in(workload, basis.stage, basis.figure)
     }
 

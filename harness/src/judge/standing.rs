@@ -204,7 +204,7 @@ fn figure(sides: &[Side<'_>], workloads: &[String], choice: &StandingChoice) -> 
             if rows.is_empty() {
                 continue;
             }
-            let basis = basis(rows);
+            let basis = basis(rows, side.court.record.run.schedule);
             if basis.figure != By::Peak.figure() {
                 let why = format!("in {workload} of {}, {}", side.called, basis.why);
                 return (By::Cost, why);

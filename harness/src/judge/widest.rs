@@ -32,7 +32,7 @@ pub fn widest_ratio(run: &Run, trials: &[Trial]) -> Option<Widest> {
     let mut widest: Option<Widest> = None;
     for workload in court.workloads() {
         let judged = rows::of_workload(&mut court, &workload);
-        let basis = basis(&judged);
+        let basis = basis(&judged, run.schedule);
         for (a, b) in pairs(&judged, &basis) {
             let found = Widest {
                 half_width: half_width(a, b, &basis, &mut court.bootstrap),

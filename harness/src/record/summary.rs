@@ -44,9 +44,42 @@ pub struct Row {
     /// The server may be faster than the load generator could tell: the peak
     /// rate is printed with ≥.
     pub lower_bound: bool,
+    /// By figure: how this row compares with the best one of its workload and stage. Absent in
+    /// files made before it was told.
+    #[serde(default)]
+    pub ratio_to_best: BTreeMap<String, RatioToBest>,
     /// Each figure over the valid trials.
     #[serde(flatten)]
     pub figures: Estimates,
+}
+
+/// A figure of a row, divided by that of the best row in the same workload and stage.
+///
+/// As a plain factor: 0.93 is a rate 7 % below the best's, 1.08 a cost 8 % above it. The ratio is
+/// taken within each round that both rows have, so what the whole round shares cancels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RatioToBest {
+    /// The median over rounds; 1 on the best's own row.
+    pub ratio: f64,
+    /// The lower end of its 95 % interval; absent on the best's own row and below three common
+    /// rounds.
+    pub low: Option<f64>,
+    /// The upper end.
+    pub high: Option<f64>,
+    /// Rounds that both rows have.
+    pub rounds: u32,
+    /// The name of the best entry, which may be this one.
+    pub best: String,
+    /// The figure is a tail that the machine made and not the server: neither the control's two
+    /// entries nor this one and the best can be compared in it.
+    pub by_machine: bool,
+}
+
+impl RatioToBest {
+    /// The 95 % interval.
+    pub fn interval(&self) -> Option<(f64, f64)> {
+        self.low.zip(self.high)
+    }
 }
 
 /// Whether a row's figures can be relied on.

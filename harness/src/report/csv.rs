@@ -3,12 +3,14 @@
 //! A row that has no figure is there with an empty one, so that a failed server is not lost.
 //! Figures of a server over the whole run have an empty workload and stage.
 
-use crate::record::{Estimate, Estimates, RankInterval, Record, Summary};
+use std::collections::BTreeMap;
+
+use crate::record::{Estimate, Estimates, RankInterval, RatioToBest, Record, Summary};
 
 use super::number::unit;
 
-pub(super) const HEAD: &str = "server,workload,stage,figure,unit,median,low,high,n,verdict,\
-                    rank_low,rank_high,lower_bound,reasons";
+pub(super) const HEAD: &str = "server,workload,stage,figure,unit,median,low,high,n,ratio,\
+                    ratio_low,ratio_high,best,by_machine,verdict,rank_low,rank_high,lower_bound,reasons";
 
 /// What all observations of one row have in common.
 struct Common<'a> {
@@ -19,6 +21,7 @@ struct Common<'a> {
     rank: Option<RankInterval>,
     lower_bound: bool,
     reasons: String,
+    ratios: Option<&'a BTreeMap<String, RatioToBest>>,
 }
 
 /// The text of `table.csv` (RFC 4180, but with `\n` at the ends of lines).
@@ -43,6 +46,7 @@ pub(super) fn rows(summary: &Summary) -> Vec<String> {
             rank: row.rank,
             lower_bound: row.lower_bound,
             reasons: row.reasons.join("; "),
+            ratios: Some(&row.ratio_to_best),
         };
         observations(&mut out, &common, &row.figures);
     }
@@ -55,6 +59,7 @@ pub(super) fn rows(summary: &Summary) -> Vec<String> {
             rank: None,
             lower_bound: false,
             reasons: row.reasons.join("; "),
+            ratios: None,
         };
         let mut figures = row.figures.clone();
         let stripped = row.stripped_bytes.map(exact);
@@ -92,6 +97,12 @@ fn line(out: &mut Vec<String>, common: &Common<'_>, figure: Option<(&String, &Es
     let estimate = figure.map(|(_, estimate)| estimate);
     let number =
         |get: fn(&Estimate) -> f64| estimate.map_or_else(String::new, |e| get(e).to_string());
+    let ratio = figure.and_then(|(name, _)| common.ratios?.get(name));
+    let of_ratio = |get: fn(&RatioToBest) -> Option<f64>| {
+        ratio
+            .and_then(get)
+            .map_or_else(String::new, |value| value.to_string())
+    };
     let rank =
         |get: fn(RankInterval) -> u32| common.rank.map_or_else(String::new, |r| get(r).to_string());
     let bounded = common.lower_bound && figure.is_some_and(|(name, _)| name == "requests_per_s");
@@ -105,6 +116,11 @@ fn line(out: &mut Vec<String>, common: &Common<'_>, figure: Option<(&String, &Es
         number(|e| e.low),
         number(|e| e.high),
         estimate.map_or(0, |e| e.n).to_string(),
+        of_ratio(|r| Some(r.ratio)),
+        of_ratio(|r| r.low),
+        of_ratio(|r| r.high),
+        ratio.map_or_else(String::new, |r| r.best.clone()),
+        ratio.map_or_else(String::new, |r| r.by_machine.to_string()),
         common.verdict.to_owned(),
         rank(|r| r.low),
         rank(|r| r.high),

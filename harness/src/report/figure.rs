@@ -26,10 +26,20 @@ pub(super) fn shown(figure: &str, value: f64) -> String {
     }
 }
 
+/// A ratio to the best, as in `1.08×`.
+pub(super) fn times(value: f64) -> String {
+    format!("{}×", ratio(value))
+}
+
+/// The interval of a ratio, as in `1.05–1.11`.
+pub(super) fn ratio_interval((low, high): (f64, f64)) -> String {
+    format!("{}–{}", ratio(low), ratio(high))
+}
+
 /// A ratio near 1, to hundredths; large ones to three digits.
 pub(super) fn ratio(value: f64) -> String {
     match value {
-        0.0..10.0 => format!("{value:.2}"),
+        0.0..9.995 => format!("{value:.2}"),
         _ => significant(value, 3),
     }
 }
@@ -50,7 +60,9 @@ mod tests {
     fn ratios_keep_their_hundredths() {
         assert_eq!(
             [0.5, 1.0, 9.999, 12.34].map(ratio),
-            ["0.50", "1.00", "10.00", "12.3"]
+            ["0.50", "1.00", "10.0", "12.3"]
         );
+        assert_eq!(times(1.078), "1.08×");
+        assert_eq!(ratio_interval((0.953, 12.34)), "0.95–12.3");
     }
 }

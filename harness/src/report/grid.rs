@@ -65,13 +65,18 @@ impl Grid {
     /// The lines of the table, each at most [`WIDTH`] wide unless numbers alone are wider:
     /// padding is given up first, then the ends of long words on the left.
     pub(super) fn lines(&self) -> Vec<String> {
+        self.lines_within(WIDTH)
+    }
+
+    /// The same for another width.
+    pub(super) fn lines_within(&self, width: usize) -> Vec<String> {
         let rows: Vec<Vec<String>> = self.rows.iter().map(|row| escaped(row)).collect();
         let mut widths = self.widths(&rows);
         let padding = [Padding::Full, Padding::Numbers, Padding::Right]
             .into_iter()
-            .find(|padding| self.total(&widths, *padding) <= WIDTH)
+            .find(|padding| self.total(&widths, *padding) <= width)
             .unwrap_or(Padding::Right);
-        self.clip(&mut widths, padding);
+        self.clip(&mut widths, padding, width);
         let head: Vec<String> = self.head.iter().map(|(text, _)| text.clone()).collect();
         let mut lines = vec![
             self.line(&head, &widths, padding),
@@ -108,8 +113,8 @@ impl Grid {
     }
 
     /// Takes what is too much from the widest column of words.
-    fn clip(&self, widths: &mut [usize], padding: Padding) {
-        let excess = self.total(widths, padding).saturating_sub(WIDTH);
+    fn clip(&self, widths: &mut [usize], padding: Padding, width: usize) {
+        let excess = self.total(widths, padding).saturating_sub(width);
         let words = (0..widths.len()).filter(|i| self.head[*i].1 == Align::Left);
         if let Some(widest) = words.max_by_key(|i| widths[*i]) {
             let least = self.head[widest].0.width().max(8);

@@ -5,6 +5,7 @@ use crate::record::{Record, Summary};
 use super::chart::{self, Valid};
 use super::grid::{WIDTH, clipped, one_line, wrapped};
 use super::page::{Block, page, page_with};
+use super::workload_table::Layout;
 
 /// The text of `table.md`.
 pub(super) fn markdown(record: &Record, summary: &Summary) -> String {
@@ -40,7 +41,7 @@ pub fn illustrated(record: &Record, summary: &Summary, folder: &str) -> Illustra
             .collect()
     };
     Illustrated {
-        text: blocks(page_with(record, summary, images)),
+        text: blocks(page_with(record, summary, Layout::Narrow, images)),
         files: charts
             .iter()
             .flat_map(|(_, charts)| charts)
@@ -60,6 +61,7 @@ fn block(block: Block) -> String {
         Block::Heading(title) => format!("### {}", clipped(&escaped(&title), WIDTH - 4)),
         Block::Text(text) => wrapped(&escaped(&text), WIDTH, 0).join("\n"),
         Block::Table(grid) => grid.lines().join("\n"),
+        Block::WideTable(grid) => grid.lines_within(usize::MAX).join("\n"),
         Block::Notes(notes) => {
             let items = notes
                 .iter()

@@ -14,6 +14,7 @@ mod grid;
 mod history;
 mod html;
 mod markdown;
+mod notes;
 mod number;
 mod page;
 mod protocol;
@@ -34,7 +35,7 @@ pub use protocol::{
     with_section,
 };
 pub use standing::{Ranked, STANDING_SCHEMA_VERSION};
-pub use terminal::{Colour, terminal};
+pub use terminal::{Colour, terminal, terminal_wide};
 
 use crate::record::{Record, Summary, to_json};
 

@@ -42,8 +42,8 @@ fn group(number: &str) -> String {
     out + rest
 }
 
-/// The 95 % interval in short: its wider half in percent of the median, as in `±2.1%`;
-/// `n=1` where one trial gives none.
+/// The 95 % interval in short: its wider half in percent of the median, as in `±2.1%`; as wide as the
+/// median itself it is no more than `±>99%`. `n=1` where one trial gives none.
 pub(super) fn uncertainty(estimate: &Estimate) -> String {
     let half = (estimate.high - estimate.median).max(estimate.median - estimate.low);
     let percent = 100.0 * half / estimate.median.abs();
@@ -51,7 +51,7 @@ pub(super) fn uncertainty(estimate: &Estimate) -> String {
         0 | 1 => "n=1".into(),
         _ if half == 0.0 => "±0%".into(),
         _ if !percent.is_finite() => ABSENT.into(),
-        _ if percent >= 999.5 => "±>999%".into(),
+        _ if percent >= 99.5 => "±>99%".into(),
         _ if percent >= 9.95 => format!("±{percent:.0}%"),
         _ => format!("±{percent:.1}%"),
     }
@@ -123,7 +123,8 @@ mod tests {
             (estimate(100.0, 100.0, 100.0, 10), "±0%"),
             (estimate(100.0, 100.0, 100.0, 1), "n=1"),
             (estimate(0.0, 0.0, 3.0, 5), "–"),
-            (estimate(1.0, 1.0, 100.0, 5), "±>999%"),
+            (estimate(1.0, 1.0, 100.0, 5), "±>99%"),
+            (estimate(90.0, 100.0, 199.0, 5), "±99%"),
         ] {
             assert_eq!(uncertainty(&estimate), expected, "{estimate:?}");
         }

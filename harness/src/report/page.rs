@@ -4,7 +4,9 @@ use crate::record::{Ended, Environment, Finding, Level, Moment, Record, Run, Sum
 use crate::words::counted;
 
 use super::grid::Grid;
+use super::notes::Notes;
 use super::number::significant;
+use super::workload_table::Layout;
 use super::{servers_table, workload_table};
 
 /// A piece of a report, in the order they are read.
@@ -16,6 +18,8 @@ pub(super) enum Block {
     Text(String),
     /// A table.
     Table(Grid),
+    /// One that may be wider than a terminal.
+    WideTable(Grid),
     /// Short lines below the rest: footnotes, the environment.
     Notes(Vec<String>),
     /// The end of a server's log, as it wrote it.
@@ -26,29 +30,44 @@ pub(super) enum Block {
     Folded(String, Vec<Block>),
 }
 
-const HOW_TO_READ: &str = "The line below a row is the 95 % interval of each figure over fresh processes: its wider \
-    half, in percent of the median. Ranks such as 2–3 are ties: this run cannot tell those servers \
-    apart. ≥ is a lower bound: the load generator was the limit. TTFB is the time to the first byte \
-    of a response, jitter the standard deviation of latency; latency counts from when a request \
-    was due to be sent. – is not measured.";
+const HOW_TO_READ: &str = "The figure ranked by comes first, then the ratio to the best in it and the 95 % interval \
+    of that ratio, taken within rounds over fresh processes: 1.08× is 8 % more than the best. Ranks \
+    such as 2–3 are ties: this run cannot tell those servers apart. The other figures are medians; \
+    `harness report --wide` gives their ratios and intervals too. [1] refers to the notes: the figures \
+    count, with that reservation. ≥ is a lower bound: the load generator was the limit. ~ is the \
+    machine's doing, not the server's. Times are in microseconds. TTFB is the time to the first byte \
+    of a response (its p99), jitter the standard deviation of latency; latency counts from when a \
+    request was due to be sent. – is not measured.";
 
 /// The whole report: a table for each workload, one of the servers, the environment.
 pub(super) fn page(record: &Record, summary: &Summary) -> Vec<Block> {
-    page_with(record, summary, |_| Vec::new())
+    page_with(record, summary, Layout::Narrow, |_| Vec::new())
 }
 
-/// The same with more below the table of each workload.
+/// The same in another layout, with more below the table of each workload.
 pub(super) fn page_with(
     record: &Record,
     summary: &Summary,
+    layout: Layout,
     more: impl Fn(&str) -> Vec<Block>,
 ) -> Vec<Block> {
     let mut page = Vec::new();
-    for workload in workload_table::workloads(summary) {
-        page.extend(workload_table::blocks(record, summary, workload));
+    let mut notes = Notes::default();
+    let workloads = workload_table::workloads(summary);
+    for workload in &workloads {
+        let blocks = workload_table::blocks(record, summary, workload, layout, &mut notes);
+        page.extend(blocks);
         page.extend(more(workload));
     }
-    page.extend(servers_table::blocks(record, summary));
+    page.extend(servers_table::blocks(record, summary, &mut notes));
+    let notes = (1..).zip(notes.texts(workloads.len()));
+    let notes: Vec<String> = notes
+        .map(|(number, text): (u32, _)| format!("[{number}] {text}"))
+        .collect();
+    if !notes.is_empty() {
+        page.push(Block::Heading("Notes".into()));
+        page.push(Block::Notes(notes));
+    }
     page.push(Block::Heading("How to read this".into()));
     page.push(Block::Text(HOW_TO_READ.into()));
     page.push(Block::Heading("Environment".into()));
@@ -187,29 +206,19 @@ fn plan(run: &Run) -> String {
     )
 }
 
-/// Numbered notes of one table; the same text has one number.
+/// Numbered notes of one table of a comparison; the same text has one number.
 #[derive(Debug, Default)]
 pub(super) struct Footnotes(Vec<String>);
 
 impl Footnotes {
     /// The mark for `text`, as in `[1]`.
     pub(super) fn mark(&mut self, text: String) -> String {
-        format!("[{}]", self.number(text))
-    }
-
-    /// The number of `text`, from 1.
-    pub(super) fn number(&mut self, text: String) -> usize {
         let known = self.0.iter().position(|other| *other == text);
         let at = known.unwrap_or_else(|| {
             self.0.push(text);
             self.0.len() - 1
         });
-        at + 1
-    }
-
-    /// All texts, in the order of their numbers.
-    pub(super) fn texts(self) -> Vec<String> {
-        self.0
+        format!("[{}]", at + 1)
     }
 
     /// Nothing where there was no mark.

@@ -5,8 +5,9 @@ use crate::record::{
 };
 
 use super::grid::Grid;
+use super::notes::Notes;
 use super::number::{ABSENT, mebibytes, significant};
-use super::page::{Block, Footnotes};
+use super::page::Block;
 
 const HEAD: [&str; 9] = [
     "server",
@@ -31,17 +32,15 @@ const CAPTION: &str = "Resident memory (RSS) idle and at its highest under load,
 /// Lines of a log that are shown.
 const LOG_LINES: usize = 8;
 
-/// Title, caption, table, footnotes, and the logs of what failed.
-pub(super) fn blocks(record: &Record, summary: &Summary) -> Vec<Block> {
-    let mut notes = Footnotes::default();
+/// Title, caption, table, and the logs of what failed.
+pub(super) fn blocks(record: &Record, summary: &Summary, notes: &mut Notes) -> Vec<Block> {
     let servers = in_order(&summary.servers);
-    let rows: Vec<_> = servers.iter().map(|row| line(row, &mut notes)).collect();
+    let rows: Vec<_> = servers.iter().map(|row| line(row, notes)).collect();
     let mut blocks = vec![
         Block::Heading("Servers".into()),
         Block::Text(CAPTION.into()),
         Block::Table(Grid::fitting(HEAD, SHORT_HEAD, 3, rows)),
     ];
-    blocks.extend(notes.block());
     for row in servers {
         blocks.extend(log(record, row));
     }
@@ -67,7 +66,7 @@ pub(super) fn in_order(rows: &[ServerRow]) -> Vec<&ServerRow> {
     ordered
 }
 
-fn line(row: &ServerRow, notes: &mut Footnotes) -> Vec<String> {
+fn line(row: &ServerRow, notes: &mut Notes) -> Vec<String> {
     let checks = match (row.checks_passed, row.checks_total) {
         (Some(passed), Some(total)) => format!("{passed}/{total}"),
         _ => ABSENT.into(),
@@ -91,15 +90,15 @@ fn line(row: &ServerRow, notes: &mut Footnotes) -> Vec<String> {
 }
 
 /// With a mark where it failed; what marks its rows stands with them.
-fn name(row: &ServerRow, notes: &mut Footnotes) -> String {
+fn name(row: &ServerRow, notes: &mut Notes) -> String {
     if row.verdict != Verdict::Failed {
         return row.display.clone();
     }
-    let reasons = match row.reasons.as_slice() {
-        [] => "failed; no reason was recorded".to_owned(),
-        reasons => format!("failed: {}", reasons.join("; ")),
-    };
-    format!("{} {}", row.display, notes.mark(reasons))
+    let marks = row.reasons.iter().map(|reason| notes.mark(reason, ""));
+    let marks: Vec<String> = marks.collect();
+    format!("{} {}", row.display, marks.join(" "))
+        .trim_end()
+        .to_owned()
 }
 
 fn cell(row: &ServerRow, figure: &str, shown: fn(f64) -> String) -> String {

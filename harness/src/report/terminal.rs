@@ -5,7 +5,8 @@ use std::ffi::OsStr;
 use crate::record::{Record, Summary};
 
 use super::grid::{WIDTH, clipped, one_line, wrapped};
-use super::page::{Block, page};
+use super::page::{Block, page, page_with};
+use super::workload_table::Layout;
 
 /// Whether text may carry escape sequences for weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +51,14 @@ pub fn terminal(record: &Record, summary: &Summary, colour: Colour) -> String {
     blocks(page(record, summary), colour)
 }
 
+/// The same with the ratio to the best, and its interval, of every figure; as wide as that is.
+pub fn terminal_wide(record: &Record, summary: &Summary, colour: Colour) -> String {
+    blocks(
+        page_with(record, summary, Layout::Wide, |_| Vec::new()),
+        colour,
+    )
+}
+
 /// Blocks one after the other.
 pub(super) fn blocks(blocks: Vec<Block>, colour: Colour) -> String {
     let blocks = blocks
@@ -64,6 +73,11 @@ fn lines(block: Block, colour: Colour) -> Vec<String> {
         Block::Text(text) => wrapped(&text, WIDTH, 0),
         Block::Table(grid) => {
             let mut lines = grid.lines();
+            lines[0] = colour.bold(&lines[0]);
+            lines
+        }
+        Block::WideTable(grid) => {
+            let mut lines = grid.lines_within(usize::MAX);
             lines[0] = colour.bold(&lines[0]);
             lines
         }

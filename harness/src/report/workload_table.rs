@@ -1,37 +1,24 @@
 //! The table of one workload: rank, throughput, cost and latency of each server.
 
 use crate::catalog::Stage;
-use crate::record::{EntryKind, Ranking, Record, Row, Summary, Verdict};
+use crate::record::{EntryKind, NoiseFloor, Ranking, Record, Row, Summary, Verdict};
 use crate::words::counted;
 
-use super::grid::Grid;
-use super::number::{ABSENT, significant, uncertainty};
-use super::page::{Block, Footnotes};
+use super::chart::rank_text;
+use super::figure::{ratio_interval, times};
+use super::grid::{Align, Grid};
+use super::notes::Notes;
+use super::number::{ABSENT, significant};
+use super::page::Block;
 
-const HEAD: [&str; 9] = [
-    "#",
-    "server",
-    "peak req/s",
-    "CPU µs/req",
-    "p50 µs",
-    "p99 µs",
-    "p99.9 µs",
-    "TTFB p99 µs",
-    "jitter µs",
-];
-
-/// Where names are long.
-const SHORT_HEAD: [&str; 9] = [
-    "#",
-    "server",
-    "req/s",
-    "CPU µs/req",
-    "p50 µs",
-    "p99 µs",
-    "p99.9 µs",
-    "TTFB99 µs",
-    "jitter µs",
-];
+/// How much a table holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// What fits a terminal: the ratio to the best in the figure ranked by, one number of each other.
+    Narrow,
+    /// The ratio to the best, and its interval, in every figure.
+    Wide,
+}
 
 /// Figures of the paced stage, in the order of the columns.
 pub(super) const LATENCIES: [&str; 5] = [
@@ -43,8 +30,8 @@ pub(super) const LATENCIES: [&str; 5] = [
 ];
 
 /// What the control's rows are.
-const CONTROL_IS: &str = "not a server: the harness's own responder, which replays accepted answers, to show how much \
-    the load generator can ask for and, by its two entries, how far noise moves a figure; it has no rank";
+const CONTROL_IS: &str = "not a server: the harness's own responder. It shows how much the load generator can ask for \
+    and, by its two entries, how far noise moves a figure; it has no rank";
 
 /// Those that have a ranking first, then any others.
 pub(super) fn workloads(summary: &Summary) -> Vec<&str> {
@@ -58,8 +45,54 @@ pub(super) fn workloads(summary: &Summary) -> Vec<&str> {
     names
 }
 
-/// Title, caption, table and footnotes of a workload.
-pub(super) fn blocks(record: &Record, summary: &Summary, workload: &str) -> Vec<Block> {
+/// A column of figures.
+struct Column {
+    stage: Stage,
+    figure: &'static str,
+    digits: i32,
+    head: &'static str,
+    /// Where names are long; how to read the table says of what.
+    short: &'static str,
+}
+
+/// Rate, cost and latencies; the one ranked by first. Without a paced stage the cost is that at peak.
+fn columns(ranking: Option<&Ranking>, paced: bool) -> Vec<Column> {
+    let column = |stage, figure, digits, head, short| Column {
+        stage,
+        figure,
+        digits,
+        head,
+        short,
+    };
+    let cost = if paced { Stage::Paced } else { Stage::Peak };
+    let mut columns = vec![
+        column(Stage::Peak, "requests_per_s", 4, "peak req/s", "req/s"),
+        column(cost, "cpu_us_per_request", 3, "CPU µs/req", "CPU µs"),
+    ];
+    columns.extend(LATENCIES.map(|figure| {
+        let (head, short) = match figure {
+            "latency_p50_us" => ("p50 µs", "p50"),
+            "latency_p99_us" => ("p99 µs", "p99"),
+            "latency_p999_us" => ("p99.9 µs", "p99.9"),
+            "first_byte_p99_us" => ("TTFB p99 µs", "TTFB"),
+            _ => ("jitter µs", "jitter"),
+        };
+        column(Stage::Paced, figure, 3, head, short)
+    }));
+    if ranking.is_some_and(|ranking| ranking.ranked_by == "cpu_us_per_request") {
+        columns.swap(0, 1);
+    }
+    columns
+}
+
+/// Title, caption and table of a workload.
+pub(super) fn blocks(
+    record: &Record,
+    summary: &Summary,
+    workload: &str,
+    layout: Layout,
+    notes: &mut Notes,
+) -> Vec<Block> {
     let entries = entries(summary, workload);
     let paced = entries.iter().any(|entry| entry.paced.is_some());
     let ranking = summary.rankings.iter().find(|r| r.workload == workload);
@@ -68,31 +101,112 @@ pub(super) fn blocks(record: &Record, summary: &Summary, workload: &str) -> Vec<
         || workload.to_owned(),
         |about| format!("{workload}: {about}"),
     );
-    let mut notes = Footnotes::default();
-    let rows = entries
-        .iter()
-        .flat_map(|entry| entry.lines(paced, &mut notes));
-    let table = Grid::fitting(HEAD, SHORT_HEAD, 2, rows.collect());
     let mut blocks = vec![Block::Heading(title)];
-    blocks.extend(ranking.map(|ranking| {
+    let columns = columns(ranking, paced);
+    let caption = ranking.map(|ranking| {
         let engine = record.run.engine.remark();
-        Block::Text(caption(ranking, &engine, &entries, paced))
-    }));
-    blocks.push(Block::Table(table));
-    blocks.extend(notes.block());
-    let whole = ranking.map_or(&[][..], |ranking| &ranking.notes);
-    if !whole.is_empty() {
-        blocks.push(Block::Notes(whole.to_vec()));
-    }
+        let notes = &mut |text: &str| notes.mark(text, workload);
+        caption(ranking, &engine, &entries, paced, notes)
+    });
+    let (grid, left_out) = match layout {
+        Layout::Narrow => narrow(&entries, columns, workload, notes),
+        Layout::Wide => (wide(&entries, &columns, workload, notes), Vec::new()),
+    };
+    let left_out = match left_out.is_empty() {
+        true => String::new(),
+        false => format!(" No room for {}: see --wide.", left_out.join(", ")),
+    };
+    blocks.extend(caption.map(|caption| Block::Text(caption + &left_out)));
+    blocks.push(match layout {
+        Layout::Narrow => Block::Table(grid),
+        Layout::Wide => Block::WideTable(grid),
+    });
     blocks
 }
 
-/// What ranks go by, and under which load.
+/// Rank, server, the figure ranked by with its ratio to the best, and one number of each other figure.
+/// Where names are so long that not all fit, the last figures are left out, and which is told.
+fn narrow(
+    entries: &[Entry<'_>],
+    mut columns: Vec<Column>,
+    workload: &str,
+    notes: &mut Notes,
+) -> (Grid, Vec<&'static str>) {
+    let named: Vec<[String; 2]> = entries
+        .iter()
+        .map(|entry| [entry.rank_cell(), entry.name(workload, notes)])
+        .collect();
+    let grid = |columns: &[Column], short: bool| {
+        let text = |column: &Column| if short { column.short } else { column.head };
+        let mut head = vec![("#", Align::Left), ("server", Align::Left)];
+        let mut rows: Vec<Vec<String>> = named.iter().map(|named| named.to_vec()).collect();
+        for (place, column) in columns.iter().enumerate() {
+            head.push((text(column), Align::Right));
+            let ratio = place == 0;
+            if ratio {
+                head.extend([("× best", Align::Right), ("95 %", Align::Right)]);
+            }
+            for (row, entry) in rows.iter_mut().zip(entries) {
+                row.push(entry.value(column));
+                if ratio {
+                    row.extend(entry.ratio(column));
+                }
+            }
+        }
+        Grid {
+            head: head
+                .into_iter()
+                .map(|(t, align)| (t.to_owned(), align))
+                .collect(),
+            rows,
+        }
+    };
+    let whole = grid(&columns, false);
+    if whole.fits() {
+        return (whole, Vec::new());
+    }
+    let mut left_out = Vec::new();
+    loop {
+        let short = grid(&columns, true);
+        if short.fits() || columns.len() <= 4 {
+            return (short, left_out);
+        }
+        left_out.extend(columns.pop().map(|column| column.short));
+    }
+}
+
+/// The ratio to the best beside each figure.
+fn wide(entries: &[Entry<'_>], columns: &[Column], workload: &str, notes: &mut Notes) -> Grid {
+    let mut head = vec![
+        ("#".to_owned(), Align::Left),
+        ("server".to_owned(), Align::Left),
+    ];
+    for column in columns {
+        let heads = [column.head, "× best", "95 %"];
+        head.extend(heads.map(|text| (text.to_owned(), Align::Right)));
+    }
+    let row = |entry: &Entry<'_>| {
+        let mut cells = vec![entry.rank_cell(), entry.name(workload, notes)];
+        for column in columns {
+            cells.push(entry.value(column));
+            cells.extend(entry.ratio(column));
+        }
+        cells
+    };
+    Grid {
+        head,
+        rows: entries.iter().map(row).collect(),
+    }
+}
+
+/// What ranks go by, and under which load. `note` gives the mark of a text that is said once below all
+/// tables.
 pub(super) fn caption(
     ranking: &Ranking,
     engine: &str,
     entries: &[Entry<'_>],
     paced: bool,
+    note: &mut dyn FnMut(&str) -> String,
 ) -> String {
     let load = match (paced, ranking.rate_per_s) {
         (true, Some(rate)) => format!(
@@ -107,15 +221,33 @@ pub(super) fn caption(
         "cpu_us_per_request" => "CPU time per request",
         other => other,
     };
+    let why = note(ranking.reason.trim_end_matches('.'));
     let ranked = if entries.iter().any(|entry| entry.rank().is_some()) {
-        format!("Ranked by {figure} ({})", ranking.stage)
+        let ties = ranking.noise_floor.as_ref().map(ties).unwrap_or_default();
+        format!("Ranked by {figure} ({}) {why}{ties}", ranking.stage)
     } else {
-        "Not ranked".into()
+        format!("Not ranked {why}")
+    };
+    let more: Vec<String> = ranking.notes.iter().map(|text| note(text)).collect();
+    let more = match more.is_empty() {
+        true => String::new(),
+        false => format!(" See {}.", more.join(" ")),
     };
     format!(
-        "{}{engine}; {load}. {ranked}: {}.",
+        "{}{engine}; {load}. {ranked}.{more}",
         counted(ranking.connections, "connection"),
-        ranking.reason.trim_end_matches('.')
+    )
+}
+
+/// Which differences are none.
+fn ties(floor: &NoiseFloor) -> String {
+    let assumed = match floor.pairs.is_empty() {
+        true => " (assumed: nothing was entered twice)",
+        false => "",
+    };
+    format!(
+        "; differences within {:.1} % tie{assumed}",
+        floor.delta * 100.0
     )
 }
 
@@ -127,8 +259,8 @@ pub(super) struct Entry<'a> {
     paced: Option<&'a Row>,
 }
 
-/// By rank; what has none behind, in the order given; what failed behind that. The control
-/// is last, for it is no server.
+/// By rank, those of the same rank by their ratio to the best; what has none behind, likewise; what
+/// failed behind that. The control is last, for it is no server.
 pub(super) fn entries<'a>(summary: &'a Summary, workload: &str) -> Vec<Entry<'a>> {
     let mut entries: Vec<Entry<'a>> = Vec::new();
     for row in summary.rows.iter().filter(|row| row.workload == workload) {
@@ -146,6 +278,9 @@ pub(super) fn entries<'a>(summary: &'a Summary, workload: &str) -> Vec<Entry<'a>
             Stage::Peak => entries[at].peak = Some(row),
             Stage::Paced => entries[at].paced = Some(row),
         }
+    }
+    if let Some(ranking) = summary.rankings.iter().find(|r| r.workload == workload) {
+        entries.sort_by(|a, b| a.behind(ranking).total_cmp(&b.behind(ranking)));
     }
     entries.sort_by_key(|entry| {
         let rank = entry.rank().map(|rank| (rank.low, rank.high));
@@ -169,42 +304,78 @@ impl<'a> Entry<'a> {
         self.rows().map(|row| row.verdict).max().unwrap_or_default()
     }
 
-    /// The row of figures, and that of their intervals and the verdict below it.
-    fn lines(&self, paced: bool, notes: &mut Footnotes) -> [Vec<String>; 2] {
-        let rank = self.rank().map_or_else(
-            || ABSENT.to_owned(),
-            |rank| match rank.low == rank.high {
-                true => rank.low.to_string(),
-                false => format!("{}–{}", rank.low, rank.high),
-            },
-        );
-        let bound = if self.peak.is_some_and(|row| row.lower_bound) {
-            "≥"
-        } else {
-            ""
-        };
-        let cost = if paced { self.paced } else { self.peak };
-        let mut cells = vec![
-            cell(self.peak, "requests_per_s", 4, bound),
-            cell(cost, "cpu_us_per_request", 3, ""),
-        ];
-        cells.extend(LATENCIES.map(|figure| cell(self.paced, figure, 3, "")));
-        let (figures, intervals): (Vec<_>, Vec<_>) = cells.into_iter().unzip();
-        [
-            [vec![rank, self.display.to_owned()], figures].concat(),
-            [vec![String::new(), self.verdict_cell(notes)], intervals].concat(),
-        ]
+    fn row(&self, stage: Stage) -> Option<&'a Row> {
+        match stage {
+            Stage::Peak => self.peak,
+            Stage::Paced => self.paced,
+        }
     }
 
-    /// As in `marked [1]`, or `marked [1] [2]` where the first tells what it is; empty where
-    /// there is nothing to say.
-    fn verdict_cell(&self, notes: &mut Footnotes) -> String {
-        let told = self.told();
-        if told.is_empty() {
-            return String::new();
+    /// How far behind the best it is in the figure ranked by, as a factor; what can't be compared is
+    /// infinitely far.
+    fn behind(&self, ranking: &Ranking) -> f64 {
+        let row = self.row(ranking.stage);
+        let ratio = row.and_then(|row| row.ratio_to_best.get(&ranking.ranked_by));
+        match (ratio, ranking.ranked_by.as_str()) {
+            (None, _) => f64::INFINITY,
+            (Some(own), "requests_per_s") => 1.0 / own.ratio,
+            (Some(own), _) => own.ratio,
         }
-        let marks: Vec<String> = told.into_iter().map(|text| notes.mark(text)).collect();
-        format!("{} {}", self.verdict_word(), marks.join(" "))
+    }
+
+    fn rank_cell(&self) -> String {
+        rank_text(self.rank())
+    }
+
+    /// As in `alder`, `alder [1]` where there is something to say of it, or `alder failed [2]`.
+    fn name(&self, workload: &str, notes: &mut Notes) -> String {
+        let mut name = self.display.to_owned();
+        if self.verdict() == Verdict::Failed {
+            name.push_str(" failed");
+        }
+        for text in self.told() {
+            name.push(' ');
+            name.push_str(&notes.mark(&text, workload));
+        }
+        name
+    }
+
+    /// A figure; a failed row's figures are not for comparing and not shown.
+    fn value(&self, column: &Column) -> String {
+        let sound = self
+            .row(column.stage)
+            .filter(|row| row.verdict != Verdict::Failed);
+        let Some((row, estimate)) =
+            sound.and_then(|row| Some((row, row.figures.get(column.figure)?)))
+        else {
+            return ABSENT.to_owned();
+        };
+        let bound = row.lower_bound && column.figure == "requests_per_s";
+        let by_machine = row
+            .ratio_to_best
+            .get(column.figure)
+            .is_some_and(|r| r.by_machine);
+        let sign = match (bound, by_machine) {
+            (true, _) => "≥",
+            (_, true) => "~",
+            _ => "",
+        };
+        format!("{sign}{}", significant(estimate.median, column.digits))
+    }
+
+    /// The ratio to the best and its interval.
+    fn ratio(&self, column: &Column) -> [String; 2] {
+        let row = self.row(column.stage);
+        match row.and_then(|row| row.ratio_to_best.get(column.figure)) {
+            None => [ABSENT.to_owned(), ABSENT.to_owned()],
+            Some(own) if own.by_machine => ["~".to_owned(), "~".to_owned()],
+            Some(own) if own.best == self.server => ["best".to_owned(), String::new()],
+            Some(own) => [
+                times(own.ratio),
+                own.interval()
+                    .map_or_else(|| ABSENT.to_owned(), ratio_interval),
+            ],
+        }
     }
 
     /// What stands before the notes: `marked`, `failed`, or `note` where the row is sound.
@@ -217,14 +388,12 @@ impl<'a> Entry<'a> {
 
     /// What it is, if it is no server of its own, and why it is marked or failed: a note each.
     pub(super) fn told(&self) -> Vec<String> {
-        let reasons = match (self.verdict(), self.reasons()) {
-            (Verdict::Marked | Verdict::Failed, reasons) if reasons.is_empty() => {
-                "no reason was recorded".to_owned()
-            }
-            (_, reasons) => reasons,
-        };
-        let told = [self.what_it_is(), reasons].into_iter();
-        told.filter(|text| !text.is_empty()).collect()
+        let mut told = self.reasons();
+        if told.is_empty() && self.verdict() != Verdict::Ok {
+            told.push("no reason was recorded".to_owned());
+        }
+        let what = Some(self.what_it_is()).filter(|what| !what.is_empty());
+        what.into_iter().chain(told).collect()
     }
 
     /// What a reader must know of an entry that is no server of its own.
@@ -240,29 +409,52 @@ impl<'a> Entry<'a> {
     }
 
     /// Named by their stage, unless they hold for both alike.
-    fn reasons(&self) -> String {
-        let joined = |row: &Row| row.reasons.join("; ");
-        if let (Some(peak), Some(paced)) = (self.peak, self.paced)
-            && peak.reasons == paced.reasons
-        {
-            return joined(peak);
+    fn reasons(&self) -> Vec<String> {
+        let of_stage = |stage| self.row(stage).map_or(&[][..], |row| &row.reasons);
+        let both = |reason: &String| {
+            of_stage(Stage::Peak).contains(reason) && of_stage(Stage::Paced).contains(reason)
+        };
+        let mut all = Vec::new();
+        for stage in Stage::ALL {
+            for reason in of_stage(stage) {
+                let text = match both(reason) {
+                    true => reason.clone(),
+                    false => format!("{stage}: {reason}"),
+                };
+                if !all.contains(&text) {
+                    all.push(text);
+                }
+            }
         }
-        let with_reasons = self.rows().filter(|row| !row.reasons.is_empty());
-        let named: Vec<_> = with_reasons
-            .map(|row| format!("{}: {}", row.stage, joined(row)))
-            .collect();
-        named.join("; ")
+        all
     }
 }
 
-/// A figure and its interval; a failed row's figures are not for comparing and not shown.
-fn cell(row: Option<&Row>, figure: &str, digits: i32, prefix: &str) -> (String, String) {
-    let sound = row.filter(|row| row.verdict != Verdict::Failed);
-    match sound.and_then(|row| row.figures.get(figure)) {
-        Some(estimate) => (
-            format!("{prefix}{}", significant(estimate.median, digits)),
-            uncertainty(estimate),
-        ),
-        None => (ABSENT.into(), String::new()),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Pair;
+
+    #[test]
+    fn an_assumed_floor_is_told_from_a_measured_one() {
+        let floor = |pairs| {
+            ties(&NoiseFloor {
+                delta: 0.021,
+                pairs,
+            })
+        };
+        let assumed = floor(Vec::new());
+        assert_eq!(
+            assumed,
+            "; differences within 2.1 % tie (assumed: nothing was entered twice)"
+        );
+        let measured = floor(vec![Pair {
+            first: "control".into(),
+            second: "control~2".into(),
+            ratio: 1.01,
+            low: None,
+            high: None,
+        }]);
+        assert_eq!(measured, "; differences within 2.1 % tie");
     }
 }

@@ -55,6 +55,11 @@ fn a_summary_row_holds_its_figures_by_name() {
     assert_eq!(row["reasons"], Value::Array(vec![]));
     assert_eq!(row["latency_p50_us"]["median"], 75.23);
     assert_eq!(row["latency_p50_us"]["n"], 10);
+    let axum = &document["summary"][3]["ratio_to_best"]["cpu_us_per_request"];
+    assert_eq!(
+        (&axum["ratio"], &axum["best"]),
+        (&1.13.into(), &"actix-web".into())
+    );
     assert!(row["latency_p50_us"]["low"].is_number() && row["latency_p50_us"]["high"].is_number());
 }
 
@@ -80,6 +85,7 @@ fn the_schema_refuses_an_export_without_any_one_of_its_members() {
         "/rankings/0/noise_floor/pairs/0",
         "/summary/1/rank",
         "/summary/1/latency_p50_us",
+        "/summary/3/ratio_to_best/cpu_us_per_request",
         "/server_summary/0/start_ms",
     ] {
         let members: Vec<_> = whole
@@ -109,6 +115,7 @@ fn the_schema_refuses_an_export_without_any_one_of_its_members() {
         "reasons",
         "rank",
         "lower_bound",
+        "ratio_to_best",
     ] {
         let mut less = whole.clone();
         less["summary"][0].as_object_mut().unwrap().remove(member);

@@ -2,7 +2,7 @@
 
 use harness::catalog::Stage;
 use harness::record::*;
-use harness::report::{Colour, WIDTH, formats, terminal};
+use harness::report::{Colour, WIDTH, formats, terminal, terminal_wide};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{sample, summary::summary};
@@ -27,12 +27,63 @@ fn the_terminal_shows_the_same_without_markup() {
     let plain = terminal(&sample::record(), &summary(), Colour::Never);
     insta::assert_snapshot!(plain);
     let bold = terminal(&sample::record(), &summary(), Colour::Always);
-    assert!(bold.contains("\u{1b}[1m| #"));
+    assert!(bold.contains("\u{1b}[1m| #") || bold.contains("\u{1b}[1m|#"));
     let codes = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m"];
     assert_eq!(
         codes.iter().fold(bold, |text, code| text.replace(code, "")),
         plain
     );
+}
+
+#[test]
+fn a_wide_terminal_has_the_ratio_to_the_best_of_every_figure() {
+    insta::assert_snapshot!(terminal_wide(&sample::record(), &summary(), Colour::Never));
+}
+
+/// A row is one line, the figure ranked by comes first, and a tail of the machine's has no ratio.
+#[test]
+fn a_row_is_one_line_with_its_ratio_to_the_best() {
+    let text = terminal(&sample::record(), &summary(), Colour::Never);
+    let table: Vec<&str> = text.lines().take_while(|line| *line != "Servers").collect();
+    let rows = |name: &str| table.iter().filter(|line| line.contains(name)).count();
+    assert_eq!((rows("hyper"), rows("broken")), (2, 2), "{text}");
+    let cells = |name: &str| -> Vec<&str> {
+        let row = table.iter().find(|line| line.contains(name)).unwrap();
+        row.split('|').map(str::trim).collect()
+    };
+    assert_eq!(
+        cells("hyper")[1..6],
+        ["2–3", "hyper", "14.3", "1.15×", "1.12–1.20"]
+    );
+    assert_eq!(cells("actix-web")[3..6], ["12.4", "best", ""]);
+    assert!(cells("hyper").contains(&"~11,400"), "{text}");
+    assert!(!text.contains('±'), "{text}");
+}
+
+/// What holds for several rows and workloads stands in one note.
+#[test]
+fn a_reason_is_said_once() {
+    let mut summary = summary();
+    for (round, row) in (1..).zip(&mut summary.rows) {
+        row.verdict = Verdict::Marked;
+        row.reasons = vec![format!("round {round} stands apart; it is kept")];
+        row.rank = None;
+    }
+    for ranking in &mut summary.rankings {
+        ranking.reason = "ranks are withheld: the control itself varied by 12 %".into();
+    }
+    let html = render("html", &sample::record(), &summary);
+    for text in [
+        render("markdown", &sample::record(), &summary),
+        terminal(&sample::record(), &summary, Colour::Never),
+        html.split("<h2 id=\"notes\">").last().unwrap().to_owned(),
+    ] {
+        assert_eq!(text.matches("control itself varied").count(), 1, "{text}");
+        // Once of the peaks, once of the paced stages.
+        assert_eq!(text.matches("stands apart").count(), 2, "{text}");
+    }
+    // Once more at the top of the page, where it says that there are no ranks.
+    assert_eq!(html.matches("control itself varied").count(), 1 + 1);
 }
 
 /// The same on a terminal and in a file: what was found when, and what could not be read.
@@ -193,7 +244,7 @@ fn csv_has_one_line_an_observation() {
         .find(|line| line.starts_with("broken,mixed,peak"))
         .unwrap();
     assert!(
-        failed.starts_with("broken,mixed,peak,,,,,,0,failed,,,false,"),
+        failed.starts_with("broken,mixed,peak,,,,,,0,,,,,,failed,,,false,"),
         "{failed}"
     );
 }

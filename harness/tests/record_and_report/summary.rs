@@ -1,6 +1,8 @@
 //! A summary made by hand: a sure rank, a tie, a marked row, a failed one, a lower bound,
 //! figures that could not be read.
 
+use std::collections::BTreeMap;
+
 use harness::catalog::Stage;
 use harness::record::*;
 
@@ -79,6 +81,11 @@ fn server(
         reasons: vec![],
         rank: None,
         lower_bound: false,
+        ratio_to_best: ratios(
+            name,
+            factor,
+            &[("requests_per_s", true), ("cpu_us_per_request", false)],
+        ),
         figures: [
             ("requests_per_s".into(), about(131_234.5 / factor, 0.021)),
             ("cpu_us_per_request".into(), about(7.4 * factor, 0.03)),
@@ -88,6 +95,18 @@ fn server(
     let paced = Row {
         stage: Stage::Paced,
         rank: rank.map(|(low, high)| RankInterval { low, high }),
+        ratio_to_best: ratios(
+            name,
+            factor,
+            &[
+                ("cpu_us_per_request", false),
+                ("latency_p50_us", false),
+                ("latency_p99_us", false),
+                ("latency_p999_us", false),
+                ("first_byte_p99_us", false),
+                ("jitter_us", false),
+            ],
+        ),
         figures: [
             ("cpu_us_per_request".into(), about(12.43 * factor, 0.031)),
             ("latency_p50_us".into(), about(75.23 * factor, 0.012)),
@@ -102,6 +121,25 @@ fn server(
     [peak, paced]
 }
 
+/// Ratios to `actix-web` of a server whose costs are `factor` times its. `true` is a rate.
+fn ratios(name: &str, factor: f64, figures: &[(&str, bool)]) -> BTreeMap<String, RatioToBest> {
+    let best = name == "actix-web";
+    let of = |&(figure, rate): &(&str, bool)| {
+        let ratio = if rate { 1.0 / factor } else { factor };
+        let interval = |by: f64| (!best).then_some(ratio * by);
+        let own = RatioToBest {
+            ratio,
+            low: interval(0.97),
+            high: interval(1.04),
+            rounds: 10,
+            best: "actix-web".into(),
+            by_machine: figure == "latency_p999_us" && !best,
+        };
+        (figure.to_owned(), own)
+    };
+    figures.iter().map(of).collect()
+}
+
 /// What a server that failed before any trial has: no figure at all.
 fn failed(workload: &str) -> [Row; 2] {
     server("broken", "broken | pipe", workload, 1.0, None).map(|row| Row {
@@ -109,6 +147,7 @@ fn failed(workload: &str) -> [Row; 2] {
         reasons: vec![
             "check: orders.create: POST /api/v1/orders answered 500 instead of 201".into(),
         ],
+        ratio_to_best: BTreeMap::new(),
         figures: Estimates::new(),
         ..row
     })
@@ -121,6 +160,7 @@ fn mark(rows: &mut [Row]) {
                 row.verdict = Verdict::Marked;
                 row.reasons = vec!["2 of 10 trials invalid: timeout (gate 2)".into()];
                 row.figures.remove("first_byte_p99_us");
+                row.ratio_to_best.remove("first_byte_p99_us");
             }
             ("actix-web", Stage::Peak) => row.lower_bound = true,
             _ => {}

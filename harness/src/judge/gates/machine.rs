@@ -2,7 +2,7 @@
 
 use super::super::reason::Reason;
 use super::super::row_view::{WorkloadView, values};
-use crate::record::{Environment, Level, Moment};
+use crate::record::{Environment, Level, Moment, Schedule};
 use crate::stats::{Series, median, robust_spread};
 
 /// Gate 9: the share of stolen time, of others' time, or of the control's spread from which
@@ -23,20 +23,40 @@ fn over_limit(workload: &WorkloadView<'_>, figure: &str) -> Option<f64> {
     median(&values(workload.valid, figure)).filter(|&share| share > NOISE_LIMIT)
 }
 
-/// Gate 9: how far the control's own value of the figure ranked by spreads over rounds.
+/// Gate 9: how far the control spreads over rounds in the figure ranked by.
 pub(super) fn control_spread(workload: &WorkloadView<'_>) -> Option<Reason> {
-    let figure = workload.figure;
-    unsteady(workload.control).map(|share| Reason::ControlSpread { figure, share })
+    let (figure, schedule) = (workload.figure, workload.run.schedule);
+    unsteady(workload.control, schedule).map(|share| Reason::ControlSpread {
+        figure,
+        share,
+        pair: schedule != Schedule::Isolated,
+    })
 }
 
-/// The spread over rounds of the control, the worse of its entries, where it is over the limit.
-pub(in crate::judge) fn unsteady(control: &[Series]) -> Option<f64> {
+/// The spread of the control over rounds, where it is over the limit.
+///
+/// In an isolated run, that of its own figure, the worse of its entries: a trial is compared with
+/// others that ran at other times, so what moves between them is error. In an interleaved run all
+/// entries of a round share the same milliseconds and what moves between rounds cancels in their
+/// ratios, so it is the spread of the ratio of its two entries within the round; without two
+/// entries there is nothing to tell it by.
+pub(in crate::judge) fn unsteady(control: &[Series], schedule: Schedule) -> Option<f64> {
     let spread = |series: &Series| {
         let values: Vec<f64> = series.values().copied().collect();
         robust_spread(&values)
     };
-    let worst = control.iter().filter_map(spread).max_by(f64::total_cmp)?;
+    let worst = match (schedule, control) {
+        (Schedule::Isolated, _) => control.iter().filter_map(spread).max_by(f64::total_cmp),
+        (Schedule::Interleaved { .. }, [first, second, ..]) => spread(&quotients(second, first)),
+        (Schedule::Interleaved { .. }, _) => None,
+    }?;
     (worst > NOISE_LIMIT).then_some(worst)
+}
+
+/// `a / b` in each round that both have.
+fn quotients(a: &Series, b: &Series) -> Series {
+    let of = |(round, a): (&u32, &f64)| Some((*round, a / b.get(round).filter(|b| **b > 0.0)?));
+    a.iter().filter_map(of).collect()
 }
 
 /// Gate 10: the first finding by which figures will be wrong. Warnings stand in the record
@@ -64,11 +84,15 @@ mod tests {
     use super::super::super::testing::{run, trial};
     use super::*;
     use crate::catalog::Stage;
-    use crate::record::{Finding, Trial};
+    use crate::record::{Finding, Run, Trial};
 
     fn of(trials: &[Trial], control: &[Series], gate: Gate) -> Option<Reason> {
+        of_run(&run(), trials, control, gate)
+    }
+
+    fn of_run(run: &Run, trials: &[Trial], control: &[Series], gate: Gate) -> Option<Reason> {
         gate(&WorkloadView {
-            run: &run(),
+            run,
             stage: Stage::Peak,
             figure: "requests_per_s",
             valid: &trials.iter().collect::<Vec<_>>(),
@@ -109,6 +133,34 @@ mod tests {
         assert_eq!(spread(1.0), None);
         assert!(matches!(spread(10.0), Some(Reason::ControlSpread { share, .. }) if share > 0.1));
         assert_eq!(of(&[], &[], control_spread), None);
+    }
+
+    #[test]
+    fn interleaved_it_is_the_ratio_of_its_entries_that_must_be_steady() {
+        let schedule = Schedule::Interleaved {
+            slice_ms: 20.0,
+            lead_in_ms: 1.0,
+        };
+        let run = Run { schedule, ..run() };
+        // Rounds differ by up to half; the second entry is off the first by so much in turn.
+        let pair = |off: f64| -> Vec<Series> {
+            let round = |r: u32| 100.0 + 50.0 * f64::from(r * 5 % 9) / 9.0;
+            let turn = |r: u32| 1.0 + off * (f64::from(r % 3) - 1.0);
+            vec![
+                (1..=9).map(|r| (r, round(r))).collect(),
+                (1..=9).map(|r| (r, round(r) * turn(r))).collect(),
+            ]
+        };
+        assert!(of(&[], &pair(0.01), control_spread).is_some(), "isolated");
+        assert_eq!(of_run(&run, &[], &pair(0.01), control_spread), None);
+        let found = of_run(&run, &[], &pair(0.2), control_spread);
+        assert!(
+            matches!(found, Some(Reason::ControlSpread { share, pair: true, .. }) if share > 0.2),
+            "{found:?}"
+        );
+        let told = found.map(|reason| reason.to_string()).unwrap_or_default();
+        assert!(told.contains("measured in the same milliseconds"), "{told}");
+        assert_eq!(of_run(&run, &[], &pair(0.2)[..1], control_spread), None);
     }
 
     #[test]

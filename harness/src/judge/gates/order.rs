@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::reason::Reason;
 use super::super::row_view::WorkloadView;
-use crate::record::Trial;
+use crate::record::{Schedule, Trial};
 use crate::stats::{median, permutation_p, spearman};
 
 /// The chance, where the place means nothing, below which it is said to mean something. In
@@ -16,7 +16,12 @@ const PERMUTATIONS: u32 = 5_000;
 /// Whether trials that come late in their round have higher or lower figures than the same
 /// server's others: Spearman's rank correlation of the place with the residual, which is the
 /// logarithm of the figure ranked by, less its median over the server's trials.
+///
+/// Not asked of an interleaved run: its entries share the whole time of a stage, so none has a place.
 pub(super) fn round_order(workload: &WorkloadView<'_>) -> Option<Reason> {
+    if workload.run.schedule != Schedule::Isolated {
+        return None;
+    }
     let (places, residuals): (Vec<f64>, Vec<f64>) = by_server(workload)
         .values()
         .flat_map(|trials| residuals(trials))
@@ -120,6 +125,17 @@ mod tests {
             };
             assert!(rho * sign > 0.4 && p < 0.001 && trials == 40, "{rho} {p}");
         }
+    }
+
+    #[test]
+    fn an_interleaved_run_has_no_places() {
+        let (run, trials) = shuffled(3, |place| 1.0 + 0.04 * place);
+        let schedule = Schedule::Interleaved {
+            slice_ms: 20.0,
+            lead_in_ms: 1.0,
+        };
+        assert!(found(&(run.clone(), trials.clone())).is_some());
+        assert_eq!(found(&(Run { schedule, ..run }, trials)), None);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Gates 4 and 6 on the trials of a row together, and what else is said of a row.
 
+use std::collections::BTreeMap;
+
 use super::super::reason::Reason;
-use super::super::row_view::RowView;
+use super::super::row_view::{RowView, series};
 use crate::catalog::Stage;
-use crate::record::{Interval, Trial};
+use crate::record::{Interval, Schedule, Trial};
 use crate::stats::{Series, Steadiness, geometric_mean, median, outliers, steadiness};
 
 /// Gate 4: from this share of busy time on, driver or server counts as busy.
@@ -82,12 +84,16 @@ pub(super) fn usually_late(row: &RowView<'_>) -> Option<Reason> {
 
 /// Over half of the trials had no steady level from their start on: of the rate in a peak
 /// stage, of the median latency in a paced one.
+///
+/// In an interleaved run the windows are slices, spread over the whole stage. What the machine does
+/// in that time, all entries have in the slices of the same number, and it is no fault of a server's:
+/// each slice is divided by what the other entries had in theirs first.
 pub(super) fn not_steady(row: &RowView<'_>) -> Option<Reason> {
     let mut judged = 0;
     let mut unsteady = 0;
     let mut settled_ms = Vec::new();
     for trial in row.valid {
-        match trial_steadiness(trial) {
+        match trial_steadiness(row, trial) {
             Steadiness::TooFew => continue,
             Steadiness::Steady => {}
             Steadiness::SteadyFrom(window) => settled_ms.push(window_ms(trial) * window as f64),
@@ -104,7 +110,43 @@ pub(super) fn not_steady(row: &RowView<'_>) -> Option<Reason> {
     })
 }
 
-fn trial_steadiness(trial: &Trial) -> Steadiness {
+fn trial_steadiness(row: &RowView<'_>, trial: &Trial) -> Steadiness {
+    let tolerance = match trial.stage {
+        Stage::Peak => RATE_TOLERANCE,
+        Stage::Paced => LATENCY_TOLERANCE,
+    };
+    let levels = match row.run.schedule {
+        Schedule::Isolated => windows(trial),
+        Schedule::Interleaved { .. } => {
+            let of_round = row.others.iter().filter(|other| other.round == trial.round);
+            let others: Vec<_> = of_round.filter_map(|other| course(other)).collect();
+            // A slice that no other entry has can't be told from the machine.
+            let beside = |(place, own): (usize, f64)| {
+                let of_place = others.iter().filter_map(|other| other.get(&place));
+                Some((place, own / median(&of_place.copied().collect::<Vec<_>>())?))
+            };
+            windows(trial).into_iter().filter_map(beside).collect()
+        }
+    };
+    let levels: Vec<f64> = levels.into_iter().map(|(_, level)| level).collect();
+    steadiness(&levels, tolerance)
+}
+
+/// The level of each window as a share of the trial's median level.
+fn course(trial: &Trial) -> Option<BTreeMap<usize, f64>> {
+    let windows = windows(trial);
+    let levels: Vec<f64> = windows.iter().map(|(_, level)| *level).collect();
+    let middle = median(&levels).filter(|middle| *middle > 0.0)?;
+    Some(
+        windows
+            .into_iter()
+            .map(|(at, level)| (at, level / middle))
+            .collect(),
+    )
+}
+
+/// The number and the level of each window that is not cut short.
+fn windows(trial: &Trial) -> Vec<(usize, f64)> {
     let rate = |at: &Interval| at.requests as f64 / at.length_ns as f64;
     let whole = trial
         .intervals
@@ -116,13 +158,13 @@ fn trial_steadiness(trial: &Trial) -> Steadiness {
     let full = trial
         .intervals
         .iter()
-        .filter(|at| at.length_ns > 0 && 2 * at.length_ns > whole);
+        .enumerate()
+        .filter(|(_, at)| at.length_ns > 0 && 2 * at.length_ns > whole);
     match trial.stage {
-        Stage::Peak => steadiness(&full.map(rate).collect::<Vec<_>>(), RATE_TOLERANCE),
-        Stage::Paced => {
-            let medians: Vec<f64> = full.filter_map(|at| Some(at.p50_ns? as f64)).collect();
-            steadiness(&medians, LATENCY_TOLERANCE)
-        }
+        Stage::Peak => full.map(|(place, at)| (place, rate(at))).collect(),
+        Stage::Paced => full
+            .filter_map(|(place, at)| Some((place, at.p50_ns? as f64)))
+            .collect(),
     }
 }
 
@@ -134,15 +176,21 @@ fn window_ms(trial: &Trial) -> f64 {
 }
 
 /// The round furthest from the others in the figure that may carry the rank.
+///
+/// In an interleaved run a slow round is slow for all entries and cancels in their ratios, so each value
+/// is divided by what the other entries had in that round first.
 pub(super) fn outlier_round(row: &RowView<'_>) -> Option<Reason> {
     let figure = match row.stage {
         Stage::Peak => "requests_per_s",
         Stage::Paced => "cpu_us_per_request",
     };
+    let weather = weather(row.others, figure);
+    let beside = |(round, value): (u32, f64)| (round, value / weather.get(&round).unwrap_or(&1.0));
     let series: Series = row
         .series(figure)
         .into_iter()
         .filter(|(_, value)| *value > 0.0)
+        .map(beside)
         .collect();
     let (rounds, values): (Vec<u32>, Vec<f64>) = series.into_iter().unzip();
     let logs: Vec<f64> = values.iter().map(|value| value.ln()).collect();
@@ -156,7 +204,30 @@ pub(super) fn outlier_round(row: &RowView<'_>) -> Option<Reason> {
             round: rounds[index],
             figure,
             off: off(&index),
+            beside_others: !weather.is_empty(),
         })
+}
+
+/// What each round did to some entries: the median over them of their value in it, as a share of
+/// their median over rounds.
+fn weather(others: &[&Trial], figure: &str) -> Series {
+    let mut entries = BTreeMap::<&str, Vec<&Trial>>::new();
+    for trial in others {
+        entries.entry(&trial.server).or_default().push(trial);
+    }
+    let mut shares = BTreeMap::<u32, Vec<f64>>::new();
+    for trials in entries.values() {
+        let own = series(trials, figure);
+        let values: Vec<f64> = own.values().copied().collect();
+        let Some(middle) = median(&values).filter(|middle| *middle > 0.0) else {
+            continue;
+        };
+        for (round, value) in own.into_iter().filter(|(_, value)| *value > 0.0) {
+            shares.entry(round).or_default().push(value / middle);
+        }
+    }
+    let of_round = |(round, shares): (u32, Vec<f64>)| Some((round, median(&shares)?));
+    shares.into_iter().filter_map(of_round).collect()
 }
 
 fn logs_off(logs: &[f64], index: usize, middle: f64) -> f64 {
@@ -182,6 +253,7 @@ mod tests {
             run: &run(),
             stage,
             valid: &valid,
+            others: &[],
             control,
         })
     }
@@ -296,7 +368,7 @@ mod tests {
             }
         });
         assert!(
-            matches!(wild[..], [Reason::OutlierRound { round: 7, figure: "requests_per_s", off }] if off < -0.4)
+            matches!(wild[..], [Reason::OutlierRound { round: 7, figure: "requests_per_s", off, .. }] if off < -0.4)
         );
     }
 
@@ -332,5 +404,92 @@ mod tests {
             let never = Reason::NotSteady { settled_ms: None };
             assert_eq!(found(stage, &[], slow_start(30)), [never], "{stage}");
         }
+    }
+
+    /// The reasons on a row of an interleaved run, its own trials changed by `own` and those of
+    /// three other entries by `others`.
+    fn interleaved(
+        stage: Stage,
+        own: impl Fn(u32, &mut Trial),
+        others: impl Fn(u32, &mut Trial),
+    ) -> Vec<Reason> {
+        let trials = |name: &str, speed: f64, change: &dyn Fn(u32, &mut Trial)| -> Vec<Trial> {
+            let one = |round: u32| {
+                let mut trial = trial(name, stage, round, speed);
+                change(round, &mut trial);
+                trial
+            };
+            (1..=10).map(one).collect()
+        };
+        let own = trials("alpha", 1.0, &own);
+        let others: Vec<Trial> = [("beta", 1.3), ("control", 3.0), ("control~2", 3.0)]
+            .iter()
+            .flat_map(|(name, speed)| trials(name, *speed, &others))
+            .collect();
+        let schedule = Schedule::Interleaved {
+            slice_ms: 20.0,
+            lead_in_ms: 1.0,
+        };
+        on_row(&RowView {
+            run: &crate::record::Run { schedule, ..run() },
+            stage,
+            valid: &own.iter().collect::<Vec<_>>(),
+            others: &others.iter().collect::<Vec<_>>(),
+            control: &[],
+        })
+    }
+
+    /// Slices of 20 ms with ± 8 % of noise and, from the fifteenth on, half the speed.
+    fn slices(halved: bool) -> impl Fn(u32, &mut Trial) {
+        move |round, trial| {
+            let speed = trial.figures["requests_per_s"] / 50_000.0;
+            let salt = u64::from(round) + trial.server.len() as u64;
+            let slice = |at: u64| {
+                let noise = 0.92 + 0.16 * ((at * 7 + salt * 5) % 13) as f64 / 12.0;
+                let slow = if halved && at >= 15 { 0.5 } else { 1.0 };
+                Interval {
+                    start_unix_ns: at as i64 * 80_000_000,
+                    length_ns: 20_000_000,
+                    requests: (1_000.0 * speed * noise * slow) as u64,
+                    p50_ns: Some((100_000.0 / noise / slow) as u64),
+                    ..Interval::default()
+                }
+            };
+            trial.intervals = (0..40).map(slice).collect();
+        }
+    }
+
+    #[test]
+    fn interleaved_a_level_is_judged_beside_the_other_entries() {
+        for stage in Stage::ALL {
+            let sound = interleaved(stage, slices(false), slices(false));
+            assert_eq!(sound, [], "{stage}");
+            let machine = interleaved(stage, slices(true), slices(true));
+            assert_eq!(machine, [], "{stage}: the machine, not the server");
+            let server = interleaved(stage, slices(true), slices(false));
+            assert!(
+                matches!(server[..], [Reason::NotSteady { .. }]),
+                "{stage}: {server:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn interleaved_a_round_stands_apart_where_the_others_did_not_do_so_too() {
+        let slow = |round: u32, trial: &mut Trial| {
+            let noise = 1.0 + f64::from(round % 4) / 100.0;
+            let by = if round == 7 { 0.5 } else { noise };
+            let rate = trial.figures["requests_per_s"] * by;
+            trial.figures.insert("requests_per_s".into(), rate);
+        };
+        assert_eq!(interleaved(Stage::Peak, slow, slow), []);
+        let alone = interleaved(Stage::Peak, slow, |_, _| {});
+        assert!(
+            matches!(
+                alone[..],
+                [Reason::OutlierRound { round: 7, off, beside_others: true, .. }] if off < -0.4
+            ),
+            "{alone:?}"
+        );
     }
 }

@@ -32,6 +32,7 @@ impl fmt::Display for Reason {
             | Self::Machine(_)
             | Self::Changed(_)
             | Self::RoundOrder { .. }
+            | Self::MachineTail { .. }
             | Self::NotSteady { .. }
             | Self::OutlierRound { .. } => self.of_the_machine(f),
         }
@@ -160,11 +161,40 @@ impl Reason {
                 "other programs took {} of the CPU time; end them, `top` shows which",
                 percent(*share)
             ),
-            Self::ControlSpread { figure, share } => write!(
+            Self::ControlSpread {
+                figure,
+                share,
+                pair: false,
+            } => write!(
                 f,
                 "the control itself varied by {} in {figure} between rounds; use a quieter machine",
                 percent(*share)
             ),
+            Self::ControlSpread {
+                figure,
+                share,
+                pair: true,
+            } => write!(
+                f,
+                "the ratio of the control's two copies, measured in the same milliseconds, varied by \
+                 {} in {figure} between rounds; use a quieter machine",
+                percent(*share)
+            ),
+            Self::MachineTail { figures, apart } => {
+                let names: Vec<&str> = figures.iter().map(|figure| tail_name(figure)).collect();
+                let (names, are) = match names.as_slice() {
+                    [first @ .., last] if !first.is_empty() => {
+                        (format!("{} and {last}", first.join(", ")), "are")
+                    }
+                    _ => (names.concat(), "is"),
+                };
+                write!(
+                    f,
+                    "{names} here (~) {are} the machine's, not the servers': two copies of the control differ \
+                     by up to {}",
+                    apart_by(*apart)
+                )
+            }
             Self::Machine(id) => write!(
                 f,
                 "the machine makes figures wrong ({id}, under Environment); see `harness doctor`"
@@ -191,10 +221,20 @@ impl Reason {
             Self::NotSteady { settled_ms: None } => {
                 f.write_str("its level kept changing: no steady state; measure longer")
             }
-            Self::OutlierRound { round, figure, off } => write!(
+            Self::OutlierRound {
+                round,
+                figure,
+                off,
+                beside_others,
+            } => write!(
                 f,
-                "round {round} stands apart: its {figure} is {} off the median; it is kept",
-                signed_percent(*off)
+                "round {round} stands apart: its {figure} is {} off the median{}; it is kept",
+                signed_percent(*off),
+                if *beside_others {
+                    ", beside the other entries of that round"
+                } else {
+                    ""
+                }
             ),
             _ => Ok(()),
         }
@@ -250,6 +290,26 @@ fn round_order(
          heat or closed connections; the shuffled order spreads that over all servers, but it widens \
          the intervals"
     )
+}
+
+/// The short name of a tail figure, as in the tables.
+fn tail_name(figure: &str) -> &str {
+    match figure {
+        "latency_p99_us" => "p99",
+        "latency_p999_us" => "p99.9",
+        "first_byte_p99_us" => "TTFB p99",
+        "jitter_us" => "jitter",
+        other => other,
+    }
+}
+
+/// A factor of at least 1, as in `42 %` or, from twice on, `a factor of 9.4`.
+fn apart_by(factor: f64) -> String {
+    match factor {
+        ..2.0 => percent(factor - 1.0),
+        2.0..10.0 => format!("a factor of {factor:.1}"),
+        _ => format!("a factor of {factor:.0}"),
+    }
 }
 
 /// The name of a step, as its failure begins.
@@ -358,6 +418,11 @@ mod tests {
             Reason::ControlSpread {
                 figure: "requests_per_s",
                 share: 0.2,
+                pair: false,
+            },
+            Reason::MachineTail {
+                figures: vec!["jitter_us"],
+                apart: 1.4,
             },
             Reason::Machine("pressure".to_owned()),
             Reason::Changed(vec!["governor".to_owned()]),
@@ -375,6 +440,7 @@ mod tests {
                 round: 3,
                 figure: "requests_per_s",
                 off: -0.3,
+                beside_others: false,
             },
             Reason::TooFewValid { valid: 1, ran: 3 },
             Reason::NoTrial,
@@ -405,6 +471,21 @@ mod tests {
             "the load generator was 40 % busy, waited for its CPU 55 % of the time, and the server \
              only 50 %: the rate is a lower bound; end what else runs on the load generator's CPUs"
         );
+    }
+
+    #[test]
+    fn a_tail_of_the_machine_is_told_with_its_figures_and_how_far_copies_differ() {
+        let told = |figures: &[&'static str], apart| {
+            let figures = figures.to_vec();
+            Reason::MachineTail { figures, apart }.to_string()
+        };
+        assert_eq!(
+            told(&["latency_p99_us", "jitter_us"], 1.42),
+            "p99 and jitter here (~) are the machine's, not the servers': two copies of the control \
+             differ by up to 42 %"
+        );
+        assert!(told(&["first_byte_p99_us"], 9.44).ends_with("up to a factor of 9.4"));
+        assert!(told(&["latency_p999_us"], 23.4).ends_with("up to a factor of 23"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::catalog::Stage;
 use crate::judge;
 use crate::record::{
-    EntryKind, Estimate, RankInterval, Ranking, Record, Row, Summary, Trial, Verdict,
+    EntryKind, Estimate, RankInterval, Ranking, RatioToBest, Record, Row, Summary, Trial, Verdict,
 };
 use crate::report::workload_table;
 
@@ -137,6 +137,11 @@ impl<'a> Entrant<'a> {
         self.sound(stage)?.figures.get(name)
     }
 
+    /// How a sound row compares with the best in a figure.
+    pub(in crate::report) fn ratio(&self, stage: Stage, name: &str) -> Option<&'a RatioToBest> {
+        self.sound(stage)?.ratio_to_best.get(name)
+    }
+
     /// The trials behind a sound row.
     pub(in crate::report) fn trials(&self, stage: Stage) -> &[&'a Trial] {
         match self.sound(stage) {
@@ -154,13 +159,10 @@ impl<'a> Entrant<'a> {
         verdicts.max().unwrap_or_default()
     }
 
-    /// Why a stage, or else any, failed; in one line.
-    pub(in crate::report) fn failure(&self, stage: Stage) -> Option<String> {
-        let row = self.rows.get(&stage)?;
-        (row.verdict == Verdict::Failed).then(|| match row.reasons.as_slice() {
-            [] => "failed; no reason was recorded".to_owned(),
-            reasons => format!("failed: {}", reasons.join("; ")),
-        })
+    /// Whether the row of a stage failed; why is said once, in the notes.
+    pub(in crate::report) fn failed(&self, stage: Stage) -> bool {
+        let row = self.rows.get(&stage);
+        row.is_some_and(|row| row.verdict == Verdict::Failed)
     }
 }
 

@@ -13,6 +13,7 @@ mod heat;
 mod key;
 mod load;
 mod over_time;
+mod ratio;
 mod rows;
 mod scale;
 mod scatter;
@@ -107,9 +108,18 @@ pub(super) fn of_workload(field: &Field<'_>, seed: u64) -> Vec<Chart> {
     charts
 }
 
+/// The one that decides: the ratios to the best.
+pub(super) fn decisive(field: &Field<'_>) -> Option<Chart> {
+    ratio::chart(field)
+}
+
 /// Those worth a place in a README or a job's summary.
 pub(super) fn to_publish(field: &Field<'_>, seed: u64) -> Vec<Chart> {
-    let first = [throughput::chart(field), cost::chart(field)];
+    let first = [
+        ratio::chart(field),
+        throughput::chart(field),
+        cost::chart(field),
+    ];
     let spectrum = spectrum::charts(field, seed).into_iter().next();
     first.into_iter().flatten().chain(spectrum).collect()
 }
@@ -140,7 +150,12 @@ fn whisker(svg: &mut Svg, scale: &Scale, y: f64, estimate: &Estimate, class: &st
     if estimate.n < 2 {
         return;
     }
-    let (low, high) = (scale.at(estimate.low), scale.at(estimate.high));
+    let ends = (scale.at(estimate.low), scale.at(estimate.high));
+    whisker_between(svg, ends, y, class);
+}
+
+/// The same between two places on the axis.
+fn whisker_between(svg: &mut Svg, (low, high): (f64, f64), y: f64, class: &str) {
     let [low, high, top, bottom, y] = [low, high, y - 4.0, y + 4.0, y].map(svg::short);
     svg.path(
         &format!("M{low} {top}V{bottom}M{low} {y}H{high}M{high} {top}V{bottom}"),

@@ -54,6 +54,15 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// The servers alone, without their ranks; `room` pixels are kept right of the values.
+    pub(super) fn servers(field: &'a Field<'a>, stage: Stage, room: f64) -> Self {
+        let mut rows = Self::of(field, stage, false);
+        rows.entries.retain(|entry| !entry.is_control());
+        rows.area.right = WIDTH - VALUES - room;
+        rows.area.bottom = rows.area.top + ROW * rows.entries.len() as f64;
+        rows
+    }
+
     /// A drawing that all rows, an axis and `below` more pixels fit into.
     pub(super) fn canvas(&self, below: f64) -> Svg {
         Svg::new(WIDTH, self.area.bottom + 38.0 + below)
@@ -76,9 +85,8 @@ impl<'a> Rows<'a> {
             svg.path(&entry.key.mark((6.0, y), 4.5), &entry.key.class());
             let name = clipped(entry.display, NAME_COLUMNS);
             svg.text((NAME, y + 4.0), Anchor::Start, "", &name);
-            if let Some(reason) = entry.failure(stage) {
-                let reason = clipped(&reason, if self.ranks { 46 } else { 50 });
-                svg.text((LEFT + 4.0, y + 4.0), Anchor::Start, "fail", &reason);
+            if entry.failed(stage) {
+                svg.text((LEFT + 4.0, y + 4.0), Anchor::Start, "fail", "failed");
             }
         }
         if self.ranks {

@@ -13,6 +13,8 @@ pub(super) enum Unit {
     Millis,
     /// Bytes, said in MiB.
     Bytes,
+    /// A ratio: 1.05×.
+    Times,
 }
 
 impl Unit {
@@ -31,6 +33,7 @@ impl Unit {
             },
             Self::Millis => format!("{} ms", plain(value)),
             Self::Bytes => plain(value / f64::from(1 << 20)),
+            Self::Times => format!("{}×", plain(value)),
         }
     }
 
@@ -45,6 +48,7 @@ impl Unit {
             },
             Self::Millis => format!("{} ms", significant(value, 3)),
             Self::Bytes => format!("{} MiB", significant(value / f64::from(1 << 20), 3)),
+            Self::Times => format!("{}×", significant(value, 3)),
         }
     }
 }

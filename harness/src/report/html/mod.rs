@@ -26,6 +26,7 @@ use crate::record::{Record, Summary};
 use crate::words::counted;
 
 use super::chart::{self, Chart, STYLE, Valid, escaped};
+use super::notes::Notes;
 
 pub(super) use history::page as history;
 
@@ -44,6 +45,8 @@ struct Page {
     verdicts: verdict::Verdicts,
     overview: Option<tables::Overview>,
     workloads: Vec<Section>,
+    /// What is said of rows and workloads, once each.
+    notes: Vec<String>,
     servers: servers::Servers,
     protocol: Option<protocol::Matrix>,
     about: about::About,
@@ -75,18 +78,21 @@ pub(super) fn html(record: &Record, summary: &Summary) -> String {
     let valid = Valid::of(record);
     let fields = chart::fields(summary, &valid);
     let overview = tables::overview(record, summary, &fields);
+    let mut notes = Notes::default();
     let section = |field: &chart::Field<'_>| Section {
         id: anchor(field.workload),
-        table: tables::of_workload(record, summary, field),
+        table: tables::of_workload(record, summary, field, &mut notes),
         figures: figures(chart::of_workload(field, record.run.seed)),
     };
+    let workloads = fields.iter().map(section).collect();
     let page = Page {
         title: title(summary),
         facts: about::facts(record),
         banners: verdict::banners(record, summary),
         verdicts: verdict::verdicts(&fields),
         overview,
-        workloads: fields.iter().map(section).collect(),
+        workloads,
+        notes: notes.texts(fields.len()),
         servers: servers::section(record, summary, &valid),
         protocol: protocol::section(record, summary),
         about: about::about(record),
@@ -140,14 +146,17 @@ fn style() -> String {
 }
 
 fn figures(charts: Vec<Chart>) -> Vec<Figure> {
-    let figure = |chart: Chart| Figure {
+    charts.into_iter().map(figure).collect()
+}
+
+fn figure(chart: Chart) -> Figure {
+    Figure {
         svg: chart.drawing.inline(),
         data: data_table(&chart),
         name: format!("{} ({})", chart.title, chart.of),
         title: chart.title,
         caption: chart.caption,
-    };
-    charts.into_iter().map(figure).collect()
+    }
 }
 
 /// The figures of a chart, as numbers that can be copied. Made here and not by the template: a

@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use crate::catalog::Stage;
 use crate::judge::{Named, Standing, StandingChoice, standing};
-use crate::record::{Estimate, RankInterval, Record, Summary, Verdict};
+use crate::record::{Estimate, RankInterval, RatioToBest, Record, Summary, Verdict};
 use crate::report::chart::{Entrant, Field, rank_text};
-use crate::report::figure::ratio;
+use crate::report::figure::{ratio, ratio_interval, times};
+use crate::report::notes::Notes;
 use crate::report::number::{ABSENT, significant, uncertainty};
-use crate::report::page::Footnotes;
 use crate::report::workload_table::{LATENCIES, caption, entries};
 
 use super::anchor;
@@ -23,9 +23,6 @@ pub(super) struct Table {
     caption: String,
     head: Vec<Head>,
     rows: Vec<Row>,
-    notes: Vec<Note>,
-    /// Of the workload as a whole.
-    whole: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -48,22 +45,8 @@ struct Row {
     /// `marked`, `failed`, `note`; empty where there is nothing to say.
     word: &'static str,
     bad: bool,
-    marks: Vec<Mark>,
-    /// In place of figures.
-    why: Option<String>,
+    marks: Vec<usize>,
     cells: Vec<Cell>,
-}
-
-#[derive(Debug, Serialize)]
-struct Mark {
-    number: usize,
-    id: String,
-}
-
-#[derive(Debug, Serialize)]
-struct Note {
-    id: String,
-    text: String,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -72,6 +55,8 @@ struct Cell {
     uncertainty: String,
     /// The ends of the interval, in words.
     range: String,
+    /// To the best, with its interval; empty where the machine made the figure.
+    ratio: String,
     value: Option<f64>,
     bar: Option<Bar>,
 }
@@ -94,7 +79,12 @@ struct Column {
 }
 
 /// The table of one workload.
-pub(super) fn of_workload(record: &Record, summary: &Summary, field: &Field<'_>) -> Table {
+pub(super) fn of_workload(
+    record: &Record,
+    summary: &Summary,
+    field: &Field<'_>,
+    notes: &mut Notes,
+) -> Table {
     let stages = entries(summary, field.workload);
     let paced = field.has(Stage::Paced);
     let columns = columns(paced);
@@ -105,20 +95,16 @@ pub(super) fn of_workload(record: &Record, summary: &Summary, field: &Field<'_>)
         .map(|rank| rank.high)
         .max();
     let scales: Vec<Option<(f64, f64)>> = columns.iter().map(|c| reach(field, c)).collect();
-    let mut notes = Footnotes::default();
+    let caption = field.ranking.map_or_else(String::new, |ranking| {
+        let engine = record.run.engine.remark();
+        let note = &mut |text: &str| notes.mark(text, field.workload);
+        caption(ranking, &engine, &stages, paced, note)
+    });
     let mut rows = Vec::new();
     for (entry, told) in field.entries.iter().zip(&stages) {
         let texts = told.told();
         let failed = told.verdict() == Verdict::Failed;
-        let marks: Vec<Mark> = texts
-            .iter()
-            .map(|text| {
-                let number = notes.number(text.clone());
-                let id = note_id(field.workload, number);
-                Mark { number, id }
-            })
-            .collect();
-        let any_figure = Stage::ALL.iter().any(|stage| entry.sound(*stage).is_some());
+        let marks = texts.iter().map(|text| notes.number(text, field.workload));
         let first_control = entry.is_control()
             && rows
                 .last()
@@ -146,8 +132,7 @@ pub(super) fn of_workload(record: &Record, summary: &Summary, field: &Field<'_>)
                 told.verdict_word()
             },
             bad: failed,
-            marks,
-            why: (failed && !any_figure).then(|| texts.join("; ")),
+            marks: marks.collect(),
             cells: columns
                 .iter()
                 .zip(&scales)
@@ -163,26 +148,10 @@ pub(super) fn of_workload(record: &Record, summary: &Summary, field: &Field<'_>)
             .get(field.workload)
             .cloned()
             .unwrap_or_default(),
-        caption: field.ranking.map_or_else(String::new, |ranking| {
-            caption(ranking, &record.run.engine.remark(), &stages, paced)
-        }),
+        caption,
         head: columns.into_iter().map(|column| column.head).collect(),
         rows,
-        notes: (1..)
-            .zip(notes.texts())
-            .map(|(number, text)| Note {
-                id: note_id(field.workload, number),
-                text,
-            })
-            .collect(),
-        whole: field
-            .ranking
-            .map_or_else(Vec::new, |ranking| ranking.notes.clone()),
     }
-}
-
-fn note_id(workload: &str, number: usize) -> String {
-    format!("{}-note-{number}", anchor(workload))
 }
 
 /// Which places are within a rank, of all there are.
@@ -261,14 +230,35 @@ fn cell(entry: &Entrant<'_>, column: &Column, scale: Option<(f64, f64)>) -> Cell
     let peak = column.figure == "requests_per_s";
     let bound = peak && entry.sound(Stage::Peak).is_some_and(|row| row.lower_bound);
     let shown = |value| significant(value, column.digits);
+    let ratio = entry.ratio(column.stage, column.figure);
+    let by_machine = ratio.is_some_and(|ratio| ratio.by_machine);
+    let sign = match (bound, by_machine) {
+        (true, _) => "≥",
+        (_, true) => "~",
+        _ => "",
+    };
     Cell {
-        text: format!("{}{}", if bound { "≥" } else { "" }, shown(estimate.median)),
-        uncertainty: uncertainty(estimate),
+        text: format!("{sign}{}", shown(estimate.median)),
+        uncertainty: match by_machine {
+            true => String::new(),
+            false => uncertainty(estimate),
+        },
+        ratio: ratio.map_or_else(String::new, |ratio| ratio_text(entry.server, ratio)),
         range: format!("{} to {}", shown(estimate.low), shown(estimate.high)),
         value: Some(estimate.median),
         bar: scale
-            .filter(|_| !entry.is_control() && estimate.n > 1)
+            .filter(|_| !entry.is_control() && !by_machine && estimate.n > 1)
             .map(|scale| bar(estimate, scale, column.log)),
+    }
+}
+
+/// As in `1.08× 1.05–1.11`, or `best`.
+fn ratio_text(server: &str, ratio: &RatioToBest) -> String {
+    match ratio.interval() {
+        _ if ratio.by_machine => String::new(),
+        _ if ratio.best == server => "best".to_owned(),
+        Some(interval) => format!("{} {}", times(ratio.ratio), ratio_interval(interval)),
+        None => times(ratio.ratio),
     }
 }
 
@@ -400,12 +390,21 @@ pub(super) fn overview(
             })
             .collect(),
         rows,
-        notes: all
-            .unranked
-            .iter()
-            .map(|one| format!("{}: {}", one.display, one.cause))
-            .collect(),
+        notes: unranked(&all),
     })
+}
+
+/// Which servers are not ranked over all, those of one cause together.
+fn unranked(all: &Standing) -> Vec<String> {
+    let mut causes: Vec<(&str, Vec<&str>)> = Vec::new();
+    for one in &all.unranked {
+        match causes.iter_mut().find(|(cause, _)| *cause == one.cause) {
+            Some((_, servers)) => servers.push(&one.display),
+            None => causes.push((&one.cause, vec![&one.display])),
+        }
+    }
+    let told = |(cause, servers): (&str, Vec<&str>)| format!("{}: {cause}", servers.join(", "));
+    causes.into_iter().map(told).collect()
 }
 
 fn overview_caption(all: &Standing) -> String {
@@ -414,7 +413,7 @@ fn overview_caption(all: &Standing) -> String {
         crate::judge::By::Cost => "CPU time per request at the same rate",
     };
     let ranked = match &all.withheld {
-        Some(why) => format!("no ranks: {why}"),
+        Some(_) => "without ranks, for the reasons above".to_owned(),
         None => "with its rank and 95 % interval".to_owned(),
     };
     format!(

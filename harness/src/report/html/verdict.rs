@@ -2,13 +2,12 @@
 
 use serde::Serialize;
 
-use crate::catalog::Stage;
 use crate::record::{Level, RankInterval, Record, Summary, Verdict};
-use crate::report::chart::{Entrant, Field, rank_text};
-use crate::report::number::{significant, uncertainty};
+use crate::report::chart::{self, Entrant, Field, rank_text};
+use crate::report::notes::Notes;
 use crate::report::page;
 
-use super::anchor;
+use super::{Figure, anchor, figure};
 
 /// A box at the top of the page.
 #[derive(Debug, Serialize)]
@@ -33,7 +32,8 @@ struct Sentence {
     workload: String,
     id: String,
     text: String,
-    detail: String,
+    /// The ratios to the best; absent where nothing can be compared.
+    figure: Option<Figure>,
 }
 
 /// Unfinished, ranks withheld, servers that failed, a machine that makes figures wrong.
@@ -51,13 +51,15 @@ pub(super) fn banners(record: &Record, summary: &Summary) -> Vec<Banner> {
         rows.all(|row| row.rank.is_none())
     };
     let withheld = summary.rankings.iter().filter(|r| unranked(&r.workload));
-    let lines: Vec<String> = withheld
-        .map(|ranking| format!("{}: {}", ranking.workload, ranking.reason))
-        .collect();
+    let mut reasons = Notes::default();
+    let count = withheld
+        .map(|ranking| reasons.number(&ranking.reason, &ranking.workload))
+        .count();
+    let lines = reasons.texts(summary.rankings.len());
     if !lines.is_empty() {
         banners.push(Banner {
             bad: true,
-            title: match lines.len() {
+            title: match count {
                 all if all == summary.rankings.len() => {
                     "No ranks are given; the figures are shown".to_owned()
                 }
@@ -109,13 +111,13 @@ pub(super) fn verdicts(fields: &[Field<'_>]) -> Verdicts {
         sentence(field, own)
     };
     let sentences = fields.iter().zip(&all).map(sentence).collect();
-    let ties = "Servers whose places overlap, as 1–2 and 2–3, are not told apart for sure; those with the same \
-                places tie.";
+    let ties = "Each line is the 95 % interval of a ratio to the best; one that touches the band is a tie, and its \
+                mark is filled. Servers whose places overlap, as 1–2 and 2–3, can't be told apart.";
     Verdicts {
         by: match (&common, all.iter().any(Option::is_some)) {
             (Some(by), _) => format!("{by} {ties}"),
             (None, true) => ties.to_owned(),
-            (None, false) => String::new(),
+            (None, false) => "Each line is the 95 % interval of a ratio to the best.".to_owned(),
         },
         sentences,
     }
@@ -127,9 +129,7 @@ fn ranked_by(field: &Field<'_>) -> Option<String> {
     Some(match field.ranking?.ranked_by.as_str() {
         "requests_per_s" => "Ranked by requests per second at peak.".to_owned(),
         "cpu_us_per_request" => {
-            "Ranked by CPU time per request at the same rate for all, since the load generator may \
-             have limited a peak."
-                .to_owned()
+            "Ranked by CPU time per request at the same rate for all.".to_owned()
         }
         other => format!("Ranked by {other}."),
     })
@@ -142,18 +142,19 @@ fn sentence(field: &Field<'_>, by: Option<String>) -> Sentence {
         .collect();
     let mut parts = places(&ranked);
     if ranked.is_empty() {
-        parts.push("not ranked".to_owned());
+        parts.push("Not ranked".to_owned());
     }
     let failed = field
         .servers()
         .filter(|entry| entry.verdict() == Verdict::Failed);
     parts.extend(failed.map(|entry| format!("{} failed", entry.display)));
-    let detail: Vec<String> = by.into_iter().chain(extremes(field)).collect();
     Sentence {
         workload: field.workload.to_owned(),
         id: anchor(field.workload),
-        text: format!("{}.", parts.join("; ")),
-        detail: detail.join(" "),
+        text: format!("{}. {}", parts.join("; "), by.unwrap_or_default())
+            .trim_end()
+            .to_owned(),
+        figure: chart::decisive(field).map(figure),
     }
 }
 
@@ -171,38 +172,6 @@ fn places(ranked: &[(RankInterval, &str)]) -> Vec<String> {
             }
         })
         .collect()
-}
-
-/// The highest rate and the least cost, each with its interval: an order of medians, no ranking.
-fn extremes(field: &Field<'_>) -> Vec<String> {
-    let of = |stage, figure| {
-        let entries = field.servers();
-        entries.filter_map(move |entry: &Entrant<'_>| Some((entry, entry.figure(stage, figure)?)))
-    };
-    let mut told = Vec::new();
-    let fastest =
-        of(Stage::Peak, "requests_per_s").max_by(|a, b| a.1.median.total_cmp(&b.1.median));
-    if let Some((entry, rate)) = fastest {
-        let bound = entry.sound(Stage::Peak).is_some_and(|row| row.lower_bound);
-        told.push(format!(
-            "Highest median rate: {} {}{} req/s ({}).",
-            entry.display,
-            if bound { "≥" } else { "" },
-            significant(rate.median, 4),
-            uncertainty(rate)
-        ));
-    }
-    let cheapest =
-        of(Stage::Paced, "cpu_us_per_request").min_by(|a, b| a.1.median.total_cmp(&b.1.median));
-    if let Some((entry, cost)) = cheapest {
-        told.push(format!(
-            "Least median CPU: {} {} µs a request ({}).",
-            entry.display,
-            significant(cost.median, 3),
-            uncertainty(cost)
-        ));
-    }
-    told
 }
 
 #[cfg(test)]
