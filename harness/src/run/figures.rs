@@ -89,8 +89,14 @@ pub(super) fn of_pace(measured: &Measurement, per_second: f64) -> Figures {
     figures
 }
 
-/// The figures read from the server's processes.
-pub(super) fn of_server(measured: &Measurement, samples: &Samples, cpus: usize) -> Figures {
+/// The figures read from the server's processes. `rss_before` is their resident memory before
+/// the load, in bytes.
+pub(super) fn of_server(
+    measured: &Measurement,
+    samples: &Samples,
+    rss_before: Option<u64>,
+    cpus: usize,
+) -> Figures {
     let mut figures = Figures::new();
     let (Some(start), Some(end)) = (&samples.start, &samples.end) else {
         return figures;
@@ -129,6 +135,10 @@ pub(super) fn of_server(measured: &Measurement, samples: &Samples, cpus: usize) 
         put("rss_growth_bytes", Some(bytes));
         put("rss_growth_bytes_per_request", Some(each));
     }
+    if let Some((bytes, each)) = whole_growth(measured, &samples.edges, rss_before) {
+        put("rss_load_growth_bytes", Some(bytes));
+        put("rss_load_growth_bytes_per_request", Some(each));
+    }
     let threads = samples.edges.iter().filter_map(|edge| edge.threads).max();
     put("threads", threads.map(f64::from));
     let inside = samples.inside.as_ref();
@@ -148,6 +158,17 @@ fn late_growth(measured: &Measurement, edges: &[LightSample]) -> Option<(f64, f6
     let later = measured.intervals.iter().skip(half);
     let requests: u64 = later.map(|interval| interval.requests).sum();
     Some((bytes, bytes / requests.max(1) as f64))
+}
+
+/// By how many bytes resident memory grew from before the load, warm-up included, to its end, and
+/// by how many for each request answered. Absent where it did not grow.
+fn whole_growth(
+    measured: &Measurement,
+    edges: &[LightSample],
+    before: Option<u64>,
+) -> Option<(f64, f64)> {
+    let bytes = grown(before, edges.last()?.rss_bytes)? as f64;
+    Some((bytes, bytes / measured.answered_total.max(1) as f64))
 }
 
 /// The split of CPU time is read in clock ticks of 10 ms, too coarse to be a time of its

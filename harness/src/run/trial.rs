@@ -240,9 +240,10 @@ fn note_measured(
 ) {
     trial.started_unix_ns = measured.window_at.start_unix_ns;
     trial.figures.extend(figures::of_load(measured));
+    let rss_before = trial.figures.get("rss_idle_bytes").map(|&n| n as u64);
     trial
         .figures
-        .extend(figures::of_server(measured, samples, cpus));
+        .extend(figures::of_server(measured, samples, rss_before, cpus));
     if let Pace::Rate { per_second } = pace {
         trial.figures.extend(figures::of_pace(measured, per_second));
     }
