@@ -103,7 +103,9 @@ fn a_load_generator_with_time_left_bounds_nothing() {
 /// Gate 4, with trials of the sound fixture standing for the control's.
 #[test]
 fn a_rate_near_the_controls_is_a_lower_bound_and_a_far_one_is_not() {
-    let bench = Bench::new().turning("slow", "--fault slow-first-byte").with("fast", &[]);
+    let bench = Bench::new()
+        .turning("slow", "--fault slow-first-byte")
+        .with("fast", &[]);
     let outcome = Outcome::of(&bench, &["--stage", "peak", "--rounds", "3"]);
     let record = with_control(&outcome.record, "fast");
     let summary = summarise(&record);

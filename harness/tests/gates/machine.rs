@@ -64,7 +64,9 @@ fn a_control_that_does_not_repeat_withholds_the_ranks() {
     );
     let run = format!("run = {:?}", ["sh", "-c", &every_other]);
     // Slow enough under load that its own rate is no load generator's limit.
-    let bench = Bench::new().turning("right", "--fault slow-first-byte").with_manifest("unsteady", &run);
+    let bench = Bench::new()
+        .turning("right", "--fault slow-first-byte")
+        .with_manifest("unsteady", &run);
     let outcome = Outcome::of(&bench, &["--stage", "peak", "--rounds", "6"]);
     let mut record = with_control(&outcome.record, "unsteady");
     record.servers.retain(|server| server.name != "unsteady");
