@@ -162,7 +162,11 @@ fn a_paced_run_ends_by_itself_and_says_how_late_it_sent() {
     );
     assert_eq!(json["duration_ns"], 300_000_000);
     assert_eq!(json["asked_per_s"], 1000.0);
-    assert_eq!((&json["sent_total"], server.seen()), (&300.into(), 300));
+    // A machine with much else to do may leave the last ones unsent.
+    let count = |name: &str| json[name].as_u64().unwrap();
+    assert_eq!(count("asked"), 300);
+    assert_eq!(count("sent_total") + count("unsent"), 300);
+    assert_eq!(count("sent_total"), server.seen());
     assert!(json["send_lag_ns"]["p99"].as_u64().is_some(), "{json:#}");
 }
 

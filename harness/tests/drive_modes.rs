@@ -51,10 +51,11 @@ fn stages_have_figures_of_their_own() {
     let stages = ["--stages", "100ms@200,200ms@200..800"];
     let json = measured(&stages, server.addr);
     assert_eq!(json["duration_ns"], 300_000_000);
-    assert_eq!(
-        (&json["asked"], &json["sent_total"]),
-        (&120.into(), &120.into())
-    );
+    // A machine with much else to do may leave the last ones unsent.
+    let count = |name: &str| json[name].as_u64().unwrap();
+    assert_eq!(count("asked"), 120);
+    assert_eq!(count("sent_total") + count("unsent"), 120);
+    assert_eq!(count("sent_total"), server.seen());
     assert_eq!(
         (&json["loop"], &json["arrivals"]),
         (&"open".into(), &"constant".into())

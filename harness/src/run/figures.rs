@@ -101,8 +101,14 @@ fn achieved(measured: &Measurement) -> Option<f64> {
         .or_else(|| (measured.asked > 0).then(|| measured.requests as f64 / measured.asked as f64))
 }
 
-/// The figures read from the server's processes.
-pub(super) fn of_server(measured: &Measurement, samples: &Samples, cpus: usize) -> Figures {
+/// The figures read from the server's processes. `rss_before` is their resident memory before
+/// the load, in bytes.
+pub(super) fn of_server(
+    measured: &Measurement,
+    samples: &Samples,
+    rss_before: Option<u64>,
+    cpus: usize,
+) -> Figures {
     let mut figures = Figures::new();
     let (Some(start), Some(end)) = (&samples.start, &samples.end) else {
         return figures;
@@ -137,23 +143,42 @@ pub(super) fn of_server(measured: &Measurement, samples: &Samples, cpus: usize) 
         "rss_peak_bytes",
         rss.max(end.peak_rss_bytes).map(|n| n as f64),
     );
-    if let Some((bytes, each)) = late_growth(measured, &samples.edges) {
-        put("rss_growth_bytes", Some(bytes));
-        put("rss_growth_bytes_per_request", Some(each));
-    }
-    let threads = samples.edges.iter().filter_map(|edge| edge.threads).max();
-    put("threads", threads.map(f64::from));
     let inside = samples.inside.as_ref();
     put(
         "descriptors_peak",
         inside.and_then(|sample| sample.descriptors).map(f64::from),
     );
+    figures.extend(of_memory(measured, &samples.edges, rss_before));
+    figures
+}
+
+/// How memory and threads went, from a reading at each edge of the time series.
+fn of_memory(measured: &Measurement, edges: &[LightSample], rss_before: Option<u64>) -> Figures {
+    let mut figures = Figures::new();
+    let mut put = |name: &str, value: f64| figures.insert(name.to_owned(), value);
+    if let Some((bytes, each)) = late_growth(measured, edges) {
+        put("rss_growth_bytes", bytes);
+        put("rss_growth_bytes_per_request", each);
+    }
+    if let Some((bytes, each)) = whole_growth(measured, edges, rss_before) {
+        put("rss_load_growth_bytes", bytes);
+        put("rss_load_growth_bytes_per_request", each);
+    }
+    if let Some(threads) = edges.iter().filter_map(|edge| edge.threads).max() {
+        put("threads", f64::from(threads));
+    }
     figures
 }
 
 /// The figures read from the processes of an entry that took turns with others.
-pub(super) fn of_turns(measured: &Measurement, turns: &Turns, cpus: usize) -> Figures {
-    let mut figures = Figures::new();
+pub(super) fn of_turns(
+    measured: &Measurement,
+    turns: &Turns,
+    rss_before: Option<u64>,
+    cpus: usize,
+) -> Figures {
+    let edges = turns.edges();
+    let mut figures = of_memory(measured, &edges, rss_before);
     let mut put = |name: &str, value: Option<f64>| {
         if let Some(value) = value.filter(|value| value.is_finite()) {
             figures.insert(name.to_owned(), value);
@@ -178,11 +203,8 @@ pub(super) fn of_turns(measured: &Measurement, turns: &Turns, cpus: usize) -> Fi
         Some(turns.waiting_cpu_ns as f64 / waiting),
     );
     put("paused", Some(f64::from(u8::from(turns.paused))));
-    let edges = turns.slices.iter().map(|(_, after)| after);
-    let rss = edges.clone().filter_map(|edge| edge.rss_bytes).max();
+    let rss = edges.iter().filter_map(|edge| edge.rss_bytes).max();
     put("rss_peak_bytes", rss.map(|n| n as f64));
-    let threads = edges.filter_map(|edge| edge.threads).max();
-    put("threads", threads.map(f64::from));
     let (Some(start), Some(end)) = (&turns.start, &turns.end) else {
         return figures;
     };
@@ -222,6 +244,17 @@ fn late_growth(measured: &Measurement, edges: &[LightSample]) -> Option<(f64, f6
     let later = measured.intervals.iter().skip(half);
     let requests: u64 = later.map(|interval| interval.requests).sum();
     Some((bytes, bytes / requests.max(1) as f64))
+}
+
+/// By how many bytes resident memory grew from before the load, warm-up included, to its end, and
+/// by how many for each request answered. Absent where it did not grow.
+fn whole_growth(
+    measured: &Measurement,
+    edges: &[LightSample],
+    before: Option<u64>,
+) -> Option<(f64, f64)> {
+    let bytes = grown(before, edges.last()?.rss_bytes)? as f64;
+    Some((bytes, bytes / measured.answered_total.max(1) as f64))
 }
 
 /// The split of CPU time is read in clock ticks of 10 ms, too coarse to be a time of its

@@ -18,6 +18,9 @@ pub(super) struct Member<'e> {
     pub(super) processes: Processes,
     /// The figures of its start; taken by its first trial, as a process starts once.
     pub(super) start: Figures,
+    /// Its resident memory when its last stage ended, or when it had started: what it takes from then on
+    /// belongs to the next stage.
+    pub(super) rss_bytes: Option<u64>,
     /// The workload whose answers it was asked last, and what is expected of it.
     accepted: Option<(String, Script)>,
     boot: BootOptions,
@@ -71,6 +74,7 @@ impl<'e> Fleet<'e> {
                 entry,
                 running,
                 processes,
+                rss_bytes: start.get("rss_idle_bytes").map(|&bytes| bytes as u64),
                 start,
                 accepted: None,
                 boot: boot_options,

@@ -75,6 +75,15 @@ pub(super) struct Turns {
     pub(super) out: Option<String>,
 }
 
+impl Turns {
+    /// What was read before the first slice that counts, and after each.
+    pub(super) fn edges(&self) -> Vec<LightSample> {
+        let first = self.slices.first().map(|(before, _)| *before);
+        let after = self.slices.iter().map(|(_, after)| *after);
+        first.into_iter().chain(after).collect()
+    }
+}
+
 struct Entrant<'m> {
     running: &'m mut Running,
     processes: &'m mut Processes,

@@ -59,9 +59,10 @@ pub(super) fn measure<'e>(
         if let Some((measured, turns)) = &found.measured {
             trial::note_load(trial, measured, &task.pace);
             let cpus = settings.server_cpus.len();
+            let rss_before = found.rss_before;
             trial
                 .figures
-                .extend(figures::of_turns(measured, turns, cpus));
+                .extend(figures::of_turns(measured, turns, rss_before, cpus));
             trial.intervals = figures::slices(measured, turns);
         }
         trial.figures.extend(found.after);
@@ -79,6 +80,8 @@ struct Found {
     /// Of its start, and of the machine meanwhile.
     figures: crate::record::Figures,
     measured: Option<(Measurement, Turns)>,
+    /// Its resident memory before this stage.
+    rss_before: Option<u64>,
     /// Of what the server kept.
     after: crate::record::Figures,
     failure: Option<Failure>,
@@ -126,6 +129,7 @@ fn drive(
         let mut found = Found {
             figures: std::mem::take(&mut member.start),
             measured: None,
+            rss_before: member.rss_bytes,
             after: crate::record::Figures::new(),
             failure: None,
         };
@@ -140,6 +144,7 @@ fn drive(
             let between = 1.0 - elapsed.as_secs_f64() / wall.as_secs_f64();
             put("between_slices_ratio", Some(between.max(0.0)));
         }
+        member.rss_bytes = turns.edges().last().and_then(|edge| edge.rss_bytes);
         let judged = match (&before, measured) {
             (Err(why), _) => Err(why.clone()),
             (_, Err(error)) => Err(error.to_string()),

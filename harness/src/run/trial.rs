@@ -261,10 +261,11 @@ fn note_measured(
     pace: &Pace,
     cpus: usize,
 ) {
+    let rss_before = trial.figures.get("rss_idle_bytes").map(|&n| n as u64);
     note_load(trial, measured, pace);
     trial
         .figures
-        .extend(figures::of_server(measured, samples, cpus));
+        .extend(figures::of_server(measured, samples, rss_before, cpus));
     trial.intervals = figures::intervals(measured, &samples.edges);
 }
 

@@ -2,8 +2,9 @@
 
 use crate::support::Bench;
 
-/// Long enough for the fixture to come to the request at which its fault strikes.
-const LONG: [&str; 4] = ["--duration", "3s", "--stage", "peak"];
+/// Long enough for any machine to make the 1,000 requests at which the faults below strike. The check, which
+/// starts a second process to stop it under load, makes far fewer of that one.
+const LONG: [&str; 4] = ["--duration", "5s", "--stage", "peak"];
 
 #[test]
 fn a_right_server_gets_its_rows() {
@@ -53,7 +54,7 @@ fn a_slow_first_byte_is_refused() {
 
 #[test]
 fn a_server_that_exits_under_load_is_refused() {
-    let bench = Bench::new().with("bad", &["--fault", "exits-under-load"]);
+    let bench = Bench::new().turning("bad", "--fault exits-under-load --fault-after 1000");
     let run = bench.bench(&LONG);
     run.assert_failed("bad", "ended");
 }
@@ -82,15 +83,15 @@ fn a_server_that_leaks_connections_is_refused() {
 
 #[test]
 fn a_server_that_hangs_is_refused() {
-    let bench = Bench::new().with("bad", &["--fault", "hangs"]);
-    let run = bench.bench(&[&LONG[..], &["--timeout", "300ms"]].concat());
+    let bench = Bench::new().turning("bad", "--fault hangs --fault-after 1000");
+    let run = bench.bench(&[&LONG[..], &["--timeout", "1s"]].concat());
     run.assert_failed("bad", "timeout");
 }
 
 #[test]
 fn a_server_that_is_sometimes_wrong_is_refused() {
     let run = Bench::new()
-        .with("bad", &["--fault", "wrong-under-load"])
+        .turning("bad", "--fault wrong-under-load --fault-after 50")
         .bench(&LONG);
     run.assert_failed("bad", "body");
 }

@@ -6,6 +6,9 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// What a server that turns bad leaves in its folder once it was started.
+pub(crate) const CHECKED: &str = "checked";
+
 /// A folder with manifests of fixture servers, and the run's own folder in it.
 pub(crate) struct Bench {
     pub(crate) dir: TempDir,
@@ -41,6 +44,18 @@ impl Bench {
         std::fs::write(folder.join("server.toml"), text).unwrap();
         self.servers.push(name.to_owned());
         self
+    }
+
+    /// Adds a fixture that is right while it is checked, and has these arguments in its later
+    /// processes.
+    pub(crate) fn turning(self, name: &str, arguments: &str) -> Self {
+        // The first process is the one that is checked.
+        let script = format!(
+            "if [ -e {CHECKED} ]; then later='{arguments}'; fi; : > {CHECKED}; \
+             exec '{}' --addr {{addr}} --workers {{workers}} $later",
+            fixture().display()
+        );
+        self.with_manifest(name, &format!("run = {:?}", ["sh", "-c", &script]))
     }
 
     pub(crate) fn out(&self) -> PathBuf {

@@ -6,8 +6,8 @@ use harness::catalog::Stage;
 use harness::judge::{Effect, Reason, gates, summarise};
 use harness::record::Verdict;
 
-use crate::outcome::{CHECKED, Outcome, assert_shown, row};
-use crate::support::{Bench, fixture};
+use crate::outcome::{Outcome, assert_shown, row};
+use crate::support::Bench;
 
 /// The sound fixture: pages and orders, both stages, a rate that it can keep.
 pub(crate) fn sound() -> &'static Outcome {
@@ -17,17 +17,6 @@ pub(crate) fn sound() -> &'static Outcome {
         let flags = ["--workload", "mixed", "--rate", "200", "--rounds", "3"];
         Outcome::of(&bench, &flags)
     })
-}
-
-/// A fixture that is right while it is checked, and has these arguments in its later processes.
-pub(crate) fn bench_turning(name: &str, arguments: &str) -> Bench {
-    // The first process is the one that is checked.
-    let script = format!(
-        "if [ -e {CHECKED} ]; then later='{arguments}'; fi; : > {CHECKED}; \
-         exec '{}' --addr {{addr}} --workers {{workers}} $later",
-        fixture().display()
-    );
-    Bench::new().with_manifest(name, &format!("run = {:?}", ["sh", "-c", &script]))
 }
 
 #[test]
@@ -65,7 +54,7 @@ const PEAK: [&str; 2] = ["--stage", "peak"];
 /// Gate 3.
 #[test]
 fn accepted_orders_that_are_lost_under_load_are_missed() {
-    let bench = bench_turning("bad", "--fault loses-orders");
+    let bench = Bench::new().turning("bad", "--fault loses-orders");
     let outcome = Outcome::of(&bench, &[&PEAK[..], &["--workload", "orders"]].concat());
     let lost = |reason: &Reason| matches!(reason, Reason::OrdersNotConserved { accepted, growth, .. } if growth < accepted);
     assert!(
@@ -79,7 +68,7 @@ fn accepted_orders_that_are_lost_under_load_are_missed() {
 /// Gate 3.
 #[test]
 fn a_server_that_repeats_ids_under_load_counts_for_nothing() {
-    let bench = bench_turning("bad", "--fault repeats-id");
+    let bench = Bench::new().turning("bad", "--fault repeats-id");
     let outcome = Outcome::of(&bench, &[&PEAK[..], &["--workload", "orders"]].concat());
     let repeated = |reason: &Reason| matches!(reason, Reason::IdsRepeated(count) if *count > 0.0);
     assert!(
@@ -90,26 +79,65 @@ fn a_server_that_repeats_ids_under_load_counts_for_nothing() {
     assert_invalid(&outcome, "order ids were given twice");
 }
 
-/// No gate, as a collector that has yet to run looks the same: a mark on the row.
+/// 1,000 requests in a trial, however fast the machine is: what is kept for each of them stays
+/// below the fixture's limit.
+const THOUSAND: [&str; 8] = [
+    "--stage",
+    "paced",
+    "--rate",
+    "1000",
+    "--duration",
+    "1s",
+    "--rounds",
+    "3",
+];
+
+fn on_memory(reason: &Reason) -> bool {
+    matches!(
+        reason,
+        Reason::MemoryGrows { .. } | Reason::MemoryGrew { .. }
+    )
+}
+
+/// Runs a server of which some trial is marked in this way.
+fn assert_memory_is_marked(bench: &Bench, marked: impl Fn(&Reason) -> bool, words: &str) {
+    let outcome = Outcome::of(bench, &THOUSAND);
+    assert!(
+        outcome.on_trials().iter().any(marked),
+        "{:?}",
+        outcome.record.trials
+    );
+    assert_shown(&outcome.record, words);
+}
+
+/// No gate, because a garbage collector that has not run yet looks the same: a mark on the row.
 #[test]
 fn a_server_whose_memory_grows_is_marked() {
-    let bench = bench_turning("bad", "--fault leaks-memory");
-    let outcome = Outcome::of(&bench, &PEAK);
-    let grows = |reason: &Reason| matches!(reason, Reason::MemoryGrows { .. });
-    assert!(
-        outcome.on_trials().iter().any(grows),
-        "{:?}",
-        outcome.record.trials[0].figures
-    );
-    assert_shown(&outcome.record, "its memory grew to the end");
+    let bench = Bench::new().turning("bad", "--fault leaks-memory");
+    let marked = |reason: &Reason| matches!(reason, Reason::MemoryGrows { .. });
+    assert_memory_is_marked(&bench, marked, "its memory grew to the end");
+}
+
+#[test]
+fn a_server_whose_memory_grew_and_stopped_is_marked() {
+    // In the first half of the load.
+    let bench = Bench::new().turning("bad", "--fault grows-once --fault-after 250");
+    let marked = |reason: &Reason| matches!(reason, Reason::MemoryGrew { stopped: true, .. });
+    assert_memory_is_marked(&bench, marked, "a request, then stopped");
+}
+
+#[test]
+fn a_server_whose_memory_stays_is_not_marked() {
     let sound = sound();
-    assert!(!sound.on_trials().iter().any(grows));
+    let mut trials = sound.record.trials.iter();
+    assert!(trials.any(|trial| trial.figures.contains_key("rss_peak_bytes")));
+    assert!(!sound.on_trials().iter().any(on_memory));
 }
 
 /// Gate 8: a server that takes no more connections half way.
 #[test]
 fn a_server_that_takes_too_few_connections_counts_for_nothing() {
-    let bench = bench_turning("bad", "--fault stops-listening");
+    let bench = Bench::new().turning("bad", "--fault stops-listening");
     let outcome = Outcome::of(&bench, &[&PEAK[..], &["--connections", "400"]].concat());
     assert_invalid(&outcome, "of 400");
 }
@@ -118,7 +146,7 @@ fn a_server_that_takes_too_few_connections_counts_for_nothing() {
 #[test]
 fn bytes_that_belong_to_no_answer_count_for_nothing() {
     // It is right for the few answers before the load too.
-    let bench = bench_turning("bad", "--fault extra-bytes --fault-after 50");
+    let bench = Bench::new().turning("bad", "--fault extra-bytes --fault-after 50");
     let outcome = Outcome::of(&bench, &PEAK);
     assert_invalid(&outcome, "bytes");
 }

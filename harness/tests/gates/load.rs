@@ -7,7 +7,6 @@ use harness::catalog::Stage;
 use harness::judge::{Reason, gates, summarise};
 use harness::record::{CONTROL, Record};
 
-use crate::answers::bench_turning;
 use crate::disturb::{self, MANY, Spinners};
 use crate::outcome::{Outcome, assert_passes_when_quiet, assert_shown, row};
 use crate::support::Bench;
@@ -92,7 +91,7 @@ fn a_lower_bound_is_printed_as_one_everywhere() {
 /// Gate 4: a server that is slower than any load generator.
 #[test]
 fn a_load_generator_with_time_left_bounds_nothing() {
-    let slow = bench_turning("slow", "--fault slow-first-byte");
+    let slow = Bench::new().turning("slow", "--fault slow-first-byte");
     assert_passes_when_quiet(&slow, &["--stage", "peak"], |outcome| {
         let summary = summarise(&outcome.record);
         let row = row(&summary, "slow", Stage::Peak);
@@ -104,7 +103,9 @@ fn a_load_generator_with_time_left_bounds_nothing() {
 /// Gate 4, with trials of the sound fixture standing for the control's.
 #[test]
 fn a_rate_near_the_controls_is_a_lower_bound_and_a_far_one_is_not() {
-    let bench = bench_turning("slow", "--fault slow-first-byte").with("fast", &[]);
+    let bench = Bench::new()
+        .turning("slow", "--fault slow-first-byte")
+        .with("fast", &[]);
     let outcome = Outcome::of(&bench, &["--stage", "peak", "--rounds", "3"]);
     let record = with_control(&outcome.record, "fast");
     let summary = summarise(&record);

@@ -8,7 +8,7 @@ use harness::environment::{Layout, Recheck, StealMeter};
 use harness::judge::{Reason, gates, summarise};
 use harness::record::{Record, Verdict};
 
-use crate::answers::{bench_turning, sound};
+use crate::answers::sound;
 use crate::load::{starved, with_control};
 use crate::outcome::{Outcome, assert_passes_when_quiet, assert_shown, row};
 use crate::support::{Bench, fixture};
@@ -64,7 +64,9 @@ fn a_control_that_does_not_repeat_withholds_the_ranks() {
     );
     let run = format!("run = {:?}", ["sh", "-c", &every_other]);
     // Slow enough under load that its own rate is no load generator's limit.
-    let bench = bench_turning("right", "--fault slow-first-byte").with_manifest("unsteady", &run);
+    let bench = Bench::new()
+        .turning("right", "--fault slow-first-byte")
+        .with_manifest("unsteady", &run);
     let outcome = Outcome::of(&bench, &["--stage", "peak", "--rounds", "6"]);
     let mut record = with_control(&outcome.record, "unsteady");
     record.servers.retain(|server| server.name != "unsteady");

@@ -9,10 +9,7 @@ use harness::record::{Record, Row, Server, Summary, Trial, read_json};
 use harness::report::{Colour, FORMATS, terminal};
 
 use crate::disturb;
-use crate::support::{Bench, Run};
-
-/// What a server that turns bad leaves in its folder once it was started.
-pub(crate) const CHECKED: &str = "checked";
+use crate::support::{Bench, CHECKED, Run};
 
 /// Short trials of one round; the limits on time are wide, for a test may share its machine.
 const SHORT: [&str; 15] = [

@@ -199,6 +199,10 @@ const MUTANTS: &[(&str, By)] = &[
         "leaks-memory",
         Gate("a mark: gates/answers.rs, a_server_whose_memory_grows_is_marked"),
     ),
+    (
+        "grows-once",
+        Gate("a mark: gates/answers.rs, a_server_whose_memory_grew_and_stopped_is_marked"),
+    ),
 ];
 
 #[test]

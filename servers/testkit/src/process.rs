@@ -29,8 +29,10 @@ pub fn shuts_down(program: &str) {
     for signal in [Signal::TERM, Signal::INT] {
         let mut server = Server::boot(program);
         let mut waiting = busy_connections(&server);
-        // Loopback: what is written lies in the server's socket, so it has arrived.
         let requests: Vec<_> = (0..8).map(|_| used_connection(&server)).collect();
+        // It stands still until it has both the requests and the signal: else a fast server has
+        // answered them all before. Loopback: what is written lies in its socket, so it has arrived.
+        server.pause();
         let mut faults = Faults::default();
         let requests: Vec<_> = requests
             .into_iter()
@@ -40,6 +42,7 @@ pub fn shuts_down(program: &str) {
             })
             .collect();
         server.signal(signal);
+        server.signal(Signal::CONT);
         for mut connection in requests {
             let got = connection.receive();
             let right = got.as_ref().is_ok_and(|answer| {

@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use reqwest::blocking::Client;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::{Answer, Connection};
 
@@ -131,6 +131,13 @@ impl Server {
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).expect("our own child takes signals until it is waited for");
+    }
+
+    /// Stops the process where it is, until a `CONT`; returns once no thread of it runs.
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::STOP);
+        let pid = WaitId::Pid(Pid::from_child(&self.child));
+        waitid(pid, WaitIdOptions::STOPPED).expect("our own child can be waited for");
     }
 
     /// Waits until the process ends; None where it still runs after `limit`.

@@ -152,7 +152,7 @@ pub const GATES: &[Gate] = &[
         Test::Workload(order::round_order),
     ),
     note(
-        "memory did not grow with the requests to the end",
+        "memory did not grow with the requests to the end, nor by more than is served and kept",
         Test::Trial(trial::memory_grows),
     ),
     note("the level was steady", Test::Row(row::not_steady)),

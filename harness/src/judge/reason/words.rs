@@ -16,6 +16,7 @@ impl fmt::Display for Reason {
             | Self::OrdersNotConserved { .. }
             | Self::IdsRepeated(_)
             | Self::MemoryGrows { .. }
+            | Self::MemoryGrew { .. }
             | Self::TooFewValid { .. }
             | Self::NoTrial => self.of_the_server(f),
             Self::DriverBound { .. }
@@ -90,6 +91,17 @@ impl Reason {
                 "its memory grew to the end: {:.0} MiB in the later half of the load, {per_request:.0} \
                  bytes for each request; look for a leak, or for a collector that has not run yet",
                 bytes / 1_048_576.0
+            ),
+            Self::MemoryGrew {
+                bytes,
+                per_request,
+                stopped,
+            } => write!(
+                f,
+                "its memory grew by {:.0} MiB while it was driven, {per_request:.0} bytes a \
+                 request{}; look for a cache or a pool with a high limit, or a leak",
+                bytes / 1_048_576.0,
+                if *stopped { ", then stopped" } else { "" }
             ),
             Self::TooFewValid { valid, ran } => {
                 write!(f, "only {valid} of {ran} trials are valid; half are needed")
@@ -384,6 +396,11 @@ mod tests {
             Reason::MemoryGrows {
                 bytes: 6e7,
                 per_request: 4_096.0,
+            },
+            Reason::MemoryGrew {
+                bytes: 6e7,
+                per_request: 4_096.0,
+                stopped: true,
             },
             Reason::DriverBound {
                 driver: 0.95,
