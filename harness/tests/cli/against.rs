@@ -13,7 +13,7 @@ use crate::unfinished::{Harness, copy, trials};
 
 /// What a request takes more from the second revision on: far more than noise, also on a busy machine.
 const SLOWER: &str = "std::thread::sleep(std::time::Duration::from_millis(20));";
-const SOME: [&str; 10] = [
+const SOME: [&str; 8] = [
     "--stage",
     "paced",
     "--rate",
@@ -22,8 +22,6 @@ const SOME: [&str; 10] = [
     "200ms",
     "--rounds",
     "5",
-    "--first-byte-limit",
-    "1s",
 ];
 
 /// A workspace in a git repository: `alder`, which its second revision makes slower, and `beech`, which is
@@ -115,7 +113,8 @@ impl Repository {
     /// A short run of these servers against a revision, into the folder `run`.
     fn bench(&self, server: &str, against: &str, more: &[&str]) -> Command {
         let mut command = self.command(&["bench", "--server", server, "--against", against]);
-        command.args(SHORT).args(["--out", "run"]).args(more);
+        command.args(SHORT).args(["--first-byte-limit", "1s", "--out", "run"]);
+        command.args(more);
         command
     }
 
