@@ -164,10 +164,10 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         let listener = listen(arguments)?;
         let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
         let servers = &mut job.options.servers;
-        let Some(_tree) = against::check_out(base.as_ref(), &job.catalog, servers, &interrupt)?
-        else {
+        let _tree = against::check_out(base.as_ref(), &job.catalog, servers, &interrupt)?;
+        if interrupt.is_set() {
             return Ok(Status::Interrupted);
-        };
+        }
         return carry_out(job, listener, &interrupt, &arguments.judging);
     }
     let (catalog, mut options, place, note, base) = begin::prepare(arguments)?;
@@ -180,9 +180,10 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let listener = listen(arguments)?;
     let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
     let servers = &mut options.servers;
-    let Some(_tree) = against::check_out(base.as_ref(), &catalog, servers, &interrupt)? else {
+    let _tree = against::check_out(base.as_ref(), &catalog, servers, &interrupt)?;
+    if interrupt.is_set() {
         return Ok(Status::Interrupted);
-    };
+    }
     let job = begin::begin(arguments, catalog, options, place, note)?;
     carry_out(job, listener, &interrupt, &arguments.judging)
 }

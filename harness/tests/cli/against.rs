@@ -113,7 +113,9 @@ impl Repository {
     /// A short run of these servers against a revision, into the folder `run`.
     fn bench(&self, server: &str, against: &str, more: &[&str]) -> Command {
         let mut command = self.command(&["bench", "--server", server, "--against", against]);
-        command.args(SHORT).args(["--first-byte-limit", "1s", "--out", "run"]);
+        command
+            .args(SHORT)
+            .args(["--first-byte-limit", "1s", "--out", "run"]);
         command.args(more);
         command
     }

@@ -112,40 +112,28 @@ impl Base {
     }
 
     /// Checks the revision out into a worktree of its own, puts its servers in the place of what
-    /// [`Self::servers`] gave, and builds them once, so that a base that does not build ends the
-    /// run before it begins. None where the user stops it.
-    ///
-    /// # Errors
-    /// Where the revision can't be checked out or read, or none of its servers builds.
-    pub(super) fn check_out(
+    /// [`Self::servers`] gave, and builds them once.
+    fn check_out(
         &self,
         catalog: &Catalog,
         servers: &mut Vec<Server>,
         interrupt: &Interrupt,
-    ) -> Result<Option<Tree>> {
+    ) -> Result<Tree> {
         let folder = catalog.target.join("harness").join("against");
-        let tree = Tree::make(&folder, &self.top, &self.commit);
-        if interrupt.is_set() {
-            return Ok(None);
-        }
-        let tree = tree?;
+        let tree = Tree::make(&folder, &self.top, &self.commit)?;
         let found = self
             .read(catalog, &tree.path, &folder.join("target"))
             .with_context(|| format!("cannot read the servers of revision {}", self.mark))?;
-        for entry in &self.entries {
-            let name = &entry.server.name;
-            let place = servers.iter().position(|server| server.name == *name);
-            let place = place.with_context(|| format!("{name} is not entered"))?;
-            match found.iter().find(|server| server.name == *name) {
-                Some(server) => servers[place] = server.clone(),
-                None => {
-                    eprintln!("{name}: no server in revision {}", self.mark);
-                    servers.remove(place);
-                }
+        let names: Vec<String> = self.servers().map(|server| server.name).collect();
+        for name in &names {
+            if !found.iter().any(|server| server.name == *name) {
+                eprintln!("{name}: no server in that revision, so there is no base");
             }
         }
-        let built = self.build(catalog, servers, interrupt)?;
-        Ok(built.then_some(tree))
+        servers.retain(|server| !names.contains(&server.name));
+        servers.extend(found);
+        self.build(catalog, servers, interrupt)?;
+        Ok(tree)
     }
 
     /// The servers of the revision, by the names they are entered under.
@@ -154,13 +142,10 @@ impl Base {
         let is_package = |entry: &BaseEntry| matches!(entry.server.source, Source::Package { .. });
         if self.entries.iter().any(is_package) {
             let packages = catalog.of_checkout(&tree.join(&self.workspace), target)?;
-            let wanted = self.entries.iter().map(|entry| tree.join(&entry.manifest));
-            let wanted: Vec<_> = wanted.map(Some).collect();
-            all.extend(
-                packages
-                    .into_iter()
-                    .filter(|p| wanted.contains(&p.manifest())),
-            );
+            let manifests = self.entries.iter().map(|entry| tree.join(&entry.manifest));
+            let manifests: Vec<_> = manifests.map(Some).collect();
+            let wanted = |server: &Server| manifests.contains(&server.manifest());
+            all.extend(packages.into_iter().filter(wanted));
         }
         for entry in self.entries.iter().filter(|entry| !is_package(entry)) {
             all.push(from_manifest(&tree.join(&entry.manifest))?);
@@ -169,63 +154,62 @@ impl Base {
     }
 
     /// Builds the base of each server and the server itself; the run builds them again, which then
-    /// takes no time. False where the user stops it.
-    fn build(&self, catalog: &Catalog, servers: &[Server], interrupt: &Interrupt) -> Result<bool> {
+    /// takes no time.
+    fn build(&self, catalog: &Catalog, servers: &[Server], interrupt: &Interrupt) -> Result<()> {
         let mut progress = Progress::new();
         let mut failures = Vec::new();
-        let mut any = false;
-        for (base, new) in pairs(servers.iter().map(|server| server.name.as_str())) {
+        let mut pairs = pairs(servers.iter().map(|server| server.name.as_str()));
+        pairs.retain(|(base, _)| base.ends_with(&self.mark));
+        for (base, new) in &pairs {
             let mut build = |name: &str| {
                 progress.note(&format!("building {name}"));
                 let server = servers.iter().find(|server| server.name == name);
-                server.map(|server| run::build(catalog, server, interrupt))
+                let server = server.context("it is not entered")?;
+                anyhow::Ok(run::build(catalog, server, interrupt))
             };
-            let built = (build(&base), build(&new));
+            let built = (build(base)?, build(new)?);
             if interrupt.is_set() {
-                progress.finish();
-                return Ok(false);
+                break;
             }
             match built {
-                (Some(Ok(one)), Some(Ok(other))) => {
-                    any = true;
-                    if same_program(catalog, &one.record, &other.record) {
-                        progress.tell(&same_line(&base, &new));
-                    }
+                (Ok(one), Ok(other)) if same_program(catalog, &one.record, &other.record) => {
+                    progress.tell(&same_line(base, new));
                 }
-                (Some(Err(failure)), _) => failures.push((base, failure)),
-                _ => any = true,
+                (Err(failure), _) => failures.push((base, failure)),
+                _ => {}
             }
         }
-        if !any {
-            for (name, failure) in &failures {
-                progress.fail(name, failure);
-            }
+        let none = !failures.is_empty() && failures.len() == pairs.len();
+        for (base, failure) in failures.iter().filter(|_| none) {
+            progress.fail(base, failure);
         }
         progress.finish();
-        match any {
-            true => Ok(true),
-            false => bail!(
+        if none {
+            bail!(
                 "no server of revision {} could be built here, so there is nothing to compare \
                  with: choose another revision",
                 self.mark
-            ),
+            );
         }
+        Ok(())
     }
 }
 
-/// Checks a base out, where there is one; see [`Base::check_out`].
+/// Checks a base out, where there is one, and builds it, so that one that does not build ends the run before
+/// it begins.
 ///
 /// # Errors
-/// As there.
+/// Where it can't be checked out or read, or none of its servers builds; not where the user stops it.
 pub(super) fn check_out(
     base: Option<&Base>,
     catalog: &Catalog,
     servers: &mut Vec<Server>,
     interrupt: &Interrupt,
-) -> Result<Option<Option<Tree>>> {
-    match base {
-        Some(base) => Ok(base.check_out(catalog, servers, interrupt)?.map(Some)),
-        None => Ok(Some(None)),
+) -> Result<Option<Tree>> {
+    let tree = base.map(|base| base.check_out(catalog, servers, interrupt));
+    match tree.transpose() {
+        Err(_) if interrupt.is_set() => Ok(None),
+        tree => tree,
     }
 }
 
