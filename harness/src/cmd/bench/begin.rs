@@ -23,10 +23,11 @@ const MOST_ROUNDS: u32 = 10_000;
 /// Requests of a round whose hash tells whether a workload is still the same.
 const HASHED_CALLS: usize = 256;
 
+/// What the flags come to, what is to be said of the machine's limits, and the revision compared with.
+pub(super) type Prepared = (Catalog, Options, Place, Option<Finding>, Option<Base>);
+
 /// Reads the flags. Nothing is made or started yet.
-pub(super) fn prepare(
-    arguments: &Arguments,
-) -> Result<(Catalog, Options, Place, Option<Finding>, Option<Base>)> {
+pub(super) fn prepare(arguments: &Arguments) -> Result<Prepared> {
     let (catalog, servers) = arguments.filters.catalog()?;
     let place = Place::find(&arguments.cpus)?;
     let find = |revision: &String| Base::find(&catalog, revision, &servers);
