@@ -1,6 +1,6 @@
 # One-line names for the harness's verbs; the harness itself holds all logic.
 # PROFILE=, SERVER=, WORKLOAD=, STAGE= and MANIFEST= narrow or widen what is measured (commas for
-# several). BASE= and NEW= name two runs.
+# several). BASE= and NEW= name two runs; for `make regress`, BASE= is a git revision.
 PROFILE ?= standard
 HARNESS := cargo run --release --locked --package harness --
 SERVERS := $(if $(SERVER),--server $(SERVER))
@@ -10,7 +10,7 @@ FILTERS := $(SERVERS) $(LOADS) $(MANIFESTS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help tools build check protocol bench-all bench-quick bench-publish smoke report compare doctor crosscheck bench-driver test fuzz lint ci clean
+.PHONY: help tools build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor crosscheck bench-driver test fuzz lint ci clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ bench-publish: tools ## The long run, for a quiet bare-metal machine
 
 smoke: tools ## Prove the whole pipeline in under a minute after the build; judges no figure
 	@$(HARNESS) bench --profile smoke $(FILTERS)
+
+regress: tools ## Did this change make a server slower? (BASE=main SERVER=axum)
+	@$(HARNESS) bench --against $(or $(BASE),main) --profile $(PROFILE) $(FILTERS)
 
 report: tools ## The newest run's tables again
 	@$(HARNESS) report $(SERVERS) $(LOADS)

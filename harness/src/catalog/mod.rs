@@ -8,6 +8,6 @@ mod workload;
 
 pub use profile::{PROFILES, Profile};
 pub use server::{About, CONTRACT_FLAGS, Catalog, Server, Source};
-pub(crate) use server::{hex, sha256};
+pub(crate) use server::{from_manifest, hex, sha256};
 pub use stage::Stage;
 pub use workload::{Call, DISTINCT_CALLS, Workload, WorkloadError};

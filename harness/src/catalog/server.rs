@@ -41,6 +41,10 @@ pub enum Source {
         id: PackageId,
         /// Its one binary.
         bin: String,
+        /// Its `Cargo.toml`.
+        manifest: PathBuf,
+        /// Cargo's target folder for it.
+        target: PathBuf,
     },
     /// A program in any language.
     Program {
@@ -62,6 +66,9 @@ pub enum Source {
     },
 }
 
+/// The file that describes a program in any language.
+const MANIFEST: &str = "server.toml";
+
 /// The arguments every server of the workspace takes.
 pub const CONTRACT_FLAGS: [&str; 4] = ["--addr", "{addr}", "--workers", "{workers}"];
 
@@ -82,11 +89,6 @@ impl Server {
             } => (arguments.clone(), folder.clone()),
         };
         Ok(Self {
-            name: format!("{}@{mark}", self.name),
-            about: About {
-                display: format!("{}@{mark}", self.about.display),
-                ..self.about.clone()
-            },
             // What it was built from is not known.
             version: None,
             source: Source::Binary {
@@ -94,7 +96,25 @@ impl Server {
                 arguments,
                 folder,
             },
+            ..self.clone().marked(&mark)
         })
+    }
+
+    /// The server under the name of another build of it: its own name, `@` and `mark`.
+    pub fn marked(mut self, mark: &str) -> Self {
+        for name in [&mut self.name, &mut self.about.display] {
+            *name = format!("{name}@{mark}");
+        }
+        self
+    }
+
+    /// The file that describes it: a package's `Cargo.toml`, a program's `server.toml`.
+    pub fn manifest(&self) -> Option<PathBuf> {
+        match &self.source {
+            Source::Package { manifest, .. } => Some(manifest.clone()),
+            Source::Program { folder, .. } => Some(folder.join(MANIFEST)),
+            Source::Binary { .. } => None,
+        }
     }
 }
 
@@ -143,6 +163,26 @@ impl Catalog {
             servers,
         })
     }
+
+    /// The servers of another checkout of this workspace. They are built like this one's, with the same
+    /// toolchain and cargo settings, but into `target`.
+    ///
+    /// # Errors
+    /// Where cargo can't read that workspace, or its `Cargo.lock` does not fit.
+    pub(crate) fn of_checkout(&self, root: &Path, target: &Path) -> Result<Vec<Server>> {
+        let metadata = MetadataCommand::new()
+            .manifest_path(root.join("Cargo.toml"))
+            .current_dir(&self.root)
+            .other_options(["--locked".to_owned()])
+            .exec()?;
+        let mut servers = in_workspace(&metadata)?;
+        for server in &mut servers {
+            if let Source::Package { target: own, .. } = &mut server.source {
+                target.clone_into(own);
+            }
+        }
+        Ok(servers)
+    }
 }
 
 fn in_workspace(metadata: &Metadata) -> Result<Vec<Server>> {
@@ -175,6 +215,8 @@ fn from_package(
         source: Source::Package {
             id: package.id.clone(),
             bin: bin.name.clone(),
+            manifest: package.manifest_path.clone().into(),
+            target: metadata.target_directory.clone().into(),
         },
         about,
     })
@@ -222,12 +264,12 @@ struct ManifestServer {
 }
 
 /// Reads one `server.toml`.
-fn from_manifest(path: &Path) -> Result<Server> {
+pub(crate) fn from_manifest(path: &Path) -> Result<Server> {
     let read = || -> Result<Server> {
         if path.is_dir() {
             bail!(
                 "it is a folder: name the server.toml in it, as in --manifest {}",
-                path.join("server.toml").display()
+                path.join(MANIFEST).display()
             );
         }
         let text = std::fs::read_to_string(path)?;

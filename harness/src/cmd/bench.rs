@@ -1,5 +1,6 @@
 //! `harness bench`: build, check, measure, record, print.
 
+mod against;
 mod begin;
 mod metrics;
 mod rates;
@@ -14,6 +15,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use self::metrics::{Both, Listener, Metrics};
+use super::compare::Judging;
 use super::machine::{Cpus, Place};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
@@ -33,6 +35,9 @@ Examples:
   harness bench --rate users=8000 --rate ping=30000
   harness bench --rounds 30 --duration 5s        longer than any profile
   harness bench --precision 2% --budget 20m      until every ratio is known to ±2 %
+  harness bench --server NAME --against main     did my change make it slower?
+  harness bench --server NAME --against v1.2 --fail-on surely-regressed
+                                                 the same as an exit status
   harness bench --server NAME --binary NAME=old/server-NAME
                                                  is the new build faster than the old one?
   harness bench --server NAME --twin NAME        how far apart are two equal servers here?
@@ -79,6 +84,10 @@ pub struct Arguments {
     /// Enter another build of a server too, as NAME@ and the start of its SHA-256; repeatable
     #[arg(long, value_name = "NAME=PATH")]
     binary: Vec<String>,
+    /// Measure each server beside its build of another git revision too, and print what changed; that
+    /// entry is NAME@ and the short revision
+    #[arg(long, value_name = "REV")]
+    against: Option<String>,
     /// Leave out the control: what ties is then assumed, and no rate is known to be the
     /// load generator's limit
     #[arg(long)]
@@ -137,11 +146,14 @@ pub struct Arguments {
     /// or the machine have changed. Of the other flags only --manifest, --binary, --port, --metrics
     /// and --list go with it
     #[arg(long, value_name = "DIR", conflicts_with_all = [
-        "profile", "rounds", "isolated", "slice", "lead_in", "precision", "budget", "twin", "no_control", "duration", "warmup",
+        "profile", "rounds", "isolated", "slice", "lead_in", "precision", "budget", "twin", "against", "no_control",
+        "duration", "warmup",
         "connections", "engine", "rate", "seed", "first_byte_limit", "timeout", "ready_timeout", "out",
         "server", "workload", "stage", "server_cpus", "driver_cpus", "no_pin",
     ])]
     resume: Option<PathBuf>,
+    #[command(flatten)]
+    judging: Judging,
     #[command(flatten)]
     filters: Filters,
     #[command(flatten)]
@@ -176,24 +188,38 @@ fn parse_lead_in(text: &str) -> Result<Duration, String> {
 /// the table and give [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
     if let Some(folder) = &arguments.resume {
-        let job = resume::resume(arguments, folder)?;
+        let (mut job, base) = resume::resume(arguments, folder)?;
+        against::refuse_vain(&arguments.judging, &job.options.servers)?;
         if arguments.filters.list {
             list(&job.options, None)?;
             say!("{}", done_line(&job));
             return Ok(Status::Fine);
         }
         let listener = listen(arguments)?;
-        return carry_out(job, listener);
+        let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
+        let servers = &mut job.options.servers;
+        let _tree = against::check_out(base.as_ref(), &job.catalog, servers, &interrupt)?;
+        if interrupt.is_set() {
+            return Ok(Status::Interrupted);
+        }
+        return carry_out(job, listener, &interrupt, &arguments.judging);
     }
-    let (catalog, options, place, note) = begin::prepare(arguments)?;
+    let (catalog, mut options, place, note, base) = begin::prepare(arguments)?;
+    against::refuse_vain(&arguments.judging, &options.servers)?;
     if arguments.filters.list {
         list(&options, note.as_ref())?;
         return Ok(Status::Fine);
     }
     // Refused before a folder is made.
     let listener = listen(arguments)?;
+    let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
+    let servers = &mut options.servers;
+    let _tree = against::check_out(base.as_ref(), &catalog, servers, &interrupt)?;
+    if interrupt.is_set() {
+        return Ok(Status::Interrupted);
+    }
     let job = begin::begin(arguments, catalog, options, place, note)?;
-    carry_out(job, listener)
+    carry_out(job, listener, &interrupt, &arguments.judging)
 }
 
 fn listen(arguments: &Arguments) -> Result<Option<Listener>> {
@@ -223,8 +249,12 @@ impl Job {
     }
 }
 
-fn carry_out(job: Job, listener: Option<Listener>) -> Result<Status> {
-    let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
+fn carry_out(
+    job: Job,
+    listener: Option<Listener>,
+    interrupt: &Interrupt,
+    judging: &Judging,
+) -> Result<Status> {
     let mut progress = Progress::new();
     announce(&mut progress, &job);
     let live = Live::default();
@@ -250,7 +280,7 @@ fn carry_out(job: Job, listener: Option<Listener>) -> Result<Status> {
         progress: &mut progress,
         metrics: metrics.as_ref(),
     };
-    let parts = (&mut store, &interrupt, &mut watch);
+    let parts = (&mut store, interrupt, &mut watch);
     let mut session = Session::new(&catalog, &options, earlier, parts, &sureness);
     session.show_in(&live);
     let ended = session.run(&mut run);
@@ -262,7 +292,7 @@ fn carry_out(job: Job, listener: Option<Listener>) -> Result<Status> {
     environment.findings.extend(recheck.finish());
     environment.findings.extend(no_control);
     store.put_environment(&environment)?;
-    let shown = show(store, &folder);
+    let shown = show(&catalog, store, &folder, judging);
     drop(lock);
     match ended {
         Ok(()) => shown,
@@ -398,13 +428,14 @@ fn announce(progress: &mut Progress, job: &Job) {
 }
 
 /// Writes what is made from the record and prints the tables.
-fn show(store: Store, folder: &Folder) -> Result<Status> {
+fn show(catalog: &Catalog, store: Store, folder: &Folder, judging: &Judging) -> Result<Status> {
     drop(store);
     folder.keep_matrix();
     let record = results::load(&folder.database())?;
     let summary = results::write(&record, folder.path())?;
     folder.point_latest_here();
     say!("{}", results::terminal(&record, &summary));
+    let judged = against::judge(catalog, &record, folder, judging);
     let shown = folder.shown();
     eprintln!("stored in {shown}; charts and all figures: {shown}/report.html");
     let failed = summary
@@ -415,5 +446,6 @@ fn show(store: Store, folder: &Folder) -> Result<Status> {
             .trials
             .iter()
             .any(|trial| trial.failure.is_some() || !trial.errors.is_empty());
-    Ok(if failed { Status::Failed } else { Status::Fine })
+    let judged = judged?;
+    Ok(if failed { Status::Failed } else { judged })
 }

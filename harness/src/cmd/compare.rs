@@ -1,6 +1,5 @@
 //! `harness compare`: what changed between two stored runs, or two servers of one.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -49,15 +48,8 @@ pub struct Arguments {
     base: String,
     /// The run looked at, or one of its servers: DIR[:SERVER]
     new: String,
-    /// Only this figure; repeatable, or separated by commas
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    figure: Vec<String>,
-    /// Exit with status 1 where something regressed
-    #[arg(long, value_name = "WHAT")]
-    fail_on: Option<FailOn>,
-    /// The least median change for which a regression counts, as 5% or 0.05 [any]
-    #[arg(long, value_name = "SHARE", value_parser = parse_share, requires = "fail_on")]
-    threshold: Option<f64>,
+    #[command(flatten)]
+    judging: Judging,
     /// Compare runs of different machines; each row says so
     #[arg(long)]
     across_machines: bool,
@@ -83,6 +75,21 @@ pub struct Arguments {
     server: Vec<String>,
     #[command(flatten)]
     loads: Loads,
+}
+
+/// What is judged, and what makes the exit status 1.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Judge")]
+pub(super) struct Judging {
+    /// Only this figure; repeatable, or separated by commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(super) figure: Vec<String>,
+    /// Exit with status 1 where something regressed
+    #[arg(long, value_name = "WHAT")]
+    fail_on: Option<FailOn>,
+    /// The least median change for which a regression counts, as 5% or 0.05 [any]
+    #[arg(long, value_name = "SHARE", value_parser = parse_share, requires = "fail_on")]
+    threshold: Option<f64>,
 }
 
 /// What makes the exit status 1.
@@ -141,7 +148,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         }
         None => say!("{}", text(colour()).trim_end()),
     }
-    status(arguments, &comparison)
+    arguments.judging.status(&comparison)
 }
 
 /// What the flags choose, names being those of the runs.
@@ -165,43 +172,60 @@ fn choice(arguments: &Arguments, base: &Operand, new: &Operand) -> Result<Choice
     refuse_unknown("server", &arguments.server, &servers)?;
     let workloads = base.workloads().union(&new.workloads()).copied().collect();
     refuse_unknown("workload", workload, &workloads)?;
-    let figures: BTreeSet<&str> = compared_names().into_iter().collect();
-    refuse_unknown("figure", &arguments.figure, &figures)?;
+    arguments.judging.refuse_unknown_figures()?;
     Ok(Choice {
         servers: arguments.server.clone(),
         workloads: workload.clone(),
         stages: arguments.loads.stages()?,
-        figures: arguments.figure.clone(),
+        figures: arguments.judging.figure.clone(),
         same_run: base.is(new),
         raw: arguments.raw,
         ..Choice::default()
     })
 }
 
-fn status(arguments: &Arguments, comparison: &Comparison) -> Result<Status> {
-    let Some(fail_on) = arguments.fail_on else {
-        return Ok(Status::Fine);
-    };
-    if comparison.changes.is_empty() && comparison.turns.is_empty() {
-        return Err(Usage(
-            "nothing could be compared, so --fail-on can't tell; see the causes above".into(),
-        )
-        .into());
+impl Judging {
+    /// Whether any of its flags was given.
+    pub(super) fn is_given(&self) -> bool {
+        self.fail_on.is_some() || !self.figure.is_empty()
     }
-    let threshold = arguments.threshold.unwrap_or(0.0);
-    let counts = |change: &&judge::Change| {
-        change.outcome == Outcome::Regressed
-            && change.worse_by() >= threshold
-            && (fail_on == FailOn::Regressed || change.sure)
-    };
-    let worse = comparison.changes.iter().filter(counts).count();
-    let broken = comparison
-        .turns
-        .iter()
-        .filter(|turn| turn.outcome == Outcome::Regressed);
-    match worse + broken.count() {
-        0 => Ok(Status::Fine),
-        _ => Ok(Status::Failed),
+
+    /// # Errors
+    /// [`Usage`] with the known names.
+    pub(super) fn refuse_unknown_figures(&self) -> Result<()> {
+        let known = compared_names().into_iter().collect();
+        refuse_unknown("figure", &self.figure, &known)
+    }
+
+    /// The exit status of a comparison.
+    ///
+    /// # Errors
+    /// [`Usage`] where it should fail on something and nothing could be compared.
+    pub(super) fn status(&self, comparison: &Comparison) -> Result<Status> {
+        let Some(fail_on) = self.fail_on else {
+            return Ok(Status::Fine);
+        };
+        if comparison.changes.is_empty() && comparison.turns.is_empty() {
+            return Err(Usage(
+                "nothing could be compared, so --fail-on can't tell; see the causes above".into(),
+            )
+            .into());
+        }
+        let threshold = self.threshold.unwrap_or(0.0);
+        let counts = |change: &&judge::Change| {
+            change.outcome == Outcome::Regressed
+                && change.worse_by() >= threshold
+                && (fail_on == FailOn::Regressed || change.sure)
+        };
+        let worse = comparison.changes.iter().filter(counts).count();
+        let broken = comparison
+            .turns
+            .iter()
+            .filter(|turn| turn.outcome == Outcome::Regressed);
+        match worse + broken.count() {
+            0 => Ok(Status::Fine),
+            _ => Ok(Status::Failed),
+        }
     }
 }
 

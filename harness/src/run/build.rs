@@ -54,7 +54,18 @@ pub fn build(
     let begin = Instant::now();
     let log = log_of(catalog, server);
     let built = match &server.source {
-        Source::Package { id, bin } => build_package(catalog, server, id, bin, &log, interrupt),
+        Source::Package {
+            id,
+            bin,
+            manifest,
+            target,
+        } => {
+            let places = [
+                ("--manifest-path", manifest.as_path()),
+                ("--target-dir", target.as_path()),
+            ];
+            build_package(catalog, server, (id, bin, places), &log, interrupt)
+        }
         Source::Program { folder, run, build } => {
             let command = build.as_deref().unwrap_or_default();
             build_program(catalog, server, (folder, run, command), &log, interrupt)
@@ -94,14 +105,14 @@ fn messages(log: &Path) -> String {
 fn build_package(
     catalog: &Catalog,
     server: &Server,
-    id: &PackageId,
-    bin: &str,
+    (id, bin, places): (&PackageId, &str, [(&str, &Path); 2]),
     log: &Path,
     interrupt: &Interrupt,
 ) -> Result<Built> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let words = [
         "build",
+        "--locked",
         "--profile",
         CARGO_PROFILE,
         "--package",
@@ -112,6 +123,9 @@ fn build_package(
     let mut command = vec![cargo];
     command.extend(words.map(str::to_owned));
     command.extend(["--message-format", "json-render-diagnostics"].map(str::to_owned));
+    for (flag, path) in places {
+        command.extend([flag.to_owned(), path.to_string_lossy().into_owned()]);
+    }
     run_to_its_end(&command, &catalog.root, log, interrupt).context("it does not compile")?;
     let artifact = find_binary(log, id, bin)?;
     let made = artifact.executable.context("cargo named no executable")?;
@@ -273,19 +287,48 @@ fn describe(binary: &Path, catalog: &Catalog) -> Result<record::Build> {
     })
 }
 
+/// Whether both builds run the same instructions on the same data: their binaries are equal, or differ
+/// only in what tells a debugger where they were built.
+pub fn same_program(catalog: &Catalog, one: &record::Build, other: &record::Build) -> bool {
+    if one.sha256.is_some() && one.sha256 == other.sha256 {
+        return true;
+    }
+    let scratch = catalog.target.join("harness");
+    let stripped = |build: &record::Build| {
+        let binary = catalog.root.join(build.binary.as_ref()?);
+        strip(&binary, &scratch, &["-R", ".note.gnu.build-id"], |path| {
+            fs::read(path).ok()
+        })
+    };
+    matches!((stripped(one), stripped(other)), (Some(one), Some(other)) if one == other)
+}
+
 /// The size without symbols, as binutils' `strip` leaves it; none where that is absent.
 fn stripped_size(binary: &Path, scratch: &Path) -> Option<u64> {
+    strip(binary, scratch, &[], |path| {
+        Some(fs::metadata(path).ok()?.len())
+    })
+}
+
+/// Strips a copy of a binary with these further flags and looks at it.
+fn strip<T>(
+    binary: &Path,
+    scratch: &Path,
+    flags: &[&str],
+    look: impl Fn(&Path) -> Option<T>,
+) -> Option<T> {
     fs::create_dir_all(scratch).ok()?;
     let stripped = scratch.join(format!("stripped.{}", std::process::id()));
     let status = Command::new("strip")
+        .args(flags)
         .arg("-o")
         .args([stripped.as_path(), binary])
         .stderr(Stdio::null())
         .status();
-    let size = fs::metadata(&stripped).ok().map(|metadata| metadata.len());
+    let found = look(&stripped);
     // Nothing depends on it being gone.
     let _ = fs::remove_file(&stripped);
-    size.filter(|_| status.is_ok_and(|status| status.success()))
+    found.filter(|_| status.is_ok_and(|status| status.success()))
 }
 
 /// `rustc --version` of the toolchain that cargo uses here.

@@ -35,7 +35,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use accept::Referee;
 pub use boot::{BootOptions, Running, boot};
-pub use build::{Built, Launch, build, rustc_version};
+pub use build::{Built, Launch, build, rustc_version, same_program};
 pub use check::{CheckLimits, Checked, Verified, check};
 pub use fuzz::{FuzzOptions, Replayed, fuzz, replay};
 pub use length::{LEAST_ROUNDS, Length, Sureness};

@@ -1,6 +1,7 @@
 //! The `harness` command as its users meet it, over real servers.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod against;
 mod doctor;
 mod entries;
 mod interrupts;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::against::Base;
 use super::rates::parse_rates;
 use super::{Arguments, Job};
 use crate::catalog::{Catalog, Profile, Server, Stage, names, sha256};
@@ -22,16 +23,22 @@ const MOST_ROUNDS: u32 = 10_000;
 /// Requests of a round whose hash tells whether a workload is still the same.
 const HASHED_CALLS: usize = 256;
 
+/// What the flags come to, what is to be said of the machine's limits, and the revision compared with.
+pub(super) type Prepared = (Catalog, Options, Place, Option<Finding>, Option<Base>);
+
 /// Reads the flags. Nothing is made or started yet.
-pub(super) fn prepare(arguments: &Arguments) -> Result<(Catalog, Options, Place, Option<Finding>)> {
+pub(super) fn prepare(arguments: &Arguments) -> Result<Prepared> {
     let (catalog, servers) = arguments.filters.catalog()?;
     let place = Place::find(&arguments.cpus)?;
-    let servers = with_other_builds(&arguments.binary, &catalog, servers)?;
+    let find = |revision: &String| Base::find(&catalog, revision, &servers);
+    let base = arguments.against.as_ref().map(find).transpose()?;
+    let mut servers = with_other_builds(&arguments.binary, &catalog, servers)?;
+    servers.extend(base.iter().flat_map(Base::servers));
     let mut options = options(arguments, &catalog, servers, &place)?;
     refuse_precision_of_nothing(&options)?;
     refuse_engine(options.engine)?;
     let note = fit_to_limits(&mut options)?;
-    Ok((catalog, options, place, note))
+    Ok((catalog, options, place, note, base))
 }
 
 /// Makes the run's folder.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rustix::fs::{FlockOperation, flock};
 
+use super::against::{Base, is_revision};
 use super::begin::{own_sha256, requests_sha256, with_other_builds};
 use super::{Arguments, Job};
 use crate::catalog::{Catalog, Profile, Server, Workload, names};
@@ -17,8 +18,8 @@ use crate::cmd::results::Folder;
 use crate::environment::Needs;
 use crate::probe::limits;
 use crate::record::{
-    Ended, Environment, Finding, Level, Record, Run, Store, StoreError, TWIN_SUFFIX, base_name,
-    is_control,
+    BUILD_MARK, Ended, Environment, Finding, Level, Record, Run, Store, StoreError, TWIN_SUFFIX,
+    base_name, is_control,
 };
 use crate::run::{Earlier, Length, Options, rustc_version};
 
@@ -30,7 +31,7 @@ const PLAN_STORED_SINCE: u32 = 2;
 ///
 /// # Errors
 /// [`Usage`] where the run is complete, is still running, or is not the same any more.
-pub(super) fn resume(arguments: &Arguments, path: &Path) -> Result<Job> {
+pub(super) fn resume(arguments: &Arguments, path: &Path) -> Result<(Job, Option<Base>)> {
     let catalog = Catalog::load(&arguments.filters.servers.manifest)
         .map_err(|error| Usage(format!("{error:#}")))?;
     let database = crate::cmd::results::database(&catalog.root, Some(path))?;
@@ -43,7 +44,7 @@ pub(super) fn resume(arguments: &Arguments, path: &Path) -> Result<Job> {
     let folder = Folder::open(&catalog.root, path, &record.run)?;
     let store = store.hiding(folder.hidden());
     let place = Place::of_earlier(&record.environment)?;
-    let mut options = options(arguments, &catalog, &record, &place)?;
+    let (mut options, base) = options(arguments, &catalog, &record, &place)?;
     options.logs = folder.logs();
     let now = refuse_changed(&record, &options, &place)?;
     // Rounds before and after an interruption are driven alike.
@@ -55,7 +56,7 @@ pub(super) fn resume(arguments: &Arguments, path: &Path) -> Result<Job> {
     run.ended = Ended::Open;
     run.ended_at = None;
     run.resumed_at.push(jiff::Timestamp::now().to_string());
-    Ok(Job {
+    let job = Job {
         lock,
         catalog,
         options,
@@ -68,7 +69,8 @@ pub(super) fn resume(arguments: &Arguments, path: &Path) -> Result<Job> {
             servers: record.servers,
             trials: record.trials,
         },
-    })
+    };
+    Ok((job, base))
 }
 
 /// Removes what the control of a killed harness left behind: its answers, which are taken anew.
@@ -143,7 +145,7 @@ fn options(
     catalog: &Catalog,
     record: &Record,
     place: &Place,
-) -> Result<Options> {
+) -> Result<(Options, Option<Base>)> {
     let run = &record.run;
     let millis = Duration::from_millis;
     let mut profile = Profile::find(&run.profile).map_err(Usage)?.clone();
@@ -152,8 +154,9 @@ fn options(
     profile.peak = millis(run.peak_ms);
     profile.paced = millis(run.paced_ms);
     let second = |name: &&String| name.ends_with(TWIN_SUFFIX) && !is_control(name);
-    Ok(Options {
-        servers: servers(arguments, catalog, record)?,
+    let (servers, base) = servers(arguments, catalog, record)?;
+    let options = Options {
+        servers,
         twins: run
             .entries
             .iter()
@@ -180,26 +183,32 @@ fn options(
         layout: place.layout.clone(),
         pinned: place.unpinned.is_none(),
         logs: PathBuf::new(),
-    })
+    };
+    Ok((options, base))
 }
 
-/// The servers of the plan. One that failed stays so: it has no trials, and is not built again. Other
-/// builds are taken from where they were copied to, unless `--binary` names them again.
-fn servers(arguments: &Arguments, catalog: &Catalog, record: &Record) -> Result<Vec<Server>> {
+/// The servers of the plan. One that failed stays so: it has no trials, and is not built again. Binaries
+/// given by hand are taken from where they were copied to, unless `--binary` names them again; those of
+/// another revision are built from it again.
+fn servers(
+    arguments: &Arguments,
+    catalog: &Catalog,
+    record: &Record,
+) -> Result<(Vec<Server>, Option<Base>)> {
     let mut binaries = arguments.binary.clone();
     for server in &record.servers {
-        let copy = server
-            .build
-            .as_ref()
-            .and_then(|build| build.binary.as_ref());
-        if let (Some((base, _)), Some(copy)) = (server.name.split_once('@'), copy) {
+        let build = server.build.as_ref();
+        let copy = build.and_then(|build| build.binary.as_ref());
+        let sha256 = build.and_then(|build| build.sha256.as_ref());
+        if let (Some((base, mark)), Some(copy)) = (server.name.split_once(BUILD_MARK), copy) {
             let copy = catalog.root.join(copy);
-            if copy.is_file() && arguments.binary.is_empty() {
+            let by_hand = sha256.is_some_and(|sha256| sha256.starts_with(mark));
+            if by_hand && copy.is_file() && arguments.binary.is_empty() {
                 binaries.push(format!("{base}={}", copy.display()));
             }
         }
     }
-    let all = with_other_builds(&binaries, catalog, catalog.servers.clone())?;
+    let mut all = with_other_builds(&binaries, catalog, catalog.servers.clone())?;
     let stored = |name: &str| record.servers.iter().find(|server| server.name == name);
     let of_run = |name: &String| record.run.entries.contains(name) || stored(name).is_some();
     let mut others = all.iter().skip(catalog.servers.len());
@@ -213,13 +222,35 @@ fn servers(arguments: &Arguments, catalog: &Catalog, record: &Record) -> Result<
     }
     let failed = |name: &str| stored(name).is_some_and(|server| server.failure.is_some());
     let entries = record.run.entries.iter().map(String::as_str);
-    entries
+    let wanted: Vec<&str> = entries
         .filter(|name| base_name(name) == *name && !is_control(name) && !failed(name))
-        .map(|name| {
-            let found = all.iter().find(|server| server.name == name);
-            found.cloned().ok_or_else(|| missing(name, &all).into())
-        })
-        .collect()
+        .collect();
+    let base = base_of(catalog, &wanted, &all)?;
+    all.extend(base.iter().flat_map(Base::servers));
+    let find = |name: &&str| {
+        let found = all.iter().find(|server| server.name == *name);
+        found.cloned().ok_or_else(|| missing(name, &all).into())
+    };
+    let servers: Result<_> = wanted.iter().map(find).collect();
+    Ok((servers?, base))
+}
+
+/// The revision that the run is against, if its entries are named by one.
+fn base_of(catalog: &Catalog, wanted: &[&str], all: &[Server]) -> Result<Option<Base>> {
+    let lacking = wanted
+        .iter()
+        .filter(|name| !all.iter().any(|server| server.name == **name));
+    let builds: Vec<_> = lacking.filter_map(|n| n.split_once(BUILD_MARK)).collect();
+    let Some(&(_, mark)) = builds.iter().find(|(_, mark)| is_revision(catalog, mark)) else {
+        return Ok(None);
+    };
+    let current: Vec<Server> = catalog
+        .servers
+        .iter()
+        .filter(|server| builds.contains(&(server.name.as_str(), mark)))
+        .cloned()
+        .collect();
+    Base::find(catalog, mark, &current).map(Some)
 }
 
 fn missing(name: &str, all: &[Server]) -> Usage {

@@ -39,6 +39,8 @@ pub struct Choice {
     /// Only these entries, if any are named. Second entries and the control are compared only
     /// where they are named, here or by an operand.
     pub servers: Vec<String>,
+    /// These entries of the base beside these of the new one; where there are any, nothing else.
+    pub pairs: Vec<(String, String)>,
     /// Only these workloads, if any are named.
     pub workloads: Vec<String>,
     /// Only these stages.
@@ -57,6 +59,7 @@ impl Default for Choice {
     fn default() -> Self {
         Self {
             servers: Vec::new(),
+            pairs: Vec::new(),
             workloads: Vec::new(),
             stages: Stage::ALL.to_vec(),
             figures: Vec::new(),
@@ -243,6 +246,9 @@ fn pairs(
 ) -> Vec<(String, String)> {
     if let (Some(base), Some(new)) = (base.server, new.server) {
         return vec![(base.to_owned(), new.to_owned())];
+    }
+    if !choice.pairs.is_empty() {
+        return choice.pairs.clone();
     }
     let mut names: Vec<&str> = base_side.names().collect();
     names.extend(

@@ -1,0 +1,421 @@
+//! `--against`: the servers of another git revision beside the current ones, and what changed between
+//! two builds of a server in one run.
+
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, anyhow, bail};
+use rustix::fs::{FlockOperation, flock};
+
+use crate::catalog::{Catalog, Server, Source, from_manifest};
+use crate::cli::{Status, Usage};
+use crate::cmd::compare::Judging;
+use crate::cmd::progress::Progress;
+use crate::cmd::results::{Folder, colour};
+use crate::judge::{self, Choice, Operand};
+use crate::record::{EntryKind, Record, write_whole};
+use crate::report::Meeting;
+use crate::run::{self, Interrupt, same_program};
+
+/// Digits of a revision in the name of an entry; git adds some where they are not enough.
+const DIGITS: &str = "--short=7";
+/// What git is told by the program that started the harness, a hook for one, about another folder.
+const GIT_VARIABLES: [&str; 4] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"];
+
+/// A revision whose servers are measured beside the current ones.
+#[derive(Debug)]
+pub(super) struct Base {
+    /// The top folder of the repository.
+    top: PathBuf,
+    /// The workspace within it.
+    workspace: PathBuf,
+    /// The full hash.
+    commit: String,
+    /// Its first digits: with them its entries are named.
+    mark: String,
+    entries: Vec<BaseEntry>,
+}
+
+#[derive(Debug)]
+struct BaseEntry {
+    /// The current server under the name of the base's. What the revision has is known once it is
+    /// checked out.
+    server: Server,
+    /// Its manifest within the repository.
+    manifest: PathBuf,
+}
+
+impl Base {
+    /// Finds the revision and which of the `current` servers it has. Nothing is checked out yet.
+    ///
+    /// # Errors
+    /// [`Usage`] where there is no repository, no such revision, or none of the servers in it.
+    pub(super) fn find(catalog: &Catalog, revision: &str, current: &[Server]) -> Result<Self> {
+        let (top, workspace) = place(&catalog.root).map_err(|error| {
+            Usage(format!(
+                "--against {revision}: git finds no repository here: {error:#}; to compare with a \
+                 build you have, use --binary NAME=PATH"
+            ))
+        })?;
+        let commit = commit(&top, revision).ok_or_else(|| unknown_revision(&top, revision))?;
+        let mark = git(&top, &["rev-parse", DIGITS, &commit])?;
+        let mut entries = Vec::new();
+        let mut absent = Vec::new();
+        for server in current {
+            let manifest = within(&top, server).filter(|manifest| {
+                let file = format!("{commit}:{}", manifest.display());
+                git(&top, &["cat-file", "-e", &file]).is_ok()
+            });
+            match manifest {
+                Some(manifest) => entries.push(BaseEntry {
+                    server: server.clone().marked(&mark),
+                    manifest,
+                }),
+                None => absent.push(server.name.as_str()),
+            }
+        }
+        if entries.is_empty() {
+            return Err(Usage(format!(
+                "--against {revision}: revision {mark} does not have {}, so there is nothing to \
+                 compare with: name an older server or a newer revision",
+                absent.join(", ")
+            ))
+            .into());
+        }
+        let changes = git(&top, &["--no-optional-locks", "status", "--porcelain"])?;
+        let with_changes = match changes.is_empty() {
+            true => "",
+            false => ", with the uncommitted changes of the work tree",
+        };
+        let names: Vec<&str> = entries.iter().map(|e| e.server.name.as_str()).collect();
+        eprintln!(
+            "base: {} of revision {revision}; new: the current build{with_changes}",
+            names.join(", ")
+        );
+        for name in absent {
+            eprintln!("{name}: not in revision {mark}, so it is measured without a base");
+        }
+        Ok(Self {
+            top,
+            workspace,
+            commit,
+            mark,
+            entries,
+        })
+    }
+
+    /// What is entered for it.
+    pub(super) fn servers(&self) -> impl Iterator<Item = Server> {
+        self.entries.iter().map(|entry| entry.server.clone())
+    }
+
+    /// Checks the revision out into a worktree of its own, puts its servers in the place of what
+    /// [`Self::servers`] gave, and builds them once.
+    fn check_out(
+        &self,
+        catalog: &Catalog,
+        servers: &mut Vec<Server>,
+        interrupt: &Interrupt,
+    ) -> Result<Tree> {
+        let folder = catalog.target.join("harness").join("against");
+        let tree = Tree::make(&folder, &self.top, &self.commit)?;
+        let found = self
+            .read(catalog, &tree.path, &folder.join("target"))
+            .with_context(|| format!("cannot read the servers of revision {}", self.mark))?;
+        let names: Vec<String> = self.servers().map(|server| server.name).collect();
+        for name in &names {
+            if !found.iter().any(|server| server.name == *name) {
+                eprintln!("{name}: no server in that revision, so there is no base");
+            }
+        }
+        servers.retain(|server| !names.contains(&server.name));
+        servers.extend(found);
+        self.build(catalog, servers, interrupt)?;
+        Ok(tree)
+    }
+
+    /// The servers of the revision, by the names they are entered under.
+    fn read(&self, catalog: &Catalog, tree: &Path, target: &Path) -> Result<Vec<Server>> {
+        let mut all = Vec::new();
+        let is_package = |entry: &BaseEntry| matches!(entry.server.source, Source::Package { .. });
+        if self.entries.iter().any(is_package) {
+            let packages = catalog.of_checkout(&tree.join(&self.workspace), target)?;
+            let manifests = self.entries.iter().map(|entry| tree.join(&entry.manifest));
+            let manifests: Vec<_> = manifests.map(Some).collect();
+            let wanted = |server: &Server| manifests.contains(&server.manifest());
+            all.extend(packages.into_iter().filter(wanted));
+        }
+        for entry in self.entries.iter().filter(|entry| !is_package(entry)) {
+            all.push(from_manifest(&tree.join(&entry.manifest))?);
+        }
+        Ok(all.into_iter().map(|s| s.marked(&self.mark)).collect())
+    }
+
+    /// Builds the base of each server and the server itself; the run builds them again, which then
+    /// takes no time.
+    fn build(&self, catalog: &Catalog, servers: &[Server], interrupt: &Interrupt) -> Result<()> {
+        let mut progress = Progress::new();
+        let mut failures = Vec::new();
+        let mut pairs = pairs(servers.iter().map(|server| server.name.as_str()));
+        pairs.retain(|(base, _)| base.ends_with(&self.mark));
+        for (base, new) in &pairs {
+            let mut build = |name: &str| {
+                progress.note(&format!("building {name}"));
+                let server = servers.iter().find(|server| server.name == name);
+                let server = server.context("it is not entered")?;
+                anyhow::Ok(run::build(catalog, server, interrupt))
+            };
+            let built = (build(base)?, build(new)?);
+            if interrupt.is_set() {
+                break;
+            }
+            match built {
+                (Ok(one), Ok(other)) if same_program(catalog, &one.record, &other.record) => {
+                    progress.tell(&same_line(base, new));
+                }
+                (Err(failure), _) => failures.push((base, failure)),
+                _ => {}
+            }
+        }
+        let none = !failures.is_empty() && failures.len() == pairs.len();
+        for (base, failure) in failures.iter().filter(|_| none) {
+            progress.fail(base, failure);
+        }
+        progress.finish();
+        if none {
+            bail!(
+                "no server of revision {} could be built here, so there is nothing to compare \
+                 with: choose another revision",
+                self.mark
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Checks a base out, where there is one, and builds it, so that one that does not build ends the run before
+/// it begins.
+///
+/// # Errors
+/// Where it can't be checked out or read, or none of its servers builds; not where the user stops it.
+pub(super) fn check_out(
+    base: Option<&Base>,
+    catalog: &Catalog,
+    servers: &mut Vec<Server>,
+    interrupt: &Interrupt,
+) -> Result<Option<Tree>> {
+    let tree = base.map(|base| base.check_out(catalog, servers, interrupt));
+    match tree.transpose() {
+        Err(_) if interrupt.is_set() => Ok(None),
+        tree => tree,
+    }
+}
+
+/// A revision checked out; its folder goes with this value.
+#[derive(Debug)]
+pub(super) struct Tree {
+    top: PathBuf,
+    path: PathBuf,
+    /// Held as long as the folder is used.
+    _lock: File,
+}
+
+impl Tree {
+    /// Always in the same place, so that cargo finds what it built there before.
+    fn make(folder: &Path, top: &Path, commit: &str) -> Result<Self> {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let lock = File::open(folder)?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+            Usage("another `harness bench --against` is running here: wait for it".to_owned())
+        })?;
+        let tree = Self {
+            top: top.to_owned(),
+            path: fs::canonicalize(folder)?.join("tree"),
+            _lock: lock,
+        };
+        // What a harness left behind that was killed.
+        tree.remove()?;
+        let path = tree.path.to_string_lossy();
+        let add = ["worktree", "add", "--quiet", "--detach", &path, commit];
+        // The user's hooks are meant for the user's own checkouts.
+        git(
+            top,
+            &[&["-c", "core.hooksPath=/dev/null"], &add[..]].concat(),
+        )
+        .with_context(|| format!("git can't check out {commit}"))?;
+        Ok(tree)
+    }
+
+    fn remove(&self) -> Result<()> {
+        let path = self.path.to_string_lossy();
+        // Twice, for git locks a worktree until it is whole.
+        let forget = ["worktree", "remove", "--force", "--force", &path];
+        let known = git(&self.top, &forget);
+        if self.path.exists() {
+            // One that git does not know as such.
+            fs::remove_dir_all(&self.path)
+                .with_context(|| format!("cannot remove {}", self.path.display()))?;
+            if known.is_err() {
+                let _ = git(&self.top, &forget);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        if let Err(error) = self.remove() {
+            eprintln!("{error:#}; the next run with --against tries again");
+        }
+    }
+}
+
+/// Runs git in a folder and gives what it printed.
+fn git(folder: &Path, words: &[&str]) -> Result<String> {
+    let mut command = Command::new("git");
+    for variable in GIT_VARIABLES {
+        command.env_remove(variable);
+    }
+    let output = command
+        .arg("-C")
+        .arg(folder)
+        .args(words)
+        // Ctrl-C is for the harness, which removes what git has begun.
+        .process_group(0)
+        .output()
+        .context("cannot run git")?;
+    if !output.status.success() {
+        bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+}
+
+/// The repository around a folder, and the folder within it.
+fn place(folder: &Path) -> Result<(PathBuf, PathBuf)> {
+    let said = git(folder, &["rev-parse", "--show-toplevel", "--show-prefix"])?;
+    let mut lines = said.lines();
+    let top = lines.next().ok_or_else(|| anyhow!("git names no folder"))?;
+    Ok((top.into(), lines.next().unwrap_or_default().into()))
+}
+
+/// The manifest of a server within the repository; none where it is in another one.
+fn within(top: &Path, server: &Server) -> Option<PathBuf> {
+    let manifest = server.manifest()?;
+    let (of, folder) = place(manifest.parent()?).ok()?;
+    (of == top).then(|| folder.join(manifest.file_name().unwrap_or_default()))
+}
+
+fn commit(top: &Path, revision: &str) -> Option<String> {
+    let commit = format!("{revision}^{{commit}}");
+    git(top, &["rev-parse", "--verify", "--quiet", &commit]).ok()
+}
+
+fn unknown_revision(top: &Path, revision: &str) -> Usage {
+    let remote = format!("origin/{revision}");
+    let hint = match commit(top, &remote) {
+        Some(_) => format!("did you mean {remote}?"),
+        None => format!("run `git fetch origin {revision}` first, or see `git branch --all`"),
+    };
+    Usage(format!(
+        "--against {revision}: git knows no such revision here; {hint}"
+    ))
+}
+
+/// Whether a name's other build may be of a revision of this repository.
+pub(super) fn is_revision(catalog: &Catalog, mark: &str) -> bool {
+    commit(&catalog.root, mark).is_some()
+}
+
+/// Each other build beside the server it is a build of, as (base, new).
+fn pairs<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Vec<(String, String)> {
+    let pair = |name: &'a str| match EntryKind::of(name) {
+        EntryKind::Build(server) => Some((name.to_owned(), server.to_owned())),
+        _ => None,
+    };
+    let both = |pair: &(String, String)| names.clone().any(|name| name == pair.1);
+    names.clone().filter_map(pair).filter(both).collect()
+}
+
+fn same_line(base: &str, new: &str) -> String {
+    format!("{base} and {new} are the same program: what differs between them is noise")
+}
+
+/// Refuses to judge a run that has nothing to be judged.
+///
+/// # Errors
+/// [`Usage`] with the flags that are wanting or wrong.
+pub(super) fn refuse_vain(judging: &Judging, servers: &[Server]) -> Result<()> {
+    judging.refuse_unknown_figures()?;
+    let names = servers.iter().map(|server| server.name.as_str());
+    if judging.is_given() && pairs(names).is_empty() {
+        return Err(Usage(
+            "--fail-on and --figure judge two builds of a server: add --against REV or --binary \
+             NAME=PATH"
+                .to_owned(),
+        )
+        .into());
+    }
+    Ok(())
+}
+
+/// Says what changed from each other build to the current one, here and in the run's folder. Nothing
+/// where the run has no other build.
+///
+/// # Errors
+/// Where a file can't be written, or nothing could be compared and `judging` asks to fail on something.
+pub(super) fn judge(
+    catalog: &Catalog,
+    record: &Record,
+    folder: &Folder,
+    judging: &Judging,
+) -> Result<Status> {
+    let pairs = pairs(record.servers.iter().map(|server| server.name.as_str()));
+    if pairs.is_empty() {
+        return Ok(Status::Fine);
+    }
+    let side = Operand {
+        record,
+        server: None,
+    };
+    let choice = Choice {
+        pairs: pairs.clone(),
+        figures: judging.figure.clone(),
+        stages: record.run.stages.clone(),
+        same_run: true,
+        ..Choice::default()
+    };
+    let mut comparison = judge::compare(&side, &side, &choice);
+    let build = |name: &str| {
+        let server = record.servers.iter().find(|server| server.name == name);
+        server.and_then(|server| server.build.as_ref())
+    };
+    for (base, new) in &pairs {
+        if let (Some(one), Some(other)) = (build(base), build(new))
+            && same_program(catalog, one, other)
+        {
+            comparison.notes.push(same_line(base, new));
+        }
+    }
+    let (bases, news): (Vec<String>, Vec<String>) = pairs.into_iter().unzip();
+    let (bases, news) = (bases.join(", "), news.join(", "));
+    let meeting = Meeting {
+        base: (record, Some(&bases)),
+        new: (record, Some(&news)),
+        same_run: true,
+        another_machine: &[],
+        comparison: &comparison,
+    };
+    for (file, text) in [
+        ("against.md", meeting.markdown()),
+        ("against.json", meeting.json()),
+    ] {
+        let path = folder.path().join(file);
+        write_whole(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    say!("{}", meeting.terminal(true, colour()).trim_end());
+    judging.status(&comparison)
+}
