@@ -61,6 +61,7 @@ fn of_workload(
         figure: basis.figure,
         valid: &valid,
         control: &controls(judged, basis.stage, basis.figure),
+        server_cpus: court.record.environment.server_cpus.len(),
         first_position: &court.first_position,
     });
     found

@@ -130,6 +130,16 @@ pub enum Reason {
     Stolen(f64),
     /// Other processes took CPU time; share from 0 to 1.
     OtherLoad(f64),
+    /// The server took CPU time while other entries had the load.
+    Restless {
+        /// As a share of one CPU, from 0.
+        share: f64,
+        /// It was stopped between its slices from the moment that was seen.
+        paused: bool,
+    },
+    /// All entries that waited took CPU time from the one that had the load; as a share of the server's
+    /// CPUs.
+    WaitingLoad(f64),
     /// The control varied between rounds.
     ControlSpread {
         /// In which figure: the one ranked by.
@@ -206,7 +216,10 @@ impl Reason {
             | Self::IdsRepeated(_)
             | Self::Connections { .. }
             | Self::Bytes { .. } => Effect::Invalidates,
-            Self::Stolen(_) | Self::OtherLoad(_) | Self::ControlSpread { .. } => Effect::Withholds,
+            Self::Stolen(_)
+            | Self::OtherLoad(_)
+            | Self::WaitingLoad(_)
+            | Self::ControlSpread { .. } => Effect::Withholds,
             Self::DriverBound { .. } | Self::NearControl(_) => Effect::Bounds,
             Self::DriverUnknown
             | Self::LittlesLaw { .. }
@@ -214,6 +227,7 @@ impl Reason {
             | Self::SentLate { .. }
             | Self::MemoryGrows { .. }
             | Self::MemoryGrew { .. }
+            | Self::Restless { .. }
             | Self::Machine(_)
             | Self::Changed(_)
             | Self::RoundOrder { .. }

@@ -47,6 +47,8 @@ pub struct WorkloadView<'a> {
     /// The control's values of that figure, one series for each of its entries; empty where no
     /// control ran.
     pub control: &'a [Series],
+    /// How many CPUs the servers have.
+    pub server_cpus: usize,
     /// The place in the run's order at which each round begins.
     pub first_position: &'a BTreeMap<u32, u32>,
 }

@@ -159,6 +159,7 @@ impl<'a> Side<'a> {
             figure,
             valid: &valid,
             control: &controls(rows, stage, figure),
+            server_cpus: self.court.record.environment.server_cpus.len(),
             first_position: &self.court.first_position,
         });
         let withholds = found.iter().filter(|r| r.effect() >= Effect::Withholds);

@@ -1,6 +1,7 @@
 //! The processes of an interleaved round: a fresh one of every entry, all running at once.
 
 use std::collections::BTreeMap;
+use std::thread;
 
 use super::boot::{BootOptions, Running, boot};
 use super::entry::Entry;
@@ -26,7 +27,44 @@ pub(super) struct Member<'e> {
     boot: BootOptions,
 }
 
+/// What the members of a stage are to be asked.
+pub(super) struct Asked<'a> {
+    pub(super) round: u32,
+    pub(super) workload: &'a str,
+    pub(super) calls: &'a [Call],
+}
+
 impl Member<'_> {
+    fn knows(&self, workload: &str) -> bool {
+        let accepted = self.accepted.as_ref();
+        accepted.is_some_and(|(name, _)| name == workload)
+    }
+
+    /// Makes sure of its answer to each request.
+    fn accept(
+        &mut self,
+        asked: &Asked<'_>,
+        settings: &Settings,
+        referee: &Referee,
+        interrupt: &Interrupt,
+    ) -> Result<(), Failure> {
+        let script = self.entry.script(
+            asked.workload,
+            self.running.addr,
+            asked.calls,
+            referee,
+            settings.timeout,
+            interrupt,
+        );
+        match script {
+            Ok(script) => {
+                self.accepted = Some((asked.workload.to_owned(), script));
+                Ok(())
+            }
+            Err(error) => Err(self.running.failure(Step::Accept, format!("{error:#}"))),
+        }
+    }
+
     /// What is expected of its answers to the workload under way, and what is watched meanwhile.
     pub(super) fn parts(&mut self) -> (&Script, &mut Running, &mut Processes) {
         let accepted = self.accepted.as_ref();
@@ -44,74 +82,88 @@ pub(super) struct Fleet<'e> {
 }
 
 impl<'e> Fleet<'e> {
-    /// Sees to it that the entry runs and that its answers to the workload are accepted.
-    ///
-    /// # Errors
-    /// Why it does not run, or which answer was wrong; it is ended then.
+    /// Sees to it that the entries run and that their answers to the workload are accepted. For each, why it
+    /// does not run, or which answer was wrong; it is ended then.
     pub(super) fn ready(
         &mut self,
-        entry: &'e Entry<'e>,
-        (round, workload, calls): (u32, &str, &[Call]),
+        entries: &[&'e Entry<'e>],
+        asked: &Asked<'_>,
         settings: &Settings,
         referee: &Referee,
         interrupt: &Interrupt,
-    ) -> Result<(), Failure> {
-        if !self.members.contains_key(&entry.name) {
-            let boot_options = BootOptions {
-                cpus: settings.server_cpus.clone(),
-                workers: settings.workers,
-                port: settings.port.map(|port| port + self.members.len() as u16),
-                log: settings
-                    .logs
-                    .join(format!("{}-round-{round}-{}.log", entry.name, self.booted)),
-                ready_timeout: settings.ready_timeout,
-            };
-            self.booted += 1;
-            let running = boot(entry.launch(), &boot_options, referee, interrupt)?;
-            let mut processes = Processes::in_group(running.group(), Some(running.group()));
-            let start = super::trial::start_figures(&running, &mut processes);
-            let member = Member {
-                entry,
-                running,
-                processes,
-                rss_bytes: start.get("rss_idle_bytes").map(|&bytes| bytes as u64),
-                start,
-                accepted: None,
-                boot: boot_options,
-            };
-            self.members.insert(entry.name.clone(), member);
-        }
-        let member = self
-            .members
-            .get_mut(&entry.name)
-            .expect("it is there by now");
-        if member
-            .accepted
-            .as_ref()
-            .is_some_and(|(name, _)| name == workload)
-        {
-            return Ok(());
-        }
-        let timeout = settings.timeout;
-        let accepted = entry.script(
-            workload,
-            member.running.addr,
-            calls,
-            referee,
-            timeout,
-            interrupt,
-        );
-        match accepted {
-            Ok(script) => {
-                member.accepted = Some((workload.to_owned(), script));
-                Ok(())
-            }
-            Err(error) => {
-                let failure = member.running.failure(Step::Accept, format!("{error:#}"));
-                let _ = self.end(&entry.name);
-                Err(failure)
+    ) -> Vec<Option<Failure>> {
+        let mut failures: BTreeMap<&str, Failure> = BTreeMap::new();
+        // One after the other, so that none starts beside another.
+        for entry in entries {
+            if !self.members.contains_key(&entry.name) && !interrupt.is_set() {
+                match self.boot(entry, asked.round, settings, referee, interrupt) {
+                    Ok(member) => drop(self.members.insert(entry.name.clone(), member)),
+                    Err(failure) => drop(failures.insert(&entry.name, failure)),
+                }
             }
         }
+        // Together: asking one request at a time, each alone would mostly wait.
+        let accepted: Vec<(String, Result<(), Failure>)> = thread::scope(|scope| {
+            let stale = self.members.iter_mut().filter(|(name, member)| {
+                entries.iter().any(|entry| entry.name == **name) && !member.knows(asked.workload)
+            });
+            let threads: Vec<_> = stale
+                .map(|(name, member)| {
+                    let accept = move || member.accept(asked, settings, referee, interrupt);
+                    (name.clone(), scope.spawn(accept))
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|(name, thread)| (name, thread.join().expect("accepting does not panic")))
+                .collect()
+        });
+        for (name, accepted) in accepted {
+            if let Err(failure) = accepted {
+                let _ = self.end(&name);
+                let entry = entries.iter().find(|entry| entry.name == name);
+                failures.extend(entry.map(|entry| (entry.name.as_str(), failure)));
+            }
+        }
+        entries
+            .iter()
+            .map(|entry| failures.remove(entry.name.as_str()))
+            .collect()
+    }
+
+    fn boot(
+        &mut self,
+        entry: &'e Entry<'e>,
+        round: u32,
+        settings: &Settings,
+        referee: &Referee,
+        interrupt: &Interrupt,
+    ) -> Result<Member<'e>, Failure> {
+        let boot_options = BootOptions {
+            cpus: settings.server_cpus.clone(),
+            workers: settings.workers,
+            // A port each, from the one asked for on.
+            port: settings
+                .port
+                .map(|port| port.saturating_add(self.members.len() as u16)),
+            log: settings
+                .logs
+                .join(format!("{}-round-{round}-{}.log", entry.name, self.booted)),
+            ready_timeout: settings.ready_timeout,
+        };
+        self.booted += 1;
+        let running = boot(entry.launch(), &boot_options, referee, interrupt)?;
+        let mut processes = Processes::in_group(running.group(), Some(running.group()));
+        let start = super::trial::start_figures(&running, &mut processes);
+        Ok(Member {
+            entry,
+            running,
+            processes,
+            rss_bytes: start.get("rss_idle_bytes").map(|&bytes| bytes as u64),
+            start,
+            accepted: None,
+            boot: boot_options,
+        })
     }
 
     /// The members of these names, in the order of the names.

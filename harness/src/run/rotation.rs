@@ -28,7 +28,7 @@ pub(super) struct Cut {
     pub(super) lead_in: Duration,
     /// For each entry, over all slices, without lead-ins.
     pub(super) measured: Duration,
-    /// The slice before all others, which does not count.
+    /// For each entry, in slices before all others, which do not count.
     pub(super) warmup: Duration,
 }
 
@@ -37,6 +37,11 @@ impl Cut {
     pub(super) fn cycles(self) -> usize {
         let counts = self.slice.saturating_sub(self.lead_in).as_secs_f64();
         ((self.measured.as_secs_f64() / counts.max(1e-6)).round() as usize).max(1)
+    }
+
+    /// How often each entry has its turn before any slice counts.
+    fn warmup_cycles(self) -> usize {
+        (self.warmup.as_secs_f64() / self.slice.as_secs_f64()).ceil() as usize
     }
 
     /// Longer slices, and fewer, for entries of which the slowest takes that long for a request.
@@ -92,17 +97,19 @@ struct Entrant<'m> {
     rests: Option<(Instant, Option<u64>)>,
     before: LightSample,
     stopped: bool,
+    /// The least time for a request that a slice of the warm-up showed; a stall of the machine is none of
+    /// the server's.
+    latency: Option<Duration>,
 }
 
 /// The order of the slices of one stage, and what is read between them.
 pub(super) struct Rotation<'m> {
     entrants: Vec<Entrant<'m>>,
     cut: Cut,
-    connections: usize,
+    /// In a closed loop, how many requests are in flight.
+    in_flight: Option<usize>,
     timeout: Duration,
     seed: u64,
-    /// The slowest entry's time for a request, from the warm-up.
-    latency: Duration,
     order: std::vec::IntoIter<usize>,
     counts: bool,
     begun: Option<Instant>,
@@ -114,7 +121,8 @@ impl<'m> Rotation<'m> {
     pub(super) fn new(
         members: Vec<(&'m mut Running, &'m mut Processes)>,
         cut: Cut,
-        (connections, timeout): (usize, Duration),
+        in_flight: Option<usize>,
+        timeout: Duration,
         seed: u64,
     ) -> Self {
         let entrants: Vec<Entrant<'m>> = members
@@ -126,16 +134,16 @@ impl<'m> Rotation<'m> {
                 rests: None,
                 before: LightSample::default(),
                 stopped: false,
+                latency: None,
             })
             .collect();
-        let warm_up: Vec<usize> = plan::turns(entrants.len(), 1, seed);
+        let warm_up = plan::turns(entrants.len(), cut.warmup_cycles(), !seed);
         Self {
             entrants,
             cut,
-            connections,
+            in_flight,
             timeout,
             seed,
-            latency: Duration::ZERO,
             order: warm_up.into_iter(),
             counts: false,
             begun: None,
@@ -154,7 +162,8 @@ impl<'m> Rotation<'m> {
 
     /// After the warm-up: every entry's slices that count.
     fn begin_counting(&mut self) {
-        self.cut = self.cut.fitting(self.latency);
+        let slowest = self.entrants.iter().filter_map(|entrant| entrant.latency).max();
+        self.cut = self.cut.fitting(slowest.unwrap_or_default());
         self.order = plan::turns(self.entrants.len(), self.cut.cycles(), self.seed).into_iter();
         self.counts = true;
         for entrant in &mut self.entrants {
@@ -164,18 +173,12 @@ impl<'m> Rotation<'m> {
     }
 
     fn slice(&self, target: usize) -> Slice {
-        if self.counts {
-            Slice {
-                target,
-                lead_in: self.cut.lead_in,
-                length: self.cut.slice,
-            }
-        } else {
-            Slice {
-                target,
-                lead_in: self.cut.warmup,
-                length: self.cut.warmup,
-            }
+        let length = self.cut.slice;
+        let lead_in = if self.counts { self.cut.lead_in } else { length };
+        Slice {
+            target,
+            lead_in,
+            length,
         }
     }
 }
@@ -220,11 +223,13 @@ impl Conductor for Rotation<'_> {
             // It may still be at work on what it was asked. It is ended when the stage is over, with
             // what can be said of it.
             entrant.stop();
-        } else if !self.counts && end.answered > 0 {
-            let latency = end
-                .elapsed
-                .mul_f64(self.connections as f64 / end.answered as f64);
-            self.latency = self.latency.max(latency);
+        } else if let (false, Some(in_flight)) = (self.counts, self.in_flight)
+            && end.answered > 0
+        {
+            // Little's law.
+            let latency = end.elapsed.mul_f64(in_flight as f64 / end.answered as f64);
+            let least = entrant.latency.map_or(latency, |least| least.min(latency));
+            entrant.latency = Some(least);
         }
     }
 }

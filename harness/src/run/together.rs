@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry::Entry;
-use super::fleet::{Fleet, Member};
+use super::fleet::{Asked, Fleet, Member};
 use super::rotation::{Cut, Rotation, Turns};
 use super::trial::{self, Before, Settings};
 use super::{Interrupt, Referee, figures};
@@ -42,11 +42,18 @@ pub(super) fn measure<'e>(
         .iter()
         .map(|part| trial::blank(&part.step, part.position))
         .collect();
-    for (part, trial) in parts.iter().zip(&mut trials) {
-        let asked = (part.step.round, part.step.workload.as_str(), task.calls);
-        trial.failure = fleet
-            .ready(part.entry, asked, settings, referee, interrupt)
-            .err();
+    let Some(first) = parts.first() else {
+        return trials;
+    };
+    let asked = Asked {
+        round: first.step.round,
+        workload: &first.step.workload,
+        calls: task.calls,
+    };
+    let entries: Vec<&Entry<'_>> = parts.iter().map(|part| part.entry).collect();
+    let failures = fleet.ready(&entries, &asked, settings, referee, interrupt);
+    for (trial, failure) in trials.iter_mut().zip(failures) {
+        trial.failure = failure;
     }
     let ready: Vec<usize> = (0..parts.len())
         .filter(|&index| trials[index].failure.is_none() && !interrupt.is_set())
@@ -217,8 +224,8 @@ fn take_turns(
         });
         watched.push((running, processes));
     }
-    let load = (settings.connections, settings.timeout);
-    let mut rotation = Rotation::new(watched, task.cut, load, task.seed);
+    let in_flight = (task.pace == Pace::Closed).then_some(settings.connections);
+    let mut rotation = Rotation::new(watched, task.cut, in_flight, settings.timeout, task.seed);
     let driven = load::interleave(&targets, task.cut.cycles(), &mut rotation);
     let (turns, wall) = rotation.finish();
     let measured = driven.unwrap_or_else(|error| {

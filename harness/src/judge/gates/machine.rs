@@ -1,5 +1,7 @@
 //! Gates 9 and 10: what the machine must allow.
 
+use std::collections::BTreeMap;
+
 use super::super::reason::Reason;
 use super::super::row_view::{WorkloadView, values};
 use crate::record::{Environment, Level, Moment, Schedule};
@@ -8,6 +10,8 @@ use crate::stats::{Series, median, robust_spread};
 /// Gate 9: the share of stolen time, of others' time, or of the control's spread from which
 /// ranks are withheld.
 const NOISE_LIMIT: f64 = 0.10;
+/// Gate 9: the share of the server's CPUs that entries without load may take from the one that has it.
+const WAITING_LIMIT: f64 = 0.03;
 
 /// Gate 9: CPU time taken by the hypervisor, the median over trials of `steal_ratio`.
 pub(super) fn stolen(workload: &WorkloadView<'_>) -> Option<Reason> {
@@ -17,6 +21,20 @@ pub(super) fn stolen(workload: &WorkloadView<'_>) -> Option<Reason> {
 /// Gate 9: CPU time taken by other processes, the median over trials of `other_cpu_ratio`.
 pub(super) fn other_load(workload: &WorkloadView<'_>) -> Option<Reason> {
     over_limit(workload, "other_cpu_ratio").map(Reason::OtherLoad)
+}
+
+/// Gate 9: CPU time taken by entries that had no load, from the one that had it. The sum over the entries of
+/// the median over trials of `waiting_cpu_ratio`, as a share of the server's CPUs.
+pub(super) fn waiting_load(workload: &WorkloadView<'_>) -> Option<Reason> {
+    let mut shares: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for trial in workload.valid {
+        let share = trial.figures.get("waiting_cpu_ratio");
+        let own = shares.entry(trial.server.as_str()).or_default();
+        own.extend(share);
+    }
+    let all: f64 = shares.values().filter_map(|own| median(own)).sum();
+    let share = all / workload.server_cpus.max(1) as f64;
+    (share > WAITING_LIMIT).then_some(Reason::WaitingLoad(share))
 }
 
 fn over_limit(workload: &WorkloadView<'_>, figure: &str) -> Option<f64> {
@@ -98,6 +116,7 @@ mod tests {
             valid: &trials.iter().collect::<Vec<_>>(),
             control,
             first_position: &BTreeMap::new(),
+            server_cpus: 1,
         })
     }
 
@@ -122,6 +141,25 @@ mod tests {
             assert_eq!(with(figure, &[0.01, 0.5, 0.2], gate), Some(reason));
             assert_eq!(with(figure, &[], gate), None);
         }
+    }
+
+    #[test]
+    fn what_waiting_entries_take_adds_up() {
+        let taken = |shares: &[(&str, f64)]| {
+            let trial = |&(server, share): &(&str, f64)| {
+                let mut trial = trial(server, Stage::Peak, 1, 1.0);
+                trial.figures.insert("waiting_cpu_ratio".to_owned(), share);
+                trial
+            };
+            let trials: Vec<Trial> = shares.iter().map(trial).collect();
+            of(&trials, &[], waiting_load)
+        };
+        assert_eq!(taken(&[("alpha", 0.02), ("beta", 0.01)]), None);
+        let found = taken(&[("alpha", 0.02), ("beta", 0.02)]);
+        assert!(matches!(found, Some(Reason::WaitingLoad(share)) if (share - 0.04).abs() < 1e-9));
+        // One burst in three rounds is none of an entry's habits.
+        let burst = [("alpha", 0.5), ("alpha", 0.0), ("alpha", 0.0)];
+        assert_eq!(taken(&burst), None);
     }
 
     #[test]

@@ -134,6 +134,11 @@ pub const GATES: &[Gate] = &[
     ),
     gate(
         9,
+        "entries that waited took little CPU time",
+        Test::Workload(machine::waiting_load),
+    ),
+    gate(
+        9,
         "the control repeats within 10 %",
         Test::Workload(machine::control_spread),
     ),
@@ -154,6 +159,10 @@ pub const GATES: &[Gate] = &[
     note(
         "memory did not grow with the requests to the end, nor by more than is served and kept",
         Test::Trial(trial::memory_grows),
+    ),
+    note(
+        "the server rested while it had no load",
+        Test::Trial(trial::restless),
     ),
     note("the level was steady", Test::Row(row::not_steady)),
     note("no round stands apart", Test::Row(row::outlier_round)),

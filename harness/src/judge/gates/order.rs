@@ -112,6 +112,7 @@ mod tests {
             figure: "cpu_us_per_request",
             valid: &trials.iter().collect::<Vec<_>>(),
             control: &[],
+            server_cpus: 1,
             first_position: &first_position,
         })
     }

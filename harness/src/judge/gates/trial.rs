@@ -15,6 +15,9 @@ const ACHIEVED_LIMIT: f64 = 0.995;
 const LAG_LIMIT_US: f64 = 1_000.0;
 
 const MIB: f64 = 1_048_576.0;
+/// From this share of a CPU on, what a server takes while it waits is told.
+const RESTLESS: f64 = 0.02;
+
 /// From so many bytes for each request on, memory grows with the requests.
 const GROWTH_LIMIT: f64 = 1_024.0;
 /// Less than this is not told from the steps in which an allocator takes memory, bytes.
@@ -167,6 +170,13 @@ fn grew(run: &Run, trial: &Trial, kept: f64) -> Option<Reason> {
     })
 }
 
+/// The server took CPU time while it had no load, or was kept from it.
+pub(super) fn restless(_: &Run, trial: &Trial) -> Option<Reason> {
+    let share = figure(trial, "waiting_cpu_ratio").unwrap_or(0.0);
+    let paused = figure(trial, "paused") == Some(1.0);
+    (paused || share > RESTLESS).then_some(Reason::Restless { share, paused })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::super::testing::{run, trial};
@@ -289,6 +299,23 @@ mod tests {
             1
         );
         assert_eq!(found(Stage::Peak, &[("send_lag_p99_us", 1_001.0)]), []);
+    }
+
+    #[test]
+    fn a_server_that_does_not_rest_is_marked() {
+        let waits = |share, paused| {
+            let figures = [("waiting_cpu_ratio", share), ("paused", paused)];
+            found(Stage::Peak, &figures)
+        };
+        assert_eq!(waits(0.019, 0.0), []);
+        assert!(matches!(
+            waits(0.021, 0.0)[..],
+            [Reason::Restless { paused: false, .. }]
+        ));
+        assert!(matches!(
+            waits(0.0, 1.0)[..],
+            [Reason::Restless { paused: true, .. }]
+        ));
     }
 
     #[test]

@@ -29,6 +29,8 @@ impl fmt::Display for Reason {
             | Self::Bytes { .. } => self.of_the_load(f),
             Self::Stolen(_)
             | Self::OtherLoad(_)
+            | Self::Restless { .. }
+            | Self::WaitingLoad(_)
             | Self::ControlSpread { .. }
             | Self::Machine(_)
             | Self::Changed(_)
@@ -171,6 +173,25 @@ impl Reason {
             Self::OtherLoad(share) => write!(
                 f,
                 "other programs took {} of the CPU time; end them, `top` shows which",
+                percent(*share)
+            ),
+            Self::Restless {
+                share,
+                paused: false,
+            } => write!(
+                f,
+                "it used {} of a CPU while other servers had the load, time that they lost; look for a \
+                 busy loop or a short timer",
+                percent(*share)
+            ),
+            Self::Restless { paused: true, .. } => f.write_str(
+                "it used CPU time while other servers had the load, so it was stopped (SIGSTOP) between \
+                 its slices; its own figures hold the waking up",
+            ),
+            Self::WaitingLoad(share) => write!(
+                f,
+                "servers that waited for their turn took {} of the CPU time; use --isolated, or leave out \
+                 the one that its row names",
                 percent(*share)
             ),
             Self::ControlSpread {
@@ -432,6 +453,15 @@ mod tests {
             },
             Reason::Stolen(0.2),
             Reason::OtherLoad(0.2),
+            Reason::Restless {
+                share: 0.2,
+                paused: false,
+            },
+            Reason::Restless {
+                share: 0.0,
+                paused: true,
+            },
+            Reason::WaitingLoad(0.2),
             Reason::ControlSpread {
                 figure: "requests_per_s",
                 share: 0.2,
