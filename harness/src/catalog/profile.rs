@@ -49,8 +49,8 @@ pub const PROFILES: [Profile; 4] = [
         workloads: &[],
         rounds: 12,
         warmup: Duration::from_millis(80),
-        peak: Duration::from_millis(400),
-        paced: Duration::from_millis(400),
+        peak: Duration::from_millis(350),
+        paced: Duration::from_millis(350),
     },
     Profile {
         name: "publish",

@@ -97,11 +97,11 @@ pub struct Arguments {
     #[arg(long)]
     isolated: bool,
     /// How long a server has the load before the next one does; longer where the slowest server needs it
-    #[arg(long, value_name = "TIME", default_value = "20ms", value_parser = parse_duration,
+    #[arg(long, value_name = "TIME", default_value = "10ms", value_parser = parse_duration,
         conflicts_with = "isolated")]
     slice: Duration,
     /// The start of each slice that does not count towards rate and latency
-    #[arg(long, value_name = "TIME", default_value = "2ms", value_parser = parse_lead_in,
+    #[arg(long, value_name = "TIME", default_value = "1ms", value_parser = parse_lead_in,
         conflicts_with = "isolated")]
     lead_in: Duration,
     /// Measured time of each trial [profile's]

@@ -205,6 +205,9 @@ pub struct Interval {
     pub asked: u64,
     /// Of a slice: valid answers that came while it counted. Else 0.
     pub on_time: u64,
+    /// How many of the requests counted were in flight on average: the sum of their latencies over the
+    /// length.
+    pub in_flight: f64,
     /// Errors.
     pub errors: u64,
     /// Median latency in nanoseconds, to two significant digits; absent where nothing ended.

@@ -401,6 +401,7 @@ impl Cell {
             answered: self.answered,
             asked: self.asked,
             on_time: self.on_time,
+            in_flight: self.moments.sum as f64 / length as f64,
             errors: self.errors,
             p50_ns: quantile(0.5),
             p99_ns: quantile(0.99),

@@ -9,7 +9,6 @@ use super::sampler::Samples;
 use crate::load::{Interval, Measurement, ThreadTime};
 use crate::probe::{LightSample, Sample};
 use crate::record::{self, Figures};
-use crate::stats::median;
 
 const NS_PER_US: f64 = 1e3;
 
@@ -91,14 +90,22 @@ pub(super) fn of_pace(measured: &Measurement, per_second: f64) -> Figures {
 /// Right answers as a share of the requests that were due.
 ///
 /// A slice waits for the answers to all of its requests, so those that came in its time are set beside those
-/// that were due in it: of a server that can't keep up, fewer. As requests are in flight at both ends
-/// of a slice, one slice says little; the median of all slices counts.
+/// that were due in it: of a server that can't keep up, fewer.
 fn achieved(measured: &Measurement) -> Option<f64> {
     let share = |slice: &Interval| slice.on_time as f64 / slice.asked as f64;
     let slices = measured.intervals.iter().filter(|slice| slice.asked > 0);
-    let of_slices: Vec<f64> = slices.map(share).collect();
-    median(&of_slices)
+    middle(slices.map(share))
         .or_else(|| (measured.asked > 0).then(|| measured.requests as f64 / measured.asked as f64))
+}
+
+/// The mean of the middle half. What is in flight at both ends of a slice, and a stall of the machine at one
+/// of them, makes a single slice say little.
+fn middle(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let quarter = values.len() / 4;
+    let middle = &values[quarter..values.len() - quarter];
+    (!middle.is_empty()).then(|| middle.iter().sum::<f64>() / middle.len() as f64)
 }
 
 /// The figures read from the server's processes. `rss_before` is their resident memory before
@@ -185,6 +192,8 @@ pub(super) fn of_turns(
         }
     };
     put("slices", Some(turns.slices.len() as f64));
+    let in_flight = measured.intervals.iter().map(|slice| slice.in_flight);
+    put("in_flight_mean", middle(in_flight));
     let counted = measured.window.as_secs_f64() / turns.elapsed.as_secs_f64();
     put("counted_ratio", Some(counted));
     let answered: u64 = measured.intervals.iter().map(|slice| slice.answered).sum();
@@ -336,5 +345,19 @@ fn interval(
         cpu_ns,
         rss_bytes: after.and_then(|edge| edge.rss_bytes),
         threads: after.and_then(|edge| edge.threads),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_half_is_not_moved_by_what_stands_apart() {
+        assert_eq!(middle([].into_iter()), None);
+        assert_eq!(middle([3.0].into_iter()), Some(3.0));
+        assert_eq!(middle([1.0, 2.0, 3.0, 100.0].into_iter()), Some(2.5));
+        let even = (1..=8).map(f64::from);
+        assert_eq!(middle(even), Some(4.5));
     }
 }

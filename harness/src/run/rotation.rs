@@ -11,14 +11,14 @@ use crate::probe::{LightSample, Processes, Sample};
 
 /// A slice is so many times as long as the slowest entry takes for a request, at least: else little more than its
 /// filling and draining would be measured.
-const LATENCIES_A_SLICE: f64 = 8.0;
-/// And its lead-in so many times.
-const LATENCIES_A_LEAD_IN: f64 = 1.5;
+const LATENCIES_A_SLICE: f64 = 6.0;
+/// And its lead-in as long as one request: then the queue has filled.
+const LATENCIES_A_LEAD_IN: f64 = 1.0;
 /// An entry that takes more than this share of a CPU while it waits takes it from the others, so from then
 /// on it is stopped while it waits. See METHODOLOGY, "Entries that wait".
-const PAUSE_FROM: f64 = 0.01;
+const PAUSE_FROM: f64 = 0.05;
 /// It must have waited so long for that to be known.
-const PAUSE_AFTER: Duration = Duration::from_millis(100);
+const PAUSE_AFTER: Duration = Duration::from_millis(300);
 
 /// How a stage is cut into slices.
 #[derive(Debug, Clone, Copy)]
@@ -162,7 +162,11 @@ impl<'m> Rotation<'m> {
 
     /// After the warm-up: every entry's slices that count.
     fn begin_counting(&mut self) {
-        let slowest = self.entrants.iter().filter_map(|entrant| entrant.latency).max();
+        let slowest = self
+            .entrants
+            .iter()
+            .filter_map(|entrant| entrant.latency)
+            .max();
         self.cut = self.cut.fitting(slowest.unwrap_or_default());
         self.order = plan::turns(self.entrants.len(), self.cut.cycles(), self.seed).into_iter();
         self.counts = true;
@@ -174,7 +178,11 @@ impl<'m> Rotation<'m> {
 
     fn slice(&self, target: usize) -> Slice {
         let length = self.cut.slice;
-        let lead_in = if self.counts { self.cut.lead_in } else { length };
+        let lead_in = if self.counts {
+            self.cut.lead_in
+        } else {
+            length
+        };
         Slice {
             target,
             lead_in,

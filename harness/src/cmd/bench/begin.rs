@@ -34,6 +34,7 @@ pub(super) fn prepare(arguments: &Arguments) -> Result<Prepared> {
     let base = arguments.against.as_ref().map(find).transpose()?;
     let mut servers = with_other_builds(&arguments.binary, &catalog, servers)?;
     servers.extend(base.iter().flat_map(Base::servers));
+    refuse_lead_in(arguments)?;
     let mut options = options(arguments, &catalog, servers, &place)?;
     refuse_precision_of_nothing(&options)?;
     refuse_engine(options.engine)?;
@@ -147,6 +148,17 @@ fn length(arguments: &Arguments) -> Length {
         precision: arguments.precision,
         budget: arguments.budget.or(default),
     }
+}
+
+fn refuse_lead_in(arguments: &Arguments) -> Result<()> {
+    if arguments.lead_in < arguments.slice {
+        return Ok(());
+    }
+    Err(Usage(format!(
+        "--lead-in {:?}: it must be shorter than --slice {:?}, or nothing would count",
+        arguments.lead_in, arguments.slice
+    ))
+    .into())
 }
 
 /// A single entry has no ratio to another.

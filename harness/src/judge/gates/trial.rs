@@ -94,9 +94,13 @@ pub(super) fn littles_law(run: &Run, trial: &Trial) -> Option<Reason> {
     if trial.stage != Stage::Peak || run.connections == 0 {
         return None;
     }
-    let rate = figure(trial, "requests_per_s")?;
-    let latency_s = figure(trial, "latency_mean_us")? / 1e6;
-    let off = rate * latency_s / f64::from(run.connections) - 1.0;
+    // Of slices, that of most: a stall of the machine at the end of one is in the latencies and not in
+    // its length.
+    let in_flight = figure(trial, "in_flight_mean").or_else(|| {
+        let rate = figure(trial, "requests_per_s")?;
+        Some(rate * figure(trial, "latency_mean_us")? / 1e6)
+    })?;
+    let off = in_flight / f64::from(run.connections) - 1.0;
     let again = figure(trial, "reconnects").unwrap_or(0.0);
     let answers = figure(trial, "requests").unwrap_or(f64::INFINITY);
     (off.abs() > LITTLE_LIMIT).then_some(Reason::LittlesLaw {
