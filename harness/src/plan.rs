@@ -145,6 +145,9 @@ const SLICE_OVERHEAD: f64 = 1.15;
 /// which every entry follows every other equally often: `n` rows where `n` is even, `2n` where it is
 /// odd. Which entry is which number of the design, and the order of its rows, is drawn from the seed.
 pub fn turns(entries: usize, cycles: usize, seed: u64) -> Vec<usize> {
+    if entries == 0 {
+        return Vec::new();
+    }
     let mut rng = Pcg64Mcg::seed_from_u64(seed);
     let mut labels: Vec<usize> = (0..entries).collect();
     labels.shuffle(&mut rng);
@@ -152,14 +155,16 @@ pub fn turns(entries: usize, cycles: usize, seed: u64) -> Vec<usize> {
     let mut rows: Vec<&Vec<usize>> = Vec::new();
     let mut all: Vec<usize> = Vec::with_capacity(entries * cycles);
     for _ in 0..cycles {
-        if rows.is_empty() {
-            rows.extend(&design);
-            rows.shuffle(&mut rng);
-        }
         // Nobody has it twice in a row, where there is a choice.
         let last = all.last().copied();
-        let other = rows.iter().position(|row| Some(labels[row[0]]) != last);
-        let row = rows.swap_remove(other.unwrap_or(0));
+        let may_follow = |row: &&Vec<usize>| entries == 1 || Some(labels[row[0]]) != last;
+        if !rows.iter().any(may_follow) {
+            let mut more: Vec<&Vec<usize>> = design.iter().collect();
+            more.shuffle(&mut rng);
+            rows.extend(more);
+        }
+        let next = rows.iter().position(may_follow).unwrap_or(0);
+        let row = rows.remove(next);
         all.extend(row.iter().map(|&number| labels[number]));
     }
     all
@@ -278,6 +283,7 @@ mod tests {
     #[test]
     fn every_entry_has_its_turn_in_each_cycle() {
         for entries in 1..9 {
+            assert!(super::turns(0, entries, 5).is_empty());
             let turns = turns(entries, 23, 5);
             for cycle in turns.chunks(entries) {
                 let mut seen = cycle.to_vec();

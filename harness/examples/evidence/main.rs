@@ -14,6 +14,7 @@ mod noise;
 mod order;
 mod pool;
 mod rule;
+mod slices;
 mod table;
 mod trial;
 
@@ -88,6 +89,14 @@ enum Verb {
         /// Runs of one server each, one after the other beside a load that grows
         #[arg(long, value_name = "RUNS", value_delimiter = ',')]
         one_by_one: Vec<PathBuf>,
+        #[command(flatten)]
+        names: Names,
+    },
+    /// How far apart are two copies of one program, by the length of slices?
+    Slices {
+        /// Runs of the base and its twin, a schedule each
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
         #[command(flatten)]
         names: Names,
     },
@@ -218,6 +227,13 @@ fn report(verb: Verb) -> Result<String> {
                 about(&record),
                 order::report(&runs, &names, least)?
             )
+        }
+        Verb::Slices { runs, names } => {
+            let runs = runs
+                .iter()
+                .map(|run| read(run))
+                .collect::<Result<Vec<_>>>()?;
+            slices::report(&runs, &names)?
         }
         Verb::Counts {
             run,

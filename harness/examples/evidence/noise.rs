@@ -34,6 +34,7 @@ pub(crate) fn report(pool: &Pool, names: &Names) -> String {
     let servers = names.measured(pool);
     let mut table = Table::new([
         "figure",
+        "cycles, shared",
         "intervals of a process",
         "neighbours' correlation",
         "mean of a trial's intervals",
@@ -48,17 +49,22 @@ pub(crate) fn report(pool: &Pool, names: &Names) -> String {
         (Stage::Peak, Kind::Cost),
         (Stage::Peak, Kind::Rate),
     ] {
-        let cells: Vec<_> = servers
+        let mut cells: Vec<_> = servers
             .iter()
             .map(|name| pool.slices(stage, name))
             .map(|trials| logs(&trials, kind))
             .collect();
+        let cycles = pool
+            .interleaved
+            .then(|| take_cycles_off(&mut cells))
+            .flatten();
         let Some(found) = components(&cells) else {
             continue;
         };
         let figure = Figure { stage, kind };
         table.row([
             figure.name(),
+            cycles.map_or(NOTHING.to_owned(), percent),
             percent(found.interval),
             format!("{:.2} ({:.2})", found.neighbours, -1.0 / found.count),
             percent(found.interval / found.count.sqrt()),
@@ -70,9 +76,10 @@ pub(crate) fn report(pool: &Pool, names: &Names) -> String {
         ]);
     }
     format!(
-        "Relative standard deviations, over {}. Intervals are 100 ms; in brackets is the \
-         correlation that independent ones would show. What rounds share cancels in the ratio of two \
-         servers; what lies between processes is left however long a trial is.\n\n{table}",
+        "Relative standard deviations, over {}. An interval is a slice, or 100 ms in an isolated run; in brackets is the \
+         correlation that independent ones would show. What the slices of a cycle share is given first and taken off the rest; \
+         that and what rounds share cancels in the ratio of two servers. What lies between processes is left \
+         however long a trial is.\n\n{table}",
         servers
             .iter()
             .map(|name| format!("`{name}`"))
@@ -112,6 +119,34 @@ fn logs(trials: &[Option<Vec<Slice>>], kind: Kind) -> Vec<Option<Vec<f64>>> {
         .iter()
         .map(|trial| of_trial(trial.as_ref()?))
         .collect()
+}
+
+/// Takes off each slice what all servers' slices of its cycle share, beyond what their trials do, and
+/// gives the standard deviation of that. A cycle that a server misses keeps it.
+fn take_cycles_off(cells: &mut [Vec<Option<Vec<f64>>>]) -> Option<f64> {
+    let (mut squares, mut count) = (0.0, 0.0);
+    for round in 0..cells.first()?.len() {
+        let means: Option<Vec<f64>> = cells
+            .iter()
+            .map(|server| Some(mean(server[round].as_ref()?.iter().copied())))
+            .collect();
+        let Some(means) = means else { continue };
+        let of_round = |server: &Vec<Option<Vec<f64>>>| server[round].as_ref().map_or(0, Vec::len);
+        for cycle in 0..cells.iter().map(of_round).min().unwrap_or(0) {
+            let off = |(server, own): (&Vec<Option<Vec<f64>>>, &f64)| {
+                server[round]
+                    .as_ref()
+                    .map_or(0.0, |slices| slices[cycle] - own)
+            };
+            let shared = mean(cells.iter().zip(&means).map(off));
+            for slices in cells.iter_mut().filter_map(|server| server[round].as_mut()) {
+                slices[cycle] -= shared;
+            }
+            squares += shared * shared;
+            count += 1.0;
+        }
+    }
+    (count > 0.0).then(|| (squares / count).sqrt())
 }
 
 /// The components of `cells`: for each server a place for each round, with the logarithms of
@@ -223,6 +258,27 @@ mod tests {
             (found.neighbours + 0.1).abs() < 0.05,
             "{}",
             found.neighbours
+        );
+    }
+
+    #[test]
+    fn what_cycles_share_is_found_and_taken_off() {
+        // Cycles are ± 0.1; the second server is 1 dearer, and has 0.01 of its own in one slice.
+        let cycles = [0.1, -0.1, 0.1, -0.1];
+        let own = |level: f64, odd: f64| {
+            let slices: Vec<f64> = cycles.iter().map(|shared| level + shared).collect();
+            let mut slices = slices;
+            slices[0] += odd;
+            slices[1] -= odd;
+            vec![Some(slices)]
+        };
+        let mut cells = [own(2.0, 0.0), own(3.0, 0.01)];
+        let shared = take_cycles_off(&mut cells).unwrap();
+        assert!((shared - 0.1).abs() < 0.005, "{shared}");
+        let left = cells[1][0].as_ref().unwrap();
+        assert!(
+            (left[0] - 3.005).abs() < 1e-9 && (left[2] - 3.0).abs() < 1e-9,
+            "{left:?}"
         );
     }
 

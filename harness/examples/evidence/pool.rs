@@ -13,6 +13,8 @@ use harness::stats::{Better, Series, geometric_mean};
 pub(crate) struct Pool {
     /// How many rounds there are.
     pub(crate) rounds: usize,
+    /// Whether the intervals of its trials are slices of the same cycles.
+    pub(crate) interleaved: bool,
     /// The servers, in name order.
     pub(crate) names: Vec<String>,
     /// The measured time of each stage.
@@ -61,9 +63,11 @@ impl Pool {
             .iter()
             .filter(|trial| trial.workload == workload)
             .collect();
-        Ok(Self::of_trials(&ran, lengths_ms, |trial| {
-            counts(run, trial)
-        }))
+        let pool = Self::of_trials(&ran, lengths_ms, |trial| counts(run, trial));
+        Ok(Self {
+            interleaved: run.schedule.is_interleaved(),
+            ..pool
+        })
     }
 
     fn of_trials(
@@ -85,6 +89,7 @@ impl Pool {
         let names: BTreeSet<&String> = trials.keys().map(|(_, name)| name).collect();
         Self {
             rounds: place.len(),
+            interleaved: false,
             names: names.into_iter().cloned().collect(),
             lengths: lengths_ms
                 .map(|(stage, ms)| (stage, Duration::from_millis(ms)))
@@ -115,7 +120,7 @@ impl Pool {
         self.of(figure.stage, name, |trial| figure.value(trial, cut))
     }
 
-    /// The 100 ms intervals of a server's trials, by round.
+    /// The intervals of a server's trials, by round.
     pub(crate) fn slices(&self, stage: Stage, name: &str) -> Vec<Option<Vec<Slice>>> {
         self.of(stage, name, |trial| Some(trial.slices.clone()))
     }
@@ -182,7 +187,7 @@ pub(crate) enum Kind {
     Rate,
     /// CPU time per request over the whole trial.
     Cost,
-    /// CPU time per request, the median of the 100 ms intervals.
+    /// CPU time per request, the median of the intervals.
     MiddleCost,
     /// User CPU time per request.
     UserCost,
@@ -226,7 +231,7 @@ impl Figure {
         let what = match self.kind {
             Kind::Rate => "requests/s",
             Kind::Cost => "CPU/request",
-            Kind::MiddleCost => "CPU/request, median of 100 ms",
+            Kind::MiddleCost => "CPU/request, median of intervals",
             Kind::UserCost => "user CPU/request",
         };
         format!("{}, {what}", self.stage)

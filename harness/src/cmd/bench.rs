@@ -349,15 +349,23 @@ fn plan_line(options: &Options) -> String {
         }
     };
     format!(
-        "({}) x {} x {} {until} = {} over {}, about {} after the build (seed {})",
+        "({}) x {} x {} {until} = {} over {}, {}, about {} after the build (seed {})",
         entries_line(options),
         counted(options.workloads.len(), "workload"),
         counted(options.stages.len(), "stage"),
         counted(plan.round_len() * rounds as usize, "trial"),
         counted(options.connections, "connection"),
+        schedule_line(options.schedule),
         show_time(options.estimate()),
         options.seed,
     )
+}
+
+fn schedule_line(schedule: Schedule) -> String {
+    match schedule {
+        Schedule::Isolated => "one at a time".to_owned(),
+        Schedule::Interleaved { slice_ms, .. } => format!("in turn, slices of {slice_ms} ms"),
+    }
 }
 
 /// How many rounds of this length there will be.

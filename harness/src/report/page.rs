@@ -191,11 +191,12 @@ fn software(machine: &Environment) -> String {
 fn plan(run: &Run) -> String {
     let seconds = |ms: u64| ms as f64 / 1e3;
     format!(
-        "Run {}, profile {}: {}, {} s peak and {} s paced after {} s of warm-up, seed {}, \
+        "Run {}, profile {}: {}, {}; {} s peak and {} s paced after {} s of warm-up, seed {}, \
          rates from {}; harness {}, revision {}",
         run.id,
         run.profile,
         counted(run.rounds, "round"),
+        run.schedule,
         seconds(run.peak_ms),
         seconds(run.paced_ms),
         seconds(run.warmup_ms),

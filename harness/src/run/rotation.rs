@@ -44,9 +44,23 @@ impl Cut {
         (self.warmup.as_secs_f64() / self.slice.as_secs_f64()).ceil() as usize
     }
 
+    /// Longer slices, and fewer, for a rate at which so many requests would not be due in one.
+    pub(super) fn holding(self, requests: usize, per_second: f64) -> Self {
+        let needed = Duration::from_secs_f64(requests as f64 / per_second);
+        Self {
+            slice: self.slice.max(self.lead_in + needed).min(self.longest()),
+            ..self
+        }
+    }
+
+    /// One slice for all of the time.
+    fn longest(self) -> Duration {
+        self.measured + self.lead_in
+    }
+
     /// Longer slices, and fewer, for entries of which the slowest takes that long for a request.
     fn fitting(self, latency: Duration) -> Self {
-        let longest = self.measured + self.lead_in;
+        let longest = self.longest();
         Self {
             slice: self
                 .slice

@@ -14,6 +14,9 @@ use crate::load::{self, Config, Control, DriveError, Measurement, Pace, Target};
 use crate::plan;
 use crate::record::{Failure, Step, Trial};
 
+/// Requests that are due in a paced slice, at least; and at least one for each connection.
+const LEAST_REQUESTS: usize = 16;
+
 /// What all entries of a stage have in common.
 pub(super) struct Task<'a> {
     pub(super) calls: &'a [Call],
@@ -58,6 +61,9 @@ pub(super) fn measure<'e>(
     let ready: Vec<usize> = (0..parts.len())
         .filter(|&index| trials[index].failure.is_none() && !interrupt.is_set())
         .collect();
+    if ready.is_empty() {
+        return trials;
+    }
     let names: Vec<String> = ready.iter().map(|&i| parts[i].entry.name.clone()).collect();
     let found = drive(fleet.members(&names), task, settings, interrupt);
     for (index, (found, name)) in ready.into_iter().zip(found.into_iter().zip(&names)) {
@@ -224,9 +230,15 @@ fn take_turns(
         });
         watched.push((running, processes));
     }
-    let in_flight = (task.pace == Pace::Closed).then_some(settings.connections);
-    let mut rotation = Rotation::new(watched, task.cut, in_flight, settings.timeout, task.seed);
-    let driven = load::interleave(&targets, task.cut.cycles(), &mut rotation);
+    let (cut, in_flight) = match task.pace {
+        Pace::Rate { per_second } => {
+            let requests = settings.connections.max(LEAST_REQUESTS);
+            (task.cut.holding(requests, per_second), None)
+        }
+        _ => (task.cut, Some(settings.connections)),
+    };
+    let mut rotation = Rotation::new(watched, cut, in_flight, settings.timeout, task.seed);
+    let driven = load::interleave(&targets, cut.cycles(), &mut rotation);
     let (turns, wall) = rotation.finish();
     let measured = driven.unwrap_or_else(|error| {
         // What stops all of them is said of each.

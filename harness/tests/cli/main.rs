@@ -4,6 +4,7 @@
 mod against;
 mod doctor;
 mod entries;
+mod interleaved;
 mod interrupts;
 mod kills;
 mod machine;
