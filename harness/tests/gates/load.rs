@@ -78,7 +78,7 @@ fn a_lower_bound_is_printed_as_one_everywhere() {
     for text in [&starved.outcome.run.stdout, &starved.markdown] {
         assert!(line(text).contains('≥'), "{text}");
     }
-    let bounded = |line: &&str| line.split(',').nth(12) == Some("true");
+    let bounded = |line: &&str| line.split(',').nth(17) == Some("true");
     let lines: Vec<&str> = starved.csv.lines().filter(bounded).collect();
     assert_eq!(lines.len(), 1, "{}", starved.csv);
     assert!(lines[0].starts_with("right,ping,peak,requests_per_s,"));
@@ -125,12 +125,17 @@ fn a_rate_near_the_controls_is_a_lower_bound_and_a_far_one_is_not() {
 
 /// The record with a control whose trials are those of a server.
 pub(crate) fn with_control(record: &Record, server: &str) -> Record {
+    with_trials_as(record, server, CONTROL)
+}
+
+/// The record, with trials of one of its servers standing for those of another entry too.
+pub(crate) fn with_trials_as(record: &Record, server: &str, entry: &str) -> Record {
     let mut record = record.clone();
     let mut trials: Vec<_> = record.trials.clone();
     trials.retain(|trial| trial.server == server);
     trials
         .iter_mut()
-        .for_each(|trial| trial.server = CONTROL.to_owned());
+        .for_each(|trial| trial.server = entry.to_owned());
     record.trials.extend(trials);
     record
 }

@@ -6,10 +6,10 @@
 use harness::catalog::Stage;
 use harness::environment::{Layout, Recheck, StealMeter};
 use harness::judge::{Reason, gates, summarise};
-use harness::record::{Record, Verdict};
+use harness::record::{Record, Schedule, Verdict};
 
 use crate::answers::sound;
-use crate::load::{starved, with_control};
+use crate::load::{starved, with_control, with_trials_as};
 use crate::outcome::{Outcome, assert_passes_when_quiet, assert_shown, row};
 use crate::support::{Bench, fixture};
 use crate::trees;
@@ -21,14 +21,20 @@ fn assert_withheld(record: &Record, cause: &str) {
     let peak = row(&summary, "right", Stage::Peak);
     assert!(peak.figures.contains_key("requests_per_s"), "{peak:?}");
     assert!(summary.rankings[0].noise_floor.is_none());
-    assert_shown(record, "Not ranked: ranks are withheld: ");
+    assert_shown(record, "Not ranked [");
+    assert_shown(record, "ranks are withheld: ");
     assert_shown(record, cause);
 }
 
 /// Whether some workload has its ranks withheld by noise.
 fn noisy(record: &Record) -> bool {
     let summary = summarise(record);
-    let causes = ["other programs", "hypervisor", "the control itself"];
+    let causes = [
+        "other programs",
+        "hypervisor",
+        "the control itself",
+        "the ratio of the control's",
+    ];
     let withheld = |cause: &&str| summary.rankings[0].reason.contains(*cause);
     causes.iter().any(withheld)
 }
@@ -54,7 +60,8 @@ fn a_quiet_machine_withholds_nothing() {
     });
 }
 
-/// Gate 9: what comes and goes between processes of the control.
+/// Gate 9: what comes and goes between processes of the control. Interleaved, what both of its entries share
+/// cancels, and what they don't share is left; isolated, neither cancels.
 #[test]
 fn a_control_that_does_not_repeat_withholds_the_ranks() {
     let every_other = format!(
@@ -69,9 +76,17 @@ fn a_control_that_does_not_repeat_withholds_the_ranks() {
         .with_manifest("unsteady", &run);
     let outcome = Outcome::of(&bench, &["--stage", "peak", "--rounds", "6"]);
     let mut record = with_control(&outcome.record, "unsteady");
+    record = with_trials_as(&record, "right", "control~2");
     record.servers.retain(|server| server.name != "unsteady");
     record.trials.retain(|trial| trial.server != "unsteady");
+    assert_withheld(&record, "the ratio of the control's two copies");
+    record.run.schedule = Schedule::Isolated;
     assert_withheld(&record, "the control itself varied by ");
+    // Both entries slow in the same rounds.
+    record.run.schedule = outcome.record.run.schedule;
+    record.trials.retain(|trial| trial.server != "control~2");
+    record = with_trials_as(&record, "control", "control~2");
+    assert!(!noisy(&quietened(&record)));
 }
 
 /// Gate 9: steal, as the meter reads it from a tree in which it grows.
