@@ -298,39 +298,37 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_a_design_are_balanced() {
+        for n in 2..9 {
+            let rows = williams(n);
+            let mut follows = vec![vec![0_u32; n]; n];
+            for pair in rows.iter().flat_map(|row| row.windows(2)) {
+                follows[pair[0]][pair[1]] += 1;
+            }
+            for (a, row) in follows.iter().enumerate() {
+                for (b, count) in row.iter().enumerate().filter(|(b, _)| *b != a) {
+                    assert_eq!(*count, 1 + n as u32 % 2, "{a} before {b} of {n}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn every_entry_follows_every_other_about_equally_often() {
-        for (entries, cycles) in [
-            (2, 20),
-            (3, 20),
-            (6, 20),
-            (7, 14),
-            (7, 22),
-            (12, 12),
-            (25, 50),
-        ] {
+        for (entries, cycles) in [(2, 20), (6, 20), (7, 14), (7, 22), (12, 12), (25, 50)] {
             for seed in 0..20 {
                 let turns = turns(entries, cycles, seed);
                 let mut follows = vec![vec![0_u32; entries]; entries];
-                for cycle in turns.chunks(entries) {
-                    for pair in cycle.windows(2) {
-                        follows[pair[0]][pair[1]] += 1;
-                    }
+                for pair in turns.windows(2) {
+                    follows[pair[0]][pair[1]] += 1;
                 }
                 let counts = (0..entries).flat_map(|a| {
                     let row = &follows[a];
                     (0..entries).filter(move |&b| a != b).map(move |b| row[b])
                 });
                 let (least, most) = counts.fold((u32::MAX, 0), |(l, m), n| (l.min(n), m.max(n)));
-                assert!(most - least <= 2, "{entries} x {cycles}: {least} to {most}");
-                // Whole designs are exactly balanced.
-                let whole = if entries % 2 == 0 {
-                    entries
-                } else {
-                    2 * entries
-                };
-                if cycles % whole == 0 && entries > 2 {
-                    assert_eq!(least, most, "{entries} x {cycles}");
-                }
+                // Random orders of 7 entries in 22 cycles differ by some 10.
+                assert!(most - least <= 4, "{entries} x {cycles}: {least} to {most}");
             }
         }
     }
