@@ -8,10 +8,13 @@ use crate::load::Control;
 ///
 /// Looking costs the load nothing: its threads add to the counters every 10 ms or so, whoever looks.
 #[derive(Debug, Clone, Default)]
-pub struct Live(Arc<Mutex<Vec<(String, Arc<Control>)>>>);
+pub struct Live(Arc<Mutex<Loads>>);
+
+/// What each entry is loaded by.
+type Loads = Vec<(String, Arc<Control>)>;
 
 impl Live {
-    pub(crate) fn begin(&self, loads: Vec<(String, Arc<Control>)>) {
+    pub(crate) fn begin(&self, loads: Loads) {
         *self.slot() = loads;
     }
 
@@ -28,7 +31,7 @@ impl Live {
         self.slot().clear();
     }
 
-    fn slot(&self) -> std::sync::MutexGuard<'_, Vec<(String, Arc<Control>)>> {
+    fn slot(&self) -> std::sync::MutexGuard<'_, Loads> {
         // It holds pointers, whole at any time.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
