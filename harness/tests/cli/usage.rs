@@ -115,7 +115,8 @@ fn one_of_a_kind_is_no_plural() {
     .concat();
     let output = bench.command("bench", &arguments).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    let plan = "(1 server) x 1 workload x 1 stage x 1 round = 1 trial over 1 connection, about";
+    let plan = "(1 server) x 1 workload x 1 stage x 1 round = 1 trial over 1 connection, in turn, slices \
+                of 10 ms, about";
     assert!(text.contains(plan), "{text}");
 }
 
