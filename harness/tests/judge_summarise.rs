@@ -278,6 +278,26 @@ fn a_few_invalid_trials_mark_and_do_not_count() {
     assert_eq!(of_b.verdict, Verdict::Marked);
 }
 
+/// A stall of the machine in one trial of ten moves no median; what the server did wrong is always told.
+#[test]
+fn what_the_machine_may_have_done_to_few_trials_marks_no_row() {
+    let marked = |figure: &str, value: f64, rounds: u32| {
+        let mut record = record(10, &[("a", 1.0), ("b", 1.5)]);
+        let struck = |trial: &&mut Trial| {
+            trial.server == "a" && trial.stage == Stage::Paced && trial.round <= rounds
+        };
+        for trial in record.trials.iter_mut().filter(struck) {
+            trial.figures.insert(figure.into(), value);
+        }
+        row(&summarise(&record), "a", Stage::Paced).verdict == Verdict::Marked
+    };
+    for (figure, value) in [("achieved_ratio", 0.9), ("send_lag_p99_us", 5_000.0)] {
+        assert!(!marked(figure, value, 2), "{figure}");
+        assert!(marked(figure, value, 3), "{figure}");
+    }
+    assert!(marked("ids_repeated", 1.0, 1));
+}
+
 #[test]
 fn under_half_valid_fails_the_row() {
     let summary = with_wrong_answers(6);

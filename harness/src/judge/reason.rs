@@ -236,4 +236,12 @@ impl Reason {
             | Self::OutlierRound { .. } => Effect::Marks,
         }
     }
+
+    /// Whether a stall of the machine can do this to a trial of a server that is right.
+    pub(super) fn may_be_the_machine(&self) -> bool {
+        matches!(
+            self,
+            Self::LittlesLaw { .. } | Self::RateMissed(_) | Self::SentLate { .. }
+        )
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::catalog::Stage;
-use crate::record::{Run, Trial};
+use crate::record::{Run, Trial, is_control};
 use crate::stats::{Series, median};
 
 /// The valid trials of a server in one stage of one workload.
@@ -31,6 +31,12 @@ impl RowView<'_> {
     /// A figure by round.
     pub fn series(&self, figure: &str) -> Series {
         series(self.valid, figure)
+    }
+
+    /// The trials of the control among [`Self::others`].
+    pub(super) fn others_of_control(&self) -> Vec<&Trial> {
+        let control = |trial: &&&Trial| is_control(&trial.server);
+        self.others.iter().filter(control).copied().collect()
     }
 }
 

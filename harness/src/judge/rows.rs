@@ -10,6 +10,9 @@ use crate::catalog::Stage;
 use crate::record::{Row, Run, Schedule, Trial, Verdict, is_control};
 use crate::stats::Series;
 
+/// Less than this share of trials are few.
+const FEW: f64 = 0.25;
+
 /// A row with what its ranking needs.
 pub(super) struct Judged<'a> {
     pub(super) row: Row,
@@ -130,7 +133,8 @@ pub(super) fn not_measured(run: &Run, entry: &Entry<'_>) -> Option<Vec<String>> 
 }
 
 /// The reasons found on trials, each kind once: the words of its first trial, and in how
-/// many of all it was found.
+/// many of all it was found. What the machine may have done to a few of many trials is left out: it moves
+/// neither the median nor its interval.
 fn told_once(found: &[(u32, Vec<Reason>)]) -> Vec<String> {
     let mut kinds: Vec<(&Reason, Vec<u32>)> = Vec::new();
     for (round, reason) in found
@@ -156,5 +160,8 @@ fn told_once(found: &[(u32, Vec<Reason>)]) -> Vec<String> {
             list.join(", ")
         )
     };
-    kinds.into_iter().map(told).collect()
+    let counts = |(first, rounds): &(&Reason, Vec<u32>)| {
+        !first.may_be_the_machine() || rounds.len() as f64 >= FEW * found.len() as f64
+    };
+    kinds.into_iter().filter(counts).map(told).collect()
 }

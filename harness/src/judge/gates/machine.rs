@@ -72,7 +72,7 @@ pub(in crate::judge) fn unsteady(control: &[Series], schedule: Schedule) -> Opti
 }
 
 /// `a / b` in each round that both have.
-fn quotients(a: &Series, b: &Series) -> Series {
+pub(super) fn quotients(a: &Series, b: &Series) -> Series {
     let of = |(round, a): (&u32, &f64)| Some((*round, a / b.get(round).filter(|b| **b > 0.0)?));
     a.iter().filter_map(of).collect()
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::reason::Reason;
 use super::super::row_view::{RowView, series};
+use super::machine::quotients;
 use crate::catalog::Stage;
 use crate::record::{Interval, Schedule, Trial};
 use crate::stats::{Series, Steadiness, geometric_mean, median, outliers, steadiness};
@@ -20,6 +21,8 @@ const RATE_TOLERANCE: f64 = 0.10;
 const LATENCY_TOLERANCE: f64 = 0.25;
 /// Rounds nearer to the median than this share don't stand apart, however alike the others are.
 const NEAR: f64 = 0.10;
+/// Where more than this share of the control's trials had no steady level, the machine had none.
+const RESTLESS_MACHINE: f64 = 0.25;
 
 /// Gate 4: a busy driver and a server that is not.
 ///
@@ -87,27 +90,53 @@ pub(super) fn usually_late(row: &RowView<'_>) -> Option<Reason> {
 ///
 /// In an interleaved run the windows are slices, spread over the whole stage. What the machine does
 /// in that time, all entries have in the slices of the same number, and it is no fault of a server's:
-/// each slice is divided by what the other entries had in theirs first.
+/// each slice is divided by what the other entries had in theirs first. Where the control was not steady
+/// either, the machine is to blame, and the server isn't marked.
 pub(super) fn not_steady(row: &RowView<'_>) -> Option<Reason> {
-    let mut judged = 0;
-    let mut unsteady = 0;
-    let mut settled_ms = Vec::new();
-    for trial in row.valid {
-        match trial_steadiness(row, trial) {
-            Steadiness::TooFew => continue,
-            Steadiness::Steady => {}
-            Steadiness::SteadyFrom(window) => settled_ms.push(window_ms(trial) * window as f64),
-            Steadiness::Unsteady => unsteady += 1,
-        }
-        judged += 1;
+    let levels = Levels::of(row, row.valid);
+    let control = row.others_of_control();
+    if Levels::of(row, &control).share_unsteady() > RESTLESS_MACHINE {
+        return None;
     }
-    if 2 * unsteady > judged {
+    if 2 * levels.unsteady > levels.judged {
         return Some(Reason::NotSteady { settled_ms: None });
     }
-    let half = 2 * (unsteady + settled_ms.len()) > judged;
-    half.then(|| Reason::NotSteady {
-        settled_ms: median(&settled_ms),
+    (levels.share_unsteady() > 0.5).then(|| Reason::NotSteady {
+        settled_ms: median(&levels.settled_ms),
     })
+}
+
+/// How many of some trials had a steady level.
+#[derive(Default)]
+struct Levels {
+    judged: usize,
+    unsteady: usize,
+    /// When the level of the others was reached, where that was not at once.
+    settled_ms: Vec<f64>,
+}
+
+impl Levels {
+    fn of(row: &RowView<'_>, trials: &[&Trial]) -> Self {
+        let mut levels = Self::default();
+        for trial in trials {
+            match trial_steadiness(row, trial) {
+                Steadiness::TooFew => continue,
+                Steadiness::Steady => {}
+                Steadiness::SteadyFrom(window) => {
+                    levels.settled_ms.push(window_ms(trial) * window as f64);
+                }
+                Steadiness::Unsteady => levels.unsteady += 1,
+            }
+            levels.judged += 1;
+        }
+        levels
+    }
+
+    /// The share of trials that were not steady from their start on.
+    fn share_unsteady(&self) -> f64 {
+        let found = self.unsteady + self.settled_ms.len();
+        found as f64 / self.judged.max(1) as f64
+    }
 }
 
 fn trial_steadiness(row: &RowView<'_>, trial: &Trial) -> Steadiness {
@@ -118,7 +147,9 @@ fn trial_steadiness(row: &RowView<'_>, trial: &Trial) -> Steadiness {
     let levels = match row.run.schedule {
         Schedule::Isolated => windows(trial),
         Schedule::Interleaved { .. } => {
-            let of_round = row.others.iter().filter(|other| other.round == trial.round);
+            let beside =
+                |other: &&&Trial| other.round == trial.round && other.server != trial.server;
+            let of_round = row.others.iter().filter(beside);
             let others: Vec<_> = of_round.filter_map(|other| course(other)).collect();
             // A slice that no other entry has can't be told from the machine.
             let beside = |(place, own): (usize, f64)| {
@@ -178,7 +209,8 @@ fn window_ms(trial: &Trial) -> f64 {
 /// The round furthest from the others in the figure that may carry the rank.
 ///
 /// In an interleaved run a slow round is slow for all entries and cancels in their ratios, so each value
-/// is divided by what the other entries had in that round first.
+/// is divided by what the other entries had in that round first; and a round that is no further away than
+/// the control's two copies ever were from each other is the machine's.
 pub(super) fn outlier_round(row: &RowView<'_>) -> Option<Reason> {
     let figure = match row.stage {
         Stage::Peak => "requests_per_s",
@@ -194,18 +226,37 @@ pub(super) fn outlier_round(row: &RowView<'_>) -> Option<Reason> {
         .collect();
     let (rounds, values): (Vec<u32>, Vec<f64>) = series.into_iter().unzip();
     let logs: Vec<f64> = values.iter().map(|value| value.ln()).collect();
-    let middle = median(&values)?;
-    let off = |index: &usize| values[*index] / middle - 1.0;
+    let middle = median(&values)?.ln();
+    let near = control_gap(row, figure).max(NEAR.ln_1p());
+    let off = |index: &usize| logs[*index] - middle;
     outliers(&logs)
         .into_iter()
-        .filter(|index| off(index).abs() > NEAR)
-        .max_by(|a, b| logs_off(&logs, *a, middle).total_cmp(&logs_off(&logs, *b, middle)))
+        .filter(|index| off(index).abs() > near)
+        .max_by(|a, b| off(a).abs().total_cmp(&off(b).abs()))
         .map(|index| Reason::OutlierRound {
             round: rounds[index],
             figure,
-            off: off(&index),
+            off: off(&index).exp_m1(),
             beside_others: !weather.is_empty(),
         })
+}
+
+/// How far the control's two copies were apart in any round, at most, as a log-ratio; 0 where it was not
+/// entered twice, or not in the same milliseconds.
+fn control_gap(row: &RowView<'_>, figure: &str) -> f64 {
+    let mut copies = BTreeMap::<&str, Vec<&Trial>>::new();
+    for trial in row.others_of_control() {
+        copies.entry(&trial.server).or_default().push(trial);
+    }
+    let mut copies = copies.values().map(|trials| series(trials, figure));
+    let (Some(first), Some(second)) = (copies.next(), copies.next()) else {
+        return 0.0;
+    };
+    let gaps = quotients(&second, &first);
+    gaps.into_values()
+        .filter(|gap| *gap > 0.0)
+        .map(|gap| gap.ln().abs())
+        .fold(0.0, f64::max)
 }
 
 /// What each round did to some entries: the median over them of their value in it, as a share of
@@ -228,10 +279,6 @@ fn weather(others: &[&Trial], figure: &str) -> Series {
     }
     let of_round = |(round, shares): (u32, Vec<f64>)| Some((round, median(&shares)?));
     shares.into_iter().filter_map(of_round).collect()
-}
-
-fn logs_off(logs: &[f64], index: usize, middle: f64) -> f64 {
-    (logs[index] - middle.ln()).abs()
 }
 
 #[cfg(test)]
@@ -413,6 +460,17 @@ mod tests {
         own: impl Fn(u32, &mut Trial),
         others: impl Fn(u32, &mut Trial),
     ) -> Vec<Reason> {
+        let rest = &others;
+        beside_control(stage, own, rest, rest)
+    }
+
+    /// The same with the trials of the control changed by `control`.
+    fn beside_control(
+        stage: Stage,
+        own: impl Fn(u32, &mut Trial),
+        others: &dyn Fn(u32, &mut Trial),
+        control: &dyn Fn(u32, &mut Trial),
+    ) -> Vec<Reason> {
         let trials = |name: &str, speed: f64, change: &dyn Fn(u32, &mut Trial)| -> Vec<Trial> {
             let one = |round: u32| {
                 let mut trial = trial(name, stage, round, speed);
@@ -422,10 +480,10 @@ mod tests {
             (1..=10).map(one).collect()
         };
         let own = trials("alpha", 1.0, &own);
-        let others: Vec<Trial> = [("beta", 1.3), ("control", 3.0), ("control~2", 3.0)]
-            .iter()
-            .flat_map(|(name, speed)| trials(name, *speed, &others))
-            .collect();
+        let mut all = trials("beta", 1.3, others);
+        for name in ["control", "control~2"] {
+            all.extend(trials(name, 3.0, control));
+        }
         let schedule = Schedule::Interleaved {
             slice_ms: 20.0,
             lead_in_ms: 1.0,
@@ -434,7 +492,7 @@ mod tests {
             run: &crate::record::Run { schedule, ..run() },
             stage,
             valid: &own.iter().collect::<Vec<_>>(),
-            others: &others.iter().collect::<Vec<_>>(),
+            others: &all.iter().collect::<Vec<_>>(),
             control: &[],
         })
     }
@@ -471,6 +529,12 @@ mod tests {
                 matches!(server[..], [Reason::NotSteady { .. }]),
                 "{stage}: {server:?}"
             );
+            // One copy of the control is steady, the other one isn't: neither is a change of its program.
+            let half = |round: u32, trial: &mut Trial| {
+                slices(trial.server == "control")(round, trial);
+            };
+            let control = beside_control(stage, slices(true), &slices(false), &half);
+            assert_eq!(control, [], "{stage}");
         }
     }
 
@@ -491,5 +555,13 @@ mod tests {
             ),
             "{alone:?}"
         );
+        // The control's two copies were further apart in another round.
+        let apart = |round: u32, trial: &mut Trial| {
+            if (round, trial.server.as_str()) == (2, "control~2") {
+                let rate = trial.figures["requests_per_s"] * 0.4;
+                trial.figures.insert("requests_per_s".into(), rate);
+            }
+        };
+        assert_eq!(beside_control(Stage::Peak, slow, &|_, _| {}, &apart), []);
     }
 }
