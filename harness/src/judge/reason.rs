@@ -137,6 +137,8 @@ pub enum Reason {
         /// It was stopped between its slices from the moment that was seen.
         paused: bool,
     },
+    /// CPU time over all slices beyond that of a usual one, as a share of the usual one.
+    Bursts(f64),
     /// All entries that waited took CPU time from the one that had the load; as a share of the server's
     /// CPUs.
     WaitingLoad(f64),
@@ -228,6 +230,7 @@ impl Reason {
             | Self::MemoryGrows { .. }
             | Self::MemoryGrew { .. }
             | Self::Restless { .. }
+            | Self::Bursts(_)
             | Self::Machine(_)
             | Self::Changed(_)
             | Self::RoundOrder { .. }

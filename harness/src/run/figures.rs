@@ -100,7 +100,7 @@ fn achieved(measured: &Measurement) -> Option<f64> {
 
 /// The mean of the middle half. What is in flight at both ends of a slice, and a stall of the machine at one
 /// of them, makes a single slice say little.
-fn middle(values: impl Iterator<Item = f64>) -> Option<f64> {
+pub(super) fn middle(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let quarter = values.len() / 4;
@@ -177,10 +177,12 @@ fn of_memory(measured: &Measurement, edges: &[LightSample], rss_before: Option<u
     figures
 }
 
-/// The figures read from the processes of an entry that took turns with others.
+/// The figures read from the processes of an entry that took turns with others. `usual_ns` is its CPU time
+/// for a request in a usual slice.
 pub(super) fn of_turns(
     measured: &Measurement,
     turns: &Turns,
+    usual_ns: Option<f64>,
     rss_before: Option<u64>,
     cpus: usize,
 ) -> Figures {
@@ -197,13 +199,15 @@ pub(super) fn of_turns(
     let counted = measured.window.as_secs_f64() / turns.elapsed.as_secs_f64();
     put("counted_ratio", Some(counted));
     let answered: u64 = measured.intervals.iter().map(|slice| slice.answered).sum();
-    let each = |ns: u64| ns as f64 / NS_PER_US / answered as f64;
+    let usual_us = usual_ns.map(|ns| ns / NS_PER_US);
+    put("cpu_us_per_request", usual_us);
     let cpu_ns: Option<u64> = turns
         .slices
         .iter()
         .map(|(before, after)| grown(before.cpu_ns, after.cpu_ns))
         .sum();
-    put("cpu_us_per_request", cpu_ns.map(each));
+    let mean_us = cpu_ns.map(|ns| ns as f64 / NS_PER_US / answered as f64);
+    put("cpu_mean_us_per_request", mean_us);
     let cpu_time = turns.elapsed.as_nanos() as f64 * cpus as f64;
     put("server_busy_ratio", cpu_ns.map(|ns| ns as f64 / cpu_time));
     let waiting = turns.waiting.as_nanos() as f64;
@@ -218,9 +222,9 @@ pub(super) fn of_turns(
         return figures;
     };
     let user = user_share(&start.light, &end.light);
-    if let (Some(ns), Some(user)) = (cpu_ns, user) {
-        put("cpu_user_us_per_request", Some(each(ns) * user));
-        put("cpu_system_us_per_request", Some(each(ns) * (1.0 - user)));
+    if let (Some(each), Some(user)) = (usual_us, user) {
+        put("cpu_user_us_per_request", Some(each * user));
+        put("cpu_system_us_per_request", Some(each * (1.0 - user)));
     }
     let switches = grown(switches(start), switches(end));
     put(
@@ -278,7 +282,7 @@ fn switches(sample: &Sample) -> Option<u64> {
     Some(sample.voluntary_switches? + sample.involuntary_switches?)
 }
 
-fn grown(start: Option<u64>, end: Option<u64>) -> Option<u64> {
+pub(super) fn grown(start: Option<u64>, end: Option<u64>) -> Option<u64> {
     end?.checked_sub(start?)
 }
 

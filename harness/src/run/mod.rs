@@ -10,6 +10,7 @@ mod build;
 mod calibrate;
 mod check;
 mod control;
+mod cost;
 pub mod crosscheck;
 mod entry;
 mod figures;

@@ -7,7 +7,7 @@ use super::entry::Entry;
 use super::fleet::{Asked, Fleet, Member};
 use super::rotation::{Cut, Rotation, Turns};
 use super::trial::{self, Before, Settings};
-use super::{Interrupt, Referee, figures};
+use super::{Interrupt, Referee, cost, figures};
 use crate::catalog::Call;
 use crate::environment::{OthersMeter, Root, StealMeter};
 use crate::load::{self, Config, Control, DriveError, Measurement, Pace, Target};
@@ -66,16 +66,26 @@ pub(super) fn measure<'e>(
     }
     let names: Vec<String> = ready.iter().map(|&i| parts[i].entry.name.clone()).collect();
     let found = drive(fleet.members(&names), task, settings, interrupt);
-    for (index, (found, name)) in ready.into_iter().zip(found.into_iter().zip(&names)) {
+    let costs: Vec<_> = found
+        .iter()
+        .map(|found| match &found.measured {
+            Some((measured, turns)) => cost::of_slices(measured, turns),
+            None => Vec::new(),
+        })
+        .collect();
+    let course = cost::course(&costs);
+    let usual = costs.iter().map(|costs| cost::usual(costs, &course));
+    let found = found.into_iter().zip(usual);
+    for (index, ((found, usual_ns), name)) in ready.into_iter().zip(found.zip(&names)) {
         let trial = &mut trials[index];
         trial.figures = found.figures;
         if let Some((measured, turns)) = &found.measured {
             trial::note_load(trial, measured, &task.pace);
             let cpus = settings.server_cpus.len();
             let rss_before = found.rss_before;
-            trial
-                .figures
-                .extend(figures::of_turns(measured, turns, rss_before, cpus));
+            trial.figures.extend(figures::of_turns(
+                measured, turns, usual_ns, rss_before, cpus,
+            ));
             trial.intervals = figures::slices(measured, turns);
         }
         trial.figures.extend(found.after);

@@ -164,6 +164,7 @@ pub const GATES: &[Gate] = &[
         "the server rested while it had no load",
         Test::Trial(trial::restless),
     ),
+    note("CPU time did not come in bursts", Test::Row(row::bursts)),
     note("the level was steady", Test::Row(row::not_steady)),
     note("no round stands apart", Test::Row(row::outlier_round)),
 ];

@@ -21,6 +21,9 @@ const RATE_TOLERANCE: f64 = 0.10;
 const LATENCY_TOLERANCE: f64 = 0.25;
 /// Rounds nearer to the median than this share don't stand apart, however alike the others are.
 const NEAR: f64 = 0.10;
+/// A server whose CPU time is so much more over all slices than in a usual one works in bursts, unless
+/// the other entries' is too.
+const BURSTS: f64 = 0.05;
 /// Where more than this share of the control's trials had no steady level, the machine had none.
 const RESTLESS_MACHINE: f64 = 0.25;
 
@@ -204,6 +207,27 @@ fn window_ms(trial: &Trial) -> f64 {
         .intervals
         .first()
         .map_or(0.0, |at| at.length_ns as f64 / 1e6)
+}
+
+/// CPU time that comes in bursts: over all slices it is more than in a usual one, by a larger share than
+/// usual for the other entries, so that it is the server's and not the machine's.
+pub(super) fn bursts(row: &RowView<'_>) -> Option<Reason> {
+    let extra = |trials: &[&Trial]| {
+        let (usual, mean) = ("cpu_us_per_request", "cpu_mean_us_per_request");
+        let shares = quotients(&series(trials, mean), &series(trials, usual));
+        median(&shares.into_values().collect::<Vec<_>>())
+    };
+    let mut entries = BTreeMap::<&str, Vec<&Trial>>::new();
+    for trial in row.others {
+        entries.entry(&trial.server).or_default().push(trial);
+    }
+    let others: Vec<f64> = entries
+        .values()
+        .filter_map(|trials| extra(trials))
+        .collect();
+    let machine = median(&others)?.max(1.0);
+    let own = extra(row.valid)?;
+    (own / machine > 1.0 + BURSTS).then_some(Reason::Bursts(own - 1.0))
 }
 
 /// The round furthest from the others in the figure that may carry the rank.
@@ -462,6 +486,26 @@ mod tests {
     ) -> Vec<Reason> {
         let rest = &others;
         beside_control(stage, own, rest, rest)
+    }
+
+    #[test]
+    fn cpu_time_in_bursts_is_told_of_the_server_alone() {
+        let mean = |by: f64| {
+            move |_: u32, trial: &mut Trial| {
+                let usual = trial.figures["cpu_us_per_request"];
+                let mean = ("cpu_mean_us_per_request".to_owned(), usual * by);
+                trial.figures.extend([mean]);
+            }
+        };
+        for stage in Stage::ALL {
+            assert_eq!(interleaved(stage, mean(1.04), mean(0.98)), [], "{stage}");
+            assert_eq!(interleaved(stage, mean(1.3), mean(1.3)), [], "{stage}");
+            let found = interleaved(stage, mean(1.3), mean(1.1));
+            assert!(
+                matches!(found[..], [Reason::Bursts(share)] if (share - 0.3).abs() < 1e-9),
+                "{stage}: {found:?}"
+            );
+        }
     }
 
     /// The same with the trials of the control changed by `control`.

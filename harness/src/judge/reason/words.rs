@@ -17,6 +17,7 @@ impl fmt::Display for Reason {
             | Self::IdsRepeated(_)
             | Self::MemoryGrows { .. }
             | Self::MemoryGrew { .. }
+            | Self::Bursts(_)
             | Self::TooFewValid { .. }
             | Self::NoTrial => self.of_the_server(f),
             Self::DriverBound { .. }
@@ -104,6 +105,13 @@ impl Reason {
                  request{}; look for a cache or a pool with a high limit, or a leak",
                 bytes / 1_048_576.0,
                 if *stopped { ", then stopped" } else { "" }
+            ),
+            Self::Bursts(share) => write!(
+                f,
+                "some of its CPU time comes in bursts: over all slices it is {} more than in a usual one, \
+                 which is what the table shows; look for work that is done now and then, such as resizing \
+                 or collecting garbage",
+                percent(*share)
             ),
             Self::TooFewValid { valid, ran } => {
                 write!(f, "only {valid} of {ran} trials are valid; half are needed")
@@ -461,6 +469,7 @@ mod tests {
                 share: 0.0,
                 paused: true,
             },
+            Reason::Bursts(0.2),
             Reason::WaitingLoad(0.2),
             Reason::ControlSpread {
                 figure: "requests_per_s",
