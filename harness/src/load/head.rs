@@ -38,11 +38,19 @@ pub(super) fn parse_head(bytes: &[u8], head_only: bool) -> Result<Option<Head>, 
     if bytes.first().is_some_and(|first| *first != b'H') {
         return Err(Malformed::StatusLine);
     }
+    let bytes = &bytes[..bytes.len().min(MAX_HEAD)];
+    match read(bytes, head_only) {
+        Err(Malformed::Header) => read(&unfold(bytes), head_only),
+        read => read,
+    }
+}
+
+fn read(bytes: &[u8], head_only: bool) -> Result<Option<Head>, Malformed> {
     let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut []);
     let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
         &mut response,
-        &bytes[..bytes.len().min(MAX_HEAD)],
+        bytes,
         &mut headers,
     );
     let len = match parsed {
@@ -67,6 +75,42 @@ pub(super) fn parse_head(bytes: &[u8], head_only: bool) -> Result<Option<Head>, 
         framing,
         close: !fields.persists(minor) || framing == Framing::UntilClose,
     }))
+}
+
+/// The head with spaces in place of each fold of a header line (RFC 9112, section 5.2), so that
+/// its length stays. Nothing before the first header line is folded.
+#[cold]
+fn unfold(bytes: &[u8]) -> Vec<u8> {
+    let mut head = bytes.to_vec();
+    // Where the field begins that the next line may go on with.
+    let mut field = None;
+    let mut line = 0;
+    while let Some(length) = bytes[line..].iter().position(|byte| *byte == b'\n') {
+        let end = line + length;
+        if matches!(&bytes[line..end], [] | [b'\r']) {
+            break;
+        }
+        line = end + 1;
+        match (bytes.get(line), field) {
+            (Some(b' ' | b'\t'), Some(begin)) => {
+                head[end] = fill(&bytes[begin..end]);
+                if head[end - 1] == b'\r' {
+                    head[end - 1] = b' ';
+                }
+            }
+            _ => field = Some(line),
+        }
+    }
+    head
+}
+
+/// What stands for the fold of a header field. What delimits a body must not be folded: there
+/// it is a quotation mark, which no length and no transfer coding holds.
+fn fill(field: &[u8]) -> u8 {
+    let name = field.split(|byte| *byte == b':').next().unwrap_or_default();
+    let delimits = name.eq_ignore_ascii_case(b"content-length")
+        || name.eq_ignore_ascii_case(b"transfer-encoding");
+    if delimits { b'"' } else { b' ' }
 }
 
 #[cold]

@@ -65,6 +65,20 @@ const RIGHT: &[(&str, u16, &str, bool, usize)] = &[
     // Several that are the same are one.
     ("HTTP/1.1 200\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok", 200, "ok", false, 0),
     ("HTTP/1.1 200 OK\r\nContent-Length: 2, 2\t,02\r\n\r\nok", 200, "ok", false, 0),
+    // A fold is read as spaces, in any field that does not delimit the body.
+    ("HTTP/1.1 200 OK\r\nX-A: one\r\n  two\r\nContent-Length: 2\r\n\r\nok", 200, "ok", false, 0),
+    ("HTTP/1.1 200 OK\r\nX-A:\r\n\tone\r\n \r\n two\r\nContent-Length: 2\r\n\r\nok", 200, "ok", false, 0),
+    ("HTTP/1.1 200 OK\nX: content-length:\n 7\nContent-Length: 2\n\nok", 200, "ok", false, 0),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nX:\r\n a\r\n\r\n ok", 200, " ok", false, 0),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection:\r\n close\r\n\r\nok", 200, "ok", true, 0),
+    (
+        "HTTP/1.1 103 Early Hints\r\nLink: <a>;\r\n rel=preload\r\n\r\nHTTP/1.1 204 OK\r\n\r\n",
+        204, "", false, 0,
+    ),
+    (
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nT: 1\r\n 2\r\n\t3\r\nU: 4\r\n\r\n",
+        200, "a", false, 0,
+    ),
     // A bare line feed ends a line of the head.
     ("HTTP/1.1 200 OK\nContent-Length: 2\r\n\nok", 200, "ok", false, 0),
     // Chunks, extensions, trailers.
@@ -174,10 +188,15 @@ const BROKEN: &[(Malformed, &str, &[&str])] = &[
         "HTTP/1.1 000 No\r\n\r\n", "HTTP/1.1 099 No\r\n\r\n", "HTTP/1.1 101 Switching\r\n\r\n",
     ]),
     (Malformed::Header, FIELD, &[
-        "bad header", "a : b", " a: b", ": b", "a: b\r\n folded", "a: b\n\tfolded", "a: b\rc",
+        "bad header", "a : b", ": b", "a\r\n : b", "a: b\r\n \rc", "a: b\rc",
         "a: \0", "a: \x7f", "\r", "a\u{e9}: b",
     ]),
+    (Malformed::Header, "", &[
+        "HTTP/1.1 200 OK\r\n a: b\r\n\r\n", "HTTP/1.1 200\r\n OK\r\nContent-Length: 0\r\n\r\n",
+    ]),
     (Malformed::ContentLength, FIELD, &[
+        "Content-Length:\r\n 1", "Content-Length: 1\r\n 1", "content-length: 1\n\t",
+        "Content-Length: 1,\r\n 1",
         "Content-Length: 1x", "Content-Length: -1", "Content-Length: +1", "Content-Length: 0x1",
         "Content-Length: 1.0", "Content-Length: 1 2", "Content-Length:", "Content-Length: 1,",
         "Content-Length: ,1", "Content-Length: 1,x", "Content-Length: 18446744073709551616",
@@ -189,6 +208,7 @@ const BROKEN: &[(Malformed, &str, &[&str])] = &[
     ]),
     (Malformed::TransferCoding, FIELD, &[
         "Transfer-Encoding:", "Transfer-Encoding: ,", "Transfer-Encoding: chunked, chunked",
+        "Transfer-Encoding:\r\n chunked", "Transfer-Encoding: gzip,\n\tchunked",
         "Transfer-Encoding: chunked, gzip, chunked", "Transfer-Encoding: chunked;a=b",
         "Transfer-Encoding: chunked ;", "Transfer-Encoding: gzip;a=\"b\"",
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
