@@ -63,12 +63,14 @@ fn read(bytes: &[u8], head_only: bool) -> Result<Option<Head>, Malformed> {
     if status < 100 || status == 101 {
         return Err(Malformed::Status);
     }
-    let fields = Fields::read(response.headers)?;
     let minor = response.version.unwrap_or(0);
     // Whatever its fields say, such an answer has no body.
     let empty = head_only || status < 200 || status == 204 || status == 304;
-    let framing = fields.framing(minor)?;
-    let framing = if empty { Framing::Length(0) } else { framing };
+    let fields = Fields::read(response.headers, empty)?;
+    let framing = match empty {
+        true => Framing::Length(0),
+        false => fields.framing(minor)?,
+    };
     Ok(Some(Head {
         len,
         status,
@@ -141,15 +143,16 @@ struct Fields {
 }
 
 impl Fields {
-    fn read(headers: &[httparse::Header<'_>]) -> Result<Self, Malformed> {
+    /// `empty`: what delimits a body is passed over.
+    fn read(headers: &[httparse::Header<'_>], empty: bool) -> Result<Self, Malformed> {
         let mut fields = Self::default();
         for header in headers {
             // Most names are ruled out by their length alone.
             match header.name.len() {
-                14 if header.name.eq_ignore_ascii_case("content-length") => {
+                14 if !empty && header.name.eq_ignore_ascii_case("content-length") => {
                     fields.content_length(header.value)?;
                 }
-                17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
+                17 if !empty && header.name.eq_ignore_ascii_case("transfer-encoding") => {
                     fields.transfer_encoding(header.value)?;
                 }
                 10 if header.name.eq_ignore_ascii_case("connection") => {

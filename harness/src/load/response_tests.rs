@@ -112,6 +112,14 @@ const RIGHT: &[(&str, u16, &str, bool, usize)] = &[
     ("HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", 204, "", false, 0),
     ("HTTP/1.1 304 Not Modified\r\nContent-Length: 10\r\n\r\n", 304, "", false, 0),
     ("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\nbody", 204, "", true, 4),
+    ("HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n", 304, "", false, 0),
+    ("HTTP/1.1 304 Not Modified\r\nContent-Length: x\r\nTransfer-Encoding: ,\r\n\r\n", 304, "", false, 0),
+    ("HTTP/1.1 204 No Content\r\nContent-Length:\r\n 5\r\n\r\n", 204, "", false, 0),
+    ("HTTP/1.0 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", 204, "", true, 0),
+    (
+        "HTTP/1.1 103 Early Hints\r\nContent-Length: 2, 3\r\n\r\nHTTP/1.1 204 OK\r\n\r\n",
+        204, "", false, 0,
+    ),
     // Until the connection ends.
     ("HTTP/1.1 200 OK\r\n\r\nuntil the end", 200, "until the end", true, 0),
     ("HTTP/1.1 200 OK\r\nConnection: keep-alive\r\n\r\n", 200, "", true, 0),
@@ -161,6 +169,11 @@ fn the_answer_to_head_has_no_body() {
         ("Content-Length: 5\r\n", false),
         ("Transfer-Encoding: chunked\r\n", false),
         ("Transfer-Encoding: gzip\r\n", false),
+        ("Content-Length: 5, 6\r\n", false),
+        (
+            "Content-Length: -1\r\nTransfer-Encoding: chunked, chunked\r\n",
+            false,
+        ),
         ("", false),
         ("Connection: close\r\n", true),
     ] {
