@@ -5,9 +5,11 @@ use std::mem::MaybeUninit;
 use super::malformed::Malformed;
 
 /// The longest head, status line and headers together.
-pub(super) const MAX_HEAD: usize = 32 * 1024;
+pub(super) const MAX_HEAD: usize = 256 * 1024;
 /// The most headers of a response.
-pub(super) const MAX_HEADERS: usize = 100;
+pub(super) const MAX_HEADERS: usize = 1024;
+/// The most of a usual one, for which there is room without an allocation.
+const USUAL_HEADERS: usize = 100;
 
 /// What a complete head says.
 #[derive(Debug, Clone, Copy)]
@@ -39,19 +41,34 @@ pub(super) fn parse_head(bytes: &[u8], head_only: bool) -> Result<Option<Head>, 
         return Err(Malformed::StatusLine);
     }
     let bytes = &bytes[..bytes.len().min(MAX_HEAD)];
-    match read(bytes, head_only) {
-        Err(Malformed::Header) => read(&unfold(bytes), head_only),
+    let mut room = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
+    match read(bytes, head_only, &mut room) {
+        Err(Malformed::Header | Malformed::TooManyHeaders) => read_unusual(bytes, head_only),
         read => read,
     }
 }
 
-fn read(bytes: &[u8], head_only: bool) -> Result<Option<Head>, Malformed> {
-    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+/// Reads a head with folded lines, or with more of them than usual.
+#[cold]
+fn read_unusual(bytes: &[u8], head_only: bool) -> Result<Option<Head>, Malformed> {
+    let bytes = unfold(bytes);
+    // One of the lines is the status line, and the last may be incomplete.
+    let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+    let mut room = vec![MaybeUninit::uninit(); lines.min(MAX_HEADERS)];
+    read(&bytes, head_only, &mut room)
+}
+
+/// `room`: for as many headers as are taken.
+fn read<'a>(
+    bytes: &'a [u8],
+    head_only: bool,
+    room: &mut [MaybeUninit<httparse::Header<'a>>],
+) -> Result<Option<Head>, Malformed> {
     let mut response = httparse::Response::new(&mut []);
     let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
         &mut response,
         bytes,
-        &mut headers,
+        room,
     );
     let len = match parsed {
         Ok(httparse::Status::Complete(len)) => len,

@@ -19,11 +19,11 @@ pub enum Malformed {
     /// fold before the first field, a control character, a bare carriage return.
     #[error("bad header")]
     Header,
-    /// Status line and headers are longer than 32 KiB together.
-    #[error("head too large: more than 32 KiB")]
+    /// Status line and headers are longer than 256 KiB together.
+    #[error("head too large: more than 256 KiB")]
     HeadTooLarge,
     /// More header fields than are taken.
-    #[error("too many headers: more than 100")]
+    #[error("too many headers: more than 1,024")]
     TooManyHeaders,
     /// A Content-Length that is no decimal number of 64 bits, or that is folded.
     #[error("bad content length: no decimal number")]

@@ -288,12 +288,13 @@ fn broken_responses_are_malformed_of_a_kind_at_any_split() {
     for (text, kind) in broken() {
         let begin = &text[..text.len().min(90)];
         assert_eq!(whole(&text), Err(kind), "{begin:?}");
-        let step = (text.len() / 500).max(1);
+        // A head is read anew with each piece of it.
+        let step = (text.len() / 500).max(1) * (1 + text.len() / 20_000);
         for at in (0..=text.len()).step_by(step) {
             let (a, b) = text.as_bytes().split_at(at);
             assert_eq!(parse([a, b], false, true), Err(kind), "{begin:?} at {at}");
         }
-        let each = (text.len() / 2000).max(1);
+        let each = (text.len() / 2000).max(1) * (1 + text.len() / 2000);
         let split = parse(text.as_bytes().chunks(each), false, true);
         assert_eq!(split, Err(kind), "{begin:?}");
         let interim = format!("HTTP/1.1 100 Continue\r\n\r\n{text}");
@@ -324,6 +325,30 @@ fn the_limits_themselves_are_allowed() {
     let (digits, data) = ("00000000000000aF", "x".repeat(0xaf));
     let sixteen = format!("{CHUNKED}{digits}\r\n{data}\r\n0\r\n\r\n");
     assert_eq!(whole(&sixteen).unwrap().unwrap().body, data.as_bytes());
+}
+
+#[test]
+fn more_headers_than_usual_are_read_alike() {
+    for count in [99, 100, 101, 255, 256, 257] {
+        let fields = "X-Field: value\r\n".repeat(count);
+        let text = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok");
+        let answer = whole(&text).unwrap().unwrap();
+        assert_eq!((answer.body.as_slice(), answer.left), (&b"ok"[..], 0));
+        assert_eq!(answer.head.len(), text.len() - 2);
+        for at in (0..=text.len()).step_by(7) {
+            let (a, b) = text.as_bytes().split_at(at);
+            assert_eq!(parse([a, b], false, true), Ok(Some(answer.clone())), "{at}");
+        }
+    }
+}
+
+#[test]
+fn large_cookies_are_read() {
+    let cookies = format!("Set-Cookie: a={}\r\n", "x".repeat(4080)).repeat(60);
+    let text = format!("HTTP/1.1 200 OK\r\n{cookies}Content-Length: 2\r\n\r\nok");
+    assert!(text.len() > 240_000);
+    let answer = parse(text.as_bytes().chunks(16 * 1024), false, true);
+    assert_eq!(answer.unwrap().unwrap().body, b"ok");
 }
 
 #[test]
