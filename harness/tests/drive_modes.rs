@@ -288,6 +288,64 @@ fn every_method_is_spoken() {
 }
 
 #[test]
+fn a_stuck_server_does_not_look_fast() {
+    let stuck = || {
+        Server::start(|n, _| match n {
+            ..=400 => vec![Act::Write(response("200 OK", PONG).into())],
+            _ => vec![Act::Hang],
+        })
+    };
+    let flags = ["-c", "4", "-d", "2s", "--timeout", "60s"];
+    let output = command(&flags, stuck().addr).output().unwrap();
+    let text = out(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    for word in [
+        "400 right",
+        "errors        none",
+        "unanswered    4 still in flight at the end, waiting ",
+        "Connections silent at the end: 4.",
+        "The answers ceased: none came right in the last ",
+    ] {
+        assert!(text.contains(word), "{word:?} is not in {text}");
+    }
+    for name in ["p99.9 ", "max ", "mean "] {
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+        assert!(line.contains("≥ "), "{line}");
+    }
+
+    let output = command(&[&flags[..], &["--json"]].concat(), stuck().addr).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let end = &json["at_end"];
+    assert_eq!(
+        (&json["unanswered"], &end["silent"]),
+        (&4.into(), &4.into())
+    );
+    let waited = |which: &str| end["waited_ns"][which].as_u64().unwrap();
+    assert!(waited("min") <= waited("max") && waited("min") > 1_000_000_000);
+    assert!(end["quiet_ns"].as_u64().is_some(), "{end}");
+    for name in ["latency_ns", "first_byte_ns"] {
+        let bounds = json[name]["at_least"].as_array().unwrap();
+        assert!(bounds.contains(&"p999".into()) && bounds.contains(&"max".into()));
+        let max = json[name]["max"].as_u64().unwrap() as f64;
+        assert!((max / waited("max") as f64 - 1.0).abs() < 0.002, "{name}");
+    }
+}
+
+#[test]
+fn a_server_that_answers_is_bounded_by_nothing() {
+    let json = measured(&["-c", "4", "-d", "300ms"], pong().addr);
+    let end = &json["at_end"];
+    assert_eq!(end["waited_ns"], Value::Null);
+    assert_eq!(
+        (&end["silent"], &end["quiet_ns"]),
+        (&0.into(), &Value::Null)
+    );
+    assert_eq!(json["latency_ns"]["at_least"], serde_json::json!([]));
+}
+
+#[test]
 fn modes_that_make_no_sense_are_refused() {
     let server = pong();
     let cases: [(&[&str], &str); 9] = [

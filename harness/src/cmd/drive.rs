@@ -44,8 +44,12 @@ Latency runs from the intended send time; in a closed loop (without --rate or --
 is the sending itself. With --close it holds the connecting, which is also shown apart. A
 request that times out counts at its timeout. Load only what is yours.
 
-Exit status: 0 every answer was right; 1 some were wrong, or there was none; 2 a bad flag;
-130 interrupted, after what was measured has been printed.";
+Requests that have no answer at the end count with the time they have waited, and what their answers
+could raise is marked with ≥ (in JSON: at_least). A connection is silent where its request had then
+been unanswered for more than a second and more than twice the longest latency.
+
+Exit status: 0 every answer was right; 1 some were wrong, or there was none, or a connection was
+silent at the end; 2 a bad flag; 130 interrupted, after what was measured has been printed.";
 
 /// The longest run where only a number of requests is given.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -177,7 +181,7 @@ fn load(
 fn status(measured: &Measurement) -> Status {
     if measured.stopped {
         Status::Interrupted
-    } else if measured.errors_total() > 0 || measured.requests == 0 {
+    } else if measured.errors_total() > 0 || measured.requests == 0 || measured.silent() > 0 {
         Status::Failed
     } else {
         Status::Fine

@@ -56,6 +56,8 @@ pub enum Reason {
         /// The first in words.
         first: Option<String>,
     },
+    /// Connections that were silent at the end of the load.
+    Silent(f64),
     /// The server's count of orders does not fit the client's.
     OrdersNotConserved {
         /// Accepted by the client.
@@ -212,6 +214,7 @@ impl Reason {
             | Self::NoTrial => Effect::Fails,
             Self::Broken { server: false, .. }
             | Self::Errors { .. }
+            | Self::Silent(_)
             | Self::OrdersNotConserved { .. }
             | Self::IdsRepeated(_)
             | Self::Connections { .. }

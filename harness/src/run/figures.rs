@@ -23,6 +23,7 @@ pub(super) fn of_load(measured: &Measurement) -> Figures {
     put("requests", measured.requests as f64);
     put("requests_per_s", measured.requests_per_s());
     put("unanswered", measured.unanswered as f64);
+    put("silent", measured.silent() as f64);
     put("unsent", measured.unsent as f64);
     put("reconnects", measured.reconnects as f64);
     put("connections_established", measured.established as f64);

@@ -77,6 +77,11 @@ pub const GATES: &[Gate] = &[
         Test::Trial(trial::errors),
     ),
     gate(
+        2,
+        "no connection was silent at the end",
+        Test::Trial(trial::silent),
+    ),
+    gate(
         3,
         "accepted <= growth <= accepted + unanswered",
         Test::Trial(trial::orders_conserved),

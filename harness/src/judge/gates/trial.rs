@@ -69,6 +69,13 @@ pub(super) fn errors(_: &Run, trial: &Trial) -> Option<Reason> {
     })
 }
 
+/// Gate 2: no connection was silent at the end: what it would have shown is not in the latencies.
+pub(super) fn silent(_: &Run, trial: &Trial) -> Option<Reason> {
+    figure(trial, "silent")
+        .filter(|&count| count > 0.0)
+        .map(Reason::Silent)
+}
+
 /// Gate 3: accepted ≤ growth ≤ accepted + unanswered.
 pub(super) fn orders_conserved(_: &Run, trial: &Trial) -> Option<Reason> {
     let accepted = figure(trial, "orders_accepted")?;
@@ -183,6 +190,7 @@ pub(super) fn restless(_: &Run, trial: &Trial) -> Option<Reason> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::reason::Effect;
     use super::super::super::testing::{run, trial};
     use super::super::on_trial;
     use super::*;
@@ -258,6 +266,14 @@ mod tests {
             found(Stage::Peak, &[("ids_repeated", 1.0)]),
             [Reason::IdsRepeated(1.0)]
         );
+    }
+
+    #[test]
+    fn a_connection_that_is_silent_at_the_end_invalidates() {
+        assert_eq!(found(Stage::Peak, &[("silent", 0.0)]), []);
+        let silent = found(Stage::Paced, &[("silent", 2.0)]);
+        assert_eq!(silent, [Reason::Silent(2.0)]);
+        assert_eq!(silent[0].effect(), Effect::Invalidates);
     }
 
     #[test]

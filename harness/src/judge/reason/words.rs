@@ -13,6 +13,7 @@ impl fmt::Display for Reason {
             | Self::Nonconformant { .. }
             | Self::SlowFirstByte { .. }
             | Self::Errors { .. }
+            | Self::Silent(_)
             | Self::OrdersNotConserved { .. }
             | Self::IdsRepeated(_)
             | Self::MemoryGrows { .. }
@@ -78,6 +79,12 @@ impl Reason {
                     .as_ref()
                     .map_or(Ok(()), |first| write!(f, "; first: {}", one_line(first)))
             }
+            Self::Silent(count) => write!(
+                f,
+                "{} silent at the end of the load, for more than a second and twice the longest \
+                 latency: the server hangs",
+                counted(*count as u64, "connection")
+            ),
             Self::OrdersNotConserved {
                 accepted,
                 growth,
@@ -413,6 +420,7 @@ mod tests {
                 growth: 1.0,
                 unanswered: 0.0,
             },
+            Reason::Silent(2.0),
             Reason::IdsRepeated(1.0),
             Reason::MemoryGrows {
                 bytes: 6e7,
