@@ -346,9 +346,24 @@ fn a_server_that_answers_is_bounded_by_nothing() {
 }
 
 #[test]
+fn cpus_without_a_connection_are_not_used_and_that_is_said() {
+    let flags = ["-c", "2", "--cpus", "0-3", "-n", "20", "--json"];
+    let output = command(&flags, pong().addr).output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(err.contains("only the first 2 are used"), "{err}");
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&json["threads"], &json["cpus"]),
+        (&2.into(), &serde_json::json!([0, 1]))
+    );
+}
+
+#[test]
 fn modes_that_make_no_sense_are_refused() {
     let server = pong();
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 11] = [
+        (&["-c", "2", "-t", "4"], "-t 2"),
+        (&["-c", "2", "-t", "4", "--cpus", "0-3"], "-t 2"),
         (&["--arrivals", "poisson"], "--rate or --stages"),
         (&["--arrivals", "uniform", "-r", "5"], "poisson"),
         (&["--think", "5ms", "-r", "5"], "--think"),

@@ -190,6 +190,7 @@ fn status(measured: &Measurement) -> Status {
 
 /// All of the configuration but the address, which takes a look at the network.
 fn config(arguments: &Arguments) -> Result<Config> {
+    refuse_threads(arguments)?;
     let nowhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
     let default = match arguments.requests {
         Some(_) => LONGEST,
@@ -217,6 +218,21 @@ fn config(arguments: &Arguments) -> Result<Config> {
     })
 }
 
+/// A thread without a connection would have nothing to do.
+fn refuse_threads(arguments: &Arguments) -> Result<()> {
+    let connections = arguments.connections;
+    match arguments.threads {
+        Some(threads) if threads > connections => {
+            let many = format!(
+                "--threads {threads}: each thread needs a connection, and --connections is \
+                 {connections}; ask for -t {connections}, or for more connections with -c"
+            );
+            Err(Usage(many).into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The CPUs to pin to, one a thread; none where none is given.
 fn cpus(arguments: &Arguments) -> Result<Vec<u32>> {
     let Some(list) = &arguments.cpus else {
@@ -231,5 +247,18 @@ fn cpus(arguments: &Arguments) -> Result<Vec<u32>> {
         return Err(Usage(few).into());
     }
     cpus.truncate(threads);
+    let connections = arguments.connections as usize;
+    if cpus.len() > connections {
+        cpus.truncate(connections);
+        eprintln!(
+            "--cpus {list}: each thread needs a connection, so only the first {} used; ask for \
+             more connections with -c",
+            if connections == 1 {
+                "is".to_owned()
+            } else {
+                format!("{connections} are")
+            }
+        );
+    }
     Ok(cpus)
 }
