@@ -359,6 +359,31 @@ fn cpus_without_a_connection_are_not_used_and_that_is_said() {
 }
 
 #[test]
+fn a_stall_between_head_and_body_is_named() {
+    let stalls_before = |part: usize| {
+        Server::start(move |_, _| {
+            let (head, body) = ("HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n", PONG);
+            let mut acts = [head, body]
+                .map(|text| Act::Write(text.into()))
+                .into_iter()
+                .collect::<Vec<_>>();
+            acts.insert(part, Act::Sleep(Duration::from_millis(41)));
+            acts
+        })
+    };
+    let flags = ["-c", "4", "-n", "40"];
+    let text = printed(&flags, stalls_before(1).addr);
+    for word in ["Nagle's algorithm and delayed ACK", "TCP_NODELAY"] {
+        assert!(text.contains(word), "{text}");
+    }
+    let ratio = measured(&flags, stalls_before(1).addr)["delayed_ack_ratio"].as_f64();
+    assert!(ratio.is_some_and(|ratio| ratio > 0.5), "{ratio:?}");
+    // A server that is slow before it answers.
+    let text = printed(&flags, stalls_before(0).addr);
+    assert!(!text.contains("Nagle"), "{text}");
+}
+
+#[test]
 fn modes_that_make_no_sense_are_refused() {
     let server = pong();
     let cases: [(&[&str], &str); 11] = [

@@ -98,6 +98,8 @@ pub enum Reason {
         /// The limit.
         limit_us: f64,
     },
+    /// The share of the requests that waited for the client's delayed ACK, 0 to 1.
+    DelayedAck(f64),
     /// The server's memory grew with the requests, also late in the load.
     MemoryGrows {
         /// In the later half of it.
@@ -228,6 +230,7 @@ impl Reason {
             | Self::LittlesLaw { .. }
             | Self::RateMissed(_)
             | Self::SentLate { .. }
+            | Self::DelayedAck(_)
             | Self::MemoryGrows { .. }
             | Self::MemoryGrew { .. }
             | Self::Restless { .. }

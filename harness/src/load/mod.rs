@@ -21,6 +21,7 @@
 //! | `recorder`, `breakdown`, `tally` | histograms, intervals, classes, stages, errors, counts of one thread |
 //! | `measurement` | what a drive gives back |
 //! | `unfinished` | what requests that had not ended do to the figures |
+//! | `nagle` | is it the stall of Nagle's algorithm with delayed ACK? |
 //! | `engine` | the narrow interface to the sockets |
 //! | `epoll`, `uring`, `portable` | its implementations |
 //! | `engines` | which there are, and whether this system has them |
@@ -51,6 +52,7 @@ mod judge;
 mod known;
 mod malformed;
 mod measurement;
+mod nagle;
 mod pacing;
 #[doc(hidden)]
 pub mod parts;

@@ -30,6 +30,9 @@ pub(super) fn of_load(measured: &Measurement) -> Figures {
     put("bytes_received", measured.bytes_received as f64);
     put("bytes_expected", measured.bytes_expected as f64);
     put("ids_repeated", measured.ids_repeated as f64);
+    if let Some(share) = measured.delayed_ack() {
+        put("delayed_ack_ratio", share);
+    }
     if let Some(mean) = measured.latency_mean_ns {
         put("latency_mean_us", mean / NS_PER_US);
     }

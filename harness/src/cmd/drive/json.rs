@@ -77,6 +77,7 @@ pub(super) fn json(target: &Target, config: &Config, m: &Measurement) -> Value {
         "busy_ratio": busy_ratio(m),
     });
     all["at_end"] = at_end(m);
+    all["delayed_ack_ratio"] = json!(m.delayed_ack());
     all
 }
 

@@ -260,6 +260,16 @@ fn remarks(config: &Config, m: &Measurement) -> Vec<String> {
         ));
     }
     remarks.extend(stuck(config, m));
+    if let Some(share) = m.delayed_ack() {
+        remarks.push(format!(
+            "{:.0} % of the requests took 40 to 50 ms, though their first byte came at once and the \
+             client was idle.\nThis is what Nagle's algorithm and delayed ACK do together: the server \
+             writes an answer in several\nparts, and the last waits until the client has acknowledged \
+             the one before. Write head and body in one\ncall, or set TCP_NODELAY on the server's \
+             connections.",
+            share * 100.0
+        ));
+    }
     if m.asked > 0 && (m.requests as f64) < 0.995 * m.asked as f64 {
         let share = m.requests as f64 / m.asked as f64 * 100.0;
         remarks.push(format!(

@@ -166,6 +166,10 @@ pub const GATES: &[Gate] = &[
         Test::Trial(trial::memory_grows),
     ),
     note(
+        "answers did not wait for a delayed ACK",
+        Test::Trial(trial::delayed_ack),
+    ),
+    note(
         "the server rested while it had no load",
         Test::Trial(trial::restless),
     ),

@@ -153,6 +153,11 @@ pub(super) fn bytes(_: &Run, trial: &Trial) -> Option<Reason> {
     (!sound).then_some(Reason::Bytes { received, expected })
 }
 
+/// Answers waited for the client's delayed ACK: head and body were written apart without TCP_NODELAY.
+pub(super) fn delayed_ack(_: &Run, trial: &Trial) -> Option<Reason> {
+    figure(trial, "delayed_ack_ratio").map(Reason::DelayedAck)
+}
+
 /// Memory that still grew with the requests in the later half of the load, or that grew by more
 /// over the whole load than what is served and kept explains.
 pub(super) fn memory_grows(run: &Run, trial: &Trial) -> Option<Reason> {
@@ -274,6 +279,13 @@ mod tests {
         let silent = found(Stage::Paced, &[("silent", 2.0)]);
         assert_eq!(silent, [Reason::Silent(2.0)]);
         assert_eq!(silent[0].effect(), Effect::Invalidates);
+    }
+
+    #[test]
+    fn a_trial_that_waits_for_delayed_acks_is_marked() {
+        let waits = found(Stage::Peak, &[("delayed_ack_ratio", 0.4)]);
+        assert_eq!(waits, [Reason::DelayedAck(0.4)]);
+        assert_eq!(waits[0].effect(), Effect::Marks);
     }
 
     #[test]

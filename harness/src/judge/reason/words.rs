@@ -16,6 +16,7 @@ impl fmt::Display for Reason {
             | Self::Silent(_)
             | Self::OrdersNotConserved { .. }
             | Self::IdsRepeated(_)
+            | Self::DelayedAck(_)
             | Self::MemoryGrows { .. }
             | Self::MemoryGrew { .. }
             | Self::TooFewValid { .. }
@@ -95,6 +96,12 @@ impl Reason {
                  server's total grew by {growth}: orders are lost or made up"
             ),
             Self::IdsRepeated(count) => write!(f, "{count} order ids were given twice"),
+            Self::DelayedAck(share) => write!(
+                f,
+                "{} of the requests took 40 to 50 ms, behind an early first byte: Nagle's algorithm \
+                 with delayed ACK; write head and body in one call, or set TCP_NODELAY",
+                percent(*share)
+            ),
             Self::MemoryGrows { bytes, per_request } => write!(
                 f,
                 "its memory grew to the end: {:.0} MiB in the later half of the load, {per_request:.0} \
@@ -422,6 +429,7 @@ mod tests {
             },
             Reason::Silent(2.0),
             Reason::IdsRepeated(1.0),
+            Reason::DelayedAck(0.4),
             Reason::MemoryGrows {
                 bytes: 6e7,
                 per_request: 4_096.0,
