@@ -288,9 +288,107 @@ fn every_method_is_spoken() {
 }
 
 #[test]
+fn a_stuck_server_does_not_look_fast() {
+    let stuck = || {
+        Server::start(|n, _| match n {
+            ..=400 => vec![Act::Write(response("200 OK", PONG).into())],
+            _ => vec![Act::Hang],
+        })
+    };
+    let flags = ["-c", "4", "-d", "2s", "--timeout", "60s"];
+    let output = command(&flags, stuck().addr).output().unwrap();
+    let text = out(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    for word in [
+        "400 right",
+        "errors        none",
+        "unanswered    4 still in flight at the end, waiting ",
+        "Connections silent at the end: 4.",
+        "The answers ceased: none came right in the last ",
+    ] {
+        assert!(text.contains(word), "{word:?} is not in {text}");
+    }
+    for name in ["p99.9 ", "max ", "mean "] {
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+        assert!(line.contains("≥ "), "{line}");
+    }
+
+    let output = command(&[&flags[..], &["--json"]].concat(), stuck().addr).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let end = &json["at_end"];
+    assert_eq!(
+        (&json["unanswered"], &end["silent"]),
+        (&4.into(), &4.into())
+    );
+    let waited = |which: &str| end["waited_ns"][which].as_u64().unwrap();
+    assert!(waited("min") <= waited("max") && waited("min") > 1_000_000_000);
+    assert!(end["quiet_ns"].as_u64().is_some(), "{end}");
+    for name in ["latency_ns", "first_byte_ns"] {
+        let bounds = json[name]["at_least"].as_array().unwrap();
+        assert!(bounds.contains(&"p999".into()) && bounds.contains(&"max".into()));
+        let max = json[name]["max"].as_u64().unwrap() as f64;
+        assert!((max / waited("max") as f64 - 1.0).abs() < 0.002, "{name}");
+    }
+}
+
+#[test]
+fn a_server_that_answers_is_bounded_by_nothing() {
+    let json = measured(&["-c", "4", "-d", "300ms"], pong().addr);
+    let end = &json["at_end"];
+    assert_eq!(end["waited_ns"], Value::Null);
+    assert_eq!(
+        (&end["silent"], &end["quiet_ns"]),
+        (&0.into(), &Value::Null)
+    );
+    assert_eq!(json["latency_ns"]["at_least"], serde_json::json!([]));
+}
+
+#[test]
+fn cpus_without_a_connection_are_not_used_and_that_is_said() {
+    let flags = ["-c", "2", "--cpus", "0-3", "-n", "20", "--json"];
+    let output = command(&flags, pong().addr).output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(err.contains("only the first 2 are used"), "{err}");
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&json["threads"], &json["cpus"]),
+        (&2.into(), &serde_json::json!([0, 1]))
+    );
+}
+
+#[test]
+fn a_stall_between_head_and_body_is_named() {
+    let stalls_before = |part: usize| {
+        Server::start(move |_, _| {
+            let (head, body) = ("HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n", PONG);
+            let mut acts = [head, body]
+                .map(|text| Act::Write(text.into()))
+                .into_iter()
+                .collect::<Vec<_>>();
+            acts.insert(part, Act::Sleep(Duration::from_millis(41)));
+            acts
+        })
+    };
+    let flags = ["-c", "4", "-n", "40"];
+    let text = printed(&flags, stalls_before(1).addr);
+    for word in ["Nagle's algorithm and delayed ACK", "TCP_NODELAY"] {
+        assert!(text.contains(word), "{text}");
+    }
+    let ratio = measured(&flags, stalls_before(1).addr)["delayed_ack_ratio"].as_f64();
+    assert!(ratio.is_some_and(|ratio| ratio > 0.5), "{ratio:?}");
+    // A server that is slow before it answers.
+    let text = printed(&flags, stalls_before(0).addr);
+    assert!(!text.contains("Nagle"), "{text}");
+}
+
+#[test]
 fn modes_that_make_no_sense_are_refused() {
     let server = pong();
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 11] = [
+        (&["-c", "2", "-t", "4"], "-t 2"),
+        (&["-c", "2", "-t", "4", "--cpus", "0-3"], "-t 2"),
         (&["--arrivals", "poisson"], "--rate or --stages"),
         (&["--arrivals", "uniform", "-r", "5"], "poisson"),
         (&["--think", "5ms", "-r", "5"], "--think"),

@@ -44,8 +44,12 @@ Latency runs from the intended send time; in a closed loop (without --rate or --
 is the sending itself. With --close it holds the connecting, which is also shown apart. A
 request that times out counts at its timeout. Load only what is yours.
 
-Exit status: 0 every answer was right; 1 some were wrong, or there was none; 2 a bad flag;
-130 interrupted, after what was measured has been printed.";
+Requests that have no answer at the end count with the time they have waited, and what their answers
+could raise is marked with ≥ (in JSON: at_least). A connection is silent where its request had then
+been unanswered for more than a second and more than twice the longest latency.
+
+Exit status: 0 every answer was right; 1 some were wrong, or there was none, or a connection was
+silent at the end; 2 a bad flag; 130 interrupted, after what was measured has been printed.";
 
 /// The longest run where only a number of requests is given.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -177,7 +181,7 @@ fn load(
 fn status(measured: &Measurement) -> Status {
     if measured.stopped {
         Status::Interrupted
-    } else if measured.errors_total() > 0 || measured.requests == 0 {
+    } else if measured.errors_total() > 0 || measured.requests == 0 || measured.silent() > 0 {
         Status::Failed
     } else {
         Status::Fine
@@ -186,6 +190,7 @@ fn status(measured: &Measurement) -> Status {
 
 /// All of the configuration but the address, which takes a look at the network.
 fn config(arguments: &Arguments) -> Result<Config> {
+    refuse_threads(arguments)?;
     let nowhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
     let default = match arguments.requests {
         Some(_) => LONGEST,
@@ -213,6 +218,21 @@ fn config(arguments: &Arguments) -> Result<Config> {
     })
 }
 
+/// A thread without a connection would have nothing to do.
+fn refuse_threads(arguments: &Arguments) -> Result<()> {
+    let connections = arguments.connections;
+    match arguments.threads {
+        Some(threads) if threads > connections => {
+            let many = format!(
+                "--threads {threads}: each thread needs a connection, and --connections is \
+                 {connections}; ask for -t {connections}, or for more connections with -c"
+            );
+            Err(Usage(many).into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The CPUs to pin to, one a thread; none where none is given.
 fn cpus(arguments: &Arguments) -> Result<Vec<u32>> {
     let Some(list) = &arguments.cpus else {
@@ -227,5 +247,18 @@ fn cpus(arguments: &Arguments) -> Result<Vec<u32>> {
         return Err(Usage(few).into());
     }
     cpus.truncate(threads);
+    let connections = arguments.connections as usize;
+    if cpus.len() > connections {
+        cpus.truncate(connections);
+        eprintln!(
+            "--cpus {list}: each thread needs a connection, so only the first {} used; ask for \
+             more connections with -c",
+            if connections == 1 {
+                "is".to_owned()
+            } else {
+                format!("{connections} are")
+            }
+        );
+    }
     Ok(cpus)
 }

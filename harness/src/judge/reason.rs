@@ -56,6 +56,8 @@ pub enum Reason {
         /// The first in words.
         first: Option<String>,
     },
+    /// Connections that were silent at the end of the load.
+    Silent(f64),
     /// The server's count of orders does not fit the client's.
     OrdersNotConserved {
         /// Accepted by the client.
@@ -96,6 +98,8 @@ pub enum Reason {
         /// The limit.
         limit_us: f64,
     },
+    /// The share of the requests that waited for the client's delayed ACK, 0 to 1.
+    DelayedAck(f64),
     /// The server's memory grew with the requests, also late in the load.
     MemoryGrows {
         /// In the later half of it.
@@ -214,6 +218,7 @@ impl Reason {
             | Self::NoTrial => Effect::Fails,
             Self::Broken { server: false, .. }
             | Self::Errors { .. }
+            | Self::Silent(_)
             | Self::OrdersNotConserved { .. }
             | Self::IdsRepeated(_)
             | Self::Connections { .. }
@@ -227,6 +232,7 @@ impl Reason {
             | Self::LittlesLaw { .. }
             | Self::RateMissed(_)
             | Self::SentLate { .. }
+            | Self::DelayedAck(_)
             | Self::MemoryGrows { .. }
             | Self::MemoryGrew { .. }
             | Self::Restless { .. }

@@ -29,6 +29,8 @@ enum At {
     DataLf,
     /// The beginning of a trailer, or of the empty line at the end.
     Line,
+    /// The same behind a trailer, which may also be folded.
+    NextLine,
     TrailerName,
     TrailerValue,
     TrailerLf,
@@ -103,12 +105,15 @@ impl Chunked {
     /// After the last chunk.
     fn step_of_trailer(&mut self, byte: u8) -> Result<At, Malformed> {
         match (self.at, byte) {
-            (At::Line, b'\r') => Ok(At::EndLf),
-            (At::Line | At::TrailerName, b) if is_token(b) => self.more_of_line(At::TrailerName),
+            (At::Line | At::NextLine, b'\r') => Ok(At::EndLf),
+            (At::Line | At::NextLine | At::TrailerName, b) if is_token(b) => {
+                self.more_of_line(At::TrailerName)
+            }
+            (At::NextLine, b' ' | b'\t') => self.more_of_line(At::TrailerValue),
             (At::TrailerName, b':') => self.more_of_line(At::TrailerValue),
             (At::TrailerValue, b'\r') => Ok(At::TrailerLf),
             (At::TrailerValue, b) if is_text(b) => self.more_of_line(At::TrailerValue),
-            (At::TrailerLf, b'\n') => Ok(At::Line),
+            (At::TrailerLf, b'\n') => Ok(At::NextLine),
             (At::EndLf, b'\n') => Ok(At::End),
             _ => Err(Malformed::Trailer),
         }

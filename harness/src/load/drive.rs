@@ -163,6 +163,7 @@ pub(super) fn measurement(
         sent_total: counts.sent,
         answered_total: counts.answered,
         unanswered: counts.unanswered,
+        unfinished: recorder.unfinished,
         unsent: counts.unsent,
         unanswered_total: counts.sent - counts.answered,
         accepted_orders_total: counts.orders,

@@ -17,7 +17,7 @@ use rustix::net::{
     sockopt,
 };
 
-use super::engine::{Engine, Event};
+use super::engine::{Engine, Event, SURE, holds_back, takes_no_more};
 
 /// Events taken in one wait.
 const BATCH: usize = 256;
@@ -56,6 +56,10 @@ struct Socket<'w> {
     opening: bool,
     /// The end of a request the socket would not take.
     unsent: &'w [u8],
+    /// Whether a request was too large to be sure that it went out whole.
+    large: bool,
+    /// Why the peer takes no more of it.
+    broken: Option<Errno>,
 }
 
 impl Epoll<'_> {
@@ -144,7 +148,8 @@ impl Epoll<'_> {
         match read {
             Ok(0) => {
                 self.flags = Some(epoll::EventFlags::empty());
-                Some(Event::Ended)
+                let broken = self.sockets[connection].broken;
+                Some(broken.map_or(Event::Ended, Event::Failed))
             }
             Ok(read) => {
                 self.filled = read;
@@ -195,16 +200,14 @@ impl<'w> Engine<'w> for Epoll<'w> {
         socket.fd = None;
         socket.opening = false;
         socket.unsent = &[];
+        (socket.large, socket.broken) = (false, None);
         socket.generation = socket.generation.wrapping_add(1);
     }
 
     fn send(&mut self, connection: usize, wire: &'w [u8]) -> Result<(), Errno> {
         let socket = &mut self.sockets[connection];
         let fd = socket.fd.as_ref().ok_or(Errno::BADF)?;
-        if !socket.unsent.is_empty() {
-            // It was answered before it was sent whole: what follows would be read as its rest.
-            return Err(Errno::ALREADY);
-        }
+        socket.large |= wire.len() > SURE;
         let mut left = wire;
         loop {
             match send(fd, left, SendFlags::NOSIGNAL) {
@@ -212,12 +215,23 @@ impl<'w> Engine<'w> for Epoll<'w> {
                 Ok(sent) => left = &left[sent..],
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break,
+                Err(errno) if takes_no_more(errno) => {
+                    // The end of the stream is an event, which is to come or being looked at.
+                    socket.broken = Some(errno);
+                    return Ok(());
+                }
                 Err(errno) => return Err(errno),
             }
         }
         socket.unsent = left;
         let data = event_data(connection, socket.generation);
         epoll::modify(&self.epoll, fd, data, READ_AND_WRITE)
+    }
+
+    fn sent_whole(&self, connection: usize) -> bool {
+        let socket = &self.sockets[connection];
+        let held = || socket.large && socket.fd.as_ref().is_some_and(holds_back);
+        socket.unsent.is_empty() && socket.broken.is_none() && !held()
     }
 
     fn wait(&mut self, limit: Duration) -> Result<bool, Errno> {

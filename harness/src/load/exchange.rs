@@ -1,9 +1,14 @@
 //! One blocking request.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use super::engine::{SURE, holds_back, takes_no_more};
 use super::judge::clip;
 use super::malformed::Malformed;
 use super::response::{Answer, Parser};
@@ -73,8 +78,8 @@ pub enum ExchangeError {
 
 /// Sends `wire`, a whole request, and waits for the whole answer.
 ///
-/// The stream's timeouts are changed. After an error, or where [`Response::close`] is true,
-/// the stream must not be used again.
+/// An answer may come before the request was sent whole. After an error, or where
+/// [`Response::close`] is true, the stream must not be used again.
 ///
 /// # Errors
 /// See [`ExchangeError`]; `timeout` limits all of it together.
@@ -86,25 +91,30 @@ pub fn exchange(
     let start = Instant::now();
     let mut parser = Parser::new();
     parser.start(wire.starts_with(b"HEAD "), MAX_BODY);
-    limited(stream.set_write_timeout(Some(timeout)), timeout, 0)?;
-    limited(stream.write_all(wire), timeout, 0)?;
+    let mut request = Sending {
+        left: wire,
+        broken: None,
+    };
     let mut came = Vec::new();
     let mut first_byte = Duration::ZERO;
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let received = came.len() as u64;
+        request.go_on(stream)?;
         let left = timeout.saturating_sub(start.elapsed());
-        if left.is_zero() {
+        if !wait(stream, request.interest(), left)? {
             let limit = timeout;
             return Err(ExchangeError::Timeout { limit, received });
         }
-        stream.set_read_timeout(Some(left))?;
-        let read = match stream.read(&mut buffer) {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            read => limited(read, timeout, received)?,
+        let read = match recv(&*stream, &mut buffer[..], RecvFlags::DONTWAIT) {
+            Err(Errno::INTR | Errno::AGAIN) => continue,
+            read => read.map_err(io::Error::from)?.1,
         };
         let now = start.elapsed();
         if read == 0 {
+            request
+                .broken
+                .map_or(Ok(()), |errno| Err(io::Error::from(errno)))?;
             let answer = parser.finish().ok_or(ExchangeError::Closed { received })?;
             return respond(&answer, came, first_byte, now);
         }
@@ -115,7 +125,11 @@ pub fn exchange(
                 return Err(protocol(Malformed::Surplus, answer.head));
             }
             let first = if answer.begins { now } else { first_byte };
-            return respond(&answer, came, first, now);
+            let response = respond(&answer, came, first, now)?;
+            // What followed a request that was not sent whole would be read as its rest.
+            let held = wire.len() > SURE && holds_back(&*stream);
+            let close = response.close || held || !request.left.is_empty();
+            return Ok(Response { close, ..response });
         }
         if came.len() > MAX_WIRE {
             return Err(protocol(Malformed::AnswerTooLarge, &came));
@@ -151,14 +165,47 @@ fn protocol(kind: Malformed, begin: &[u8]) -> ExchangeError {
     ExchangeError::Protocol { kind, begin }
 }
 
-/// Names the time limit where that is what ended a call on the socket.
-fn limited<T>(result: io::Result<T>, limit: Duration, received: u64) -> Result<T, ExchangeError> {
-    result.map_err(|cause| match cause.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-            ExchangeError::Timeout { limit, received }
+/// A request that may not be sent whole yet.
+struct Sending<'a> {
+    left: &'a [u8],
+    /// Why the peer takes no more of it; what it sent before can still be read.
+    broken: Option<Errno>,
+}
+
+impl Sending<'_> {
+    /// Sends as much as the socket takes now.
+    fn go_on(&mut self, stream: &TcpStream) -> io::Result<()> {
+        while !self.left.is_empty() && self.broken.is_none() {
+            match send(stream, self.left, SendFlags::DONTWAIT) {
+                Ok(sent) => self.left = &self.left[sent..],
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => break,
+                Err(errno) if takes_no_more(errno) => self.broken = Some(errno),
+                Err(errno) => return Err(errno.into()),
+            }
         }
-        _ => ExchangeError::Io(cause),
-    })
+        Ok(())
+    }
+
+    /// What to wait for.
+    fn interest(&self) -> PollFlags {
+        match self.left {
+            [_, ..] if self.broken.is_none() => PollFlags::IN | PollFlags::OUT,
+            _ => PollFlags::IN,
+        }
+    }
+}
+
+/// Waits until the socket is ready for one of these, at most for `limit`; whether it is.
+fn wait(stream: &TcpStream, interest: PollFlags, limit: Duration) -> io::Result<bool> {
+    let limit = Timespec {
+        tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: limit.subsec_nanos().into(),
+    };
+    match poll(&mut [PollFd::new(stream, interest)], Some(&limit)) {
+        Err(Errno::INTR) => Ok(true),
+        ready => Ok(ready? > 0),
+    }
 }
 
 /// Exchanges with one address over one connection, made anew where it can't be used again.

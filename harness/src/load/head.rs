@@ -5,9 +5,11 @@ use std::mem::MaybeUninit;
 use super::malformed::Malformed;
 
 /// The longest head, status line and headers together.
-pub(super) const MAX_HEAD: usize = 32 * 1024;
+pub(super) const MAX_HEAD: usize = 256 * 1024;
 /// The most headers of a response.
-pub(super) const MAX_HEADERS: usize = 100;
+pub(super) const MAX_HEADERS: usize = 1024;
+/// The most of a usual one, for which there is room without an allocation.
+const USUAL_HEADERS: usize = 100;
 
 /// What a complete head says.
 #[derive(Debug, Clone, Copy)]
@@ -38,12 +40,35 @@ pub(super) fn parse_head(bytes: &[u8], head_only: bool) -> Result<Option<Head>, 
     if bytes.first().is_some_and(|first| *first != b'H') {
         return Err(Malformed::StatusLine);
     }
-    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let bytes = &bytes[..bytes.len().min(MAX_HEAD)];
+    let mut room = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
+    match read(bytes, head_only, &mut room) {
+        Err(Malformed::Header | Malformed::TooManyHeaders) => read_unusual(bytes, head_only),
+        read => read,
+    }
+}
+
+/// Reads a head with folded lines, or with more of them than usual.
+#[cold]
+fn read_unusual(bytes: &[u8], head_only: bool) -> Result<Option<Head>, Malformed> {
+    let bytes = unfold(bytes);
+    // One of the lines is the status line, and the last may be incomplete.
+    let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+    let mut room = vec![MaybeUninit::uninit(); lines.min(MAX_HEADERS)];
+    read(&bytes, head_only, &mut room)
+}
+
+/// `room`: for as many headers as are taken.
+fn read<'a>(
+    bytes: &'a [u8],
+    head_only: bool,
+    room: &mut [MaybeUninit<httparse::Header<'a>>],
+) -> Result<Option<Head>, Malformed> {
     let mut response = httparse::Response::new(&mut []);
     let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
         &mut response,
-        &bytes[..bytes.len().min(MAX_HEAD)],
-        &mut headers,
+        bytes,
+        room,
     );
     let len = match parsed {
         Ok(httparse::Status::Complete(len)) => len,
@@ -55,18 +80,56 @@ pub(super) fn parse_head(bytes: &[u8], head_only: bool) -> Result<Option<Head>, 
     if status < 100 || status == 101 {
         return Err(Malformed::Status);
     }
-    let fields = Fields::read(response.headers)?;
     let minor = response.version.unwrap_or(0);
     // Whatever its fields say, such an answer has no body.
     let empty = head_only || status < 200 || status == 204 || status == 304;
-    let framing = fields.framing(minor)?;
-    let framing = if empty { Framing::Length(0) } else { framing };
+    let fields = Fields::read(response.headers, empty)?;
+    let framing = match empty {
+        true => Framing::Length(0),
+        false => fields.framing(minor)?,
+    };
     Ok(Some(Head {
         len,
         status,
         framing,
         close: !fields.persists(minor) || framing == Framing::UntilClose,
     }))
+}
+
+/// The head with spaces in place of each fold of a header line (RFC 9112, section 5.2), so that
+/// its length stays. Nothing before the first header line is folded.
+#[cold]
+fn unfold(bytes: &[u8]) -> Vec<u8> {
+    let mut head = bytes.to_vec();
+    // Where the field begins that the next line may go on with.
+    let mut field = None;
+    let mut line = 0;
+    while let Some(length) = bytes[line..].iter().position(|byte| *byte == b'\n') {
+        let end = line + length;
+        if matches!(&bytes[line..end], [] | [b'\r']) {
+            break;
+        }
+        line = end + 1;
+        match (bytes.get(line), field) {
+            (Some(b' ' | b'\t'), Some(begin)) => {
+                head[end] = fill(&bytes[begin..end]);
+                if head[end - 1] == b'\r' {
+                    head[end - 1] = b' ';
+                }
+            }
+            _ => field = Some(line),
+        }
+    }
+    head
+}
+
+/// What stands for the fold of a header field. What delimits a body must not be folded: there
+/// it is a quotation mark, which no length and no transfer coding holds.
+fn fill(field: &[u8]) -> u8 {
+    let name = field.split(|byte| *byte == b':').next().unwrap_or_default();
+    let delimits = name.eq_ignore_ascii_case(b"content-length")
+        || name.eq_ignore_ascii_case(b"transfer-encoding");
+    if delimits { b'"' } else { b' ' }
 }
 
 #[cold]
@@ -97,15 +160,16 @@ struct Fields {
 }
 
 impl Fields {
-    fn read(headers: &[httparse::Header<'_>]) -> Result<Self, Malformed> {
+    /// `empty`: what delimits a body is passed over.
+    fn read(headers: &[httparse::Header<'_>], empty: bool) -> Result<Self, Malformed> {
         let mut fields = Self::default();
         for header in headers {
             // Most names are ruled out by their length alone.
             match header.name.len() {
-                14 if header.name.eq_ignore_ascii_case("content-length") => {
+                14 if !empty && header.name.eq_ignore_ascii_case("content-length") => {
                     fields.content_length(header.value)?;
                 }
-                17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
+                17 if !empty && header.name.eq_ignore_ascii_case("transfer-encoding") => {
                     fields.transfer_encoding(header.value)?;
                 }
                 10 if header.name.eq_ignore_ascii_case("connection") => {

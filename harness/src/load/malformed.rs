@@ -4,7 +4,8 @@
 /// [`ErrorKind::Protocol`](super::ErrorKind::Protocol).
 ///
 /// What is merely lax and can't be misread is taken: a bare line feed that ends a line of the
-/// head, a status line without a reason, spaces after a chunk size.
+/// head, a status line without a reason, spaces after a chunk size. The fold of a header line is
+/// read as spaces, but not in a field that delimits the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Malformed {
     /// No `HTTP/1.1 200 OK` or `HTTP/1.0 200 OK`; also where empty lines precede it, as the
@@ -15,23 +16,23 @@ pub enum Malformed {
     #[error("a status that answers nothing that was asked")]
     Status,
     /// A line that is no header field: a name that is no token, a space before the colon, a
-    /// line folded as it was allowed once, a control character, a bare carriage return.
+    /// fold before the first field, a control character, a bare carriage return.
     #[error("bad header")]
     Header,
-    /// Status line and headers are longer than 32 KiB together.
-    #[error("head too large: more than 32 KiB")]
+    /// Status line and headers are longer than 256 KiB together.
+    #[error("head too large: more than 256 KiB")]
     HeadTooLarge,
     /// More header fields than are taken.
-    #[error("too many headers: more than 100")]
+    #[error("too many headers: more than 1,024")]
     TooManyHeaders,
-    /// A Content-Length that is no decimal number of 64 bits.
+    /// A Content-Length that is no decimal number of 64 bits, or that is folded.
     #[error("bad content length: no decimal number")]
     ContentLength,
     /// Different Content-Lengths, or one beside a Transfer-Encoding.
     #[error("conflicting length: two Content-Lengths, or one with a Transfer-Encoding")]
     ConflictingLength,
-    /// A Transfer-Encoding that is empty, has chunked twice or with a parameter, or comes with
-    /// HTTP/1.0, which has none.
+    /// A Transfer-Encoding that is empty or folded, has chunked twice or with a parameter, or
+    /// comes with HTTP/1.0, which has none.
     #[error("bad transfer coding")]
     TransferCoding,
     /// A chunk size that is not one to sixteen hexadecimal digits, or what follows on its line.

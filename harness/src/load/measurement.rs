@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::{RateStage, Window};
+use super::{RateStage, Unfinished, Window};
 
 /// The kinds of error under load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,6 +97,8 @@ pub struct Measurement {
     pub first_error: Option<String>,
     /// Requests still in flight when the drain ended.
     pub unanswered: u64,
+    /// The same, each with the time it had waited.
+    pub unfinished: Vec<Unfinished>,
     /// Requests whose send time had passed when the window ended, and that were never sent.
     pub unsent: u64,
     /// Requests sent over the whole drive that were never validly answered, be it for an

@@ -20,6 +20,8 @@
 //! | `ids` | which ids have been seen |
 //! | `recorder`, `breakdown`, `tally` | histograms, intervals, classes, stages, errors, counts of one thread |
 //! | `measurement` | what a drive gives back |
+//! | `unfinished` | what requests that had not ended do to the figures |
+//! | `nagle` | is it the stall of Nagle's algorithm with delayed ACK? |
 //! | `engine` | the narrow interface to the sockets |
 //! | `epoll`, `uring`, `portable` | its implementations |
 //! | `engines` | which there are, and whether this system has them |
@@ -50,6 +52,7 @@ mod judge;
 mod known;
 mod malformed;
 mod measurement;
+mod nagle;
 mod pacing;
 #[doc(hidden)]
 pub mod parts;
@@ -63,6 +66,7 @@ mod script;
 mod slot;
 mod stretch;
 mod tally;
+mod unfinished;
 mod uring;
 mod worker;
 
@@ -77,3 +81,4 @@ pub use malformed::Malformed;
 pub use measurement::{Class, ErrorKind, Interval, Measurement, StageFigures, ThreadTime};
 pub(crate) use same::{id_beside, means};
 pub use script::{Expect, Request, Script, ScriptError};
+pub use unfinished::{Bounds, Unfinished};

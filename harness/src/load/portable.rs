@@ -16,7 +16,7 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketType, connect, recv, send, socket, sockopt,
 };
 
-use super::engine::{Engine, Event};
+use super::engine::{Engine, Event, SURE, holds_back, takes_no_more};
 
 /// The buffer all connections of a thread are read into, bytes.
 const BUFFER: usize = 64 * 1024;
@@ -44,6 +44,10 @@ struct Socket<'w> {
     opening: bool,
     /// The end of a request the socket would not take.
     unsent: &'w [u8],
+    /// Whether a request was too large to be sure that it went out whole.
+    large: bool,
+    /// Why the peer takes no more of it.
+    broken: Option<Errno>,
 }
 
 impl Portable<'_> {
@@ -105,9 +109,10 @@ impl Portable<'_> {
     }
 
     fn read(&mut self, connection: usize) -> Option<Event> {
-        let fd = self.sockets[connection].fd.as_ref()?;
+        let socket = &self.sockets[connection];
+        let fd = socket.fd.as_ref()?;
         match retried(|| recv(fd, &mut self.buffer[..], RecvFlags::empty()).map(|(_, n)| n)) {
-            Ok(0) => Some(Event::Ended),
+            Ok(0) => Some(socket.broken.map_or(Event::Ended, Event::Failed)),
             Ok(read) => {
                 self.filled = read;
                 let mut next = [0];
@@ -149,7 +154,7 @@ impl<'w> Engine<'w> for Portable<'w> {
             fd: Some(fd),
             since: self.wait,
             opening: true,
-            unsent: &[],
+            ..Socket::default()
         };
         Ok(())
     }
@@ -165,10 +170,7 @@ impl<'w> Engine<'w> for Portable<'w> {
     fn send(&mut self, connection: usize, wire: &'w [u8]) -> Result<(), Errno> {
         let socket = &mut self.sockets[connection];
         let fd = socket.fd.as_ref().ok_or(Errno::BADF)?;
-        if !socket.unsent.is_empty() {
-            // It was answered before it was sent whole: what follows would be read as its rest.
-            return Err(Errno::ALREADY);
-        }
+        socket.large |= wire.len() > SURE;
         let mut left = wire;
         while !left.is_empty() {
             // Rust has SIGPIPE ignored; not every system has a flag for it.
@@ -178,10 +180,20 @@ impl<'w> Engine<'w> for Portable<'w> {
                     socket.unsent = left;
                     return self.interest(connection, true);
                 }
+                Err(errno) if takes_no_more(errno) => {
+                    socket.broken = Some(errno);
+                    return Ok(());
+                }
                 Err(errno) => return Err(errno),
             }
         }
         Ok(())
+    }
+
+    fn sent_whole(&self, connection: usize) -> bool {
+        let socket = &self.sockets[connection];
+        let held = || socket.large && socket.fd.as_ref().is_some_and(holds_back);
+        socket.unsent.is_empty() && socket.broken.is_none() && !held()
     }
 
     fn wait(&mut self, limit: Duration) -> Result<bool, Errno> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::breakdown::Breakdown;
-use super::{ErrorKind, Interval};
+use super::{ErrorKind, Interval, Unfinished};
 
 /// Nanoseconds from the common base of a drive's clocks.
 pub(crate) type Nanos = u64;
@@ -47,6 +47,8 @@ pub(crate) struct Recorder {
     errors: [u64; ErrorKind::ALL.len()],
     /// When the first error was seen, and what it was.
     pub(crate) first_error: Option<(Nanos, String)>,
+    /// In flight when the drain ended.
+    pub(crate) unfinished: Vec<Unfinished>,
     /// The same by class and by stage.
     pub(crate) breakdown: Breakdown,
 }
@@ -137,6 +139,7 @@ impl Recorder {
             requests: 0,
             errors: [0; ErrorKind::ALL.len()],
             first_error: None,
+            unfinished: Vec::new(),
             breakdown: Breakdown::default(),
         }
     }
@@ -313,6 +316,7 @@ impl Recorder {
         for (mine, theirs) in self.errors.iter_mut().zip(other.errors) {
             *mine += theirs;
         }
+        self.unfinished.extend(&other.unfinished);
         self.breakdown.merge(&other.breakdown);
         // After a stop the threads end a few milliseconds apart.
         self.end = self.end.max(other.end);

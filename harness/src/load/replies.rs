@@ -67,7 +67,10 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             request.first_byte = now;
         }
         let surplus = answer.consumed < input.len();
-        let last = answer.close || ended || surplus;
+        // A request that is not sent whole is not sent further once it is answered, and what
+        // followed it would be read as its rest (RFC 9112, section 9.3).
+        let cut = !self.engine.sent_whole(index);
+        let last = answer.close || ended || surplus || cut;
         self.tally.answer(entry, &answer, &request, surplus);
         self.done(index, last, now);
     }

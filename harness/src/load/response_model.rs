@@ -142,7 +142,10 @@ fn cut<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
 /// A field that says nothing of framing.
 fn field() -> impl Strategy<Value = Field> {
     // The first letter keeps it apart from those that do.
-    ("x[a-zA-Z0-9!#$%&'*+.^_`|~-]{0,20}", "[ -~\t\u{e9}]{0,40}")
+    (
+        "x[a-zA-Z0-9!#$%&'*+.^_`|~-]{0,20}",
+        "[ -~\t\u{e9}]{0,40}(\r\n[ \t]{1,3}[ -~\u{e9}]{0,10}){0,2}",
+    )
 }
 
 fn cuts() -> impl Strategy<Value = Vec<Index>> {
@@ -343,6 +346,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
             "Content-Length: 30\r\n",
             "Transfer-Encoding: chunked\r\n",
             "Connection: close\r\n",
+            " folded\r\n",
             "\r\n",
             "\n",
             "3\r\nabc\r\n",

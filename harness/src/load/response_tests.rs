@@ -65,6 +65,20 @@ const RIGHT: &[(&str, u16, &str, bool, usize)] = &[
     // Several that are the same are one.
     ("HTTP/1.1 200\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok", 200, "ok", false, 0),
     ("HTTP/1.1 200 OK\r\nContent-Length: 2, 2\t,02\r\n\r\nok", 200, "ok", false, 0),
+    // A fold is read as spaces, in any field that does not delimit the body.
+    ("HTTP/1.1 200 OK\r\nX-A: one\r\n  two\r\nContent-Length: 2\r\n\r\nok", 200, "ok", false, 0),
+    ("HTTP/1.1 200 OK\r\nX-A:\r\n\tone\r\n \r\n two\r\nContent-Length: 2\r\n\r\nok", 200, "ok", false, 0),
+    ("HTTP/1.1 200 OK\nX: content-length:\n 7\nContent-Length: 2\n\nok", 200, "ok", false, 0),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nX:\r\n a\r\n\r\n ok", 200, " ok", false, 0),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection:\r\n close\r\n\r\nok", 200, "ok", true, 0),
+    (
+        "HTTP/1.1 103 Early Hints\r\nLink: <a>;\r\n rel=preload\r\n\r\nHTTP/1.1 204 OK\r\n\r\n",
+        204, "", false, 0,
+    ),
+    (
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nT: 1\r\n 2\r\n\t3\r\nU: 4\r\n\r\n",
+        200, "a", false, 0,
+    ),
     // A bare line feed ends a line of the head.
     ("HTTP/1.1 200 OK\nContent-Length: 2\r\n\nok", 200, "ok", false, 0),
     // Chunks, extensions, trailers.
@@ -98,6 +112,14 @@ const RIGHT: &[(&str, u16, &str, bool, usize)] = &[
     ("HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", 204, "", false, 0),
     ("HTTP/1.1 304 Not Modified\r\nContent-Length: 10\r\n\r\n", 304, "", false, 0),
     ("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\nbody", 204, "", true, 4),
+    ("HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n", 304, "", false, 0),
+    ("HTTP/1.1 304 Not Modified\r\nContent-Length: x\r\nTransfer-Encoding: ,\r\n\r\n", 304, "", false, 0),
+    ("HTTP/1.1 204 No Content\r\nContent-Length:\r\n 5\r\n\r\n", 204, "", false, 0),
+    ("HTTP/1.0 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", 204, "", true, 0),
+    (
+        "HTTP/1.1 103 Early Hints\r\nContent-Length: 2, 3\r\n\r\nHTTP/1.1 204 OK\r\n\r\n",
+        204, "", false, 0,
+    ),
     // Until the connection ends.
     ("HTTP/1.1 200 OK\r\n\r\nuntil the end", 200, "until the end", true, 0),
     ("HTTP/1.1 200 OK\r\nConnection: keep-alive\r\n\r\n", 200, "", true, 0),
@@ -147,6 +169,11 @@ fn the_answer_to_head_has_no_body() {
         ("Content-Length: 5\r\n", false),
         ("Transfer-Encoding: chunked\r\n", false),
         ("Transfer-Encoding: gzip\r\n", false),
+        ("Content-Length: 5, 6\r\n", false),
+        (
+            "Content-Length: -1\r\nTransfer-Encoding: chunked, chunked\r\n",
+            false,
+        ),
         ("", false),
         ("Connection: close\r\n", true),
     ] {
@@ -174,10 +201,15 @@ const BROKEN: &[(Malformed, &str, &[&str])] = &[
         "HTTP/1.1 000 No\r\n\r\n", "HTTP/1.1 099 No\r\n\r\n", "HTTP/1.1 101 Switching\r\n\r\n",
     ]),
     (Malformed::Header, FIELD, &[
-        "bad header", "a : b", " a: b", ": b", "a: b\r\n folded", "a: b\n\tfolded", "a: b\rc",
+        "bad header", "a : b", ": b", "a\r\n : b", "a: b\r\n \rc", "a: b\rc",
         "a: \0", "a: \x7f", "\r", "a\u{e9}: b",
     ]),
+    (Malformed::Header, "", &[
+        "HTTP/1.1 200 OK\r\n a: b\r\n\r\n", "HTTP/1.1 200\r\n OK\r\nContent-Length: 0\r\n\r\n",
+    ]),
     (Malformed::ContentLength, FIELD, &[
+        "Content-Length:\r\n 1", "Content-Length: 1\r\n 1", "content-length: 1\n\t",
+        "Content-Length: 1,\r\n 1",
         "Content-Length: 1x", "Content-Length: -1", "Content-Length: +1", "Content-Length: 0x1",
         "Content-Length: 1.0", "Content-Length: 1 2", "Content-Length:", "Content-Length: 1,",
         "Content-Length: ,1", "Content-Length: 1,x", "Content-Length: 18446744073709551616",
@@ -189,6 +221,7 @@ const BROKEN: &[(Malformed, &str, &[&str])] = &[
     ]),
     (Malformed::TransferCoding, FIELD, &[
         "Transfer-Encoding:", "Transfer-Encoding: ,", "Transfer-Encoding: chunked, chunked",
+        "Transfer-Encoding:\r\n chunked", "Transfer-Encoding: gzip,\n\tchunked",
         "Transfer-Encoding: chunked, gzip, chunked", "Transfer-Encoding: chunked;a=b",
         "Transfer-Encoding: chunked ;", "Transfer-Encoding: gzip;a=\"b\"",
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
@@ -255,12 +288,13 @@ fn broken_responses_are_malformed_of_a_kind_at_any_split() {
     for (text, kind) in broken() {
         let begin = &text[..text.len().min(90)];
         assert_eq!(whole(&text), Err(kind), "{begin:?}");
-        let step = (text.len() / 500).max(1);
+        // A head is read anew with each piece of it.
+        let step = (text.len() / 500).max(1) * (1 + text.len() / 20_000);
         for at in (0..=text.len()).step_by(step) {
             let (a, b) = text.as_bytes().split_at(at);
             assert_eq!(parse([a, b], false, true), Err(kind), "{begin:?} at {at}");
         }
-        let each = (text.len() / 2000).max(1);
+        let each = (text.len() / 2000).max(1) * (1 + text.len() / 2000);
         let split = parse(text.as_bytes().chunks(each), false, true);
         assert_eq!(split, Err(kind), "{begin:?}");
         let interim = format!("HTTP/1.1 100 Continue\r\n\r\n{text}");
@@ -291,6 +325,30 @@ fn the_limits_themselves_are_allowed() {
     let (digits, data) = ("00000000000000aF", "x".repeat(0xaf));
     let sixteen = format!("{CHUNKED}{digits}\r\n{data}\r\n0\r\n\r\n");
     assert_eq!(whole(&sixteen).unwrap().unwrap().body, data.as_bytes());
+}
+
+#[test]
+fn more_headers_than_usual_are_read_alike() {
+    for count in [99, 100, 101, 255, 256, 257] {
+        let fields = "X-Field: value\r\n".repeat(count);
+        let text = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok");
+        let answer = whole(&text).unwrap().unwrap();
+        assert_eq!((answer.body.as_slice(), answer.left), (&b"ok"[..], 0));
+        assert_eq!(answer.head.len(), text.len() - 2);
+        for at in (0..=text.len()).step_by(7) {
+            let (a, b) = text.as_bytes().split_at(at);
+            assert_eq!(parse([a, b], false, true), Ok(Some(answer.clone())), "{at}");
+        }
+    }
+}
+
+#[test]
+fn large_cookies_are_read() {
+    let cookies = format!("Set-Cookie: a={}\r\n", "x".repeat(4080)).repeat(60);
+    let text = format!("HTTP/1.1 200 OK\r\n{cookies}Content-Length: 2\r\n\r\nok");
+    assert!(text.len() > 240_000);
+    let answer = parse(text.as_bytes().chunks(16 * 1024), false, true);
+    assert_eq!(answer.unwrap().unwrap().body, b"ok");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! One connection of a worker.
 
+use super::Unfinished;
 use super::recorder::{Ended, Nanos};
 use super::response::Parser;
 
@@ -66,6 +67,21 @@ impl Slot {
             0 => 0,
             n => (1_000_000 << n.min(10)).min(LONGEST_PAUSE),
         }
+    }
+
+    /// The request in flight, if one is, as one that has not ended by `now`. `kept`: connections are
+    /// made before they have a request.
+    pub(crate) fn unfinished(&self, now: Nanos, kept: bool) -> Option<Unfinished> {
+        let first_byte = match self.state {
+            State::Busy => self.ended(now).first_byte,
+            // Before it is sent, that of the request before is still there.
+            State::Opening { .. } if !kept => now,
+            State::Opening { .. } | State::Closed { .. } | State::Idle => return None,
+        };
+        Some(Unfinished {
+            waited_ns: now.saturating_sub(self.intended),
+            first_byte_ns: first_byte.saturating_sub(self.intended),
+        })
     }
 
     /// The request in flight as one that ended at `ended`.

@@ -520,6 +520,12 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             self.tick(now);
         }
         self.tally.counts.unanswered = self.in_flight as u64;
+        let kept = !self.connection_per_request;
+        let unfinished = self
+            .slots
+            .iter()
+            .filter_map(|slot| slot.unfinished(now, kept));
+        self.tally.recorder.unfinished = unfinished.collect();
         self.tell();
         Ok(())
     }

@@ -23,12 +23,16 @@ pub(super) fn of_load(measured: &Measurement) -> Figures {
     put("requests", measured.requests as f64);
     put("requests_per_s", measured.requests_per_s());
     put("unanswered", measured.unanswered as f64);
+    put("silent", measured.silent() as f64);
     put("unsent", measured.unsent as f64);
     put("reconnects", measured.reconnects as f64);
     put("connections_established", measured.established as f64);
     put("bytes_received", measured.bytes_received as f64);
     put("bytes_expected", measured.bytes_expected as f64);
     put("ids_repeated", measured.ids_repeated as f64);
+    if let Some(share) = measured.delayed_ack() {
+        put("delayed_ack_ratio", share);
+    }
     if let Some(mean) = measured.latency_mean_ns {
         put("latency_mean_us", mean / NS_PER_US);
     }

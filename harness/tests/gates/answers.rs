@@ -51,6 +51,23 @@ fn assert_invalid(outcome: &Outcome, words: &str) {
 
 const PEAK: [&str; 2] = ["--stage", "peak"];
 
+/// Gate 2: a hang that the timeout is too long for. An isolated trial does not wait for it.
+#[test]
+fn a_server_that_hangs_until_the_end_counts_for_nothing() {
+    let bench = Bench::new().turning("bad", "--fault hangs --fault-after 1000");
+    let outcome = Outcome::of(
+        &bench,
+        &[&PEAK[..], &["--isolated", "--duration", "2s"]].concat(),
+    );
+    let silent = |reason: &Reason| matches!(reason, Reason::Silent(8.0));
+    assert!(
+        outcome.on_trials().iter().any(silent),
+        "{:?}",
+        outcome.record.trials
+    );
+    assert_invalid(&outcome, "silent at the end of the load");
+}
+
 /// Gate 3.
 #[test]
 fn accepted_orders_that_are_lost_under_load_are_missed() {

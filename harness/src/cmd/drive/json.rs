@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::spectrum::{self, nanos};
-use super::summary::busy_ratio;
+use super::summary::{busy_ratio, waited};
 use super::tables;
 use super::target::Target;
 use crate::load::{Arrivals, Config, ErrorKind, Measurement, Pace, Think};
@@ -18,12 +18,13 @@ pub(super) fn json(target: &Target, config: &Config, m: &Measurement) -> Value {
             (kind.name().to_owned(), json!(count))
         })
         .collect();
-    let mut latency = spectrum::json(&m.latency);
+    let mut latency = spectrum::json_of_bounds(&m.latency_bounds());
     if let Value::Object(points) = &mut latency {
-        points.insert("mean".to_owned(), json!(m.latency_mean_ns));
+        let mean = m.latency_mean_bound().map(|(mean, _)| mean);
+        points.insert("mean".to_owned(), json!(mean));
         points.insert("standard_deviation".to_owned(), json!(m.latency_jitter_ns));
     }
-    json!({
+    let mut all = json!({
         "url": target.shown(),
         "address": config.addr,
         "engine": config.engine.name(),
@@ -65,7 +66,7 @@ pub(super) fn json(target: &Target, config: &Config, m: &Measurement) -> Value {
         "reconnects": m.reconnects,
         "latency_ns": latency,
         "wire_ns": spectrum::json(&m.wire),
-        "first_byte_ns": spectrum::json(&m.first_byte),
+        "first_byte_ns": spectrum::json_of_bounds(&m.first_byte_bounds()),
         "connect_ns": spectrum::json(&m.connect),
         "send_lag_ns": spectrum::json(&m.send_lag),
         "in_flight_mean": m.in_flight_mean(),
@@ -74,5 +75,19 @@ pub(super) fn json(target: &Target, config: &Config, m: &Measurement) -> Value {
         "cpu_ns": m.threads.iter().map(|t| t.cpu_ns).sum::<u64>(),
         "spin_ns": m.threads.iter().map(|t| t.spin_ns).sum::<u64>(),
         "busy_ratio": busy_ratio(m),
+    });
+    all["at_end"] = at_end(m);
+    all["delayed_ack_ratio"] = json!(m.delayed_ack());
+    all
+}
+
+/// How the load ended: the times that the unanswered requests had waited, how many connections were
+/// silent, and how long no answer had come.
+fn at_end(m: &Measurement) -> Value {
+    json!({
+        "waited_ns": waited(m).map(|(min, max)| json!({"min": min, "max": max})),
+        "silent": m.silent(),
+        "silent_after_ns": nanos(m.silent_after()),
+        "quiet_ns": m.quiet().map(nanos),
     })
 }

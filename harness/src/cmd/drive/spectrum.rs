@@ -3,6 +3,8 @@
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 
+use crate::load::Bounds;
+
 /// The points of the table; the highest value comes after them.
 pub(super) const SHOWN: [(&str, f64); 7] = [
     ("p50", 0.50),
@@ -26,6 +28,30 @@ pub(super) fn json(histogram: &Histogram<u64>) -> Value {
     }
     points.insert("max".to_owned(), json!(histogram.max()));
     Value::Object(points)
+}
+
+/// The points of a distribution with its unfinished requests, and the names of those that are
+/// lower bounds; null where nothing ended.
+pub(super) fn json_of_bounds(bounds: &Bounds<'_>) -> Value {
+    if bounds.is_empty() {
+        return Value::Null;
+    }
+    let mut points = Map::new();
+    let mut at_least = Vec::new();
+    for (name, quantile) in SHOWN.into_iter().chain([("max", 1.0)]) {
+        let name = name.replace('.', "");
+        let (value, bound) = bounds.at(quantile);
+        points.insert(name.clone(), json!(value));
+        at_least.extend(bound.then_some(name));
+    }
+    points.insert("at_least".to_owned(), json!(at_least));
+    Value::Object(points)
+}
+
+/// A time, marked where it is a lower bound.
+pub(super) fn bound((ns, at_least): (u64, bool)) -> String {
+    let mark = if at_least { "≥ " } else { "" };
+    format!("{mark}{}", time(ns))
 }
 
 /// A time as JSON has it; 584 years at most.

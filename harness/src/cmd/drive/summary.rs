@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use hdrhistogram::Histogram;
 
 use super::pace::words;
-use super::spectrum::{SHOWN, grouped, seconds, time};
+use super::spectrum::{SHOWN, bound, grouped, seconds, time};
 use super::tables;
 use super::target::Target;
 use crate::load::{Arrivals, Config, Measurement, Pace, Think};
@@ -145,6 +145,12 @@ fn errors(m: &Measurement) -> String {
     )
 }
 
+/// The shortest and the longest time that the unanswered requests had waited, nanoseconds.
+pub(super) fn waited(m: &Measurement) -> Option<(u64, u64)> {
+    let waited = || m.unfinished.iter().map(|request| request.waited_ns);
+    waited().min().zip(waited().max())
+}
+
 /// What has a line only where there is any.
 fn left_over(text: &mut String, config: &Config, m: &Measurement) {
     let connections = if config.connection_per_request {
@@ -156,8 +162,13 @@ fn left_over(text: &mut String, config: &Config, m: &Measurement) {
     } else {
         ("reconnects", m.reconnects, "connections made again")
     };
+    if let Some((min, max)) = waited(m) {
+        let count = grouped(m.unanswered);
+        let ages = format!("{} to {}", time(min), time(max));
+        let what = format!("{count} still in flight at the end, waiting {ages}");
+        row(text, "unanswered", &what);
+    }
     for (name, count, what) in [
-        ("unanswered", m.unanswered, "still in flight at the end"),
         ("unsent", m.unsent, "due before the end, and never sent"),
         connections,
         (
@@ -178,21 +189,20 @@ fn spectrum(text: &mut String, m: &Measurement) {
         return;
     }
     let _ = writeln!(text, "\n{:<14}{:>10}  {:>10}", "", "latency", "first byte");
-    let mut line = |name: &str, of: &dyn Fn(&Histogram<u64>) -> u64| {
-        let (latency, first_byte) = (time(of(&m.latency)), time(of(&m.first_byte)));
+    let (latencies, first_bytes) = (m.latency_bounds(), m.first_byte_bounds());
+    for (name, quantile) in SHOWN.into_iter().chain([("max", 1.0)]) {
+        let latency = bound(latencies.at(quantile));
+        let first_byte = bound(first_bytes.at(quantile));
         let _ = writeln!(text, "{name:<14}{latency:>10}  {first_byte:>10}");
-    };
-    for (name, quantile) in SHOWN {
-        line(name, &|histogram| histogram.value_at_quantile(quantile));
     }
-    line("max", &Histogram::max);
-    if let (Some(mean), Some(jitter)) = (m.latency_mean_ns, m.latency_jitter_ns) {
-        let (mean, jitter) = (time(mean as u64), time(jitter as u64));
-        let _ = writeln!(
-            text,
-            "{:<14}{mean:>10}, standard deviation {jitter}",
-            "mean"
-        );
+    if let (Some((mean, at_least)), Some(jitter)) = (m.latency_mean_bound(), m.latency_jitter_ns) {
+        let mean = bound((mean as u64, at_least));
+        // That of requests without an end has no bound.
+        let jitter = match at_least {
+            true => String::new(),
+            false => format!(", standard deviation {}", time(jitter as u64)),
+        };
+        let _ = writeln!(text, "{:<14}{mean:>10}{jitter}", "mean");
     }
     *text += "\n";
 }
@@ -245,7 +255,18 @@ fn remarks(config: &Config, m: &Measurement) -> Vec<String> {
     if let Some(share) = unaccounted(config, m).filter(|share| *share > UNACCOUNTED) {
         remarks.push(format!(
             "{:.0} % of the connections' time is in no latency (Little's law): they were being made \
-             again,\nor their requests ended with an error.",
+             again,\nor their requests ended with an error or not at all.",
+            share * 100.0
+        ));
+    }
+    remarks.extend(stuck(config, m));
+    if let Some(share) = m.delayed_ack() {
+        remarks.push(format!(
+            "{:.0} % of the requests took 40 to 50 ms, though their first byte came at once and the \
+             client was idle.\nThis is what Nagle's algorithm and delayed ACK do together: the server \
+             writes an answer in several\nparts, and the last waits until the client has acknowledged \
+             the one before. Write head and body in one\ncall, or set TCP_NODELAY on the server's \
+             connections.",
             share * 100.0
         ));
     }
@@ -261,6 +282,36 @@ fn remarks(config: &Config, m: &Measurement) -> Vec<String> {
     }
     if m.stopped {
         remarks.push("Interrupted: this is what was measured until then.".to_owned());
+    }
+    remarks
+}
+
+/// Where the server no longer answers at the end.
+fn stuck(config: &Config, m: &Measurement) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if !m.unfinished.is_empty() {
+        remarks.push(
+            "Some requests had no answer at the end. They count here with the time they had waited, \
+             and what an\nanswer could still raise is marked with ≥. Stages and classes show only what ended."
+                .to_owned(),
+        );
+    }
+    if m.silent() > 0 {
+        remarks.push(format!(
+            "Connections silent at the end: {}. Their requests had been unanswered for more than {}: \
+             a second, and\ntwice the longest latency. The server hangs, or --timeout and --duration \
+             are too short for it.",
+            grouped(m.silent()),
+            seconds(m.silent_after())
+        ));
+    }
+    // Stages may end with a rate of nothing.
+    let staged = matches!(config.pace, Pace::Stages(_)) && m.unfinished.is_empty();
+    if let Some(quiet) = m.quiet().filter(|_| !staged) {
+        remarks.push(format!(
+            "The answers ceased: none came right in the last {} of the window.",
+            seconds(quiet)
+        ));
     }
     remarks
 }

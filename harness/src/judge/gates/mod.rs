@@ -77,6 +77,11 @@ pub const GATES: &[Gate] = &[
         Test::Trial(trial::errors),
     ),
     gate(
+        2,
+        "no connection was silent at the end",
+        Test::Trial(trial::silent),
+    ),
+    gate(
         3,
         "accepted <= growth <= accepted + unanswered",
         Test::Trial(trial::orders_conserved),
@@ -159,6 +164,10 @@ pub const GATES: &[Gate] = &[
     note(
         "memory did not grow with the requests to the end, nor by more than is served and kept",
         Test::Trial(trial::memory_grows),
+    ),
+    note(
+        "answers did not wait for a delayed ACK",
+        Test::Trial(trial::delayed_ack),
     ),
     note(
         "the server rested while it had no load",

@@ -69,6 +69,13 @@ pub(super) fn errors(_: &Run, trial: &Trial) -> Option<Reason> {
     })
 }
 
+/// Gate 2: no connection was silent at the end: what it would have shown is not in the latencies.
+pub(super) fn silent(_: &Run, trial: &Trial) -> Option<Reason> {
+    figure(trial, "silent")
+        .filter(|&count| count > 0.0)
+        .map(Reason::Silent)
+}
+
 /// Gate 3: accepted ≤ growth ≤ accepted + unanswered.
 pub(super) fn orders_conserved(_: &Run, trial: &Trial) -> Option<Reason> {
     let accepted = figure(trial, "orders_accepted")?;
@@ -146,6 +153,11 @@ pub(super) fn bytes(_: &Run, trial: &Trial) -> Option<Reason> {
     (!sound).then_some(Reason::Bytes { received, expected })
 }
 
+/// Answers waited for the client's delayed ACK: head and body were written apart without TCP_NODELAY.
+pub(super) fn delayed_ack(_: &Run, trial: &Trial) -> Option<Reason> {
+    figure(trial, "delayed_ack_ratio").map(Reason::DelayedAck)
+}
+
 /// Memory that still grew with the requests in the later half of the load, or that grew by more
 /// over the whole load than what is served and kept explains.
 pub(super) fn memory_grows(run: &Run, trial: &Trial) -> Option<Reason> {
@@ -183,6 +195,7 @@ pub(super) fn restless(_: &Run, trial: &Trial) -> Option<Reason> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::reason::Effect;
     use super::super::super::testing::{run, trial};
     use super::super::on_trial;
     use super::*;
@@ -258,6 +271,21 @@ mod tests {
             found(Stage::Peak, &[("ids_repeated", 1.0)]),
             [Reason::IdsRepeated(1.0)]
         );
+    }
+
+    #[test]
+    fn a_connection_that_is_silent_at_the_end_invalidates() {
+        assert_eq!(found(Stage::Peak, &[("silent", 0.0)]), []);
+        let silent = found(Stage::Paced, &[("silent", 2.0)]);
+        assert_eq!(silent, [Reason::Silent(2.0)]);
+        assert_eq!(silent[0].effect(), Effect::Invalidates);
+    }
+
+    #[test]
+    fn a_trial_that_waits_for_delayed_acks_is_marked() {
+        let waits = found(Stage::Peak, &[("delayed_ack_ratio", 0.4)]);
+        assert_eq!(waits, [Reason::DelayedAck(0.4)]);
+        assert_eq!(waits[0].effect(), Effect::Marks);
     }
 
     #[test]

@@ -13,8 +13,10 @@ impl fmt::Display for Reason {
             | Self::Nonconformant { .. }
             | Self::SlowFirstByte { .. }
             | Self::Errors { .. }
+            | Self::Silent(_)
             | Self::OrdersNotConserved { .. }
             | Self::IdsRepeated(_)
+            | Self::DelayedAck(_)
             | Self::MemoryGrows { .. }
             | Self::MemoryGrew { .. }
             | Self::Bursts(_)
@@ -79,6 +81,12 @@ impl Reason {
                     .as_ref()
                     .map_or(Ok(()), |first| write!(f, "; first: {}", one_line(first)))
             }
+            Self::Silent(count) => write!(
+                f,
+                "{} silent at the end of the load, for more than a second and twice the longest \
+                 latency: the server hangs",
+                counted(*count as u64, "connection")
+            ),
             Self::OrdersNotConserved {
                 accepted,
                 growth,
@@ -89,6 +97,12 @@ impl Reason {
                  server's total grew by {growth}: orders are lost or made up"
             ),
             Self::IdsRepeated(count) => write!(f, "{count} order ids were given twice"),
+            Self::DelayedAck(share) => write!(
+                f,
+                "{} of the requests took 40 to 50 ms, behind an early first byte: Nagle's algorithm \
+                 with delayed ACK; write head and body in one call, or set TCP_NODELAY",
+                percent(*share)
+            ),
             Self::MemoryGrows { bytes, per_request } => write!(
                 f,
                 "its memory grew to the end: {:.0} MiB in the later half of the load, {per_request:.0} \
@@ -421,7 +435,9 @@ mod tests {
                 growth: 1.0,
                 unanswered: 0.0,
             },
+            Reason::Silent(2.0),
             Reason::IdsRepeated(1.0),
+            Reason::DelayedAck(0.4),
             Reason::MemoryGrows {
                 bytes: 6e7,
                 per_request: 4_096.0,

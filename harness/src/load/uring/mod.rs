@@ -31,7 +31,7 @@ use rustix::net::{
     RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType, socket_with, sockopt,
 };
 
-use super::engine::{Engine, Event};
+use super::engine::{Engine, Event, SURE, holds_back, takes_no_more};
 use buffers::Buffers;
 use tag::{Op, Tag, next_generation};
 
@@ -44,9 +44,6 @@ const PLACES: (usize, usize) = (64, 1024);
 const COMPLETIONS: usize = 65_536;
 /// The one group of buffers.
 const GROUP: u16 = 0;
-/// A request of at most that many bytes fits the send buffer of an idle connection: it goes out
-/// whole, or the connection is broken.
-const SURE: usize = 16 * 1024;
 /// How long the end waits for the kernel to let go of the memory.
 const LETTING_GO: Duration = Duration::from_secs(1);
 
@@ -78,6 +75,10 @@ struct Socket<'w> {
     /// What was last sent, and whether its completion will be told whatever it is.
     wire: &'w [u8],
     told: bool,
+    /// Whether the last request was too large to be sure that it went out whole.
+    large: bool,
+    /// Why the peer takes no more of it.
+    broken: Option<Errno>,
 }
 
 /// Sets up a ring with all that is used of it and takes it down again; why not, where that fails.
@@ -229,6 +230,11 @@ impl<'w> Uring<'w> {
         let wire: &'w [u8] = socket.wire;
         let rest = match result {
             Ok(sent) => &wire[sent.min(wire.len())..],
+            Err(errno) if takes_no_more(errno) => {
+                // The receive brings what came before, and then ends.
+                socket.broken = Some(errno);
+                return None;
+            }
             Err(errno) => return Some(Event::Failed(errno)),
         };
         if rest.is_empty() {
@@ -270,7 +276,8 @@ impl<'w> Uring<'w> {
                 if let Some(id) = buffer {
                     self.buffers.give(id);
                 }
-                Some(Event::Ended)
+                let broken = self.sockets[connection].broken;
+                Some(broken.map_or(Event::Ended, Event::Failed))
             }
             (Err(Errno::NOBUFS | Errno::AGAIN | Errno::INTR), _) => {
                 if !self.sockets[connection].receiving {
@@ -360,11 +367,15 @@ impl<'w> Engine<'w> for Uring<'w> {
     }
 
     fn send(&mut self, connection: usize, wire: &'w [u8]) -> Result<(), Errno> {
-        if self.sockets[connection].told {
-            // It was answered before it was sent whole: what follows would be read as its rest.
-            return Err(Errno::ALREADY);
-        }
-        self.send_some(connection, wire, wire.len() > SURE)
+        let large = wire.len() > SURE;
+        self.sockets[connection].large = large;
+        self.send_some(connection, wire, large)
+    }
+
+    fn sent_whole(&self, connection: usize) -> bool {
+        let socket = &self.sockets[connection];
+        let held = || socket.large && socket.fd.as_ref().is_some_and(holds_back);
+        !socket.told && socket.broken.is_none() && !held()
     }
 
     fn flush(&mut self) -> Result<(), Errno> {
