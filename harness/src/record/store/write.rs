@@ -1,7 +1,7 @@
 //! Storing: one transaction a call.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use rusqlite::{Transaction, named_params, params};
@@ -9,6 +9,12 @@ use rusqlite::{Transaction, named_params, params};
 use super::words::{json, word};
 use super::{Store, StoreError};
 use crate::record::{Ended, Environment, Failure, HiddenPaths, Interval, Run, Server, Trial};
+
+/// No part of the version: an older reader misses it and misreads nothing.
+const BUILD_FLAGS: &str = "CREATE TABLE IF NOT EXISTS build_flags (
+    server TEXT PRIMARY KEY,
+    flags  TEXT NOT NULL CHECK (json_valid(flags))
+) STRICT";
 
 impl Store {
     /// Stores what was asked for; a second call replaces the first.
@@ -249,6 +255,26 @@ fn put_build(
             ":sha256": build.and_then(|b| b.sha256.as_deref()),
             ":build_ms": build.map(|b| b.build_ms),
         },
+    )?;
+    let flags = build.and_then(|build| build.flags.as_ref());
+    flags.map_or(Ok(()), |flags| put_flags(step, &server.name, flags, hidden))
+}
+
+/// The table is made here, for a record of an older harness has none.
+fn put_flags(
+    step: &Transaction<'_>,
+    server: &str,
+    flags: &BTreeMap<String, String>,
+    hidden: &HiddenPaths,
+) -> rusqlite::Result<()> {
+    step.execute_batch(BUILD_FLAGS)?;
+    let flags: BTreeMap<_, _> = flags
+        .iter()
+        .map(|(name, value)| (name, hidden.clean(value)))
+        .collect();
+    step.execute(
+        "INSERT OR REPLACE INTO build_flags VALUES (?1, ?2)",
+        params![server, json(&flags)],
     )
     .map(drop)
 }
