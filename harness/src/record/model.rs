@@ -46,7 +46,8 @@ pub struct Run {
     pub ended: Ended,
     /// The harness's version.
     pub harness_version: String,
-    /// The workspace's git revision, `-dirty` appended where it had changes.
+    /// The workspace's git revision, `-dirty` appended where it had changes; absent where the
+    /// workspace is not the top of a work tree.
     pub revision: Option<String>,
     /// The command line, without the program's path.
     pub command: Vec<String>,
