@@ -187,7 +187,7 @@ pub(super) fn database(root: &Path, folder: Option<&Path>) -> Result<PathBuf> {
 
 /// A run and the protocol matrix beside it.
 pub(super) fn load(database: &Path) -> Result<Record> {
-    let mut record = Store::open(database)?.load()?;
+    let mut record = Store::read(database)?;
     record.protocol = matrix(&database.with_file_name(PROTOCOL_FILE));
     Ok(record)
 }

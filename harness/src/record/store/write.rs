@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use rusqlite::{Transaction, named_params, params};
+use rusqlite::{ErrorCode, Transaction, named_params, params};
 
 use super::words::{json, word};
-use super::{Store, StoreError};
+use super::{Locked, Store, StoreError};
 use crate::record::{Ended, Environment, Failure, HiddenPaths, Interval, Run, Server, Trial};
 
 /// No part of the version: an older reader misses it and misreads nothing.
@@ -89,16 +89,26 @@ impl Store {
     fn within(
         &mut self,
         doing: &'static str,
-        work: impl FnOnce(&Transaction<'_>, &HiddenPaths) -> rusqlite::Result<()>,
+        work: impl Fn(&Transaction<'_>, &HiddenPaths) -> rusqlite::Result<()>,
     ) -> Result<(), StoreError> {
-        let Self {
-            connection, hidden, ..
-        } = self;
-        let done = connection.transaction().and_then(|step| {
-            work(&step, hidden)?;
-            step.commit()
-        });
-        done.map_err(|source| self.error(doing, source))
+        loop {
+            let Self {
+                connection, hidden, ..
+            } = self;
+            let done = connection.transaction().and_then(|step| {
+                work(&step, hidden)?;
+                step.commit()
+            });
+            let Err(source) = done else { return Ok(()) };
+            let locked = source.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
+            let again = match &mut self.locked {
+                Some(Locked(again)) if locked => again(),
+                _ => false,
+            };
+            if !again {
+                return Err(self.error(doing, source));
+            }
+        }
     }
 }
 
