@@ -164,6 +164,10 @@ pub const GATES: &[Gate] = &[
         "the server rested while it had no load",
         Test::Trial(trial::restless),
     ),
+    note(
+        "no quota of CPU time stopped the container",
+        Test::Trial(trial::throttled),
+    ),
     note("the level was steady", Test::Row(row::not_steady)),
     note("no round stands apart", Test::Row(row::outlier_round)),
 ];
