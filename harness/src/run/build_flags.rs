@@ -36,6 +36,8 @@ const BUILD_KEYS: [(&str, &[&str]); 5] = [
     ),
 ];
 const PROFILE_VARIABLE: &str = "CARGO_PROFILE_RELEASE_";
+/// How deep files that include each other are followed; cargo refuses a cycle.
+const MOST_INCLUDES: u32 = 8;
 /// Separates the words of `CARGO_ENCODED_RUSTFLAGS`.
 const ENCODED: char = '\u{1f}';
 
@@ -197,12 +199,29 @@ fn merged(folder: &Path, home: Option<&Path>) -> Table {
         // Cargo reads the old name where both are there.
         let names = ["config", "config.toml"].map(|name| folder.join(name));
         let file = names.into_iter().find(|file| file.is_file());
-        let text = file.and_then(|file| fs::read_to_string(file).ok());
-        if let Some(table) = text.and_then(|text| text.parse().ok()) {
+        if let Some(table) = file.and_then(|file| read(&file, MOST_INCLUDES)) {
             fill(&mut all, table);
         }
     }
     all
+}
+
+/// A file and those it includes, the later of them before the earlier.
+fn read(file: &Path, depth: u32) -> Option<Table> {
+    let mut table: Table = fs::read_to_string(file).ok()?.parse().ok()?;
+    let included = match table.remove("include") {
+        Some(Value::Array(included)) => included,
+        _ => Vec::new(),
+    };
+    for one in included.iter().rev().filter(|_| depth > 0) {
+        // A name, or a table with more about it.
+        let name = one.as_str().or_else(|| one.get("path")?.as_str());
+        let far = name.and_then(|name| read(&file.with_file_name(name), depth - 1));
+        if let Some(far) = far {
+            fill(&mut table, far);
+        }
+    }
+    Some(table)
 }
 
 /// Adds what a file further away says.
@@ -369,6 +388,29 @@ mod tests {
                 "rustflags=-Cfar -Cnear",
             ]
         );
+    }
+
+    #[test]
+    fn included_files_count_less_than_the_one_that_names_them() {
+        let files = [
+            (
+                "work/.cargo/config.toml",
+                "include = ['one.toml', { path = 'more/two.toml' }, 'absent.toml']\nbuild.rustflags = ['-Cown']",
+            ),
+            (
+                "work/.cargo/one.toml",
+                "build.rustflags = ['-Cone']\nprofile.release.lto = 'fat'",
+            ),
+            (
+                "work/.cargo/more/two.toml",
+                "include = ['two.toml']\nbuild.rustflags = ['-Ctwo']\nprofile.release.lto = 'off'",
+            ),
+        ];
+        let found = flags(&files, &[]);
+        assert_eq!(found[0], "profile.release.lto=off");
+        // The file that includes itself is read until the limit.
+        assert!(found[1].starts_with("rustflags=-Cone -Ctwo"), "{found:?}");
+        assert!(found[1].ends_with("-Ctwo -Cown"), "{found:?}");
     }
 
     #[test]
