@@ -200,6 +200,43 @@ fn the_request_is_what_the_flags_say() {
 }
 
 #[test]
+fn the_path_is_sent_as_typed_and_the_address_is_shown() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let server = Server::start({
+        let seen = seen.clone();
+        move |_, request| {
+            seen.lock().unwrap().push(request.to_owned());
+            vec![Act::Write(response("200 OK", PONG).into())]
+        }
+    });
+    let drive = |url: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+        let output = command.args(["drive", "-n", "1", "-c", "1", url]).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{url}: {}", text(&output));
+        text(&output)
+    };
+    for (path, sent) in [
+        ("/a/../b", "/a/../b"),
+        ("/a/%2e%2e/b", "/a/%2e%2e/b"),
+        ("/a\\b", "/a%5Cb"),
+    ] {
+        let said = drive(&format!("{}{path}", server.addr));
+        assert!(
+            said.contains(&format!("http://{}{sent}\n", server.addr)),
+            "{said}"
+        );
+        let wire = seen.lock().unwrap().pop().unwrap();
+        assert!(
+            wire.starts_with(&format!("GET {sent} HTTP/1.1\r\n")),
+            "{wire}"
+        );
+    }
+    let said = drive(&format!("http://0x7f.1:{}/", server.addr.port()));
+    assert!(said.contains(&format!(" at {}\n", server.addr)), "{said}");
+}
+
+#[test]
 fn a_wrong_status_is_an_error_unless_it_is_expected() {
     let server = Server::says(&response("404 Not Found", "gone"));
     let short = ["-n", "20", "-c", "2"];
@@ -483,7 +520,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_sent() {
     let secure = url.replace("http:", "https:");
     let cases: [(&[&str], &str); 14] = [
         (&[&secure], "https"),
-        (&["127.0.0.1:1/x"], "http://"),
+        (&["ftp://127.0.0.1:1/x"], "http://"),
         (&["-c", "0", &url], "--connections"),
         (&["-n", "0", &url], "--requests"),
         (&["-d", "5", &url], "unit"),

@@ -212,8 +212,8 @@ fn a_hidden_folder_leaves_nothing_ok_that_was_read_from_it() {
             &["smt", "isolated", "mitigations"][..],
         ),
         ("sys/devices/system", &["numa", "clock-source"]),
-        ("sys/fs/cgroup", &["quota"]),
-        ("proc/self", &["quota", "descriptors"]),
+        ("sys/fs/cgroup", &["quota", "memory-limit"]),
+        ("proc/self", &["quota", "memory-limit", "descriptors"]),
         ("proc/pressure", &["pressure"]),
         (
             "proc",
@@ -385,6 +385,23 @@ fn a_quota_is_warned_of_and_one_too_small_fails() {
     assert_eq!(level(&trees::quota("150000 100000"), "quota"), Level::Fail);
     assert_eq!(level(&trees::quota("200000 100000"), "quota"), Level::Warn);
     assert_eq!(level(&trees::quota("max 100000"), "quota"), Level::Ok);
+}
+
+#[test]
+fn a_small_memory_limit_is_warned_of() {
+    let with = |max: &str| {
+        let tree = trees::quota("max 100000");
+        tree.put("sys/fs/cgroup/harness/memory.max", max);
+        one(&tree, "memory-limit")
+    };
+    let small = with("536870912");
+    assert_eq!(small.level, Level::Warn);
+    assert!(small.found.contains("512 MiB"), "{}", small.found);
+    assert_eq!(with("2147483648").level, Level::Ok);
+    // More than the machine has, and none.
+    for none in ["9223372036854771712", "max"] {
+        assert_eq!(with(none).found, "no limit on memory");
+    }
 }
 
 #[test]

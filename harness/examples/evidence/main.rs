@@ -261,7 +261,7 @@ fn read(run: &Path) -> Result<Record> {
     } else {
         run.to_owned()
     };
-    Ok(Store::open(&file)?.load()?)
+    Ok(Store::read(&file)?)
 }
 
 /// What was run, where and when.

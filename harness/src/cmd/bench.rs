@@ -265,11 +265,12 @@ fn carry_out(
         options,
         place,
         folder,
-        mut store,
+        store,
         mut run,
         mut environment,
         earlier,
     } = job;
+    let mut store = waiting(store, interrupt.clone());
     let recheck = Recheck::start(&Root::host(), &place.topology, &place.layout);
     let asked = run.clone();
     let sureness = |trials: &[Trial]| {
@@ -307,6 +308,18 @@ fn carry_out(
         Err(SessionError::Changed(why)) => Err(Usage(why).into()),
         Err(SessionError::Other(error)) => Err(error),
     }
+}
+
+/// A viewer may lock the record for minutes; no trial is lost by it.
+fn waiting(store: Store, interrupt: Interrupt) -> Store {
+    let file = store.path().display().to_string();
+    store.when_locked(move || {
+        if interrupt.is_set() {
+            return false;
+        }
+        eprintln!("{file} is locked by another program: close it there; the run waits and goes on by itself");
+        true
+    })
 }
 
 /// What the record says of a run that went on without the control it was asked for.

@@ -59,7 +59,7 @@ const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// As in http://127.0.0.1:8080/ping; plain HTTP/1.1 only
+    /// As in http://127.0.0.1:8080/ping; plain HTTP/1.1 only. http:// may be left out; the path is sent as typed
     url: String,
     /// Connections, kept open unless --close is given
     #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]

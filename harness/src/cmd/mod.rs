@@ -15,6 +15,7 @@ pub mod crosscheck;
 pub mod doctor;
 pub mod drive;
 pub mod fuzz;
+mod git;
 pub mod list;
 mod machine;
 mod operand;

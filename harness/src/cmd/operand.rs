@@ -156,7 +156,7 @@ fn read(path: &Path) -> Result<Record> {
     {
         return Ok(read_json(path)?.0);
     }
-    Ok(Store::open(path)?.load()?)
+    Ok(Store::read(path)?)
 }
 
 /// The folder of a run, whichever of its files was named; a file of another name is itself.

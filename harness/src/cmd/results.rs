@@ -3,11 +3,11 @@
 use std::fs;
 use std::io::{ErrorKind, IsTerminal as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result};
 use rustix::fs::statvfs;
 
+use super::git::revision;
 use crate::cli::Usage;
 use crate::judge;
 use crate::record::{
@@ -171,26 +171,6 @@ impl Folder {
     }
 }
 
-/// The workspace's git revision, `-dirty` appended where it has changes.
-fn revision(root: &Path) -> Option<String> {
-    let git = |arguments: &[&str]| -> Option<String> {
-        let output = Command::new("git")
-            .current_dir(root)
-            .args(arguments)
-            .output()
-            .ok()?;
-        let text = String::from_utf8(output.stdout).ok()?;
-        output.status.success().then(|| text.trim().to_owned())
-    };
-    let revision = git(&["rev-parse", "--short=10", "HEAD"])?;
-    let clean = git(&["status", "--porcelain"])?.is_empty();
-    Some(if clean {
-        revision
-    } else {
-        format!("{revision}-dirty")
-    })
-}
-
 /// The database of a run named by its folder, or the newest run's.
 pub(super) fn database(root: &Path, folder: Option<&Path>) -> Result<PathBuf> {
     let folder = folder.map_or_else(|| root.join(RESULTS).join(LATEST), ToOwned::to_owned);
@@ -207,7 +187,7 @@ pub(super) fn database(root: &Path, folder: Option<&Path>) -> Result<PathBuf> {
 
 /// A run and the protocol matrix beside it.
 pub(super) fn load(database: &Path) -> Result<Record> {
-    let mut record = Store::open(database)?.load()?;
+    let mut record = Store::read(database)?;
     record.protocol = matrix(&database.with_file_name(PROTOCOL_FILE));
     Ok(record)
 }

@@ -1,8 +1,8 @@
-//! What a control group leaves us of the machine: CPU time and CPUs.
+//! What a control group leaves us of the machine: CPU time, CPUs and memory.
 //!
 //! Version 2 is described in the kernel's `Documentation/admin-guide/cgroup-v2.rst`
-//! (`cpu.max`, `cpuset.cpus.effective`), version 1 in `scheduler/sched-bwc.rst` and
-//! `admin-guide/cgroup-v1/cpusets.rst`.
+//! (`cpu.max`, `cpu.stat`, `cpuset.cpus.effective`, `memory.max`, `memory.events`), version 1 in
+//! `scheduler/sched-bwc.rst`, `admin-guide/cgroup-v1/cpusets.rst` and `memory.rst`.
 
 use super::{Root, cpu_list};
 
@@ -57,6 +57,74 @@ pub(super) fn cpuset(root: &Root) -> Option<Vec<u32>> {
         .find(|cpus| !cpus.is_empty())
 }
 
+/// The least memory that our group or one above it may use, bytes; `None` where nothing limits it.
+pub(super) fn memory_limit(root: &Root) -> Option<u64> {
+    let limits = |controller, file| {
+        let folders = folders(root, controller).into_iter();
+        // `max` is no number. Version 1 has a number near 2^63 for it, which limits nothing either.
+        folders.filter_map(move |folder| root.number::<u64>(&format!("{folder}/{file}")))
+    };
+    limits("", "memory.max")
+        .chain(limits("memory", "memory.limit_in_bytes"))
+        .min()
+}
+
+/// Counts in how many periods our group, or one above it, used up its CPU time and was stopped.
+#[derive(Debug)]
+pub struct ThrottleMeter {
+    root: Root,
+    before: Option<u64>,
+}
+
+impl ThrottleMeter {
+    /// Begins to count.
+    #[must_use]
+    pub fn start(root: &Root) -> Self {
+        Self {
+            root: root.clone(),
+            before: throttled(root),
+        }
+    }
+
+    /// The periods since then; `None` where no group's file has them.
+    #[must_use]
+    pub fn stop(&self) -> Option<u64> {
+        let after = throttled(&self.root)?;
+        Some(after.saturating_sub(self.before?))
+    }
+}
+
+fn throttled(root: &Root) -> Option<u64> {
+    let folders = [folders(root, ""), folders(root, "cpu")].concat();
+    let counts = folders
+        .iter()
+        .filter_map(|folder| counter(root, &format!("{folder}/cpu.stat"), "nr_throttled"));
+    counts.reduce(|sum, count| sum + count)
+}
+
+/// How many processes of our group the kernel has killed for want of memory; of the whole machine where
+/// the group does not say.
+#[must_use]
+pub fn oom_kills(root: &Root) -> Option<u64> {
+    let two = folders(root, "")
+        .into_iter()
+        .map(|folder| format!("{folder}/memory.events"));
+    let one = folders(root, "memory")
+        .into_iter()
+        .map(|folder| format!("{folder}/memory.oom_control"));
+    // The nearest group: those above it count other groups' processes too.
+    two.chain(one)
+        .chain(["proc/vmstat".to_owned()])
+        .find_map(|file| counter(root, &file, "oom_kill"))
+}
+
+/// The number after a name in a file of such lines.
+fn counter(root: &Root, file: &str, name: &str) -> Option<u64> {
+    let text = root.text(file)?;
+    text.lines()
+        .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+}
+
 fn ratio(quota_us: f64, period_us: f64) -> Option<f64> {
     (quota_us > 0.0 && period_us > 0.0).then(|| quota_us / period_us)
 }
@@ -87,6 +155,7 @@ fn folders(root: &Root, controller: &str) -> Vec<String> {
     let mounts: &[&str] = match controller {
         "" => &["sys/fs/cgroup", "sys/fs/cgroup/unified"],
         "cpu" => &["sys/fs/cgroup/cpu", "sys/fs/cgroup/cpu,cpuacct"],
+        "memory" => &["sys/fs/cgroup/memory"],
         _ => &["sys/fs/cgroup/cpuset"],
     };
     let mut folders = Vec::new();
@@ -101,4 +170,87 @@ fn folders(root: &Root, controller: &str) -> Vec<String> {
         }
     }
     folders
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A tree whose `proc/self/cgroup` says this, with these files.
+    fn tree(groups: &str, files: &[(&str, &str)]) -> tempfile::TempDir {
+        let tree = tempfile::tempdir().unwrap();
+        for (path, text) in [&[("proc/self/cgroup", groups)], files].concat() {
+            put(&tree, path, text);
+        }
+        tree
+    }
+
+    fn put(tree: &tempfile::TempDir, path: &str, text: &str) {
+        let path = tree.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn root(tree: &tempfile::TempDir) -> Root {
+        Root::at(tree.path())
+    }
+
+    const TWO: &str = "0::/box/inner\n";
+    const ONE: &str = "4:memory:/box\n3:cpu,cpuacct:/box\n0::/\n";
+
+    #[test]
+    fn throttled_periods_are_those_between_start_and_stop() {
+        for (groups, file) in [
+            (TWO, "sys/fs/cgroup/box/inner/cpu.stat"),
+            (TWO, "sys/fs/cgroup/box/cpu.stat"),
+            (ONE, "sys/fs/cgroup/cpu,cpuacct/box/cpu.stat"),
+        ] {
+            let tree = tree(groups, &[(file, "nr_periods 9\nnr_throttled 4\n")]);
+            let meter = ThrottleMeter::start(&root(&tree));
+            assert_eq!(meter.stop(), Some(0), "{file}");
+            put(
+                &tree,
+                file,
+                "nr_periods 20\nnr_throttled 7\nthrottled_usec 5\n",
+            );
+            assert_eq!(meter.stop(), Some(3), "{file}");
+        }
+        // The topmost group has the file, but is never stopped.
+        let top = tree("0::/\n", &[("sys/fs/cgroup/cpu.stat", "usage_usec 5\n")]);
+        assert_eq!(ThrottleMeter::start(&root(&top)).stop(), None);
+    }
+
+    #[test]
+    fn the_least_memory_limit_holds() {
+        let limits = [
+            ("sys/fs/cgroup/box/inner/memory.max", "max\n"),
+            ("sys/fs/cgroup/box/memory.max", "1048576\n"),
+            ("sys/fs/cgroup/memory.max", "max\n"),
+        ];
+        assert_eq!(memory_limit(&root(&tree(TWO, &limits))), Some(1 << 20));
+        assert_eq!(memory_limit(&root(&tree(TWO, &limits[..1]))), None);
+        let one = [("sys/fs/cgroup/memory/box/memory.limit_in_bytes", "4096\n")];
+        assert_eq!(memory_limit(&root(&tree(ONE, &one))), Some(4096));
+    }
+
+    #[test]
+    fn kills_are_those_of_the_nearest_group_that_counts_them() {
+        let files = [
+            (
+                "sys/fs/cgroup/box/inner/memory.events",
+                "oom 9\noom_kill 2\noom_group_kill 0\n",
+            ),
+            ("sys/fs/cgroup/box/memory.events", "oom_kill 5\n"),
+            ("proc/vmstat", "pgfault 1\noom_kill 8\n"),
+        ];
+        assert_eq!(oom_kills(&root(&tree(TWO, &files))), Some(2));
+        assert_eq!(oom_kills(&root(&tree(TWO, &files[1..]))), Some(5));
+        assert_eq!(oom_kills(&root(&tree(TWO, &files[2..]))), Some(8));
+        assert_eq!(oom_kills(&root(&tree(TWO, &[]))), None);
+        let control = "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n";
+        let one = [("sys/fs/cgroup/memory/box/memory.oom_control", control)];
+        assert_eq!(oom_kills(&root(&tree(ONE, &one))), Some(3));
+    }
 }

@@ -15,6 +15,7 @@ mod recheck;
 mod root;
 mod topology;
 
+pub use cgroup::{ThrottleMeter, oom_kills};
 pub use findings::{Needs, findings};
 pub use layout::{Layout, LayoutError, MAX_CORES_PER_SIDE};
 pub use machine::{MachineDifference, differences, fingerprint, read};

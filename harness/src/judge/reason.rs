@@ -134,6 +134,8 @@ pub enum Reason {
     Stolen(f64),
     /// Other processes took CPU time; share from 0 to 1.
     OtherLoad(f64),
+    /// The container was stopped in so many periods, its CPU time being used up.
+    Throttled(f64),
     /// The server took CPU time while other entries had the load.
     Restless {
         /// As a share of one CPU, from 0.
@@ -237,6 +239,7 @@ impl Reason {
             | Self::MemoryGrew { .. }
             | Self::Restless { .. }
             | Self::Bursts(_)
+            | Self::Throttled(_)
             | Self::Machine(_)
             | Self::Changed(_)
             | Self::RoundOrder { .. }

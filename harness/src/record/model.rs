@@ -46,7 +46,8 @@ pub struct Run {
     pub ended: Ended,
     /// The harness's version.
     pub harness_version: String,
-    /// The workspace's git revision, `-dirty` appended where it had changes.
+    /// The workspace's git revision, `-dirty` appended where it had changes; absent where the
+    /// workspace is not the top of a work tree.
     pub revision: Option<String>,
     /// The command line, without the program's path.
     pub command: Vec<String>,
@@ -230,6 +231,10 @@ pub struct Build {
     pub rustc: Option<String>,
     /// The cargo profile.
     pub profile: Option<String>,
+    /// Cargo settings that can change what it builds and are not its defaults, by name, as in
+    /// `rustflags`. Empty where all are; absent where they were not looked at.
+    #[serde(default)]
+    pub flags: Option<BTreeMap<String, String>>,
     /// Size with symbols, bytes.
     pub size_bytes: Option<u64>,
     /// Size without symbols, bytes.
@@ -238,6 +243,20 @@ pub struct Build {
     pub sha256: Option<String>,
     /// Wall time of the build, milliseconds; small where nothing had changed.
     pub build_ms: u64,
+}
+
+impl Build {
+    /// The flags in words; `None` where they are not known.
+    pub fn flags_line(&self) -> Option<String> {
+        let flags = self.flags.as_ref()?;
+        if flags.is_empty() {
+            return Some("cargo's defaults".to_owned());
+        }
+        let words = flags
+            .iter()
+            .map(|(name, value)| format!("{name} \"{value}\""));
+        Some(words.collect::<Vec<_>>().join(", "))
+    }
 }
 
 /// What the referee found.

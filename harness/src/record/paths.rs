@@ -47,7 +47,10 @@ fn replace_whole(text: &str, folder: &str, instead: &str) -> String {
         let (before, found) = rest.split_at(at);
         let after = &found[folder.len()..];
         out.push_str(before);
-        let joined_before = out.ends_with(is_name_char);
+        // `-L/home/ann/lib` is a flag and its path.
+        let word = out.rsplit(char::is_whitespace).next().unwrap_or_default();
+        let flag = word.starts_with('-') && !word.contains('/');
+        let joined_before = out.ends_with(is_name_char) && !flag;
         let joined_after = after.starts_with(|c| is_name_char(c) && c != '.');
         out.push_str(if joined_before || joined_after {
             folder
@@ -91,6 +94,13 @@ mod tests {
         let text = "/home/anna/x /srv/home/ann/x /home/ann-2";
         assert_eq!(paths().clean(text), text);
         assert_eq!(HiddenPaths::default().clean("/home/ann"), "/home/ann");
+    }
+
+    #[test]
+    fn a_path_joined_to_a_flag_is_replaced() {
+        let text = "-L/home/ann/lib -Clink-arg=/home/ann/x -L/srv/home/ann";
+        let clean = "-L~/lib -Clink-arg=~/x -L/srv/home/ann";
+        assert_eq!(paths().clean(text), clean);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What a report says, before it is put into the form of a file or a terminal.
 
-use crate::record::{Ended, Environment, Finding, Level, Moment, Record, Run, Summary};
+use std::collections::BTreeMap;
+
+use crate::record::{Ended, Environment, Finding, Level, Moment, Record, Run, Server, Summary};
 use crate::words::counted;
 
 use super::grid::Grid;
@@ -71,12 +73,13 @@ pub(super) fn page_with(
     page.push(Block::Heading("How to read this".into()));
     page.push(Block::Text(HOW_TO_READ.into()));
     page.push(Block::Heading("Environment".into()));
-    page.push(Block::Notes(environment(&record.environment, &record.run)));
+    page.push(Block::Notes(environment(record)));
     page
 }
 
-fn environment(machine: &Environment, run: &Run) -> Vec<String> {
-    let mut lines = about(machine, run);
+fn environment(record: &Record) -> Vec<String> {
+    let (machine, run) = (&record.environment, &record.run);
+    let mut lines = about(record);
     lines.extend(unfinished(run).map(str::to_owned));
     for level in [Level::Fail, Level::Warn] {
         let unmet = machine.findings.iter().filter(|f| f.level == level);
@@ -87,8 +90,31 @@ fn environment(machine: &Environment, run: &Run) -> Vec<String> {
 }
 
 /// The machine, its software, and how the run was planned.
-pub(super) fn about(machine: &Environment, run: &Run) -> Vec<String> {
-    vec![hardware(machine), software(machine), plan(run)]
+pub(super) fn about(record: &Record) -> Vec<String> {
+    let machine = &record.environment;
+    let mut lines = vec![hardware(machine), software(machine), plan(&record.run)];
+    lines.extend(build_flags(&record.servers));
+    lines
+}
+
+/// A line for each set of build flags that are not cargo's defaults.
+fn build_flags(servers: &[Server]) -> Vec<String> {
+    let known = |server: &&Server| server.build.as_ref().is_some_and(|b| b.flags.is_some());
+    let all = servers.iter().filter(known).count();
+    let mut names = BTreeMap::<String, Vec<&str>>::new();
+    for server in servers {
+        if let Some(build) = &server.build
+            && build.flags.as_ref().is_some_and(|flags| !flags.is_empty())
+        {
+            let line = build.flags_line().unwrap_or_default();
+            names.entry(line).or_default().push(&server.display);
+        }
+    }
+    let line = |(flags, names): (String, Vec<&str>)| match names.len() == all {
+        true => format!("All servers are built with {flags}"),
+        false => format!("{}: built with {flags}", names.join(", ")),
+    };
+    names.into_iter().map(line).collect()
 }
 
 /// What to know of a run that did not come to its end.

@@ -15,6 +15,7 @@ use super::build::Launch;
 use super::group::Group;
 use super::supervise::monotonic_ns;
 use super::{Interrupt, tail};
+use crate::environment::{Root, oom_kills};
 use crate::load::Client;
 use crate::probe::{Processes, listeners};
 use crate::record::{Failure, Step};
@@ -54,6 +55,8 @@ pub struct Running {
     pub first_request: Duration,
     group: Group,
     log: PathBuf,
+    /// What the kernel had killed for want of memory before it was started.
+    oom_kills: Option<u64>,
 }
 
 /// Starts a server and waits for its first valid answer.
@@ -94,6 +97,7 @@ fn spawn(launch: &Launch, options: &BootOptions) -> Result<Running> {
         first_request: Duration::ZERO,
         group: Group::start(&command, &launch.folder, &options.cpus, &options.log)?,
         log: options.log.clone(),
+        oom_kills: oom_kills(&Root::host()),
     })
 }
 
@@ -116,6 +120,25 @@ pub(super) fn choose_addr(port: Option<u16>) -> Result<SocketAddr> {
     }
 }
 
+/// What to say where the kernel has killed for want of memory since the server was started: the count
+/// before and now, and how the server ended.
+fn out_of_memory(
+    before: Option<u64>,
+    now: Option<u64>,
+    ended: Option<&str>,
+) -> Option<&'static str> {
+    if now? <= before? {
+        return None;
+    }
+    Some(match ended {
+        // 128 + 9 is how a shell around the server ends.
+        Some("by signal 9" | "with status 137") => {
+            "the kernel killed the server for want of memory (oom_kill)"
+        }
+        _ => "the kernel killed a process here for want of memory meanwhile (oom_kill)",
+    })
+}
+
 impl Running {
     /// The process group's id: the server, what it started, and the supervisor.
     pub fn group(&self) -> u32 {
@@ -127,6 +150,12 @@ impl Running {
         self.group.ended().map(|(how, _)| how)
     }
 
+    /// What to say where the kernel has killed for want of memory since it was started.
+    pub(super) fn out_of_memory(&mut self) -> Option<&'static str> {
+        let now = oom_kills(&Root::host());
+        out_of_memory(self.oom_kills, now, self.ended())
+    }
+
     /// A failure of this server, with the end of its log.
     pub fn failure(&mut self, step: Step, reason: impl Into<String>) -> Failure {
         let mut reason = reason.into();
@@ -136,6 +165,9 @@ impl Running {
             && !reason.contains(how)
         {
             reason = format!("the server ended {how}; {reason}");
+        }
+        if let Some(why) = self.out_of_memory() {
+            reason = format!("{why}; {reason}");
         }
         Failure {
             step,
@@ -293,5 +325,24 @@ impl Running {
             self.addr,
             found.pids
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_killed_for_want_of_memory_is_told_from_others() {
+        let said = |before, now, ended| out_of_memory(before, now, ended).unwrap_or_default();
+        for ended in ["by signal 9", "with status 137"] {
+            assert!(said(Some(1), Some(2), Some(ended)).contains("killed the server"));
+        }
+        for ended in [None, Some("with status 1")] {
+            assert!(said(Some(1), Some(2), ended).contains("killed a process here"));
+        }
+        // Killed by another, or not known.
+        assert_eq!(said(Some(2), Some(2), Some("by signal 9")), "");
+        assert_eq!(said(None, Some(2), Some("by signal 9")), "");
     }
 }

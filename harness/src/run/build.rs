@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use cargo_metadata::{Artifact, Message, PackageId};
 
 use super::Interrupt;
+use super::build_flags::build_flags;
 use super::group::Group;
 use crate::catalog::{CONTRACT_FLAGS, Catalog, Server, Source, sha256};
 use crate::record;
@@ -138,6 +139,7 @@ fn build_package(
             features: artifact.features,
             rustc: rustc_version(),
             profile: Some(CARGO_PROFILE.to_owned()),
+            flags: Some(build_flags(&catalog.root)),
             ..describe(&aside, catalog)?
         },
         launch: Launch {
@@ -207,11 +209,20 @@ fn build_program(
             command,
             folder: folder.to_owned(),
         },
-        record: match own {
-            true => describe(&program, catalog)?,
-            false => record::Build::default(),
+        record: record::Build {
+            flags: by_cargo(build).then(|| build_flags(folder)),
+            ..match own {
+                true => describe(&program, catalog)?,
+                false => record::Build::default(),
+            }
         },
     })
+}
+
+/// Whether a build command is cargo's, whose settings are read.
+fn by_cargo(build: &[String]) -> bool {
+    let program = build.first().map(Path::new);
+    program.and_then(Path::file_name) == Some("cargo".as_ref())
 }
 
 /// A binary that was made before: copied aside, so that nothing changes it during the run.
@@ -333,8 +344,13 @@ fn strip<T>(
 
 /// `rustc --version` of the toolchain that cargo uses here.
 pub fn rustc_version() -> Option<String> {
+    rustc_says("--version")
+}
+
+/// What rustc prints for a flag.
+pub(super) fn rustc_says(flag: &str) -> Option<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(rustc).arg("--version").output().ok()?;
+    let output = Command::new(rustc).arg(flag).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     (output.status.success()).then(|| text.trim().to_owned())
 }

@@ -98,11 +98,16 @@ pub fn check(
             ..CheckOptions::default()
         },
     );
-    let record = summarise(&report);
+    let mut record = summarise(&report);
+    let out_of_memory = serving.running.out_of_memory();
     let verdict = match first_failure(&record) {
         Some((step, reason)) => Err(serving.running.failure(step, reason)),
         None => serving.end(),
     };
+    // A table shows the first failure alone.
+    if let (Some(why), Some(first)) = (out_of_memory, record.failures.first_mut()) {
+        *first = format!("{why}; {first}");
+    }
     Checked {
         report: Some(report),
         record: Some(record),

@@ -7,6 +7,7 @@ mod accept;
 pub mod bare;
 mod boot;
 mod build;
+mod build_flags;
 mod calibrate;
 mod check;
 mod control;

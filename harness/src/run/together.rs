@@ -9,7 +9,7 @@ use super::rotation::{Cut, Rotation, Turns};
 use super::trial::{self, Before, Settings};
 use super::{Interrupt, Referee, cost, figures};
 use crate::catalog::Call;
-use crate::environment::{OthersMeter, Root, StealMeter};
+use crate::environment::{OthersMeter, Root, StealMeter, ThrottleMeter};
 use crate::load::{self, Config, Control, DriveError, Measurement, Pace, Target};
 use crate::plan;
 use crate::record::{Failure, Step, Trial};
@@ -129,6 +129,7 @@ fn drive(
     let cpus = [&settings.server_cpus[..], &settings.driver_cpus].concat();
     let steal = StealMeter::start(&Root::host(), &cpus, &cpus);
     let others = OthersMeter::start(&Root::host(), &cpus);
+    let throttle = ThrottleMeter::start(&Root::host());
     let cpu_ns = |members: &mut [&mut Member<'_>]| -> Vec<Option<u64>> {
         let of = |member: &mut &mut Member<'_>| member.processes.sample_light().cpu_ns;
         members.iter_mut().map(of).collect()
@@ -136,6 +137,7 @@ fn drive(
     let unloaded_ns = cpu_ns(&mut members);
     let (measured, turns, wall) = take_turns(&mut members, task, settings, interrupt);
     let steal = steal.stop().steal;
+    let throttled = throttle.stop().map(|periods| periods as f64);
     let loaded_ns = cpu_ns(&mut members);
     let served: Option<u64> = unloaded_ns
         .iter()
@@ -163,6 +165,7 @@ fn drive(
         };
         put("steal_ratio", steal);
         put("other_cpu_ratio", others);
+        put("throttled_periods", throttled);
         if !wall.is_zero() {
             let between = 1.0 - elapsed.as_secs_f64() / wall.as_secs_f64();
             put("between_slices_ratio", Some(between.max(0.0)));

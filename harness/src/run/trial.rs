@@ -14,7 +14,7 @@ use super::live::Live;
 use super::sampler::{self, Samples};
 use super::{Interrupt, figures};
 use crate::catalog::{Call, Stage};
-use crate::environment::{OthersMeter, Root, StealMeter};
+use crate::environment::{OthersMeter, Root, StealMeter, ThrottleMeter};
 use crate::load::{self, Client, Config, Control, EngineKind, Measurement, Pace, Script};
 use crate::plan;
 use crate::probe::Processes;
@@ -140,6 +140,7 @@ fn run(
     let cpus = [&settings.server_cpus[..], &settings.driver_cpus].concat();
     let meter = StealMeter::start(&Root::host(), &cpus, &cpus);
     let others = OthersMeter::start(&Root::host(), &cpus);
+    let throttle = ThrottleMeter::start(&Root::host());
     let unloaded_ns = processes.sample_light().cpu_ns;
     let (measured, samples) =
         drive(&running, &script, task, settings, &mut processes, interrupt)
@@ -153,6 +154,12 @@ fn run(
     );
     if let Some(steal) = meter.stop().steal {
         trial.figures.insert("steal_ratio".to_owned(), steal);
+    }
+    if let Some(periods) = throttle.stop() {
+        let periods = periods as f64;
+        trial
+            .figures
+            .insert("throttled_periods".to_owned(), periods);
     }
     let loaded_ns = processes.sample_light().cpu_ns;
     let served = unloaded_ns

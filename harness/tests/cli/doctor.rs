@@ -43,6 +43,7 @@ fn it_looks_at_all_that_spoils_a_measurement() {
         "mitigations",
         "virtualisation",
         "quota",
+        "memory-limit",
         "thermal",
         "layout",
         "pinning",

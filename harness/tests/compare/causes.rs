@@ -408,3 +408,41 @@ fn what_else_differs_is_noted() {
     }
     assert_eq!(notes.len(), 5, "{notes:#?}");
 }
+
+#[test]
+fn other_build_flags_are_noted_by_server() {
+    let (mut base, mut new) = runs();
+    let flagged = |record: &mut Record, server: usize, flags: serde_json::Value| {
+        let build = serde_json::json!({
+            "binary": null, "features": [], "rustc": null, "profile": null, "flags": flags,
+            "size_bytes": null, "stripped_bytes": null, "sha256": null, "build_ms": 1,
+        });
+        record.servers[server].build = Some(serde_json::from_value(build).unwrap());
+    };
+    let native = serde_json::json!({"rustflags": "-C target-cpu=native"});
+    for server in [0, 1] {
+        flagged(&mut base, server, native.clone());
+        flagged(&mut new, server, native.clone());
+    }
+    assert_eq!(compare(&base, &new).notes, Vec::<String>::new());
+
+    flagged(&mut new, 1, serde_json::json!({}));
+    let expected = "built with other flags: b (base: rustflags \"-C target-cpu=native\"; new: cargo's defaults)";
+    assert_eq!(compare(&base, &new).notes, [expected]);
+
+    // A record of an older harness.
+    flagged(&mut new, 1, serde_json::Value::Null);
+    let expected =
+        "built with other flags: b (base: rustflags \"-C target-cpu=native\"; new: not recorded)";
+    assert_eq!(compare(&base, &new).notes, [expected]);
+
+    let of_one_run = Choice {
+        pairs: vec![("a".into(), "b".into())],
+        same_run: true,
+        ..Choice::default()
+    };
+    flagged(&mut base, 1, serde_json::json!({}));
+    let notes = compare_with(&base, &base, &of_one_run).notes;
+    let expected = "built with other flags: b (base: rustflags \"-C target-cpu=native\"; new: cargo's defaults)";
+    assert_eq!(notes, [expected]);
+}

@@ -1,6 +1,8 @@
 //! The built program on a real run, on copies of it that were changed, and on bad input.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -492,4 +494,55 @@ fn the_committed_run_is_ranked() {
         written.starts_with("### Standing across mixed, orders, ping, users"),
         "{written}"
     );
+}
+
+/// Runs it as a user who may write none of its files.
+fn unprivileged(bench: &Bench, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+    command
+        .current_dir(bench.dir.path())
+        .args(arguments)
+        .stdin(Stdio::null());
+    if rustix::process::geteuid().is_root() {
+        // The permissions of files do not hold for root.
+        command.uid(65534).gid(65534);
+    }
+    command.output().unwrap()
+}
+
+fn allow(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn an_old_record_that_cannot_be_written_is_read_and_left_alone() {
+    let bench = Bench::new();
+    let folder = bench.folder("before");
+    let file = folder.join("run.sqlite");
+    assert_eq!(Store::version(&file).unwrap(), 1);
+    let before = fs::read(&file).unwrap();
+    allow(bench.dir.path(), 0o755);
+    for (folder_mode, file_mode) in [(0o555, 0o444), (0o555, 0o666), (0o755, 0o444)] {
+        allow(&file, file_mode);
+        allow(&folder, folder_mode);
+        for arguments in [
+            &["report", "bench-results/before", "--format", "csv"][..],
+            &["compare", "bench-results/before", "bench-results/before"],
+        ] {
+            let output = unprivileged(&bench, arguments);
+            let error = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(
+                output.status.code(),
+                Some(0),
+                "{arguments:?} {file_mode:o}: {error}"
+            );
+            assert!(!output.stdout.is_empty());
+        }
+        assert_eq!(
+            fs::read(&file).unwrap(),
+            before,
+            "{folder_mode:o} {file_mode:o}"
+        );
+        allow(&folder, 0o755);
+    }
 }

@@ -1,5 +1,8 @@
 //! What a reader sees: golden files, and what must hold for every table.
 
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
 use harness::environment::MachineDifference;
 use harness::judge::{Choice, Comparison, Named, Outcome, StandingChoice, standing};
 use harness::record::{Failure, Record, Step};
@@ -99,6 +102,88 @@ fn the_terminal_shows_what_changed_first() {
 #[test]
 fn markdown_folds_away_what_did_not() {
     insta::assert_snapshot!(Case::new().meeting().markdown());
+}
+
+/// What `scripts/ci-shorten` makes of a text.
+fn shorten(text: &str, limit: usize) -> String {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/ci-shorten");
+    let mut child = Command::new("python3")
+        .args([script, &limit.to_string(), "the summary."])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(text.as_bytes()).unwrap();
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_long_comment_is_shortened_by_whole_sections() {
+    let mut case = Case::new();
+    let short = format!("<!-- mark -->\n{}", case.meeting().markdown());
+    assert_eq!(shorten(&short, 65_000), short);
+
+    let same = |change: &&harness::judge::Change| change.outcome == Outcome::Indistinguishable;
+    let same = case.comparison.changes.iter().find(same).unwrap().clone();
+    case.comparison.changes.extend(vec![same; 2_000]);
+    let whole = format!("<!-- mark -->\n{}", case.meeting().markdown());
+    assert!(whole.encode_utf16().count() > 65_000);
+    let found = shorten(&whole, 65_000);
+    assert!(found.encode_utf16().count() <= 65_000);
+    let count = |text: &str, word: &str| text.matches(word).count();
+    assert_eq!(
+        count(&found, "<details>"),
+        count(&whole, "<details>") - 1,
+        "{found}"
+    );
+    assert_eq!(count(&found, "<details>"), count(&found, "</details>"));
+    let last = found.lines().last().unwrap();
+    assert!(
+        last.contains(" indistinguishable”. All of it: the summary."),
+        "{last}"
+    );
+    // The rest is there, in its order.
+    let mut lines = whole.lines();
+    let kept = found.lines().take_while(|line| *line != last);
+    for line in kept.filter(|line| !line.is_empty()) {
+        assert!(lines.any(|other| other == line), "{line}");
+    }
+
+    // However short, the title stays, and the comment is found again by its mark.
+    let least = shorten(&whole, 400);
+    assert!(
+        least.starts_with("<!-- mark -->\n### Comparison:"),
+        "{least}"
+    );
+    assert!(least.contains(" more. All of it: the summary."), "{least}");
+}
+
+#[test]
+fn a_comment_closes_what_it_was_given_open() {
+    for (open, closed) in [
+        (
+            "<details><summary>a</summary>\n\n| b |\n",
+            "<details><summary>a</summary>\n\n| b |\n\n</details>\n",
+        ),
+        (
+            "a\n\n```text\n</details>\n\nb\n",
+            "a\n\n```text\n</details>\n\nb\n```\n",
+        ),
+        (
+            "<details>\n\n~~~~\n~~~\n",
+            "<details>\n\n~~~~\n~~~\n~~~~\n\n</details>\n",
+        ),
+        (
+            "<details>\n<details>\n</details>\n",
+            "<details>\n<details>\n</details>\n\n</details>\n",
+        ),
+    ] {
+        assert_eq!(shorten(open, 65_000), closed);
+    }
 }
 
 #[test]

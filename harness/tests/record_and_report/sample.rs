@@ -111,6 +111,7 @@ fn server(name: &str, display: &str, class: &str, version: &str) -> Server {
             features: vec!["default".into()],
             rustc: Some("rustc 1.95.0".into()),
             profile: Some("release".into()),
+            flags: Some([("rustflags".into(), "-C target-cpu=native".into())].into()),
             size_bytes: Some(9_000_000),
             stripped_bytes: Some(3_500_000),
             sha256: Some("00ff".into()),

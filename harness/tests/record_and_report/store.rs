@@ -203,6 +203,8 @@ fn text_is_freed_of_hidden_paths_wherever_it_is_free_text() {
     record.servers[4].failure.as_mut().unwrap().log_tail = format!("at {root}/servers/x.rs:1");
     record.servers[4].check.as_mut().unwrap().failures = vec![format!("{root}/y")];
     record.servers[0].build.as_mut().unwrap().binary = Some(format!("{root}/target/axum"));
+    let wrapped = ("rustflags".to_owned(), format!("-L{root}/lib"));
+    record.servers[0].build.as_mut().unwrap().flags = Some([wrapped].into());
     record.trials[2].failure.as_mut().unwrap().reason = format!("no {root}/target/axum");
     record.trials[0].first_error = Some(format!("{root}: no answer"));
 

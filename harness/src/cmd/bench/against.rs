@@ -2,9 +2,7 @@
 //! two builds of a server in one run.
 
 use std::fs::{self, File};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::fs::{FlockOperation, flock};
@@ -12,6 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::catalog::{Catalog, Server, Source, from_manifest};
 use crate::cli::{Status, Usage};
 use crate::cmd::compare::Judging;
+use crate::cmd::git::git;
 use crate::cmd::progress::Progress;
 use crate::cmd::results::{Folder, colour};
 use crate::judge::{self, Choice, Operand};
@@ -21,8 +20,6 @@ use crate::run::{self, Interrupt, same_program};
 
 /// Digits of a revision in the name of an entry; git adds some where they are not enough.
 const DIGITS: &str = "--short=7";
-/// What git is told by the program that started the harness, a hook for one, about another folder.
-const GIT_VARIABLES: [&str; 4] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"];
 
 /// A revision whose servers are measured beside the current ones.
 #[derive(Debug)]
@@ -272,26 +269,6 @@ impl Drop for Tree {
             eprintln!("{error:#}; the next run with --against tries again");
         }
     }
-}
-
-/// Runs git in a folder and gives what it printed.
-fn git(folder: &Path, words: &[&str]) -> Result<String> {
-    let mut command = Command::new("git");
-    for variable in GIT_VARIABLES {
-        command.env_remove(variable);
-    }
-    let output = command
-        .arg("-C")
-        .arg(folder)
-        .args(words)
-        // Ctrl-C is for the harness, which removes what git has begun.
-        .process_group(0)
-        .output()
-        .context("cannot run git")?;
-    if !output.status.success() {
-        bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
 }
 
 /// The repository around a folder, and the folder within it.

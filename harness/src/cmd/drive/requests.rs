@@ -41,8 +41,8 @@ pub(super) fn script(
         let default = if body.is_some() { "POST" } else { "GET" };
         let method = arguments.method.as_deref().unwrap_or(default);
         let path = target.path();
-        let wire = head.request(method, &path, body.as_deref())?;
-        let request = (class(method, &path), Request { wire, expect });
+        let wire = head.request(method, path, body.as_deref())?;
+        let request = (class(method, path), Request { wire, expect });
         return Ok(Some(Script::with_classes(vec![request])?));
     };
     let workload = Workload::load(file).map_err(|error| Usage(error.to_string()))?;
@@ -234,7 +234,7 @@ mod tests {
     fn wire(flags: &[&str], method: &str, body: Option<&[u8]>) -> Result<String> {
         let target = Target::parse("http://127.0.0.1:8080/a?b=1")?;
         let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
-        let wire = Head::new(&target, &flags)?.request(method, &target.path(), body)?;
+        let wire = Head::new(&target, &flags)?.request(method, target.path(), body)?;
         Ok(String::from_utf8(wire)?)
     }
 

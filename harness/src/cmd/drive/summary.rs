@@ -25,7 +25,7 @@ pub(super) fn busy_ratio(m: &Measurement) -> f64 {
 /// All of it, each line ended.
 pub(super) fn summary(target: &Target, config: &Config, m: &Measurement) -> String {
     let mut text = String::new();
-    text += &format!("{}\n{}\n\n", target.shown(), how(config, m));
+    text += &format!("{}\n{}\n\n", target.shown_at(config.addr), how(config, m));
     let rate = grouped(m.requests_per_s().round() as u64);
     row(
         &mut text,

@@ -11,12 +11,17 @@ use crate::cli::Usage;
 /// An `http` URL that was accepted.
 #[derive(Debug)]
 pub(super) struct Target {
-    url: Url,
     host: String,
     port: u16,
+    /// Host and port as they were typed.
+    typed: String,
+    /// Path and query as they were typed, with what no request may hold encoded.
+    path: String,
 }
 
 impl Target {
+    /// Takes a URL, with or without `http://`.
+    ///
     /// # Errors
     /// [`Usage`] for what is no URL, or one that asks for more than plain HTTP.
     pub(super) fn parse(text: &str) -> Result<Self> {
@@ -24,26 +29,46 @@ impl Target {
             let hint = "a URL such as http://127.0.0.1:8080/ping is wanted";
             Usage(format!("{text}: {why}; {hint}"))
         };
-        let url = match Url::parse(text) {
-            Ok(url) => url,
-            Err(error) => return Err(refuse(&error.to_string()).into()),
-        };
-        match url.scheme() {
+        let text = text.trim();
+        let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
+        match scheme.to_ascii_lowercase().as_str() {
             "http" => {}
             "https" => {
                 let why = "https is not spoken here, only plain http";
                 return Err(refuse(why).into());
             }
+            // A `://` after the path has begun is part of it.
+            _ if scheme.contains(['/', '?', '#']) => return Self::of(text, refuse),
             _ => return Err(refuse("it does not begin with http://").into()),
         }
+        Self::of(rest, refuse)
+    }
+
+    /// What follows `http://`.
+    fn of(text: &str, refuse: impl Fn(&str) -> Usage) -> Result<Self> {
+        let end = text.find(['/', '?', '#']).unwrap_or(text.len());
+        let (authority, rest) = text.split_at(end);
+        if authority.is_empty() {
+            return Err(refuse("it has no host").into());
+        }
+        // Only the host and the port: a URL parser changes paths.
+        let url = match Url::parse(&format!("http://{authority}/")) {
+            Ok(url) => url,
+            Err(error) => return Err(refuse(&error.to_string()).into()),
+        };
         if !url.username().is_empty() || url.password().is_some() {
             return Err(refuse("a user is given with -H 'Authorization: ...'").into());
         }
         let host = url.host_str().ok_or_else(|| refuse("it has no host"))?;
+        if url.path() != "/" || authority.ends_with(':') {
+            let why = format!("{authority} is no host with a port");
+            return Err(refuse(&why).into());
+        }
         Ok(Self {
             host: host.to_owned(),
             port: url.port_or_known_default().unwrap_or(80),
-            url,
+            typed: authority.to_owned(),
+            path: request_target(rest),
         })
     }
 
@@ -74,17 +99,23 @@ impl Target {
         }
     }
 
-    /// Path and query.
-    pub(super) fn path(&self) -> String {
-        match self.url.query() {
-            None => self.url.path().to_owned(),
-            Some(query) => format!("{}?{query}", self.url.path()),
-        }
+    /// Path and query, as they are sent.
+    pub(super) fn path(&self) -> &str {
+        &self.path
     }
 
-    /// The URL without its fragment.
+    /// The URL as it is asked for, without its fragment.
     pub(super) fn shown(&self) -> String {
-        format!("http://{}{}", self.authority(), self.path())
+        format!("http://{}{}", self.authority(), self.path)
+    }
+
+    /// The same, with the address connected to where the URL as typed does not say it.
+    pub(super) fn shown_at(&self, address: SocketAddr) -> String {
+        let told = [address.to_string(), address.ip().to_string()];
+        match told.contains(&self.typed) {
+            true => self.shown(),
+            false => format!("{} at {address}", self.shown()),
+        }
     }
 
     /// What a workload's paths are appended to: nothing, or a path without its last slash.
@@ -92,12 +123,35 @@ impl Target {
     /// # Errors
     /// [`Usage`] where the URL has a query, which no path can follow.
     pub(super) fn base(&self) -> Result<&str> {
-        if self.url.query().is_some() {
+        if self.path.contains('?') {
             let why = "with --workload the URL is where its paths begin, and has no query";
             return Err(Usage(why.to_owned()).into());
         }
-        Ok(self.url.path().trim_end_matches('/'))
+        Ok(self.path.trim_end_matches('/'))
     }
+}
+
+/// Path and query as typed, but for what RFC 9112 lets no request hold: that is encoded.
+fn request_target(typed: &str) -> String {
+    let typed = typed.split('#').next().unwrap_or_default();
+    let mut target = String::with_capacity(typed.len() + 1);
+    if !typed.starts_with('/') {
+        target.push('/');
+    }
+    let bytes = typed.as_bytes();
+    for (at, byte) in bytes.iter().enumerate() {
+        let hex = |offset: usize| bytes.get(at + offset).is_some_and(u8::is_ascii_hexdigit);
+        // RFC 3986: what a path or a query consists of.
+        let keep = match byte {
+            b'%' => hex(1) && hex(2),
+            byte => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?".contains(byte),
+        };
+        match keep {
+            true => target.push(char::from(*byte)),
+            false => target.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    target
 }
 
 #[cfg(test)]
@@ -110,13 +164,19 @@ mod tests {
             ("http://127.0.0.1:8080", "127.0.0.1:8080", "/"),
             ("http://127.0.0.1:80/a?b=c%20d#e", "127.0.0.1", "/a?b=c%20d"),
             ("http://[::1]:9/x y", "[::1]:9", "/x%20y"),
+            ("127.0.0.1:8080/ping", "127.0.0.1:8080", "/ping"),
+            (
+                "127.0.0.1:8080/to?u=http://h",
+                "127.0.0.1:8080",
+                "/to?u=http://h",
+            ),
+            ("localhost:8080", "localhost:8080", "/"),
+            ("localhost?q", "localhost", "/?q"),
+            ("[::1]:9", "[::1]:9", "/"),
             ("HTTP://LocalHost/", "localhost", "/"),
         ] {
             let target = Target::parse(url).unwrap();
-            assert_eq!(
-                (target.authority().as_str(), target.path().as_str()),
-                (host, path)
-            );
+            assert_eq!((target.authority().as_str(), target.path()), (host, path));
         }
         let six = Target::parse("http://[::1]:9/").unwrap();
         assert_eq!(
@@ -129,8 +189,11 @@ mod tests {
     fn what_is_not_plain_http_is_refused() {
         for (url, word) in [
             ("https://127.0.0.1/", "https"),
-            ("127.0.0.1:8080/ping", "http://"),
-            ("localhost:8080", "http://"),
+            ("HTTPS://localhost/", "https"),
+            ("http:/localhost/", "http:"),
+            ("127.0.0.1:8080\\a", "no host with a port"),
+            ("/ping", "host"),
+            ("", "host"),
             ("ftp://localhost/", "http://"),
             ("http://", "host"),
             ("http://u:p@localhost/", "Authorization"),
@@ -139,6 +202,40 @@ mod tests {
             let error = Target::parse(url).unwrap_err();
             assert!(error.downcast_ref::<Usage>().is_some(), "{url}");
             assert!(error.to_string().contains(word), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_sent_as_it_was_typed() {
+        for (typed, sent) in [
+            ("/a/../b", "/a/../b"),
+            ("/a/%2e%2e/b", "/a/%2e%2e/b"),
+            ("/./a//b/.", "/./a//b/."),
+            ("/a\\b", "/a%5Cb"),
+            ("/%zz%4/100%", "/%25zz%254/100%25"),
+            ("/a b\té", "/a%20b%09%C3%A9"),
+            ("/a?b[]=<c>|d", "/a?b%5B%5D=%3Cc%3E%7Cd"),
+            ("/!$&'()*+,;=:@-._~?/?", "/!$&'()*+,;=:@-._~?/?"),
+            ("/a#b", "/a"),
+            ("#b", "/"),
+        ] {
+            let target = Target::parse(&format!("http://h{typed}")).unwrap();
+            assert_eq!(target.path(), sent, "{typed}");
+            assert_eq!(target.shown(), format!("http://h{sent}"));
+        }
+    }
+
+    #[test]
+    fn the_address_is_shown_where_the_url_does_not_say_it() {
+        for (typed, shown) in [
+            ("127.0.0.1:80/", "http://127.0.0.1/"),
+            ("http://127.0.0.1/", "http://127.0.0.1/"),
+            ("http://0x7f.1/", "http://127.0.0.1/ at 127.0.0.1:80"),
+            ("http://2130706433/", "http://127.0.0.1/ at 127.0.0.1:80"),
+        ] {
+            let target = Target::parse(typed).unwrap();
+            let address = target.resolve(Duration::from_secs(1)).unwrap();
+            assert_eq!(target.shown_at(address), shown, "{typed}");
         }
     }
 

@@ -10,6 +10,7 @@ mod clock;
 mod cpus;
 mod frequency;
 mod kernel;
+mod memory;
 mod network;
 mod noise;
 
@@ -77,6 +78,7 @@ const CHECKS: &[Check] = &[
     cpus::numa,
     cpus::isolated,
     cpus::quota,
+    memory::limit,
     clock::clock_source,
     noise::steal,
     noise::pressure,

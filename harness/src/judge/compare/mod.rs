@@ -219,6 +219,9 @@ pub fn compare(base: &Operand<'_>, new: &Operand<'_>, choice: &Choice) -> Compar
         ..Comparison::default()
     };
     let pairs = pairs(base, new, &base_side, &new_side, choice, &mut comparison);
+    comparison
+        .notes
+        .extend(notes::other_flags(&base_side, &new_side, &pairs));
     let cells = Cells::new(&base_side, &new_side, choice, &mut comparison);
     let mut p_values = Vec::new();
     {

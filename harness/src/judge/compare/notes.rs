@@ -1,5 +1,7 @@
 //! What a reader of two runs must know besides their figures.
 
+use std::collections::BTreeMap;
+
 use super::{Choice, Side};
 use crate::judge::is_control;
 use crate::record::{Ended, Record, Verdict};
@@ -102,6 +104,35 @@ fn workloads(base: &Record, new: &Record, choice: &Choice) -> Vec<String> {
     names
         .map(|name| format!("the workload {name} is described differently: it may have changed"))
         .collect()
+}
+
+/// Pairs that were built with different flags: what changed there may be the compiler's doing.
+pub(super) fn other_flags(
+    base: &Side<'_>,
+    new: &Side<'_>,
+    pairs: &[(String, String)],
+) -> Vec<String> {
+    let flags = |side: &Side<'_>, name: &str| {
+        let server = side.entry(name).and_then(|entry| entry.server);
+        server.and_then(|server| server.build.as_ref()?.flags_line())
+    };
+    let mut names = BTreeMap::<_, Vec<&str>>::new();
+    for (base_name, new_name) in pairs {
+        let both = (flags(base, base_name), flags(new, new_name));
+        if both.0 != both.1 {
+            names.entry(both).or_default().push(new_name);
+        }
+    }
+    let shown = |flags: Option<String>| flags.unwrap_or_else(|| "not recorded".to_owned());
+    let note = |((base, new), names): (_, Vec<&str>)| {
+        format!(
+            "built with other flags: {} (base: {}; new: {})",
+            names.join(", "),
+            shown(base),
+            shown(new)
+        )
+    };
+    names.into_iter().map(note).collect()
 }
 
 /// What changed of a program that did not is the machine's doing, or chance.

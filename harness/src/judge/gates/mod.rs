@@ -174,6 +174,10 @@ pub const GATES: &[Gate] = &[
         Test::Trial(trial::restless),
     ),
     note("CPU time did not come in bursts", Test::Row(row::bursts)),
+    note(
+        "no quota of CPU time stopped the container",
+        Test::Trial(trial::throttled),
+    ),
     note("the level was steady", Test::Row(row::not_steady)),
     note("no round stands apart", Test::Row(row::outlier_round)),
 ];

@@ -193,6 +193,12 @@ pub(super) fn restless(_: &Run, trial: &Trial) -> Option<Reason> {
     (paused || share > RESTLESS).then_some(Reason::Restless { share, paused })
 }
 
+/// The container's CPU time was used up, and all in it stood still.
+pub(super) fn throttled(_: &Run, trial: &Trial) -> Option<Reason> {
+    let periods = figure(trial, "throttled_periods")?;
+    (periods > 0.0).then_some(Reason::Throttled(periods))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::super::reason::Effect;
@@ -348,6 +354,16 @@ mod tests {
             waits(0.0, 1.0)[..],
             [Reason::Restless { paused: true, .. }]
         ));
+    }
+
+    #[test]
+    fn a_throttled_trial_is_marked() {
+        for stage in Stage::ALL {
+            assert_eq!(found(stage, &[("throttled_periods", 0.0)]), []);
+            let reasons = found(stage, &[("throttled_periods", 2.0)]);
+            assert_eq!(reasons, [Reason::Throttled(2.0)]);
+            assert_eq!(reasons[0].effect(), Effect::Marks);
+        }
     }
 
     #[test]

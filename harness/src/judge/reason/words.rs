@@ -33,6 +33,7 @@ impl fmt::Display for Reason {
             Self::Stolen(_)
             | Self::OtherLoad(_)
             | Self::Restless { .. }
+            | Self::Throttled(_)
             | Self::WaitingLoad(_)
             | Self::ControlSpread { .. }
             | Self::Machine(_)
@@ -196,6 +197,12 @@ impl Reason {
                 f,
                 "other programs took {} of the CPU time; end them, `top` shows which",
                 percent(*share)
+            ),
+            Self::Throttled(periods) => write!(
+                f,
+                "the container used up its CPU time and was stopped in {}; give it CPUs \
+                 (--cpuset-cpus) instead of CPU time (--cpus)",
+                counted(*periods as u64, "period")
             ),
             Self::Restless {
                 share,
@@ -477,6 +484,7 @@ mod tests {
             },
             Reason::Stolen(0.2),
             Reason::OtherLoad(0.2),
+            Reason::Throttled(2.0),
             Reason::Restless {
                 share: 0.2,
                 paused: false,

@@ -5,11 +5,13 @@
 //! as one file, and a process killed in the middle of a call leaves a journal from
 //! which the next reader restores the state before that call.
 
+mod copy;
 mod read;
 mod schema;
 mod words;
 mod write;
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,6 +31,16 @@ pub struct Store {
     connection: Connection,
     path: PathBuf,
     hidden: HiddenPaths,
+    locked: Option<Locked>,
+}
+
+/// What is asked when another program has kept the file locked for [`BUSY_TIMEOUT`].
+struct Locked(Box<dyn FnMut() -> bool>);
+
+impl fmt::Debug for Locked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Locked")
+    }
 }
 
 /// Why a record could not be written or read. Each names the file.
@@ -98,6 +110,22 @@ pub enum StoreError {
         /// The cause.
         source: rusqlite::Error,
     },
+}
+
+impl StoreError {
+    /// The same of another file.
+    fn of_file(mut self, file: &Path) -> Self {
+        let (Self::Exists { path }
+        | Self::Create { path, .. }
+        | Self::Open { path, .. }
+        | Self::NotARecord { path }
+        | Self::TooNew { path, .. }
+        | Self::Damaged { path, .. }
+        | Self::Full { path, .. }
+        | Self::Sqlite { path, .. }) = &mut self;
+        *path = file.to_owned();
+        self
+    }
 }
 
 impl Store {
@@ -171,6 +199,14 @@ impl Store {
         self
     }
 
+    /// Has `again` asked each time another program has kept the file locked for 10 s while something was to be
+    /// stored: true tries again, false gives up. Without it, the first time is the last.
+    #[must_use]
+    pub fn when_locked(mut self, again: impl FnMut() -> bool + 'static) -> Self {
+        self.locked = Some(Locked(Box::new(again)));
+        self
+    }
+
     /// Where the record lies.
     pub fn path(&self) -> &Path {
         &self.path
@@ -188,6 +224,7 @@ impl Store {
             connection,
             path: path.into(),
             hidden: HiddenPaths::default(),
+            locked: None,
         })
     }
 
@@ -210,5 +247,74 @@ fn sqlite_error(path: &Path, doing: &'static str, source: rusqlite::Error) -> St
             doing,
             source,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Stage;
+    use crate::record::{Figures, Run, Trial};
+
+    fn trial() -> Trial {
+        Trial {
+            round: 1,
+            position: 0,
+            server: "alder".into(),
+            workload: "mixed".into(),
+            stage: Stage::Peak,
+            started_unix_ns: 0,
+            failure: None,
+            figures: Figures::new(),
+            errors: Default::default(),
+            first_error: None,
+            histograms: Default::default(),
+            intervals: Vec::new(),
+        }
+    }
+
+    /// A record that somebody else has locked in this way, and that somebody.
+    fn locked(by: &str) -> (tempfile::TempDir, Store, Connection) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.sqlite");
+        let mut store = Store::create(&path).unwrap();
+        store.put_run(&Run::default()).unwrap();
+        store.connection.busy_timeout(Duration::ZERO).unwrap();
+        let viewer = Connection::open(&path).unwrap();
+        viewer.execute_batch(by).unwrap();
+        (folder, store, viewer)
+    }
+
+    const LOCKS: [&str; 2] = ["BEGIN EXCLUSIVE", "BEGIN; SELECT * FROM run"];
+
+    #[test]
+    fn a_trial_is_stored_once_the_file_is_free_again() {
+        for by in LOCKS {
+            let (_folder, store, viewer) = locked(by);
+            let mut viewer = Some(viewer);
+            let mut asked = 0;
+            let mut store = store.when_locked(move || {
+                asked += 1;
+                if asked == 3 {
+                    drop(viewer.take());
+                }
+                asked <= 3
+            });
+            store.put_trials(&[trial()]).unwrap();
+            assert_eq!(store.load().unwrap().trials, [trial()], "{by}");
+        }
+    }
+
+    #[test]
+    fn a_locked_file_is_given_up_where_nobody_waits() {
+        for by in LOCKS {
+            let (_folder, mut store, viewer) = locked(by);
+            let error = store.put_trial(&trial()).unwrap_err();
+            assert!(error.to_string().contains("locked"), "{error}");
+            let mut store = store.when_locked(|| false);
+            store.put_trial(&trial()).unwrap_err();
+            drop(viewer);
+            assert_eq!(store.load().unwrap().trials, [], "{by}");
+        }
     }
 }

@@ -59,11 +59,9 @@ fn read_record(moment: &Transaction<'_>) -> Read<Record> {
         schema_version: SCHEMA_VERSION,
         run: read_run(moment)?,
         environment: read_environment(moment)?,
-        servers: read_all(
-            moment,
-            "SELECT * FROM server ORDER BY position",
-            read_server,
-        )?,
+        servers: read_all(moment, "SELECT * FROM server ORDER BY position", |row| {
+            read_server(moment, row)
+        })?,
         trials: read_trials(moment)?,
         protocol: None,
     })
@@ -178,14 +176,16 @@ fn read_environment(moment: &Transaction<'_>) -> Read<Environment> {
     })
 }
 
-fn read_server(row: &Row<'_>) -> Read<Server> {
+fn read_server(moment: &Transaction<'_>, row: &Row<'_>) -> Read<Server> {
+    let name: String = row.get("name")?;
+    let flags = read_flags(moment, &name)?;
     Ok(Server {
-        name: row.get("name")?,
         display: row.get("display")?,
         class: row.get("class")?,
         upstream: row.get("upstream")?,
         upstream_version: row.get("upstream_version")?,
-        build: read_build(row)?,
+        build: read_build(row)?.map(|build| Build { flags, ..build }),
+        name,
         check: read_check(row)?,
         failure: read_failure(row)?,
     })
@@ -200,11 +200,29 @@ fn read_build(row: &Row<'_>) -> Read<Option<Build>> {
         features: list(row, "build_features")?,
         rustc: row.get("build_rustc")?,
         profile: row.get("build_profile")?,
+        flags: None,
         size_bytes: row.get("build_size_bytes")?,
         stripped_bytes: row.get("build_stripped_bytes")?,
         sha256: row.get("build_sha256")?,
         build_ms,
     }))
+}
+
+/// The table is younger than version 4, and absent from records made before it.
+fn read_flags(moment: &Transaction<'_>, server: &str) -> Read<Option<BTreeMap<String, String>>> {
+    if !moment.table_exists(None, "build_flags")? {
+        return Ok(None);
+    }
+    let sql = "SELECT flags FROM build_flags WHERE server = ?1";
+    let mut statement = moment.prepare_cached(sql)?;
+    let mut rows = statement.query([server])?;
+    match rows.next()? {
+        Some(row) => {
+            let flags = from_json(&row.get::<_, String>("flags")?);
+            Ok(Some(flags.ok_or_else(|| damaged("flags"))?))
+        }
+        None => Ok(None),
+    }
 }
 
 fn read_check(row: &Row<'_>) -> Read<Option<Check>> {

@@ -18,11 +18,11 @@ pub(super) fn from_word<T: DeserializeOwned>(word: String) -> Option<T> {
 }
 
 /// A list as JSON.
-pub(super) fn json<T: Serialize>(list: &[T]) -> String {
-    serde_json::to_string(list).expect("a list of words or numbers is JSON")
+pub(super) fn json<T: Serialize + ?Sized>(list: &T) -> String {
+    serde_json::to_string(list).expect("words and numbers are JSON")
 }
 
-/// A list from JSON, or `None` where it is something else.
-pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> Option<Vec<T>> {
+/// A list or map from JSON, or `None` where it is something else.
+pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> Option<T> {
     serde_json::from_str(text).ok()
 }

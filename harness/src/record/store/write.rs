@@ -1,14 +1,20 @@
 //! Storing: one transaction a call.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use rusqlite::{Transaction, named_params, params};
+use rusqlite::{ErrorCode, Transaction, named_params, params};
 
 use super::words::{json, word};
-use super::{Store, StoreError};
+use super::{Locked, Store, StoreError};
 use crate::record::{Ended, Environment, Failure, HiddenPaths, Interval, Run, Server, Trial};
+
+/// No part of the version: an older reader misses it and misreads nothing.
+const BUILD_FLAGS: &str = "CREATE TABLE IF NOT EXISTS build_flags (
+    server TEXT PRIMARY KEY,
+    flags  TEXT NOT NULL CHECK (json_valid(flags))
+) STRICT";
 
 impl Store {
     /// Stores what was asked for; a second call replaces the first.
@@ -83,16 +89,26 @@ impl Store {
     fn within(
         &mut self,
         doing: &'static str,
-        work: impl FnOnce(&Transaction<'_>, &HiddenPaths) -> rusqlite::Result<()>,
+        work: impl Fn(&Transaction<'_>, &HiddenPaths) -> rusqlite::Result<()>,
     ) -> Result<(), StoreError> {
-        let Self {
-            connection, hidden, ..
-        } = self;
-        let done = connection.transaction().and_then(|step| {
-            work(&step, hidden)?;
-            step.commit()
-        });
-        done.map_err(|source| self.error(doing, source))
+        loop {
+            let Self {
+                connection, hidden, ..
+            } = self;
+            let done = connection.transaction().and_then(|step| {
+                work(&step, hidden)?;
+                step.commit()
+            });
+            let Err(source) = done else { return Ok(()) };
+            let locked = source.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
+            let again = match &mut self.locked {
+                Some(Locked(again)) if locked => again(),
+                _ => false,
+            };
+            if !again {
+                return Err(self.error(doing, source));
+            }
+        }
     }
 }
 
@@ -249,6 +265,26 @@ fn put_build(
             ":sha256": build.and_then(|b| b.sha256.as_deref()),
             ":build_ms": build.map(|b| b.build_ms),
         },
+    )?;
+    let flags = build.and_then(|build| build.flags.as_ref());
+    flags.map_or(Ok(()), |flags| put_flags(step, &server.name, flags, hidden))
+}
+
+/// The table is made here, for a record of an older harness has none.
+fn put_flags(
+    step: &Transaction<'_>,
+    server: &str,
+    flags: &BTreeMap<String, String>,
+    hidden: &HiddenPaths,
+) -> rusqlite::Result<()> {
+    step.execute_batch(BUILD_FLAGS)?;
+    let flags: BTreeMap<_, _> = flags
+        .iter()
+        .map(|(name, value)| (name, hidden.clean(value)))
+        .collect();
+    step.execute(
+        "INSERT OR REPLACE INTO build_flags VALUES (?1, ?2)",
+        params![server, json(&flags)],
     )
     .map(drop)
 }

@@ -155,7 +155,7 @@ pub(super) fn about(record: &Record) -> About {
         .iter()
         .filter(|f| f.level == Level::Ok && !f.is_unknown());
     About {
-        machine: page::about(&record.environment, &record.run),
+        machine: page::about(record),
         unseen: page::unseen(findings),
         unmet: worst
             .into_iter()
