@@ -188,12 +188,20 @@ fn nothing_is_allocated_per_request() {
 
 fn of_engine(kept: SocketAddr, closed: SocketAddr, engine: EngineKind, script: &Script) {
     let of = |ms| loops(kept, closed, engine, ms);
-    let (short, long) = (of(200), of(1200));
-    for (short, long) in short.iter().zip(&long) {
+    for (at, short) in of(200).iter().enumerate() {
         let (short, few) = allocations(short, script);
-        let (long, many) = allocations(long, script);
-        let more = long.answered_total.saturating_sub(short.answered_total);
-        assert!(more > 200, "{more}");
+        // A busy machine answers fewer in a second, so it gets more of them.
+        let (more, many) = [1_200, 5_000, 20_000]
+            .into_iter()
+            .map(|ms| {
+                let (long, many) = allocations(&of(ms)[at], script);
+                (
+                    long.answered_total.saturating_sub(short.answered_total),
+                    many,
+                )
+            })
+            .find(|(more, _)| *more > 500)
+            .expect("over 500 requests more in 20 s");
         // A connection grows its buffers for the first head and body that come in several
         // reads, in steps, and once more should a split lie elsewhere the next time.
         let growth = 8 * CONNECTIONS as u64;

@@ -143,7 +143,7 @@ pub enum Reason {
         /// It was stopped between its slices from the moment that was seen.
         paused: bool,
     },
-    /// CPU time over all slices beyond that of a usual one, as a share of the usual one.
+    /// CPU time over all slices beyond that of a typical one, as a share of the typical one.
     Bursts(f64),
     /// All entries that waited took CPU time from the one that had the load; as a share of the server's
     /// CPUs.

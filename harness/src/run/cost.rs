@@ -1,4 +1,5 @@
-//! CPU time per request of entries that took turns: of a usual slice, with what the machine did meanwhile taken off.
+//! CPU time per request of entries that took turns: of a typical slice, corrected for how slow
+//! the machine was at that moment.
 
 use super::figures::{grown, middle};
 use super::rotation::Turns;
@@ -16,17 +17,17 @@ pub(super) fn of_slices(measured: &Measurement, turns: &Turns) -> Vec<Option<f64
         .collect()
 }
 
-/// What the machine did to each cycle: the median over the entries of their cost in it, each as a share of its own
-/// median. All ones for a single entry, which can't be told from the machine.
-pub(super) fn course(entries: &[Vec<Option<f64>>]) -> Vec<f64> {
+/// How slow the machine was in each cycle: the median, over the entries, of their cost in it relative to their own
+/// median. 1 for a single entry, which can't be told from the machine.
+pub(super) fn slowness(entries: &[Vec<Option<f64>>]) -> Vec<f64> {
     let cycles = entries.iter().map(Vec::len).max().unwrap_or(0);
     if entries.len() < 2 {
         return vec![1.0; cycles];
     }
     let of_entry = |costs: &Vec<Option<f64>>| -> Vec<Option<f64>> {
         let known: Vec<f64> = costs.iter().flatten().copied().collect();
-        let usual = median(&known);
-        let share = |cost: &Option<f64>| Some((*cost)? / usual?);
+        let middle = median(&known);
+        let share = |cost: &Option<f64>| Some((*cost)? / middle?);
         costs.iter().map(share).collect()
     };
     let shares: Vec<_> = entries.iter().map(of_entry).collect();
@@ -40,10 +41,10 @@ pub(super) fn course(entries: &[Vec<Option<f64>>]) -> Vec<f64> {
     (0..cycles).map(of_cycle).collect()
 }
 
-/// The cost of a usual slice: the mean of the middle half, after the course of the machine is taken off.
-pub(super) fn usual(costs: &[Option<f64>], course: &[f64]) -> Option<f64> {
-    let both = costs.iter().zip(course);
-    middle(both.filter_map(|(cost, course)| Some((*cost)? / course)))
+/// The cost of a typical slice: the mean of the middle half, each slice divided by how slow its cycle was.
+pub(super) fn typical(costs: &[Option<f64>], slowness: &[f64]) -> Option<f64> {
+    let both = costs.iter().zip(slowness);
+    middle(both.filter_map(|(cost, slowness)| Some((*cost)? / slowness)))
 }
 
 #[cfg(test)]
@@ -58,15 +59,15 @@ mod tests {
     }
 
     #[test]
-    fn neither_the_course_of_the_machine_nor_a_burst_moves_a_ratio() {
+    fn neither_the_slowness_of_the_machine_nor_a_burst_moves_a_ratio() {
         let burst = |at: usize| at == 3 || at == 17;
         let entries = [
             entry(8_000.0, burst),
             entry(10_000.0, |_| false),
             entry(6_000.0, |at| at == 30),
         ];
-        let course = course(&entries);
-        let of = |index: usize| usual(&entries[index], &course).unwrap();
+        let slowness = slowness(&entries);
+        let of = |index: usize| typical(&entries[index], &slowness).unwrap();
         assert!((of(1) / of(0) - 1.25).abs() < 1e-3, "{}", of(1) / of(0));
         assert!((of(2) / of(0) - 0.75).abs() < 1e-3, "{}", of(2) / of(0));
     }
@@ -74,11 +75,11 @@ mod tests {
     #[test]
     fn one_entry_alone_keeps_its_own_cost_and_one_that_ended_does_not_matter() {
         let alone = [vec![Some(4.0), Some(6.0), None, Some(5.0)]];
-        assert_eq!(course(&alone), [1.0; 4]);
-        assert_eq!(usual(&alone[0], &course(&alone)), Some(5.0));
+        assert_eq!(slowness(&alone), [1.0; 4]);
+        assert_eq!(typical(&alone[0], &slowness(&alone)), Some(5.0));
         let short = [vec![Some(4.0); 6], vec![Some(2.0); 6], vec![Some(1.0); 2]];
-        assert_eq!(course(&short), [1.0; 6]);
-        assert_eq!(usual(&[], &course(&short)), None);
-        assert_eq!(usual(&[None, None], &[1.0, 1.0]), None);
+        assert_eq!(slowness(&short), [1.0; 6]);
+        assert_eq!(typical(&[], &slowness(&short)), None);
+        assert_eq!(typical(&[None, None], &[1.0, 1.0]), None);
     }
 }

@@ -181,12 +181,12 @@ fn of_memory(measured: &Measurement, edges: &[LightSample], rss_before: Option<u
     figures
 }
 
-/// The figures read from the processes of an entry that took turns with others. `usual_ns` is its CPU time
-/// for a request in a usual slice.
+/// The figures read from the processes of an entry that took turns with others. `typical_ns` is its CPU time
+/// for a request in a typical slice.
 pub(super) fn of_turns(
     measured: &Measurement,
     turns: &Turns,
-    usual_ns: Option<f64>,
+    typical_ns: Option<f64>,
     rss_before: Option<u64>,
     cpus: usize,
 ) -> Figures {
@@ -203,8 +203,8 @@ pub(super) fn of_turns(
     let counted = measured.window.as_secs_f64() / turns.elapsed.as_secs_f64();
     put("counted_ratio", Some(counted));
     let answered: u64 = measured.intervals.iter().map(|slice| slice.answered).sum();
-    let usual_us = usual_ns.map(|ns| ns / NS_PER_US);
-    put("cpu_us_per_request", usual_us);
+    let typical_us = typical_ns.map(|ns| ns / NS_PER_US);
+    put("cpu_us_per_request", typical_us);
     let cpu_ns: Option<u64> = turns
         .slices
         .iter()
@@ -226,7 +226,7 @@ pub(super) fn of_turns(
         return figures;
     };
     let user = user_share(&start.light, &end.light);
-    if let (Some(each), Some(user)) = (usual_us, user) {
+    if let (Some(each), Some(user)) = (typical_us, user) {
         put("cpu_user_us_per_request", Some(each * user));
         put("cpu_system_us_per_request", Some(each * (1.0 - user)));
     }

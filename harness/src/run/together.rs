@@ -73,10 +73,10 @@ pub(super) fn measure<'e>(
             None => Vec::new(),
         })
         .collect();
-    let course = cost::course(&costs);
-    let usual = costs.iter().map(|costs| cost::usual(costs, &course));
-    let found = found.into_iter().zip(usual);
-    for (index, ((found, usual_ns), name)) in ready.into_iter().zip(found.zip(&names)) {
+    let slowness = cost::slowness(&costs);
+    let typical = costs.iter().map(|costs| cost::typical(costs, &slowness));
+    let found = found.into_iter().zip(typical);
+    for (index, ((found, typical_ns), name)) in ready.into_iter().zip(found.zip(&names)) {
         let trial = &mut trials[index];
         trial.figures = found.figures;
         if let Some((measured, turns)) = &found.measured {
@@ -84,7 +84,7 @@ pub(super) fn measure<'e>(
             let cpus = settings.server_cpus.len();
             let rss_before = found.rss_before;
             trial.figures.extend(figures::of_turns(
-                measured, turns, usual_ns, rss_before, cpus,
+                measured, turns, typical_ns, rss_before, cpus,
             ));
             trial.intervals = figures::slices(measured, turns);
         }

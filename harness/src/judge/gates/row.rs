@@ -21,8 +21,8 @@ const RATE_TOLERANCE: f64 = 0.10;
 const LATENCY_TOLERANCE: f64 = 0.25;
 /// Rounds nearer to the median than this share don't stand apart, however alike the others are.
 const NEAR: f64 = 0.10;
-/// A server whose CPU time is so much more over all slices than in a usual one works in bursts, unless
-/// the other entries' is too.
+/// By how much the CPU time over all slices may exceed that of a typical slice, beyond what it does for the
+/// other entries.
 const BURSTS: f64 = 0.05;
 /// Where more than this share of the control's trials had no steady level, the machine had none.
 const RESTLESS_MACHINE: f64 = 0.25;
@@ -209,19 +209,15 @@ fn window_ms(trial: &Trial) -> f64 {
         .map_or(0.0, |at| at.length_ns as f64 / 1e6)
 }
 
-/// CPU time that comes in bursts: over all slices it is more than in a usual one, by a larger share than
-/// usual for the other entries, so that it is the server's and not the machine's.
+/// CPU time that comes in bursts: the mean over all slices exceeds that of a typical slice, by more than it
+/// does for the other entries, so the bursts are the server's and not the machine's.
 pub(super) fn bursts(row: &RowView<'_>) -> Option<Reason> {
     let extra = |trials: &[&Trial]| {
-        let (usual, mean) = ("cpu_us_per_request", "cpu_mean_us_per_request");
-        let shares = quotients(&series(trials, mean), &series(trials, usual));
+        let (typical, mean) = ("cpu_us_per_request", "cpu_mean_us_per_request");
+        let shares = quotients(&series(trials, mean), &series(trials, typical));
         median(&shares.into_values().collect::<Vec<_>>())
     };
-    let mut entries = BTreeMap::<&str, Vec<&Trial>>::new();
-    for trial in row.others {
-        entries.entry(&trial.server).or_default().push(trial);
-    }
-    let others: Vec<f64> = entries
+    let others: Vec<f64> = by_entry(row.others)
         .values()
         .filter_map(|trials| extra(trials))
         .collect();
@@ -268,10 +264,8 @@ pub(super) fn outlier_round(row: &RowView<'_>) -> Option<Reason> {
 /// How far the control's two copies were apart in any round, at most, as a log-ratio; 0 where it was not
 /// entered twice, or not in the same milliseconds.
 fn control_gap(row: &RowView<'_>, figure: &str) -> f64 {
-    let mut copies = BTreeMap::<&str, Vec<&Trial>>::new();
-    for trial in row.others_of_control() {
-        copies.entry(&trial.server).or_default().push(trial);
-    }
+    let control = row.others_of_control();
+    let copies = by_entry(&control);
     let mut copies = copies.values().map(|trials| series(trials, figure));
     let (Some(first), Some(second)) = (copies.next(), copies.next()) else {
         return 0.0;
@@ -286,12 +280,8 @@ fn control_gap(row: &RowView<'_>, figure: &str) -> f64 {
 /// What each round did to some entries: the median over them of their value in it, as a share of
 /// their median over rounds.
 fn weather(others: &[&Trial], figure: &str) -> Series {
-    let mut entries = BTreeMap::<&str, Vec<&Trial>>::new();
-    for trial in others {
-        entries.entry(&trial.server).or_default().push(trial);
-    }
     let mut shares = BTreeMap::<u32, Vec<f64>>::new();
-    for trials in entries.values() {
+    for trials in by_entry(others).values() {
         let own = series(trials, figure);
         let values: Vec<f64> = own.values().copied().collect();
         let Some(middle) = median(&values).filter(|middle| *middle > 0.0) else {
@@ -303,6 +293,17 @@ fn weather(others: &[&Trial], figure: &str) -> Series {
     }
     let of_round = |(round, shares): (u32, Vec<f64>)| Some((round, median(&shares)?));
     shares.into_iter().filter_map(of_round).collect()
+}
+
+fn by_entry<'a>(trials: &[&'a Trial]) -> BTreeMap<&'a str, Vec<&'a Trial>> {
+    let mut entries = BTreeMap::<_, Vec<_>>::new();
+    for trial in trials {
+        entries
+            .entry(trial.server.as_str())
+            .or_default()
+            .push(*trial);
+    }
+    entries
 }
 
 #[cfg(test)]
@@ -488,26 +489,6 @@ mod tests {
         beside_control(stage, own, rest, rest)
     }
 
-    #[test]
-    fn cpu_time_in_bursts_is_told_of_the_server_alone() {
-        let mean = |by: f64| {
-            move |_: u32, trial: &mut Trial| {
-                let usual = trial.figures["cpu_us_per_request"];
-                let mean = ("cpu_mean_us_per_request".to_owned(), usual * by);
-                trial.figures.extend([mean]);
-            }
-        };
-        for stage in Stage::ALL {
-            assert_eq!(interleaved(stage, mean(1.04), mean(0.98)), [], "{stage}");
-            assert_eq!(interleaved(stage, mean(1.3), mean(1.3)), [], "{stage}");
-            let found = interleaved(stage, mean(1.3), mean(1.1));
-            assert!(
-                matches!(found[..], [Reason::Bursts(share)] if (share - 0.3).abs() < 1e-9),
-                "{stage}: {found:?}"
-            );
-        }
-    }
-
     /// The same with the trials of the control changed by `control`.
     fn beside_control(
         stage: Stage,
@@ -607,5 +588,25 @@ mod tests {
             }
         };
         assert_eq!(beside_control(Stage::Peak, slow, &|_, _| {}, &apart), []);
+    }
+
+    #[test]
+    fn cpu_time_in_bursts_is_told_of_the_server_alone() {
+        let mean = |by: f64| {
+            move |_: u32, trial: &mut Trial| {
+                let typical = trial.figures["cpu_us_per_request"];
+                let mean = ("cpu_mean_us_per_request".to_owned(), typical * by);
+                trial.figures.extend([mean]);
+            }
+        };
+        for stage in Stage::ALL {
+            assert_eq!(interleaved(stage, mean(1.04), mean(0.98)), [], "{stage}");
+            assert_eq!(interleaved(stage, mean(1.3), mean(1.3)), [], "{stage}");
+            let found = interleaved(stage, mean(1.3), mean(1.1));
+            assert!(
+                matches!(found[..], [Reason::Bursts(share)] if (share - 0.3).abs() < 1e-9),
+                "{stage}: {found:?}"
+            );
+        }
     }
 }

@@ -123,9 +123,8 @@ impl Reason {
             ),
             Self::Bursts(share) => write!(
                 f,
-                "some of its CPU time comes in bursts: over all slices it is {} more than in a usual one, \
-                 which is what the table shows; look for work that is done now and then, such as resizing \
-                 or collecting garbage",
+                "its CPU time comes in bursts: the mean over all slices is {} above the typical slice that the \
+                 table shows; look for work done now and then, such as growing a table or collecting garbage",
                 percent(*share)
             ),
             Self::TooFewValid { valid, ran } => {
