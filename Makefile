@@ -2,7 +2,7 @@
 # PROFILE=, SERVER=, WORKLOAD=, STAGE= and MANIFEST= narrow or widen what is measured (commas for
 # several). BASE= and NEW= name two runs; for `make regress`, BASE= is a git revision.
 PROFILE ?= standard
-HARNESS := cargo run --release --locked --package harness --
+HARNESS := cargo harness
 SERVERS := $(if $(SERVER),--server $(SERVER))
 LOADS := $(if $(WORKLOAD),--workload $(WORKLOAD)) $(if $(STAGE),--stage $(STAGE))
 MANIFESTS := $(if $(MANIFEST),--manifest $(MANIFEST))

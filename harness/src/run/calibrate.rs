@@ -2,13 +2,13 @@
 
 use super::Verified;
 use super::entry::{Entry, Subject};
-use super::options::CALIBRATION;
+use super::options::{CALIBRATION, CALIBRATIONS};
 use super::session::{Happening, Session, SessionError, Watch};
 use super::trial::{self, Task};
 use crate::catalog::{DISTINCT_CALLS, Stage, Workload};
 use crate::load::Pace;
 use crate::plan::{self, round_seed};
-use crate::record;
+use crate::{record, stats};
 
 /// The paced rate as a share of the slowest server's peak.
 const PACED_SHARE: f64 = 0.8;
@@ -27,15 +27,22 @@ impl<W: Watch> Session<'_, W> {
             return Ok(());
         }
         for workload in self.options.calibrated() {
-            let mut slowest = f64::INFINITY;
-            for server in servers {
-                self.go_on()?;
-                let name = &server.built().server.name;
-                self.watch
-                    .happens(&Happening::Calibrating(name, &workload.name));
-                slowest = slowest.min(self.peak_of(server, workload).unwrap_or(f64::INFINITY));
+            // Server after server, then all again: a busy second of the machine spoils one peak each.
+            let mut peaks = vec![Vec::new(); servers.len()];
+            for _ in 0..CALIBRATIONS {
+                for (server, peaks) in servers.iter().zip(&mut peaks) {
+                    self.go_on()?;
+                    let name = &server.built().server.name;
+                    self.watch
+                        .happens(&Happening::Calibrating(name, &workload.name));
+                    peaks.extend(self.peak_of(server, workload));
+                }
             }
             self.go_on()?;
+            let slowest = peaks
+                .iter()
+                .filter_map(|peaks| stats::median(peaks))
+                .fold(f64::INFINITY, f64::min);
             if slowest.is_finite() && slowest > 0.0 {
                 let rate = two_digits(slowest * PACED_SHARE);
                 run.rates_per_s.insert(workload.name.clone(), rate);

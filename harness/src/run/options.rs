@@ -13,8 +13,10 @@ use crate::load::EngineKind;
 use crate::plan::Plan;
 use crate::record::{CONTROL, Schedule, base_name, second_name};
 
-/// The measured time of one calibration.
-pub(super) const CALIBRATION: Duration = Duration::from_millis(500);
+/// The measured time of one calibration trial.
+pub(super) const CALIBRATION: Duration = Duration::from_millis(250);
+/// Calibration trials of each server and workload; their median counts.
+pub(super) const CALIBRATIONS: u32 = 3;
 
 /// What a run is asked to do.
 #[derive(Debug, Clone)]
@@ -107,7 +109,7 @@ impl Options {
         };
         Duration::from_secs(2) * servers
             + (CALIBRATION + self.profile.warmup + Duration::from_millis(350))
-                * calibrations
+                * (calibrations * CALIBRATIONS)
                 * self.calibrated().len() as u32
             + self.plan().round_time(&self.profile) * self.expected_rounds()
     }
