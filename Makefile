@@ -1,6 +1,6 @@
-# One-line names for the harness's verbs; the harness itself holds all logic.
-# PROFILE=, SERVER=, WORKLOAD=, STAGE= and MANIFEST= narrow or widen what is measured (commas for
-# several). BASE= and NEW= name two runs; for `make regress`, BASE= is a git revision.
+# Short names for the harness's commands. All logic is in the harness.
+# PROFILE=, SERVER=, WORKLOAD=, STAGE= and MANIFEST= select what to measure (separate several with commas).
+# BASE= and NEW= name two runs. For `make regress`, BASE= is a git revision.
 PROFILE ?= standard
 HARNESS := cargo harness
 SERVERS := $(if $(SERVER),--server $(SERVER))
@@ -18,58 +18,58 @@ help: ## Show this list
 tools:
 	@scripts/need cargo cc
 
-build: tools ## Build each server alone and copy its binary aside
+build: tools ## Build each server separately and copy its binary aside
 	@$(HARNESS) build $(SERVERS) $(MANIFESTS)
 
-check: tools ## Hold each server against the contract
+check: tools ## Check each server against the contract
 	@$(HARNESS) check $(SERVERS) $(MANIFESTS)
 
-protocol: tools ## What each server does with unusual, slow and hostile clients; renews the documents
+protocol: tools ## Test each server with unusual, slow and hostile clients; regenerate PROTOCOL.md and the READMEs
 	@$(HARNESS) protocol --fuzz 100000 $(SERVERS) $(MANIFESTS) $(if $(SERVERS)$(MANIFESTS),,--write)
 
-bench-all: tools ## Compare all servers; the table is the result (PROFILE=, SERVER=, WORKLOAD=)
+bench-all: tools ## Measure all servers and print a table (PROFILE=, SERVER=, WORKLOAD=)
 	@$(HARNESS) bench --profile $(PROFILE) $(FILTERS)
 
-bench-quick: tools ## A first look: one workload, under 3 minutes after the build
+bench-quick: tools ## Take a first look: one workload, under 3 minutes after the build
 	@$(HARNESS) bench --profile quick $(FILTERS)
 
-bench-publish: tools ## The long run, for a quiet bare-metal machine
+bench-publish: tools ## Do a long run on a quiet bare-metal machine
 	@$(HARNESS) bench --profile publish $(FILTERS)
 
-smoke: tools ## Prove the whole pipeline in under a minute after the build; judges no figure
+smoke: tools ## Test the whole pipeline in under a minute after the build; the figures mean nothing
 	@$(HARNESS) bench --profile smoke $(FILTERS)
 
-regress: tools ## Did this change make a server slower? (BASE=main SERVER=axum)
+regress: tools ## Check if a change made a server slower (BASE=main SERVER=axum)
 	@$(HARNESS) bench --against $(or $(BASE),main) --profile $(PROFILE) $(FILTERS)
 
-report: tools ## The newest run's tables again
+report: tools ## Print the newest run's tables again
 	@$(HARNESS) report $(SERVERS) $(LOADS)
 
-compare: tools ## What changed between two runs (BASE=, NEW=: folders, or names under bench-results)
+compare: tools ## Show what changed between two runs (BASE=, NEW=: folders, or names under bench-results)
 	@$(HARNESS) compare $(BASE) $(NEW) $(FILTERS)
 
-doctor: tools ## What this machine is and what spoils a measurement on it
+doctor: tools ## Show what would distort a measurement on this machine
 	@$(HARNESS) doctor
 
-crosscheck: tools ## Our load generator beside wrk, oha and hey, those installed (SERVER=)
+crosscheck: tools ## Compare our load generator with wrk, oha and hey, if installed (SERVER=)
 	@$(HARNESS) crosscheck $(SERVERS) $(MANIFESTS)
 
-bench-driver: tools ## What the load generator promises, each goal beside its figure; 12 minutes
+bench-driver: tools ## Measure the load generator's accuracy and cost against its goals; 12 minutes
 	@$(HARNESS) crosscheck --server $(if $(SERVER),$(SERVER),hyper,axum) $(MANIFESTS) --tool epoll,io_uring,bare,wrk,oha --rounds 9 -d 1s \
 		--syscalls --send-lag 1000,10000,30000 --accuracy
 
-test: tools ## Every test of the workspace
+test: tools ## Run every test in the workspace
 	cargo test --workspace --locked --no-fail-fast
 
-fuzz: tools ## A million mutated responses and workloads each (needs cargo-fuzz; scripts/fuzz --help)
+fuzz: tools ## Fuzz the parsers with a million responses and workloads each (needs cargo-fuzz; scripts/fuzz --help)
 	@scripts/fuzz
 
-lint: tools ## Format, clippy and docs, warnings denied
+lint: tools ## Check format, clippy and docs, with warnings denied
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
-ci: lint test smoke ## What CI runs
+ci: lint test smoke ## Run lint, test and smoke, as CI does
 
-clean: ## Remove everything built; bench-results stays
+clean: ## Remove build output; bench-results stays
 	cargo clean
