@@ -1,5 +1,5 @@
-// The part of check-report that runs in node: BROWSER PAGE FOLDER-for-screenshots FILE-for-print; the last
-// two may be empty.
+// The part of check-report that runs in node. Arguments: BROWSER PAGE SCREENSHOT-FOLDER PDF-FILE; the last two
+// can be empty.
 import { mkdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -52,7 +52,7 @@ async function wide(tab, what) {
   if (needs > has) faults.push(`${what}: the page is ${needs} pixels wide and the screen ${has}`);
 }
 
-// What the tables hold, without the scripts' own buttons.
+// The text of the tables, without the buttons that the script adds.
 const figures = (tab) => tab.evaluate(() => [...document.querySelectorAll("td")].map((cell) => cell.textContent.trim()).join("|"));
 
 async function sorts(tab) {
@@ -85,7 +85,7 @@ await small.close();
 const scripted = await open(desktop, "light");
 const with_script = await figures(scripted);
 if (images) {
-  // The first two lines of charts: all of them would weigh more than a README should.
+  // Only the first two rows of charts, to keep the image small enough for a README.
   const box = await (await scripted.$(".charts")).boundingBox();
   const clip = { ...box, height: Math.min(box.height, 660) };
   await scripted.screenshot({ path: join(images, "report-charts.png"), clip, captureBeyondViewport: true });

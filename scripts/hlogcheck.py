@@ -1,4 +1,4 @@
-"""Compares stored histograms as Python's hdrhistogram reads them; see scripts/hlogcheck."""
+"""Compares stored histograms with what Python's hdrhistogram reads; see scripts/hlogcheck."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ V2_COMPRESSED = 0x1C849314
 
 
 class Compared:
-    """Counts what was equal, and says what was not."""
+    """Counts equal values, and prints different ones."""
 
     def __init__(self):
         self.equal = 0
@@ -35,7 +35,7 @@ def at(histogram, point):
 
 
 def interval_log(compared, log, drive):
-    """The intervals have no tag and add up; a tagged histogram is the whole window's."""
+    """Intervals have no tag and add up; a tagged histogram covers the whole measured time."""
     reader = HistogramLogReader(log, HdrHistogram(1, 3_600_000_000_000, 3))
     in_intervals, tags = 0, {}
     while (histogram := reader.get_next_interval_histogram()) is not None:
@@ -55,14 +55,14 @@ def interval_log(compared, log, drive):
 
 
 def of_record(stored):
-    """run.sqlite and record.json have V2 as it is; what this package reads is V2 deflated."""
+    """run.sqlite and record.json hold plain V2; this package reads compressed V2."""
     deflated = zlib.compress(base64.b64decode(stored))
     header = struct.pack(">II", V2_COMPRESSED, len(deflated))
     return HdrHistogram.decode(base64.b64encode(header + deflated))
 
 
 def in_us(figure):
-    """A stored figure in microseconds, as the nanoseconds it was made of."""
+    """A stored figure in microseconds, converted back to nanoseconds."""
     return round(figure * 1000)
 
 
@@ -86,8 +86,8 @@ def record(compared, run):
 
 
 def rank(histogram, point):
-    """The value whose rank is the next whole number, as the reference implementation has it;
-    this package rounds to the nearest instead."""
+    """The value whose rank is rounded up, as in the reference implementation; this package rounds
+    to the nearest instead."""
     if point == "max":
         return at(histogram, "max")
     total = histogram.get_total_count()
