@@ -46,7 +46,7 @@ report: tools ## Print the newest run's tables again
 	@$(HARNESS) report $(SERVERS) $(LOADS)
 
 compare: tools ## Show what changed between two runs (BASE=, NEW=: folders, or names under bench-results)
-	@$(HARNESS) compare $(BASE) $(NEW) $(FILTERS)
+	@$(HARNESS) compare $(BASE) $(NEW) $(SERVERS) $(LOADS)
 
 doctor: tools ## Show what would distort a measurement on this machine
 	@$(HARNESS) doctor

@@ -12,21 +12,21 @@ use crate::run::{bare, known, respond, supervise};
 
 const EXAMPLES: &str = "\
 Examples:
-  harness bench                            all servers, all workloads, about 15 minutes
+  harness bench                            all servers, all workloads, about 8 minutes
   harness bench --profile quick            a first look in under 3 minutes
   harness bench --server NAME --server OTHER --workload ping --stage peak
-  harness check --server NAME              is this server right?
-  harness protocol --server NAME           what does it do with unusual, slow and wrong clients?
-  harness fuzz --server NAME               does it stand 100,000 mutated requests?
-  harness drive http://127.0.0.1:8080/     load any server and print what it took
-  harness crosscheck --server NAME         the load generator beside wrk, oha and hey
-  harness report                           the newest run's table again
-  harness compare BASE NEW                 what changed between two runs
-  harness rank                             the newest run's servers across all workloads
-  harness doctor                           what spoils a measurement on this machine
+  harness check --server NAME              does this server follow the contract?
+  harness protocol --server NAME           how does it handle unusual, slow and wrong clients?
+  harness fuzz --server NAME               does it survive 100,000 mutated requests?
+  harness drive http://127.0.0.1:8080/     load any server and print its throughput and latency
+  harness crosscheck --server NAME         compare the load generator with wrk, oha and hey
+  harness report                           print the newest run's table again
+  harness compare BASE NEW                 show what changed between two runs
+  harness rank                             rank the newest run's servers across all workloads
+  harness doctor                           find what would distort a benchmark on this machine
 
-Exit status: 0 all well; 1 a server failed or was refused, doctor found what makes figures
-wrong, or compare what --fail-on names; 2 a bad flag; 130 interrupted.";
+Exit status: 0 success; 1 a server failed or was refused, doctor found a problem that makes figures
+wrong, or compare found what --fail-on names; 2 a bad flag; 130 interrupted.";
 
 /// Builds, checks, drives and compares the web servers of this workspace.
 #[derive(Debug, Parser)]
@@ -42,9 +42,9 @@ enum Verb {
     List(cmd::list::Arguments),
     /// Build each server alone and copy its binary aside
     Build(cmd::build::Arguments),
-    /// Hold each server against the contract
+    /// Check each server against the contract
     Check(cmd::check::Arguments),
-    /// Show what each server does with unusual, slow, wrong and hostile clients
+    /// Show how each server handles unusual, slow, wrong and hostile clients
     Protocol(Box<cmd::protocol::Arguments>),
     /// Send mutated requests at each server, or one of them again
     Fuzz(Box<cmd::fuzz::Arguments>),
@@ -52,7 +52,7 @@ enum Verb {
     Bench(Box<cmd::bench::Arguments>),
     /// Load one URL, without servers, rounds or a record
     Drive(Box<cmd::drive::Arguments>),
-    /// Set the load generator beside wrk, oha and hey, on the same server
+    /// Compare the load generator with wrk, oha and hey, on the same server
     Crosscheck(Box<cmd::crosscheck::Arguments>),
     /// Print the tables of a stored run again; starts nothing
     Report(cmd::report::Arguments),
@@ -60,7 +60,7 @@ enum Verb {
     Compare(Box<cmd::compare::Arguments>),
     /// Rank servers across the workloads of stored runs; starts nothing
     Rank(Box<cmd::rank::Arguments>),
-    /// Show what this machine is and what spoils a measurement on it
+    /// Check this machine for anything that would distort a benchmark
     Doctor(cmd::doctor::Arguments),
     /// Run a server and end it with the harness
     #[command(hide = true)]

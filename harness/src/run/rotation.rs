@@ -58,18 +58,18 @@ impl Cut {
         self.measured + self.lead_in
     }
 
-    /// Longer slices, and fewer, for entries of which the slowest takes that long for a request.
+    /// Longer slices, and never more of them, for entries of which the slowest takes that long for a request.
     fn fitting(self, latency: Duration) -> Self {
-        let longest = self.longest();
+        let lead_in = self
+            .lead_in
+            .max(latency.mul_f64(LATENCIES_A_LEAD_IN))
+            .min(self.longest() / 4);
+        let counts = self.slice.saturating_sub(self.lead_in);
         Self {
-            slice: self
-                .slice
+            slice: (lead_in + counts)
                 .max(latency.mul_f64(LATENCIES_A_SLICE))
-                .min(longest),
-            lead_in: self
-                .lead_in
-                .max(latency.mul_f64(LATENCIES_A_LEAD_IN))
-                .min(longest / 4),
+                .min(lead_in + self.measured),
+            lead_in,
             ..self
         }
     }
@@ -308,6 +308,28 @@ impl Entrant<'_> {
         if self.stopped && self.turns.out.is_none() {
             self.processes.signal(Signal::CONT);
             self.stopped = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slower_entries_get_longer_slices_and_never_more_of_them() {
+        let ms = Duration::from_millis;
+        let cut = Cut {
+            slice: ms(10),
+            lead_in: ms(1),
+            measured: ms(350),
+            warmup: ms(80),
+        };
+        for latency in (0..200_000).step_by(250).map(Duration::from_micros) {
+            let fitted = cut.fitting(latency);
+            assert!(fitted.cycles() <= cut.cycles(), "{latency:?}: {fitted:?}");
+            assert!(fitted.slice >= cut.slice, "{latency:?}: {fitted:?}");
+            assert!(fitted.lead_in * 4 <= fitted.slice + ms(1), "{latency:?}: {fitted:?}");
         }
     }
 }
