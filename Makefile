@@ -10,7 +10,7 @@ FILTERS := $(SERVERS) $(LOADS) $(MANIFESTS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help tools build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor crosscheck bench-driver test fuzz lint ci clean
+.PHONY: help tools build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor crosscheck bench-driver test fuzz lint nightly ci clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -68,6 +68,10 @@ lint: tools ## Check format, clippy and docs, with warnings denied
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+nightly: tools ## The slow checks: generated requests, the protocol matrix, 100,000 mutated requests per server
+	@scripts/schemathesis
+	@$(HARNESS) protocol --fuzz 100000 $(SERVERS) $(MANIFESTS)
 
 ci: lint test smoke ## Run lint, test and smoke, as CI does
 
