@@ -168,8 +168,9 @@ pub(super) fn about(record: &Record) -> About {
 fn definitions() -> Vec<(&'static str, String)> {
     let words = DEFINITIONS.iter().map(|(word, text)| (*word, (*text).to_owned()));
     let sentence = |text: &str| {
-        let (first, rest) = text.split_at(1);
-        format!("{}{rest}.", first.to_uppercase())
+        let mut rest = text.chars();
+        let first = rest.next().into_iter().flat_map(char::to_uppercase);
+        first.collect::<String>() + rest.as_str() + "."
     };
     let figures = figure::of_table().map(|f| (f.head, sentence(f.definition)));
     words.chain(figures).collect()
