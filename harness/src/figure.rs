@@ -202,6 +202,12 @@ pub static FIGURES: &[Figure] = &[
             "standard deviation of latency within a trial")
     },
     Figure {
+        table: &[Stage::Paced, Stage::Peak], wide: true,
+        ..named("context_switches_per_request", "context switches per request",
+            ["switches/req", "switches", "switches/req"],
+            "context switches of the server for each request, voluntary and involuntary")
+    },
+    Figure {
         scope: Scope::Process,
         ..named("rss_idle_bytes", "memory at idle", ["RSS idle MiB", "idle MiB", "idle MiB"],
             "resident memory of the server before its first load")
@@ -234,7 +240,6 @@ pub static FIGURES: &[Figure] = &[
     time("cpu_user_us_per_request", "of that CPU time, what the server spent in its own code"),
     time("cpu_system_us_per_request", "of that CPU time, what the kernel spent for the server"),
     time("cpu_mean_us_per_request", "interleaved only: CPU time over all slices by all responses in them"),
-    stored("context_switches_per_request", "context switches of the server for each request, voluntary and involuntary"),
     stored("requests", "valid responses in the measured time"),
     stored("achieved_ratio", "valid responses as a share of the requests that were due"),
     stored("unanswered", "requests without a response when the trial ended"),
