@@ -152,8 +152,8 @@ const fn named(
     }
 }
 
-/// A time that is better the lower it is.
-const fn time(id: &'static str, definition: &'static str) -> Figure {
+/// One that is better the lower it is.
+const fn lower(id: &'static str, definition: &'static str) -> Figure {
     Figure {
         better: LOWER,
         ..stored(id, definition)
@@ -234,12 +234,12 @@ pub static FIGURES: &[Figure] = &[
     },
     Figure { view: true, ..stored("server_busy_ratio", "CPU time of the server as a share of its CPUs' time") },
     Figure { view: true, ..stored("driver_busy_ratio", "share of the time that the busiest worker of the load generator worked") },
-    Figure { view: true, ..time("send_lag_p99_us", "send lag that 99 % of the requests do not exceed") },
+    Figure { view: true, ..lower("send_lag_p99_us", "send lag that 99 % of the requests do not exceed") },
     stored("driver_wait_ratio", "share of the time that the busiest worker was ready and waited for its CPU"),
-    time("driver_cpu_us_per_request", "CPU time of the load generator for each request, without spinning"),
-    time("cpu_user_us_per_request", "of that CPU time, what the server spent in its own code"),
-    time("cpu_system_us_per_request", "of that CPU time, what the kernel spent for the server"),
-    time("cpu_mean_us_per_request", "interleaved only: CPU time over all slices by all responses in them"),
+    lower("driver_cpu_us_per_request", "CPU time of the load generator for each request, without spinning"),
+    lower("cpu_user_us_per_request", "of that CPU time, what the server spent in its own code"),
+    lower("cpu_system_us_per_request", "of that CPU time, what the kernel spent for the server"),
+    lower("cpu_mean_us_per_request", "interleaved only: CPU time over all slices by all responses in them"),
     stored("requests", "valid responses in the measured time"),
     stored("achieved_ratio", "valid responses as a share of the requests that were due"),
     stored("unanswered", "requests without a response when the trial ended"),
@@ -254,14 +254,14 @@ pub static FIGURES: &[Figure] = &[
     stored("orders_growth", "by how many orders the server's total grew"),
     stored("orders_unanswered", "requests sent and never validly answered, warm-up included"),
     stored("delayed_ack_ratio", "share of the requests that waited for the client's delayed ACK"),
-    time("latency_mean_us", "mean latency"),
-    time("latency_p90_us", "latency that 90 % of the requests do not exceed"),
-    time("latency_max_us", "highest latency"),
-    time("first_byte_p50_us", "median of the time to the first byte (TTFB)"),
-    time("first_byte_p999_us", "TTFB that 99.9 % of the requests do not exceed"),
-    time("wire_p50_us", "median of the time from when a request was sent until its response was complete"),
-    time("wire_p99_us", "that time, which 99 % of the requests do not exceed"),
-    time("connect_p50_us", "median of the time to make a connection"),
+    lower("latency_mean_us", "mean latency"),
+    lower("latency_p90_us", "latency that 90 % of the requests do not exceed"),
+    lower("latency_max_us", "highest latency"),
+    lower("first_byte_p50_us", "median of the time to the first byte (TTFB)"),
+    lower("first_byte_p999_us", "TTFB that 99.9 % of the requests do not exceed"),
+    lower("wire_p50_us", "median of the time from when a request was sent until its response was complete"),
+    lower("wire_p99_us", "that time, which 99 % of the requests do not exceed"),
+    lower("connect_p50_us", "median of the time to make a connection"),
     Figure { scope: Scope::Process, ..stored("threads", "threads of the server, at most") },
     Figure { scope: Scope::Process, ..stored("descriptors_peak", "open file descriptors of the server under load") },
     stored("rss_growth_bytes", "by how much resident memory grew in the later half of the load; absent where it did not"),
