@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`cli`], [`cmd`] | flags, and one thin file per verb |
 //! | [`catalog`] | servers, workloads and profiles, parsed once into types that can't be wrong |
+//! | [`figure`] | what each figure is, what it is called and where it is shown |
 //! | [`plan`] | which trials, in which order; pure |
 //! | [`run`] | build, boot, check and measure one server |
 //! | [`conform`] | the referee: its own reading of the contract |
@@ -21,6 +22,7 @@ pub mod cli;
 pub mod cmd;
 pub mod conform;
 pub mod environment;
+pub mod figure;
 pub mod judge;
 pub mod load;
 pub mod plan;

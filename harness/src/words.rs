@@ -8,6 +8,14 @@ pub(crate) fn counted<N: Display + PartialEq + From<u8>>(count: N, thing: &str) 
     format!("{count} {thing}{plural}")
 }
 
+/// As in `a`, `a and b` or `a, b and c`.
+pub(crate) fn listed(all: &[&str]) -> String {
+    match all {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        _ => all.concat(),
+    }
+}
+
 /// With a comma between thousands.
 pub(crate) fn grouped(number: usize) -> String {
     let digits = number.to_string();
@@ -23,12 +31,19 @@ pub(crate) fn grouped(number: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{counted, grouped};
+    use super::{counted, grouped, listed};
 
     #[test]
     fn thousands_are_set_apart() {
         let shown = [0, 999, 1_000, 65_536, 1_000_000].map(grouped);
         assert_eq!(shown, ["0", "999", "1,000", "65,536", "1,000,000"]);
+    }
+
+    #[test]
+    fn the_last_is_joined_by_and() {
+        assert_eq!(listed(&[]), "");
+        assert_eq!(listed(&["a"]), "a");
+        assert_eq!(listed(&["a", "b", "c"]), "a, b and c");
     }
 
     #[test]

@@ -10,8 +10,10 @@ use clap::{Args, ValueEnum};
 use super::operand::{Operand, refuse_machines, refuse_unknown};
 use crate::cli::{Loads, Status, Usage};
 use crate::environment::differences;
-use crate::judge::{self, Choice, Comparison, Outcome, compared_names};
-use crate::report::{Colour, Meeting};
+use crate::figure::{FIGURES, Figure, Scope};
+use crate::judge::{self, Choice, Comparison, Outcome};
+use crate::report::{Colour, Meeting, WIDTH, wrapped};
+use crate::words::listed;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,8 +29,7 @@ bench-results/. Entries are named as in the record: a second entry ends in ~2, a
 NAME is NAME@ and the start of its hash, the control is `control`. Second entries and the control
 are compared only where they are named.
 
-Figures: requests_per_s (peak), cpu_us_per_request (paced), latency_p50_us and latency_p99_us
-(both), latency_p999_us and first_byte_p99_us (paced), rss_peak_bytes and start_ms (process).
+{figures}
 
 Each comparison errs in up to 5 % of cases where nothing changed: of 60 rows, 3 may be called
 changed by chance. Narrow the comparison to what you would act on, or use --fail-on
@@ -42,7 +43,7 @@ Exit status: 0 compared; 1 --fail-on found what it names; 2 the runs can't be re
 
 /// The verb's flags.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = help())]
 pub struct Arguments {
     /// The run compared with, or one of its servers: DIR[:SERVER]
     base: String,
@@ -75,6 +76,28 @@ pub struct Arguments {
     server: Vec<String>,
     #[command(flatten)]
     loads: Loads,
+}
+
+/// The figures that are compared, with neighbours of one stage together.
+fn help() -> String {
+    let stage = |figure: &&Figure| match (figure.scope, figure.compared) {
+        (Scope::Stage, [stage]) => stage.name(),
+        (Scope::Stage, _) => "both",
+        _ => "process",
+    };
+    let of_stage = |same: &[&Figure]| {
+        let ids: Vec<&str> = same.iter().map(|figure| figure.id).collect();
+        format!("{} ({})", listed(&ids), stage(&same[0]))
+    };
+    let all = compared();
+    let all = all.chunk_by(|a, b| stage(a) == stage(b)).map(of_stage);
+    let text = format!("Figures: {}.", all.collect::<Vec<_>>().join(", "));
+    EXAMPLES.replace("{figures}", &wrapped(&text, WIDTH, 0).join("\n"))
+}
+
+fn compared() -> Vec<&'static Figure> {
+    let all = FIGURES.iter();
+    all.filter(|figure| !figure.compared.is_empty()).collect()
 }
 
 /// What is judged, and what makes the exit status 1.
@@ -193,7 +216,7 @@ impl Judging {
     /// # Errors
     /// [`Usage`] with the known names.
     pub(super) fn refuse_unknown_figures(&self) -> Result<()> {
-        let known = compared_names().into_iter().collect();
+        let known = compared().into_iter().map(|figure| figure.id).collect();
         refuse_unknown("figure", &self.figure, &known)
     }
 
@@ -270,6 +293,14 @@ fn parse_share(text: &str) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_help_names_what_is_compared() {
+        let help = help();
+        let figures = "Figures: requests_per_s (peak), cpu_us_per_request (paced), latency_p50_us and latency_p99_us\n\
+            (both), latency_p999_us and first_byte_p99_us (paced), rss_peak_bytes and start_ms (process).\n\n";
+        assert!(help.contains(figures), "{help}");
+    }
 
     #[test]
     fn shares_are_percent_or_fractions() {

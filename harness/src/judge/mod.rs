@@ -4,7 +4,6 @@
 //! listed in [`gates::GATES`]; what counts as a difference is in [`crate::stats`].
 
 mod compare;
-mod compared;
 pub mod crosscheck;
 mod floor;
 pub mod gates;
@@ -27,7 +26,6 @@ pub use compare::{
     ALPHA, Change, Choice, Comparison, ControlMove, NotJudged, Operand, Outcome, Place, Ratio,
     Turn, compare,
 };
-pub use compared::{COMPARED, Compared, Scope, compared_names};
 pub use reason::{Effect, Reason};
 pub use row_view::{RowView, WorkloadView};
 pub use standing::{
@@ -38,6 +36,7 @@ pub use widest::{Widest, widest_ratio};
 pub use crate::record::{CONTROL, TWIN_SUFFIX};
 
 use crate::catalog::Stage;
+use crate::figure;
 use crate::record::{Estimate, Record, Server, Summary, Trial, base_name, is_control, shown_name};
 use crate::stats::{Bootstrap, Interval, Scale, Series, median};
 
@@ -176,10 +175,8 @@ impl<'a> Court<'a> {
     fn control(&self, workload: &str) -> Vec<Series> {
         let controls = self.entries.iter().filter(|entry| is_control(entry.name));
         let rates = controls.map(|entry| {
-            row_view::series(
-                &self.valid(workload, Stage::Peak, entry.name),
-                "requests_per_s",
-            )
+            let valid = self.valid(workload, Stage::Peak, entry.name);
+            row_view::series(&valid, figure::RATE)
         });
         rates.filter(|series| !series.is_empty()).collect()
     }

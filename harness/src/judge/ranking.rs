@@ -5,14 +5,14 @@ use super::row_view::{WorkloadView, series};
 use super::rows::Judged;
 use super::{Court, Settings, floor, gates};
 use crate::catalog::Stage;
+use crate::figure;
 use crate::record::{NoiseFloor, RankInterval, Ranking, Schedule, Trial, Verdict, is_control};
-use crate::stats::{Better, MIN_REPLICATES, Series, ranks};
+use crate::stats::{MIN_REPLICATES, Series, ranks};
 
 /// A figure that ranks may go by.
 pub(super) struct Basis {
     pub(super) stage: Stage,
     pub(super) figure: &'static str,
-    better: Better,
     pub(super) why: String,
 }
 
@@ -74,14 +74,12 @@ fn of_workload(
 pub(super) fn basis(judged: &[Judged<'_>], schedule: Schedule) -> Basis {
     let by_cost = |why| Basis {
         stage: Stage::Paced,
-        figure: "cpu_us_per_request",
-        better: Better::Lower,
+        figure: figure::COST,
         why,
     };
     let by_peak = Basis {
         stage: Stage::Peak,
-        figure: "requests_per_s",
-        better: Better::Higher,
+        figure: figure::RATE,
         why: "no server's peak was limited by the load generator".to_owned(),
     };
     let peak: Vec<&Judged<'_>> = judged.iter().filter(|j| at(j, Stage::Peak)).collect();
@@ -179,7 +177,7 @@ fn give_ranks(
         .iter()
         .map(|j| series(&j.valid, basis.figure))
         .collect();
-    let found = ranks(&all, basis.better, delta, &mut court.bootstrap);
+    let found = ranks(&all, figure::better(basis.figure), delta, &mut court.bootstrap);
     for (judged, range) in ranked.iter_mut().zip(found) {
         judged.row.rank = range.map(|range| RankInterval {
             low: range.low,

@@ -13,33 +13,21 @@ use std::collections::BTreeMap;
 use super::row_view::series;
 use super::rows::Judged;
 use crate::catalog::Stage;
+use crate::figure::{self, Figure};
 use crate::record::{EntryKind, RatioToBest, Verdict};
 use crate::stats::{Better, Bootstrap, MIN_REPLICATES, PairedRatio, Series, levels, paired_ratio};
-
-/// The figures that are compared, and which way each is better.
-const FIGURES: [(&str, Better); 7] = [
-    (RATE, Better::Higher),
-    ("cpu_us_per_request", Better::Lower),
-    ("latency_p50_us", Better::Lower),
-    ("latency_p99_us", Better::Lower),
-    ("latency_p999_us", Better::Lower),
-    ("first_byte_p99_us", Better::Lower),
-    ("jitter_us", Better::Lower),
-];
-
-/// Compared at peak only: in the paced stage it is the same for all by design.
-const RATE: &str = "requests_per_s";
 
 /// Fills in [`crate::record::Row::ratio_to_best`] of a workload's rows.
 pub(super) fn give(judged: &mut [Judged<'_>], bootstrap: &mut Bootstrap) {
     for stage in Stage::ALL {
-        for (figure, better) in FIGURES {
-            if figure == RATE && stage == Stage::Paced {
+        for figure in figure::of_table() {
+            // In the paced stage it is the same for all by design.
+            if figure.id == figure::RATE && stage == Stage::Paced {
                 continue;
             }
-            for (row, ratio) in ratios(judged, stage, figure, better, bootstrap) {
+            for (row, ratio) in ratios(judged, stage, figure, bootstrap) {
                 let own = &mut judged[row].row.ratio_to_best;
-                own.insert(figure.to_owned(), ratio);
+                own.insert(figure.id.to_owned(), ratio);
             }
         }
     }
@@ -49,17 +37,16 @@ pub(super) fn give(judged: &mut [Judged<'_>], bootstrap: &mut Bootstrap) {
 fn ratios(
     judged: &[Judged<'_>],
     stage: Stage,
-    figure: &str,
-    better: Better,
+    figure: &Figure,
     bootstrap: &mut Bootstrap,
 ) -> Vec<(usize, RatioToBest)> {
     let of_row = |(index, judged): (usize, &Judged<'_>)| {
         let sound = judged.row.stage == stage && judged.row.verdict != Verdict::Failed;
-        let own = series(&judged.valid, figure);
+        let own = series(&judged.valid, figure.id);
         (sound && own.values().any(|value| *value > 0.0)).then_some((index, own))
     };
     let all: BTreeMap<usize, Series> = judged.iter().enumerate().filter_map(of_row).collect();
-    let Some(best) = best(judged, &all, better) else {
+    let Some(best) = best(judged, &all, figure.better()) else {
         return Vec::new();
     };
     let name = &judged[best].row.server;

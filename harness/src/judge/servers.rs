@@ -1,17 +1,8 @@
 //! One row for each server, over all its workloads and stages.
 
 use super::{Court, Entry, estimates, rows};
+use crate::figure::{self, Scope};
 use crate::record::{CONTROL, Row, ServerRow, Trial, Verdict, is_control};
-
-/// Figures of the process rather than of a workload.
-const PROCESS_FIGURES: &[&str] = &[
-    "descriptors_peak",
-    "first_request_us",
-    "rss_idle_bytes",
-    "rss_peak_bytes",
-    "start_ms",
-    "threads",
-];
 
 /// The servers' rows, from the record and from the rows of the workloads.
 pub(super) fn rows(court: &mut Court<'_>, rows: &[Row]) -> Vec<ServerRow> {
@@ -41,7 +32,7 @@ fn server_row(court: &mut Court<'_>, entry: usize, rows: &[Row]) -> ServerRow {
         .iter()
         .filter(|trial| trial.server == name && super::is_valid(&record.run, trial))
         .collect();
-    let wanted = |name: &str| PROCESS_FIGURES.contains(&name);
+    let wanted = |id: &str| figure::find(id).is_some_and(|f| f.scope == Scope::Process);
     ServerRow {
         server: name.to_owned(),
         display,

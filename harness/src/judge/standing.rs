@@ -18,6 +18,7 @@ use super::ranking::basis;
 use super::side::{Found, Side, geometric_means};
 use super::{is_control, side::Cell};
 use crate::catalog::Stage;
+use crate::figure;
 use crate::record::{RankInterval, Record};
 use crate::stats::{
     Better, Bootstrap, Interval, MIN_REPLICATES, NoiseFloor, PairedRatio, Series, levels,
@@ -40,8 +41,8 @@ impl By {
     /// The figure's name in the record.
     pub fn figure(self) -> &'static str {
         match self {
-            Self::Peak => "requests_per_s",
-            Self::Cost => "cpu_us_per_request",
+            Self::Peak => figure::RATE,
+            Self::Cost => figure::COST,
         }
     }
 
@@ -55,10 +56,7 @@ impl By {
 
     /// Which way is better.
     pub fn better(self) -> Better {
-        match self {
-            Self::Peak => Better::Higher,
-            Self::Cost => Better::Lower,
-        }
+        figure::better(self.figure())
     }
 }
 

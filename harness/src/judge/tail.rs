@@ -19,16 +19,9 @@ use super::reason::Reason;
 use super::row_view::series;
 use super::rows::Judged;
 use crate::catalog::Stage;
+use crate::figure::FIGURES;
 use crate::record::{CONTROL, RatioToBest, Verdict, second_name};
 use crate::stats::{Bootstrap, paired_ratio};
-
-/// The figures of which the tail is judged.
-const TAILS: [&str; 4] = [
-    "latency_p99_us",
-    "latency_p999_us",
-    "first_byte_p99_us",
-    "jitter_us",
-];
 
 /// How far the interval of the control's two entries may reach from 1, as a factor.
 const CONTROL_LIMIT: f64 = 1.10;
@@ -40,7 +33,7 @@ const OWN_LIMIT: f64 = 1.25;
 pub(super) fn mark(judged: &mut [Judged<'_>], bootstrap: &mut Bootstrap) -> Option<Reason> {
     let mut figures = Vec::new();
     let mut worst = 1.0_f64;
-    for figure in TAILS {
+    for figure in FIGURES.iter().filter(|figure| figure.tail).map(|f| f.id) {
         let reach = control_reach(judged, figure, bootstrap);
         let Some(reach) = reach.filter(|reach| *reach > CONTROL_LIMIT) else {
             continue;

@@ -157,6 +157,25 @@ pub struct ServerRow {
     pub figures: Estimates,
 }
 
+impl ServerRow {
+    /// Its figures and, as one observation, what is the same in every trial.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a binary has less than 2^53 bytes"
+    )]
+    pub fn with_build(&self) -> Estimates {
+        let exact = |bytes: u64| Estimate {
+            median: bytes as f64,
+            low: bytes as f64,
+            high: bytes as f64,
+            n: 1,
+        };
+        let size = self.stripped_bytes.map(exact);
+        let size = size.map(|size| ("stripped_bytes".to_owned(), size));
+        self.figures.clone().into_iter().chain(size).collect()
+    }
+}
+
 /// What the ranks of a workload go by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ranking {

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::tracked::{Tracked, tracked};
+use crate::figure::RATE;
 use crate::record::{Record, Summary};
 
 /// The JSON that `bencher run --adapter json` reads.
@@ -12,7 +13,7 @@ pub(super) fn bencher(record: &Record, summary: &Summary) -> String {
         let measures = benchmarks
             .entry(one.benchmark.clone())
             .or_insert_with(|| Value::Object(Map::new()));
-        measures[measure(one.figure)] = metric(&one);
+        measures[measure(one.figure.id)] = metric(&one);
     }
     format!("{:#}\n", Value::Object(benchmarks))
 }
@@ -22,7 +23,7 @@ pub(super) fn bencher(record: &Record, summary: &Summary) -> String {
 fn measure(figure: &str) -> String {
     match figure {
         // Operations per second.
-        "requests_per_s" => "throughput".to_owned(),
+        RATE => "throughput".to_owned(),
         other => other.replace('_', "-"),
     }
 }

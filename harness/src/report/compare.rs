@@ -4,6 +4,7 @@
 mod json;
 
 use crate::environment::MachineDifference;
+use crate::figure;
 use crate::judge::{Change, Comparison, ControlMove, NotJudged, Outcome, Place, Ratio, Turn};
 use crate::record::Record;
 
@@ -198,14 +199,16 @@ impl Meeting<'_> {
     }
 
     fn line(&self, change: &Change, verdict: bool) -> Vec<String> {
-        let figure = change.place.figure.unwrap_or_default();
+        let id = change.place.figure.unwrap_or_default();
+        let figure = figure::find(id);
+        let value = |value| figure.map_or_else(String::new, |figure| shown(figure, value));
         let divided = if change.by_control { " ÷" } else { "" };
         let mut cells = vec![
             change.display.clone(),
             whereabouts(&change.place),
-            format!("{}{divided}", label(figure)),
-            shown(figure, change.base.median),
-            shown(figure, change.new.median),
+            format!("{}{divided}", label(id)),
+            value(change.base.median),
+            value(change.new.median),
             with_interval(&change.ratio),
         ];
         if verdict {

@@ -122,7 +122,7 @@ fn figures(rows: &[Row]) -> Grid {
             row.errors.to_string(),
         ]
     });
-    Grid::fitting(head, short, 1, cells.collect())
+    Grid::fitting(&head, &short, 1, cells.collect())
 }
 
 fn pairs(pairs: &[Pair]) -> Grid {
@@ -150,7 +150,7 @@ fn pairs(pairs: &[Pair]) -> Grid {
             }),
         ]
     });
-    Grid::fitting(head, short, 1, cells.collect())
+    Grid::fitting(&head, &short, 1, cells.collect())
 }
 
 /// The median with its interval in brackets; with the extremes, and so said, where there is none.

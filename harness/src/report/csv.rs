@@ -5,9 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::figure::{RATE, Unit};
 use crate::record::{Estimate, Estimates, RankInterval, RatioToBest, Record, Summary};
-
-use super::number::unit;
 
 pub(super) const HEAD: &str = "server,workload,stage,figure,unit,median,low,high,n,ratio,\
                     ratio_low,ratio_high,best,by_machine,verdict,rank_low,rank_high,lower_bound,reasons";
@@ -61,27 +60,9 @@ pub(super) fn rows(summary: &Summary) -> Vec<String> {
             reasons: row.reasons.join("; "),
             ratios: None,
         };
-        let mut figures = row.figures.clone();
-        let stripped = row.stripped_bytes.map(exact);
-        figures.extend(stripped.map(|size| ("stripped_bytes".to_owned(), size)));
-        observations(&mut out, &common, &figures);
+        observations(&mut out, &common, &row.with_build());
     }
     out
-}
-
-/// What is the same at every trial, as one observation.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a binary has less than 2^53 bytes"
-)]
-fn exact(value: u64) -> Estimate {
-    let median = value as f64;
-    Estimate {
-        median,
-        low: median,
-        high: median,
-        n: 1,
-    }
 }
 
 fn observations(out: &mut Vec<String>, common: &Common<'_>, figures: &Estimates) {
@@ -105,13 +86,13 @@ fn line(out: &mut Vec<String>, common: &Common<'_>, figure: Option<(&String, &Es
     };
     let rank =
         |get: fn(RankInterval) -> u32| common.rank.map_or_else(String::new, |r| get(r).to_string());
-    let bounded = common.lower_bound && figure.is_some_and(|(name, _)| name == "requests_per_s");
+    let bounded = common.lower_bound && figure.is_some_and(|(name, _)| name == RATE);
     let cells = [
         common.server.to_owned(),
         common.workload.to_owned(),
         common.stage.to_owned(),
         figure.map_or_else(String::new, |(name, _)| name.clone()),
-        figure.map_or("", |(name, _)| unit(name)).to_owned(),
+        figure.map_or("", |(name, _)| Unit::of(name).name()).to_owned(),
         number(|e| e.median),
         number(|e| e.low),
         number(|e| e.high),

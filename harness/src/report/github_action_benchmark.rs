@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::number::unit;
 use super::tracked::{Tracked, tracked};
 use crate::record::{Record, Summary};
 use crate::stats::Better;
@@ -19,14 +18,14 @@ pub(super) fn smaller(record: &Record, summary: &Summary) -> String {
 
 fn list(record: &Record, summary: &Summary, better: Better) -> String {
     let all = tracked(record, summary);
-    let of_direction = all.iter().filter(|one| one.better == better).map(entry);
+    let of_direction = all.iter().filter(|one| one.figure.better() == better).map(entry);
     format!("{:#}\n", Value::Array(of_direction.collect()))
 }
 
 fn entry(one: &Tracked<'_>) -> Value {
     json!({
-        "name": format!("{}/{}", one.benchmark, one.figure),
-        "unit": unit(one.figure),
+        "name": format!("{}/{}", one.benchmark, one.figure.id),
+        "unit": one.figure.unit().name(),
         "value": one.estimate.median,
         "range": range(one),
         "extra": extra(one),

@@ -33,24 +33,19 @@ enum Padding {
 impl Grid {
     /// A table whose first `left` columns hold words; with the short head where the other
     /// would make it too wide.
-    pub(super) fn fitting<const N: usize>(
-        head: [&'static str; N],
-        short_head: [&'static str; N],
+    pub(super) fn fitting(
+        head: &[&str],
+        short_head: &[&str],
         left: usize,
         rows: Vec<Vec<String>>,
     ) -> Self {
-        let aligned = |head: [&'static str; N]| {
-            let align = |index| {
-                if index < left {
-                    Align::Left
-                } else {
-                    Align::Right
-                }
+        let aligned = |head: &[&str]| {
+            let align = |index| match index < left {
+                true => Align::Left,
+                false => Align::Right,
             };
-            (0..)
-                .zip(head)
-                .map(|(index, text)| (text.to_owned(), align(index)))
-                .collect()
+            let texts = (0..).zip(head);
+            texts.map(|(index, text)| ((*text).to_owned(), align(index))).collect()
         };
         let mut table = Self {
             head: aligned(head),

@@ -5,10 +5,11 @@ mod json;
 
 use crate::catalog::Stage;
 use crate::environment::{MachineDifference, differences};
+use crate::figure::{self, Figure};
 use crate::record::{Estimate, Record, Row, Summary, Verdict, is_control};
 
 use super::chart::{self, Chart, Line, Point, rank_text};
-use super::figure::{label, shown};
+use super::figure::shown;
 use super::grid::{Align, Grid};
 use super::number::{ABSENT, significant, uncertainty};
 use super::page::Block;
@@ -16,12 +17,11 @@ use super::{Colour, html, markdown, terminal};
 
 pub use json::HISTORY_SCHEMA_VERSION;
 
-/// What is followed over runs: the stage, the figure, and a chart's title.
-const FOLLOWED: [(Stage, &str, &str); 3] = [
-    (Stage::Peak, "requests_per_s", "req/s at peak"),
-    (Stage::Paced, "cpu_us_per_request", "CPU µs per request"),
-    (Stage::Paced, "latency_p99_us", "p99 latency"),
-];
+/// What is followed over runs: the figure, its stage and its chart's title.
+fn followed() -> impl Iterator<Item = (&'static Figure, (Stage, &'static str))> {
+    let followed = |figure: &'static Figure| Some((figure, figure.history?));
+    figure::FIGURES.iter().filter_map(followed)
+}
 
 /// Runs beside each other, the oldest first.
 #[derive(Debug)]
@@ -180,7 +180,7 @@ impl<'a> History<'a> {
             ("run".to_owned(), Align::Left),
         ];
         head.push(("paced at".to_owned(), Align::Right));
-        head.extend(FOLLOWED.map(|(_, figure, _)| (label(figure).to_owned(), Align::Right)));
+        head.extend(followed().map(|(figure, _)| (figure.label.to_owned(), Align::Right)));
         head.push(("rank".to_owned(), Align::Left));
         let mut rows = Vec::new();
         for (server, display) in self.servers(workload) {
@@ -206,19 +206,19 @@ impl<'a> History<'a> {
             .map(|(index, _)| index)
             .collect();
         let servers = self.servers(workload);
-        let chart = |(stage, figure, title): (Stage, &str, &str)| {
+        let chart = |(figure, (stage, title)): (&'static Figure, (Stage, &str))| {
             let lines: Vec<Line<'_>> = servers
                 .iter()
                 .map(|(server, display)| Line {
                     display,
                     key: self.key(server),
-                    points: self.points(workload, server, stage, figure),
+                    points: self.points(workload, server, stage, figure.id),
                 })
                 .filter(|line| !line.points.is_empty())
                 .collect();
             chart::trend((workload, figure, title), &self.names(), &changes, &lines)
         };
-        FOLLOWED.into_iter().filter_map(chart).collect()
+        followed().filter_map(chart).collect()
     }
 
     fn points(&self, workload: &str, server: &str, stage: Stage, figure: &str) -> Vec<Point> {
@@ -287,10 +287,10 @@ impl Past<'_> {
             self.rate(workload)
                 .map_or(ABSENT.to_owned(), |r| significant(r, 5)),
         ];
-        cells.extend(FOLLOWED.map(|(stage, figure, _)| {
-            let bound = figure == "requests_per_s" && rows.iter().any(|row| row.lower_bound);
+        cells.extend(followed().map(|(figure, (stage, _))| {
+            let bound = figure.id == figure::RATE && rows.iter().any(|row| row.lower_bound);
             let sign = if bound { "≥" } else { "" };
-            self.figure(workload, server, stage, figure)
+            self.figure(workload, server, stage, figure.id)
                 .map_or(ABSENT.to_owned(), |estimate| {
                     format!(
                         "{sign}{} {}",

@@ -62,29 +62,6 @@ pub(super) fn mebibytes(bytes: f64) -> String {
     significant(bytes / f64::from(1 << 20), 3)
 }
 
-/// The unit that a figure's name ends in (or names before `_per_request`), in ASCII; `1` for ratios
-/// and counts.
-pub(super) fn unit(figure: &str) -> &'static str {
-    let own = figure.strip_suffix("_per_request").unwrap_or(figure);
-    [
-        ("_per_s", "1/s"),
-        ("_us", "us"),
-        ("_ms", "ms"),
-        ("_ns", "ns"),
-        ("_bytes", "bytes"),
-    ]
-    .into_iter()
-    .find(|(suffix, _)| own.ends_with(suffix))
-    .map_or(
-        if figure.starts_with("bytes_") {
-            "bytes"
-        } else {
-            "1"
-        },
-        |(_, unit)| unit,
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,22 +104,6 @@ mod tests {
             (estimate(90.0, 100.0, 199.0, 5), "±99%"),
         ] {
             assert_eq!(uncertainty(&estimate), expected, "{estimate:?}");
-        }
-    }
-
-    #[test]
-    fn units_come_from_names() {
-        for (figure, expected) in [
-            ("latency_p99_us", "us"),
-            ("cpu_us_per_request", "us"),
-            ("requests_per_s", "1/s"),
-            ("rss_idle_bytes", "bytes"),
-            ("bytes_received", "bytes"),
-            ("start_ms", "ms"),
-            ("achieved_ratio", "1"),
-            ("context_switches_per_request", "1"),
-        ] {
-            assert_eq!(unit(figure), expected, "{figure}");
         }
     }
 }

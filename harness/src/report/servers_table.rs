@@ -1,30 +1,18 @@
 //! The table of the servers: what they are, what they hold and how they start.
 
+use crate::figure::{self, Figure};
 use crate::record::{
     BUILD_MARK, Estimate, Record, ServerRow, Summary, Verdict, base_name, is_control,
 };
 
+use super::figure::shown;
 use super::grid::Grid;
 use super::notes::Notes;
-use super::number::{ABSENT, mebibytes, significant};
+use super::number::ABSENT;
 use super::page::Block;
 
-const HEAD: [&str; 9] = [
-    "server",
-    "version",
-    "class",
-    "checks",
-    "RSS idle MiB",
-    "RSS load MiB",
-    "start ms",
-    "1st req µs",
-    "binary MiB",
-];
-
-/// Where the table would be too wide; the caption says of what.
-const SHORT_HEAD: [&str; 9] = [
-    "server", "version", "class", "checks", "idle MiB", "load MiB", "start ms", "1st µs", "bin MiB",
-];
+/// The columns before the figures.
+const WORDS: [&str; 4] = ["server", "version", "class", "checks"];
 
 const CAPTION: &str = "Resident memory (RSS) idle and at its highest under load, over all trials; time from spawn to \
     the first valid answer; latency of the first request (medians); size of the binary without symbols.";
@@ -36,10 +24,15 @@ const LOG_LINES: usize = 8;
 pub(super) fn blocks(record: &Record, summary: &Summary, notes: &mut Notes) -> Vec<Block> {
     let servers = in_order(&summary.servers);
     let rows: Vec<_> = servers.iter().map(|row| line(row, notes)).collect();
+    let head = |text: fn(&Figure) -> &'static str| -> Vec<&str> {
+        let figures = figure::of_servers().map(text);
+        WORDS.into_iter().chain(figures).collect()
+    };
+    let (whole, short) = (head(|figure| figure.head), head(|figure| figure.short));
     let mut blocks = vec![
         Block::Heading("Servers".into()),
         Block::Text(CAPTION.into()),
-        Block::Table(Grid::fitting(HEAD, SHORT_HEAD, 3, rows)),
+        Block::Table(Grid::fitting(&whole, &short, 3, rows)),
     ];
     for row in servers {
         blocks.extend(log(record, row));
@@ -71,22 +64,19 @@ fn line(row: &ServerRow, notes: &mut Notes) -> Vec<String> {
         (Some(passed), Some(total)) => format!("{passed}/{total}"),
         _ => ABSENT.into(),
     };
-    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-    let binary = row
-        .stripped_bytes
-        .map_or_else(|| ABSENT.to_owned(), |b| mebibytes(b as f64));
     let version = row.version.clone().filter(|version| !version.is_empty());
-    vec![
+    let mut cells = vec![
         name(row, notes),
         version.unwrap_or_else(|| ABSENT.into()),
         row.class.clone(),
         checks,
-        cell(row, "rss_idle_bytes", mebibytes),
-        cell(row, "rss_peak_bytes", mebibytes),
-        cell(row, "start_ms", |ms| significant(ms, 3)),
-        cell(row, "first_request_us", |us| significant(us, 3)),
-        binary,
-    ]
+    ];
+    let figures = row.with_build();
+    cells.extend(figure::of_servers().map(|figure| {
+        let median = |estimate: &Estimate| shown(figure, estimate.median);
+        figures.get(figure.id).map_or_else(|| ABSENT.into(), median)
+    }));
+    cells
 }
 
 /// With a mark where it failed; what marks its rows stands with them.
@@ -99,13 +89,6 @@ fn name(row: &ServerRow, notes: &mut Notes) -> String {
     format!("{} {}", row.display, marks.join(" "))
         .trim_end()
         .to_owned()
-}
-
-fn cell(row: &ServerRow, figure: &str, shown: fn(f64) -> String) -> String {
-    let median = |estimate: &Estimate| shown(estimate.median);
-    row.figures
-        .get(figure)
-        .map_or_else(|| ABSENT.into(), median)
 }
 
 fn log(record: &Record, row: &ServerRow) -> Vec<Block> {

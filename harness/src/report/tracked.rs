@@ -5,17 +5,15 @@
 //! rates never end up in one series.
 
 use crate::catalog::Stage;
-use crate::judge::{COMPARED, Scope};
+use crate::figure::{self, Figure};
 use crate::record::{Estimate, Estimates, Record, Row, Summary, Verdict};
-use crate::stats::Better;
 
 /// One figure of one server.
 pub(super) struct Tracked<'a> {
     /// The server, workload and stage, as in `alder/mixed/paced at 24000 per s`; the server alone for
     /// figures of the process.
     pub(super) benchmark: String,
-    pub(super) figure: &'static str,
-    pub(super) better: Better,
+    pub(super) figure: &'static Figure,
     pub(super) estimate: Estimate,
     /// The peak is at least this: the load generator was the limit.
     pub(super) lower_bound: bool,
@@ -29,32 +27,30 @@ pub(super) fn tracked<'a>(record: &Record, summary: &'a Summary) -> Vec<Tracked<
     let servers = (summary.servers.iter()).filter(|r| r.verdict != Verdict::Failed);
     let mut all = Vec::new();
     for row in rows {
-        let scope = Scope::Stage(row.stage);
-        for mut one in of(scope, &row.figures, &benchmark(record, row), &row.reasons) {
-            one.lower_bound = row.lower_bound && one.figure == "requests_per_s";
+        let benchmark = benchmark(record, row);
+        for mut one in of(Some(row.stage), &row.figures, &benchmark, &row.reasons) {
+            one.lower_bound = row.lower_bound && one.figure.id == figure::RATE;
             all.push(one);
         }
     }
     for row in servers {
-        all.extend(of(Scope::Process, &row.figures, &row.server, &row.reasons));
+        all.extend(of(None, &row.figures, &row.server, &row.reasons));
     }
     all
 }
 
-/// The figures of a scope that are there.
+/// The figures of a stage, or of the process, that are there.
 fn of<'a>(
-    scope: Scope,
+    stage: Option<Stage>,
     figures: &Estimates,
     benchmark: &str,
     reasons: &'a [String],
 ) -> impl Iterator<Item = Tracked<'a>> {
-    let of_scope = COMPARED.into_iter().filter(move |c| c.scope == scope);
-    of_scope.filter_map(move |compared| {
+    figure::compared(stage).filter_map(move |figure| {
         Some(Tracked {
             benchmark: benchmark.to_owned(),
-            figure: compared.name,
-            better: compared.better,
-            estimate: *figures.get(compared.name)?,
+            figure,
+            estimate: *figures.get(figure.id)?,
             lower_bound: false,
             reasons,
         })

@@ -2,11 +2,11 @@
 //!
 //! A trial without figures is there with an empty one, so that none is lost.
 
+use crate::figure::Unit;
 use crate::judge;
 use crate::record::{Record, Trial};
 
 use super::csv::quoted;
-use super::number::unit;
 
 const HEAD: &str = "run,round,position,server,workload,stage,valid,figure,unit,value,failure";
 
@@ -30,7 +30,7 @@ pub(super) fn csv(record: &Record, _summary: &crate::record::Summary) -> String 
             line("", "", "");
         }
         for (name, value) in &trial.figures {
-            line(&quoted(name), unit(name), &value.to_string());
+            line(&quoted(name), Unit::of(name).name(), &value.to_string());
         }
         for (kind, count) in &trial.errors {
             line(&quoted(&format!("errors_{kind}")), "1", &count.to_string());

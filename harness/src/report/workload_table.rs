@@ -1,11 +1,13 @@
 //! The table of one workload: rank, throughput, cost and latency of each server.
 
 use crate::catalog::Stage;
+use crate::figure::{self, Figure};
 use crate::record::{EntryKind, NoiseFloor, Ranking, Record, Row, Summary, Verdict};
+use crate::stats::Better;
 use crate::words::counted;
 
 use super::chart::rank_text;
-use super::figure::{ratio_interval, times};
+use super::figure::{ratio_interval, shown, times};
 use super::grid::{Align, Grid};
 use super::notes::Notes;
 use super::number::{ABSENT, significant};
@@ -19,15 +21,6 @@ pub(super) enum Layout {
     /// The ratio to the best, and its interval, in every figure.
     Wide,
 }
-
-/// Figures of the paced stage, in the order of the columns.
-pub(super) const LATENCIES: [&str; 5] = [
-    "latency_p50_us",
-    "latency_p99_us",
-    "latency_p999_us",
-    "first_byte_p99_us",
-    "jitter_us",
-];
 
 /// What the control's rows are.
 const CONTROL_IS: &str = "not a server: the harness's own responder. It shows how much the load generator can ask for \
@@ -46,43 +39,21 @@ pub(super) fn workloads(summary: &Summary) -> Vec<&str> {
 }
 
 /// A column of figures.
-struct Column {
-    stage: Stage,
-    figure: &'static str,
-    digits: i32,
-    head: &'static str,
-    /// Where names are long; how to read the table says of what.
-    short: &'static str,
+pub(super) struct Column {
+    pub(super) figure: &'static Figure,
+    pub(super) stage: Stage,
 }
 
-/// Rate, cost and latencies; the one ranked by first. Without a paced stage the cost is that at peak.
-fn columns(ranking: Option<&Ranking>, paced: bool) -> Vec<Column> {
-    let column = |stage, figure, digits, head, short| Column {
-        stage,
+/// All there are. Without a paced stage the cost is that at peak.
+pub(super) fn columns(paced: bool) -> Vec<Column> {
+    let column = |figure: &'static Figure| Column {
         figure,
-        digits,
-        head,
-        short,
+        stage: match figure.table {
+            stages if !paced && stages.contains(&Stage::Peak) => Stage::Peak,
+            stages => stages[0],
+        },
     };
-    let cost = if paced { Stage::Paced } else { Stage::Peak };
-    let mut columns = vec![
-        column(Stage::Peak, "requests_per_s", 4, "peak req/s", "req/s"),
-        column(cost, "cpu_us_per_request", 3, "CPU µs/req", "CPU µs"),
-    ];
-    columns.extend(LATENCIES.map(|figure| {
-        let (head, short) = match figure {
-            "latency_p50_us" => ("p50 µs", "p50"),
-            "latency_p99_us" => ("p99 µs", "p99"),
-            "latency_p999_us" => ("p99.9 µs", "p99.9"),
-            "first_byte_p99_us" => ("TTFB p99 µs", "TTFB"),
-            _ => ("jitter µs", "jitter"),
-        };
-        column(Stage::Paced, figure, 3, head, short)
-    }));
-    if ranking.is_some_and(|ranking| ranking.ranked_by == "cpu_us_per_request") {
-        columns.swap(0, 1);
-    }
-    columns
+    figure::of_table().map(column).collect()
 }
 
 /// Title, caption and table of a workload.
@@ -102,7 +73,10 @@ pub(super) fn blocks(
         |about| format!("{workload}: {about}"),
     );
     let mut blocks = vec![Block::Heading(title)];
-    let columns = columns(ranking, paced);
+    let mut columns = columns(paced);
+    columns.retain(|column| layout == Layout::Wide || !column.figure.wide);
+    // The one ranked by is first.
+    columns.sort_by_key(|column| ranking.is_some_and(|r| r.ranked_by != column.figure.id));
     let caption = ranking.map(|ranking| {
         let engine = record.run.engine.remark();
         let notes = &mut |text: &str| notes.mark(text, workload);
@@ -137,7 +111,10 @@ fn narrow(
         .map(|entry| [entry.rank_cell(), entry.name(workload, notes)])
         .collect();
     let grid = |columns: &[Column], short: bool| {
-        let text = |column: &Column| if short { column.short } else { column.head };
+        let text = |column: &Column| match short {
+            true => column.figure.short,
+            false => column.figure.head,
+        };
         let mut head = vec![("#", Align::Left), ("server", Align::Left)];
         let mut rows: Vec<Vec<String>> = named.iter().map(|named| named.to_vec()).collect();
         for (place, column) in columns.iter().enumerate() {
@@ -171,7 +148,7 @@ fn narrow(
         if short.fits() || columns.len() <= 4 {
             return (short, left_out);
         }
-        left_out.extend(columns.pop().map(|column| column.short));
+        left_out.extend(columns.pop().map(|column| column.figure.short));
     }
 }
 
@@ -182,7 +159,7 @@ fn wide(entries: &[Entry<'_>], columns: &[Column], workload: &str, notes: &mut N
         ("server".to_owned(), Align::Left),
     ];
     for column in columns {
-        let heads = [column.head, "× best", "95 %"];
+        let heads = [column.figure.head, "× best", "95 %"];
         head.extend(heads.map(|text| (text.to_owned(), Align::Right)));
     }
     let row = |entry: &Entry<'_>| {
@@ -216,11 +193,7 @@ pub(super) fn caption(
         (true, None) => "latency and CPU at a paced rate that was not recorded".into(),
         (false, _) => "CPU at peak; no paced stage was run, so there is no latency".into(),
     };
-    let figure = match ranking.ranked_by.as_str() {
-        "requests_per_s" => "requests per second",
-        "cpu_us_per_request" => "CPU time per request",
-        other => other,
-    };
+    let figure = figure::name(&ranking.ranked_by);
     let why = note(ranking.reason.trim_end_matches('.'));
     let ranked = if entries.iter().any(|entry| entry.rank().is_some()) {
         let ties = ranking.noise_floor.as_ref().map(ties).unwrap_or_default();
@@ -320,8 +293,10 @@ impl<'a> Entry<'a> {
             // Its two entries stay in their order.
             _ if EntryKind::of(self.server) == EntryKind::Control => 0.0,
             (None, _) => f64::INFINITY,
-            (Some(own), "requests_per_s") => 1.0 / own.ratio,
-            (Some(own), _) => own.ratio,
+            (Some(own), figure) => match figure::better(figure) {
+                Better::Higher => 1.0 / own.ratio,
+                Better::Lower => own.ratio,
+            },
         }
     }
 
@@ -348,27 +323,27 @@ impl<'a> Entry<'a> {
             .row(column.stage)
             .filter(|row| row.verdict != Verdict::Failed);
         let Some((row, estimate)) =
-            sound.and_then(|row| Some((row, row.figures.get(column.figure)?)))
+            sound.and_then(|row| Some((row, row.figures.get(column.figure.id)?)))
         else {
             return ABSENT.to_owned();
         };
-        let bound = row.lower_bound && column.figure == "requests_per_s";
+        let bound = row.lower_bound && column.figure.id == figure::RATE;
         let by_machine = row
             .ratio_to_best
-            .get(column.figure)
+            .get(column.figure.id)
             .is_some_and(|r| r.by_machine);
         let sign = match (bound, by_machine) {
             (true, _) => "≥",
             (_, true) => "~",
             _ => "",
         };
-        format!("{sign}{}", significant(estimate.median, column.digits))
+        format!("{sign}{}", shown(column.figure, estimate.median))
     }
 
     /// The ratio to the best and its interval.
     fn ratio(&self, column: &Column) -> [String; 2] {
         let row = self.row(column.stage);
-        match row.and_then(|row| row.ratio_to_best.get(column.figure)) {
+        match row.and_then(|row| row.ratio_to_best.get(column.figure.id)) {
             None => [ABSENT.to_owned(), ABSENT.to_owned()],
             Some(own) if own.by_machine => ["~".to_owned(), "~".to_owned()],
             Some(own) if own.best == self.server => ["best".to_owned(), String::new()],

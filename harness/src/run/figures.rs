@@ -6,20 +6,28 @@ use hdrhistogram::serialization::{Serializer, V2Serializer};
 
 use super::rotation::Turns;
 use super::sampler::Samples;
+use crate::figure;
 use crate::load::{Interval, Measurement, ThreadTime};
 use crate::probe::{LightSample, Sample};
 use crate::record::{self, Figures};
 
 const NS_PER_US: f64 = 1e3;
 
+/// Adds a figure. One that could not be read is absent, never 0.
+pub(super) fn note(figures: &mut Figures, id: &'static str, value: impl Into<Option<f64>>) {
+    debug_assert!(
+        figure::find(id).is_some(),
+        "{id} has no entry in figure::FIGURES"
+    );
+    if let Some(value) = value.into().filter(|value| value.is_finite()) {
+        figures.insert(id.to_owned(), value);
+    }
+}
+
 /// The figures of the load generator.
 pub(super) fn of_load(measured: &Measurement) -> Figures {
     let mut figures = Figures::new();
-    let mut put = |name: &str, value: f64| {
-        if value.is_finite() {
-            figures.insert(name.to_owned(), value);
-        }
-    };
+    let mut put = |id, value: f64| note(&mut figures, id, value);
     put("requests", measured.requests as f64);
     put("requests_per_s", measured.requests_per_s());
     put("unanswered", measured.unanswered as f64);
@@ -86,8 +94,9 @@ pub(super) fn of_load(measured: &Measurement) -> Figures {
 
 /// The figures of a paced drive alone.
 pub(super) fn of_pace(measured: &Measurement, per_second: f64) -> Figures {
-    let mut figures = Figures::from([("asked_per_s".to_owned(), per_second)]);
-    figures.extend(achieved(measured).map(|share| ("achieved_ratio".to_owned(), share)));
+    let mut figures = Figures::new();
+    note(&mut figures, "asked_per_s", per_second);
+    note(&mut figures, "achieved_ratio", achieved(measured));
     figures
 }
 
@@ -124,11 +133,7 @@ pub(super) fn of_server(
     let (Some(start), Some(end)) = (&samples.start, &samples.end) else {
         return figures;
     };
-    let mut put = |name: &str, value: Option<f64>| {
-        if let Some(value) = value.filter(|value| value.is_finite()) {
-            figures.insert(name.to_owned(), value);
-        }
-    };
+    let mut put = |id, value: Option<f64>| note(&mut figures, id, value);
     let ends = samples.edges.first().zip(samples.edges.last());
     let cpu_ns = ends.and_then(|(first, last)| grown(first.cpu_ns, last.cpu_ns));
     let per_cpu = measured.window.as_nanos() as f64 * cpus as f64;
@@ -166,7 +171,7 @@ pub(super) fn of_server(
 /// How memory and threads went, from a reading at each edge of the time series.
 fn of_memory(measured: &Measurement, edges: &[LightSample], rss_before: Option<u64>) -> Figures {
     let mut figures = Figures::new();
-    let mut put = |name: &str, value: f64| figures.insert(name.to_owned(), value);
+    let mut put = |id, value: f64| note(&mut figures, id, value);
     if let Some((bytes, each)) = late_growth(measured, edges) {
         put("rss_growth_bytes", bytes);
         put("rss_growth_bytes_per_request", each);
@@ -192,11 +197,7 @@ pub(super) fn of_turns(
 ) -> Figures {
     let edges = turns.edges();
     let mut figures = of_memory(measured, &edges, rss_before);
-    let mut put = |name: &str, value: Option<f64>| {
-        if let Some(value) = value.filter(|value| value.is_finite()) {
-            figures.insert(name.to_owned(), value);
-        }
-    };
+    let mut put = |id, value: Option<f64>| note(&mut figures, id, value);
     put("slices", Some(turns.slices.len() as f64));
     let in_flight = measured.intervals.iter().map(|slice| slice.in_flight);
     put("in_flight_mean", middle(in_flight));
@@ -359,6 +360,13 @@ fn interval(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "no_such_figure has no entry")]
+    fn a_figure_without_a_definition_is_not_noted() {
+        note(&mut Figures::new(), "no_such_figure", 1.0);
+    }
 
     #[test]
     fn the_middle_half_is_not_moved_by_what_stands_apart() {

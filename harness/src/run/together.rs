@@ -158,11 +158,7 @@ fn drive(
             after: crate::record::Figures::new(),
             failure: None,
         };
-        let mut put = |name: &str, value: Option<f64>| {
-            found
-                .figures
-                .extend(value.map(|value| (name.to_owned(), value)));
-        };
+        let mut put = |id, value: Option<f64>| figures::note(&mut found.figures, id, value);
         put("steal_ratio", steal);
         put("other_cpu_ratio", others);
         put("throttled_periods", throttled);

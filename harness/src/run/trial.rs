@@ -152,22 +152,14 @@ fn run(
         &task.pace,
         settings.server_cpus.len(),
     );
-    if let Some(steal) = meter.stop().steal {
-        trial.figures.insert("steal_ratio".to_owned(), steal);
-    }
-    if let Some(periods) = throttle.stop() {
-        let periods = periods as f64;
-        trial
-            .figures
-            .insert("throttled_periods".to_owned(), periods);
-    }
+    let mut put = |id, value: Option<f64>| figures::note(&mut trial.figures, id, value);
+    put("steal_ratio", meter.stop().steal);
+    put("throttled_periods", throttle.stop().map(|n| n as f64));
     let loaded_ns = processes.sample_light().cpu_ns;
     let served = unloaded_ns
         .zip(loaded_ns)
         .map(|(before, after)| Duration::from_nanos(after.saturating_sub(before)));
-    if let Some(others) = others.stop(served) {
-        trial.figures.insert("other_cpu_ratio".to_owned(), others);
-    }
+    put("other_cpu_ratio", others.stop(served));
     if let Some(how) = running.ended() {
         let reason = format!("it ended {how} under load");
         return Err(running.failure(Step::Drive, reason));
@@ -184,16 +176,13 @@ fn run(
 
 /// The figures of a process's start.
 pub(super) fn start_figures(running: &Running, processes: &mut Processes) -> Figures {
-    let mut figures = Figures::from([
-        ("start_ms".to_owned(), running.start.as_secs_f64() * 1e3),
-        (
-            "first_request_us".to_owned(),
-            running.first_request.as_secs_f64() * 1e6,
-        ),
-    ]);
-    if let Some(rss) = processes.sample_light().rss_bytes {
-        figures.insert("rss_idle_bytes".to_owned(), rss as f64);
-    }
+    let mut figures = Figures::new();
+    let mut put = |id, value: Option<f64>| figures::note(&mut figures, id, value);
+    put("start_ms", Some(running.start.as_secs_f64() * 1e3));
+    let first_request_us = running.first_request.as_secs_f64() * 1e6;
+    put("first_request_us", Some(first_request_us));
+    let rss = processes.sample_light().rss_bytes;
+    put("rss_idle_bytes", rss.map(|bytes| bytes as f64));
     figures
 }
 
@@ -328,7 +317,7 @@ impl Before {
         let mut figures = Figures::new();
         if let Some(before) = self.orders {
             let after = orders_total(running, timeout)?;
-            let mut put = |name: &str, value: f64| figures.insert(name.to_owned(), value);
+            let mut put = |id, value: f64| figures::note(&mut figures, id, value);
             put("orders_growth", after as f64 - before as f64);
             put("orders_accepted", measured.accepted_orders_total as f64);
             put("orders_unanswered", measured.unanswered_total as f64);

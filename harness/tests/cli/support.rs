@@ -125,6 +125,10 @@ impl Run {
             .ok()
             .and_then(|text| serde_json::from_str(&text).ok())
             .unwrap_or(Value::Null);
+        let trials = record["trials"].as_array().into_iter().flatten();
+        for id in trials.flat_map(|trial| trial["figures"].as_object().unwrap().keys()) {
+            assert!(harness::figure::find(id).is_some(), "{id} is not defined");
+        }
         Self {
             status: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

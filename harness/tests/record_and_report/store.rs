@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use harness::catalog::Stage;
+use harness::figure;
 use harness::record::*;
 use proptest::prelude::*;
 use rusqlite::Connection;
@@ -51,6 +52,21 @@ fn the_engine_is_stored_and_a_record_without_one_is_of_epoll() {
     for old in [exported, stored] {
         assert_eq!(old.run.engine, Engine("epoll".into()));
         assert!(old.trials.len() > 100, "{}", old.trials.len());
+    }
+}
+
+#[test]
+fn every_figure_of_a_stored_run_is_defined() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().unwrap();
+    for run in ["tests/data/version-1", "../bench-results/reference"] {
+        let copy = folder.path().join("run.sqlite");
+        fs::copy(root.join(run).join("run.sqlite"), &copy).unwrap();
+        let record = Store::open(&copy).unwrap().load().unwrap();
+        assert!(record.trials.len() > 100, "{}", record.trials.len());
+        for id in record.trials.iter().flat_map(|trial| trial.figures.keys()) {
+            assert!(figure::find(id).is_some(), "{id} of {run} is not defined");
+        }
     }
 }
 

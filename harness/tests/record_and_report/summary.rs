@@ -105,6 +105,7 @@ fn server(
                 ("latency_p999_us", false),
                 ("first_byte_p99_us", false),
                 ("jitter_us", false),
+                ("context_switches_per_request", false),
             ],
         ),
         figures: [
@@ -114,6 +115,10 @@ fn server(
             ("latency_p999_us".into(), about(9876.5 * factor, 0.45)),
             ("first_byte_p99_us".into(), about(1201.0 * factor, 0.118)),
             ("jitter_us".into(), about(310.0 * factor, 0.14)),
+            (
+                "context_switches_per_request".into(),
+                about(0.042 * factor, 0.06),
+            ),
         ]
         .into(),
         ..peak.clone()

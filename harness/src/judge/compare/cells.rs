@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Cell, Choice, Comparison, NotJudged, Place, Scope, Side, chosen};
+use super::{Cell, Choice, Comparison, NotJudged, Place, Side, chosen};
 use crate::catalog::Stage;
 
 /// The stages of workloads that both runs have.
@@ -63,7 +63,7 @@ impl Cells {
                 };
                 match obstacle(base, new, &cell) {
                     None => cells.alike.push(cell.clone()),
-                    Some(cause) if chosen(choice, Scope::Stage(stage)).next().is_some() => {
+                    Some(cause) if chosen(choice, Some(stage)).next().is_some() => {
                         not(Some(&workload), Some(stage), cause);
                     }
                     Some(_) => {}

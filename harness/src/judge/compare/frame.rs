@@ -1,7 +1,7 @@
 //! What all servers of a cell have in common: the control and the noise floor of a figure.
 
 use super::{Cell, Choice, ControlMove, Place, Ratio, Side};
-use crate::judge::compared::Compared;
+use crate::figure::Figure;
 use crate::stats::{
     Bootstrap, Interval, MIN_REPLICATES, Series, UnpairedRatio, noise_floor, unpaired_ratio,
 };
@@ -58,14 +58,14 @@ impl Frame {
     /// move by between these runs, so the floor is not below it.
     pub(super) fn values(
         &self,
-        compared: Compared,
+        figure: &Figure,
         base: Series,
         new: Series,
     ) -> (Series, Series, bool, f64) {
         let Some(control) = &self.control else {
             return (base, new, false, self.floor);
         };
-        if compared.by_control && control.divides {
+        if figure.by_control && control.divides {
             let divided = (divided(&base, &control.base), divided(&new, &control.new));
             if suffices(&divided.0, &base) && suffices(&divided.1, &new) {
                 return (divided.0, divided.1, true, self.floor);
@@ -79,7 +79,7 @@ impl Frame {
     }
 
     /// By how much the control moved, for the reader.
-    pub(super) fn moved(&self, cell: &Cell, compared: Compared) -> Option<ControlMove> {
+    pub(super) fn moved(&self, cell: &Cell, figure: &Figure) -> Option<ControlMove> {
         let control = self.control.as_ref()?;
         let interval = control.moved.interval?;
         Some(ControlMove {
@@ -87,10 +87,10 @@ impl Frame {
                 server: None,
                 workload: Some(cell.workload.clone()),
                 stage: Some(cell.stage),
-                figure: Some(compared.name),
+                figure: Some(figure.id),
             },
             ratio: Ratio::of_logs(control.moved.median, interval),
-            divided: compared.by_control && control.divides,
+            divided: figure.by_control && control.divides,
         })
     }
 }

@@ -9,7 +9,7 @@ use super::{
     chosen,
 };
 use crate::catalog::Stage;
-use crate::judge::compared::{Compared, RSS_PEAK, Scope};
+use crate::figure::Figure;
 use crate::judge::rows::Judged;
 use crate::judge::side::Found;
 use crate::judge::{estimate, is_control};
@@ -24,7 +24,7 @@ pub(super) struct Measuring<'m, 'a> {
     new: &'m Side<'a>,
     cells: &'m Cells,
     choice: &'m Choice,
-    frames: BTreeMap<(&'m Cell, &'static str), (Compared, Frame)>,
+    frames: BTreeMap<(&'m Cell, &'static str), (&'static Figure, Frame)>,
     bootstrap: Bootstrap,
 }
 
@@ -49,9 +49,9 @@ impl<'m, 'a> Measuring<'m, 'a> {
         let mut bootstrap = Bootstrap::new(seed(base).wrapping_add(seed(new)));
         let mut frames = BTreeMap::new();
         for cell in &cells.alike {
-            for compared in chosen(choice, Scope::Stage(cell.stage)) {
-                let frame = Frame::new(base, new, cell, compared.name, choice, &mut bootstrap);
-                frames.insert((cell, compared.name), (compared, frame));
+            for figure in chosen(choice, Some(cell.stage)) {
+                let frame = Frame::new(base, new, cell, figure.id, choice, &mut bootstrap);
+                frames.insert((cell, figure.id), (figure, frame));
             }
         }
         Self {
@@ -65,9 +65,8 @@ impl<'m, 'a> Measuring<'m, 'a> {
     }
 
     pub(super) fn control_moves(&self) -> Vec<ControlMove> {
-        let moved = |((cell, _), (compared, frame)): (&(&Cell, _), &(Compared, Frame))| {
-            frame.moved(cell, *compared)
-        };
+        let moved =
+            |((cell, _), (figure, frame)): (&(&Cell, _), &(&Figure, Frame))| frame.moved(cell, figure);
         self.frames.iter().filter_map(moved).collect()
     }
 
@@ -109,8 +108,8 @@ impl<'m, 'a> Measuring<'m, 'a> {
                 self.cell(&mut pair, cell, both);
             }
         }
-        for compared in chosen(self.choice, Scope::Process) {
-            self.process(&mut pair, compared, &sound);
+        for figure in chosen(self.choice, None) {
+            self.process(&mut pair, figure, &sound);
         }
     }
 
@@ -120,7 +119,7 @@ impl<'m, 'a> Measuring<'m, 'a> {
         cell: &'m Cell,
         (base, new): (Found<'m, 'a>, Found<'m, 'a>),
     ) {
-        let figures: Vec<Compared> = chosen(self.choice, Scope::Stage(cell.stage)).collect();
+        let figures: Vec<&Figure> = chosen(self.choice, Some(cell.stage)).collect();
         if figures.is_empty() {
             return;
         }
@@ -139,29 +138,29 @@ impl<'m, 'a> Measuring<'m, 'a> {
                 return pair.not(Some(cell), None, format!("{why} in {side}"));
             }
         }
-        for compared in figures {
-            let base = self.base.series(pair.base, cell, compared.name);
-            let new = self.new.series(pair.new, cell, compared.name);
-            let place = pair.place(Some(cell), Some(compared.name));
+        for figure in figures {
+            let base = self.base.series(pair.base, cell, figure.id);
+            let new = self.new.series(pair.new, cell, figure.id);
+            let place = pair.place(Some(cell), Some(figure.id));
             if let Some(cause) = too_few(&base, &new) {
-                pair.not(Some(cell), Some(compared.name), cause);
+                pair.not(Some(cell), Some(figure.id), cause);
                 continue;
             }
-            let (_, frame) = &self.frames[&(cell, compared.name)];
+            let (_, frame) = &self.frames[&(cell, figure.id)];
             let values = match is_control(pair.base) {
                 // Divided by itself it would be 1.
                 true => (base.clone(), new.clone(), false, frame.floor),
-                false => frame.values(compared, base.clone(), new.clone()),
+                false => frame.values(figure, base.clone(), new.clone()),
             };
-            self.measure(pair, place, compared, (&base, &new), values);
+            self.measure(pair, place, figure, (&base, &new), values);
         }
     }
 
     /// A figure of the process, over the cells in which both are sound.
-    fn process(&mut self, pair: &mut Pair<'_>, compared: Compared, sound: &[&'m Cell]) {
-        let cells = match compared.name {
-            RSS_PEAK => self.equal_load(sound),
-            _ => sound.to_vec(),
+    fn process(&mut self, pair: &mut Pair<'_>, figure: &'static Figure, sound: &[&'m Cell]) {
+        let cells = match figure.compared.contains(&Stage::Peak) {
+            true => sound.to_vec(),
+            false => self.equal_load(sound),
         };
         if cells.is_empty() {
             if self.choice.figures.is_empty() && !self.choice.stages.contains(&Stage::Paced) {
@@ -172,22 +171,22 @@ impl<'m, 'a> Measuring<'m, 'a> {
                 true => "no valid trials in both",
                 false => "no paced stage asked both as much, and memory grows with what is asked",
             };
-            return pair.not(None, Some(compared.name), cause.to_owned());
+            return pair.not(None, Some(figure.id), cause.to_owned());
         }
-        let base = self.base.over(pair.base, &cells, compared.name);
-        let new = self.new.over(pair.new, &cells, compared.name);
+        let base = self.base.over(pair.base, &cells, figure.id);
+        let new = self.new.over(pair.new, &cells, figure.id);
         if let Some(cause) = too_few(&base, &new) {
-            return pair.not(None, Some(compared.name), cause);
+            return pair.not(None, Some(figure.id), cause);
         }
         let twins = |side: &Side<'_>| -> Vec<(Series, Series)> {
-            let of = |name: &str| side.over(name, &cells, compared.name);
+            let of = |name: &str| side.over(name, &cells, figure.id);
             side.twins().iter().map(|(a, b)| (of(a), of(b))).collect()
         };
         let (of_base, of_new) = (twins(self.base), twins(self.new));
         let delta = floor(of_base, of_new, self.choice, &mut self.bootstrap);
-        let place = pair.place(None, Some(compared.name));
+        let place = pair.place(None, Some(figure.id));
         let values = (base.clone(), new.clone(), false, delta);
-        self.measure(pair, place, compared, (&base, &new), values);
+        self.measure(pair, place, figure, (&base, &new), values);
     }
 
     /// Of some cells those in which a process of both runs was asked as much: the paced ones, at
@@ -205,7 +204,7 @@ impl<'m, 'a> Measuring<'m, 'a> {
         &mut self,
         pair: &mut Pair<'_>,
         place: Place,
-        compared: Compared,
+        figure: &Figure,
         (raw_base, raw_new): (&Series, &Series),
         (base, new, by_control, delta): (Series, Series, bool, f64),
     ) {
@@ -234,13 +233,13 @@ impl<'m, 'a> Measuring<'m, 'a> {
         pair.comparison.changes.push(Change {
             place,
             display: pair.display.clone(),
-            better: compared.better,
+            better: figure.better(),
             base,
             new,
             ratio: Ratio::of_logs(median, interval),
             delta,
             by_control,
-            outcome: outcome(interval, delta, compared.better),
+            outcome: outcome(interval, delta, figure.better()),
             sure: false,
         });
     }

@@ -14,10 +14,10 @@ use std::collections::BTreeSet;
 
 use cells::Cells;
 
-use super::compared::{COMPARED, Compared, Scope};
 use super::is_control;
 use super::side::{Cell, Side};
 use crate::catalog::Stage;
+use crate::figure::{self, Figure};
 use crate::record::{Estimate, Record};
 use crate::stats::{Better, Interval, holm};
 
@@ -292,11 +292,10 @@ fn is_second(name: &str, base: &Side<'_>, new: &Side<'_>) -> bool {
     seconds.contains(name)
 }
 
-/// The figures chosen of a scope.
-fn chosen(choice: &Choice, scope: Scope) -> impl Iterator<Item = Compared> {
-    let wanted = move |compared: &Compared| {
-        compared.scope == scope
-            && (choice.figures.is_empty() || choice.figures.iter().any(|f| f == compared.name))
+/// The figures chosen of a stage, or of the process.
+fn chosen(choice: &Choice, stage: Option<Stage>) -> impl Iterator<Item = &'static Figure> {
+    let wanted = move |figure: &&Figure| {
+        choice.figures.is_empty() || choice.figures.iter().any(|id| id == figure.id)
     };
-    COMPARED.into_iter().filter(wanted)
+    figure::compared(stage).filter(wanted)
 }

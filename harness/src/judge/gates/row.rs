@@ -6,6 +6,7 @@ use super::super::reason::Reason;
 use super::super::row_view::{RowView, series};
 use super::machine::quotients;
 use crate::catalog::Stage;
+use crate::figure;
 use crate::record::{Interval, Schedule, Trial};
 use crate::stats::{Series, Steadiness, geometric_mean, median, outliers, steadiness};
 
@@ -233,8 +234,8 @@ pub(super) fn bursts(row: &RowView<'_>) -> Option<Reason> {
 /// the control's two copies ever were from each other is the machine's.
 pub(super) fn outlier_round(row: &RowView<'_>) -> Option<Reason> {
     let figure = match row.stage {
-        Stage::Peak => "requests_per_s",
-        Stage::Paced => "cpu_us_per_request",
+        Stage::Peak => figure::RATE,
+        Stage::Paced => figure::COST,
     };
     let weather = weather(row.others, figure);
     let beside = |(round, value): (u32, f64)| (round, value / weather.get(&round).unwrap_or(&1.0));

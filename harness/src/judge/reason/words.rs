@@ -3,8 +3,9 @@
 use std::fmt;
 
 use super::Reason;
+use crate::figure;
 use crate::record::Step;
-use crate::words::counted;
+use crate::words::{counted, listed};
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -243,16 +244,12 @@ impl Reason {
             ),
             Self::MachineTail { figures, apart } => {
                 let names: Vec<&str> = figures.iter().map(|figure| tail_name(figure)).collect();
-                let (names, are) = match names.as_slice() {
-                    [first @ .., last] if !first.is_empty() => {
-                        (format!("{} and {last}", first.join(", ")), "are")
-                    }
-                    _ => (names.concat(), "is"),
-                };
+                let are = if names.len() > 1 { "are" } else { "is" };
                 write!(
                     f,
-                    "{names} here (~) {are} the machine's, not the servers': two copies of the control differ \
+                    "{} here (~) {are} the machine's, not the servers': two copies of the control differ \
                      by up to {}",
+                    listed(&names),
                     apart_by(*apart)
                 )
             }
@@ -335,9 +332,8 @@ fn round_order(
     trials: usize,
 ) -> fmt::Result {
     let what = match figure {
-        "requests_per_s" => "the rate",
-        "cpu_us_per_request" => "the CPU time per request",
-        other => other,
+        figure::RATE => "rate",
+        other => figure::name(other),
     };
     let direction = if rho > 0.0 { "rises" } else { "falls" };
     let chance = match p {
@@ -346,22 +342,16 @@ fn round_order(
     };
     write!(
         f,
-        "{what} {direction} from the first trial of a round to its last (rank correlation {rho:+.2} \
+        "the {what} {direction} from the first trial of a round to its last (rank correlation {rho:+.2} \
          over {trials} trials, {chance}): something carries over from one trial to the next, such as \
          heat or closed connections; the shuffled order spreads that over all servers, but it widens \
          the intervals"
     )
 }
 
-/// The short name of a tail figure, as in the tables.
+/// A tail figure as in the head of its column, without the unit.
 fn tail_name(figure: &str) -> &str {
-    match figure {
-        "latency_p99_us" => "p99",
-        "latency_p999_us" => "p99.9",
-        "first_byte_p99_us" => "TTFB p99",
-        "jitter_us" => "jitter",
-        other => other,
-    }
+    figure::find(figure).map_or(figure, |figure| figure.head.trim_end_matches(" µs"))
 }
 
 /// A factor of at least 1, as in `42 %` or, from twice on, `a factor of 9.4`.

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _};
 
+use crate::figure::FIGURES;
 use crate::record::SCHEMA_VERSION;
 
 /// The SQL that leads from each version to the next: entry 0 makes version 1 out of
@@ -64,18 +65,18 @@ pub(super) fn refresh_views(connection: &mut Connection) -> rusqlite::Result<()>
 }
 
 /// Name and definition of each view that the file lacks or has in other words.
-fn stale_views(connection: &Connection) -> rusqlite::Result<Vec<(&'static str, &'static str)>> {
+fn stale_views(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
     let mut stale = Vec::new();
     for (name, sql) in views() {
         let stored: Option<String> = connection
             .query_row(
                 "SELECT sql FROM sqlite_master WHERE type = 'view' AND name = ?1",
-                [name],
+                [&name],
                 |row| row.get(0),
             )
             .optional()?;
         // SQLite keeps the words of a definition, but for the semicolon.
-        if stored.as_deref() != Some(sql) {
+        if stored.as_ref() != Some(&sql) {
             stale.push((name, sql));
         }
     }
@@ -83,12 +84,25 @@ fn stale_views(connection: &Connection) -> rusqlite::Result<Vec<(&'static str, &
 }
 
 /// Name and definition of each view.
-fn views() -> impl Iterator<Item = (&'static str, &'static str)> {
-    VIEWS.split(";\n").filter_map(|statement| {
+fn views() -> Vec<(String, String)> {
+    let view = |statement: &str| {
         let (_, rest) = statement.split_once("CREATE VIEW ")?;
-        let sql = &statement[statement.len() - rest.len() - "CREATE VIEW ".len()..];
-        Some((rest.split_once(' ')?.0, sql))
-    })
+        let (name, _) = rest.split_once(' ')?;
+        Some((name.to_owned(), format!("CREATE VIEW {rest}")))
+    };
+    let text = VIEWS.replace("{figures}", &wide_columns());
+    text.split(";\n").filter_map(view).collect()
+}
+
+/// The figures among the columns of `trial_wide`.
+fn wide_columns() -> String {
+    let ids = || FIGURES.iter().filter(|figure| figure.view).map(|f| f.id);
+    let longest = ids().map(str::len).max().unwrap_or(0);
+    let column = |id: &str| {
+        let padding = longest - id.len();
+        format!("max(f.value) FILTER (WHERE f.name = '{id}'){:padding$} AS {id}", "")
+    };
+    ids().map(column).collect::<Vec<_>>().join(",\n       ")
 }
 
 #[cfg(test)]
@@ -128,7 +142,7 @@ mod tests {
 
     #[test]
     fn every_view_can_be_queried_in_a_file_of_every_version() {
-        assert!(views().count() >= 7);
+        assert!(views().len() >= 7);
         for version in 1..=MIGRATIONS.len() {
             let mut connection = of_version(version);
             refresh_views(&mut connection).unwrap();

@@ -8,22 +8,11 @@ SELECT t.trial_id, t.round, t.position, t.server, t.workload, t.stage,
        t.failure_step IS NOT NULL AS failed, f.name, f.value
 FROM trial AS t JOIN figure AS f USING (trial_id);
 
--- One line a trial, with the figures most asked for beside each other.
+-- One line a trial, with the figures most asked for beside each other; harness/src/figure.rs says which.
 CREATE VIEW trial_wide AS
 SELECT t.trial_id, t.round, t.position, t.server, t.workload, t.stage, t.started_unix_ns,
        t.failure_step IS NOT NULL AS failed,
-       max(f.value) FILTER (WHERE f.name = 'requests_per_s')     AS requests_per_s,
-       max(f.value) FILTER (WHERE f.name = 'asked_per_s')        AS asked_per_s,
-       max(f.value) FILTER (WHERE f.name = 'cpu_us_per_request') AS cpu_us_per_request,
-       max(f.value) FILTER (WHERE f.name = 'latency_p50_us')     AS latency_p50_us,
-       max(f.value) FILTER (WHERE f.name = 'latency_p99_us')     AS latency_p99_us,
-       max(f.value) FILTER (WHERE f.name = 'latency_p999_us')    AS latency_p999_us,
-       max(f.value) FILTER (WHERE f.name = 'first_byte_p99_us')  AS first_byte_p99_us,
-       max(f.value) FILTER (WHERE f.name = 'jitter_us')          AS jitter_us,
-       max(f.value) FILTER (WHERE f.name = 'rss_peak_bytes')     AS rss_peak_bytes,
-       max(f.value) FILTER (WHERE f.name = 'server_busy_ratio')  AS server_busy_ratio,
-       max(f.value) FILTER (WHERE f.name = 'driver_busy_ratio')  AS driver_busy_ratio,
-       max(f.value) FILTER (WHERE f.name = 'send_lag_p99_us')    AS send_lag_p99_us,
+       {figures},
        (SELECT sum(e.count) FROM error AS e WHERE e.trial_id = t.trial_id) AS errors
 FROM trial AS t LEFT JOIN figure AS f USING (trial_id)
 GROUP BY t.trial_id;

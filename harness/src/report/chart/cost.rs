@@ -1,6 +1,7 @@
 //! What a request costs: the server's CPU time, user and system, with the interval of their sum.
 
 use crate::catalog::Stage;
+use crate::figure::COST as FIGURE;
 use crate::report::number::significant;
 
 use super::field::{Entrant, Field};
@@ -10,7 +11,6 @@ use super::scale::{Scale, Unit};
 use super::svg::Anchor;
 use super::{Chart, Data, interval_cells, number, spoken, whisker};
 
-const FIGURE: &str = "cpu_us_per_request";
 const BAR: f64 = 13.0;
 
 /// Nothing where no CPU time was read.

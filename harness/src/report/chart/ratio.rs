@@ -1,6 +1,7 @@
 //! What decides: each server's ratio to the best in the figure ranked by, with its interval, and which
 //! of them tie with the best.
 
+use crate::figure;
 use crate::record::RatioToBest;
 use crate::report::figure::{ratio_interval, times};
 
@@ -36,11 +37,7 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
         let height = area.bottom - area.top;
         svg.rect((left, area.top), right - left, height, "tie");
     }
-    let what = match figure {
-        "requests_per_s" => "requests per second",
-        "cpu_us_per_request" => "CPU time per request",
-        other => other,
-    };
+    let what = figure::name(figure);
     let title = &format!("{what}, times the best's");
     let unit = Unit::Times;
     level(

@@ -1,5 +1,6 @@
 //! From values to places on an axis, and the round values marked on it.
 
+use crate::figure;
 use crate::report::number::significant;
 
 /// What is said of a value on an axis.
@@ -15,6 +16,17 @@ pub(super) enum Unit {
     Bytes,
     /// A ratio: 1.05×.
     Times,
+}
+
+impl From<figure::Unit> for Unit {
+    fn from(unit: figure::Unit) -> Self {
+        match unit {
+            figure::Unit::PerSecond | figure::Unit::One => Self::Count,
+            figure::Unit::Micros => Self::Micros,
+            figure::Unit::Millis => Self::Millis,
+            figure::Unit::Bytes => Self::Bytes,
+        }
+    }
 }
 
 impl Unit {

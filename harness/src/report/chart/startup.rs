@@ -1,5 +1,6 @@
 //! How a server starts: time to the first valid answer, and that answer's latency; every start is a dot.
 
+use crate::figure;
 use crate::record::{Estimate, Summary, Verdict};
 use crate::report::grid::clipped;
 
@@ -24,17 +25,13 @@ struct Starts<'a> {
 
 /// Nothing where no start was timed.
 pub(in crate::report) fn chart(summary: &Summary, valid: &Valid<'_>) -> Option<Chart> {
-    let parts = [
-        ("start_ms", "spawn to first valid answer", Unit::Millis),
-        (
-            "first_request_us",
-            "latency of the first request",
-            Unit::Micros,
-        ),
-    ];
-    let parts: Vec<_> = parts
+    let parts: Vec<_> = ["start_ms", "first_request_us"]
         .into_iter()
-        .map(|(figure, title, unit)| (figure, title, unit, starts(summary, valid, figure)))
+        .filter_map(figure::find)
+        .map(|figure| {
+            let starts = starts(summary, valid, figure.id);
+            (figure.id, figure.name, Unit::from(figure.unit()), starts)
+        })
         .filter(|(.., starts)| !starts.is_empty())
         .collect();
     if parts.is_empty() {

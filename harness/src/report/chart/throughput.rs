@@ -1,14 +1,13 @@
 //! The peak rate of each server with its interval, and its rank.
 
 use crate::catalog::Stage;
+use crate::figure::RATE as FIGURE;
 
 use super::field::Field;
 use super::frame::{Axis, level};
 use super::rows::Rows;
 use super::scale::{Scale, Unit};
 use super::{Chart, Data, interval_cells, mark_interval, spoken};
-
-const FIGURE: &str = "requests_per_s";
 
 /// Nothing where no peak was measured.
 pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {

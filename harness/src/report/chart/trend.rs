@@ -1,6 +1,7 @@
 //! A figure over several runs: a line for each server, with the interval of each run, and a mark where
 //! the machine was another one.
 
+use crate::figure::Figure;
 use crate::record::Estimate;
 use crate::report::grid::clipped;
 
@@ -36,21 +37,18 @@ pub(in crate::report) struct Point {
     pub(in crate::report) apart: bool,
 }
 
-/// `of` names the workload and `what` the figure; `changes` are the runs whose machine is not that
+/// `of` names the workload; `changes` are the runs whose machine is not that
 /// of the run before. `runs` are their names.
 pub(in crate::report) fn chart(
-    (of, what, title): (&str, &str, &str),
+    (of, figure, title): (&str, &Figure, &str),
     runs: &[String],
     changes: &[usize],
     lines: &[Line<'_>],
 ) -> Option<Chart> {
     let all = || lines.iter().flat_map(|line| &line.points);
     all().next()?;
-    let (unit, log) = match what {
-        "requests_per_s" => (Unit::Count, false),
-        _ => (Unit::Micros, what != "cpu_us_per_request"),
-    };
-    let y = match log {
+    let unit = Unit::from(figure.unit());
+    let y = match figure.log {
         true => Scale::log(
             all().flat_map(|p| [p.estimate.low, p.estimate.high]),
             (AREA.bottom, AREA.top),
@@ -100,7 +98,7 @@ pub(in crate::report) fn chart(
     }
     names(&mut svg, lines, &x, &y);
     Some(Chart::new(
-        (of, &what.replace('_', "-")),
+        (of, &figure.id.replace('_', "-")),
         title,
         "A mark is the median of one run with its 95 % interval; runs are numbered as in the table. \
          A line joins runs that can be held against each other."

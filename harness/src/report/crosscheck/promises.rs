@@ -46,7 +46,7 @@ fn calls(lines: &mut Vec<String>, record: &Crosscheck) {
         ]
     });
     let head = ["tool", "of which", "connections", "calls", "goal"];
-    lines.extend(Grid::fitting(head, head, 2, rows.collect()).lines());
+    lines.extend(Grid::fitting(&head, &head, 2, rows.collect()).lines());
 }
 
 fn late(lines: &mut Vec<String>, record: &Crosscheck) {
@@ -73,7 +73,7 @@ fn late(lines: &mut Vec<String>, record: &Crosscheck) {
         ]
     });
     let head = ["engine", "asked/s", "answered/s", "p99 µs", "goal"];
-    lines.extend(Grid::fitting(head, head, 1, rows.collect()).lines());
+    lines.extend(Grid::fitting(&head, &head, 1, rows.collect()).lines());
 }
 
 fn goal(goal: Option<&Goal>, most: impl Fn(f64) -> String) -> String {
@@ -135,5 +135,5 @@ fn quantiles(lines: &mut Vec<String>, known: &Known) {
         }
     }
     let head = ["", "p50", "p90", "p99", "p99.9", "max", "req/s", "goals"];
-    lines.extend(Grid::fitting(head, head, 1, rows).lines());
+    lines.extend(Grid::fitting(&head, &head, 1, rows).lines());
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::figure;
 use crate::record::{Finding, Level, Record, Run};
 use crate::report::page;
 use crate::words::counted;
@@ -13,7 +14,7 @@ pub(super) struct About {
     unseen: Option<String>,
     unmet: Vec<Unmet>,
     met: Vec<Met>,
-    definitions: &'static [(&'static str, &'static str)],
+    definitions: Vec<(&'static str, String)>,
     command: String,
     fingerprint: String,
     run: String,
@@ -35,6 +36,7 @@ struct Met {
     found: String,
 }
 
+/// The words that are not figures.
 const DEFINITIONS: &[(&str, &str)] = &[
     (
         "Trial, round",
@@ -71,24 +73,6 @@ const DEFINITIONS: &[(&str, &str)] = &[
         "Paced",
         "Open loop: the same fixed rate for every server. Latency runs from when a request was due to be \
          sent, so a stall counts for all that waited.",
-    ),
-    (
-        "p50, p99, p99.9",
-        "Latency that half, 99 % and 99.9 % of requests do not exceed, in each trial; shown is the median over \
-         rounds.",
-    ),
-    (
-        "TTFB",
-        "Time to the first byte of the response at the socket, from when the request was due.",
-    ),
-    (
-        "Jitter",
-        "The standard deviation of latency within a trial.",
-    ),
-    (
-        "CPU per request",
-        "CPU time of all processes of the server over the requests they answered; user is its own code, \
-         system the kernel's work for it.",
     ),
     (
         "Control",
@@ -173,11 +157,23 @@ pub(super) fn about(record: &Record) -> About {
                 found: finding.found.clone(),
             })
             .collect(),
-        definitions: DEFINITIONS,
+        definitions: definitions(),
         command: command(&record.run),
         fingerprint: record.environment.fingerprint.chars().take(16).collect(),
         run: record.run.id.clone(),
     }
+}
+
+/// What the words mean, and the heads of the columns.
+fn definitions() -> Vec<(&'static str, String)> {
+    let words = DEFINITIONS.iter().map(|(word, text)| (*word, (*text).to_owned()));
+    let sentence = |text: &str| {
+        let mut rest = text.chars();
+        let first = rest.next().into_iter().flat_map(char::to_uppercase);
+        first.collect::<String>() + rest.as_str() + "."
+    };
+    let figures = figure::of_table().map(|f| (f.head, sentence(f.definition)));
+    words.chain(figures).collect()
 }
 
 /// The run again: its own command, with the seed and the rates it came to. A `-dirty` revision can't

@@ -4,20 +4,24 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use crate::figure::{self, Figure, Scope};
 use crate::record::{Estimate, Record, Server, ServerRow, Summary, Verdict, is_control};
 use crate::report::chart::{self, Valid};
-use crate::report::number::{ABSENT, mebibytes, significant, uncertainty};
+use crate::report::figure::shown;
+use crate::report::number::{ABSENT, significant, uncertainty};
 use crate::report::servers_table::{in_order, log_end};
 
-use super::{Figure, figures};
+use super::figures;
 
 /// The section on the servers.
 #[derive(Debug, Serialize)]
 pub(super) struct Servers {
     /// Whether any was built with features to name.
     features: bool,
+    /// Of the columns of figures.
+    head: Vec<&'static str>,
     rows: Vec<Row>,
-    figures: Vec<Figure>,
+    figures: Vec<super::Figure>,
     conformance: Conformance,
     logs: Vec<Log>,
 }
@@ -83,6 +87,7 @@ pub(super) fn section(record: &Record, summary: &Summary, valid: &Valid<'_>) -> 
     };
     Servers {
         features: builds.clone().any(|build| !build.features.is_empty()),
+        head: figure::of_servers().map(|figure| figure.label).collect(),
         logs: rows.clone().filter_map(|row| log(&row)).collect(),
         rows: rows
             .map(|row| {
@@ -101,16 +106,7 @@ fn row(record: &Record, row: &ServerRow, icon: String) -> Row {
         .iter()
         .find(|server| server.name == row.server);
     let build = server.and_then(|server| server.build.as_ref());
-    let figure = |name: &str, shown: fn(f64) -> String| match row.figures.get(name) {
-        Some(estimate) => cell(estimate, shown),
-        None => absent(),
-    };
-    let three = |value| significant(value, 3);
-    let binary = row.stripped_bytes.map(|bytes| Cell {
-        text: mebibytes(bytes as f64),
-        uncertainty: String::new(),
-        value: Some(bytes as f64),
-    });
+    let figures = row.with_build();
     let version = row.version.clone().filter(|version| !version.is_empty());
     Row {
         display: row.display.clone(),
@@ -118,13 +114,9 @@ fn row(record: &Record, row: &ServerRow, icon: String) -> Row {
         failed: row.verdict == Verdict::Failed,
         version: version.unwrap_or_else(|| ABSENT.to_owned()),
         class: row.class.clone(),
-        cells: vec![
-            figure("rss_idle_bytes", mebibytes),
-            figure("rss_peak_bytes", mebibytes),
-            figure("start_ms", three),
-            figure("first_request_us", three),
-            binary.unwrap_or_else(absent),
-        ],
+        cells: figure::of_servers()
+            .map(|figure| cell(figure, figures.get(figure.id)))
+            .collect(),
         features: build.map_or_else(String::new, |build| build.features.join(", ")),
         sha256: build
             .and_then(|build| build.sha256.as_deref())
@@ -132,19 +124,12 @@ fn row(record: &Record, row: &ServerRow, icon: String) -> Row {
     }
 }
 
-fn cell(estimate: &Estimate, shown: fn(f64) -> String) -> Cell {
+fn cell(figure: &Figure, estimate: Option<&Estimate>) -> Cell {
+    let trials = estimate.filter(|_| figure.scope != Scope::Build);
     Cell {
-        text: shown(estimate.median),
-        uncertainty: uncertainty(estimate),
-        value: Some(estimate.median),
-    }
-}
-
-fn absent() -> Cell {
-    Cell {
-        text: ABSENT.to_owned(),
-        uncertainty: String::new(),
-        value: None,
+        text: estimate.map_or_else(|| ABSENT.to_owned(), |e| shown(figure, e.median)),
+        uncertainty: trials.map_or_else(String::new, uncertainty),
+        value: estimate.map(|estimate| estimate.median),
     }
 }
 

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::catalog::Stage;
+use crate::figure::{self, Figure};
 use crate::judge::{Named, Standing, StandingChoice, standing};
 use crate::record::{Estimate, RankInterval, RatioToBest, Record, Summary, Verdict};
 use crate::report::chart::{Entrant, Field, rank_text};
-use crate::report::figure::{ratio, ratio_interval, times};
+use crate::report::figure::{ratio, ratio_interval, shown, times};
 use crate::report::notes::Notes;
-use crate::report::number::{ABSENT, significant, uncertainty};
-use crate::report::workload_table::{LATENCIES, caption, entries};
+use crate::report::number::{ABSENT, uncertainty};
+use crate::report::workload_table::{Column, caption, columns, entries};
 
 use super::anchor;
 
@@ -67,15 +68,6 @@ struct Bar {
     low: f64,
     middle: f64,
     high: f64,
-}
-
-/// A column of figures.
-struct Column {
-    head: Head,
-    stage: Stage,
-    figure: &'static str,
-    digits: i32,
-    log: bool,
 }
 
 /// The table of one workload.
@@ -149,8 +141,15 @@ pub(super) fn of_workload(
             .cloned()
             .unwrap_or_default(),
         caption,
-        head: columns.into_iter().map(|column| column.head).collect(),
+        head: columns.iter().map(|column| head(column.figure)).collect(),
         rows,
+    }
+}
+
+fn head(figure: &'static Figure) -> Head {
+    Head {
+        text: figure.head,
+        long: figure.definition,
     }
 }
 
@@ -164,73 +163,29 @@ fn places(rank: Option<RankInterval>, last: Option<u32>) -> Vec<bool> {
     }
 }
 
-fn columns(paced: bool) -> Vec<Column> {
-    let cost = if paced { Stage::Paced } else { Stage::Peak };
-    let column = |text, long, stage, figure, digits, log| Column {
-        head: Head { text, long },
-        stage,
-        figure,
-        digits,
-        log,
-    };
-    let long = |figure: &str| match figure {
-        "latency_p50_us" => ("p50 µs", "median latency, microseconds"),
-        "latency_p99_us" => ("p99 µs", "99th percentile of latency, microseconds"),
-        "latency_p999_us" => ("p99.9 µs", "99.9th percentile of latency, microseconds"),
-        "first_byte_p99_us" => (
-            "TTFB p99 µs",
-            "99th percentile of the time to the first byte, microseconds",
-        ),
-        _ => ("jitter µs", "standard deviation of latency, microseconds"),
-    };
-    let mut columns = vec![
-        column(
-            "peak req/s",
-            "requests per second at peak",
-            Stage::Peak,
-            "requests_per_s",
-            4,
-            false,
-        ),
-        column(
-            "CPU µs/req",
-            "CPU time of the server per request, microseconds",
-            cost,
-            "cpu_us_per_request",
-            3,
-            false,
-        ),
-    ];
-    columns.extend(LATENCIES.map(|figure| {
-        let (text, long) = long(figure);
-        column(text, long, Stage::Paced, figure, 3, true)
-    }));
-    columns
-}
-
 /// From which value to which the bars of a column reach; the control has none.
 fn reach(field: &Field<'_>, column: &Column) -> Option<(f64, f64)> {
     let estimates = field
         .servers()
-        .filter_map(|entry| entry.figure(column.stage, column.figure));
+        .filter_map(|entry| entry.figure(column.stage, column.figure.id));
     let (low, high) = estimates.fold((f64::INFINITY, 0.0_f64), |(low, high), e| {
         (low.min(e.low), high.max(e.high))
     });
-    let low = if column.log { low } else { 0.0 };
-    (high > low && (!column.log || low > 0.0)).then_some((low, high))
+    let low = if column.figure.log { low } else { 0.0 };
+    (high > low && (!column.figure.log || low > 0.0)).then_some((low, high))
 }
 
 fn cell(entry: &Entrant<'_>, column: &Column, scale: Option<(f64, f64)>) -> Cell {
-    let Some(estimate) = entry.figure(column.stage, column.figure) else {
+    let Some(estimate) = entry.figure(column.stage, column.figure.id) else {
         return Cell {
             text: ABSENT.to_owned(),
             ..Cell::default()
         };
     };
-    let peak = column.figure == "requests_per_s";
+    let peak = column.figure.id == figure::RATE;
     let bound = peak && entry.sound(Stage::Peak).is_some_and(|row| row.lower_bound);
-    let shown = |value| significant(value, column.digits);
-    let ratio = entry.ratio(column.stage, column.figure);
+    let shown = |value| shown(column.figure, value);
+    let ratio = entry.ratio(column.stage, column.figure.id);
     let by_machine = ratio.is_some_and(|ratio| ratio.by_machine);
     let sign = match (bound, by_machine) {
         (true, _) => "≥",
@@ -248,7 +203,7 @@ fn cell(entry: &Entrant<'_>, column: &Column, scale: Option<(f64, f64)>) -> Cell
         value: Some(estimate.median),
         bar: scale
             .filter(|_| !entry.is_control() && !by_machine && estimate.n > 1)
-            .map(|scale| bar(estimate, scale, column.log)),
+            .map(|scale| bar(estimate, scale, column.figure.log)),
     }
 }
 
@@ -408,9 +363,10 @@ fn unranked(all: &Standing) -> Vec<String> {
 }
 
 fn overview_caption(all: &Standing) -> String {
-    let figure = match all.by {
-        crate::judge::By::Peak => "requests per second at peak",
-        crate::judge::By::Cost => "CPU time per request at the same rate",
+    let figure = figure::name(all.by.figure());
+    let load = match all.by {
+        crate::judge::By::Peak => "at peak",
+        crate::judge::By::Cost => "at the same rate",
     };
     let ranked = match &all.withheld {
         Some(_) => "without ranks, for the reasons above".to_owned(),
@@ -419,7 +375,7 @@ fn overview_caption(all: &Standing) -> String {
     format!(
         "Each workload: rank, peak requests per second, CPU time per request at equal load, each \
          with its 95 % interval. All: how many times worse than the best of each workload, the \
-         geometric mean over all by {figure}, {ranked}."
+         geometric mean over all by {figure} {load}, {ranked}."
     )
 }
 
@@ -442,20 +398,15 @@ fn overview_cell(field: &Field<'_>, entry: &Entrant<'_>) -> OverviewCell {
         .filter_map(Entrant::rank)
         .map(|rank| rank.high)
         .max();
-    let told = |estimate: &Estimate, digits, unit: &str| {
-        format!(
-            "{} {unit} {}",
-            significant(estimate.median, digits),
-            uncertainty(estimate)
-        )
+    let told = |stage, id, unit: &str| {
+        let (estimate, figure) = (entry.figure(stage, id)?, figure::find(id)?);
+        let value = shown(figure, estimate.median);
+        Some(format!("{value} {unit} {}", uncertainty(estimate)))
     };
     let bound = entry.sound(Stage::Peak).is_some_and(|row| row.lower_bound);
-    let rate = entry
-        .figure(Stage::Peak, "requests_per_s")
-        .map(|rate| format!("{}{}", if bound { "≥" } else { "" }, told(rate, 4, "req/s")));
-    let cost = entry
-        .figure(Stage::Paced, "cpu_us_per_request")
-        .map(|cost| told(cost, 3, "µs CPU"));
+    let rate = told(Stage::Peak, figure::RATE, "req/s");
+    let rate = rate.map(|rate| format!("{}{rate}", if bound { "≥" } else { "" }));
+    let cost = told(Stage::Paced, figure::COST, "µs CPU");
     OverviewCell {
         rank: rank_text(entry.rank()),
         places: places(entry.rank(), last),

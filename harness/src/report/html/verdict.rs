@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
+use crate::catalog::Stage;
 use crate::record::{Level, RankInterval, Record, Summary, Verdict};
 use crate::report::chart::{self, Entrant, Field, rank_text};
 use crate::report::notes::Notes;
 use crate::report::page;
+use crate::words::listed;
 
 use super::{Figure, anchor, figure};
 
@@ -126,13 +128,13 @@ pub(super) fn verdicts(fields: &[Field<'_>]) -> Verdicts {
 /// What the ranks of a workload go by; `None` where it has none.
 fn ranked_by(field: &Field<'_>) -> Option<String> {
     field.entries.iter().find_map(Entrant::rank)?;
-    Some(match field.ranking?.ranked_by.as_str() {
-        "requests_per_s" => "Ranked by requests per second at peak.".to_owned(),
-        "cpu_us_per_request" => {
-            "Ranked by CPU time per request at the same rate for all.".to_owned()
-        }
-        other => format!("Ranked by {other}."),
-    })
+    let ranking = field.ranking?;
+    let load = match ranking.stage {
+        Stage::Peak => "at peak",
+        Stage::Paced => "at the same rate for all",
+    };
+    let name = crate::figure::name(&ranking.ranked_by);
+    Some(format!("Ranked by {name} {load}."))
 }
 
 fn sentence(field: &Field<'_>, by: Option<String>) -> Sentence {
@@ -165,11 +167,8 @@ fn places(ranked: &[(RankInterval, &str)]) -> Vec<String> {
         .map(|same| {
             let names: Vec<&str> = same.iter().map(|(_, name)| *name).collect();
             let rank = rank_text(Some(same[0].0));
-            match names.as_slice() {
-                [name] => format!("{name} {rank}"),
-                [first @ .., last] => format!("{} and {last} tie for {rank}", first.join(", ")),
-                [] => String::new(),
-            }
+            let tie = if names.len() > 1 { " tie for" } else { "" };
+            format!("{}{tie} {rank}", listed(&names))
         })
         .collect()
 }

@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::figure::{self, Figure};
 use crate::plan;
 use crate::record::{Run, Trial};
 use crate::run::{Happening, Live};
@@ -25,68 +26,22 @@ const PREFIX: &str = "harness";
 /// What the harness is at; one of them at any time.
 const PHASES: [&str; 5] = ["build", "check", "capture", "calibrate", "measure"];
 
-/// A figure of the record that is told of the last trial of each server, workload and stage.
-struct Figure {
-    /// In the record.
-    name: &'static str,
-    /// In the metrics, without prefix and unit.
-    told_as: &'static str,
-    unit: fn() -> Unit,
-    /// Of the record's unit in one of the unit told.
-    divisor: f64,
-    help: &'static str,
-}
-
-const FIGURES: [Figure; 7] = [
-    Figure {
-        name: "requests_per_s",
-        told_as: "trial",
-        unit: requests_per_second,
-        divisor: 1.0,
-        help: "Right answers per second of the last trial measured",
-    },
-    seconds(
-        "latency_p50_us",
-        "trial_latency_p50",
-        "Median latency of the last trial measured",
-    ),
-    seconds(
-        "latency_p99_us",
-        "trial_latency_p99",
-        "99th percentile of latency of the last trial measured",
-    ),
-    seconds(
-        "latency_p999_us",
-        "trial_latency_p999",
-        "99.9th percentile of latency of the last trial measured",
-    ),
-    seconds(
-        "jitter_us",
-        "trial_jitter",
-        "Standard deviation of latency of the last trial measured",
-    ),
-    seconds(
-        "cpu_us_per_request",
-        "trial_cpu_per_request",
-        "CPU time of the server for each request of the last trial measured",
-    ),
-    Figure {
-        name: "rss_peak_bytes",
-        told_as: "trial_rss_peak",
-        unit: || Unit::Bytes,
-        divisor: 1.0,
-        help: "The most memory that the server held in the last trial measured",
-    },
-];
-
-/// A figure that is in microseconds.
-const fn seconds(name: &'static str, told_as: &'static str, help: &'static str) -> Figure {
-    Figure {
-        name,
-        told_as,
-        unit: || Unit::Seconds,
-        divisor: 1e6,
-        help,
+/// A figure's name without prefix and unit, its unit, and what the record's value is divided by.
+fn told_as(figure: &Figure) -> (String, Option<Unit>, f64) {
+    let (own, each) = match figure.id.strip_suffix("_per_request") {
+        Some(own) => (own, "_per_request"),
+        None => (figure.id, ""),
+    };
+    let without = |unit: &str| format!("trial_{}{each}", own.strip_suffix(unit).unwrap_or(own));
+    match figure.unit() {
+        figure::Unit::PerSecond => {
+            let unit = Unit::Other(format!("{}econd", figure.id));
+            ("trial".to_owned(), Some(unit), 1.0)
+        }
+        figure::Unit::Micros => (without("_us"), Some(Unit::Seconds), 1e6),
+        figure::Unit::Millis => (without("_ms"), Some(Unit::Seconds), 1e3),
+        figure::Unit::Bytes => (without("_bytes"), Some(Unit::Bytes), 1.0),
+        figure::Unit::One => (without(""), None, 1.0),
     }
 }
 
@@ -192,7 +147,8 @@ pub(super) struct Series {
     load_requests: Family<Cell, Counter>,
     load_errors: Family<Cell, Counter>,
     trial_failed: Family<Cell, Gauge>,
-    figures: [Family<Cell, Number>; FIGURES.len()],
+    /// Of the last trial of each server, workload and stage.
+    figures: Vec<(&'static Figure, Family<Cell, Number>)>,
 }
 
 impl Series {
@@ -213,7 +169,11 @@ impl Series {
             load_requests: Family::default(),
             load_errors: Family::default(),
             trial_failed: Family::default(),
-            figures: Default::default(),
+            figures: figure::FIGURES
+                .iter()
+                .filter(|figure| figure.metric)
+                .map(|figure| (figure, Family::default()))
+                .collect(),
         };
         series.register(run);
         series.planned.set(trials.0 as i64);
@@ -256,9 +216,13 @@ impl Series {
         registry.register("load_errors", help, self.load_errors.clone());
         let help = "Whether the last trial failed: 1, and it has no figures, or 0";
         registry.register("trial_failed", help, self.trial_failed.clone());
-        for (figure, family) in FIGURES.iter().zip(&self.figures) {
-            let unit = (figure.unit)();
-            registry.register_with_unit(figure.told_as, figure.help, unit, family.clone());
+        for (figure, family) in &self.figures {
+            let (name, unit, _) = told_as(figure);
+            let help = format!("Of the last trial measured: {}", figure.definition);
+            match unit {
+                Some(unit) => registry.register_with_unit(name, help, unit, family.clone()),
+                None => registry.register(name, help, family.clone()),
+            }
         }
     }
 
@@ -332,10 +296,11 @@ impl Series {
         self.trial_failed
             .get_or_create(&cell)
             .set(i64::from(failed));
-        for (figure, family) in FIGURES.iter().zip(&self.figures) {
-            match trial.figures.get(figure.name).filter(|_| !failed) {
+        for (figure, family) in &self.figures {
+            match trial.figures.get(figure.id).filter(|_| !failed) {
                 Some(value) => {
-                    family.get_or_create(&cell).set(value / figure.divisor);
+                    let (.., divisor) = told_as(figure);
+                    family.get_or_create(&cell).set(value / divisor);
                 }
                 None => {
                     family.remove(&cell);
