@@ -72,7 +72,7 @@ impl Supervised {
             supervisor,
             group,
             processes,
-            folder: folder,
+            folder,
         };
         if with_group && supervised.group.is_none() {
             eprintln!("skipped: this system allows no control group");

@@ -23,6 +23,7 @@ pub struct Processes {
     /// Leads the group, and waits for what its processes leave behind.
     supervisor: Option<Process>,
     meter: Option<CpuMeter>,
+    /// Those alive, and zombies: until somebody waits for one, it alone knows whom it has waited for.
     live: Vec<Member>,
     ended: Ended,
     counted: Cpu,
@@ -47,13 +48,12 @@ struct Reading {
     stat: Stat,
 }
 
-/// What counts on, from processes that are gone, as it was last read.
+/// What processes took that are gone, as it was last read.
 #[derive(Debug, Default, Clone, Copy)]
 struct Ended {
     processes: u32,
     cpu_ns: u64,
     own: Ticks,
-    waited: Ticks,
     minor_faults: u64,
     major_faults: u64,
 }
@@ -193,10 +193,15 @@ impl Processes {
         self.listed = listed;
     }
 
+    /// The processes alive when last looked at.
+    fn alive(&self) -> impl Iterator<Item = &Member> {
+        self.live.iter().filter(|member| !member.last.stat.zombie)
+    }
+
     /// The numbers of the processes alive when last looked at.
     #[must_use]
     pub fn pids(&self) -> Vec<u32> {
-        self.live.iter().map(|member| member.process.pid).collect()
+        self.alive().map(|member| member.process.pid).collect()
     }
 
     /// Sends a signal to each process alive; one that has ended meanwhile is none of ours any more.
@@ -210,7 +215,7 @@ impl Processes {
         }
     }
 
-    /// How many processes ended since they were found.
+    /// How many processes ended since they were found, and have been waited for.
     #[must_use]
     pub fn ended(&self) -> u32 {
         self.ended.processes
@@ -236,7 +241,7 @@ impl Processes {
             major_faults: faults.map(|faults| faults.1),
             ..Sample::default()
         };
-        let known = self.live.iter().filter(|member| !member.joined);
+        let known = self.alive().filter(|member| !member.joined);
         for (index, member) in known.enumerate() {
             let detail = member.process.detail();
             let first = index == 0;
@@ -261,7 +266,7 @@ impl Processes {
     #[must_use]
     pub fn established(&self) -> Option<u32> {
         let mut sum = None;
-        for (index, member) in self.live.iter().enumerate() {
+        for (index, member) in self.alive().enumerate() {
             add(&mut sum, sockets::established(&member.process), index == 0);
         }
         sum
@@ -280,13 +285,14 @@ impl Processes {
         // stands before it.
         let supervisor = self.supervisor.as_ref().and_then(Process::stat);
         self.live.retain_mut(|member| {
-            let alive = member.read();
-            if !alive {
+            let there = member.read();
+            if !there {
                 self.ended.add(member.last);
             }
-            alive
+            there
         });
-        if self.live.is_empty() {
+        let alive = self.alive().count();
+        if alive == 0 {
             return (LightSample::default(), None);
         }
         let cpu = match &self.meter {
@@ -299,14 +305,14 @@ impl Processes {
         for member in &self.live {
             let stat = member.last.stat;
             faults = (faults.0 + stat.minor_faults, faults.1 + stat.major_faults);
-            if !member.joined {
+            if !(member.joined || stat.zombie) {
                 known += 1;
                 rss_pages += stat.rss_pages;
                 threads += stat.threads;
             }
         }
         let light = LightSample {
-            processes: u32::try_from(self.live.len()).unwrap_or(u32::MAX),
+            processes: u32::try_from(alive).unwrap_or(u32::MAX),
             cpu_ns: cpu.total,
             in_ticks_ns: cpu.total.map(|_| cpu.in_ticks),
             user_ns: cpu.total.map(|_| cpu.user),
@@ -328,11 +334,10 @@ impl Processes {
         let stats = || self.live.iter().map(|member| member.last.stat);
         let alive: Ticks = stats().map(|stat| stat.own).sum();
         let waited = left_behind + stats().map(|stat| stat.waited).sum::<Ticks>();
-        let seen = self.ended.own + self.ended.waited;
+        let seen = self.ended.own;
         let alive_ns: Option<u64> = self.live.iter().map(|member| member.last.cpu_ns).sum();
         let exact_ns = alive_ns.map(|alive| alive + self.ended.cpu_ns);
-        let seen_ns = self.ended.cpu_ns + self.ended.waited.sum_ns();
-        let ended_ns = seen_ns.max(waited.sum_ns());
+        let ended_ns = self.ended.cpu_ns.max(waited.sum_ns());
         // Time that goes from a process to who waited for it is rounded down there, which must not
         // make it run backwards.
         let before = self.counted;
@@ -365,16 +370,15 @@ impl Cpu {
 }
 
 impl Member {
-    /// Reads the process anew; whether it is alive. The last reading stays where not.
+    /// Reads the process anew; whether it is still there. The last reading stays where not.
     fn read(&mut self) -> bool {
         // The clock first: see `Process`.
         let cpu_ns = self.process.cpu_ns();
         let Some(stat) = self.process.stat() else {
             return false;
         };
-        // A zombie's times are final.
         self.last = Reading { cpu_ns, stat };
-        !stat.zombie
+        true
     }
 }
 
@@ -383,7 +387,6 @@ impl Ended {
         self.processes += 1;
         self.cpu_ns += last.cpu_ns.unwrap_or(0);
         self.own = self.own + last.stat.own;
-        self.waited = self.waited + last.stat.waited;
         self.minor_faults += last.stat.minor_faults;
         self.major_faults += last.stat.major_faults;
     }

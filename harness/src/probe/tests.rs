@@ -151,7 +151,7 @@ fn cpu_time_of_a_child_that_was_never_seen_counts() {
     let used = shell.run(&format!("({WORK} >&2; times) 2>/dev/null"));
     // The rest of its words: its children's times.
     assert_eq!(shell.run("").split_whitespace().count(), 2);
-    shell.settle();
+    assert_eq!(shell.run("echo waited"), "waited");
     let after = processes.sample_light();
     let grown = after.cpu_ns.unwrap() - before.cpu_ns.unwrap();
     // As in `0m0.210000s 0m0.010000s`.
@@ -167,24 +167,60 @@ fn cpu_time_of_a_child_that_was_never_seen_counts() {
     assert!(after.in_ticks_ns > before.in_ticks_ns, "{after:?}");
 }
 
-/// Nobody waits for the child, so all that is known of it is how it was seen.
+/// Its parent is none of the group, so all that is known of it is how it was seen.
 #[test]
-fn cpu_time_of_a_child_that_nobody_waits_for_stays() {
+fn cpu_time_of_a_process_that_nobody_there_waits_for_stays() {
     let mut shell = Shell::start();
-    assert_eq!(shell.run("trap '' CHLD; echo up"), "up");
-    let child = format!("({WORK} >&2; exec sleep 1000) 2>/dev/null & child=$!; echo $child");
-    let child: u32 = shell.run(&child).parse().unwrap();
-    wait_for_sleep(child, "sleep");
+    assert_eq!(shell.run("echo up"), "up");
+    let mut child = Command::new("sh")
+        .args(["-c", &format!("{WORK}; exec sleep 1000")])
+        .process_group(shell.group() as i32)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for_sleep(child.id(), "sleep");
     let mut processes = Processes::in_group(shell.group(), None);
     let before = processes.sample_light();
-    assert_eq!(shell.run("kill -9 $child; echo killed"), "killed");
-    let limit = Instant::now() + Duration::from_secs(60);
-    while processes.ended() == 0 {
-        assert!(Instant::now() < limit, "{child} does not end");
-        processes.sample_light();
-    }
+    assert_eq!(before.processes, 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
     let after = processes.sample_light();
+    assert_eq!((after.processes, processes.ended()), (1, 1));
     assert!(after.cpu_ns >= before.cpu_ns, "{before:?} {after:?}");
+}
+
+/// It is the process's own first, then its parent's, which has waited for it, then the shell's.
+#[test]
+fn cpu_time_that_is_handed_on_counts_once() {
+    let mut shell = Shell::start();
+    assert_eq!(shell.run("echo up"), "up");
+    let child = format!("({WORK}; exec sleep 1000) >/dev/null & echo $!; wait; exec sleep 1000");
+    let child: u32 = shell
+        .run(&format!("sh -c '{child}' & parent=$!"))
+        .parse()
+        .unwrap();
+    let parent: u32 = shell.run("echo $parent").parse().unwrap();
+    wait_for_sleep(child, "sleep");
+    let mut processes = Processes::in_group(shell.group(), None);
+    let alive = processes.sample_light();
+    assert_eq!(alive.processes, 3);
+    shell.run(&format!("kill -9 {child}; echo killed"));
+    wait_for_sleep(parent, "sleep");
+    let once = processes.sample_light();
+    assert_eq!(once.processes, 2);
+    assert_eq!(
+        shell.run("kill -9 $parent; wait $parent 2>/dev/null; echo gone"),
+        "gone"
+    );
+    let twice = processes.sample_light();
+    assert_eq!(twice.processes, 1);
+    let ns = |sample: super::LightSample| sample.cpu_ns.unwrap();
+    let work = ns(alive);
+    assert!(work > 10 * TICK_NS, "{alive:?}");
+    for later in [once, twice] {
+        assert!(ns(later) >= work, "{alive:?} {later:?}");
+        assert!(ns(later) < work + work / 2, "{alive:?} {later:?}");
+    }
 }
 
 #[test]
