@@ -271,6 +271,7 @@ pub static FIGURES: &[Figure] = &[
     stored("steal_ratio", "share of the CPU time that the hypervisor took"),
     stored("other_cpu_ratio", "share of the CPU time that other programs took"),
     stored("throttled_periods", "periods in which the container's quota of CPU time stopped it (`nr_throttled` of `cpu.stat`, over its control group and those above)"),
+    stored("cpu_by_control_group", "1 if a control group counted the server's CPU time, 0 if it was added up from its processes"),
     stored("slices", "interleaved only: slices that count"),
     stored("in_flight_mean", "interleaved only: requests in flight on average, by Little's law: the sum of latencies over the length of a slice; the mean of the middle half of the slices"),
     stored("counted_ratio", "interleaved only: of the time in which the entry had the load, the share that counts; the rest is lead-in and drain"),

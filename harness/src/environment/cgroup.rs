@@ -118,9 +118,25 @@ pub fn oom_kills(root: &Root) -> Option<u64> {
         .find_map(|file| counter(root, &file, "oom_kill"))
 }
 
+/// The folder of our own group of version 2, where it gives those below it no controllers.
+pub(super) fn without_controllers(root: &Root) -> Option<String> {
+    let me = std::process::id().to_string();
+    let has_us = |folder: &String| {
+        let members = root.text(&format!("{folder}/cgroup.procs"));
+        members.is_some_and(|members| members.lines().any(|pid| pid == me))
+    };
+    let own = folders(root, "").into_iter().find(has_us)?;
+    let controllers = root.text(&format!("{own}/cgroup.subtree_control"))?;
+    controllers.is_empty().then_some(own)
+}
+
 /// The number after a name in a file of such lines.
 fn counter(root: &Root, file: &str, name: &str) -> Option<u64> {
-    let text = root.text(file)?;
+    number_behind(&root.text(file)?, name)
+}
+
+/// The number after a name in lines of both.
+pub(super) fn number_behind(text: &str, name: &str) -> Option<u64> {
     text.lines()
         .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
 }

@@ -5,6 +5,7 @@
 //! nobody has at hand.
 
 mod cgroup;
+pub mod cpu_group;
 pub mod cpu_list;
 mod findings;
 mod layout;

@@ -57,7 +57,7 @@ impl Root {
         names
     }
 
-    fn path(&self, path: &str) -> PathBuf {
+    pub(super) fn path(&self, path: &str) -> PathBuf {
         // `join` with an absolute path would leave the tree.
         self.0.join(Path::new(path.trim_start_matches('/')))
     }

@@ -5,6 +5,7 @@
 
 pub mod affinity;
 pub mod limits;
+mod newest;
 mod process;
 mod processes;
 mod run_delay;
@@ -17,10 +18,3 @@ pub use processes::{LightSample, Processes, Sample};
 pub use run_delay::run_delay_ns;
 pub use sockets::{Listeners, listeners};
 pub use tcp::{TcpCounters, tcp_counters};
-
-/// Clock ticks per second, the unit of [`LightSample::user_ticks`]; 100 on every Linux
-/// one is likely to meet.
-#[must_use]
-pub fn ticks_per_second() -> u64 {
-    rustix::param::clock_ticks_per_second()
-}

@@ -3,6 +3,8 @@
 //! Formats are those of proc(5) and the kernel's `Documentation/filesystems/proc.rst`.
 
 use std::fs::{self, File};
+use std::iter::Sum;
+use std::ops::Add;
 use std::os::unix::fs::FileExt;
 
 use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
@@ -27,10 +29,47 @@ pub(super) struct Stat {
     pub(super) group: u32,
     pub(super) minor_faults: u64,
     pub(super) major_faults: u64,
-    pub(super) user_ticks: u64,
-    pub(super) system_ticks: u64,
+    /// Of its own threads.
+    pub(super) own: Ticks,
+    /// Of its children that have ended and that it has waited for, and of theirs.
+    pub(super) waited: Ticks,
     pub(super) threads: u32,
     pub(super) rss_pages: u64,
+}
+
+/// CPU time in clock ticks, each part rounded down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Ticks {
+    pub(super) user: u64,
+    pub(super) system: u64,
+}
+
+impl Ticks {
+    pub(super) fn sum_ns(self) -> u64 {
+        ticks_ns(self.user + self.system)
+    }
+}
+
+/// Clock ticks as nanoseconds; there are 100 in a second on every Linux one is likely to meet.
+pub(super) fn ticks_ns(ticks: u64) -> u64 {
+    ticks * (1_000_000_000 / rustix::param::clock_ticks_per_second())
+}
+
+impl Add for Ticks {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            user: self.user + other.user,
+            system: self.system + other.system,
+        }
+    }
+}
+
+impl Sum for Ticks {
+    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
+        parts.fold(Self::default(), Self::add)
+    }
 }
 
 /// What takes a look at every thread and descriptor.
@@ -147,15 +186,17 @@ fn socket_inode(entry: &fs::DirEntry) -> Option<u64> {
     inode.parse().ok()
 }
 
-/// The numbers in `/proc`: all processes there are now.
+/// The numbers in `/proc`, ascending: all processes there are now.
 pub(super) fn pids() -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };
-    entries
+    let mut pids: Vec<u32> = entries
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect()
+        .collect();
+    pids.sort_unstable();
+    pids
 }
 
 /// The number behind a name at the start of a line.
@@ -179,17 +220,22 @@ impl Stat {
         let group = fields.nth(1)?.parse().ok()?; // 5
         let minor_faults = fields.nth(4)?.parse().ok()?; // 10
         let major_faults = fields.nth(1)?.parse().ok()?; // 12
-        let user_ticks = fields.nth(1)?.parse().ok()?; // 14
-        let system_ticks = fields.next()?.parse().ok()?; // 15
-        let threads = fields.nth(4)?.parse().ok()?; // 20
+        let mut ticks = |skipped| {
+            let user = fields.nth(skipped)?.parse().ok()?;
+            let system = fields.next()?.parse().ok()?;
+            Some(Ticks { user, system })
+        };
+        let own = ticks(1)?; // 14, 15
+        let waited = ticks(0)?; // 16, 17
+        let threads = fields.nth(2)?.parse().ok()?; // 20
         let rss_pages = fields.nth(3)?.parse().ok()?; // 24
         Some(Self {
             zombie: matches!(state, "Z" | "X"),
             group,
             minor_faults,
             major_faults,
-            user_ticks,
-            system_ticks,
+            own,
+            waited,
             threads,
             rss_pages,
         })
@@ -198,7 +244,7 @@ impl Stat {
 
 #[cfg(test)]
 mod tests {
-    use super::Stat;
+    use super::{Stat, Ticks};
 
     const STAT: &str = "6723 (odd ) (name) R 1 42 41 34834 6723 1077936128 101 2 3 4 50 60 7 8 20 0 9 0 \
         130508 12345344 1100 18446744073709551615 1 1 0";
@@ -211,8 +257,11 @@ mod tests {
             group: 42,
             minor_faults: 101,
             major_faults: 3,
-            user_ticks: 50,
-            system_ticks: 60,
+            own: Ticks {
+                user: 50,
+                system: 60,
+            },
+            waited: Ticks { user: 7, system: 8 },
             threads: 9,
             rss_pages: 1100,
         };

@@ -1,21 +1,35 @@
 //! A server's processes, summed.
 
+use std::path::Path;
+
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::process::{Process, Stat, pids};
+use super::newest::Newest;
+use super::process::{Process, Stat, Ticks, pids, ticks_ns};
 use super::sockets;
+use crate::environment::cpu_group::{CpuMeter, CpuUsage};
 
 /// The processes of one process group.
 ///
-/// Found by [`Processes::in_group`] and again by [`Processes::refresh`]; sampling in
-/// between looks only at those known. CPU time of a process that ends while it is watched
-/// stays in the sum (as last read), so that differences between samples never run backwards.
+/// Found by [`Processes::in_group`] and again by [`Processes::refresh`]. Of those started since only the
+/// CPU time counts: memory and the like are compared between two moments, and whether a process that comes
+/// and goes is there just then is chance.
+///
+/// CPU time is that of all processes, ended ones included, and never runs backwards. A control group counts
+/// it ([`Processes::counted_by`]); where there is none, `add_up` says how it is known.
 #[derive(Debug)]
 pub struct Processes {
     group: u32,
-    except: Option<u32>,
+    /// Leads the group, and waits for what its processes leave behind.
+    supervisor: Option<Process>,
+    meter: Option<CpuMeter>,
+    /// Those alive, and zombies: until somebody waits for one, it alone knows whom it has waited for.
     live: Vec<Member>,
     ended: Ended,
+    counted: Cpu,
+    newest: Newest,
+    /// All processes of the machine when it was last looked for new ones.
+    listed: Vec<u32>,
     page_bytes: u64,
 }
 
@@ -24,6 +38,8 @@ pub struct Processes {
 struct Member {
     process: Process,
     last: Reading,
+    /// It was started after the last [`Processes::refresh`].
+    joined: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -32,32 +48,44 @@ struct Reading {
     stat: Stat,
 }
 
-/// What counts on, from processes that are gone.
+/// What processes took that are gone, as it was last read.
 #[derive(Debug, Default, Clone, Copy)]
 struct Ended {
     processes: u32,
     cpu_ns: u64,
-    user_ticks: u64,
-    system_ticks: u64,
+    own: Ticks,
     minor_faults: u64,
     major_faults: u64,
 }
 
+/// CPU time in nanoseconds, as in [`LightSample`].
+#[derive(Debug, Default, Clone, Copy)]
+struct Cpu {
+    total: Option<u64>,
+    in_ticks: u64,
+    user: u64,
+    system: u64,
+}
+
 /// What is cheap enough to be read every 100 ms; see [`Processes::sample_light`].
 ///
-/// Every member is a sum over the processes. It is absent where it could not be read, and
-/// all are where no process is left.
+/// Every member is a sum over the processes; but for CPU time, over those known at the last
+/// [`Processes::refresh`]. It is absent where it could not be read, and all are where no process is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LightSample {
     /// Processes alive.
     pub processes: u32,
-    /// CPU time, threads that ended included, nanoseconds. A thread that is running while it
-    /// is read may be behind by a tick of the scheduler (1 to 10 ms).
+    /// CPU time, threads and processes that ended included, nanoseconds. A thread that is running
+    /// while it is read may be behind by a tick of the scheduler (1 to 10 ms).
     pub cpu_ns: Option<u64>,
-    /// The share of `cpu_ns` spent in user space, in ticks ([`super::ticks_per_second`]).
-    pub user_ticks: Option<u64>,
-    /// The share of `cpu_ns` spent in the kernel, in ticks.
-    pub system_ticks: Option<u64>,
+    /// The part of `cpu_ns` that is known in clock ticks of 10 ms only: of processes that ended before
+    /// they were seen.
+    pub in_ticks_ns: Option<u64>,
+    /// CPU time in user space, nanoseconds; in steps of 10 ms and a little behind `cpu_ns`, unless a
+    /// control group counts it.
+    pub user_ns: Option<u64>,
+    /// CPU time in the kernel, likewise.
+    pub system_ns: Option<u64>,
     /// Resident memory, bytes; pages shared between processes count once in each.
     pub rss_bytes: Option<u64>,
     /// Threads.
@@ -86,18 +114,37 @@ pub struct Sample {
 }
 
 impl Processes {
-    /// The processes now in a group, but for one (a supervisor, say).
+    /// The processes now in a group, but for its supervisor, where it has one. Of that one counts the
+    /// CPU time of processes it has waited for.
     #[must_use]
-    pub fn in_group(group: u32, except: Option<u32>) -> Self {
+    pub fn in_group(group: u32, supervisor: Option<u32>) -> Self {
         let mut processes = Self {
             group,
-            except,
+            supervisor: supervisor.and_then(Process::open),
+            meter: None,
             live: Vec::new(),
             ended: Ended::default(),
+            counted: Cpu::default(),
+            newest: Newest::default(),
+            listed: Vec::new(),
             page_bytes: u64::try_from(rustix::param::page_size()).unwrap_or(4096),
         };
         processes.refresh();
         processes
+    }
+
+    /// Takes the CPU time from a control group that they are in from their start, where there is
+    /// one: exact, and of all that ran in it.
+    #[must_use]
+    pub fn counted_by(mut self, group: Option<&Path>) -> Self {
+        self.meter = group.and_then(CpuMeter::open);
+        self
+    }
+
+    /// Whether a control group counts the CPU time.
+    #[must_use]
+    pub fn has_control_group(&self) -> bool {
+        self.meter.is_some()
     }
 
     /// Looks for processes that joined the group since; reads the `stat` of every process
@@ -105,9 +152,28 @@ impl Processes {
     pub fn refresh(&mut self) {
         // Those gone first, for their numbers may have been given out again.
         self.read();
-        for pid in pids() {
-            let known = self.live.iter().any(|member| member.process.pid == pid);
-            if known || self.except == Some(pid) {
+        for member in &mut self.live {
+            member.joined = false;
+        }
+        self.listed.clear();
+        self.newest.has_changed();
+        self.find(false);
+    }
+
+    /// Looks for processes that were started since, if any was on this machine.
+    fn find_started(&mut self) {
+        if self.newest.has_changed() {
+            self.find(true);
+        }
+    }
+
+    fn find(&mut self, joined: bool) {
+        let listed = pids();
+        let supervisor = self.supervisor.as_ref().map(|process| process.pid);
+        for &pid in &listed {
+            let known = self.live.iter().any(|member| member.process.pid == pid)
+                || self.listed.binary_search(&pid).is_ok();
+            if known || supervisor == Some(pid) {
                 continue;
             }
             let Some(process) = Process::open(pid) else {
@@ -117,19 +183,30 @@ impl Processes {
             let Some(stat) = process.stat() else { continue };
             if stat.group == self.group && !stat.zombie {
                 let last = Reading { cpu_ns, stat };
-                self.live.push(Member { process, last });
+                self.live.push(Member {
+                    process,
+                    last,
+                    joined,
+                });
             }
         }
+        self.listed = listed;
+    }
+
+    /// The processes alive when last looked at.
+    fn alive(&self) -> impl Iterator<Item = &Member> {
+        self.live.iter().filter(|member| !member.last.stat.zombie)
     }
 
     /// The numbers of the processes alive when last looked at.
     #[must_use]
     pub fn pids(&self) -> Vec<u32> {
-        self.live.iter().map(|member| member.process.pid).collect()
+        self.alive().map(|member| member.process.pid).collect()
     }
 
     /// Sends a signal to each process alive; one that has ended meanwhile is none of ours any more.
     pub fn signal(&mut self, signal: Signal) {
+        self.find_started();
         self.read();
         for pid in self.pids() {
             if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
@@ -138,22 +215,24 @@ impl Processes {
         }
     }
 
-    /// How many processes ended since they were found.
+    /// How many processes ended since they were found, and have been waited for.
     #[must_use]
     pub fn ended(&self) -> u32 {
         self.ended.processes
     }
 
-    /// Takes the cheap sample: two system calls a process, no allocation. For a process of
-    /// ten threads 4 µs in the median on a two-core virtual machine (unoptimised build; the
-    /// ignored test `cost_of_a_sample` measures it again).
+    /// Takes the cheap sample: two system calls for each process and the supervisor, and one more; no allocation. The
+    /// ignored test `cost_of_a_sample` measures it. Where a process or a thread was started on this machine
+    /// meanwhile, it lists all processes too, and looks at those that are new.
     pub fn sample_light(&mut self) -> LightSample {
+        self.find_started();
         self.read().0
     }
 
     /// Takes the full sample, which looks at every thread and descriptor: some 250 µs
     /// for ten threads, so for a window's edges rather than every 100 ms.
     pub fn sample(&mut self) -> Sample {
+        self.find_started();
         let (light, faults) = self.read();
         let mut sample = Sample {
             light,
@@ -161,7 +240,8 @@ impl Processes {
             major_faults: faults.map(|faults| faults.1),
             ..Sample::default()
         };
-        for (index, member) in self.live.iter().enumerate() {
+        let known = self.alive().filter(|member| !member.joined);
+        for (index, member) in known.enumerate() {
             let detail = member.process.detail();
             let first = index == 0;
             add(&mut sample.peak_rss_bytes, detail.peak_rss_bytes, first);
@@ -185,7 +265,7 @@ impl Processes {
     #[must_use]
     pub fn established(&self) -> Option<u32> {
         let mut sum = None;
-        for (index, member) in self.live.iter().enumerate() {
+        for (index, member) in self.alive().enumerate() {
             add(&mut sum, sockets::established(&member.process), index == 0);
         }
         sum
@@ -199,50 +279,105 @@ impl Processes {
 
     /// The light sample, and minor and major faults.
     fn read(&mut self) -> (LightSample, Option<(u64, u64)>) {
+        // Who waits for a process is read before it: one that ends in between is then short of its last
+        // moments until the next sample, and never in both. A parent is mostly older than its child, and
+        // stands before it.
+        let supervisor = self.supervisor.as_ref().and_then(Process::stat);
         self.live.retain_mut(|member| {
-            let alive = member.read();
-            if !alive {
+            let there = member.read();
+            if !there {
                 self.ended.add(member.last);
             }
-            alive
+            there
         });
-        if self.live.is_empty() {
+        let alive = self.alive().count();
+        if alive == 0 {
             return (LightSample::default(), None);
         }
-        let mut sum = self.ended;
-        let mut cpu_ns = Some(sum.cpu_ns);
-        let mut rss_pages = 0;
-        let mut threads = 0;
+        let cpu = match &self.meter {
+            Some(meter) => meter.read().map_or(Cpu::default(), Cpu::counted),
+            None => self.add_up(supervisor.unwrap_or_default().waited),
+        };
+        let mut faults = (self.ended.minor_faults, self.ended.major_faults);
+        let mut known = 0;
+        let (mut rss_pages, mut threads) = (0, 0);
         for member in &self.live {
-            let Reading { cpu_ns: part, stat } = member.last;
-            add(&mut cpu_ns, part, false);
-            sum.add_stat(stat);
-            rss_pages += stat.rss_pages;
-            threads += stat.threads;
+            let stat = member.last.stat;
+            faults = (faults.0 + stat.minor_faults, faults.1 + stat.major_faults);
+            if !(member.joined || stat.zombie) {
+                known += 1;
+                rss_pages += stat.rss_pages;
+                threads += stat.threads;
+            }
         }
         let light = LightSample {
-            processes: u32::try_from(self.live.len()).unwrap_or(u32::MAX),
-            cpu_ns,
-            user_ticks: Some(sum.user_ticks),
-            system_ticks: Some(sum.system_ticks),
-            rss_bytes: Some(rss_pages * self.page_bytes),
-            threads: Some(threads),
+            processes: u32::try_from(alive).unwrap_or(u32::MAX),
+            cpu_ns: cpu.total,
+            in_ticks_ns: cpu.total.map(|_| cpu.in_ticks),
+            user_ns: cpu.total.map(|_| cpu.user),
+            system_ns: cpu.total.map(|_| cpu.system),
+            rss_bytes: (known > 0).then_some(rss_pages * self.page_bytes),
+            threads: (known > 0).then_some(threads),
         };
-        (light, Some((sum.minor_faults, sum.major_faults)))
+        (light, Some(faults))
+    }
+
+    /// The CPU time of the processes alive, as their clocks tell it, and of those that ended.
+    ///
+    /// A process that ended is known in two ways: as it was last seen, which is exact but leaves out
+    /// what came later and who was never seen; and by its parent, or the supervisor, that has waited
+    /// for it, which leaves out nothing but is in ticks. Where nobody waits for it (a parent that
+    /// ignores SIGCHLD) only the first is left. Neither is ever too high, so the higher counts. `left_behind`
+    /// is what the supervisor has waited for.
+    fn add_up(&mut self, left_behind: Ticks) -> Cpu {
+        let stats = || self.live.iter().map(|member| member.last.stat);
+        let alive: Ticks = stats().map(|stat| stat.own).sum();
+        let waited = left_behind + stats().map(|stat| stat.waited).sum::<Ticks>();
+        let seen = self.ended.own;
+        let alive_ns: Option<u64> = self.live.iter().map(|member| member.last.cpu_ns).sum();
+        let exact_ns = alive_ns.map(|alive| alive + self.ended.cpu_ns);
+        let ended_ns = self.ended.cpu_ns.max(waited.sum_ns());
+        // Time that goes from a process to who waited for it is rounded down there, which must not
+        // make it run backwards.
+        let before = self.counted;
+        let total = alive_ns.map(|alive| before.total.unwrap_or(0).max(alive + ended_ns));
+        let user = ticks_ns(alive.user + seen.user.max(waited.user));
+        let system = ticks_ns(alive.system + seen.system.max(waited.system));
+        let cpu = Cpu {
+            total,
+            in_ticks: total.zip(exact_ns).map_or(0, |(all, exact)| all - exact),
+            user: before.user.max(user),
+            system: before.system.max(system),
+        };
+        self.counted = Cpu {
+            total: total.or(before.total),
+            ..cpu
+        };
+        cpu
+    }
+}
+
+impl Cpu {
+    fn counted(usage: CpuUsage) -> Self {
+        Self {
+            total: Some(usage.total_ns),
+            in_ticks: 0,
+            user: usage.user_ns,
+            system: usage.system_ns,
+        }
     }
 }
 
 impl Member {
-    /// Reads the process anew; whether it is alive. The last reading stays where not.
+    /// Reads the process anew; whether it is still there. The last reading stays where not.
     fn read(&mut self) -> bool {
         // The clock first: see `Process`.
         let cpu_ns = self.process.cpu_ns();
         let Some(stat) = self.process.stat() else {
             return false;
         };
-        // A zombie's times are final.
         self.last = Reading { cpu_ns, stat };
-        !stat.zombie
+        true
     }
 }
 
@@ -250,14 +385,9 @@ impl Ended {
     fn add(&mut self, last: Reading) {
         self.processes += 1;
         self.cpu_ns += last.cpu_ns.unwrap_or(0);
-        self.add_stat(last.stat);
-    }
-
-    fn add_stat(&mut self, stat: Stat) {
-        self.user_ticks += stat.user_ticks;
-        self.system_ticks += stat.system_ticks;
-        self.minor_faults += stat.minor_faults;
-        self.major_faults += stat.major_faults;
+        self.own = self.own + last.stat.own;
+        self.minor_faults += last.stat.minor_faults;
+        self.major_faults += last.stat.major_faults;
     }
 }
 

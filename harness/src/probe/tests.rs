@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{Processes, ticks_per_second};
+use super::Processes;
 
 /// A shell in a process group of its own; killed with the whole group in any case.
 struct Shell {
@@ -79,6 +79,9 @@ fn myself() -> Processes {
     processes
 }
 
+/// In which the kernel tells the CPU time of what has ended.
+const TICK_NS: u64 = 10_000_000;
+
 /// Work for the shell that takes a measurable time, with no other process.
 const WORK: &str = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo done";
 
@@ -97,11 +100,13 @@ fn a_group_is_found_and_summed() {
     assert!(one.voluntary_switches.is_some() && one.involuntary_switches.is_some());
     assert!(one.minor_faults.unwrap() > 0);
 
-    // A second process is found when asked for, and counts.
+    // A second process is found at once, and counts in full when asked for.
     let second: u32 = shell.run("sleep 1000 & echo $!").parse().unwrap();
-    assert_eq!(processes.sample_light().processes, 1);
-    processes.refresh();
+    let joined = processes.sample();
     assert!(processes.pids().contains(&second));
+    assert_eq!((joined.light.processes, joined.light.threads), (2, Some(1)));
+    assert_eq!(joined.descriptors, one.descriptors);
+    processes.refresh();
     let two = processes.sample();
     assert_eq!((two.light.processes, two.light.threads), (2, Some(2)));
     assert!(two.descriptors > one.descriptors);
@@ -126,14 +131,96 @@ fn cpu_time_is_the_processes_own() {
     // One thread cannot use more than the time that went by, and the loop took some of it
     // (a millisecond for 300,000 turns would be ten times faster than any machine).
     assert!(used > 1_000_000 && used <= wall_ns, "{used} of {wall_ns}");
+    assert_eq!(busy.in_ticks_ns, Some(0));
     // The split is of the same time, in coarser steps.
-    let ticks = busy.user_ticks.unwrap() + busy.system_ticks.unwrap();
+    let split = busy.user_ns.unwrap() + busy.system_ns.unwrap();
     let total = busy.cpu_ns.unwrap();
-    let tick_ns = 1_000_000_000 / ticks_per_second();
     assert!(
-        (ticks * tick_ns).abs_diff(total) <= 3 * tick_ns,
-        "{ticks} ticks, {total} ns"
+        split.abs_diff(total) <= 3 * TICK_NS,
+        "{split} of {total} ns"
     );
+}
+
+#[test]
+fn cpu_time_of_a_child_that_was_never_seen_counts() {
+    let mut shell = Shell::start();
+    assert_eq!(shell.run("echo up"), "up");
+    let mut processes = Processes::in_group(shell.group(), None);
+    let before = processes.sample_light();
+    // A subshell says itself what it has used, in user space.
+    let used = shell.run(&format!("({WORK} >&2; times) 2>/dev/null"));
+    // The rest of its words: its children's times.
+    assert_eq!(shell.run("").split_whitespace().count(), 2);
+    assert_eq!(shell.run("echo waited"), "waited");
+    let after = processes.sample_light();
+    let grown = after.cpu_ns.unwrap() - before.cpu_ns.unwrap();
+    // As in `0m0.210000s 0m0.010000s`.
+    let of_word = |word: &str| -> f64 {
+        let (minutes, seconds) = word.split_once('m').unwrap();
+        let seconds: f64 = seconds.trim_end_matches('s').parse().unwrap();
+        minutes.parse::<f64>().unwrap() * 60.0 + seconds
+    };
+    let used_ns = (used.split_whitespace().map(of_word).sum::<f64>() * 1e9) as u64;
+    assert!(used_ns > TICK_NS, "{used}");
+    assert!(grown + 2 * TICK_NS >= used_ns, "{grown} of {used_ns} ns");
+    assert!(grown < 2 * used_ns, "{grown} of {used_ns} ns");
+    assert!(after.in_ticks_ns > before.in_ticks_ns, "{after:?}");
+}
+
+/// Its parent is none of the group, so all that is known of it is how it was seen.
+#[test]
+fn cpu_time_of_a_process_that_nobody_there_waits_for_stays() {
+    let mut shell = Shell::start();
+    assert_eq!(shell.run("echo up"), "up");
+    let mut child = Command::new("sh")
+        .args(["-c", &format!("{WORK}; exec sleep 1000")])
+        .process_group(shell.group() as i32)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for_sleep(child.id(), "sleep");
+    let mut processes = Processes::in_group(shell.group(), None);
+    let before = processes.sample_light();
+    assert_eq!(before.processes, 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let after = processes.sample_light();
+    assert_eq!((after.processes, processes.ended()), (1, 1));
+    assert!(after.cpu_ns >= before.cpu_ns, "{before:?} {after:?}");
+}
+
+/// It is the process's own first, then its parent's, which has waited for it, then the shell's.
+#[test]
+fn cpu_time_that_is_handed_on_counts_once() {
+    let mut shell = Shell::start();
+    assert_eq!(shell.run("echo up"), "up");
+    let child = format!("({WORK}; exec sleep 1000) >/dev/null & echo $!; wait; exec sleep 1000");
+    let child: u32 = shell
+        .run(&format!("sh -c '{child}' & parent=$!"))
+        .parse()
+        .unwrap();
+    let parent: u32 = shell.run("echo $parent").parse().unwrap();
+    wait_for_sleep(child, "sleep");
+    let mut processes = Processes::in_group(shell.group(), None);
+    let alive = processes.sample_light();
+    assert_eq!(alive.processes, 3);
+    shell.run(&format!("kill -9 {child}; echo killed"));
+    wait_for_sleep(parent, "sleep");
+    let once = processes.sample_light();
+    assert_eq!(once.processes, 2);
+    assert_eq!(
+        shell.run("kill -9 $parent; wait $parent 2>/dev/null; echo gone"),
+        "gone"
+    );
+    let twice = processes.sample_light();
+    assert_eq!(twice.processes, 1);
+    let ns = |sample: super::LightSample| sample.cpu_ns.unwrap();
+    let work = ns(alive);
+    assert!(work > 10 * TICK_NS, "{alive:?}");
+    for later in [once, twice] {
+        assert!(ns(later) >= work, "{alive:?} {later:?}");
+        assert!(ns(later) < work + work / 2, "{alive:?} {later:?}");
+    }
 }
 
 #[test]
@@ -159,7 +246,7 @@ fn cpu_time_of_a_process_that_ended_stays() {
         after.light.cpu_ns >= before.light.cpu_ns,
         "{before:?} {after:?}"
     );
-    assert!(after.light.user_ticks >= before.light.user_ticks);
+    assert!(after.light.user_ns >= before.light.user_ns);
     assert!(after.minor_faults >= before.minor_faults);
     // What is there now, not what was.
     assert!(after.light.rss_bytes < before.light.rss_bytes);

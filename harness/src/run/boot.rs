@@ -95,7 +95,7 @@ fn spawn(launch: &Launch, options: &BootOptions) -> Result<Running> {
         addr,
         start: Duration::ZERO,
         first_request: Duration::ZERO,
-        group: Group::start(&command, &launch.folder, &options.cpus, &options.log)?,
+        group: Group::start_counted(&command, &launch.folder, &options.cpus, &options.log)?,
         log: options.log.clone(),
         oom_kills: oom_kills(&Root::host()),
     })
@@ -143,6 +143,12 @@ impl Running {
     /// The process group's id: the server, what it started, and the supervisor.
     pub fn group(&self) -> u32 {
         self.group.id()
+    }
+
+    /// The server's processes, to be sampled.
+    pub(super) fn processes(&self) -> Processes {
+        let supervisor = Some(self.group());
+        Processes::in_group(self.group(), supervisor).counted_by(self.group.control_group())
     }
 
     /// How it ended, if it did.
@@ -314,7 +320,7 @@ impl Running {
 
     /// The port measured has one listener, and it is that child's.
     fn refuse_another_listener(&mut self) -> Result<()> {
-        let group = Processes::in_group(self.group(), Some(self.group())).pids();
+        let group = self.processes().pids();
         let found = listeners(self.addr.port())?;
         if found.only(&group) {
             return Ok(());

@@ -1,20 +1,43 @@
 //! CPU time per request of entries that took turns: of a typical slice, corrected for how slow
 //! the machine was at that moment.
 
-use super::figures::{grown, middle};
+use super::figures::middle;
 use super::rotation::Turns;
 use crate::load::Measurement;
+use crate::probe::LightSample;
 use crate::stats::median;
 
-/// CPU time of an answer in each slice, ns. Absent where it could not be read, or nothing was answered.
+/// CPU time of an answer in each slice, ns, as far as it is exact. Absent where it could not be read, or
+/// nothing was answered.
 pub(super) fn of_slices(measured: &Measurement, turns: &Turns) -> Vec<Option<f64>> {
     let slices = measured.intervals.iter().zip(&turns.slices);
     slices
         .map(|(slice, (before, after))| {
-            let cpu_ns = grown(before.cpu_ns, after.cpu_ns)? as f64;
+            let exact = |sample: &LightSample| sample.cpu_ns?.checked_sub(sample.in_ticks_ns?);
+            let cpu_ns = exact(after)?.checked_sub(exact(before)?)? as f64;
             (slice.answered > 0 && cpu_ns > 0.0).then(|| cpu_ns / slice.answered as f64)
         })
         .collect()
+}
+
+/// Adds the CPU time that is known in ticks, that of processes which ended. A tick is as long as a slice, so no slice
+/// is a typical one: the mean over all of them is added.
+pub(super) fn with_ticks(
+    typical: Option<f64>,
+    slices: &[(LightSample, LightSample)],
+    answered: u64,
+) -> Option<f64> {
+    let grown = |(before, after): &(LightSample, LightSample)| {
+        let ns = |sample: &LightSample| sample.in_ticks_ns.unwrap_or(0) as f64;
+        ns(after) - ns(before)
+    };
+    let in_ticks: f64 = slices.iter().map(grown).sum();
+    let each = in_ticks.max(0.0) / answered.max(1) as f64;
+    match typical {
+        // All its work may be done by processes that end.
+        None => (each > 0.0).then_some(each),
+        Some(typical) => Some(typical + each),
+    }
 }
 
 /// How slow the machine was in each cycle: the median, over the entries, of their cost in it relative to their own
@@ -70,6 +93,23 @@ mod tests {
         let of = |index: usize| typical(&entries[index], &slowness).unwrap();
         assert!((of(1) / of(0) - 1.25).abs() < 1e-3, "{}", of(1) / of(0));
         assert!((of(2) / of(0) - 0.75).abs() < 1e-3, "{}", of(2) / of(0));
+    }
+
+    #[test]
+    fn time_in_ticks_is_spread_over_all_slices() {
+        let sample = |in_ticks_ns| LightSample {
+            in_ticks_ns,
+            ..LightSample::default()
+        };
+        // A tick in one slice of four, and one between two of them, which is none of any slice.
+        let ns = [(0, 0), (0, 10), (20, 20), (20, 20)];
+        let slices = ns.map(|(before, after)| (sample(Some(before)), sample(Some(after))));
+        assert_eq!(with_ticks(Some(4.0), &slices, 5), Some(6.0));
+        assert_eq!(with_ticks(None, &slices, 5), Some(2.0));
+        // All is exact, or nothing is known.
+        assert_eq!(with_ticks(Some(4.0), &slices[..1], 5), Some(4.0));
+        assert_eq!(with_ticks(None, &slices[..1], 5), None);
+        assert_eq!(with_ticks(None, &[(sample(None), sample(None))], 0), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::rotation::Turns;
 use super::sampler::Samples;
 use crate::figure;
 use crate::load::{Interval, Measurement, ThreadTime};
-use crate::probe::{LightSample, Sample};
+use crate::probe::{LightSample, Processes, Sample};
 use crate::record::{self, Figures};
 
 const NS_PER_US: f64 = 1e3;
@@ -119,6 +119,14 @@ pub(super) fn middle(values: impl Iterator<Item = f64>) -> Option<f64> {
     let quarter = values.len() / 4;
     let middle = &values[quarter..values.len() - quarter];
     (!middle.is_empty()).then(|| middle.iter().sum::<f64>() / middle.len() as f64)
+}
+
+/// How the CPU time is known.
+pub(super) fn of_counting(processes: &Processes) -> Figures {
+    let counted = f64::from(u8::from(processes.has_control_group()));
+    let mut figures = Figures::new();
+    note(&mut figures, "cpu_by_control_group", counted);
+    figures
 }
 
 /// The figures read from the server's processes. `rss_before` is their resident memory before
@@ -275,11 +283,11 @@ fn whole_growth(
     Some((bytes, bytes / measured.answered_total.max(1) as f64))
 }
 
-/// The split of CPU time is read in clock ticks of 10 ms, too coarse to be a time of its
+/// The split of CPU time is mostly read in clock ticks of 10 ms, too coarse to be a time of its
 /// own, so it divides the time read in nanoseconds.
 fn user_share(start: &LightSample, end: &LightSample) -> Option<f64> {
-    let user = grown(start.user_ticks, end.user_ticks)?;
-    let system = grown(start.system_ticks, end.system_ticks)?;
+    let user = grown(start.user_ns, end.user_ns)?;
+    let system = grown(start.system_ns, end.system_ns)?;
     (user + system > 0).then(|| user as f64 / (user + system) as f64)
 }
 

@@ -153,7 +153,7 @@ impl<'e> Fleet<'e> {
         };
         self.booted += 1;
         let running = boot(entry.launch(), &boot_options, referee, interrupt)?;
-        let mut processes = Processes::in_group(running.group(), Some(running.group()));
+        let mut processes = running.processes();
         let start = super::trial::start_figures(&running, &mut processes);
         Ok(Member {
             entry,

@@ -1,8 +1,9 @@
 //! A command in a process group of its own, led by the supervisor.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
@@ -12,6 +13,7 @@ use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::supervise::Event;
+use crate::environment::cpu_group;
 
 /// How long a killed command may take to be gone.
 const KILL_WAIT: Duration = Duration::from_secs(1);
@@ -25,6 +27,7 @@ pub(super) struct Group {
     pid: Option<u32>,
     started_ns: Option<u64>,
     not_pinned: Option<String>,
+    control_group: Option<PathBuf>,
     spent: Option<(Duration, Duration)>,
     ended: Option<(String, bool)>,
 }
@@ -38,23 +41,42 @@ impl Group {
         cpus: &[u32],
         log: &Path,
     ) -> Result<Self> {
-        Self::start_apart(command, folder, cpus, log, None)
+        Self::start_with(&[], command, folder, cpus, log)
     }
 
-    /// The same, with its standard output in a file of its own, where one is given.
+    /// The same, with its CPU time counted by a control group, where the system allows one.
+    pub(super) fn start_counted(
+        command: &[String],
+        folder: &Path,
+        cpus: &[u32],
+        log: &Path,
+    ) -> Result<Self> {
+        let counted = [OsStr::new("--control-group")];
+        Self::start_with(&counted, command, folder, cpus, log)
+    }
+
+    /// The same, with its standard output in a file of its own.
     pub(super) fn start_apart(
         command: &[String],
         folder: &Path,
         cpus: &[u32],
         log: &Path,
-        out: Option<&Path>,
+        out: &Path,
+    ) -> Result<Self> {
+        let apart = [OsStr::new("--out"), out.as_os_str()];
+        Self::start_with(&apart, command, folder, cpus, log)
+    }
+
+    fn start_with(
+        more: &[&OsStr],
+        command: &[String],
+        folder: &Path,
+        cpus: &[u32],
+        log: &Path,
     ) -> Result<Self> {
         let harness = std::env::current_exe().context("cannot find the harness's own program")?;
         let mut supervise = Command::new(harness);
-        supervise.arg("supervise").arg("--log").arg(log);
-        if let Some(out) = out {
-            supervise.arg("--out").arg(out);
-        }
+        supervise.arg("supervise").arg("--log").arg(log).args(more);
         if !cpus.is_empty() {
             let cpus: Vec<String> = cpus.iter().map(u32::to_string).collect();
             supervise.arg("--cpus").arg(cpus.join(","));
@@ -78,6 +100,7 @@ impl Group {
             pid: None,
             started_ns: None,
             not_pinned: None,
+            control_group: None,
             spent: None,
             ended: None,
         })
@@ -99,6 +122,11 @@ impl Group {
     /// Why the command could not be kept to its CPUs, where it could not.
     pub(super) fn not_pinned(&self) -> Option<&str> {
         self.not_pinned.as_deref()
+    }
+
+    /// The folder of the control group that counts its CPU time, where one does.
+    pub(super) fn control_group(&self) -> Option<&Path> {
+        self.control_group.as_deref()
     }
 
     /// CPU time in user and in system mode, from its start to its end; absent before that.
@@ -147,6 +175,9 @@ impl Group {
         }
         let _ = self.supervisor.wait();
         self.reaped = true;
+        if let Some(folder) = &self.control_group {
+            cpu_group::remove(folder);
+        }
     }
 
     fn wait_until(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) {
@@ -172,6 +203,7 @@ impl Group {
                 self.started_ns = Some(at_ns);
             }
             Event::NotPinned(why) => self.not_pinned = Some(why),
+            Event::ControlGroup(folder) => self.control_group = Some(folder),
             Event::NotStarted(why) => {
                 self.ended = Some((format!("without starting: {why}"), false))
             }

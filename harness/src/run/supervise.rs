@@ -3,6 +3,9 @@
 //! It leads the process group that the server belongs to, and kills the whole group
 //! when the pipe from the harness closes: at a normal end, at Ctrl-C, at a panic, and
 //! also where the harness itself is killed and can do nothing any more.
+//!
+//! It waits for what the server's processes leave behind, as init would, so that the CPU time of those can be
+//! read from it.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -13,8 +16,12 @@ use std::thread;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike as _};
-use rustix::process::{Signal, getpgrp, kill_process_group};
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, Signal, WaitOptions, getpgrp, getpid, kill_process_group, set_child_subreaper, wait,
+};
 
+use crate::environment::{Root, cpu_group};
 use crate::probe::affinity;
 
 /// The hidden verb's flags.
@@ -29,6 +36,9 @@ pub struct Arguments {
     /// CPUs the server may run on; all where none is given
     #[arg(long, value_delimiter = ',')]
     pub cpus: Vec<u32>,
+    /// Have a control group count the server's CPU time, where the system allows one
+    #[arg(long)]
+    pub control_group: bool,
     /// The server's folder
     #[arg(long)]
     pub folder: PathBuf,
@@ -47,8 +57,10 @@ pub enum Event {
     NotStarted(String),
     /// It could not be pinned; it runs unpinned.
     NotPinned(String),
+    /// The control group in this folder counts its CPU time.
+    ControlGroup(PathBuf),
     /// It took this CPU time in user and in system mode, microseconds, from its start to its
-    /// end, with all it started and waited for.
+    /// end, with all it started that has ended.
     Spent(u64, u64),
     /// It ended, as in `exit status: 1`; `true` for status 0.
     Ended(String, bool),
@@ -60,6 +72,7 @@ impl Event {
             Self::Started(pid, at_ns) => format!("started {pid} {at_ns}"),
             Self::NotStarted(why) => format!("not-started {why}"),
             Self::NotPinned(why) => format!("not-pinned {why}"),
+            Self::ControlGroup(folder) => format!("control-group {}", folder.display()),
             Self::Spent(user_us, system_us) => format!("spent {user_us} {system_us}"),
             Self::Ended(how, well) => format!("ended {well} {how}"),
         }
@@ -75,6 +88,7 @@ impl Event {
             }
             "not-started" => Some(Self::NotStarted(rest.to_owned())),
             "not-pinned" => Some(Self::NotPinned(rest.to_owned())),
+            "control-group" => Some(Self::ControlGroup(rest.into())),
             "spent" => {
                 let (user_us, system_us) = rest.split_once(' ')?;
                 Some(Self::Spent(user_us.parse().ok()?, system_us.parse().ok()?))
@@ -95,21 +109,19 @@ pub fn supervise(arguments: &Arguments) -> ExitCode {
     {
         tell(&Event::NotPinned(error.to_string()));
     }
+    // A kernel that refuses it leaves them to init, and their last moments unknown.
+    let _ = set_child_subreaper(Some(getpid()));
+    if arguments.control_group
+        && let Some(folder) = cpu_group::enter(&Root::host())
+    {
+        tell(&Event::ControlGroup(folder));
+    }
     let started_ns = monotonic_ns();
     match start(arguments) {
-        Ok(mut server) => {
+        Ok(server) => {
             tell(&Event::Started(server.id(), started_ns));
-            let waiter = thread::spawn(move || server.wait());
-            let reporter = thread::spawn(move || {
-                if let Ok(Ok(status)) = waiter.join() {
-                    if let Some((user_us, system_us)) = spent() {
-                        tell(&Event::Spent(user_us, system_us));
-                    }
-                    tell(&Event::Ended(describe(status), status.success()));
-                }
-            });
+            thread::spawn(move || wait_for_all(Pid::from_child(&server)));
             until_the_pipe_closes();
-            drop(reporter);
         }
         Err(error) => {
             tell(&Event::NotStarted(format!(
@@ -139,8 +151,29 @@ fn start(arguments: &Arguments) -> std::io::Result<std::process::Child> {
         .spawn()
 }
 
-/// User and system CPU time of the children waited for, microseconds: of the one command this
-/// process starts.
+/// Waits for the server, which it tells of, and for every process left behind by another.
+fn wait_for_all(server: Pid) {
+    let mut waiting = true;
+    loop {
+        match wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if waiting && pid == server => {
+                // From now on another process may be given its number.
+                waiting = false;
+                if let Some((user_us, system_us)) = spent() {
+                    tell(&Event::Spent(user_us, system_us));
+                }
+                let status = ExitStatus::from_raw(status.as_raw());
+                tell(&Event::Ended(describe(status), status.success()));
+            }
+            Ok(_) | Err(Errno::INTR) => {}
+            // None is left.
+            Err(_) => return,
+        }
+    }
+}
+
+/// User and system CPU time of the children waited for, microseconds: of the server, what it has waited for,
+/// and what was left behind.
 fn spent() -> Option<(u64, u64)> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
     let us = |time: TimeVal| u64::try_from(time.num_microseconds()).ok();
@@ -183,6 +216,7 @@ mod tests {
             Event::Started(42, 7_000_000_000),
             Event::NotStarted("no such file".to_owned()),
             Event::NotPinned("not permitted".to_owned()),
+            Event::ControlGroup("/sys/fs/cgroup/a b/harness-7".into()),
             Event::Spent(1_500, 20),
             Event::Ended("with status 1".to_owned(), false),
             Event::Ended("with status 0".to_owned(), true),

@@ -74,7 +74,15 @@ pub(super) fn measure<'e>(
         })
         .collect();
     let slowness = cost::slowness(&costs);
-    let typical = costs.iter().map(|costs| cost::typical(costs, &slowness));
+    let typical: Vec<_> = costs
+        .iter()
+        .zip(&found)
+        .map(|(costs, found)| {
+            let (measured, turns) = found.measured.as_ref()?;
+            let answered = measured.intervals.iter().map(|slice| slice.answered).sum();
+            cost::with_ticks(cost::typical(costs, &slowness), &turns.slices, answered)
+        })
+        .collect();
     let found = found.into_iter().zip(typical);
     for (index, ((found, typical_ns), name)) in ready.into_iter().zip(found.zip(&names)) {
         let trial = &mut trials[index];
@@ -158,6 +166,9 @@ fn drive(
             after: crate::record::Figures::new(),
             failure: None,
         };
+        found
+            .figures
+            .extend(figures::of_counting(&member.processes));
         let mut put = |id, value: Option<f64>| figures::note(&mut found.figures, id, value);
         put("steal_ratio", steal);
         put("other_cpu_ratio", others);

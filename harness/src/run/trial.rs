@@ -120,8 +120,9 @@ fn run(
         ready_timeout: settings.ready_timeout,
     };
     let mut running = boot(entry.launch(), &boot_options, referee, interrupt)?;
-    let mut processes = Processes::in_group(running.group(), Some(running.group()));
+    let mut processes = running.processes();
     trial.figures = start_figures(&running, &mut processes);
+    trial.figures.extend(figures::of_counting(&processes));
 
     let script = entry
         .script(

@@ -14,6 +14,7 @@ mod disturb;
 mod load;
 mod machine;
 mod outcome;
+mod processes;
 #[path = "../cli/support.rs"]
 #[allow(dead_code, reason = "the tests of the command line use the rest")]
 mod support;

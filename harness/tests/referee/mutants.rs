@@ -203,6 +203,10 @@ const MUTANTS: &[(&str, By)] = &[
         "grows-once",
         Gate("a mark: gates/answers.rs, a_server_whose_memory_grew_and_stopped_is_marked"),
     ),
+    (
+        "works-in-children",
+        Gate("9, passed: gates/processes.rs, work_of_processes_that_end_is_the_servers"),
+    ),
 ];
 
 #[test]

@@ -54,7 +54,7 @@ impl Bench {
         let before = accepted();
         let started_unix_ns = now_unix_ns();
         let begin = Instant::now();
-        let mut group = Group::start_apart(command, &self.folder, &self.cpus, &err, Some(&out))?;
+        let mut group = Group::start_apart(command, &self.folder, &self.cpus, &err, &out)?;
         let ended = loop {
             if let Some((how, well)) = group.wait(LOOK_EVERY) {
                 break (!well).then(|| format!("it ended {how}"));
