@@ -1,7 +1,9 @@
 //! `harness drive`: the load generator on its own, against one URL.
 
+pub(super) mod figures;
 mod hlog;
 mod json;
+mod limits;
 mod live;
 mod pace;
 mod requests;
@@ -18,10 +20,13 @@ use clap::Args;
 
 use crate::cli::{Status, Usage, engine_parser, parse_duration, refuse_engine};
 use crate::environment::cpu_list;
-use crate::load::{Config, Control, DriveError, EngineKind, Measurement, Script, drive};
+use crate::load::{
+    Config, Control, DriveError, EngineKind, ErrorKind, Measurement, Pace, Script, drive,
+};
 use crate::probe::limits;
 use crate::run::Interrupt;
 
+use limits::Limit;
 use target::Target;
 
 const EXAMPLES: &str = "\
@@ -39,6 +44,8 @@ Examples:
   harness drive --workload harness/workloads/mixed.toml http://127.0.0.1:8080
   harness drive --json http://127.0.0.1:8080/ping | jq .latency_ns.p99
   harness drive --hlog ping.hlog http://127.0.0.1:8080/ping
+  harness drive --fail-if 'p99>250ms' --fail-if 'errors>0.1%' http://127.0.0.1:8080/ping     for CI
+  harness drive --json http://127.0.0.1:8080/ping >new.json && harness compare old.json new.json
 
 Latency runs from the intended send time; in a closed loop (without --rate or --stages) that
 is the sending itself. With --close it holds the connecting, which is also shown apart. A
@@ -48,8 +55,20 @@ Requests that have no answer at the end count with the time they have waited, an
 could raise is marked with ≥ (in JSON: at_least). A connection is silent where its request had then
 been unanswered for more than a second and more than twice the longest latency.
 
+--fail-if names a figure, >, >=, < or <=, and a value with its unit:
+  p50 p75 p90 p95 p99 p99.9 p99.99 max mean   latency, as in 'p99>250ms' (ns, us, ms, s)
+  first_byte.p99, connect.max, send_lag.p99   the same points of other times
+  rate requests                               right answers a second, as in 'rate<20000/s', and in all
+  errors errors.timeout unanswered unsent     a number, or a share: 'errors>10', 'errors>0.1%'
+  silent reconnects ids_repeated              connections and ids, as in 'silent>0'
+  bytes_received busy_ratio                   as in 'bytes_received<5MiB', 'busy_ratio>90%'
+A share of errors is that of all requests that ended, warm-up included. A figure with ≥ passes only if
+no higher value could fail. A limit on errors, or on unanswered or silent, takes the place of status 1 for
+these.
+
 Exit status: 0 every answer was right; 1 some were wrong, or there was none, or a connection was
-silent at the end; 2 a bad flag; 130 interrupted, after what was measured has been printed.";
+silent at the end; 2 a bad flag; 3 a limit of --fail-if was not kept, whatever else; 130 interrupted,
+after what was measured has been printed.";
 
 /// The longest run where only a number of requests is given.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -118,6 +137,9 @@ pub struct Arguments {
     /// woken. Takes a CPU whole for each thread: name some with --cpus that the server does not use
     #[arg(long)]
     spin: bool,
+    /// Exit with status 3 where this holds at the end, as in 'p99>250ms' or 'errors>0.1%'; repeatable
+    #[arg(long, value_name = "LIMIT", value_parser = limits::parse)]
+    fail_if: Vec<limits::Limit>,
     /// Print JSON; times are in nanoseconds
     #[arg(long)]
     json: bool,
@@ -157,13 +179,20 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     if let (Some(file), Some(path)) = (log, &arguments.hlog) {
         hlog::write(file, &measured).with_context(|| format!("cannot write {}", path.display()))?;
     }
+    let mut json = json::json(&target, arguments.workload.as_deref(), &config, &measured);
+    let checked = limits::check(&arguments.fail_if, &json);
     if arguments.json {
-        say!("{:#}", json::json(&target, &config, &measured));
+        json["fail_if"] = limits::json(&checked);
+        say!("{json:#}");
     } else {
-        let summary = summary::summary(&target, &config, &measured);
-        say!("{}", summary.trim_end_matches('\n'));
+        let mut text = summary::summary(&target, &config, &measured);
+        if !checked.is_empty() {
+            text += &limits::text(&checked);
+        }
+        say!("{}", text.trim_end_matches('\n'));
     }
-    Ok(status(&measured))
+    let kept = checked.iter().all(|checked| checked.passed);
+    Ok(status(&measured, &arguments.fail_if, kept))
 }
 
 fn load(
@@ -178,10 +207,18 @@ fn load(
     })
 }
 
-fn status(measured: &Measurement) -> Status {
+/// The exit status; `kept`: every limit was.
+fn status(measured: &Measurement, limits: &[Limit], kept: bool) -> Status {
+    // What a limit is about is judged by that limit alone.
+    let is_free = |kind: &ErrorKind| !limits.iter().any(|limit| limit.is_about(*kind));
+    let wrong = |kind: ErrorKind| measured.errors.contains_key(kind.name());
+    let errors = ErrorKind::ALL.into_iter().filter(is_free).any(wrong);
+    let silent = measured.silent() > 0 && !limits.iter().any(Limit::is_about_silence);
     if measured.stopped {
         Status::Interrupted
-    } else if measured.errors_total() > 0 || measured.requests == 0 || measured.silent() > 0 {
+    } else if !kept {
+        Status::OverLimit
+    } else if errors || measured.requests == 0 || silent {
         Status::Failed
     } else {
         Status::Fine
@@ -191,6 +228,7 @@ fn status(measured: &Measurement) -> Status {
 /// All of the configuration but the address, which takes a look at the network.
 fn config(arguments: &Arguments) -> Result<Config> {
     refuse_threads(arguments)?;
+    refuse_limits(arguments)?;
     let nowhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
     let default = match arguments.requests {
         Some(_) => LONGEST,
@@ -230,6 +268,23 @@ fn refuse_threads(arguments: &Arguments) -> Result<()> {
             Err(Usage(many).into())
         }
         _ => Ok(()),
+    }
+}
+
+/// What is never measured can't be held to a limit.
+fn refuse_limits(arguments: &Arguments) -> Result<()> {
+    let scheduled = arguments.pace.pace() != Pace::Closed || arguments.pace.think.is_some();
+    let mut limits = arguments.fail_if.iter();
+    match limits.find(|limit| !scheduled && limit.needs_a_schedule()) {
+        None => Ok(()),
+        Some(limit) => {
+            let why = format!(
+                "--fail-if '{}': send_lag is there only with --rate, --stages or --think; without them \
+                 a request is sent when an answer comes",
+                limit.text()
+            );
+            Err(Usage(why).into())
+        }
     }
 }
 

@@ -75,6 +75,11 @@ impl Measurement {
         Bounds::new(&self.first_byte, waited, self.unsent)
     }
 
+    /// How late the load generator was, with the requests it never sent.
+    pub fn send_lag_bounds(&self) -> Bounds<'_> {
+        Bounds::new(&self.send_lag, std::iter::empty(), self.unsent)
+    }
+
     /// The mean latency in nanoseconds, with the unfinished at the time they had waited, and whether
     /// there are any: then it is a lower bound.
     pub fn latency_mean_bound(&self) -> Option<(f64, bool)> {

@@ -1,5 +1,8 @@
 //! The measurement as JSON; every time is in nanoseconds.
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::spectrum::{self, nanos};
@@ -10,7 +13,12 @@ use crate::load::{Arrivals, Config, ErrorKind, Measurement, Pace, Think};
 
 /// All that was measured. A value that could not be measured is null; an error kind that
 /// did not occur is 0.
-pub(super) fn json(target: &Target, config: &Config, m: &Measurement) -> Value {
+pub(super) fn json(
+    target: &Target,
+    workload: Option<&Path>,
+    config: &Config,
+    m: &Measurement,
+) -> Value {
     let errors: serde_json::Map<String, Value> = ErrorKind::ALL
         .iter()
         .map(|kind| {
@@ -20,8 +28,11 @@ pub(super) fn json(target: &Target, config: &Config, m: &Measurement) -> Value {
         .collect();
     let mut latency = spectrum::json_of_bounds(&m.latency_bounds());
     if let Value::Object(points) = &mut latency {
-        let mean = m.latency_mean_bound().map(|(mean, _)| mean);
-        points.insert("mean".to_owned(), json!(mean));
+        let mean = m.latency_mean_bound();
+        points.insert("mean".to_owned(), json!(mean.map(|(mean, _)| mean)));
+        if let (Some((_, true)), Some(Value::Array(at_least))) = (mean, points.get_mut("at_least")) {
+            at_least.push(json!("mean"));
+        }
         points.insert("standard_deviation".to_owned(), json!(m.latency_jitter_ns));
     }
     let mut all = json!({
@@ -68,7 +79,7 @@ pub(super) fn json(target: &Target, config: &Config, m: &Measurement) -> Value {
         "wire_ns": spectrum::json(&m.wire),
         "first_byte_ns": spectrum::json_of_bounds(&m.first_byte_bounds()),
         "connect_ns": spectrum::json(&m.connect),
-        "send_lag_ns": spectrum::json(&m.send_lag),
+        "send_lag_ns": spectrum::json_of_bounds(&m.send_lag_bounds()),
         "in_flight_mean": m.in_flight_mean(),
         "classes": tables::classes(m),
         "stages": tables::stages(m),
@@ -76,6 +87,10 @@ pub(super) fn json(target: &Target, config: &Config, m: &Measurement) -> Value {
         "spin_ns": m.threads.iter().map(|t| t.spin_ns).sum::<u64>(),
         "busy_ratio": busy_ratio(m),
     });
+    // Its folder is the machine's own.
+    let name = workload.and_then(Path::file_stem);
+    all["workload"] = json!(name.map(OsStr::to_string_lossy));
+    all["requests_limit"] = json!(config.limit);
     all["at_end"] = at_end(m);
     all["delayed_ack_ratio"] = json!(m.delayed_ack());
     all

@@ -316,7 +316,8 @@ fn stuck(config: &Config, m: &Measurement) -> Vec<String> {
     remarks
 }
 
-fn bytes(bytes: f64) -> String {
+/// Bytes in the unit that suits them.
+pub(super) fn bytes(bytes: f64) -> String {
     match bytes {
         ..1024.0 => format!("{bytes:.0} B"),
         ..1_048_576.0 => format!("{:.1} KiB", bytes / 1024.0),
