@@ -7,12 +7,14 @@ mod limits;
 mod live;
 mod pace;
 mod requests;
+mod series;
 mod spectrum;
 mod summary;
 mod tables;
 mod target;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -27,6 +29,7 @@ use crate::probe::limits;
 use crate::run::Interrupt;
 
 use limits::Limit;
+use series::Series;
 use target::Target;
 
 const EXAMPLES: &str = "\
@@ -44,6 +47,7 @@ Examples:
   harness drive --workload harness/workloads/mixed.toml http://127.0.0.1:8080
   harness drive --json http://127.0.0.1:8080/ping | jq .latency_ns.p99
   harness drive --hlog ping.hlog http://127.0.0.1:8080/ping
+  harness drive -d 60s --timeseries - http://127.0.0.1:8080/ping | jq .latency_ns.p99
   harness drive --fail-if 'p99>250ms' --fail-if 'errors>0.1%' http://127.0.0.1:8080/ping     for CI
   harness drive --json http://127.0.0.1:8080/ping >new.json && harness compare old.json new.json
 
@@ -146,6 +150,14 @@ pub struct Arguments {
     /// Write latencies there as an HdrHistogram V2 interval log, in nanoseconds
     #[arg(long, value_name = "FILE")]
     hlog: Option<PathBuf>,
+    /// Write what happened in each interval there, a line of JSON each; - is standard output, and the
+    /// summary then goes to standard error
+    #[arg(long, value_name = "FILE")]
+    timeseries: Option<PathBuf>,
+    /// The length of an interval of --timeseries and --hlog [1s; 100ms where there is only --hlog, or a
+    /// thousandth of a longer drive]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    interval: Option<Duration>,
 }
 
 /// Drives one URL.
@@ -161,7 +173,10 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         ..config(arguments)?
     };
     // Made before the load, so that a bad path costs no measurement.
-    let log = arguments.hlog.as_deref().map(hlog::create).transpose()?;
+    let log = arguments.hlog.as_deref();
+    let log = log.map(|path| create("--hlog", path)).transpose()?;
+    let series = arguments.timeseries.as_deref();
+    let series = series.map(Series::create).transpose()?;
     // Where it is refused, the drive itself names the limit that would do.
     let _ = limits::raise_descriptor_limit();
     let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
@@ -179,6 +194,9 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     if let (Some(file), Some(path)) = (log, &arguments.hlog) {
         hlog::write(file, &measured).with_context(|| format!("cannot write {}", path.display()))?;
     }
+    if let Some(series) = series {
+        series.write(&measured)?;
+    }
     let mut json = json::json(&target, arguments.workload.as_deref(), &config, &measured);
     let checked = limits::check(&arguments.fail_if, &json);
     if arguments.json {
@@ -189,10 +207,23 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         if !checked.is_empty() {
             text += &limits::text(&checked);
         }
-        say!("{}", text.trim_end_matches('\n'));
+        let text = text.trim_end_matches('\n');
+        match series::takes_stdout(arguments) {
+            true => eprintln!("{text}"),
+            false => say!("{text}"),
+        }
     }
     let kept = checked.iter().all(|checked| checked.passed);
     Ok(status(&measured, &arguments.fail_if, kept))
+}
+
+/// Makes the file a flag names.
+///
+/// # Errors
+/// [`Usage`] with both.
+fn create(flag: &str, path: &Path) -> Result<File> {
+    let file = File::create(path);
+    Ok(file.map_err(|error| Usage(format!("{flag} {}: {error}", path.display())))?)
 }
 
 fn load(
@@ -245,8 +276,7 @@ fn config(arguments: &Arguments) -> Result<Config> {
         duration,
         limit: arguments.requests,
         timeout: arguments.timeout,
-        // At most 1,000 intervals: each takes some 16 KiB a thread.
-        interval: Duration::from_millis(100).max(duration / 1000),
+        interval: series::interval(arguments, duration)?,
         seed: arguments.seed,
         arrivals: arguments.pace.arrivals()?,
         think: arguments.pace.think,

@@ -16,7 +16,7 @@ use super::{Class, Config, Control, DriveError, Measurement, Script, ThreadTime,
 /// From when all connections stand to the schedule's start.
 const HEADSTART: Duration = Duration::from_millis(5);
 /// The most intervals of one drive; each takes some 16 KiB a thread.
-const MAX_INTERVALS: u128 = 10_000;
+pub const MAX_INTERVALS: u32 = 10_000;
 
 /// Drives load as `config` says and waits until it is over.
 ///
@@ -79,7 +79,7 @@ pub(super) fn check(config: &Config) -> Result<(), DriveError> {
         .duration
         .as_nanos()
         .div_ceil(config.interval.as_nanos())
-        > MAX_INTERVALS
+        > u128::from(MAX_INTERVALS)
     {
         return refuse("more than 10,000 intervals: ask for longer ones");
     }

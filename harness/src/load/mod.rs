@@ -73,7 +73,7 @@ mod worker;
 pub use config::{Arrivals, Config, DriveError, MAX_RATE, MAX_RATE_STAGES, Pace, RateStage, Think};
 pub use control::{Control, Window};
 pub use crew::Target;
-pub use drive::drive;
+pub use drive::{MAX_INTERVALS, drive};
 pub use engines::EngineKind;
 pub use exchange::{Client, ExchangeError, Response, exchange};
 pub use interleave::{Conductor, Slice, SliceEnd, interleave};

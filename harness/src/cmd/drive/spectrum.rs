@@ -1,6 +1,6 @@
 //! Which points of a distribution are shown, and times as people read them.
 
-use hdrhistogram::Histogram;
+use hdrhistogram::{Counter, Histogram};
 use serde_json::{Map, Value, json};
 
 use crate::load::Bounds;
@@ -17,7 +17,7 @@ pub(super) const SHOWN: [(&str, f64); 7] = [
 ];
 
 /// The points in JSON, nanoseconds; null where nothing was recorded.
-pub(super) fn json(histogram: &Histogram<u64>) -> Value {
+pub(super) fn json<C: Counter>(histogram: &Histogram<C>) -> Value {
     if histogram.is_empty() {
         return Value::Null;
     }
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn nothing_recorded_is_null() {
-        let mut histogram = Histogram::new(3).unwrap();
+        let mut histogram: Histogram<u64> = Histogram::new(3).unwrap();
         assert_eq!(json(&histogram), Value::Null);
         histogram.record(7).unwrap();
         let points = json(&histogram);
