@@ -6,6 +6,7 @@ mod load_server;
 
 use std::net::SocketAddr;
 use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 
 use load_server::{Act, PONG, Server, response};
 use serde_json::Value;
@@ -113,4 +114,128 @@ fn an_interval_is_a_second_and_needs_something_that_shows_it() {
         assert!(text(&output).contains(word), "{flags:?}: {}", text(&output));
         assert_eq!(server.seen(), before);
     }
+}
+
+/// A server that keeps the request lines it saw, and those.
+fn noting() -> (Server, Arc<Mutex<Vec<String>>>) {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let server = Server::start({
+        let seen = seen.clone();
+        move |_, request| {
+            let line = request.lines().next().unwrap_or_default();
+            seen.lock().unwrap().push(line.to_owned());
+            vec![Act::Write(response("200 OK", PONG).into())]
+        }
+    });
+    (server, seen)
+}
+
+/// A file of URLs on a server.
+fn urls(dir: &tempfile::TempDir, lines: &[String]) -> String {
+    let path = dir.path().join("urls.txt");
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_urls_of_a_file_are_sent_in_order_and_again() {
+    let ((server, seen), dir) = (noting(), tempfile::tempdir().unwrap());
+    let addr = server.addr;
+    let lines = [
+        "# what to ask for".to_owned(),
+        format!("http://{addr}/a?x=1"),
+        String::new(),
+        format!("DELETE http://{addr}/b"),
+        format!("{addr}/c"),
+    ];
+    let file = urls(&dir, &lines);
+    let json = json(0, harness(&["--urls", &file, "-n", "5", "-c", "1"]));
+    let order = ["GET /a?x=1", "DELETE /b", "GET /c", "GET /a?x=1", "DELETE /b"];
+    let expected = order.map(|line| format!("{line} HTTP/1.1"));
+    assert_eq!(*seen.lock().unwrap(), expected);
+    assert_eq!((&json["urls"], &json["shuffled"]), (&3.into(), &false.into()));
+    assert_eq!(json["url"], format!("http://{addr}/"));
+    let names: Vec<&str> = json["classes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|class| class["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["GET /a", "DELETE /b", "GET /c"]);
+    let output = harness(&["--urls", &file, "-n", "3"]).output().unwrap();
+    assert!(text(&output).starts_with(&format!("http://{addr}/, 3 URLs in order\n")), "{}", text(&output));
+}
+
+#[test]
+fn threads_share_out_the_urls_and_send_each_as_often() {
+    let ((server, seen), dir) = (noting(), tempfile::tempdir().unwrap());
+    let lines: Vec<String> = (0..7).map(|n| format!("http://{}/{n}", server.addr)).collect();
+    let file = urls(&dir, &lines);
+    json(0, harness(&["--urls", &file, "-n", "21", "-c", "6", "-t", "2"]));
+    let mut seen = seen.lock().unwrap().clone();
+    seen.sort_unstable();
+    let each: Vec<String> = (0..21).map(|n| format!("GET /{} HTTP/1.1", n / 3)).collect();
+    assert_eq!(seen, each);
+}
+
+#[test]
+fn urls_are_shuffled_by_the_seed() {
+    let ((server, seen), dir) = (noting(), tempfile::tempdir().unwrap());
+    let lines: Vec<String> = (0..20).map(|n| format!("http://{}/{n}", server.addr)).collect();
+    let list = urls(&dir, &lines);
+    let order = |seed: &str| {
+        seen.lock().unwrap().clear();
+        let flags = ["--urls", &list, "-n", "40", "-c", "1", "--shuffle", "--seed", seed];
+        assert_eq!(json(0, harness(&flags))["shuffled"], true);
+        seen.lock().unwrap().clone()
+    };
+    let (one, again, other) = (order("1"), order("1"), order("2"));
+    assert_eq!(one, again);
+    assert_ne!(one, other);
+    // Each once before any comes again, in the same order.
+    assert_eq!(one[..20], one[20..]);
+    let mut file: Vec<String> = (0..20).map(|n| format!("GET /{n} HTTP/1.1")).collect();
+    let mut sorted = one[..20].to_vec();
+    assert_ne!(sorted, file);
+    sorted.sort_unstable();
+    file.sort_unstable();
+    assert_eq!(sorted, file);
+}
+
+#[test]
+fn body_and_headers_go_with_each_url() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let server = Server::start({
+        let seen = seen.clone();
+        move |_, request| {
+            seen.lock().unwrap().push(request.to_owned());
+            vec![Act::Write(response("200 OK", PONG).into())]
+        }
+    });
+    let (addr, dir) = (server.addr, tempfile::tempdir().unwrap());
+    let file = urls(&dir, &[format!("http://{addr}/a"), format!("PUT http://{addr}/b")]);
+    json(0, harness(&["--urls", &file, "-n", "2", "-c", "1", "-b", "xy", "-H", "A: b"]));
+    let rest = format!("HTTP/1.1\r\nHost: {addr}\r\nA: b\r\nContent-Length: 2\r\n\r\nxy");
+    let expected = ["POST /a", "PUT /b"].map(|line| format!("{line} {rest}"));
+    assert_eq!(*seen.lock().unwrap(), expected);
+}
+
+#[test]
+fn a_file_of_urls_that_can_not_be_used_is_refused_with_its_line() {
+    let (server, dir) = (pong(), tempfile::tempdir().unwrap());
+    let here = format!("http://{}/", server.addr);
+    let file = urls(&dir, &[here.clone(), "# x".into(), "http://127.0.0.1:1/".into()]);
+    for (flags, words) in [
+        (&["--urls", &file][..], "urls.txt:3: http://127.0.0.1:1/ is another origin than that of line 1"),
+        (&["--urls", "no/such/file"], "--urls no/such/file"),
+        (&["--urls", &file, &here], "cannot be used with"),
+        (&["--urls", &file, "--workload", "x.toml"], "cannot be used with"),
+        (&["--shuffle", &here], "--urls"),
+        (&[], "<URL>"),
+    ] {
+        let output = harness(flags).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {}", text(&output));
+        assert!(text(&output).contains(words), "{flags:?}: {}", text(&output));
+    }
+    assert_eq!(server.seen(), 0);
 }

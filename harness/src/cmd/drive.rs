@@ -8,6 +8,7 @@ mod live;
 mod pace;
 mod requests;
 mod series;
+mod source;
 mod spectrum;
 mod summary;
 mod tables;
@@ -30,7 +31,6 @@ use crate::run::Interrupt;
 
 use limits::Limit;
 use series::Series;
-use target::Target;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,6 +45,7 @@ Examples:
   harness drive -b '{\"item_id\":\"SKU-789\",\"qty\":1}' \\
       -H 'Content-Type: application/json' http://127.0.0.1:8080/api/v1/orders
   harness drive --workload harness/workloads/mixed.toml http://127.0.0.1:8080
+  harness drive --urls access.txt --shuffle               the URLs of a file, one a line
   harness drive --json http://127.0.0.1:8080/ping | jq .latency_ns.p99
   harness drive --hlog ping.hlog http://127.0.0.1:8080/ping
   harness drive -d 60s --timeseries - http://127.0.0.1:8080/ping | jq .latency_ns.p99
@@ -83,7 +84,8 @@ const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// As in http://127.0.0.1:8080/ping; plain HTTP/1.1 only. http:// may be left out; the path is sent as typed
-    url: String,
+    #[arg(required_unless_present = "urls", conflicts_with = "urls")]
+    url: Option<String>,
     /// Connections, kept open unless --close is given
     #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     connections: u32,
@@ -125,6 +127,13 @@ pub struct Arguments {
     /// is answered then, status and body, must be answered always
     #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "body", "body_file"])]
     workload: Option<PathBuf>,
+    /// Send the requests of this file, one a line, in order and then again: a URL, or a method and a URL;
+    /// # begins a comment. All of one host and port. --header and --body go with each
+    #[arg(long, value_name = "FILE", conflicts_with = "workload")]
+    urls: Option<PathBuf>,
+    /// Send those of --urls in an order drawn from the seed, each once before any comes again
+    #[arg(long, requires = "urls")]
+    shuffle: bool,
     /// Requests of a workload, their order, and what is random in time are drawn from it
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -166,7 +175,7 @@ pub struct Arguments {
 /// Where a flag is wrong, nothing listens there, or the log can't be written. Wrong answers
 /// give [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
-    let target = Target::parse(&arguments.url)?;
+    let (target, source) = source::read(arguments)?;
     refuse_engine(arguments.engine)?;
     let config = Config {
         addr: target.resolve(arguments.timeout)?,
@@ -180,7 +189,8 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     // Where it is refused, the drive itself names the limit that would do.
     let _ = limits::raise_descriptor_limit();
     let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
-    let Some(script) = requests::script(arguments, &target, config.addr, &interrupt)? else {
+    let from = (&target, &source);
+    let Some(script) = requests::script(arguments, from, config.addr, &interrupt)? else {
         eprintln!("interrupted before the load began");
         return Ok(Status::Interrupted);
     };
@@ -197,13 +207,14 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     if let Some(series) = series {
         series.write(&measured)?;
     }
-    let mut json = json::json(&target, arguments.workload.as_deref(), &config, &measured);
+    let mut json = json::json(from, arguments.shuffle, &config, &measured);
     let checked = limits::check(&arguments.fail_if, &json);
     if arguments.json {
         json["fail_if"] = limits::json(&checked);
         say!("{json:#}");
     } else {
-        let mut text = summary::summary(&target, &config, &measured);
+        let of = source.words(arguments.shuffle);
+        let mut text = summary::summary(&target, of.as_deref(), &config, &measured);
         if !checked.is_empty() {
             text += &limits::text(&checked);
         }

@@ -10,6 +10,7 @@
 //! | `control` | what a caller shares with a drive while it runs |
 //! | `clock` | what all threads of a drive read the time from |
 //! | `script` | requests, and what is expected of their answers |
+//! | `pick` | which of them is next |
 //! | `schedule` | when each request is meant to be sent |
 //! | `pacing` | whose turn it is: closed loop, think time, even steps, Poisson arrivals |
 //! | `response` | the HTTP/1.1 response parser, fed with whatever a read brought |
@@ -56,6 +57,7 @@ mod nagle;
 mod pacing;
 #[doc(hidden)]
 pub mod parts;
+mod pick;
 mod portable;
 mod recorder;
 mod replies;
@@ -80,5 +82,5 @@ pub use interleave::{Conductor, Slice, SliceEnd, interleave};
 pub use malformed::Malformed;
 pub use measurement::{Class, ErrorKind, Interval, Measurement, StageFigures, ThreadTime};
 pub(crate) use same::{id_beside, means};
-pub use script::{Expect, Request, Script, ScriptError};
+pub use script::{Expect, Order, Request, Script, ScriptError};
 pub use unfinished::{Bounds, Unfinished};

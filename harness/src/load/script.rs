@@ -4,14 +4,27 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-/// The requests of a drive; each thread draws from them uniformly.
+/// The requests of a drive, and a list of them; each thread draws from that uniformly, unless it
+/// [goes through it](Script::listed).
 #[derive(Debug)]
 pub struct Script {
     pub(crate) entries: Vec<Entry>,
+    /// Places in `entries`, at least one.
+    pub(crate) list: Vec<u32>,
+    pub(crate) order: Order,
     /// The names of the classes, at least one.
     pub(crate) classes: Vec<String>,
     /// How many kinds of answers are expected, at least one.
     pub(crate) kinds: usize,
+}
+
+/// How the list of a script is gone through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Each request is drawn from it, uniformly.
+    Drawn,
+    /// From its start to its end, and again: all threads together, each taking every so-manieth.
+    InTurn,
 }
 
 /// One request, and what is expected of its answer.
@@ -125,6 +138,8 @@ impl Script {
             .collect::<Result<Vec<_>, _>>()?;
         let kinds = number_kinds(&mut entries);
         Ok(Self {
+            list: (0..entries.len() as u32).collect(),
+            order: Order::Drawn,
             entries,
             classes: vec!["all".to_owned()],
             kinds,
@@ -145,6 +160,16 @@ impl Script {
             entry.class = class(&mut script.classes, name) as u32;
         }
         Ok(script)
+    }
+
+    /// Sends the requests of a list, which may name one several times; `list` has their places. It
+    /// is not empty, and every place is one of the script.
+    pub fn listed(mut self, list: Vec<u32>, order: Order) -> Self {
+        assert!(!list.is_empty(), "there is something to send");
+        let len = self.entries.len();
+        assert!(list.iter().all(|place| (*place as usize) < len), "all of the script");
+        (self.list, self.order) = (list, order);
+        self
     }
 
     /// How many requests it has; at least 1.
@@ -380,6 +405,18 @@ mod tests {
             [1022, 1023, 1024, 1999].map(|n| each[n]),
             [1022, 1023, 1023, 1023]
         );
+    }
+
+    #[test]
+    #[should_panic(expected = "all of the script")]
+    fn a_list_names_requests_of_its_script() {
+        let request = Request {
+            wire: b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+            expect: Expect::Success,
+        };
+        let script = Script::new(vec![request]).unwrap();
+        assert_eq!(script.list, [0]);
+        script.listed(vec![0, 0, 1], Order::InTurn);
     }
 
     #[test]

@@ -4,8 +4,6 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use rand_pcg::Pcg32;
-use rand_pcg::rand_core::{Rng, SeedableRng};
 use rustix::io::Errno;
 
 use super::breakdown::Breakdown;
@@ -14,13 +12,14 @@ use super::engine::{Engine, Event};
 use super::ids::Ids;
 use super::known::Known;
 use super::pacing::{Pacing, Turn};
+use super::pick::Pick;
 use super::recorder::{Nanos, Recorder, nanos};
 use super::schedule::share;
 use super::script::{Entry, Expect};
 use super::slot::{Plan, Slot, State};
 use super::stretch::Stretch;
 use super::tally::{Counts, Tally};
-use super::{Config, Control, Script, ThreadTime};
+use super::{Config, Control, Order, Script, ThreadTime};
 use crate::probe::run_delay_ns;
 
 /// A turn of the spinning loop takes about a microsecond; in a longer one the thread was
@@ -50,6 +49,8 @@ struct Clocks {
 pub(crate) struct Worker<'w, E> {
     pub(crate) engine: E,
     pub(crate) entries: &'w [Entry],
+    list: &'w [u32],
+    pick: Pick,
     pub(crate) control: &'w Control,
     pub(crate) pacing: Pacing,
     /// Whether each request makes a connection, and its end closes it.
@@ -73,7 +74,6 @@ pub(crate) struct Worker<'w, E> {
     pub(crate) sending: bool,
     /// Requests still to be sent; no end where there is no limit.
     left: u64,
-    rng: Pcg32,
     pub(crate) keep: usize,
     /// Of each kind of answer, the head of the last.
     pub(crate) known: Vec<Known>,
@@ -114,6 +114,11 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         Self {
             engine,
             entries,
+            list: &script.list,
+            pick: match script.order {
+                Order::Drawn => Pick::drawn(seed),
+                Order::InTurn => Pick::in_turn((thread, threads), script.list.len()),
+            },
             control,
             pacing: Pacing::new(config, (thread, threads), seed),
             connection_per_request: config.connection_per_request,
@@ -134,7 +139,6 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             opening: 0,
             sending: false,
             left: share(config.limit, (thread, threads)),
-            rng: Pcg32::seed_from_u64(seed),
             keep: longest.unwrap_or(0) * 2 + KEEP,
             known: vec![Known::new(); script.kinds],
             tally: Tally {
@@ -369,7 +373,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
 
     /// Sends a request, or begins its connection.
     fn request(&mut self, index: usize) {
-        let drawn = (u64::from(self.rng.next_u32()) * self.entries.len() as u64) >> 32;
+        let entry = self.list[self.pick.next(self.list.len())];
         let now = self.now();
         let slot = &mut self.slots[index];
         let due = match &mut self.pacing {
@@ -387,7 +391,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             Pacing::Turns(_) | Pacing::Poisson(_) => due.unwrap_or(now),
         };
         slot.next += 1;
-        slot.entry = drawn as u32;
+        slot.entry = entry;
         self.in_flight += 1;
         self.left -= 1;
         if self.left == 0 {

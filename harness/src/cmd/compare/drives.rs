@@ -14,9 +14,11 @@ use crate::cmd::operand::Operand;
 use crate::report::{Colour, DriveDifference, DriveFigure, Drives};
 
 /// What makes two drives different loads, in words, and where the JSON has it.
-const LOAD: [(&str, &str); 16] = [
+const LOAD: [(&str, &str); 18] = [
     ("url", "/url"),
     ("workload", "/workload"),
+    ("URLs", "/urls"),
+    ("shuffled", "/shuffled"),
     ("connections", "/connections"),
     ("threads", "/threads"),
     ("spin", "/spin"),

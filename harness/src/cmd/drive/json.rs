@@ -1,10 +1,8 @@
 //! The measurement as JSON; every time is in nanoseconds.
 
-use std::ffi::OsStr;
-use std::path::Path;
-
 use serde_json::{Value, json};
 
+use super::source::Source;
 use super::spectrum::{self, nanos};
 use super::summary::{busy_ratio, waited};
 use super::tables;
@@ -14,8 +12,8 @@ use crate::load::{Arrivals, Config, ErrorKind, Measurement, Pace, Think};
 /// All that was measured. A value that could not be measured is null; an error kind that
 /// did not occur is 0.
 pub(super) fn json(
-    target: &Target,
-    workload: Option<&Path>,
+    (target, source): (&Target, &Source),
+    shuffled: bool,
     config: &Config,
     m: &Measurement,
 ) -> Value {
@@ -87,9 +85,12 @@ pub(super) fn json(
         "spin_ns": m.threads.iter().map(|t| t.spin_ns).sum::<u64>(),
         "busy_ratio": busy_ratio(m),
     });
-    // Its folder is the machine's own.
-    let name = workload.and_then(Path::file_stem);
-    all["workload"] = json!(name.map(OsStr::to_string_lossy));
+    all["workload"] = match source {
+        Source::Workload(workload) => json!(workload.name),
+        Source::Url | Source::Urls(_) => Value::Null,
+    };
+    all["urls"] = json!(source.urls());
+    all["shuffled"] = json!(source.urls().map(|_| shuffled));
     all["requests_limit"] = json!(config.limit);
     all["at_end"] = at_end(m);
     all["delayed_ack_ratio"] = json!(m.delayed_ack());

@@ -22,10 +22,18 @@ pub(super) fn busy_ratio(m: &Measurement) -> f64 {
     m.threads.iter().map(|t| t.busy_ratio()).fold(0.0, f64::max)
 }
 
-/// All of it, each line ended.
-pub(super) fn summary(target: &Target, config: &Config, m: &Measurement) -> String {
-    let mut text = String::new();
-    text += &format!("{}\n{}\n\n", target.shown_at(config.addr), how(config, m));
+/// All of it, each line ended. `of`: which requests were sent, where the URL does not say it.
+pub(super) fn summary(
+    target: &Target,
+    of: Option<&str>,
+    config: &Config,
+    m: &Measurement,
+) -> String {
+    let mut text = target.shown_at(config.addr);
+    if let Some(of) = of {
+        text += &format!(", {of}");
+    }
+    text += &format!("\n{}\n\n", how(config, m));
     let rate = grouped(m.requests_per_s().round() as u64);
     row(
         &mut text,

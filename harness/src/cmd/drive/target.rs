@@ -72,6 +72,21 @@ impl Target {
         })
     }
 
+    /// The same place with the path `/`.
+    pub(super) fn origin(&self) -> Self {
+        Self {
+            host: self.host.clone(),
+            typed: self.typed.clone(),
+            path: "/".to_owned(),
+            ..*self
+        }
+    }
+
+    /// Whether both are on one server: the same host and port.
+    pub(super) fn is_at(&self, other: &Self) -> bool {
+        (&self.host, self.port) == (&other.host, other.port)
+    }
+
     /// The address: of several the first that takes a connection within `timeout`, since
     /// `localhost` may be two and the server listen on one.
     pub(super) fn resolve(&self, timeout: Duration) -> Result<SocketAddr> {
