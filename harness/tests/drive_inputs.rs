@@ -4,6 +4,7 @@
 
 mod load_server;
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -238,4 +239,41 @@ fn a_file_of_urls_that_can_not_be_used_is_refused_with_its_line() {
         assert!(text(&output).contains(words), "{flags:?}: {}", text(&output));
     }
     assert_eq!(server.seen(), 0);
+}
+
+#[test]
+fn a_workload_may_have_headers_and_raw_bodies_of_its_own() {
+    let seen = Arc::new(Mutex::new(HashSet::new()));
+    let server = Server::start({
+        let seen = seen.clone();
+        move |_, request| {
+            seen.lock().unwrap().insert(request.to_owned());
+            vec![Act::Write(response("200 OK", PONG).into())]
+        }
+    });
+    let (addr, dir) = (server.addr, tempfile::tempdir().unwrap());
+    std::fs::write(dir.path().join("note.txt"), "from a file").unwrap();
+    let file = dir.path().join("raw.toml");
+    let workload = "about = \"Raw\"\n\
+        [[request]]\nmethod = \"PUT\"\npath = \"/a\"\nbody = \"raw\"\n\
+        headers = { Accept = \"own/type\", X-Id = [{ range = [1, 2], prefix = \"r\" }] }\n\
+        [[request]]\nmethod = \"POST\"\npath = \"/b\"\nbody_file = \"note.txt\"\n\
+        [[request]]\nmethod = \"POST\"\npath = \"/c\"\nbody = { n = 1 }\n\
+        headers.Content-Type = \"application/json; charset=utf-8\"\n";
+    std::fs::write(&file, workload).unwrap();
+    let flags = ["--workload", file.to_str().unwrap(), "-n", "200", "-H", "Accept: of/flag"];
+    let json = measured(0, &flags, addr, "/v1");
+    assert_eq!((&json["requests"], &json["workload"]), (&200.into(), &"raw".into()));
+    let host = format!("HTTP/1.1\r\nHost: {addr}\r\n");
+    let put = |id| format!("PUT /v1/a {host}Accept: own/type\r\nX-Id: r{id}\r\nContent-Length: 3\r\n\r\nraw");
+    let expected = [
+        put(1),
+        put(2),
+        format!("POST /v1/b {host}Accept: of/flag\r\nContent-Length: 11\r\n\r\nfrom a file"),
+        format!(
+            "POST /v1/c {host}Accept: of/flag\r\nContent-Type: application/json; charset=utf-8\r\n\
+             Content-Length: 7\r\n\r\n{{\"n\":1}}"
+        ),
+    ];
+    assert_eq!(*seen.lock().unwrap(), HashSet::from(expected));
 }

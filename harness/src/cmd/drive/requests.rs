@@ -12,15 +12,13 @@ use serde_json::Value;
 use super::Arguments;
 use super::source::Source;
 use super::target::Target;
-use crate::catalog::{Call, DISTINCT_CALLS, Workload};
+use crate::catalog::{Body, Call, DISTINCT_CALLS, Workload, header_problem, is_token};
 use crate::cli::Usage;
 use crate::load::{Client, Expect, Order, Request, Response, Script};
 use crate::run::Interrupt;
 
 /// A member that may number what a POST created.
 const ID: &str = "id";
-/// Headers that say how long the body is; this is the sender's to know.
-const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
 
 /// The requests asked for; `None` after Ctrl-C.
 ///
@@ -114,10 +112,13 @@ impl Asking<'_> {
     fn accept(&self, client: &mut Client, call: &Call) -> Result<Request> {
         let target = format!("{}{}", self.base, call.target);
         let line = format!("{} {target}", call.method);
-        let body = call.body.as_ref().map(String::as_bytes);
+        let body = call.body.as_ref().map(Body::bytes);
         let mut head = self.head.clone();
-        if body.is_some() {
-            head.add_unless_given("Content-Type", "application/json");
+        for (name, value) in &call.headers {
+            head.set(name, value);
+        }
+        if let Some(kind) = call.content_type() {
+            head.add_unless_given("Content-Type", kind);
         }
         let wire = head.request(&call.method, &target, body)?;
         let response = client
@@ -213,6 +214,12 @@ impl Head {
             .any(|(given, _)| given.eq_ignore_ascii_case(name))
     }
 
+    /// Sets a header, in the place of those of that name.
+    fn set(&mut self, name: &str, value: &str) {
+        self.0.retain(|(given, _)| !given.eq_ignore_ascii_case(name));
+        self.0.push((name.to_owned(), value.to_owned()));
+    }
+
     fn add_unless_given(&mut self, name: &str, value: &str) {
         if !self.has(name) {
             self.0.push((name.to_owned(), value.to_owned()));
@@ -244,17 +251,8 @@ fn header(flag: &str) -> Result<(String, String)> {
     let Some((name, value)) = flag.split_once(':') else {
         return refuse("it is written 'Name: value'");
     };
-    if !is_token(name) {
-        return refuse("the name has a character no header may have");
-    }
-    if value.chars().any(|c| c.is_control() && c != '\t') {
-        return refuse("the value has a control character");
-    }
-    if FRAMING
-        .iter()
-        .any(|framing| name.eq_ignore_ascii_case(framing))
-    {
-        return refuse("the length of the body is sent anyhow");
+    if let Some(problem) = header_problem(name, value) {
+        return refuse(problem);
     }
     Ok((name.to_owned(), value.trim().to_owned()))
 }
@@ -262,12 +260,6 @@ fn header(flag: &str) -> Result<(String, String)> {
 /// Whether a request can have that method: CONNECT has no path.
 pub(super) fn is_method(text: &str) -> bool {
     is_token(text) && text != "CONNECT"
-}
-
-/// RFC 9110, section 5.6.2.
-fn is_token(text: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    !text.is_empty() && text.bytes().all(allowed)
 }
 
 #[cfg(test)]
@@ -315,6 +307,7 @@ mod tests {
         let call = Call {
             method: method.to_owned(),
             target: "/".to_owned(),
+            headers: Vec::new(),
             body: None,
         };
         let response = Response {
