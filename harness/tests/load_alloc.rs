@@ -124,7 +124,7 @@ fn script() -> Script {
 
 /// The loops in turn over that engine; each is to last `ms`. `one_each`: a server for connections of
 /// one request.
-fn loops(addr: SocketAddr, one_each: SocketAddr, engine: EngineKind, ms: u64) -> [Config; 5] {
+fn loops(addr: SocketAddr, one_each: SocketAddr, engine: EngineKind, ms: u64) -> [Config; 6] {
     let duration = Duration::from_millis(ms);
     let closed = Config {
         connections: CONNECTIONS,
@@ -157,7 +157,12 @@ fn loops(addr: SocketAddr, one_each: SocketAddr, engine: EngineKind, ms: u64) ->
         },
         Config {
             addr: one_each,
-            connection_per_request: true,
+            requests_per_connection: Some(1),
+            ..closed.clone()
+        },
+        Config {
+            addr: one_each,
+            requests_per_connection: Some(3),
             ..closed
         },
     ]

@@ -14,8 +14,8 @@ use load_server::*;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// A closed loop, one with think time, and open loops; each with kept connections and with one
-/// for each request.
+/// A closed loop, one with think time, and open loops; each with kept connections, with one for each
+/// request, and with one for every three.
 fn loops(addr: SocketAddr) -> Vec<Config> {
     let closed = config(addr);
     let thinking = Config {
@@ -27,11 +27,14 @@ fn loops(addr: SocketAddr) -> Vec<Config> {
         ..paced(addr, 500.0)
     };
     let kept = [closed, thinking, paced(addr, 500.0), random];
-    let fresh = kept.clone().map(|config| Config {
-        connection_per_request: true,
-        ..config
-    });
-    let all = kept.into_iter().chain(fresh);
+    let limited = |each| {
+        kept.clone().map(|config| Config {
+            requests_per_connection: Some(each),
+            ..config
+        })
+    };
+    let all = [limited(1), limited(3)].concat();
+    let all = kept.iter().cloned().chain(all);
     all.map(|config| Config {
         duration: MS * 250,
         timeout: MS * 100,

@@ -42,6 +42,7 @@ Examples:
   harness drive -n 1000 -c 1 http://127.0.0.1:8080/ping   exactly 1,000 requests, one after another
   harness drive -c 500 --think exp:1s http://127.0.0.1:8080/ping             500 users who read and click
   harness drive --close http://127.0.0.1:8080/ping        a connection for each request
+  harness drive --requests-per-connection 100 http://127.0.0.1:8080/ping     or for every hundred
   harness drive -b '{\"item_id\":\"SKU-789\",\"qty\":1}' \\
       -H 'Content-Type: application/json' http://127.0.0.1:8080/api/v1/orders
   harness drive --workload harness/workloads/mixed.toml http://127.0.0.1:8080
@@ -53,8 +54,9 @@ Examples:
   harness drive --json http://127.0.0.1:8080/ping >new.json && harness compare old.json new.json
 
 Latency runs from the intended send time; in a closed loop (without --rate or --stages) that
-is the sending itself. With --close it holds the connecting, which is also shown apart. A
-request that times out counts at its timeout. Load only what is yours.
+is the sending itself. With --close, or of the first request of a connection with
+--requests-per-connection, it holds the connecting, which is also shown apart. A request that times out
+counts at its timeout. Load only what is yours.
 
 Requests that have no answer at the end count with the time they have waited, and what their answers
 could raise is marked with ≥ (in JSON: at_least). A connection is silent where its request had then
@@ -86,7 +88,7 @@ pub struct Arguments {
     /// As in http://127.0.0.1:8080/ping; plain HTTP/1.1 only. http:// may be left out; the path is sent as typed
     #[arg(required_unless_present = "urls", conflicts_with = "urls")]
     url: Option<String>,
-    /// Connections, kept open unless --close is given
+    /// Connections, kept open unless --close or --requests-per-connection is given
     #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     connections: u32,
     /// What moves the bytes: epoll on every Linux; io_uring at less CPU a request, from Linux 6.1 on where
@@ -111,6 +113,10 @@ pub struct Arguments {
     /// its own, whose figures are never those of kept connections
     #[arg(long)]
     close: bool,
+    /// Make a connection for so many requests, ask the server to close with the last, and close it. The
+    /// first request makes it, and its latency holds that; 1 is --close
+    #[arg(long, value_name = "N", conflicts_with = "close", value_parser = clap::value_parser!(u32).range(1..))]
+    requests_per_connection: Option<u32>,
     /// GET, POST... [GET, or POST where there is a body]
     #[arg(short, long)]
     method: Option<String>,
@@ -291,7 +297,10 @@ fn config(arguments: &Arguments) -> Result<Config> {
         seed: arguments.seed,
         arrivals: arguments.pace.arrivals()?,
         think: arguments.pace.think,
-        connection_per_request: arguments.close,
+        requests_per_connection: match arguments.close {
+            true => Some(1),
+            false => arguments.requests_per_connection,
+        },
         spin: arguments.spin,
         ..Config::new(nowhere)
     })

@@ -38,10 +38,11 @@ pub struct Config {
     pub arrivals: Arrivals,
     /// In a closed loop: from the end of a connection's request to its next.
     pub think: Option<Think>,
-    /// Makes a connection for each request and closes it behind the answer. The script says
-    /// itself whether its requests ask the server to close. Latency then holds the connecting,
-    /// in either loop, since no request goes without; `wire` and `connect` tell them apart.
-    pub connection_per_request: bool,
+    /// Makes a connection for so many requests, at least 1, and closes it behind the last answer;
+    /// the last request asks the server to close, unless it has a `Connection` header. A connection is
+    /// made when its first request is due, whose latency holds the connecting, in either loop; `wire`
+    /// and `connect` tell them apart. Where absent, connections are kept.
+    pub requests_per_connection: Option<u32>,
     /// Never sleeps while the load is on. What comes is then taken at once, and not when a thread
     /// that slept has been woken: some microseconds later, on a virtual CPU some tens or hundreds. Each
     /// thread takes a CPU whole, so it should have one that the server does not run on.
@@ -67,7 +68,7 @@ impl Config {
             seed: 1,
             arrivals: Arrivals::Constant,
             think: None,
-            connection_per_request: false,
+            requests_per_connection: None,
             spin: false,
         }
     }

@@ -91,12 +91,13 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         }
     }
 
-    /// Closes all connections, which showed that they can be made: each request makes its own.
+    /// Closes all connections, which showed that they can be made: requests make their own.
     pub(crate) fn close_all(&mut self) {
         for index in 0..self.slots.len() {
             self.engine.close(index);
-            self.slots[index].state = State::Idle;
-            self.slots[index].barren = 0;
+            let slot = &mut self.slots[index];
+            slot.state = State::Idle;
+            (slot.barren, slot.allowed) = (0, 0);
         }
     }
 
@@ -105,6 +106,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         self.engine.close(index);
         let slot = &mut self.slots[index];
         let pause = slot.pause();
+        slot.allowed = 0;
         slot.state = State::Closed { until: now + pause };
         match pause {
             0 => self.resume(index, now),
@@ -114,7 +116,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
 
     /// Makes use of a closed connection whose pause is over.
     pub(crate) fn resume(&mut self, index: usize, now: Nanos) {
-        if self.connection_per_request {
+        if self.per_connection > 0 {
             let slot = &mut self.slots[index];
             slot.state = State::Idle;
             slot.free_at = now;
@@ -149,7 +151,8 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         // Before the clock runs, none is made again.
         let running = self.plan.origin != Nanos::MAX;
         self.tally.counts.reconnects += u64::from(running);
-        if running && self.connection_per_request {
+        if running && self.per_connection > 0 {
+            slot.allowed = self.per_connection;
             self.transmit(index, now);
         } else {
             slot.state = State::Idle;
@@ -161,7 +164,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
     /// A connection could not be made.
     pub(crate) fn open_failed(&mut self, index: usize, errno: Errno, now: Nanos) {
         self.opening -= 1;
-        if self.connection_per_request {
+        if self.per_connection > 0 {
             let got = format!("no connection: {}", why_not(errno));
             return self.lost(index, ErrorKind::Connect, &got, now);
         }

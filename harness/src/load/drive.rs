@@ -83,8 +83,9 @@ pub(super) fn check(config: &Config) -> Result<(), DriveError> {
     {
         return refuse("more than 10,000 intervals: ask for longer ones");
     }
-    if config.threads == 0 || config.limit == Some(0) {
-        return refuse("threads, and a limit on requests, must be at least 1");
+    let limits = [config.limit, config.requests_per_connection.map(u64::from)];
+    if config.threads == 0 || limits.contains(&Some(0)) {
+        return refuse("threads, and limits on requests, must be at least 1");
     }
     if config.limit.is_some() && !config.warmup.is_zero() {
         return refuse("a limit on requests goes without warm-up");

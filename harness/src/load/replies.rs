@@ -131,7 +131,9 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         slot.barren = 0;
         slot.free_at = now;
         slot.state = State::Idle;
-        if last || self.connection_per_request {
+        // The last that its connection was made for.
+        let spent = self.per_connection > 0 && slot.allowed == 0;
+        if last || spent {
             self.reopen(index, now);
         } else {
             self.free(index);

@@ -1,6 +1,7 @@
 //! Requests, and what is expected of their answers.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
 
@@ -108,6 +109,8 @@ pub(crate) struct Entry {
     pub(crate) class: u32,
     /// Which of the kinds its answer is of: those whose heads are likely to be equal.
     pub(crate) kind: u32,
+    /// The request as the last of its connection.
+    last: OnceLock<Vec<u8>>,
 }
 
 /// Requests of one script at most; an index fits 32 bits.
@@ -254,6 +257,25 @@ impl Entry {
             around_id,
             class: 0,
             kind: 0,
+            last: OnceLock::new(),
+        })
+    }
+
+    /// The request as the last of its connection: it asks the server to close, unless it says itself
+    /// what is to become of the connection.
+    pub(crate) fn last(&self) -> &[u8] {
+        self.last.get_or_init(|| {
+            let mut wire = self.wire.clone();
+            let end = wire.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or(0);
+            let is_given = wire[..end].split(|b| *b == b'\n').any(|line| {
+                let name = line.split(|b| *b == b':').next().unwrap_or_default();
+                name.eq_ignore_ascii_case(b"connection")
+            });
+            if !is_given {
+                let at = end + 2;
+                wire.splice(at..at, *b"Connection: close\r\n");
+            }
+            wire
         })
     }
 
@@ -405,6 +427,30 @@ mod tests {
             [1022, 1023, 1024, 1999].map(|n| each[n]),
             [1022, 1023, 1023, 1023]
         );
+    }
+
+    #[test]
+    fn the_last_request_of_a_connection_asks_to_close() {
+        let last = |wire: &str| {
+            let request = Request {
+                wire: wire.into(),
+                expect: Expect::Success,
+            };
+            let script = Script::new(vec![request]).unwrap();
+            String::from_utf8(script.entries[0].last().to_vec()).unwrap()
+        };
+        assert_eq!(
+            last("POST / HTTP/1.1\r\nA: b\r\n\r\nx\r\n\r\n"),
+            "POST / HTTP/1.1\r\nA: b\r\nConnection: close\r\n\r\nx\r\n\r\n"
+        );
+        assert_eq!(
+            last("GET / HTTP/1.1\r\n\r\n"),
+            "GET / HTTP/1.1\r\nConnection: close\r\n\r\n"
+        );
+        let own = "GET / HTTP/1.1\r\nCONNECTION: keep-alive\r\n\r\n";
+        assert_eq!(last(own), own);
+        let another = "GET / HTTP/1.1\r\nX: connection: y\r\n";
+        assert!(last(&format!("{another}\r\n")).contains("Connection: close"));
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(crate) struct Slot {
     pub(crate) due: u64,
     /// Connections made since the last answer.
     pub(crate) barren: u32,
+    /// Requests its connection may still take; counted only where that is limited. 0 is none open.
+    pub(crate) allowed: u32,
     /// Whether the parser has been given something of the answer in flight.
     pub(crate) fed: bool,
     pub(crate) parser: Parser,
@@ -37,7 +39,7 @@ pub(crate) enum State {
     Closed { until: Nanos },
     /// Being made.
     Opening { since: Nanos },
-    /// Free to send; without a connection yet, where each request makes its own.
+    /// Free to send; without a connection yet, where one is made for a number of requests.
     Idle,
     /// A request is in flight.
     Busy,
@@ -55,6 +57,7 @@ impl Slot {
             next: 0,
             due: 0,
             barren: 0,
+            allowed: 0,
             fed: false,
             parser: Parser::new(),
         }

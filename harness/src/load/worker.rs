@@ -53,8 +53,8 @@ pub(crate) struct Worker<'w, E> {
     pick: Pick,
     pub(crate) control: &'w Control,
     pub(crate) pacing: Pacing,
-    /// Whether each request makes a connection, and its end closes it.
-    pub(crate) connection_per_request: bool,
+    /// How many requests a connection takes that the first of them makes; 0 where they are kept.
+    pub(crate) per_connection: u32,
     pub(crate) timeout: Nanos,
     spin: bool,
     /// Whether it has the load in turns, each of which ends with nothing in flight.
@@ -102,6 +102,13 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         // The longest latency there can be: due at once, sent at the end, timed out.
         let max = config.warmup + config.duration + config.timeout + Duration::from_secs(2);
         let connections = (thread..config.connections).step_by(threads);
+        let per_connection = config.requests_per_connection.unwrap_or(0);
+        if per_connection > 0 {
+            // Made now, and not while the clock runs.
+            for entry in entries {
+                entry.last();
+            }
+        }
         // Streams of one generator may be correlated, so each thread has a seed of its own.
         let seed = config
             .seed
@@ -121,7 +128,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             },
             control,
             pacing: Pacing::new(config, (thread, threads), seed),
-            connection_per_request: config.connection_per_request,
+            per_connection,
             timeout: nanos(config.timeout),
             spin: config.spin,
             sliced: slices.is_some(),
@@ -171,7 +178,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         for slot in &mut self.slots {
             (slot.next, slot.due) = (0, 0);
         }
-        if self.connection_per_request {
+        if self.per_connection > 0 {
             self.close_all();
         }
         // In a closed loop nothing is sent but by an answer, so it is begun on time here.
@@ -398,7 +405,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             self.sending = false;
         }
         self.tally.counts.sent += 1;
-        if self.connection_per_request {
+        if self.per_connection > 0 && self.slots[index].allowed == 0 {
             self.open(index, now);
         } else {
             self.transmit(index, now);
@@ -413,7 +420,14 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         slot.first_byte = 0;
         slot.state = State::Busy;
         slot.fed = false;
-        if let Err(errno) = self.engine.send(index, &entry.wire) {
+        let mut wire = &entry.wire[..];
+        if self.per_connection > 0 {
+            slot.allowed -= 1;
+            if slot.allowed == 0 {
+                wire = entry.last();
+            }
+        }
+        if let Err(errno) = self.engine.send(index, wire) {
             self.handle(index, Event::Failed(errno));
         }
     }
@@ -524,7 +538,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             self.tick(now);
         }
         self.tally.counts.unanswered = self.in_flight as u64;
-        let kept = !self.connection_per_request;
+        let kept = self.per_connection == 0;
         let unfinished = self
             .slots
             .iter()

@@ -14,7 +14,7 @@ use crate::cmd::operand::Operand;
 use crate::report::{Colour, DriveDifference, DriveFigure, Drives};
 
 /// What makes two drives different loads, in words, and where the JSON has it.
-const LOAD: [(&str, &str); 18] = [
+const LOAD: [(&str, &str); 19] = [
     ("url", "/url"),
     ("workload", "/workload"),
     ("URLs", "/urls"),
@@ -23,6 +23,7 @@ const LOAD: [(&str, &str); 18] = [
     ("threads", "/threads"),
     ("spin", "/spin"),
     ("a connection for each request", "/connection_per_request"),
+    ("requests a connection", "/requests_per_connection"),
     ("loop", "/loop"),
     ("rate asked for", "/asked_per_s"),
     ("arrivals", "/arrivals"),

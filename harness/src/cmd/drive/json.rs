@@ -42,7 +42,7 @@ pub(super) fn json(
         "cpus": config.cpus,
         "pinned": m.pinned && !config.cpus.is_empty(),
         "spin": config.spin,
-        "connection_per_request": config.connection_per_request,
+        "connection_per_request": config.requests_per_connection == Some(1),
         "loop": if config.is_open() { "open" } else { "closed" },
         "asked_per_s": match config.pace {
             Pace::Closed | Pace::Stages(_) => None,
@@ -92,6 +92,7 @@ pub(super) fn json(
     all["urls"] = json!(source.urls());
     all["shuffled"] = json!(source.urls().map(|_| shuffled));
     all["requests_limit"] = json!(config.limit);
+    all["requests_per_connection"] = json!(config.requests_per_connection);
     all["at_end"] = at_end(m);
     all["delayed_ack_ratio"] = json!(m.delayed_ack());
     all

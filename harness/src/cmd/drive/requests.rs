@@ -31,10 +31,7 @@ pub(super) fn script(
     addr: SocketAddr,
     interrupt: &Interrupt,
 ) -> Result<Option<Script>> {
-    let mut head = Head::new(target, &arguments.header)?;
-    if arguments.close {
-        head.add_unless_given("Connection", "close");
-    }
+    let head = Head::new(target, &arguments.header)?;
     let expect = arguments
         .expect_status
         .map_or(Expect::Success, Expect::Status);

@@ -71,8 +71,10 @@ fn row(text: &mut String, name: &str, value: &str) {
 
 fn how(config: &Config, m: &Measurement) -> String {
     let mut pace = pace(config);
-    if config.connection_per_request {
-        pace += ", a connection for each request (close)";
+    match config.requests_per_connection {
+        None => {}
+        Some(1) => pace += ", a connection for each request (close)",
+        Some(n) => pace += &format!(", a connection for every {} requests", grouped(n.into())),
     }
     let warm = match config.warmup.is_zero() {
         true => String::new(),
@@ -161,14 +163,16 @@ pub(super) fn waited(m: &Measurement) -> Option<(u64, u64)> {
 
 /// What has a line only where there is any.
 fn left_over(text: &mut String, config: &Config, m: &Measurement) {
-    let connections = if config.connection_per_request {
-        (
+    let each = config.requests_per_connection;
+    let each = each.map(|n| format!("made for up to {} requests each", grouped(n.into())));
+    let connections = match (config.requests_per_connection, &each) {
+        (Some(1), _) => (
             "connections",
             m.reconnects,
             "made for a request of their own",
-        )
-    } else {
-        ("reconnects", m.reconnects, "connections made again")
+        ),
+        (_, Some(each)) => ("connections", m.reconnects, &**each),
+        (_, None) => ("reconnects", m.reconnects, "connections made again"),
     };
     if let Some((min, max)) = waited(m) {
         let count = grouped(m.unanswered);
