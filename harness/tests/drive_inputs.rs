@@ -5,7 +5,9 @@
 mod load_server;
 
 use std::collections::HashSet;
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -276,4 +278,71 @@ fn a_workload_may_have_headers_and_raw_bodies_of_its_own() {
         ),
     ];
     assert_eq!(*seen.lock().unwrap(), HashSet::from(expected));
+}
+
+#[test]
+fn a_unix_socket_is_driven_with_the_host_of_the_url() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("server.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let seen = Arc::new(Mutex::new(HashSet::new()));
+    let noted = seen.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let noted = noted.clone();
+            std::thread::spawn(move || note(stream, &noted));
+        }
+    });
+    let path = path.to_str().unwrap();
+    let flags = ["--unix", path, "-n", "30", "-c", "3"];
+    let url = "http://localhost:81/ping?a";
+    let json = json(0, harness(&[&flags[..], &[url]].concat()));
+    assert_eq!((&json["requests"], &json["address"]), (&30.into(), &path.into()));
+    let expected = "GET /ping?a HTTP/1.1\r\nHost: localhost:81\r\n\r\n".to_owned();
+    assert_eq!(*seen.lock().unwrap(), HashSet::from([expected]));
+    let workload = dir.path().join("ping.toml");
+    std::fs::write(&workload, "about = \"x\"\n[[request]]\npath = \"/ping\"\n").unwrap();
+    let drawn = ["--workload", workload.to_str().unwrap(), "http://localhost"];
+    let output = harness(&[&flags[..], &drawn].concat()).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let at = format!("http://localhost/ at {path}, workload ping\n");
+    assert!(text(&output).starts_with(&at), "{}", text(&output));
+    let none = ["--unix", "no/such.sock", "-n", "1", url];
+    let output = harness(&none).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("no/such.sock could not be made"), "{}", text(&output));
+}
+
+/// Answers each request, and notes it.
+fn note(mut stream: UnixStream, seen: &Mutex<HashSet<String>>) {
+    let mut request = [0; 1000];
+    while let Ok(read @ 1..) = stream.read(&mut request) {
+        let text = String::from_utf8_lossy(&request[..read]).into_owned();
+        seen.lock().unwrap().insert(text);
+        if stream.write_all(response("200 OK", PONG).as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn connections_come_from_the_addresses_of_bind() {
+    let server = pong();
+    let flags = ["--bind", "127.0.0.2", "--bind", "127.0.0.3", "-n", "20", "-c", "2"];
+    let json = measured(0, &flags, server.addr, "/");
+    assert_eq!(json["bind"], serde_json::json!(["127.0.0.2", "127.0.0.3"]));
+    let output = command(&flags, server.addr, "/").output().unwrap();
+    assert!(text(&output).contains(", from 127.0.0.2 and 127.0.0.3"), "{}", text(&output));
+    for (flags, words) in [
+        (&["--bind", "192.0.2.1"][..], "--bind: connections can't come from 192.0.2.1"),
+        (&["--bind", "::1"], "another address family"),
+        (&["--bind", "localhost"], "--bind"),
+        (&["--bind", "127.0.0.2", "--unix", "x"], "cannot be used with"),
+    ] {
+        let before = server.seen();
+        let output = command(flags, server.addr, "/").output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {}", text(&output));
+        assert!(text(&output).contains(words), "{flags:?}: {}", text(&output));
+        assert_eq!(server.seen(), before);
+    }
 }

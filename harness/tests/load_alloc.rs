@@ -156,12 +156,12 @@ fn loops(addr: SocketAddr, one_each: SocketAddr, engine: EngineKind, ms: u64) ->
             ..closed.clone()
         },
         Config {
-            addr: one_each,
+            addr: one_each.into(),
             requests_per_connection: Some(1),
             ..closed.clone()
         },
         Config {
-            addr: one_each,
+            addr: one_each.into(),
             requests_per_connection: Some(3),
             ..closed
         },

@@ -49,7 +49,7 @@ fn all_loops(server: impl Fn() -> Server, check: impl Fn(&Measurement)) {
     for config in loops("127.0.0.1:9".parse().unwrap()) {
         let server = server();
         let config = Config {
-            addr: server.addr,
+            addr: server.addr.into(),
             ..config
         };
         let begun = Instant::now();

@@ -15,6 +15,7 @@ mod tables;
 mod target;
 
 use std::fs::File;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use clap::Args;
 use crate::cli::{Status, Usage, engine_parser, parse_duration, refuse_engine};
 use crate::environment::cpu_list;
 use crate::load::{
-    Config, Control, DriveError, EngineKind, ErrorKind, Measurement, Pace, Script, drive,
+    Address, Config, Control, DriveError, EngineKind, ErrorKind, Measurement, Pace, Script, drive,
 };
 use crate::probe::limits;
 use crate::run::Interrupt;
@@ -46,6 +47,8 @@ Examples:
   harness drive -b '{\"item_id\":\"SKU-789\",\"qty\":1}' \\
       -H 'Content-Type: application/json' http://127.0.0.1:8080/api/v1/orders
   harness drive --workload harness/workloads/mixed.toml http://127.0.0.1:8080
+  harness drive --unix /run/app.sock http://localhost/ping                   over a Unix domain socket
+  harness drive -c 60000 --bind 127.0.0.2 --bind 127.0.0.3 --bind 127.0.0.4 http://127.0.0.1:8080/ping
   harness drive --urls access.txt --shuffle               the URLs of a file, one a line
   harness drive --json http://127.0.0.1:8080/ping | jq .latency_ns.p99
   harness drive --hlog ping.hlog http://127.0.0.1:8080/ping
@@ -143,6 +146,13 @@ pub struct Arguments {
     /// Requests of a workload, their order, and what is random in time are drawn from it
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Connect to this Unix domain socket; the URL says only what to ask for
+    #[arg(long, value_name = "PATH", conflicts_with = "bind")]
+    unix: Option<PathBuf>,
+    /// Come from this address of the machine; repeatable: each connection takes the next one. An
+    /// address has some 28,000 ports, so several allow for more connections
+    #[arg(long, value_name = "ADDR")]
+    bind: Vec<IpAddr>,
     /// The most one request may take, and one connection to be made
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     timeout: Duration,
@@ -184,7 +194,10 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let (target, source) = source::read(arguments)?;
     refuse_engine(arguments.engine)?;
     let config = Config {
-        addr: target.resolve(arguments.timeout)?,
+        addr: match &arguments.unix {
+            Some(path) => Address::Unix(path.clone()),
+            None => target.resolve(arguments.timeout)?.into(),
+        },
         ..config(arguments)?
     };
     // Made before the load, so that a bad path costs no measurement.
@@ -196,7 +209,10 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let _ = limits::raise_descriptor_limit();
     let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
     let from = (&target, &source);
-    let Some(script) = requests::script(arguments, from, config.addr, &interrupt)? else {
+    let flag = if arguments.unix.is_some() { "--unix" } else { "--bind" };
+    let possible = config.check_addresses();
+    possible.map_err(|error| Usage(format!("{flag}: {error}")))?;
+    let Some(script) = requests::script(arguments, from, &config, &interrupt)? else {
         eprintln!("interrupted before the load began");
         return Ok(Status::Interrupted);
     };
@@ -297,6 +313,7 @@ fn config(arguments: &Arguments) -> Result<Config> {
         seed: arguments.seed,
         arrivals: arguments.pace.arrivals()?,
         think: arguments.pace.think,
+        from: arguments.bind.clone(),
         requests_per_connection: match arguments.close {
             true => Some(1),
             false => arguments.requests_per_connection,

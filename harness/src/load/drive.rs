@@ -95,6 +95,7 @@ pub(super) fn check(config: &Config) -> Result<(), DriveError> {
         return refuse("warm-up and timeout must be at most a day");
     }
     config.check_pace()?;
+    config.check_addresses()?;
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     if descriptors_needed(config.connections) > limit {
         return Err(descriptors(config.connections));

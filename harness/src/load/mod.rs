@@ -23,6 +23,7 @@
 //! | `measurement` | what a drive gives back |
 //! | `unfinished` | what requests that had not ended do to the figures |
 //! | `nagle` | is it the stall of Nagle's algorithm with delayed ACK? |
+//! | `dial` | where connections go, and where they come from |
 //! | `engine` | the narrow interface to the sockets |
 //! | `epoll`, `uring`, `portable` | its implementations |
 //! | `engines` | which there are, and whether this system has them |
@@ -41,6 +42,7 @@ mod config;
 mod connections;
 mod control;
 mod crew;
+mod dial;
 mod drive;
 mod engine;
 mod engines;
@@ -75,6 +77,7 @@ mod worker;
 pub use config::{Arrivals, Config, DriveError, MAX_RATE, MAX_RATE_STAGES, Pace, RateStage, Think};
 pub use control::{Control, Window};
 pub use crew::Target;
+pub use dial::Address;
 pub use drive::{MAX_INTERVALS, drive};
 pub use engines::EngineKind;
 pub use exchange::{Client, ExchangeError, Response, exchange};

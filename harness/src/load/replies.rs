@@ -82,7 +82,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             State::Busy => {}
             // Between requests it may close a connection.
             State::Idle => return self.reopen(index, now),
-            State::Opening { .. } | State::Closed { .. } => return,
+            State::Opening { .. } | State::Queued { .. } | State::Closed { .. } => return,
         }
         let request = slot.ended(now);
         if slot.fed
@@ -105,7 +105,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             }
             State::Busy => self.lost(index, ErrorKind::Reset, &errno.to_string(), now),
             State::Idle => self.reopen(index, now),
-            State::Opening { .. } | State::Closed { .. } => {}
+            State::Opening { .. } | State::Queued { .. } | State::Closed { .. } => {}
         }
     }
 

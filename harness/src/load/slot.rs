@@ -39,6 +39,8 @@ pub(crate) enum State {
     Closed { until: Nanos },
     /// Being made.
     Opening { since: Nanos },
+    /// To be made once the server's listen queue has room, which a Unix socket does not wait for.
+    Queued { since: Nanos },
     /// Free to send; without a connection yet, where one is made for a number of requests.
     Idle,
     /// A request is in flight.
@@ -78,8 +80,9 @@ impl Slot {
         let first_byte = match self.state {
             State::Busy => self.ended(now).first_byte,
             // Before it is sent, that of the request before is still there.
-            State::Opening { .. } if !kept => now,
-            State::Opening { .. } | State::Closed { .. } | State::Idle => return None,
+            State::Opening { .. } | State::Queued { .. } if !kept => now,
+            State::Opening { .. } | State::Queued { .. } => return None,
+            State::Closed { .. } | State::Idle => return None,
         };
         Some(Unfinished {
             waited_ns: now.saturating_sub(self.intended),

@@ -449,17 +449,21 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             let state = self.slots[index].state;
             let due = match state {
                 State::Busy => self.slots[index].sent + self.timeout,
-                State::Opening { since } => since + self.timeout,
+                State::Opening { since } | State::Queued { since } => since + self.timeout,
                 State::Closed { until } if self.sending => until,
                 State::Closed { .. } | State::Idle => continue,
             };
             if due > now {
-                self.look_by(due.max(now + least));
+                match state {
+                    State::Queued { since } => self.open_again(index, since, now),
+                    _ => self.look_by(due.max(now + least)),
+                }
                 continue;
             }
             match state {
                 State::Busy => self.timed_out(index, due),
                 State::Opening { .. } => self.handle(index, Event::OpenFailed(Errno::TIMEDOUT)),
+                State::Queued { .. } => self.open_failed(index, Errno::TIMEDOUT, now),
                 State::Closed { .. } | State::Idle => self.resume(index, now),
             }
         }

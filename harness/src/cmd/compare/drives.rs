@@ -14,7 +14,7 @@ use crate::cmd::operand::Operand;
 use crate::report::{Colour, DriveDifference, DriveFigure, Drives};
 
 /// What makes two drives different loads, in words, and where the JSON has it.
-const LOAD: [(&str, &str); 19] = [
+const LOAD: [(&str, &str); 20] = [
     ("url", "/url"),
     ("workload", "/workload"),
     ("URLs", "/urls"),
@@ -22,6 +22,7 @@ const LOAD: [(&str, &str); 19] = [
     ("connections", "/connections"),
     ("threads", "/threads"),
     ("spin", "/spin"),
+    ("source addresses", "/bind"),
     ("a connection for each request", "/connection_per_request"),
     ("requests a connection", "/requests_per_connection"),
     ("loop", "/loop"),

@@ -7,7 +7,7 @@ use super::spectrum::{self, nanos};
 use super::summary::{busy_ratio, waited};
 use super::tables;
 use super::target::Target;
-use crate::load::{Arrivals, Config, ErrorKind, Measurement, Pace, Think};
+use crate::load::{Address, Arrivals, Config, ErrorKind, Measurement, Pace, Think};
 
 /// All that was measured. A value that could not be measured is null; an error kind that
 /// did not occur is 0.
@@ -35,7 +35,7 @@ pub(super) fn json(
     }
     let mut all = json!({
         "url": target.shown(),
-        "address": config.addr,
+        "address": config.addr.to_string(),
         "engine": config.engine.name(),
         "connections": m.established,
         "threads": m.threads.len(),
@@ -92,10 +92,17 @@ pub(super) fn json(
     all["urls"] = json!(source.urls());
     all["shuffled"] = json!(source.urls().map(|_| shuffled));
     all["requests_limit"] = json!(config.limit);
+    all["bind"] = json!(config.from);
     all["requests_per_connection"] = json!(config.requests_per_connection);
     all["at_end"] = at_end(m);
-    all["delayed_ack_ratio"] = json!(m.delayed_ack());
+    all["delayed_ack_ratio"] = json!(stalled(config, m));
     all
+}
+
+/// The share of requests that delayed ACK held up; a Unix socket has none.
+pub(super) fn stalled(config: &Config, m: &Measurement) -> Option<f64> {
+    let is_tcp = matches!(config.addr, Address::Tcp(_));
+    m.delayed_ack().filter(|_| is_tcp)
 }
 
 /// How the load ended: the times that the unanswered requests had waited, how many connections were

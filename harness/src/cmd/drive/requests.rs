@@ -1,7 +1,6 @@
 //! The requests as they are sent, and what is expected in answer.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail};
 use rand::SeedableRng as _;
@@ -14,7 +13,7 @@ use super::source::Source;
 use super::target::Target;
 use crate::catalog::{Body, Call, DISTINCT_CALLS, Workload, header_problem, is_token};
 use crate::cli::Usage;
-use crate::load::{Client, Expect, Order, Request, Response, Script};
+use crate::load::{Client, Config, Expect, Order, Request, Response, Script};
 use crate::run::Interrupt;
 
 /// A member that may number what a POST created.
@@ -28,7 +27,7 @@ const ID: &str = "id";
 pub(super) fn script(
     arguments: &Arguments,
     (target, source): (&Target, &Source),
-    addr: SocketAddr,
+    config: &Config,
     interrupt: &Interrupt,
 ) -> Result<Option<Script>> {
     let head = Head::new(target, &arguments.header)?;
@@ -39,7 +38,7 @@ pub(super) fn script(
         let base = target.base()?;
         let asking = Asking {
             arguments,
-            addr,
+            config,
             head,
             base,
             expect,
@@ -73,7 +72,7 @@ pub(super) fn script(
 /// What all requests of a workload share when each is asked once.
 struct Asking<'a> {
     arguments: &'a Arguments,
-    addr: SocketAddr,
+    config: &'a Config,
     head: Head,
     base: &'a str,
     expect: Expect,
@@ -83,7 +82,7 @@ impl Asking<'_> {
     /// The requests of a workload, each with its first answer as the right one; `None` after Ctrl-C.
     fn all(&self, workload: &Workload, interrupt: &Interrupt) -> Result<Option<Script>> {
         let calls = workload.draw(self.arguments.seed, DISTINCT_CALLS);
-        let mut client = Client::new(self.addr, self.arguments.timeout);
+        let mut client = Client::of(self.config);
         let mut places: HashMap<&Call, u32> = HashMap::new();
         let mut requests = Vec::new();
         let mut list = Vec::with_capacity(calls.len());
@@ -92,8 +91,8 @@ impl Asking<'_> {
                 return Ok(None);
             }
             if !places.contains_key(call) {
-                if self.arguments.close {
-                    client = Client::new(self.addr, self.arguments.timeout);
+                if self.config.requests_per_connection.is_some() {
+                    client = Client::of(self.config);
                 }
                 let class = class(&call.method, &format!("{}{}", self.base, call.target));
                 places.insert(call, requests.len() as u32);

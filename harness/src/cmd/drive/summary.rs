@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
 
+use super::json::stalled;
 use super::pace::words;
 use super::spectrum::{SHOWN, bound, grouped, seconds, time};
 use super::tables;
@@ -29,7 +30,7 @@ pub(super) fn summary(
     config: &Config,
     m: &Measurement,
 ) -> String {
-    let mut text = target.shown_at(config.addr);
+    let mut text = target.shown_at(&config.addr);
     if let Some(of) = of {
         text += &format!(", {of}");
     }
@@ -75,6 +76,10 @@ fn how(config: &Config, m: &Measurement) -> String {
         None => {}
         Some(1) => pace += ", a connection for each request (close)",
         Some(n) => pace += &format!(", a connection for every {} requests", grouped(n.into())),
+    }
+    if !config.from.is_empty() {
+        let from: Vec<String> = config.from.iter().map(ToString::to_string).collect();
+        pace += &format!(", from {}", from.join(" and "));
     }
     let warm = match config.warmup.is_zero() {
         true => String::new(),
@@ -272,7 +277,7 @@ fn remarks(config: &Config, m: &Measurement) -> Vec<String> {
         ));
     }
     remarks.extend(stuck(config, m));
-    if let Some(share) = m.delayed_ack() {
+    if let Some(share) = stalled(config, m) {
         remarks.push(format!(
             "{:.0} % of the requests took 40 to 50 ms, though their first byte came at once and the \
              client was idle.\nThis is what Nagle's algorithm and delayed ACK do together: the server \

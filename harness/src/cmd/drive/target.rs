@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use reqwest::Url;
 
 use crate::cli::Usage;
+use crate::load::Address;
 
 /// An `http` URL that was accepted.
 #[derive(Debug)]
@@ -125,9 +126,12 @@ impl Target {
     }
 
     /// The same, with the address connected to where the URL as typed does not say it.
-    pub(super) fn shown_at(&self, address: SocketAddr) -> String {
-        let told = [address.to_string(), address.ip().to_string()];
-        match told.contains(&self.typed) {
+    pub(super) fn shown_at(&self, address: &Address) -> String {
+        let is_told = match address {
+            Address::Tcp(addr) => [addr.to_string(), addr.ip().to_string()].contains(&self.typed),
+            Address::Unix(_) => false,
+        };
+        match is_told {
             true => self.shown(),
             false => format!("{} at {address}", self.shown()),
         }
@@ -250,8 +254,11 @@ mod tests {
         ] {
             let target = Target::parse(typed).unwrap();
             let address = target.resolve(Duration::from_secs(1)).unwrap();
-            assert_eq!(target.shown_at(address), shown, "{typed}");
+            assert_eq!(target.shown_at(&address.into()), shown, "{typed}");
         }
+        let socket = Address::Unix("/run/x.sock".into());
+        let target = Target::parse("http://h/a").unwrap();
+        assert_eq!(target.shown_at(&socket), "http://h/a at /run/x.sock");
     }
 
     #[test]
