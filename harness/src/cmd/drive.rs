@@ -27,7 +27,6 @@ use crate::environment::cpu_list;
 use crate::load::{
     Address, Config, Control, DriveError, EngineKind, ErrorKind, Measurement, Pace, Script, drive,
 };
-use crate::probe::limits;
 use crate::run::Interrupt;
 
 use limits::Limit;
@@ -200,18 +199,18 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         },
         ..config(arguments)?
     };
+    let flag = if arguments.unix.is_some() { "--unix" } else { "--bind" };
+    let possible = config.check_addresses();
+    possible.map_err(|error| Usage(format!("{flag}: {error}")))?;
     // Made before the load, so that a bad path costs no measurement.
     let log = arguments.hlog.as_deref();
     let log = log.map(|path| create("--hlog", path)).transpose()?;
     let series = arguments.timeseries.as_deref();
     let series = series.map(Series::create).transpose()?;
     // Where it is refused, the drive itself names the limit that would do.
-    let _ = limits::raise_descriptor_limit();
+    let _ = crate::probe::limits::raise_descriptor_limit();
     let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
     let from = (&target, &source);
-    let flag = if arguments.unix.is_some() { "--unix" } else { "--bind" };
-    let possible = config.check_addresses();
-    possible.map_err(|error| Usage(format!("{flag}: {error}")))?;
     let Some(script) = requests::script(arguments, from, &config, &interrupt)? else {
         eprintln!("interrupted before the load began");
         return Ok(Status::Interrupted);
