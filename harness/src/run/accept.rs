@@ -41,6 +41,7 @@ impl Referee {
         Call {
             method: "GET".to_owned(),
             target: "/ping".to_owned(),
+            headers: Vec::new(),
             body: None,
         }
     }
@@ -234,7 +235,8 @@ mod tests {
         let order = Call {
             method: "POST".to_owned(),
             target: "/api/v1/orders".to_owned(),
-            body: Some(r#"{"item_id":"SKU-000","qty":3}"#.to_owned()),
+            headers: Vec::new(),
+            body: Some(Body::Json(r#"{"item_id":"SKU-000","qty":3}"#.to_owned())),
         };
         let answer = |members: &str| {
             let rest = r#""item_id":"SKU-000","qty":3,"unit_price_cents":100,"total_cents":300"#;
