@@ -233,7 +233,7 @@ fn a_file_of_urls_that_can_not_be_used_is_refused_with_its_line() {
         (&["--urls", "no/such/file"], "--urls no/such/file"),
         (&["--urls", &file, &here], "cannot be used with"),
         (&["--urls", &file, "--workload", "x.toml"], "cannot be used with"),
-        (&["--shuffle", &here], "--urls"),
+        (&["--shuffle", &here], "--shuffle goes with --urls"),
         (&[], "<URL>"),
     ] {
         let output = harness(flags).output().unwrap();

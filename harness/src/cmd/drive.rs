@@ -72,7 +72,7 @@ been unanswered for more than a second and more than twice the longest latency.
   silent reconnects ids_repeated              connections and ids, as in 'silent>0'
   bytes_received busy_ratio                   as in 'bytes_received<5MiB', 'busy_ratio>90%'
 A share of errors is that of all requests that ended, warm-up included. A figure with ≥ passes only if
-no higher value could fail. A limit on errors, or on unanswered or silent, takes the place of status 1 for
+no value that it could have fails. A limit on errors, or on unanswered or silent, takes the place of status 1 for
 these.
 
 Exit status: 0 every answer was right; 1 some were wrong, or there was none, or a connection was
@@ -140,7 +140,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with = "workload")]
     urls: Option<PathBuf>,
     /// Send those of --urls in an order drawn from the seed, each once before any comes again
-    #[arg(long, requires = "urls")]
+    #[arg(long)]
     shuffle: bool,
     /// Requests of a workload, their order, and what is random in time are drawn from it
     #[arg(long, default_value_t = 1)]

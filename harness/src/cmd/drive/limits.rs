@@ -158,8 +158,8 @@ impl Limit {
         &self.text
     }
 
-    /// Whether a drive, by its JSON, kept it. Where only a lower bound of the figure is known, it
-    /// passes only if no higher value could fail.
+    /// Whether a drive, by its JSON, kept it. Where only bounds of the figure are known, it passes
+    /// only if no value within them fails.
     fn check(&self, drive: &Value) -> Checked<'_> {
         let reading = match self.share {
             true => self.figure.read_share(drive),
@@ -167,11 +167,7 @@ impl Limit {
         };
         let (passed, why) = match reading {
             None => (false, Some("not known: no request ended")),
-            Some(reading) => {
-                let like = self.figure.is_like(reading.value, self.value);
-                let value = if like { self.value } else { reading.value };
-                self.verdict(value, reading.at_least)
-            }
+            Some(reading) => self.verdict(reading),
         };
         Checked {
             limit: self,
@@ -181,15 +177,17 @@ impl Limit {
         }
     }
 
-    fn verdict(&self, value: f64, at_least: bool) -> (bool, Option<&'static str>) {
+    fn verdict(&self, reading: Reading) -> (bool, Option<&'static str>) {
         const OPEN: &str = "not known: requests without an answer could raise it";
-        let holds = self.operator.holds(value, self.value);
-        let upper = matches!(self.operator, Operator::Above | Operator::AtLeast);
-        match (at_least, upper) {
-            (false, _) => (!holds, None),
-            // Whatever was higher would hold too, or not hold either.
-            (true, true) => (false, (!holds).then_some(OPEN)),
-            (true, false) => (!holds, holds.then_some(OPEN)),
+        let holds = |value| {
+            let value = self.figure.or_like(value, self.value);
+            self.operator.holds(value, self.value)
+        };
+        // What holds at both ends holds between them.
+        match (holds(reading.value), holds(reading.highest)) {
+            (false, false) => (true, None),
+            (true, true) => (false, None),
+            _ => (false, Some(OPEN)),
         }
     }
 }
@@ -360,9 +358,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_only_bounded_passes_only_where_no_higher_value_fails() {
-        let drive = json!({"latency_ns": {"p99": 2_000_000, "at_least": ["p99"]}});
+    fn what_is_only_bounded_passes_only_where_no_value_within_fails() {
+        let drive = json!({"latency_ns": {
+            "p99": 2_000_000, "p50": 1_000_000,
+            "at_least": ["p99", "p50"], "at_most": {"p50": 1_500_000},
+        }});
         for (limit, passed, known) in [
+            ("p50>900us", false, true),
+            ("p50>1200us", false, false),
+            ("p50>2ms", true, true),
+            ("p50<900us", true, true),
+            ("p50<1200us", false, false),
+            ("p50<2ms", false, true),
             ("p99>1ms", false, true),
             ("p99>3ms", false, false),
             ("p99>=2ms", false, true),

@@ -43,6 +43,10 @@ pub(super) fn read(arguments: &Arguments) -> Result<(Target, Source)> {
         let lines = lines(path, &text)?;
         return Ok((lines[0].target.origin(), Source::Urls(lines)));
     }
+    if arguments.shuffle {
+        let why = "--shuffle goes with --urls, whose order it draws; a workload is drawn anyhow";
+        return Err(Usage(why.to_owned()).into());
+    }
     let target = Target::parse(arguments.url.as_deref().unwrap_or_default())?;
     let source = match &arguments.workload {
         None => Source::Url,

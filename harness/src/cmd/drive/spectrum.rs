@@ -30,21 +30,27 @@ pub(super) fn json<C: Counter>(histogram: &Histogram<C>) -> Value {
     Value::Object(points)
 }
 
-/// The points of a distribution with its unfinished requests, and the names of those that are
-/// lower bounds; null where nothing ended.
+/// The points of a distribution with its unfinished requests, the names of those that are lower
+/// bounds, and the highest values that these may have, where they have any; null where nothing ended.
 pub(super) fn json_of_bounds(bounds: &Bounds<'_>) -> Value {
     if bounds.is_empty() {
         return Value::Null;
     }
     let mut points = Map::new();
-    let mut at_least = Vec::new();
+    let (mut at_least, mut at_most) = (Vec::new(), Map::new());
     for (name, quantile) in SHOWN.into_iter().chain([("max", 1.0)]) {
         let name = name.replace('.', "");
         let (value, bound) = bounds.at(quantile);
         points.insert(name.clone(), json!(value));
-        at_least.extend(bound.then_some(name));
+        if bound {
+            if let Some(highest) = bounds.highest(quantile) {
+                at_most.insert(name.clone(), json!(highest));
+            }
+            at_least.push(name);
+        }
     }
     points.insert("at_least".to_owned(), json!(at_least));
+    points.insert("at_most".to_owned(), Value::Object(at_most));
     Value::Object(points)
 }
 
