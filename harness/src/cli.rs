@@ -26,7 +26,8 @@ Examples:
   harness doctor                           find what would distort a benchmark on this machine
 
 Exit status: 0 success; 1 a server failed or was refused, doctor found a problem that makes figures
-wrong, or compare found what --fail-on names; 2 a bad flag; 130 interrupted.";
+wrong, or compare found what --fail-on names; 2 a bad flag; 3 drive exceeded a --fail-if limit;
+130 interrupted.";
 
 /// Builds, checks, drives and compares the web servers of this workspace.
 #[derive(Debug, Parser)]
@@ -56,7 +57,7 @@ enum Verb {
     Crosscheck(Box<cmd::crosscheck::Arguments>),
     /// Print the tables of a stored run again; starts nothing
     Report(cmd::report::Arguments),
-    /// Show what changed between two stored runs, or two servers of one; starts nothing
+    /// Show what changed between two stored runs, two servers of one, or two drives; starts nothing
     Compare(Box<cmd::compare::Arguments>),
     /// Rank servers across the workloads of stored runs; starts nothing
     Rank(Box<cmd::rank::Arguments>),
@@ -120,6 +121,8 @@ pub enum Status {
     Failed = 1,
     /// A flag was wrong.
     Usage = 2,
+    /// A limit that `drive --fail-if` set was not kept.
+    OverLimit = 3,
     /// The user stopped it.
     Interrupted = 130,
 }

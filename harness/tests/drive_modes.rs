@@ -203,6 +203,26 @@ fn a_connection_for_each_request_is_a_mode_by_its_name() {
     );
     let kept = measured(&["-n", "5"], pong().addr);
     assert_eq!(kept["connection_per_request"], false);
+    assert_eq!(kept["requests_per_connection"], Value::Null);
+}
+
+#[test]
+fn a_connection_for_a_number_of_requests_is_a_mode_by_its_name() {
+    let flags = ["-c", "2", "-n", "40", "--requests-per-connection", "10"];
+    let server = pong();
+    let json = measured(&flags, server.addr);
+    assert_eq!(
+        (&json["requests_per_connection"], &json["connection_per_request"]),
+        (&10.into(), &false.into())
+    );
+    // 40 requests may be shared out unevenly over the two.
+    let made = json["reconnects"].as_u64().unwrap();
+    assert!((4..=5).contains(&made), "{made}");
+    assert_eq!(server.connections.load(Ordering::SeqCst), made + 2);
+    let text = printed(&flags, server.addr);
+    for words in ["a connection for every 10 requests", " made for up to 10 requests each"] {
+        assert!(text.contains(words), "{words:?} is not in {text}");
+    }
 }
 
 #[test]
@@ -386,7 +406,9 @@ fn a_stall_between_head_and_body_is_named() {
 #[test]
 fn modes_that_make_no_sense_are_refused() {
     let server = pong();
-    let cases: [(&[&str], &str); 11] = [
+    let cases: [(&[&str], &str); 13] = [
+        (&["--requests-per-connection", "0"], "--requests-per-connection"),
+        (&["--requests-per-connection", "5", "--close"], "--close"),
         (&["-c", "2", "-t", "4"], "-t 2"),
         (&["-c", "2", "-t", "4", "--cpus", "0-3"], "-t 2"),
         (&["--arrivals", "poisson"], "--rate or --stages"),

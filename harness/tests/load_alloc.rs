@@ -124,7 +124,7 @@ fn script() -> Script {
 
 /// The loops in turn over that engine; each is to last `ms`. `one_each`: a server for connections of
 /// one request.
-fn loops(addr: SocketAddr, one_each: SocketAddr, engine: EngineKind, ms: u64) -> [Config; 5] {
+fn loops(addr: SocketAddr, one_each: SocketAddr, engine: EngineKind, ms: u64) -> [Config; 6] {
     let duration = Duration::from_millis(ms);
     let closed = Config {
         connections: CONNECTIONS,
@@ -156,8 +156,13 @@ fn loops(addr: SocketAddr, one_each: SocketAddr, engine: EngineKind, ms: u64) ->
             ..closed.clone()
         },
         Config {
-            addr: one_each,
-            connection_per_request: true,
+            addr: one_each.into(),
+            requests_per_connection: Some(1),
+            ..closed.clone()
+        },
+        Config {
+            addr: one_each.into(),
+            requests_per_connection: Some(3),
             ..closed
         },
     ]

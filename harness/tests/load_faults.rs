@@ -14,8 +14,8 @@ use load_server::*;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// A closed loop, one with think time, and open loops; each with kept connections and with one
-/// for each request.
+/// A closed loop, one with think time, and open loops; each with kept connections, with one for each
+/// request, and with one for every three.
 fn loops(addr: SocketAddr) -> Vec<Config> {
     let closed = config(addr);
     let thinking = Config {
@@ -27,11 +27,14 @@ fn loops(addr: SocketAddr) -> Vec<Config> {
         ..paced(addr, 500.0)
     };
     let kept = [closed, thinking, paced(addr, 500.0), random];
-    let fresh = kept.clone().map(|config| Config {
-        connection_per_request: true,
-        ..config
-    });
-    let all = kept.into_iter().chain(fresh);
+    let limited = |each| {
+        kept.clone().map(|config| Config {
+            requests_per_connection: Some(each),
+            ..config
+        })
+    };
+    let all = [limited(1), limited(3)].concat();
+    let all = kept.iter().cloned().chain(all);
     all.map(|config| Config {
         duration: MS * 250,
         timeout: MS * 100,
@@ -46,7 +49,7 @@ fn all_loops(server: impl Fn() -> Server, check: impl Fn(&Measurement)) {
     for config in loops("127.0.0.1:9".parse().unwrap()) {
         let server = server();
         let config = Config {
-            addr: server.addr,
+            addr: server.addr.into(),
             ..config
         };
         let begun = Instant::now();
@@ -135,7 +138,6 @@ fn a_server_that_closes_before_any_request() {
 /// The kernel takes connections and a first part of what is sent; nobody else does.
 #[test]
 fn a_server_that_never_reads() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let body = "z".repeat(16_000_000);
     let length = body.len();
     let request = Request {
@@ -143,7 +145,13 @@ fn a_server_that_never_reads() {
         expect: Expect::Success,
     };
     let script = Script::new(vec![request]).unwrap();
-    for config in loops(listener.local_addr().unwrap()) {
+    for config in loops("127.0.0.1:9".parse().unwrap()) {
+        // One for each, as nothing takes connections out of its listen queue.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let config = Config {
+            addr: listener.local_addr().unwrap().into(),
+            ..config
+        };
         let m = measure(&config, &script);
         only(&m, &[]);
         assert!(m.errors["timeout"] >= 4);

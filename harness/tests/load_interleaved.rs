@@ -313,7 +313,7 @@ fn errors_stay_with_their_target() {
 
 #[test]
 fn too_few_descriptors_are_told_before_anything_is_begun() {
-    let addr = ([127, 0, 0, 1], 9).into();
+    let addr: std::net::SocketAddr = ([127, 0, 0, 1], 9).into();
     let config = Config {
         connections: 999_999,
         ..Config::new(addr)

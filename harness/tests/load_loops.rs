@@ -280,7 +280,7 @@ fn thinking_connections_obey_littles_law() {
 
 fn fresh(config: Config) -> Config {
     Config {
-        connection_per_request: true,
+        requests_per_connection: Some(1),
         ..config
     }
 }

@@ -19,14 +19,14 @@ over_each_engine!(
 fn measure_until(
     answered: u64,
     last: impl Fn() -> Vec<Act> + Send + Sync + 'static,
-    connection_per_request: bool,
+    requests_per_connection: Option<u32>,
 ) -> Measurement {
     let server = Server::start(move |n, _| match n <= answered {
         true => vec![Act::Write(response("200 OK", PONG).into())],
         false => last(),
     });
     let config = Config {
-        connection_per_request,
+        requests_per_connection,
         duration: Duration::from_secs(1),
         timeout: Duration::from_secs(60),
         threads: 2,
@@ -39,8 +39,8 @@ fn measure_until(
 }
 
 fn what_has_no_answer_at_the_end_is_a_bound() {
-    for connection_per_request in [false, true] {
-        let m = measure_until(40, || vec![Act::Hang], connection_per_request);
+    for requests_per_connection in [None, Some(1), Some(3)] {
+        let m = measure_until(40, || vec![Act::Hang], requests_per_connection);
         assert_eq!((m.requests, m.errors_total(), m.unanswered), (40, 0, 4));
         for request in &m.unfinished {
             // As long as answers are waited for after the window.
@@ -63,7 +63,7 @@ fn what_has_no_answer_at_the_end_is_a_bound() {
 
 fn a_part_of_an_answer_has_a_first_byte() {
     let part = || vec![Act::Write("HTTP/1.1 200 OK\r\nConte".into()), Act::Hang];
-    let m = measure_until(40, part, false);
+    let m = measure_until(40, part, None);
     assert_eq!((m.requests, m.unanswered), (40, 4));
     for request in &m.unfinished {
         assert!(request.first_byte_ns < request.waited_ns, "{request:?}");
@@ -71,7 +71,7 @@ fn a_part_of_an_answer_has_a_first_byte() {
 }
 
 fn what_is_answered_after_the_window_is_no_bound() {
-    let m = measure_until(u64::MAX, Vec::new, false);
+    let m = measure_until(u64::MAX, Vec::new, None);
     assert_clean(&m);
     assert_eq!((m.unfinished.as_slice(), m.silent()), (&[][..], 0));
     assert_eq!(m.quiet(), None);

@@ -20,7 +20,11 @@ pub fn check(data: &[u8]) {
     for call in calls {
         assert!(call.target.starts_with('/'));
         assert!(call.target.bytes().all(|byte| byte.is_ascii_graphic()));
-        let body = call.body.as_deref().map(serde_json::from_str::<Value>);
-        assert!(body.is_none_or(|json| json.is_ok_and(|json| json.is_object())));
+        if let Some(text) = call.json() {
+            assert!(serde_json::from_str::<Value>(text).is_ok_and(|json| json.is_object()));
+        }
+        // None of them can end a header line.
+        let mut head = call.headers.iter().flat_map(|(name, value)| [name, value]);
+        assert!(head.all(|text| !text.contains(['\r', '\n', '\0'])));
     }
 }

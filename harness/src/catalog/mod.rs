@@ -1,13 +1,15 @@
 //! Servers, workloads and profiles, parsed once into types that can't be wrong.
 
+mod header;
 pub mod names;
 mod profile;
 mod server;
 mod stage;
 mod workload;
 
+pub(crate) use header::{header_problem, is_token};
 pub use profile::{PROFILES, Profile};
 pub use server::{About, CONTRACT_FLAGS, Catalog, Server, Source};
 pub(crate) use server::{from_manifest, hex, sha256};
 pub use stage::Stage;
-pub use workload::{Call, DISTINCT_CALLS, Workload, WorkloadError};
+pub use workload::{Body, Call, DISTINCT_CALLS, Workload, WorkloadError};

@@ -8,6 +8,7 @@ mod file;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
@@ -32,8 +33,51 @@ pub struct Call {
     pub method: String,
     /// Path and query, as in `/api/v1/users?page=2`, percent-encoded.
     pub target: String,
-    /// A JSON body, sent as `application/json`.
-    pub body: Option<String>,
+    /// The headers the file gives it; none of them says how long the body is.
+    pub headers: Vec<(String, String)>,
+    /// What is sent behind the head.
+    pub body: Option<Body>,
+}
+
+/// The body of a [`Call`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Body {
+    /// A JSON object, sent as `application/json` unless the headers say otherwise.
+    Json(String),
+    /// Bytes that are sent as they are.
+    Raw(Arc<[u8]>),
+}
+
+impl Body {
+    /// What is sent.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Json(text) => text.as_bytes(),
+            Self::Raw(bytes) => bytes,
+        }
+    }
+}
+
+impl Call {
+    /// The text of its JSON body, where it has one.
+    pub fn json(&self) -> Option<&str> {
+        match &self.body {
+            Some(Body::Json(text)) => Some(text),
+            Some(Body::Raw(_)) | None => None,
+        }
+    }
+
+    /// Whether the file gives it a header of that name.
+    pub fn has_header(&self, name: &str) -> bool {
+        let mut headers = self.headers.iter();
+        headers.any(|(given, _)| given.eq_ignore_ascii_case(name))
+    }
+
+    /// The type of its body, where the file leaves that to us.
+    pub fn content_type(&self) -> Option<&'static str> {
+        let json = self.json().is_some() && !self.has_header("Content-Type");
+        json.then_some("application/json")
+    }
 }
 
 /// A request mix. Made only from a file that was accepted, so drawing from it can't fail.
@@ -53,10 +97,20 @@ struct Request {
     method: String,
     path: String,
     query: Vec<(String, Member)>,
-    body: Option<Vec<(String, Member)>>,
+    headers: Vec<(String, Member)>,
+    body: Option<Content>,
 }
 
-/// The value of a query or body member: one of these is drawn by its weight, at least one.
+/// A body whose members are still to be drawn.
+#[derive(Debug, Clone, PartialEq)]
+enum Content {
+    /// A JSON object.
+    Json(Vec<(String, Member)>),
+    /// Sent as it is.
+    Raw(Arc<[u8]>),
+}
+
+/// The value of a query, header or body member: one of these is drawn by its weight, at least one.
 #[derive(Debug, Clone, PartialEq)]
 struct Member(Vec<(u32, Source)>);
 
@@ -213,20 +267,29 @@ impl Request {
             target.push_str(&percent_encode(&as_text(&value)));
             separator = '&';
         }
+        let headers = draw_members(&self.headers, rng).into_iter();
         Call {
             method: self.method.clone(),
             target,
-            body: self
-                .body
-                .as_ref()
-                .map(|members| Value::Object(draw_members(members, rng)).to_string()),
+            headers: headers.map(|(name, value)| (name, as_text(&value))).collect(),
+            body: self.body.as_ref().map(|body| match body {
+                Content::Json(members) => {
+                    Body::Json(Value::Object(draw_members(members, rng)).to_string())
+                }
+                Content::Raw(bytes) => Body::Raw(bytes.clone()),
+            }),
         }
     }
 
     fn possible_calls(&self) -> u128 {
+        let body = match &self.body {
+            Some(Content::Json(members)) => &members[..],
+            Some(Content::Raw(_)) | None => &[],
+        };
         self.query
             .iter()
-            .chain(self.body.iter().flatten())
+            .chain(&self.headers)
+            .chain(body)
             .map(|(_, member)| member.possible_values())
             .fold(1, u128::saturating_mul)
     }

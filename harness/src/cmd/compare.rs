@@ -1,4 +1,6 @@
-//! `harness compare`: what changed between two stored runs, or two servers of one.
+//! `harness compare`: what changed between two stored runs, two servers of one, or two single drives.
+
+mod drives;
 
 use std::fs;
 use std::io::IsTerminal as _;
@@ -23,6 +25,7 @@ Examples:
   harness compare before latest --figure cpu_us_per_request --workload mixed
   harness compare before latest --fail-on surely-regressed --format markdown --out comment.md
   harness compare before latest --fail-on regressed --threshold 5% --figure requests_per_s
+  harness compare old.json new.json                  two files of `harness drive --json`
 
 BASE and NEW are a run's folder, its run.sqlite or record.json, or a folder's name under
 bench-results/. Entries are named as in the record: a second entry ends in ~2, another build of
@@ -39,15 +42,18 @@ Where a control ran in both runs, req/s and CPU time are divided by the control'
 which cancels what the machine did to both and adds the control's own scatter; --raw does not.
 Latency and CPU time are comparable only at the same paced rate: give both runs the same --rate.
 
+Two single drives have no interval, so their figures are set beside each other without a verdict; other
+URLs, rates, connections or durations are named. `harness drive --help` lists their figures.
+
 Exit status: 0 compared; 1 --fail-on found what it names; 2 the runs can't be read or compared.";
 
 /// The verb's flags.
 #[derive(Debug, Args)]
 #[command(after_help = help())]
 pub struct Arguments {
-    /// The run compared with, or one of its servers: DIR[:SERVER]
+    /// The run compared with, or one of its servers: DIR[:SERVER]; or a drive: FILE
     base: String,
-    /// The run looked at, or one of its servers: DIR[:SERVER]
+    /// The run looked at, or one of its servers: DIR[:SERVER]; or a drive: FILE
     new: String,
     #[command(flatten)]
     judging: Judging,
@@ -57,7 +63,7 @@ pub struct Arguments {
     /// Compare figures as measured, also where the control could correct them
     #[arg(long)]
     raw: bool,
-    /// On a terminal, list also what did not change
+    /// On a terminal, list also what did not change; of two drives, every figure
     #[arg(long)]
     all: bool,
     /// How to write it
@@ -135,11 +141,14 @@ pub(super) enum Format {
     Json,
 }
 
-/// Compares two stored runs.
+/// Compares two stored runs, or two drives.
 ///
 /// # Errors
 /// [`Usage`] where they can't be read or must not be compared.
 pub fn run(arguments: &Arguments) -> Result<Status> {
+    if let Some(status) = drives::run(arguments)? {
+        return Ok(status);
+    }
     let (base, new) = (
         Operand::load(&arguments.base)?,
         Operand::load(&arguments.new)?,
@@ -254,14 +263,19 @@ impl Judging {
 
 /// Writes to a file that is none of the runs' own.
 pub(super) fn write(file: &Path, text: &str, operands: &[&Operand]) -> Result<()> {
+    let own = operands.iter();
+    let own: Vec<_> = own.map(|operand| (&*operand.path, &*operand.name)).collect();
+    write_beside(file, text, &own)
+}
+
+/// Writes to a file that is none of those, each with what it is the record of.
+fn write_beside(file: &Path, text: &str, read: &[(&Path, &str)]) -> Result<()> {
     let there = fs::canonicalize(file).ok();
-    let own =
-        |operand: &&&Operand| there.is_some() && fs::canonicalize(&operand.path).ok() == there;
-    if let Some(operand) = operands.iter().find(own) {
+    let own = |(path, _): &&(&Path, &str)| there.is_some() && fs::canonicalize(path).ok() == there;
+    if let Some((_, whose)) = read.iter().find(own) {
         return Err(Usage(format!(
-            "--out {} is the record of {}: name another file",
-            file.display(),
-            operand.name
+            "--out {} is the record of {whose}: name another file",
+            file.display()
         ))
         .into());
     }

@@ -134,7 +134,8 @@ fn root() -> Result<PathBuf> {
 fn not_found(name: &str) -> Usage {
     Usage(format!(
         "no run at {name}: name a run's folder, its {DATABASE} or {EXPORT}, or a folder under \
-         {RESULTS}/ such as latest; one of its servers follows a colon"
+         {RESULTS}/ such as latest; one of its servers follows a colon. `harness compare` also takes two \
+         files of `harness drive --json`"
     ))
 }
 

@@ -104,7 +104,7 @@ impl Model {
                 let id = number(path.strip_prefix("/api/v1/users/")?, 1, MAX_ID)?;
                 Some(ok(self.user(id)?.clone()))
             }
-            ("POST", "/api/v1/orders") => accepted_order(call.body.as_deref()?),
+            ("POST", "/api/v1/orders") => accepted_order(call.json()?),
             _ => None,
         }
     }
@@ -266,13 +266,14 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::catalog::{DISTINCT_CALLS, Workload};
+    use crate::catalog::{Body, DISTINCT_CALLS, Workload};
 
     fn expect(method: &str, target: &str, body: Option<&str>) -> Option<Expected> {
         Model::new().expect(&Call {
             method: method.into(),
             target: target.into(),
-            body: body.map(str::to_owned),
+            headers: Vec::new(),
+            body: body.map(|text| Body::Json(text.to_owned())),
         })
     }
 

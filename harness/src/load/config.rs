@@ -1,15 +1,20 @@
 //! What is asked of a drive, and why it could not be done.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use super::EngineKind;
+use super::dial::{Dial, can_come_from};
+use super::{Address, EngineKind};
 
 /// How a drive is to be made.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The one address everything is sent to.
-    pub addr: SocketAddr,
+    pub addr: Address,
+    /// Addresses that connections come from, in turn, of the family of `addr`; the system chooses where
+    /// there are none. Each has ports of its own, some 28,000 for one server unless more are allowed
+    /// (`net.ipv4.ip_local_port_range`).
+    pub from: Vec<IpAddr>,
     /// Connections, at least 1, spread over the threads; a remainder goes to the first ones.
     pub connections: usize,
     /// One thread pinned to each of these CPUs; where empty, [`Self::threads`] that are not
@@ -38,10 +43,11 @@ pub struct Config {
     pub arrivals: Arrivals,
     /// In a closed loop: from the end of a connection's request to its next.
     pub think: Option<Think>,
-    /// Makes a connection for each request and closes it behind the answer. The script says
-    /// itself whether its requests ask the server to close. Latency then holds the connecting,
-    /// in either loop, since no request goes without; `wire` and `connect` tell them apart.
-    pub connection_per_request: bool,
+    /// Makes a connection for so many requests, at least 1, and closes it behind the last answer;
+    /// the last request asks the server to close, unless it has a `Connection` header. A connection is
+    /// made when its first request is due, whose latency holds the connecting, in either loop; `wire`
+    /// and `connect` tell them apart. Where absent, connections are kept.
+    pub requests_per_connection: Option<u32>,
     /// Never sleeps while the load is on. What comes is then taken at once, and not when a thread
     /// that slept has been woken: some microseconds later, on a virtual CPU some tens or hundreds. Each
     /// thread takes a CPU whole, so it should have one that the server does not run on.
@@ -51,9 +57,10 @@ pub struct Config {
 impl Config {
     /// A closed loop over 64 connections on one unpinned thread: 1 s of warm-up, 5 s measured,
     /// a timeout of 5 s, intervals of 100 ms, over epoll.
-    pub fn new(addr: SocketAddr) -> Self {
+    pub fn new(addr: impl Into<Address>) -> Self {
         Self {
-            addr,
+            addr: addr.into(),
+            from: Vec::new(),
             connections: 64,
             cpus: Vec::new(),
             threads: 1,
@@ -67,7 +74,7 @@ impl Config {
             seed: 1,
             arrivals: Arrivals::Constant,
             think: None,
-            connection_per_request: false,
+            requests_per_connection: None,
             spin: false,
         }
     }
@@ -148,6 +155,37 @@ impl Config {
         self.pace != Pace::Closed
     }
 
+    /// Whether connections can go there, and come from where they are to.
+    ///
+    /// # Errors
+    /// See [`DriveError`].
+    pub fn check_addresses(&self) -> Result<(), DriveError> {
+        let made = Dial::new(&self.addr, &self.from, (0, 1));
+        made.map_err(|errno| DriveError::Connect {
+            addr: self.addr.clone(),
+            established: 0,
+            asked: self.connections,
+            cause: errno.into(),
+        })?;
+        for from in &self.from {
+            let fits = match &self.addr {
+                Address::Tcp(addr) => addr.is_ipv4() == from.is_ipv4(),
+                Address::Unix(_) => false,
+            };
+            if !fits {
+                let why = format!("connections to {} can't come from {from}", self.addr);
+                return Err(DriveError::Config(format!(
+                    "{why}: it is of another address family"
+                )));
+            }
+            can_come_from(*from).map_err(|errno| DriveError::From {
+                from: *from,
+                cause: errno.into(),
+            })?;
+        }
+        Ok(())
+    }
+
     /// Whether pace, arrivals and think time make sense together.
     pub(crate) fn check_pace(&self) -> Result<(), DriveError> {
         let refuse = |what: &str| Err(DriveError::Config(what.to_owned()));
@@ -203,7 +241,7 @@ pub enum DriveError {
     #[error("{addr} refused connection {established} of {asked}: is the server listening there?")]
     Refused {
         /// The address asked for.
-        addr: SocketAddr,
+        addr: Address,
         /// Connections made before.
         established: usize,
         /// Connections asked for.
@@ -225,7 +263,8 @@ pub enum DriveError {
     /// No local port was free.
     #[error(
         "no local port left after {established} of {asked} connections: widen \
-         net.ipv4.ip_local_port_range, or wait a minute for closed connections to be forgotten"
+         net.ipv4.ip_local_port_range, come from more addresses (`--bind`), or wait a minute for closed \
+         connections to be forgotten"
     )]
     Ports {
         /// Connections made before.
@@ -233,11 +272,19 @@ pub enum DriveError {
         /// Connections asked for.
         asked: usize,
     },
+    /// No connection can come from that address.
+    #[error("connections can't come from {from}: {cause}; an address of this machine is wanted, see `ip address`")]
+    From {
+        /// The address asked for.
+        from: IpAddr,
+        /// The system's word for it.
+        cause: std::io::Error,
+    },
     /// A connection could not be made for another reason.
     #[error("connection {established} of {asked} to {addr} could not be made: {cause}")]
     Connect {
         /// The address asked for.
-        addr: SocketAddr,
+        addr: Address,
         /// Connections made before.
         established: usize,
         /// Connections asked for.

@@ -13,6 +13,9 @@ use super::worker::Worker;
 /// Connections being made at a time before the clock runs, so that no listen queue overflows.
 const OPENING: usize = 64;
 
+/// How soon a listen queue that was full is tried again.
+const QUEUED: Nanos = 5_000_000;
+
 /// How long a slice waits for connections that are made again.
 const RECONNECT: Nanos = 20_000_000;
 
@@ -38,11 +41,15 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         let mut deadline = self.now() + self.timeout;
         loop {
             while begun < self.slots.len() && self.opening < OPENING {
-                self.engine.open(begun)?;
+                match self.engine.open(begun) {
+                    // The listen queue of a Unix socket is full: it goes on when some are accepted.
+                    Err(Errno::AGAIN) => break,
+                    opened => opened?,
+                }
                 self.opening_since(begun, self.now());
                 begun += 1;
             }
-            if self.opening == 0 {
+            if self.opening == 0 && begun == self.slots.len() {
                 return Ok(());
             }
             self.engine.wait(Duration::from_millis(10))?;
@@ -91,12 +98,13 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         }
     }
 
-    /// Closes all connections, which showed that they can be made: each request makes its own.
+    /// Closes all connections, which showed that they can be made: requests make their own.
     pub(crate) fn close_all(&mut self) {
         for index in 0..self.slots.len() {
             self.engine.close(index);
-            self.slots[index].state = State::Idle;
-            self.slots[index].barren = 0;
+            let slot = &mut self.slots[index];
+            slot.state = State::Idle;
+            (slot.barren, slot.allowed) = (0, 0);
         }
     }
 
@@ -105,6 +113,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         self.engine.close(index);
         let slot = &mut self.slots[index];
         let pause = slot.pause();
+        slot.allowed = 0;
         slot.state = State::Closed { until: now + pause };
         match pause {
             0 => self.resume(index, now),
@@ -114,7 +123,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
 
     /// Makes use of a closed connection whose pause is over.
     pub(crate) fn resume(&mut self, index: usize, now: Nanos) {
-        if self.connection_per_request {
+        if self.per_connection > 0 {
             let slot = &mut self.slots[index];
             slot.state = State::Idle;
             slot.free_at = now;
@@ -139,6 +148,18 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         slot.barren += 1;
     }
 
+    /// Tries a listen queue again that has been full since then.
+    pub(crate) fn open_again(&mut self, index: usize, since: Nanos, now: Nanos) {
+        match self.engine.open(index) {
+            Ok(()) => {
+                self.slots[index].state = State::Opening { since };
+                self.opening += 1;
+            }
+            Err(Errno::AGAIN) => self.look_by(now + QUEUED),
+            Err(errno) => self.open_failed(index, errno, now),
+        }
+    }
+
     /// A connection stands.
     pub(crate) fn opened(&mut self, index: usize, now: Nanos) {
         self.opening -= 1;
@@ -149,7 +170,8 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         // Before the clock runs, none is made again.
         let running = self.plan.origin != Nanos::MAX;
         self.tally.counts.reconnects += u64::from(running);
-        if running && self.connection_per_request {
+        if running && self.per_connection > 0 {
+            slot.allowed = self.per_connection;
             self.transmit(index, now);
         } else {
             slot.state = State::Idle;
@@ -160,8 +182,14 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
 
     /// A connection could not be made.
     pub(crate) fn open_failed(&mut self, index: usize, errno: Errno, now: Nanos) {
-        self.opening -= 1;
-        if self.connection_per_request {
+        if let State::Opening { since } = self.slots[index].state {
+            self.opening -= 1;
+            if errno == Errno::AGAIN {
+                self.slots[index].state = State::Queued { since };
+                return self.look_by(now + QUEUED);
+            }
+        }
+        if self.per_connection > 0 {
             let got = format!("no connection: {}", why_not(errno));
             return self.lost(index, ErrorKind::Connect, &got, now);
         }
@@ -179,7 +207,7 @@ fn why_not(errno: Errno) -> String {
         Errno::ADDRNOTAVAIL => {
             ": no local port is free, since closed connections hold theirs for a minute \
              (TIME_WAIT); send fewer requests a second with a connection each, keep connections \
-             open, or widen net.ipv4.ip_local_port_range"
+             open, come from more addresses (--bind), or widen net.ipv4.ip_local_port_range"
         }
         Errno::MFILE => ": too many open files; raise the limit with `ulimit -n`",
         Errno::CONNREFUSED => ": nothing listens there any more",

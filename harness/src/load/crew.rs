@@ -1,7 +1,6 @@
 //! The threads of a drive: each has its share of the connections to every target, and does what it
 //! is told in turns.
 
-use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Scope, ScopedJoinHandle};
 
@@ -11,6 +10,7 @@ use rustix::thread::{CpuSet, sched_setaffinity, set_current_timer_slack};
 
 use super::clock::Clock;
 use super::connections::NotReady;
+use super::dial::Dial;
 use super::engine::Engine;
 use super::epoll::Epoll;
 use super::portable::Portable;
@@ -221,7 +221,7 @@ impl<'e> Hand<'e> {
     /// Connects to every target, says so, and takes turns until there are no more.
     fn work<E: Engine<'e>>(
         &self,
-        make: impl Fn(SocketAddr, usize) -> Result<E, Errno>,
+        make: impl Fn(Dial, usize) -> Result<E, Errno>,
         ready: &Sender<Ready>,
         turns: &Receiver<Turn>,
         drained: &Sender<Result<Drained, Errno>>,
@@ -236,7 +236,8 @@ impl<'e> Hand<'e> {
             let slots = (self.place.0..config.connections)
                 .step_by(self.place.1)
                 .len();
-            let engine = make(config.addr, slots)?;
+            let dial = Dial::new(&config.addr, &config.from, self.place)?;
+            let engine = make(dial, slots)?;
             let (clock, slices) = (self.clock, self.slices);
             workers.push(Worker::new(
                 engine, self.place, config, script, control, clock, slices,
@@ -280,7 +281,7 @@ fn pin(cpu: Option<u32>) -> bool {
 }
 
 fn not_connected(config: &Config, established: usize, errno: Errno) -> DriveError {
-    let (addr, asked) = (config.addr, config.connections);
+    let (addr, asked) = (config.addr.clone(), config.connections);
     match errno {
         Errno::CONNREFUSED => DriveError::Refused {
             addr,

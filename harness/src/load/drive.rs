@@ -16,7 +16,7 @@ use super::{Class, Config, Control, DriveError, Measurement, Script, ThreadTime,
 /// From when all connections stand to the schedule's start.
 const HEADSTART: Duration = Duration::from_millis(5);
 /// The most intervals of one drive; each takes some 16 KiB a thread.
-const MAX_INTERVALS: u128 = 10_000;
+pub const MAX_INTERVALS: u32 = 10_000;
 
 /// Drives load as `config` says and waits until it is over.
 ///
@@ -79,12 +79,13 @@ pub(super) fn check(config: &Config) -> Result<(), DriveError> {
         .duration
         .as_nanos()
         .div_ceil(config.interval.as_nanos())
-        > MAX_INTERVALS
+        > u128::from(MAX_INTERVALS)
     {
         return refuse("more than 10,000 intervals: ask for longer ones");
     }
-    if config.threads == 0 || config.limit == Some(0) {
-        return refuse("threads, and a limit on requests, must be at least 1");
+    let limits = [config.limit, config.requests_per_connection.map(u64::from)];
+    if config.threads == 0 || limits.contains(&Some(0)) {
+        return refuse("threads, and limits on requests, must be at least 1");
     }
     if config.limit.is_some() && !config.warmup.is_zero() {
         return refuse("a limit on requests goes without warm-up");
@@ -94,6 +95,7 @@ pub(super) fn check(config: &Config) -> Result<(), DriveError> {
         return refuse("warm-up and timeout must be at most a day");
     }
     config.check_pace()?;
+    config.check_addresses()?;
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     if descriptors_needed(config.connections) > limit {
         return Err(descriptors(config.connections));

@@ -6,17 +6,16 @@
 //! the stream, which no later event would tell again. Write interest is set only while a
 //! connection is being made and after a short write.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use rustix::event::{Timespec, epoll};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, recv, send, socket_with,
-    sockopt,
+    RecvFlags, SendFlags, SocketFlags, SocketType, connect, recv, send, socket_with, sockopt,
 };
 
+use super::dial::Dial;
 use super::engine::{Engine, Event, SURE, holds_back, takes_no_more};
 
 /// Events taken in one wait.
@@ -36,7 +35,7 @@ const READ_AND_WRITE: epoll::EventFlags = READ.union(epoll::EventFlags::OUT);
 /// The connections of one thread.
 pub(crate) struct Epoll<'w> {
     epoll: OwnedFd,
-    addr: SocketAddr,
+    dial: Dial,
     sockets: Vec<Socket<'w>>,
     events: Vec<epoll::Event>,
     /// The event being worked on, and how many there are.
@@ -63,15 +62,15 @@ struct Socket<'w> {
 }
 
 impl Epoll<'_> {
-    /// An engine for that many connections to `addr`, none of them open.
-    pub(crate) fn new(addr: SocketAddr, connections: usize) -> Result<Self, Errno> {
+    /// An engine for that many connections, none of them open.
+    pub(crate) fn new(dial: Dial, connections: usize) -> Result<Self, Errno> {
         let empty = epoll::Event {
             flags: epoll::EventFlags::empty(),
             data: epoll::EventData::new_u64(0),
         };
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            addr,
+            dial,
             sockets: (0..connections).map(|_| Socket::default()).collect(),
             events: vec![empty; BATCH],
             at: 0,
@@ -174,15 +173,10 @@ impl Epoll<'_> {
 impl<'w> Engine<'w> for Epoll<'w> {
     fn open(&mut self, connection: usize) -> Result<(), Errno> {
         self.close(connection);
-        let family = if self.addr.is_ipv4() {
-            AddressFamily::INET
-        } else {
-            AddressFamily::INET6
-        };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let fd = socket_with(family, SocketType::STREAM, flags, None)?;
-        sockopt::set_tcp_nodelay(&fd, true)?;
-        match connect(&fd, &self.addr) {
+        let fd = socket_with(self.dial.family(), SocketType::STREAM, flags, None)?;
+        self.dial.prepare(&fd, connection)?;
+        match connect(&fd, self.dial.to()) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(errno) => return Err(errno),
         }

@@ -1,17 +1,23 @@
 //! One blocking request.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{
+    RecvFlags, SendFlags, SocketFlags, SocketType, connect, recv, send, socket_with,
+};
 
+use super::dial::Dial;
 use super::engine::{SURE, holds_back, takes_no_more};
 use super::judge::clip;
 use super::malformed::Malformed;
 use super::response::{Answer, Parser};
+use super::{Address, Config};
 
 /// The largest body taken, bytes.
 const MAX_BODY: usize = 16 << 20;
@@ -45,7 +51,7 @@ pub enum ExchangeError {
     #[error("could not connect to {addr}: {cause}")]
     Connect {
         /// Where to.
-        addr: SocketAddr,
+        addr: Address,
         /// The system's word for it.
         cause: io::Error,
     },
@@ -84,7 +90,7 @@ pub enum ExchangeError {
 /// # Errors
 /// See [`ExchangeError`]; `timeout` limits all of it together.
 pub fn exchange(
-    stream: &mut TcpStream,
+    stream: &mut impl AsFd,
     wire: &[u8],
     timeout: Duration,
 ) -> Result<Response, ExchangeError> {
@@ -174,7 +180,7 @@ struct Sending<'a> {
 
 impl Sending<'_> {
     /// Sends as much as the socket takes now.
-    fn go_on(&mut self, stream: &TcpStream) -> io::Result<()> {
+    fn go_on(&mut self, stream: &impl AsFd) -> io::Result<()> {
         while !self.left.is_empty() && self.broken.is_none() {
             match send(stream, self.left, SendFlags::DONTWAIT) {
                 Ok(sent) => self.left = &self.left[sent..],
@@ -197,7 +203,7 @@ impl Sending<'_> {
 }
 
 /// Waits until the socket is ready for one of these, at most for `limit`; whether it is.
-fn wait(stream: &TcpStream, interest: PollFlags, limit: Duration) -> io::Result<bool> {
+fn wait(stream: &impl AsFd, interest: PollFlags, limit: Duration) -> io::Result<bool> {
     let limit = Timespec {
         tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: limit.subsec_nanos().into(),
@@ -211,18 +217,28 @@ fn wait(stream: &TcpStream, interest: PollFlags, limit: Duration) -> io::Result<
 /// Exchanges with one address over one connection, made anew where it can't be used again.
 #[derive(Debug)]
 pub struct Client {
-    addr: SocketAddr,
+    addr: Address,
+    from: Vec<IpAddr>,
     timeout: Duration,
-    stream: Option<TcpStream>,
+    stream: Option<OwnedFd>,
 }
 
 impl Client {
     /// A client that allows each connection and each exchange `timeout`.
-    pub fn new(addr: SocketAddr, timeout: Duration) -> Self {
+    pub fn new(addr: impl Into<Address>, timeout: Duration) -> Self {
         Self {
-            addr,
+            addr: addr.into(),
+            from: Vec::new(),
             timeout,
             stream: None,
+        }
+    }
+
+    /// A client that connects as a drive of that configuration does.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            from: config.from.clone(),
+            ..Self::new(config.addr.clone(), config.timeout)
         }
     }
 
@@ -234,7 +250,10 @@ impl Client {
     pub fn exchange(&mut self, wire: &[u8]) -> Result<Response, ExchangeError> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
-            None => connect(self.addr, self.timeout)?,
+            None => self.connect().map_err(|errno| ExchangeError::Connect {
+                addr: self.addr.clone(),
+                cause: errno.into(),
+            })?,
         };
         let response = exchange(&mut stream, wire, self.timeout)?;
         if !response.close {
@@ -242,12 +261,17 @@ impl Client {
         }
         Ok(response)
     }
-}
 
-fn connect(addr: SocketAddr, timeout: Duration) -> Result<TcpStream, ExchangeError> {
-    let connected = TcpStream::connect_timeout(&addr, timeout).and_then(|stream| {
-        stream.set_nodelay(true)?;
-        Ok(stream)
-    });
-    connected.map_err(|cause| ExchangeError::Connect { addr, cause })
+    fn connect(&self) -> Result<OwnedFd, Errno> {
+        let dial = Dial::new(&self.addr, &self.from, (0, 1))?;
+        let fd = socket_with(dial.family(), SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        dial.prepare(&fd, 0)?;
+        // It limits how long a connection may take as well (socket(7)).
+        set_socket_timeout(&fd, Timeout::Send, Some(self.timeout))?;
+        match connect(&fd, dial.to()) {
+            Ok(()) => Ok(fd),
+            Err(Errno::INPROGRESS | Errno::AGAIN) => Err(Errno::TIMEDOUT),
+            Err(errno) => Err(errno),
+        }
+    }
 }

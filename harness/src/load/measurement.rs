@@ -11,8 +11,8 @@ use super::{RateStage, Unfinished, Window};
 /// The kinds of error under load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ErrorKind {
-    /// A connection could not be made. With a connection for each request it is that request's
-    /// end, else an attempt to make one again.
+    /// A connection could not be made. Where requests make their connections it is the end of the
+    /// request that needed it, else an attempt to make one again.
     Connect,
     /// The server reset a connection with a request in flight.
     Reset,
@@ -68,8 +68,8 @@ impl fmt::Display for ErrorKind {
 #[derive(Debug, Clone)]
 pub struct Measurement {
     /// From the intended send time to the complete answer. In a closed loop a request is
-    /// intended for the moment it is sent, or, with a connection for each request, for the
-    /// moment its connection is begun: then it holds the connecting, in either loop.
+    /// intended for the moment it is sent, or, where it makes its connection, for the moment that is
+    /// begun: then it holds the connecting, in either loop.
     pub latency: Histogram<u64>,
     /// From the actual sending to the complete answer.
     pub wire: Histogram<u64>,

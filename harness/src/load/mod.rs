@@ -10,6 +10,7 @@
 //! | `control` | what a caller shares with a drive while it runs |
 //! | `clock` | what all threads of a drive read the time from |
 //! | `script` | requests, and what is expected of their answers |
+//! | `pick` | which of them is next |
 //! | `schedule` | when each request is meant to be sent |
 //! | `pacing` | whose turn it is: closed loop, think time, even steps, Poisson arrivals |
 //! | `response` | the HTTP/1.1 response parser, fed with whatever a read brought |
@@ -22,6 +23,7 @@
 //! | `measurement` | what a drive gives back |
 //! | `unfinished` | what requests that had not ended do to the figures |
 //! | `nagle` | is it the stall of Nagle's algorithm with delayed ACK? |
+//! | `dial` | where connections go, and where they come from |
 //! | `engine` | the narrow interface to the sockets |
 //! | `epoll`, `uring`, `portable` | its implementations |
 //! | `engines` | which there are, and whether this system has them |
@@ -40,6 +42,7 @@ mod config;
 mod connections;
 mod control;
 mod crew;
+mod dial;
 mod drive;
 mod engine;
 mod engines;
@@ -56,6 +59,7 @@ mod nagle;
 mod pacing;
 #[doc(hidden)]
 pub mod parts;
+mod pick;
 mod portable;
 mod recorder;
 mod replies;
@@ -73,12 +77,13 @@ mod worker;
 pub use config::{Arrivals, Config, DriveError, MAX_RATE, MAX_RATE_STAGES, Pace, RateStage, Think};
 pub use control::{Control, Window};
 pub use crew::Target;
-pub use drive::drive;
+pub use dial::Address;
+pub use drive::{MAX_INTERVALS, drive};
 pub use engines::EngineKind;
 pub use exchange::{Client, ExchangeError, Response, exchange};
 pub use interleave::{Conductor, Slice, SliceEnd, interleave};
 pub use malformed::Malformed;
 pub use measurement::{Class, ErrorKind, Interval, Measurement, StageFigures, ThreadTime};
 pub(crate) use same::{id_beside, means};
-pub use script::{Expect, Request, Script, ScriptError};
+pub use script::{Expect, Order, Request, Script, ScriptError};
 pub use unfinished::{Bounds, Unfinished};

@@ -326,7 +326,7 @@ mod tests {
         Config {
             connections: 7,
             pace,
-            ..Config::new(([127, 0, 0, 1], 9).into())
+            ..Config::new(std::net::SocketAddr::from(([127, 0, 0, 1], 9)))
         }
     }
 

@@ -6,16 +6,14 @@
 //! is next.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use polling::{Event as Ready, Events, PollMode, Poller};
 use rustix::fd::OwnedFd;
 use rustix::io::{Errno, FdFlags, fcntl_setfd, ioctl_fionbio};
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketType, connect, recv, send, socket, sockopt,
-};
+use rustix::net::{RecvFlags, SendFlags, SocketType, connect, recv, send, socket, sockopt};
 
+use super::dial::Dial;
 use super::engine::{Engine, Event, SURE, holds_back, takes_no_more};
 
 /// The buffer all connections of a thread are read into, bytes.
@@ -24,7 +22,7 @@ const BUFFER: usize = 64 * 1024;
 /// The connections of one thread.
 pub(crate) struct Portable<'w> {
     poller: Poller,
-    addr: SocketAddr,
+    dial: Dial,
     sockets: Vec<Socket<'w>>,
     events: Events,
     /// The events of the last wait, and the one being worked on.
@@ -51,8 +49,8 @@ struct Socket<'w> {
 }
 
 impl Portable<'_> {
-    /// An engine for that many connections to `addr`, none of them open.
-    pub(crate) fn new(addr: SocketAddr, connections: usize) -> Result<Self, Errno> {
+    /// An engine for that many connections, none of them open.
+    pub(crate) fn new(dial: Dial, connections: usize) -> Result<Self, Errno> {
         let poller = Poller::new().map_err(errno)?;
         if !poller.supports_level() {
             return Err(Errno::NOTSUP);
@@ -60,7 +58,7 @@ impl Portable<'_> {
         let events = Events::new();
         Ok(Self {
             poller,
-            addr,
+            dial,
             sockets: (0..connections).map(|_| Socket::default()).collect(),
             ready: Vec::with_capacity(events.capacity().get()),
             events,
@@ -130,16 +128,11 @@ impl Portable<'_> {
 impl<'w> Engine<'w> for Portable<'w> {
     fn open(&mut self, connection: usize) -> Result<(), Errno> {
         self.close(connection);
-        let family = if self.addr.is_ipv4() {
-            AddressFamily::INET
-        } else {
-            AddressFamily::INET6
-        };
-        let fd = socket(family, SocketType::STREAM, None)?;
+        let fd = socket(self.dial.family(), SocketType::STREAM, None)?;
         fcntl_setfd(&fd, FdFlags::CLOEXEC)?;
         ioctl_fionbio(&fd, true)?;
-        sockopt::set_tcp_nodelay(&fd, true)?;
-        match connect(&fd, &self.addr) {
+        self.dial.prepare(&fd, connection)?;
+        match connect(&fd, self.dial.to()) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(errno) => return Err(errno),
         }

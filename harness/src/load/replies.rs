@@ -82,7 +82,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             State::Busy => {}
             // Between requests it may close a connection.
             State::Idle => return self.reopen(index, now),
-            State::Opening { .. } | State::Closed { .. } => return,
+            State::Opening { .. } | State::Queued { .. } | State::Closed { .. } => return,
         }
         let request = slot.ended(now);
         if slot.fed
@@ -105,7 +105,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             }
             State::Busy => self.lost(index, ErrorKind::Reset, &errno.to_string(), now),
             State::Idle => self.reopen(index, now),
-            State::Opening { .. } | State::Closed { .. } => {}
+            State::Opening { .. } | State::Queued { .. } | State::Closed { .. } => {}
         }
     }
 
@@ -131,7 +131,9 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         slot.barren = 0;
         slot.free_at = now;
         slot.state = State::Idle;
-        if last || self.connection_per_request {
+        // The last that its connection was made for.
+        let spent = self.per_connection > 0 && slot.allowed == 0;
+        if last || spent {
             self.reopen(index, now);
         } else {
             self.free(index);

@@ -1,17 +1,31 @@
 //! Requests, and what is expected of their answers.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
 
-/// The requests of a drive; each thread draws from them uniformly.
+/// The requests of a drive, and a list of them; each thread draws from that uniformly, unless it
+/// [goes through it](Script::listed).
 #[derive(Debug)]
 pub struct Script {
     pub(crate) entries: Vec<Entry>,
+    /// Places in `entries`, at least one.
+    pub(crate) list: Vec<u32>,
+    pub(crate) order: Order,
     /// The names of the classes, at least one.
     pub(crate) classes: Vec<String>,
     /// How many kinds of answers are expected, at least one.
     pub(crate) kinds: usize,
+}
+
+/// How the list of a script is gone through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Each request is drawn from it, uniformly.
+    Drawn,
+    /// From its start to its end, and again: all threads together, each taking every so-manieth.
+    InTurn,
 }
 
 /// One request, and what is expected of its answer.
@@ -95,6 +109,8 @@ pub(crate) struct Entry {
     pub(crate) class: u32,
     /// Which of the kinds its answer is of: those whose heads are likely to be equal.
     pub(crate) kind: u32,
+    /// The request as the last of its connection.
+    last: OnceLock<Vec<u8>>,
 }
 
 /// Requests of one script at most; an index fits 32 bits.
@@ -125,6 +141,8 @@ impl Script {
             .collect::<Result<Vec<_>, _>>()?;
         let kinds = number_kinds(&mut entries);
         Ok(Self {
+            list: (0..entries.len() as u32).collect(),
+            order: Order::Drawn,
             entries,
             classes: vec!["all".to_owned()],
             kinds,
@@ -145,6 +163,16 @@ impl Script {
             entry.class = class(&mut script.classes, name) as u32;
         }
         Ok(script)
+    }
+
+    /// Sends the requests of a list, which may name one several times; `list` has their places. It
+    /// is not empty, and every place is one of the script.
+    pub fn listed(mut self, list: Vec<u32>, order: Order) -> Self {
+        assert!(!list.is_empty(), "there is something to send");
+        let len = self.entries.len();
+        assert!(list.iter().all(|place| (*place as usize) < len), "all of the script");
+        (self.list, self.order) = (list, order);
+        self
     }
 
     /// How many requests it has; at least 1.
@@ -229,6 +257,25 @@ impl Entry {
             around_id,
             class: 0,
             kind: 0,
+            last: OnceLock::new(),
+        })
+    }
+
+    /// The request as the last of its connection: it asks the server to close, unless it says itself
+    /// what is to become of the connection.
+    pub(crate) fn last(&self) -> &[u8] {
+        self.last.get_or_init(|| {
+            let mut wire = self.wire.clone();
+            let end = wire.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or(0);
+            let is_given = wire[..end].split(|b| *b == b'\n').any(|line| {
+                let name = line.split(|b| *b == b':').next().unwrap_or_default();
+                name.eq_ignore_ascii_case(b"connection")
+            });
+            if !is_given {
+                let at = end + 2;
+                wire.splice(at..at, *b"Connection: close\r\n");
+            }
+            wire
         })
     }
 
@@ -380,6 +427,42 @@ mod tests {
             [1022, 1023, 1024, 1999].map(|n| each[n]),
             [1022, 1023, 1023, 1023]
         );
+    }
+
+    #[test]
+    fn the_last_request_of_a_connection_asks_to_close() {
+        let last = |wire: &str| {
+            let request = Request {
+                wire: wire.into(),
+                expect: Expect::Success,
+            };
+            let script = Script::new(vec![request]).unwrap();
+            String::from_utf8(script.entries[0].last().to_vec()).unwrap()
+        };
+        assert_eq!(
+            last("POST / HTTP/1.1\r\nA: b\r\n\r\nx\r\n\r\n"),
+            "POST / HTTP/1.1\r\nA: b\r\nConnection: close\r\n\r\nx\r\n\r\n"
+        );
+        assert_eq!(
+            last("GET / HTTP/1.1\r\n\r\n"),
+            "GET / HTTP/1.1\r\nConnection: close\r\n\r\n"
+        );
+        let own = "GET / HTTP/1.1\r\nCONNECTION: keep-alive\r\n\r\n";
+        assert_eq!(last(own), own);
+        let another = "GET / HTTP/1.1\r\nX: connection: y\r\n";
+        assert!(last(&format!("{another}\r\n")).contains("Connection: close"));
+    }
+
+    #[test]
+    #[should_panic(expected = "all of the script")]
+    fn a_list_names_requests_of_its_script() {
+        let request = Request {
+            wire: b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+            expect: Expect::Success,
+        };
+        let script = Script::new(vec![request]).unwrap();
+        assert_eq!(script.list, [0]);
+        script.listed(vec![0, 0, 1], Order::InTurn);
     }
 
     #[test]

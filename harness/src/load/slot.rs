@@ -25,6 +25,8 @@ pub(crate) struct Slot {
     pub(crate) due: u64,
     /// Connections made since the last answer.
     pub(crate) barren: u32,
+    /// Requests its connection may still take; counted only where that is limited. 0 is none open.
+    pub(crate) allowed: u32,
     /// Whether the parser has been given something of the answer in flight.
     pub(crate) fed: bool,
     pub(crate) parser: Parser,
@@ -37,7 +39,9 @@ pub(crate) enum State {
     Closed { until: Nanos },
     /// Being made.
     Opening { since: Nanos },
-    /// Free to send; without a connection yet, where each request makes its own.
+    /// To be made once the server's listen queue has room, which a Unix socket does not wait for.
+    Queued { since: Nanos },
+    /// Free to send; without a connection yet, where one is made for a number of requests.
     Idle,
     /// A request is in flight.
     Busy,
@@ -55,6 +59,7 @@ impl Slot {
             next: 0,
             due: 0,
             barren: 0,
+            allowed: 0,
             fed: false,
             parser: Parser::new(),
         }
@@ -75,8 +80,9 @@ impl Slot {
         let first_byte = match self.state {
             State::Busy => self.ended(now).first_byte,
             // Before it is sent, that of the request before is still there.
-            State::Opening { .. } if !kept => now,
-            State::Opening { .. } | State::Closed { .. } | State::Idle => return None,
+            State::Opening { .. } | State::Queued { .. } if !kept => now,
+            State::Opening { .. } | State::Queued { .. } => return None,
+            State::Closed { .. } | State::Idle => return None,
         };
         Some(Unfinished {
             waited_ns: now.saturating_sub(self.intended),

@@ -52,13 +52,19 @@ impl<'a> Bounds<'a> {
     /// The value at a quantile in nanoseconds, and whether that is only a lower bound: with answers
     /// to the unfinished it may be higher.
     pub fn at(&self, quantile: f64) -> (u64, bool) {
+        let lowest = self.ended.value_at_quantile(quantile);
+        let moves = self.highest(quantile).is_none_or(|highest| highest > lowest);
+        (self.all.value_at_quantile(quantile), self.open > 0 && moves)
+    }
+
+    /// The value at a quantile if the unfinished are slower than all that ended: it is no higher than
+    /// that, in nanoseconds. `None` where it is one of theirs, so that nothing limits it.
+    pub fn highest(&self, quantile: f64) -> Option<u64> {
         let ended = self.ended.len() as f64;
         let rank = (quantile * (ended + self.open as f64)).ceil().max(1.0);
-        let beyond = rank > ended;
         // Half a rank less meets the rank itself, however the division is rounded.
-        let highest = self.ended.value_at_quantile((rank - 0.5) / ended.max(1.0));
-        let moves = beyond || highest > self.ended.value_at_quantile(quantile);
-        (self.all.value_at_quantile(quantile), self.open > 0 && moves)
+        let highest = || self.ended.value_at_quantile((rank - 0.5) / ended.max(1.0));
+        (rank <= ended).then(highest)
     }
 }
 
@@ -73,6 +79,11 @@ impl Measurement {
     pub fn first_byte_bounds(&self) -> Bounds<'_> {
         let waited = self.unfinished.iter().map(|request| request.first_byte_ns);
         Bounds::new(&self.first_byte, waited, self.unsent)
+    }
+
+    /// How late the load generator was, with the requests it never sent.
+    pub fn send_lag_bounds(&self) -> Bounds<'_> {
+        Bounds::new(&self.send_lag, std::iter::empty(), self.unsent)
     }
 
     /// The mean latency in nanoseconds, with the unfinished at the time they had waited, and whether
@@ -144,6 +155,11 @@ mod tests {
         assert!(bounds.at(0.95).1);
         assert_eq!(bounds.at(1.0), (1000, true));
         let later = Bounds::new(&ended, [5_000].into_iter(), 0);
+        // Two slower ones move each rank up by at most two.
+        assert_eq!(bounds.highest(0.5), Some(10));
+        let high = bounds.highest(0.95).unwrap();
+        assert!(high >= bounds.at(0.95).0 && ended.equivalent(high, 952), "{high}");
+        assert_eq!((bounds.highest(0.9999), bounds.highest(1.0)), (None, None));
         let (max, bound) = later.at(1.0);
         assert!(bound && ended.equivalent(max, 5_000), "{max}");
     }

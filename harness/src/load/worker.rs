@@ -4,8 +4,6 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use rand_pcg::Pcg32;
-use rand_pcg::rand_core::{Rng, SeedableRng};
 use rustix::io::Errno;
 
 use super::breakdown::Breakdown;
@@ -14,13 +12,14 @@ use super::engine::{Engine, Event};
 use super::ids::Ids;
 use super::known::Known;
 use super::pacing::{Pacing, Turn};
+use super::pick::Pick;
 use super::recorder::{Nanos, Recorder, nanos};
 use super::schedule::share;
 use super::script::{Entry, Expect};
 use super::slot::{Plan, Slot, State};
 use super::stretch::Stretch;
 use super::tally::{Counts, Tally};
-use super::{Config, Control, Script, ThreadTime};
+use super::{Config, Control, Order, Script, ThreadTime};
 use crate::probe::run_delay_ns;
 
 /// A turn of the spinning loop takes about a microsecond; in a longer one the thread was
@@ -50,10 +49,12 @@ struct Clocks {
 pub(crate) struct Worker<'w, E> {
     pub(crate) engine: E,
     pub(crate) entries: &'w [Entry],
+    list: &'w [u32],
+    pick: Pick,
     pub(crate) control: &'w Control,
     pub(crate) pacing: Pacing,
-    /// Whether each request makes a connection, and its end closes it.
-    pub(crate) connection_per_request: bool,
+    /// How many requests a connection takes that the first of them makes; 0 where they are kept.
+    pub(crate) per_connection: u32,
     pub(crate) timeout: Nanos,
     spin: bool,
     /// Whether it has the load in turns, each of which ends with nothing in flight.
@@ -73,7 +74,6 @@ pub(crate) struct Worker<'w, E> {
     pub(crate) sending: bool,
     /// Requests still to be sent; no end where there is no limit.
     left: u64,
-    rng: Pcg32,
     pub(crate) keep: usize,
     /// Of each kind of answer, the head of the last.
     pub(crate) known: Vec<Known>,
@@ -102,6 +102,13 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         // The longest latency there can be: due at once, sent at the end, timed out.
         let max = config.warmup + config.duration + config.timeout + Duration::from_secs(2);
         let connections = (thread..config.connections).step_by(threads);
+        let per_connection = config.requests_per_connection.unwrap_or(0);
+        if per_connection > 0 {
+            // Made now, and not while the clock runs.
+            for entry in entries {
+                entry.last();
+            }
+        }
         // Streams of one generator may be correlated, so each thread has a seed of its own.
         let seed = config
             .seed
@@ -114,9 +121,14 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         Self {
             engine,
             entries,
+            list: &script.list,
+            pick: match script.order {
+                Order::Drawn => Pick::drawn(seed),
+                Order::InTurn => Pick::in_turn((thread, threads), script.list.len()),
+            },
             control,
             pacing: Pacing::new(config, (thread, threads), seed),
-            connection_per_request: config.connection_per_request,
+            per_connection,
             timeout: nanos(config.timeout),
             spin: config.spin,
             sliced: slices.is_some(),
@@ -134,7 +146,6 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             opening: 0,
             sending: false,
             left: share(config.limit, (thread, threads)),
-            rng: Pcg32::seed_from_u64(seed),
             keep: longest.unwrap_or(0) * 2 + KEEP,
             known: vec![Known::new(); script.kinds],
             tally: Tally {
@@ -167,7 +178,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         for slot in &mut self.slots {
             (slot.next, slot.due) = (0, 0);
         }
-        if self.connection_per_request {
+        if self.per_connection > 0 {
             self.close_all();
         }
         // In a closed loop nothing is sent but by an answer, so it is begun on time here.
@@ -369,7 +380,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
 
     /// Sends a request, or begins its connection.
     fn request(&mut self, index: usize) {
-        let drawn = (u64::from(self.rng.next_u32()) * self.entries.len() as u64) >> 32;
+        let entry = self.list[self.pick.next(self.list.len())];
         let now = self.now();
         let slot = &mut self.slots[index];
         let due = match &mut self.pacing {
@@ -387,14 +398,14 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             Pacing::Turns(_) | Pacing::Poisson(_) => due.unwrap_or(now),
         };
         slot.next += 1;
-        slot.entry = drawn as u32;
+        slot.entry = entry;
         self.in_flight += 1;
         self.left -= 1;
         if self.left == 0 {
             self.sending = false;
         }
         self.tally.counts.sent += 1;
-        if self.connection_per_request {
+        if self.per_connection > 0 && self.slots[index].allowed == 0 {
             self.open(index, now);
         } else {
             self.transmit(index, now);
@@ -409,7 +420,14 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         slot.first_byte = 0;
         slot.state = State::Busy;
         slot.fed = false;
-        if let Err(errno) = self.engine.send(index, &entry.wire) {
+        let mut wire = &entry.wire[..];
+        if self.per_connection > 0 {
+            slot.allowed -= 1;
+            if slot.allowed == 0 {
+                wire = entry.last();
+            }
+        }
+        if let Err(errno) = self.engine.send(index, wire) {
             self.handle(index, Event::Failed(errno));
         }
     }
@@ -431,17 +449,21 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             let state = self.slots[index].state;
             let due = match state {
                 State::Busy => self.slots[index].sent + self.timeout,
-                State::Opening { since } => since + self.timeout,
+                State::Opening { since } | State::Queued { since } => since + self.timeout,
                 State::Closed { until } if self.sending => until,
                 State::Closed { .. } | State::Idle => continue,
             };
             if due > now {
-                self.look_by(due.max(now + least));
+                match state {
+                    State::Queued { since } => self.open_again(index, since, now),
+                    _ => self.look_by(due.max(now + least)),
+                }
                 continue;
             }
             match state {
                 State::Busy => self.timed_out(index, due),
                 State::Opening { .. } => self.handle(index, Event::OpenFailed(Errno::TIMEDOUT)),
+                State::Queued { .. } => self.open_failed(index, Errno::TIMEDOUT, now),
                 State::Closed { .. } | State::Idle => self.resume(index, now),
             }
         }
@@ -520,7 +542,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             self.tick(now);
         }
         self.tally.counts.unanswered = self.in_flight as u64;
-        let kept = !self.connection_per_request;
+        let kept = self.per_connection == 0;
         let unfinished = self
             .slots
             .iter()

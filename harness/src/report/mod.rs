@@ -8,6 +8,7 @@ mod chart;
 mod compare;
 mod crosscheck;
 mod csv;
+mod drives;
 mod figure;
 mod github_action_benchmark;
 mod grid;
@@ -27,9 +28,11 @@ mod workload_table;
 
 pub use compare::{COMPARISON_SCHEMA_VERSION, Meeting};
 pub use crosscheck::crosscheck;
+pub use drives::{DriveDifference, DriveFigure, Drives};
 pub use grid::{WIDTH, wrapped};
 pub use history::{HISTORY_SCHEMA_VERSION, History};
 pub use markdown::{Illustrated, illustrated};
+pub(crate) use number::significant;
 pub use protocol::{
     SECTION_BEGIN, SECTION_END, fuzz_lines, protocol_lines, protocol_page, protocol_section,
     with_section,

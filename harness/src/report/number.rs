@@ -6,7 +6,7 @@ use crate::record::Estimate;
 pub(super) const ABSENT: &str = "–";
 
 /// `value` to `digits` significant digits, thousands grouped with commas: `75.2`, `1,230`.
-pub(super) fn significant(value: f64, digits: i32) -> String {
+pub(crate) fn significant(value: f64, digits: i32) -> String {
     if value == 0.0 || !value.is_finite() {
         return if value == 0.0 { "0" } else { ABSENT }.into();
     }

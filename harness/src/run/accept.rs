@@ -13,7 +13,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
 use super::Interrupt;
-use crate::catalog::Call;
+use crate::catalog::{Body, Call};
 use crate::conform::{Expected, Model};
 use crate::load::{Client, Expect, Request, Response, Script, id_beside, means};
 
@@ -41,6 +41,7 @@ impl Referee {
         Call {
             method: "GET".to_owned(),
             target: "/ping".to_owned(),
+            headers: Vec::new(),
             body: None,
         }
     }
@@ -174,16 +175,23 @@ pub(super) fn ask<'c>(
 
 /// The whole request as it is sent; only what HTTP/1.1 and the contract need.
 pub(super) fn wire(call: &Call, addr: SocketAddr) -> Vec<u8> {
-    let mut text = format!("{} HTTP/1.1\r\nHost: {addr}\r\n", line(call));
-    if let Some(body) = &call.body {
-        text += &format!(
-            "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-    } else {
-        text += "\r\n";
+    let mut text = format!("{} HTTP/1.1\r\n", line(call));
+    if !call.has_header("Host") {
+        text += &format!("Host: {addr}\r\n");
     }
-    text.into_bytes()
+    for (name, value) in &call.headers {
+        text += &format!("{name}: {value}\r\n");
+    }
+    if let Some(kind) = call.content_type() {
+        text += &format!("Content-Type: {kind}\r\n");
+    }
+    let body = call.body.as_ref().map(Body::bytes);
+    if let Some(body) = body {
+        text += &format!("Content-Length: {}\r\n", body.len());
+    }
+    let mut wire = (text + "\r\n").into_bytes();
+    wire.extend_from_slice(body.unwrap_or_default());
+    wire
 }
 
 /// Method and target, for messages.
@@ -227,7 +235,8 @@ mod tests {
         let order = Call {
             method: "POST".to_owned(),
             target: "/api/v1/orders".to_owned(),
-            body: Some(r#"{"item_id":"SKU-000","qty":3}"#.to_owned()),
+            headers: Vec::new(),
+            body: Some(Body::Json(r#"{"item_id":"SKU-000","qty":3}"#.to_owned())),
         };
         let answer = |members: &str| {
             let rest = r#""item_id":"SKU-000","qty":3,"unit_price_cents":100,"total_cents":300"#;

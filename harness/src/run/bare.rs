@@ -48,6 +48,7 @@ pub fn drive(arguments: &Arguments) -> Result<String> {
         &Call {
             method: "GET".to_owned(),
             target: arguments.path.clone(),
+            headers: Vec::new(),
             body: None,
         },
         arguments.addr,

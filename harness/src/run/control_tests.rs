@@ -49,6 +49,7 @@ fn call(method: &str, target: &str) -> Call {
     Call {
         method: method.to_owned(),
         target: target.to_owned(),
+        headers: Vec::new(),
         body: None,
     }
 }

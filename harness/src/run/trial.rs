@@ -353,6 +353,7 @@ fn orders_total(running: &Running, timeout: Duration) -> Result<u64> {
     let call = Call {
         method: "GET".to_owned(),
         target: "/api/v1/orders?limit=1".to_owned(),
+        headers: Vec::new(),
         body: None,
     };
     let response = Client::new(running.addr, timeout)

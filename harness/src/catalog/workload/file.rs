@@ -15,8 +15,16 @@
 //! [[request]]
 //! method = "POST"
 //! path = "/api/v1/orders"
+//! [request.headers]              # fixed or drawn, in alphabetical order
+//! X-Request-Id = [{ range = [1, 9999], prefix = "r-" }]
 //! [request.body]                 # a JSON object
 //! item_id = [{ range = [0, 999], prefix = "SKU-", digits = 3 }]
+//!
+//! [[request]]
+//! method = "PUT"
+//! path = "/notes/7"
+//! headers = { Content-Type = "text/plain" }
+//! body = "sent as it is"         # or body_file = "note.txt", a file in the workload's folder
 //!
 //! [[request]]
 //! weight = 2
@@ -26,12 +34,14 @@
 use std::collections::BTreeMap;
 use std::fs::File as Opened;
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Member, Request, Source, Workload, WorkloadError};
+use super::{Content, Member, Request, Source, Workload, WorkloadError, as_text};
+use crate::catalog::header_problem;
 
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
 const METHODS_WITH_BODY: [&str; 3] = ["POST", "PUT", "PATCH"];
@@ -40,6 +50,8 @@ const MAX_DIGITS: usize = 20;
 /// The longest file, bytes: far above any workload, and far below what would fill the memory
 /// where the name is that of something else.
 const MAX_FILE: u64 = 1 << 20;
+/// The longest body of a file, bytes.
+const MAX_BODY: u64 = 64 << 20;
 
 /// So many levels of nesting fit any stack: each takes some 10 KB without optimisation.
 const SHALLOW: usize = 100;
@@ -62,7 +74,9 @@ struct Entry {
     method: Option<String>,
     path: Option<String>,
     query: Option<BTreeMap<String, toml::Value>>,
-    body: Option<BTreeMap<String, toml::Value>>,
+    headers: Option<BTreeMap<String, toml::Value>>,
+    body: Option<toml::Value>,
+    body_file: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -157,7 +171,7 @@ fn parse_with(path: &Path, text: &str, includes: Includes) -> Result<Workload, W
         let key = format!("request[{index}]");
         let weight = f64::from(weight_of(&key, entry.weight).map_err(in_this_file)?);
         match entry.include.clone() {
-            None => requests.push((weight, request(&key, entry).map_err(in_this_file)?)),
+            None => requests.push((weight, request(path, &key, entry).map_err(in_this_file)?)),
             Some(included) => {
                 check_include(&key, &included, &entry, includes).map_err(in_this_file)?;
                 let included = load_included(path, &included)?;
@@ -211,7 +225,9 @@ fn check_include(key: &str, name: &str, entry: &Entry, includes: Includes) -> Pa
     let alone = entry.method.is_none()
         && entry.path.is_none()
         && entry.query.is_none()
-        && entry.body.is_none();
+        && entry.headers.is_none()
+        && entry.body.is_none()
+        && entry.body_file.is_none();
     if includes == Includes::Refused {
         return wrong(key, "an included workload can't include another");
     }
@@ -241,7 +257,7 @@ fn shared(weight: f64, requests: Vec<(f64, Request)>) -> impl Iterator<Item = (f
         .map(move |(inner, request)| (weight * inner / total, request))
 }
 
-fn request(key: &str, entry: Entry) -> Parsed<Request> {
+fn request(path: &Path, key: &str, entry: Entry) -> Parsed<Request> {
     let method = entry.method.unwrap_or_else(|| "GET".to_owned());
     if !METHODS.contains(&method.as_str()) {
         return wrong(
@@ -249,7 +265,8 @@ fn request(key: &str, entry: Entry) -> Parsed<Request> {
             format!("{method:?} is none of {}", METHODS.join(", ")),
         );
     }
-    if entry.body.is_some() && !METHODS_WITH_BODY.contains(&method.as_str()) {
+    let has_body = entry.body.is_some() || entry.body_file.is_some();
+    if has_body && !METHODS_WITH_BODY.contains(&method.as_str()) {
         return wrong(
             format!("{key}.body"),
             format!("only {} can have one", METHODS_WITH_BODY.join(", ")),
@@ -258,12 +275,68 @@ fn request(key: &str, entry: Entry) -> Parsed<Request> {
     Ok(Request {
         path: path_of(key, entry.path)?,
         query: members(&format!("{key}.query"), entry.query.unwrap_or_default())?,
-        body: entry
-            .body
-            .map(|body| members(&format!("{key}.body"), body))
-            .transpose()?,
+        headers: headers(key, entry.headers.unwrap_or_default())?,
+        body: body(path, key, entry.body, entry.body_file)?,
         method,
     })
+}
+
+fn headers(key: &str, given: BTreeMap<String, toml::Value>) -> Parsed<Vec<(String, Member)>> {
+    let key = format!("{key}.headers");
+    let headers = members(&key, given)?;
+    for (name, Member(alternatives)) in &headers {
+        for (_, source) in alternatives {
+            let value = match source {
+                Source::Fixed(value) => as_text(value),
+                Source::Numbered { prefix, .. } => prefix.clone(),
+                Source::Absent | Source::Range { .. } => String::new(),
+            };
+            if let Some(problem) = header_problem(name, &value) {
+                return wrong(format!("{key}.{name}"), problem);
+            }
+        }
+    }
+    Ok(headers)
+}
+
+/// The body of a request in the workload at `path`.
+fn body(
+    path: &Path,
+    key: &str,
+    given: Option<toml::Value>,
+    file: Option<PathBuf>,
+) -> Parsed<Option<Content>> {
+    let key = format!("{key}.body");
+    Ok(match (given, file) {
+        (None, None) => None,
+        (Some(_), Some(_)) => return wrong(key, "is there beside body_file: give one of them"),
+        (None, Some(file)) => Some(Content::Raw(body_file(path, &key, &file)?)),
+        (Some(toml::Value::String(text)), None) => Some(Content::Raw(text.into_bytes().into())),
+        (Some(toml::Value::Table(table)), None) => {
+            Some(Content::Json(members(&key, table.into_iter().collect())?))
+        }
+        (Some(_), None) => {
+            return wrong(key, "is a table, sent as JSON, or a string, sent as it is");
+        }
+    })
+}
+
+/// The bytes of a file beside the workload.
+fn body_file(workload: &Path, key: &str, file: &Path) -> Parsed<Arc<[u8]>> {
+    let path = workload.with_file_name("").join(file);
+    let read = || {
+        // What is no file may have no end.
+        if !std::fs::metadata(&path)?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no file"));
+        }
+        let mut bytes = Vec::new();
+        Opened::open(&path)?.take(MAX_BODY + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_BODY {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "more than 64 MiB"));
+        }
+        Ok(bytes.into())
+    };
+    read().or_else(|error| wrong(format!("{key}_file"), format!("{}: {error}", path.display())))
 }
 
 fn path_of(key: &str, path: Option<String>) -> Parsed<String> {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::Value;
 
-use super::{Member, Request, Source, Workload, WorkloadError};
+use super::{Body, Content, Member, Request, Source, Workload, WorkloadError};
 
 fn parse(text: &str) -> Result<Workload, WorkloadError> {
     Workload::parse(Path::new("no-such-folder/model.toml"), text)
@@ -28,8 +28,13 @@ fn written(workload: &Workload) -> String {
             text,
             "[[request]]\nweight = {weight}\nmethod = {method}\npath = {path}\n"
         );
+        if let Some(Content::Raw(bytes)) = &request.body {
+            let raw = std::str::from_utf8(bytes).unwrap();
+            let _ = writeln!(text, "body = {}", quoted(raw));
+        }
         members(&mut text, "query", &request.query);
-        if let Some(body) = &request.body {
+        members(&mut text, "headers", &request.headers);
+        if let Some(Content::Json(body)) = &request.body {
             members(&mut text, "body", body);
         }
     }
@@ -101,19 +106,42 @@ fn some_members() -> impl Strategy<Value = Vec<(String, Member)>> {
         .prop_map(|m| m.into_iter().collect())
 }
 
+/// Any value a header may have; names that say how long the body is, are too long to come up.
+fn some_headers() -> impl Strategy<Value = Vec<(String, Member)>> {
+    let text = || "[^\\x00-\\x1f\\x7f-\\x9f]{0,5}";
+    let source = prop_oneof![
+        Just(Source::Absent),
+        text().prop_map(|text| Source::Fixed(text.into())),
+        (0..9_i64, text()).prop_map(|(low, prefix)| Source::Numbered {
+            low,
+            high: 9,
+            prefix,
+            digits: 3,
+        }),
+    ];
+    let member = prop::collection::vec((1_u32..4, source), 1..4).prop_map(Member);
+    prop::collection::btree_map("[!#$%&'*+.^_`|~0-9A-Za-z-]{1,6}", member, 0..3)
+        .prop_map(|m| m.into_iter().collect())
+}
+
 fn request() -> impl Strategy<Value = Request> {
-    let body = prop::option::of(some_members());
+    let content = prop_oneof![
+        some_members().prop_map(Content::Json),
+        "[^\u{7f}]{0,20}".prop_map(|text| Content::Raw(text.into_bytes().into())),
+    ];
     (
         select(vec!["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]),
         "/[!-~&&[^?#]]{0,20}",
         some_members(),
-        body,
+        some_headers(),
+        prop::option::of(content),
     )
-        .prop_map(|(method, path, query, body)| Request {
+        .prop_map(|(method, path, query, headers, body)| Request {
             body: body.filter(|_| ["POST", "PUT", "PATCH"].contains(&method)),
             method: method.to_owned(),
             path,
             query,
+            headers,
         })
 }
 
@@ -137,8 +165,11 @@ fn can_be_drawn(workload: &Workload, seed: u64) {
     for call in calls {
         assert!(call.target.starts_with('/'));
         assert!(call.target.bytes().all(|b| b.is_ascii_graphic()));
-        let body = call.body.as_deref().map(serde_json::from_str::<Value>);
-        assert!(body.is_none_or(|json| json.is_ok_and(|json| json.is_object())));
+        if let Some(Body::Json(text)) = &call.body {
+            assert!(serde_json::from_str::<Value>(text).is_ok_and(|json| json.is_object()));
+        }
+        let mut head = call.headers.iter().flat_map(|(name, value)| [name, value]);
+        assert!(head.all(|text| !text.contains(['\r', '\n', '\0'])));
     }
 }
 

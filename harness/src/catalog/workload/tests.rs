@@ -4,7 +4,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::{Call, DISTINCT_CALLS, Workload, percent_encode};
+use super::{Body, Call, DISTINCT_CALLS, Workload, percent_encode};
 
 fn shipped(name: &str) -> Workload {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads");
@@ -47,6 +47,7 @@ fn ping_is_one_call() {
     let ping = Call {
         method: "GET".into(),
         target: "/ping".into(),
+        headers: Vec::new(),
         body: None,
     };
     assert_eq!(calls, [ping]);
@@ -89,7 +90,7 @@ fn orders_name_listed_items_and_small_quantities() {
             (call.method.as_str(), call.target.as_str()),
             ("POST", "/api/v1/orders")
         );
-        let body: Value = serde_json::from_str(&call.body.unwrap()).unwrap();
+        let body: Value = serde_json::from_str(call.json().unwrap()).unwrap();
         let number = body["item_id"]
             .as_str()
             .unwrap()
@@ -223,6 +224,50 @@ fn an_error_names_file_key_and_what_is_allowed() {
             "n[0].digits: is at most",
         ),
         (
+            &format!("{request}headers = {{ 'a b' = 'c' }}"),
+            "request[0].headers.a b: the name has a character",
+        ),
+        (
+            &format!("{request}headers.content-LENGTH = '3'"),
+            "the length of the body is sent anyhow",
+        ),
+        (
+            &format!("{request}headers.A = [{{ range = [1, 2], prefix = \"\\n\" }}]"),
+            "request[0].headers.A: the value has a control character",
+        ),
+        (
+            &format!("{request}headers.A = [{{ value = \"x\\ry\", weight = 2 }}]"),
+            "request[0].headers.A: the value has a control character",
+        ),
+        (
+            &format!("{request}body = 'x'"),
+            "request[0].body: only POST, PUT, PATCH",
+        ),
+        (
+            &format!("{request}body_file = 'x'"),
+            "request[0].body: only POST, PUT, PATCH",
+        ),
+        (
+            &format!("{request}method = 'POST'\nbody = 5"),
+            "request[0].body: is a table, sent as JSON, or a string",
+        ),
+        (
+            &format!("{request}method = 'POST'\nbody = ''\nbody_file = 'x'"),
+            "request[0].body: is there beside body_file",
+        ),
+        (
+            &format!("{request}method = 'POST'\nbody_file = 'no/such/file'"),
+            "request[0].body_file: no/such/file: No such file",
+        ),
+        (
+            &format!("{request}method = 'POST'\nbody_file = '/dev/zero'"),
+            "request[0].body_file: /dev/zero: this is no file",
+        ),
+        (
+            "about = 'x'\n[[request]]\ninclude = 'users'\nheaders = {}",
+            "request[0].include: can have a weight",
+        ),
+        (
             "about = 'x'\n[[request]]\ninclude = '../etc'",
             "\"../etc\" is not the name",
         ),
@@ -239,6 +284,49 @@ fn an_error_names_file_key_and_what_is_allowed() {
         );
         assert!(error.contains(".toml: "), "{error}");
     }
+}
+
+#[test]
+fn headers_are_fixed_or_drawn_and_bodies_may_be_raw() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("body.bin"), b"\xff\0\r\n").unwrap();
+    let path = dir.path().join("raw.toml");
+    let text = "about = 'x'\n\
+        [[request]]\nmethod = 'PUT'\npath = '/a'\nbody = 'as it is'\n\
+        headers = { Content-Type = 'text/plain', X-Id = [{ range = [1, 3], prefix = 'r-', digits = 2 }], \
+        X-Some = [{ absent = true }, { value = 7 }] }\n\
+        [[request]]\nmethod = 'POST'\npath = '/b'\nbody_file = 'body.bin'\n\
+        [[request]]\nmethod = 'POST'\npath = '/c'\nbody = { n = 1 }\n\
+        [[request]]\nmethod = 'POST'\npath = '/d'\nbody = {}\nheaders.content-type = 'x/y'\n";
+    std::fs::write(&path, text).unwrap();
+    let calls = Workload::load(&path).unwrap().draw(1, 100);
+    let raw = |bytes: &[u8]| Some(Body::Raw(bytes.into()));
+    let mut ids = HashMap::new();
+    for call in &calls {
+        let header = |name: &str| {
+            let mut headers = call.headers.iter();
+            headers.find(|(given, _)| given == name).map(|(_, value)| value.as_str())
+        };
+        match call.target.as_str() {
+            "/a" => {
+                assert_eq!((&call.body, call.content_type()), (&raw(b"as it is"), None));
+                assert_eq!(header("Content-Type"), Some("text/plain"));
+                assert!([None, Some("7")].contains(&header("X-Some")));
+                *ids.entry(header("X-Id").unwrap()).or_insert(0) += 1;
+            }
+            "/b" => assert_eq!((&call.body, call.content_type()), (&raw(b"\xff\0\r\n"), None)),
+            "/c" => assert_eq!(
+                (call.json(), call.content_type(), &call.headers[..]),
+                (Some("{\"n\":1}"), Some("application/json"), &[][..])
+            ),
+            _ => assert_eq!((call.json(), call.content_type()), (Some("{}"), None)),
+        }
+    }
+    let mut ids: Vec<&str> = ids.into_keys().collect();
+    ids.sort_unstable();
+    assert_eq!(ids, ["r-01", "r-02", "r-03"]);
+    // Every one there can be: 3 ids, with or without the other header, and three more.
+    assert_eq!(counts(&calls).len(), 3 * 2 + 3);
 }
 
 #[test]
@@ -262,6 +350,9 @@ fn nearly_a_workload() -> impl Strategy<Value = String> {
         "method = 'POST'\n",
         "[request.query]\n",
         "[request.body]\n",
+        "[request.headers]\n",
+        "body = 'raw'\n",
+        "body_file = 'x'\n",
         "n = [{ range = [0, 9] }]\n",
         "n = [{ range = [9, 0], digits = 3 }]\n",
         "s = [{ value = 1 }, { absent = true }]\n",

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::against::Base;
 use super::rates::parse_rates;
 use super::{Arguments, Job};
-use crate::catalog::{Catalog, Profile, Server, Stage, names, sha256};
+use crate::catalog::{Body, Catalog, Profile, Server, Stage, names, sha256};
 use crate::cli::{Usage, refuse_engine};
 use crate::cmd::machine::Place;
 use crate::cmd::results::Folder;
@@ -283,8 +283,12 @@ pub(super) fn requests_sha256(options: &Options) -> BTreeMap<String, String> {
     let hash = |workload: &crate::catalog::Workload| {
         let mut hash = Sha256::new();
         for call in workload.draw(round_seed(options.seed, 1), HASHED_CALLS) {
-            let body = call.body.unwrap_or_default();
-            hash.update(format!("{} {}\n{body}\n", call.method, call.target));
+            hash.update(format!("{} {}\n", call.method, call.target));
+            hash.update(call.body.as_ref().map_or(&b""[..], Body::bytes));
+            hash.update("\n");
+            for (name, value) in &call.headers {
+                hash.update(format!("{name}: {value}\n"));
+            }
         }
         crate::catalog::hex(&hash.finalize())
     };

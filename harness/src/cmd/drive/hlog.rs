@@ -2,14 +2,12 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
-use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Result, anyhow};
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
-use crate::cli::Usage;
 use crate::load::Measurement;
 
 const ABOUT: &str =
@@ -17,15 +15,6 @@ const ABOUT: &str =
 Without a tag: each interval, to two significant digits
 With a tag: the whole window, to three (latency, wire, first_byte; send_lag of a paced run; \
 connect: the whole drive)";
-
-/// Makes the file, before anything is measured.
-///
-/// # Errors
-/// [`Usage`] with the path.
-pub(super) fn create(path: &Path) -> Result<File> {
-    let file = File::create(path);
-    Ok(file.map_err(|error| Usage(format!("--hlog {}: {error}", path.display())))?)
-}
 
 /// Writes the time series, then the whole window.
 ///

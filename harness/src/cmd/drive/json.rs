@@ -2,15 +2,21 @@
 
 use serde_json::{Value, json};
 
+use super::source::Source;
 use super::spectrum::{self, nanos};
 use super::summary::{busy_ratio, waited};
 use super::tables;
 use super::target::Target;
-use crate::load::{Arrivals, Config, ErrorKind, Measurement, Pace, Think};
+use crate::load::{Address, Arrivals, Config, ErrorKind, Measurement, Pace, Think};
 
 /// All that was measured. A value that could not be measured is null; an error kind that
 /// did not occur is 0.
-pub(super) fn json(target: &Target, config: &Config, m: &Measurement) -> Value {
+pub(super) fn json(
+    (target, source): (&Target, &Source),
+    shuffled: bool,
+    config: &Config,
+    m: &Measurement,
+) -> Value {
     let errors: serde_json::Map<String, Value> = ErrorKind::ALL
         .iter()
         .map(|kind| {
@@ -20,20 +26,23 @@ pub(super) fn json(target: &Target, config: &Config, m: &Measurement) -> Value {
         .collect();
     let mut latency = spectrum::json_of_bounds(&m.latency_bounds());
     if let Value::Object(points) = &mut latency {
-        let mean = m.latency_mean_bound().map(|(mean, _)| mean);
-        points.insert("mean".to_owned(), json!(mean));
+        let mean = m.latency_mean_bound();
+        points.insert("mean".to_owned(), json!(mean.map(|(mean, _)| mean)));
+        if let (Some((_, true)), Some(Value::Array(at_least))) = (mean, points.get_mut("at_least")) {
+            at_least.push(json!("mean"));
+        }
         points.insert("standard_deviation".to_owned(), json!(m.latency_jitter_ns));
     }
     let mut all = json!({
         "url": target.shown(),
-        "address": config.addr,
+        "address": config.addr.to_string(),
         "engine": config.engine.name(),
         "connections": m.established,
         "threads": m.threads.len(),
         "cpus": config.cpus,
         "pinned": m.pinned && !config.cpus.is_empty(),
         "spin": config.spin,
-        "connection_per_request": config.connection_per_request,
+        "connection_per_request": config.requests_per_connection == Some(1),
         "loop": if config.is_open() { "open" } else { "closed" },
         "asked_per_s": match config.pace {
             Pace::Closed | Pace::Stages(_) => None,
@@ -68,7 +77,7 @@ pub(super) fn json(target: &Target, config: &Config, m: &Measurement) -> Value {
         "wire_ns": spectrum::json(&m.wire),
         "first_byte_ns": spectrum::json_of_bounds(&m.first_byte_bounds()),
         "connect_ns": spectrum::json(&m.connect),
-        "send_lag_ns": spectrum::json(&m.send_lag),
+        "send_lag_ns": spectrum::json_of_bounds(&m.send_lag_bounds()),
         "in_flight_mean": m.in_flight_mean(),
         "classes": tables::classes(m),
         "stages": tables::stages(m),
@@ -76,9 +85,24 @@ pub(super) fn json(target: &Target, config: &Config, m: &Measurement) -> Value {
         "spin_ns": m.threads.iter().map(|t| t.spin_ns).sum::<u64>(),
         "busy_ratio": busy_ratio(m),
     });
+    all["workload"] = match source {
+        Source::Workload(workload) => json!(workload.name),
+        Source::Url | Source::Urls(_) => Value::Null,
+    };
+    all["urls"] = json!(source.urls());
+    all["shuffled"] = json!(source.urls().map(|_| shuffled));
+    all["requests_limit"] = json!(config.limit);
+    all["bind"] = json!(config.from);
+    all["requests_per_connection"] = json!(config.requests_per_connection);
     all["at_end"] = at_end(m);
-    all["delayed_ack_ratio"] = json!(m.delayed_ack());
+    all["delayed_ack_ratio"] = json!(stalled(config, m));
     all
+}
+
+/// The share of requests that delayed ACK held up; a Unix socket has none.
+pub(super) fn stalled(config: &Config, m: &Measurement) -> Option<f64> {
+    let is_tcp = matches!(config.addr, Address::Tcp(_));
+    m.delayed_ack().filter(|_| is_tcp)
 }
 
 /// How the load ended: the times that the unanswered requests had waited, how many connections were

@@ -1,22 +1,23 @@
 //! The requests as they are sent, and what is expected in answer.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail};
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use rand_pcg::Pcg64;
 use serde_json::Value;
 
 use super::Arguments;
+use super::source::Source;
 use super::target::Target;
-use crate::catalog::{Call, DISTINCT_CALLS, Workload};
+use crate::catalog::{Body, Call, DISTINCT_CALLS, Workload, header_problem, is_token};
 use crate::cli::Usage;
-use crate::load::{Client, Expect, Request, Response, Script};
+use crate::load::{Client, Config, Expect, Order, Request, Response, Script};
 use crate::run::Interrupt;
 
 /// A member that may number what a POST created.
 const ID: &str = "id";
-/// Headers that say how long the body is; this is the sender's to know.
-const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
 
 /// The requests asked for; `None` after Ctrl-C.
 ///
@@ -25,47 +26,113 @@ const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
 /// not have the status expected.
 pub(super) fn script(
     arguments: &Arguments,
-    target: &Target,
-    addr: SocketAddr,
+    (target, source): (&Target, &Source),
+    config: &Config,
     interrupt: &Interrupt,
 ) -> Result<Option<Script>> {
-    let mut head = Head::new(target, &arguments.header)?;
-    if arguments.close {
-        head.add_unless_given("Connection", "close");
-    }
+    let head = Head::new(target, &arguments.header)?;
     let expect = arguments
         .expect_status
         .map_or(Expect::Success, Expect::Status);
-    let Some(file) = &arguments.workload else {
-        let body = body(arguments)?;
-        let default = if body.is_some() { "POST" } else { "GET" };
-        let method = arguments.method.as_deref().unwrap_or(default);
-        let path = target.path();
-        let wire = head.request(method, path, body.as_deref())?;
-        let request = (class(method, path), Request { wire, expect });
-        return Ok(Some(Script::with_classes(vec![request])?));
-    };
-    let workload = Workload::load(file).map_err(|error| Usage(error.to_string()))?;
-    let calls = workload.draw(arguments.seed, DISTINCT_CALLS);
-    let base = target.base()?;
-    let mut client = Client::new(addr, arguments.timeout);
-    let mut accepted: HashMap<&Call, Request> = HashMap::new();
-    let mut requests = Vec::with_capacity(calls.len());
-    for call in &calls {
-        if interrupt.is_set() {
-            return Ok(None);
-        }
-        if !accepted.contains_key(call) {
-            if arguments.close {
-                client = Client::new(addr, arguments.timeout);
-            }
-            let request = accept(&mut client, &head, base, call, &expect)?;
-            accepted.insert(call, request);
-        }
-        let class = class(&call.method, &format!("{base}{}", call.target));
-        requests.push((class, accepted[call].clone()));
+    if let Source::Workload(workload) = source {
+        let base = target.base()?;
+        let asking = Asking {
+            arguments,
+            config,
+            head,
+            base,
+            expect,
+        };
+        return asking.all(workload, interrupt);
     }
-    Ok(Some(Script::with_classes(requests)?))
+    let body = body(arguments)?;
+    let default = if body.is_some() { "POST" } else { "GET" };
+    let default = arguments.method.as_deref().unwrap_or(default);
+    let request = |method: &str, path: &str| {
+        let wire = head.request(method, path, body.as_deref())?;
+        let expect = expect.clone();
+        anyhow::Ok((class(method, path), Request { wire, expect }))
+    };
+    let Source::Urls(lines) = source else {
+        let only = request(default, target.path())?;
+        return Ok(Some(Script::with_classes(vec![only])?));
+    };
+    let requests = lines.iter().map(|line| {
+        let method = line.method.as_deref().unwrap_or(default);
+        request(method, line.target.path())
+    });
+    let script = Script::with_classes(requests.collect::<Result<_>>()?)?;
+    let mut list: Vec<u32> = (0..script.len() as u32).collect();
+    if arguments.shuffle {
+        list.shuffle(&mut Pcg64::seed_from_u64(arguments.seed));
+    }
+    Ok(Some(script.listed(list, Order::InTurn)))
+}
+
+/// What all requests of a workload share when each is asked once.
+struct Asking<'a> {
+    arguments: &'a Arguments,
+    config: &'a Config,
+    head: Head,
+    base: &'a str,
+    expect: Expect,
+}
+
+impl Asking<'_> {
+    /// The requests of a workload, each with its first answer as the right one; `None` after Ctrl-C.
+    fn all(&self, workload: &Workload, interrupt: &Interrupt) -> Result<Option<Script>> {
+        let calls = workload.draw(self.arguments.seed, DISTINCT_CALLS);
+        let mut client = Client::of(self.config);
+        let mut places: HashMap<&Call, u32> = HashMap::new();
+        let mut requests = Vec::new();
+        let mut list = Vec::with_capacity(calls.len());
+        for call in &calls {
+            if interrupt.is_set() {
+                return Ok(None);
+            }
+            if !places.contains_key(call) {
+                if self.config.requests_per_connection.is_some() {
+                    client = Client::of(self.config);
+                }
+                let class = class(&call.method, &format!("{}{}", self.base, call.target));
+                places.insert(call, requests.len() as u32);
+                requests.push((class, self.accept(&mut client, call)?));
+            }
+            list.push(places[call]);
+        }
+        let script = Script::with_classes(requests)?;
+        Ok(Some(script.listed(list, Order::Drawn)))
+    }
+
+    /// Sends one call and takes its answer as the right one.
+    fn accept(&self, client: &mut Client, call: &Call) -> Result<Request> {
+        let target = format!("{}{}", self.base, call.target);
+        let line = format!("{} {target}", call.method);
+        let body = call.body.as_ref().map(Body::bytes);
+        let mut head = self.head.clone();
+        for (name, value) in &call.headers {
+            head.set(name, value);
+        }
+        if let Some(kind) = call.content_type() {
+            head.add_unless_given("Content-Type", kind);
+        }
+        let wire = head.request(&call.method, &target, body)?;
+        let response = client
+            .exchange(&wire)
+            .with_context(|| format!("no answer to {line}"))?;
+        let right = match &self.expect {
+            Expect::Status(status) => response.status == *status,
+            _ => (200..300).contains(&response.status),
+        };
+        if !right {
+            bail!(
+                "{line} was answered with {}, so its answers can't be told right from wrong",
+                response.status
+            );
+        }
+        let expect = always(call, response);
+        Ok(Request { wire, expect })
+    }
 }
 
 /// The class of a request is its route: method and path, whatever its query.
@@ -86,38 +153,6 @@ fn body(arguments: &Arguments) -> Result<Option<Vec<u8>>> {
         },
         (None, None) => Ok(None),
     }
-}
-
-/// Sends one call of a workload and takes its answer as the right one.
-fn accept(
-    client: &mut Client,
-    head: &Head,
-    base: &str,
-    call: &Call,
-    expect: &Expect,
-) -> Result<Request> {
-    let line = format!("{} {base}{}", call.method, call.target);
-    let body = call.body.as_ref().map(String::as_bytes);
-    let mut head = head.clone();
-    if body.is_some() {
-        head.add_unless_given("Content-Type", "application/json");
-    }
-    let wire = head.request(&call.method, &format!("{base}{}", call.target), body)?;
-    let response = client
-        .exchange(&wire)
-        .with_context(|| format!("no answer to {line}"))?;
-    let right = match expect {
-        Expect::Status(status) => response.status == *status,
-        _ => (200..300).contains(&response.status),
-    };
-    if !right {
-        bail!(
-            "{line} was answered with {}, so its answers can't be told right from wrong",
-            response.status
-        );
-    }
-    let expect = always(call, response);
-    Ok(Request { wire, expect })
 }
 
 /// What is to be answered always, after `response` was once.
@@ -175,6 +210,12 @@ impl Head {
             .any(|(given, _)| given.eq_ignore_ascii_case(name))
     }
 
+    /// Sets a header, in the place of those of that name.
+    fn set(&mut self, name: &str, value: &str) {
+        self.0.retain(|(given, _)| !given.eq_ignore_ascii_case(name));
+        self.0.push((name.to_owned(), value.to_owned()));
+    }
+
     fn add_unless_given(&mut self, name: &str, value: &str) {
         if !self.has(name) {
             self.0.push((name.to_owned(), value.to_owned()));
@@ -183,7 +224,7 @@ impl Head {
 
     /// The whole request.
     fn request(&self, method: &str, path: &str, body: Option<&[u8]>) -> Result<Vec<u8>> {
-        if !is_token(method) || method == "CONNECT" {
+        if !is_method(method) {
             let why = format!("--method {method}: a method such as GET or PUT is wanted");
             return Err(Usage(why).into());
         }
@@ -206,25 +247,15 @@ fn header(flag: &str) -> Result<(String, String)> {
     let Some((name, value)) = flag.split_once(':') else {
         return refuse("it is written 'Name: value'");
     };
-    if !is_token(name) {
-        return refuse("the name has a character no header may have");
-    }
-    if value.chars().any(|c| c.is_control() && c != '\t') {
-        return refuse("the value has a control character");
-    }
-    if FRAMING
-        .iter()
-        .any(|framing| name.eq_ignore_ascii_case(framing))
-    {
-        return refuse("the length of the body is sent anyhow");
+    if let Some(problem) = header_problem(name, value) {
+        return refuse(problem);
     }
     Ok((name.to_owned(), value.trim().to_owned()))
 }
 
-/// RFC 9110, section 5.6.2.
-fn is_token(text: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    !text.is_empty() && text.bytes().all(allowed)
+/// Whether a request can have that method: CONNECT has no path.
+pub(super) fn is_method(text: &str) -> bool {
+    is_token(text) && text != "CONNECT"
 }
 
 #[cfg(test)]
@@ -272,6 +303,7 @@ mod tests {
         let call = Call {
             method: method.to_owned(),
             target: "/".to_owned(),
+            headers: Vec::new(),
             body: None,
         };
         let response = Response {

@@ -1,6 +1,6 @@
 //! Which points of a distribution are shown, and times as people read them.
 
-use hdrhistogram::Histogram;
+use hdrhistogram::{Counter, Histogram};
 use serde_json::{Map, Value, json};
 
 use crate::load::Bounds;
@@ -17,7 +17,7 @@ pub(super) const SHOWN: [(&str, f64); 7] = [
 ];
 
 /// The points in JSON, nanoseconds; null where nothing was recorded.
-pub(super) fn json(histogram: &Histogram<u64>) -> Value {
+pub(super) fn json<C: Counter>(histogram: &Histogram<C>) -> Value {
     if histogram.is_empty() {
         return Value::Null;
     }
@@ -30,21 +30,27 @@ pub(super) fn json(histogram: &Histogram<u64>) -> Value {
     Value::Object(points)
 }
 
-/// The points of a distribution with its unfinished requests, and the names of those that are
-/// lower bounds; null where nothing ended.
+/// The points of a distribution with its unfinished requests, the names of those that are lower
+/// bounds, and the highest values that these may have, where they have any; null where nothing ended.
 pub(super) fn json_of_bounds(bounds: &Bounds<'_>) -> Value {
     if bounds.is_empty() {
         return Value::Null;
     }
     let mut points = Map::new();
-    let mut at_least = Vec::new();
+    let (mut at_least, mut at_most) = (Vec::new(), Map::new());
     for (name, quantile) in SHOWN.into_iter().chain([("max", 1.0)]) {
         let name = name.replace('.', "");
         let (value, bound) = bounds.at(quantile);
         points.insert(name.clone(), json!(value));
-        at_least.extend(bound.then_some(name));
+        if bound {
+            if let Some(highest) = bounds.highest(quantile) {
+                at_most.insert(name.clone(), json!(highest));
+            }
+            at_least.push(name);
+        }
     }
     points.insert("at_least".to_owned(), json!(at_least));
+    points.insert("at_most".to_owned(), Value::Object(at_most));
     Value::Object(points)
 }
 
@@ -132,7 +138,7 @@ mod tests {
 
     #[test]
     fn nothing_recorded_is_null() {
-        let mut histogram = Histogram::new(3).unwrap();
+        let mut histogram: Histogram<u64> = Histogram::new(3).unwrap();
         assert_eq!(json(&histogram), Value::Null);
         histogram.record(7).unwrap();
         let points = json(&histogram);

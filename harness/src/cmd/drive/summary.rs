@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
 
+use super::json::stalled;
 use super::pace::words;
 use super::spectrum::{SHOWN, bound, grouped, seconds, time};
 use super::tables;
@@ -22,10 +23,18 @@ pub(super) fn busy_ratio(m: &Measurement) -> f64 {
     m.threads.iter().map(|t| t.busy_ratio()).fold(0.0, f64::max)
 }
 
-/// All of it, each line ended.
-pub(super) fn summary(target: &Target, config: &Config, m: &Measurement) -> String {
-    let mut text = String::new();
-    text += &format!("{}\n{}\n\n", target.shown_at(config.addr), how(config, m));
+/// All of it, each line ended. `of`: which requests were sent, where the URL does not say it.
+pub(super) fn summary(
+    target: &Target,
+    of: Option<&str>,
+    config: &Config,
+    m: &Measurement,
+) -> String {
+    let mut text = target.shown_at(&config.addr);
+    if let Some(of) = of {
+        text += &format!(", {of}");
+    }
+    text += &format!("\n{}\n\n", how(config, m));
     let rate = grouped(m.requests_per_s().round() as u64);
     row(
         &mut text,
@@ -63,8 +72,14 @@ fn row(text: &mut String, name: &str, value: &str) {
 
 fn how(config: &Config, m: &Measurement) -> String {
     let mut pace = pace(config);
-    if config.connection_per_request {
-        pace += ", a connection for each request (close)";
+    match config.requests_per_connection {
+        None => {}
+        Some(1) => pace += ", a connection for each request (close)",
+        Some(n) => pace += &format!(", a connection for every {} requests", grouped(n.into())),
+    }
+    if !config.from.is_empty() {
+        let from: Vec<String> = config.from.iter().map(ToString::to_string).collect();
+        pace += &format!(", from {}", from.join(" and "));
     }
     let warm = match config.warmup.is_zero() {
         true => String::new(),
@@ -153,14 +168,16 @@ pub(super) fn waited(m: &Measurement) -> Option<(u64, u64)> {
 
 /// What has a line only where there is any.
 fn left_over(text: &mut String, config: &Config, m: &Measurement) {
-    let connections = if config.connection_per_request {
-        (
+    let each = config.requests_per_connection;
+    let each = each.map(|n| format!("made for up to {} requests each", grouped(n.into())));
+    let connections = match (config.requests_per_connection, &each) {
+        (Some(1), _) => (
             "connections",
             m.reconnects,
             "made for a request of their own",
-        )
-    } else {
-        ("reconnects", m.reconnects, "connections made again")
+        ),
+        (_, Some(each)) => ("connections", m.reconnects, &**each),
+        (_, None) => ("reconnects", m.reconnects, "connections made again"),
     };
     if let Some((min, max)) = waited(m) {
         let count = grouped(m.unanswered);
@@ -260,7 +277,7 @@ fn remarks(config: &Config, m: &Measurement) -> Vec<String> {
         ));
     }
     remarks.extend(stuck(config, m));
-    if let Some(share) = m.delayed_ack() {
+    if let Some(share) = stalled(config, m) {
         remarks.push(format!(
             "{:.0} % of the requests took 40 to 50 ms, though their first byte came at once and the \
              client was idle.\nThis is what Nagle's algorithm and delayed ACK do together: the server \
@@ -316,7 +333,8 @@ fn stuck(config: &Config, m: &Measurement) -> Vec<String> {
     remarks
 }
 
-fn bytes(bytes: f64) -> String {
+/// Bytes in the unit that suits them.
+pub(super) fn bytes(bytes: f64) -> String {
     match bytes {
         ..1024.0 => format!("{bytes:.0} B"),
         ..1_048_576.0 => format!("{:.1} KiB", bytes / 1024.0),

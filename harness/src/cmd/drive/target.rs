@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use reqwest::Url;
 
 use crate::cli::Usage;
+use crate::load::Address;
 
 /// An `http` URL that was accepted.
 #[derive(Debug)]
@@ -72,6 +73,21 @@ impl Target {
         })
     }
 
+    /// The same place with the path `/`.
+    pub(super) fn origin(&self) -> Self {
+        Self {
+            host: self.host.clone(),
+            typed: self.typed.clone(),
+            path: "/".to_owned(),
+            ..*self
+        }
+    }
+
+    /// Whether both are on one server: the same host and port.
+    pub(super) fn is_at(&self, other: &Self) -> bool {
+        (&self.host, self.port) == (&other.host, other.port)
+    }
+
     /// The address: of several the first that takes a connection within `timeout`, since
     /// `localhost` may be two and the server listen on one.
     pub(super) fn resolve(&self, timeout: Duration) -> Result<SocketAddr> {
@@ -110,9 +126,12 @@ impl Target {
     }
 
     /// The same, with the address connected to where the URL as typed does not say it.
-    pub(super) fn shown_at(&self, address: SocketAddr) -> String {
-        let told = [address.to_string(), address.ip().to_string()];
-        match told.contains(&self.typed) {
+    pub(super) fn shown_at(&self, address: &Address) -> String {
+        let is_told = match address {
+            Address::Tcp(addr) => [addr.to_string(), addr.ip().to_string()].contains(&self.typed),
+            Address::Unix(_) => false,
+        };
+        match is_told {
             true => self.shown(),
             false => format!("{} at {address}", self.shown()),
         }
@@ -235,8 +254,11 @@ mod tests {
         ] {
             let target = Target::parse(typed).unwrap();
             let address = target.resolve(Duration::from_secs(1)).unwrap();
-            assert_eq!(target.shown_at(address), shown, "{typed}");
+            assert_eq!(target.shown_at(&address.into()), shown, "{typed}");
         }
+        let socket = Address::Unix("/run/x.sock".into());
+        let target = Target::parse("http://h/a").unwrap();
+        assert_eq!(target.shown_at(&socket), "http://h/a at /run/x.sock");
     }
 
     #[test]

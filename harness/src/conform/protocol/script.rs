@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::model::{Expected, Model};
 use super::super::raw;
-use crate::catalog::Call;
+use crate::catalog::{Body, Call};
 
 /// One action of the client. While it waits it reads what comes.
 #[derive(Debug, Clone)]
@@ -159,7 +159,8 @@ pub(super) fn order() -> Want {
     let call = Call {
         method: "POST".to_owned(),
         target: "/api/v1/orders".to_owned(),
-        body: Some(ORDER.to_owned()),
+        headers: Vec::new(),
+        body: Some(Body::Json(ORDER.to_owned())),
     };
     match model().expect(&call) {
         Some(Expected::Order { members, .. }) => Want::Order(members),

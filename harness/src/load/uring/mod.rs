@@ -20,17 +20,15 @@ mod refusal;
 mod tag;
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{
-    RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType, socket_with, sockopt,
-};
+use rustix::net::{RecvFlags, SendFlags, SocketFlags, SocketType, socket_with};
 
+use super::dial::Dial;
 use super::engine::{Engine, Event, SURE, holds_back, takes_no_more};
 use buffers::Buffers;
 use tag::{Op, Tag, next_generation};
@@ -51,7 +49,7 @@ const LETTING_GO: Duration = Duration::from_secs(1);
 pub(crate) struct Uring<'w> {
     ring: IoUring,
     buffers: Buffers,
-    addr: Box<SocketAddrAny>,
+    dial: Dial,
     sockets: Vec<Socket<'w>>,
     /// The buffer lent to the worker until it asks for the next event, and the bytes in it.
     lent: Option<(u16, usize)>,
@@ -89,15 +87,15 @@ pub(crate) fn try_out() -> Result<(), String> {
 }
 
 impl<'w> Uring<'w> {
-    /// An engine for that many connections to `addr`, none of them open. Only the calling thread may use it.
-    pub(crate) fn new(addr: SocketAddr, connections: usize) -> Result<Self, Errno> {
+    /// An engine for that many connections, none of them open. Only the calling thread may use it.
+    pub(crate) fn new(dial: Dial, connections: usize) -> Result<Self, Errno> {
         let buffers = Buffers::new(connections);
         let ring = set_up(connections).map_err(|e| errno(&e))?;
         offer(&ring, &buffers).map_err(|e| errno(&e))?;
         Ok(Self {
             ring,
             buffers,
-            addr: Box::new(addr.into()),
+            dial,
             sockets: (0..connections).map(|_| Socket::default()).collect(),
             lent: None,
             ahead: None,
@@ -121,7 +119,7 @@ impl<'w> Uring<'w> {
         for _ in 0..2 {
             #[allow(unsafe_code, reason = "the kernel is given bare addresses")]
             // SAFETY: what entries point to outlives their operations: requests by `'w`, the
-            // address by its box, both at least as long as the engine, whose end cancels what is
+            // address by the box of `Dial`, both at least as long as the engine, whose end cancels what is
             // under way; buffers by `Buffers`. Descriptors are closed after the handing over.
             let pushed = unsafe { self.ring.submission().push(entry) };
             if pushed.is_ok() {
@@ -266,7 +264,9 @@ impl<'w> Uring<'w> {
         match (result, buffer) {
             (Ok(read @ 1..), Some(id)) => {
                 self.lent = Some((id, read));
-                let ended = cqueue::sock_nonempty(flags) && self.ends(connection);
+                // Of a Unix socket the kernel does not say whether there is more.
+                let more = cqueue::sock_nonempty(flags) || self.dial.is_unix();
+                let ended = more && self.ends(connection);
                 if !ended && !self.sockets[connection].receiving {
                     self.unarmed.push(connection);
                 }
@@ -333,15 +333,12 @@ impl<'w> Uring<'w> {
 impl<'w> Engine<'w> for Uring<'w> {
     fn open(&mut self, connection: usize) -> Result<(), Errno> {
         self.close(connection);
-        let family = self.addr.address_family();
         // Blocking as a file is: then the kernel itself waits until it can go on.
-        let fd = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        sockopt::set_tcp_nodelay(&fd, true)?;
-        let connect = opcode::Connect::new(
-            Fd(fd.as_raw_fd()),
-            self.addr.as_ptr().cast(),
-            self.addr.addr_len(),
-        );
+        let flags = SocketFlags::CLOEXEC;
+        let fd = socket_with(self.dial.family(), SocketType::STREAM, flags, None)?;
+        self.dial.prepare(&fd, connection)?;
+        let to = self.dial.to();
+        let connect = opcode::Connect::new(Fd(fd.as_raw_fd()), to.as_ptr().cast(), to.addr_len());
         let connect = connect.build().user_data(self.tag(Op::Connect, connection));
         self.push(&connect)?;
         self.sockets[connection].fd = Some(fd);

@@ -1,0 +1,331 @@
+//! The figures of a drive by name, read from its JSON, so that a limit and a comparison mean the
+//! same by one.
+
+use serde_json::Value;
+
+use super::spectrum::{SHOWN, grouped, time};
+use super::summary::bytes;
+use crate::catalog::names::nearest;
+use crate::load::ErrorKind;
+use crate::report::significant;
+
+/// What comes before the name of a point, and the member of the JSON that holds it.
+const DISTRIBUTIONS: [(&str, &str); 4] = [
+    ("", "latency_ns"),
+    ("first_byte.", "first_byte_ns"),
+    ("connect.", "connect_ns"),
+    (SEND_LAG, "send_lag_ns"),
+];
+/// Where the client sends when an answer comes, nothing can be late.
+pub(super) const SEND_LAG: &str = "send_lag.";
+
+/// A histogram has three digits: its buckets are as wide as this share of what is in them, at most.
+const BUCKET: f64 = 1.0 / 1024.0;
+
+/// What a figure is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cmd) enum Unit {
+    /// Nanoseconds.
+    Time,
+    PerSecond,
+    /// A number of things.
+    Count,
+    Bytes,
+    /// From 0 to 1.
+    Share,
+}
+
+/// A figure that can be named.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::cmd) struct Figure {
+    pub(in crate::cmd) name: String,
+    pub(in crate::cmd) unit: Unit,
+    /// Where it is in the JSON.
+    pointer: String,
+    /// Of a count that may be asked for as a share: the counts that are the whole.
+    whole: &'static [&'static str],
+}
+
+/// What a drive says of a figure.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::cmd) struct Reading {
+    pub(in crate::cmd) value: f64,
+    /// It is a lower bound: requests without an answer could raise it.
+    pub(in crate::cmd) at_least: bool,
+    /// As far as they could; without an end where they are what it would be.
+    pub(super) highest: f64,
+}
+
+/// Every figure, in the order in which they are listed.
+pub(in crate::cmd) fn all() -> Vec<Figure> {
+    let mut all = Vec::new();
+    let plain = |name: &str, unit, pointer: &str| Figure {
+        name: name.to_owned(),
+        unit,
+        pointer: pointer.to_owned(),
+        whole: &[],
+    };
+    let part = |name: &str, pointer: &str, whole| Figure {
+        whole,
+        ..plain(name, Unit::Count, pointer)
+    };
+    all.push(plain("rate", Unit::PerSecond, "/rate"));
+    all.push(plain("requests", Unit::Count, "/requests"));
+    let ended = &["/answered_total", "/errors"];
+    all.push(part("errors", "/errors", ended));
+    for kind in ErrorKind::ALL {
+        let pointer = format!("/errors/{kind}");
+        all.push(part(&format!("errors.{kind}"), &pointer, ended));
+    }
+    all.push(part("unanswered", "/unanswered", &["/sent_total"]));
+    all.push(part("unsent", "/unsent", &["/sent_total", "/unsent"]));
+    all.push(plain("silent", Unit::Count, "/at_end/silent"));
+    for (before, member) in DISTRIBUTIONS {
+        for (point, _) in SHOWN.into_iter().chain([("max", 1.0)]) {
+            let pointer = format!("/{member}/{}", point.replace('.', ""));
+            all.push(plain(&format!("{before}{point}"), Unit::Time, &pointer));
+        }
+        if member == "latency_ns" {
+            all.push(plain("mean", Unit::Time, "/latency_ns/mean"));
+        }
+    }
+    all.push(plain("reconnects", Unit::Count, "/reconnects"));
+    all.push(plain("ids_repeated", Unit::Count, "/ids_repeated"));
+    all.push(plain("bytes_received", Unit::Bytes, "/bytes_received"));
+    all.push(plain("busy_ratio", Unit::Share, "/busy_ratio"));
+    all
+}
+
+/// The figure of that name.
+///
+/// # Errors
+/// A message for the user: the nearest name, and all of them.
+pub(in crate::cmd) fn named(name: &str) -> Result<Figure, String> {
+    let all = all();
+    // As JSON has them.
+    let usual = match name {
+        "requests_per_s" => "rate",
+        "p999" => "p99.9",
+        "p9999" => "p99.99",
+        name => name.strip_prefix("latency.").unwrap_or(name),
+    };
+    if let Some(figure) = all.iter().find(|figure| figure.name == usual) {
+        return Ok(figure.clone());
+    }
+    let known: Vec<&str> = all.iter().map(|figure| figure.name.as_str()).collect();
+    let hint = nearest(name, &known)
+        .map(|near| format!("; did you mean \"{near}\"?"))
+        .unwrap_or_default();
+    Err(format!(
+        "there is no figure \"{name}\"{hint} (known: {})",
+        listed(&known)
+    ))
+}
+
+/// The names, those of the later distributions in short.
+fn listed(known: &[&str]) -> String {
+    let again = |name: &&&str| {
+        let mut others = DISTRIBUTIONS.iter().skip(1);
+        !others.any(|(before, _)| name.starts_with(before))
+    };
+    let each: Vec<&str> = known.iter().filter(again).copied().collect();
+    let others: Vec<String> = DISTRIBUTIONS
+        .iter()
+        .skip(1)
+        .map(|(before, _)| format!("{before}p50 to {before}max"))
+        .collect();
+    format!("{}, {}", each.join(", "), others.join(", "))
+}
+
+impl Figure {
+    /// What a drive says of it; `None` where it could not be measured.
+    pub(in crate::cmd) fn read(&self, drive: &Value) -> Option<Reading> {
+        let value = number(drive, &self.pointer)?;
+        let at_least = self.is_bound(drive);
+        let highest = match at_least {
+            true => self.highest(drive).unwrap_or(f64::INFINITY),
+            false => value,
+        };
+        Some(Reading {
+            value,
+            at_least,
+            highest,
+        })
+    }
+
+    /// The same as a share of the whole.
+    pub(super) fn read_share(&self, drive: &Value) -> Option<Reading> {
+        let count = self.read(drive)?;
+        let whole = self.whole.iter().map(|pointer| number(drive, pointer));
+        let whole: f64 = whole.sum::<Option<f64>>()?;
+        (whole > 0.0).then(|| Reading {
+            value: count.value / whole,
+            highest: count.highest / whole,
+            ..count
+        })
+    }
+
+    /// Whether it can be told as a share too.
+    pub(super) fn has_share(&self) -> bool {
+        !self.whole.is_empty()
+    }
+
+    fn is_bound(&self, drive: &Value) -> bool {
+        let (points, point) = self.among(drive);
+        let bounds = points["at_least"].as_array().into_iter().flatten();
+        bounds.into_iter().any(|bound| bound == point)
+    }
+
+    fn highest(&self, drive: &Value) -> Option<f64> {
+        let (points, point) = self.among(drive);
+        points["at_most"][point].as_f64()
+    }
+
+    /// What holds the figure in the JSON, and its name there.
+    fn among<'a>(&'a self, drive: &'a Value) -> (&'a Value, &'a str) {
+        let (member, point) = self.pointer.rsplit_once('/').unwrap_or_default();
+        (drive.pointer(member).unwrap_or(&Value::Null), point)
+    }
+
+    /// The value, or `other` where that is in the same bucket of the histogram, so that they can't be
+    /// told apart.
+    pub(super) fn or_like(&self, value: f64, other: f64) -> f64 {
+        let exact = self.unit != Unit::Time || self.name == "mean" || value.is_infinite();
+        let like = !exact && other <= value && value - other <= value * BUCKET;
+        if like { other } else { value }
+    }
+}
+
+/// A number of the drive; of an object, the sum of its numbers.
+fn number(drive: &Value, pointer: &str) -> Option<f64> {
+    match drive.pointer(pointer)? {
+        Value::Object(numbers) => numbers.values().map(Value::as_f64).sum(),
+        number => number.as_f64(),
+    }
+}
+
+impl Unit {
+    /// A value as people read it.
+    pub(in crate::cmd) fn shown(self, value: f64) -> String {
+        match self {
+            Self::Time => time(value.round() as u64),
+            Self::PerSecond => format!("{}/s", grouped(value.round() as u64)),
+            Self::Count => grouped(value.round() as u64),
+            Self::Bytes => bytes(value),
+            Self::Share => format!("{} %", significant(value * 100.0, 3)),
+        }
+    }
+
+    /// Its sign in files.
+    pub(in crate::cmd) fn sign(self) -> &'static str {
+        match self {
+            Self::Time => "ns",
+            Self::PerSecond => "1/s",
+            Self::Bytes => "bytes",
+            Self::Count | Self::Share => "1",
+        }
+    }
+}
+
+impl Reading {
+    /// The value in words, marked where it is a lower bound.
+    pub(in crate::cmd) fn shown(self, unit: Unit) -> String {
+        let mark = if self.at_least { "≥ " } else { "" };
+        format!("{mark}{}", unit.shown(self.value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_name_leads_to_its_figure_and_no_two_are_alike() {
+        let all = all();
+        for (at, figure) in all.iter().enumerate() {
+            assert_eq!(&named(&figure.name).unwrap(), figure);
+            let alike = |other: &Figure| other.pointer == figure.pointer;
+            assert_eq!(all.iter().position(alike), Some(at), "{}", figure.name);
+        }
+        for (name, usual) in [
+            ("requests_per_s", "rate"),
+            ("p999", "p99.9"),
+            ("latency.p99", "p99"),
+        ] {
+            assert_eq!(named(name).unwrap().name, usual);
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_the_nearest_and_all() {
+        let refused = named("p98").unwrap_err();
+        for word in [
+            "no figure \"p98\"",
+            "did you mean \"p9",
+            "p99.99, max, mean",
+            "errors.timeout",
+            "first_byte.p50 to first_byte.max",
+            "busy_ratio",
+        ] {
+            assert!(refused.contains(word), "{word:?} is not in {refused}");
+        }
+        assert!(!refused.contains("connect.p75"), "{refused}");
+    }
+
+    #[test]
+    fn a_reading_knows_its_whole_and_whether_it_is_a_bound() {
+        let drive = json!({
+            "answered_total": 6, "errors": {"timeout": 1, "status": 3},
+            "sent_total": 16, "unanswered": 4, "unsent": 0,
+            "latency_ns": {"p50": 5, "p95": 7, "p999": 9, "at_least": ["p95", "p999"],
+                           "at_most": {"p95": 8}},
+            "send_lag_ns": null,
+        });
+        let read = |name: &str| named(name).unwrap().read(&drive);
+        let share = |name: &str| named(name).unwrap().read_share(&drive).unwrap().value;
+        let bound = |value, highest, at_least| {
+            Some(Reading {
+                value,
+                at_least,
+                highest,
+            })
+        };
+        assert_eq!(read("p50"), bound(5.0, 5.0, false));
+        assert_eq!(read("p95"), bound(7.0, 8.0, true));
+        assert_eq!(read("p99.9"), bound(9.0, f64::INFINITY, true));
+        assert_eq!(read("errors"), bound(4.0, 4.0, false));
+        assert_eq!(read("errors.timeout"), bound(1.0, 1.0, false));
+        assert_eq!((read("send_lag.p99"), read("max")), (None, None));
+        assert_eq!((share("errors"), share("errors.status")), (0.4, 0.3));
+        assert_eq!((share("unanswered"), share("unsent")), (0.25, 0.0));
+        let nothing = json!({"answered_total": 0, "errors": {"status": 0}});
+        assert_eq!(named("errors").unwrap().read_share(&nothing), None);
+    }
+
+    #[test]
+    fn what_is_in_one_bucket_is_alike() {
+        let max = named("max").unwrap();
+        // What a histogram of three digits says of 100 ms.
+        for (value, read) in [(100_007_935.0, 1e8), (100_200_000.0, 100_200_000.0), (99e6, 99e6)] {
+            assert_eq!(max.or_like(value, 1e8), read);
+        }
+        assert_eq!(named("mean").unwrap().or_like(100_007.0, 100_000.0), 100_007.0);
+        assert_eq!(max.or_like(f64::INFINITY, 1e8), f64::INFINITY);
+    }
+
+    #[test]
+    fn values_are_shown_in_their_unit() {
+        for (unit, value, shown) in [
+            (Unit::Time, 1_234_567.0, "1.23 ms"),
+            (Unit::PerSecond, 20_000.4, "20,000/s"),
+            (Unit::Count, 3.0, "3"),
+            (Unit::Bytes, 2048.0, "2.0 KiB"),
+            (Unit::Share, 1e-7, "0.000010 %"),
+            (Unit::Share, 0.0, "0 %"),
+        ] {
+            assert_eq!(unit.shown(value), shown);
+        }
+    }
+}

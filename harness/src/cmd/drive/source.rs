@@ -1,0 +1,182 @@
+//! Where the requests of a drive come from: its URL, a workload, or a file of URLs.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::Arguments;
+use super::requests::is_method;
+use super::spectrum::grouped;
+use super::target::Target;
+use crate::catalog::Workload;
+use crate::cli::Usage;
+
+/// Where the requests come from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// One request, of the URL and the flags.
+    Url,
+    /// A mix, whose paths follow the URL.
+    Workload(Workload),
+    /// Those of a file, at least one, all of one origin.
+    Urls(Vec<Line>),
+}
+
+/// A line of a file of URLs.
+#[derive(Debug)]
+pub(super) struct Line {
+    /// That of the flags where it has none.
+    pub(super) method: Option<String>,
+    pub(super) target: Target,
+    /// From 1, comments and blank lines counted.
+    number: usize,
+}
+
+/// Reads what the flags name: the URL, or the origin of all, and where the requests come from.
+///
+/// # Errors
+/// [`Usage`] for what is no URL, and for a file that can't be read or used.
+pub(super) fn read(arguments: &Arguments) -> Result<(Target, Source)> {
+    if let Some(path) = &arguments.urls {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Usage(format!("--urls {}: {error}", path.display())))?;
+        let lines = lines(path, &text)?;
+        return Ok((lines[0].target.origin(), Source::Urls(lines)));
+    }
+    if arguments.shuffle {
+        let why = "--shuffle goes with --urls, whose order it draws; a workload is drawn anyhow";
+        return Err(Usage(why.to_owned()).into());
+    }
+    let target = Target::parse(arguments.url.as_deref().unwrap_or_default())?;
+    let source = match &arguments.workload {
+        None => Source::Url,
+        Some(file) => {
+            let workload = Workload::load(file).map_err(|error| Usage(error.to_string()))?;
+            Source::Workload(workload)
+        }
+    };
+    Ok((target, source))
+}
+
+impl Source {
+    /// In words, where it is more than the URL says.
+    pub(super) fn words(&self, shuffled: bool) -> Option<String> {
+        match self {
+            Self::Url => None,
+            Self::Workload(workload) => Some(format!("workload {}", workload.name)),
+            Self::Urls(lines) => {
+                let order = if shuffled { "shuffled" } else { "in order" };
+                let plural = if lines.len() == 1 { "" } else { "s" };
+                Some(format!("{} URL{plural} {order}", grouped(lines.len() as u64)))
+            }
+        }
+    }
+
+    /// How many URLs a file has.
+    pub(super) fn urls(&self) -> Option<usize> {
+        match self {
+            Self::Url | Self::Workload(_) => None,
+            Self::Urls(lines) => Some(lines.len()),
+        }
+    }
+}
+
+/// The lines with a URL; at least one.
+fn lines(path: &Path, text: &str) -> Result<Vec<Line>> {
+    let mut lines: Vec<Line> = Vec::new();
+    for (index, text) in text.lines().enumerate() {
+        let text = text.trim();
+        if text.is_empty() || text.starts_with('#') {
+            continue;
+        }
+        let number = index + 1;
+        let refuse = |why: String| Usage(format!("{}:{number}: {why}", path.display()));
+        let line = line(text, number).map_err(|error| refuse(error.to_string()))?;
+        if let Some(first) = lines.first().filter(|first| !first.target.is_at(&line.target)) {
+            return Err(refuse(format!(
+                "{} is another origin than that of line {}, {}: one drive loads one server",
+                line.target.origin().shown(),
+                first.number,
+                first.target.origin().shown()
+            ))
+            .into());
+        }
+        lines.push(line);
+    }
+    if lines.is_empty() {
+        let none = "there is no URL in it; each line has one, as in http://127.0.0.1:8080/ping or \
+                    DELETE http://127.0.0.1:8080/item/7";
+        return Err(Usage(format!("--urls {}: {none}", path.display())).into());
+    }
+    Ok(lines)
+}
+
+fn line(text: &str, number: usize) -> Result<Line> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let (method, url) = match words[..] {
+        [url] => (None, url),
+        [method, url] => (Some(method), url),
+        _ => {
+            let why = "a line has a URL, or a method and a URL; a space in a URL is written %20";
+            return Err(Usage(why.to_owned()).into());
+        }
+    };
+    if let Some(method) = method.filter(|method| !is_method(method)) {
+        return Err(Usage(format!("{method}: a method such as GET or PUT is wanted")).into());
+    }
+    Ok(Line {
+        method: method.map(str::to_owned),
+        target: Target::parse(url)?,
+        number,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<Line>> {
+        lines(Path::new("list.txt"), text)
+    }
+
+    #[test]
+    fn a_line_is_a_url_or_a_method_and_a_url() {
+        let lines = read(
+            "# a comment\n\nhttp://h:9/a?b\n  DELETE\thttp://H:9/b#c  \nh:9\r\n#http://other/\n",
+        )
+        .unwrap();
+        let read: Vec<_> = lines
+            .iter()
+            .map(|line| (line.number, line.method.as_deref(), line.target.path()))
+            .collect();
+        assert_eq!(
+            read,
+            [(3, None, "/a?b"), (4, Some("DELETE"), "/b"), (5, None, "/")]
+        );
+        let words = Source::Urls(lines).words(true).unwrap();
+        assert_eq!(words, "3 URLs shuffled");
+        let one = Source::Urls(super::lines(Path::new("x"), "h").unwrap());
+        assert_eq!((one.words(false).unwrap().as_str(), one.urls()), ("1 URL in order", Some(1)));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line() {
+        for (text, words) in [
+            ("", "list.txt: there is no URL in it"),
+            ("# http://h/\n\n", "there is no URL in it"),
+            ("http://h/\nhttps://h/", "list.txt:2: https://h/: https is not spoken"),
+            ("\nhttp://h/a b c", "list.txt:2: a line has a URL"),
+            ("G(T http://h/", "list.txt:1: G(T: a method"),
+            ("CONNECT http://h/", "list.txt:1: CONNECT: a method"),
+            (
+                "# x\nhttp://h/\nhttp://h:81/x",
+                "list.txt:3: http://h:81/ is another origin than that of line 2, http://h/",
+            ),
+            ("h:80\n127.0.0.1", "list.txt:2: http://127.0.0.1/ is another origin"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.downcast_ref::<Usage>().is_some(), "{text}");
+            assert!(error.to_string().contains(words), "{text}: {error}");
+        }
+    }
+}

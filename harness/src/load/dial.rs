@@ -1,0 +1,159 @@
+//! Where connections go and where they come from, alike for every engine.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
+use rustix::fd::AsFd;
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, SocketAddrAny, SocketAddrUnix, SocketType, bind, socket, sockopt,
+};
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A port of a host.
+    Tcp(SocketAddr),
+    /// A Unix domain socket.
+    Unix(PathBuf),
+}
+
+impl From<SocketAddr> for Address {
+    fn from(addr: SocketAddr) -> Self {
+        Self::Tcp(addr)
+    }
+}
+
+impl From<&Path> for Address {
+    fn from(path: &Path) -> Self {
+        Self::Unix(path.to_owned())
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(addr) => addr.fmt(f),
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// How the connections of one thread are made.
+#[derive(Debug)]
+pub(crate) struct Dial {
+    /// It stays where it is while a connection is being made.
+    to: Box<SocketAddrAny>,
+    family: AddressFamily,
+    /// Source addresses, taken in turn; any where there are none.
+    from: Vec<IpAddr>,
+    /// The thread, and how many there are.
+    place: (usize, usize),
+}
+
+impl Dial {
+    /// # Errors
+    /// Where the path of a Unix socket can't be one.
+    pub(crate) fn new(to: &Address, from: &[IpAddr], place: (usize, usize)) -> Result<Self, Errno> {
+        let to: SocketAddrAny = match to {
+            Address::Tcp(addr) => (*addr).into(),
+            Address::Unix(path) => SocketAddrUnix::new(path)?.into(),
+        };
+        Ok(Self {
+            family: to.address_family(),
+            to: Box::new(to),
+            from: from.to_vec(),
+            place,
+        })
+    }
+
+    /// What to connect to.
+    pub(crate) fn to(&self) -> &SocketAddrAny {
+        &self.to
+    }
+
+    /// The family a socket has to be of.
+    pub(crate) fn family(&self) -> AddressFamily {
+        self.family
+    }
+
+    pub(crate) fn is_unix(&self) -> bool {
+        self.family == AddressFamily::UNIX
+    }
+
+    /// Makes a new socket ready to connect as that connection of the thread.
+    pub(crate) fn prepare(&self, socket: impl AsFd, connection: usize) -> Result<(), Errno> {
+        if self.is_unix() {
+            return Ok(());
+        }
+        sockopt::set_tcp_nodelay(&socket, true)?;
+        match self.from.len() {
+            0 => Ok(()),
+            count => {
+                let number = self.place.0 + connection * self.place.1;
+                come_from(socket, self.from[number % count])
+            }
+        }
+    }
+}
+
+/// Has a socket come from an address. Its port is chosen when it connects: then only connections to the same
+/// server need ports of their own.
+fn come_from(socket: impl AsFd, from: IpAddr) -> Result<(), Errno> {
+    let set = setsockopt(&socket.as_fd(), IpBindAddressNoPort, &true);
+    set.map_err(|errno| Errno::from_raw_os_error(errno as i32))?;
+    bind(socket, &SocketAddr::from((from, 0)))
+}
+
+/// Whether connections can come from an address, so that a lack of it is not taken for one of ports.
+pub(crate) fn can_come_from(from: IpAddr) -> Result<(), Errno> {
+    let family = match from {
+        IpAddr::V4(_) => AddressFamily::INET,
+        IpAddr::V6(_) => AddressFamily::INET6,
+    };
+    come_from(socket(family, SocketType::STREAM, None)?, from)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::getsockname;
+
+    use super::*;
+
+    #[test]
+    fn connections_come_from_their_addresses_in_turn() {
+        let to = Address::from(SocketAddr::from(([127, 0, 0, 1], 9)));
+        let from = [2, 3, 4].map(|host| IpAddr::from([127, 0, 0, host]));
+        let dial = Dial::new(&to, &from, (1, 2)).unwrap();
+        // Connections 1, 3, 5 and 7 of all.
+        let hosts: Vec<(IpAddr, u16)> = (0..4)
+            .map(|connection| {
+                let socket = socket(dial.family(), SocketType::STREAM, None).unwrap();
+                dial.prepare(&socket, connection).unwrap();
+                let own = SocketAddr::try_from(getsockname(&socket).unwrap()).unwrap();
+                (own.ip(), own.port())
+            })
+            .collect();
+        // No port is taken before it connects.
+        let expected = [3, 2, 4, 3].map(|host| (IpAddr::from([127, 0, 0, host]), 0));
+        assert_eq!(hosts, expected);
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_told() {
+        can_come_from(IpAddr::from([127, 0, 0, 9])).unwrap();
+        // Reserved for documents (RFC 5737).
+        let refused = can_come_from(IpAddr::from([192, 0, 2, 1]));
+        assert_eq!(refused, Err(Errno::ADDRNOTAVAIL));
+    }
+
+    #[test]
+    fn a_unix_socket_has_a_path_of_bounded_length() {
+        let dial = |path: &str| Dial::new(&Path::new(path).into(), &[], (0, 1));
+        let near = dial("/run/server.sock").unwrap();
+        assert!(near.is_unix() && near.family() == AddressFamily::UNIX);
+        assert!(matches!(dial(&"x".repeat(200)), Err(Errno::NAMETOOLONG)));
+    }
+}

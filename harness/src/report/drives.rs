@@ -1,0 +1,229 @@
+//! Two single drives beside each other.
+
+use serde_json::{Value, json};
+
+use super::grid::{Align, Grid};
+use super::number::{ABSENT, significant};
+use super::page::Block;
+use super::{Colour, markdown, terminal};
+
+/// The version of the JSON; raised with every change that an older reader would misread.
+const SCHEMA_VERSION: u32 = 1;
+
+/// Two drives, and what they say of the same figures.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drives {
+    /// Which drive is compared with, in words.
+    pub base: String,
+    /// Which is looked at.
+    pub new: String,
+    /// In what their loads differ.
+    pub different: Vec<DriveDifference>,
+    /// The figures, in the order in which they are shown.
+    pub figures: Vec<DriveFigure>,
+    /// What is to be known of it, a sentence or two each.
+    pub notes: Vec<String>,
+}
+
+/// Something asked of the one drive and not of the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DriveDifference {
+    /// What it is.
+    pub member: &'static str,
+    /// As the base had it.
+    pub base: String,
+    /// As the new one had it.
+    pub new: String,
+}
+
+/// A figure of both.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DriveFigure {
+    /// Its name.
+    pub name: String,
+    /// As in `ns`; `1` for counts and shares.
+    pub unit: &'static str,
+    /// The base's value, whether that is a lower bound, and how it is shown.
+    pub base: Option<(f64, bool, String)>,
+    /// The new one's.
+    pub new: Option<(f64, bool, String)>,
+}
+
+impl DriveFigure {
+    /// New over base, and the sign of a bound before it; `None` where it is not defined.
+    fn ratio(&self) -> Option<(f64, &'static str)> {
+        let ((base, base_open, _), (new, new_open, _)) = self.base.as_ref().zip(self.new.as_ref())?;
+        let sign = match (base_open, new_open) {
+            (false, false) => "",
+            (false, true) => "≥ ",
+            (true, false) => "≤ ",
+            (true, true) => return None,
+        };
+        (*base > 0.0).then(|| (new / base, sign))
+    }
+
+    fn row(&self) -> Vec<String> {
+        let absent = || ABSENT.to_owned();
+        let side = |side: &Option<(f64, bool, String)>| {
+            side.as_ref().map_or_else(absent, |(_, _, shown)| shown.clone())
+        };
+        let ratio = self.ratio();
+        vec![
+            self.name.clone(),
+            side(&self.base),
+            side(&self.new),
+            ratio.map_or_else(absent, |(ratio, sign)| format!("{sign}{}×", significant(ratio, 3))),
+        ]
+    }
+
+    fn json(&self) -> Value {
+        let value = |side: &Option<(f64, bool, String)>| side.as_ref().map(|side| side.0);
+        let bound = |side: &Option<(f64, bool, String)>| side.as_ref().is_some_and(|side| side.1);
+        json!({
+            "figure": self.name,
+            "unit": self.unit,
+            "base": value(&self.base),
+            "base_at_least": bound(&self.base),
+            "new": value(&self.new),
+            "new_at_least": bound(&self.new),
+            "ratio": self.ratio().map(|(ratio, _)| ratio),
+        })
+    }
+}
+
+impl Drives {
+    /// For a terminal.
+    pub fn terminal(&self, colour: Colour) -> String {
+        terminal::blocks(self.blocks(), colour)
+    }
+
+    /// For a comment or an issue.
+    pub fn markdown(&self) -> String {
+        markdown::blocks(self.blocks())
+    }
+
+    /// For programs; `harness/docs/RECORD.md` describes it.
+    pub fn json(&self) -> String {
+        let different = self.different.iter().map(
+            |d| json!({"member": d.member, "base": d.base, "new": d.new}),
+        );
+        let document = json!({
+            "schema_version": SCHEMA_VERSION,
+            "kind": "drives",
+            "base": self.base,
+            "new": self.new,
+            "different": different.collect::<Vec<_>>(),
+            "figures": self.figures.iter().map(DriveFigure::json).collect::<Vec<_>>(),
+            "notes": self.notes,
+        });
+        format!("{document:#}\n")
+    }
+
+    fn blocks(&self) -> Vec<Block> {
+        let head = [
+            ("figure", Align::Left),
+            ("base", Align::Right),
+            ("new", Align::Right),
+            ("new/base", Align::Right),
+        ];
+        let mut blocks = vec![
+            Block::Heading("Comparison of two single drives".to_owned()),
+            Block::Text(format!("base: {}; new: {}.", self.base, self.new)),
+        ];
+        if !self.different.is_empty() {
+            let told = self.different.iter();
+            let told: Vec<String> = told
+                .map(|d| format!("{} ({} and {})", d.member, d.base, d.new))
+                .collect();
+            blocks.push(Block::Text(format!(
+                "Warning: these were different loads, so a ratio may be the load's. They differ in: {}.",
+                told.join(", ")
+            )));
+        }
+        blocks.push(Block::Table(Grid {
+            head: head.map(|(text, align)| (text.to_owned(), align)).into(),
+            rows: self.figures.iter().map(DriveFigure::row).collect(),
+        }));
+        let open = |side: &Option<(f64, bool, String)>| side.as_ref().is_some_and(|side| side.1);
+        let mut notes = self.notes.clone();
+        if self.figures.iter().any(|figure| open(&figure.base) || open(&figure.new)) {
+            notes.push(
+                "≥ marks a lower bound: requests had no answer at the end, and theirs could raise it."
+                    .to_owned(),
+            );
+        }
+        blocks.push(Block::Notes(notes));
+        blocks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drives() -> Drives {
+        let side = |value: f64, open, shown: &str| Some((value, open, shown.to_owned()));
+        let figure = |name: &str, base, new| DriveFigure {
+            name: name.to_owned(),
+            unit: "ns",
+            base,
+            new,
+        };
+        Drives {
+            base: "old.json: http://h/a over epoll".to_owned(),
+            new: "new.json: http://h/a over epoll".to_owned(),
+            different: vec![DriveDifference {
+                member: "connections",
+                base: "64".to_owned(),
+                new: "1".to_owned(),
+            }],
+            figures: vec![
+                figure("p50", side(200.0, false, "200 ns"), side(250.0, false, "250 ns")),
+                figure("p99", side(200.0, false, "200 ns"), side(500.0, true, "≥ 500 ns")),
+                figure("max", side(500.0, true, "≥ 500 ns"), side(200.0, false, "200 ns")),
+                figure("mean", side(500.0, true, "≥ 500 ns"), side(200.0, true, "≥ 200 ns")),
+                figure("errors", side(0.0, false, "0"), side(2.0, false, "2")),
+                figure("send_lag.p99", None, side(2.0, false, "2 ns")),
+            ],
+            notes: vec!["One drive on each side.".to_owned()],
+        }
+    }
+
+    #[test]
+    fn the_terminal_has_each_figure_with_its_ratio() {
+        let text = drives().terminal(Colour::Never);
+        for line in [
+            "Comparison of two single drives",
+            "base: old.json: http://h/a over epoll; new: new.json: http://h/a over epoll.",
+            "They differ in: connections (64",
+            "| figure       |     base |      new | new/base |",
+            "| p50          |   200 ns |   250 ns |    1.25× |",
+            "| p99          |   200 ns | ≥ 500 ns |  ≥ 2.50× |",
+            "| max          | ≥ 500 ns |   200 ns | ≤ 0.400× |",
+            "| mean         | ≥ 500 ns | ≥ 200 ns |        – |",
+            "| errors       |        0 |        2 |        – |",
+            "| send_lag.p99 |        – |     2 ns |        – |",
+            "One drive on each side.",
+            "≥ marks a lower bound",
+        ] {
+            assert!(text.contains(line), "{line:?} is not in {text}");
+        }
+    }
+
+    #[test]
+    fn json_holds_the_same() {
+        let json: Value = serde_json::from_str(&drives().json()).unwrap();
+        assert_eq!((&json["kind"], &json["schema_version"]), (&"drives".into(), &1.into()));
+        let figures = json["figures"].as_array().unwrap().iter();
+        let ratios: Vec<_> = figures.map(|figure| figure["ratio"].as_f64()).collect();
+        assert_eq!(ratios, [Some(1.25), Some(2.5), Some(0.4), None, None, None]);
+        assert_eq!(json["figures"][1]["new_at_least"], true);
+        assert_eq!(json["different"][0]["member"], "connections");
+    }
+
+    #[test]
+    fn markdown_is_a_table() {
+        let text = drives().markdown();
+        assert!(text.contains("| p50") && text.contains("1.25×"), "{text}");
+    }
+}
