@@ -242,6 +242,7 @@ pub static FIGURES: &[Figure] = &[
     lower("cpu_mean_us_per_request", "interleaved only: CPU time over all slices by all responses in them"),
     stored("requests", "valid responses in the measured time"),
     stored("achieved_ratio", "valid responses as a share of the requests that were due"),
+    stored("requests_sent", "requests sent over the whole load, warm-up included"),
     stored("unanswered", "requests without a response when the trial ended"),
     stored("silent", "connections silent at the end, for over a second and twice the longest latency"),
     stored("unsent", "requests that were due and never sent"),

@@ -617,6 +617,91 @@ fn the_best_is_no_control_no_second_entry_and_nothing_that_failed() {
     assert!((twin.ratio - 1.6).abs() < 1e-9, "{twin:?}");
 }
 
+/// The record with connections made again by these servers, so many for 100 requests.
+fn reconnecting(mut record: Record, servers: &[&str], connections: f64) -> Record {
+    for trial in &mut record.trials {
+        let own = servers.contains(&trial.server.as_str());
+        let made = if own { connections } else { 0.0 };
+        let figures = [("reconnects", 100.0 * made), ("requests_sent", 10_000.0)];
+        let figures = figures.map(|(name, value)| (name.to_owned(), value));
+        trial.figures.extend(figures);
+    }
+    record
+}
+
+#[test]
+fn a_server_that_made_connections_has_no_rank_beside_those_that_keep_theirs() {
+    let speeds = [("a", 1.0), ("b", 1.5), ("c", 0.5)];
+    // The fastest, so that it would be the first and the best.
+    let summary = summarise(&reconnecting(record(10, &speeds), &["b"], 100.0));
+    for stage in Stage::ALL {
+        let closing = row(&summary, "b", stage);
+        let expected = "each request needed a connection: 100,000 were made for 100,000 requests; their \
+                        cost is in its figures, so it is not ranked beside servers that keep theirs; turn \
+                        keep-alive on";
+        assert_eq!(closing.reasons, [expected]);
+        assert_eq!((closing.verdict, closing.rank), (Verdict::Marked, None));
+        assert!(closing.figures.contains_key("requests_per_s"));
+        let best = |row: &Row| row.ratio_to_best["cpu_us_per_request"].best.clone();
+        assert_eq!(best(closing), "a");
+        assert_eq!(best(row(&summary, "c", stage)), "a");
+    }
+    let order = ranks(&summary, Stage::Peak, &["a", "b", "c"]);
+    assert_eq!(order, [Some((1, 1)), None, Some((2, 2))]);
+}
+
+#[test]
+fn a_few_connections_made_again_are_a_note_and_move_no_rank() {
+    let speeds = [("a", 1.0), ("b", 1.5)];
+    let summary = summarise(&reconnecting(record(10, &speeds), &["b"], 1.0));
+    let noted = row(&summary, "b", Stage::Peak);
+    assert_eq!(noted.verdict, Verdict::Marked);
+    let told = &noted.reasons[0];
+    assert!(
+        told.starts_with("one connection was made for every 100 requests: 1,000 were"),
+        "{told}"
+    );
+    let order = ranks(&summary, Stage::Peak, &["a", "b"]);
+    assert_eq!(order, [Some((2, 2)), Some((1, 1))]);
+}
+
+#[test]
+fn servers_that_all_make_connections_are_ranked() {
+    let speeds = [("a", 1.0), ("b", 1.5), ("control", 6.0), ("control~2", 6.0)];
+    let summary = summarise(&reconnecting(record(10, &speeds), &["a", "b"], 100.0));
+    let order = ranks(&summary, Stage::Peak, &["a", "b", "control"]);
+    assert_eq!(order, [Some((2, 2)), Some((1, 1)), None]);
+    assert_eq!(
+        row(&summary, "a", Stage::Peak).ratio_to_best["requests_per_s"].best,
+        "b"
+    );
+}
+
+#[test]
+fn a_control_that_was_asked_for_and_is_missing_is_told_of_each_workload() {
+    let with_finding = |level, found: &str| {
+        let mut record = record(10, &[("a", 1.0), ("b", 1.5)]);
+        record.environment.findings = vec![Finding {
+            id: "control".into(),
+            level,
+            found: found.into(),
+            why: String::new(),
+            fix: None,
+        }];
+        let summary = summarise(&record);
+        assert!(summary.rows.iter().all(|row| row.verdict == Verdict::Ok));
+        summary.rankings[0].notes.clone()
+    };
+    let missing = "there is no control: the disk is full";
+    assert_eq!(
+        with_finding(Level::Warn, missing),
+        [format!(
+            "{missing}; what ties is assumed, and no rate is known to be the load generator's limit"
+        )]
+    );
+    assert!(with_finding(Level::Ok, "is left out, as --no-control asks").is_empty());
+}
+
 #[test]
 fn another_build_may_be_the_best_and_two_rounds_have_no_interval() {
     let record = record(2, &[("a", 1.0), ("a@1a2b3c4", 1.1)]);

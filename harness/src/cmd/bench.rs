@@ -24,7 +24,7 @@ use crate::cli::{Filters, Status, Usage, engine_parser, parse_duration, parse_sh
 use crate::environment::{Recheck, Root};
 use crate::judge::{self, Widest};
 use crate::load::EngineKind;
-use crate::record::{self, Environment, Failure, Finding, Level, Schedule, Store, Trial, Verdict};
+use crate::record::{self, Environment, Finding, Level, Schedule, Store, Trial, Verdict};
 use crate::run::{Earlier, Interrupt, Length, Live, Options, Session, SessionError, Sureness};
 use crate::words::counted;
 
@@ -284,14 +284,12 @@ fn carry_out(
     let parts = (&mut store, interrupt, &mut watch);
     let mut session = Session::new(&catalog, &options, earlier, parts, &sureness);
     session.show_in(&live);
-    let ended = session.run(&mut run);
-    let no_control = session.no_control().map(without_control);
+    let ended = session.run(&mut run, &mut environment);
     progress.finish();
     if let Err(SessionError::Changed(why)) = ended {
         return Err(Usage(format!("{why}. What was measured before is kept")).into());
     }
     environment.findings.extend(recheck.finish());
-    environment.findings.extend(no_control);
     store.put_environment(&environment)?;
     let shown = show(&catalog, store, &folder, judging);
     drop(lock);
@@ -320,18 +318,6 @@ fn waiting(store: Store, interrupt: Interrupt) -> Store {
         eprintln!("{file} is locked by another program: close it there; the run waits and goes on by itself");
         true
     })
-}
-
-/// What the record says of a run that went on without the control it was asked for.
-fn without_control(failure: &Failure) -> Finding {
-    Finding {
-        id: "control".to_owned(),
-        level: Level::Warn,
-        found: format!("there is no control: {}", failure.reason),
-        why: "what ties is assumed, and no rate is known to be the load generator's limit"
-            .to_owned(),
-        fix: None,
-    }
 }
 
 fn list(options: &Options, note: Option<&Finding>) -> Result<()> {

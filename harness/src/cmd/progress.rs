@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::record::Failure;
+use crate::record::{Failure, Level};
 use crate::run::{Happening, Sureness, Watch};
 
 /// How often a line is written where there is no terminal.
@@ -135,9 +135,12 @@ impl Watch for Progress {
             Happening::Capturing(server) => {
                 self.note(&format!("taking the control's answers from {server}"));
             }
-            Happening::NoControl(failure) => {
-                self.fail("the control is left out, for it", failure);
-            }
+            Happening::PassedOver(server, failure) => self.tell(&format!(
+                "the control can't replay the answers of {server}: {}",
+                failure.reason
+            )),
+            Happening::Control(finding) if finding.level > Level::Ok => self.tell(&finding.found),
+            Happening::Control(finding) => self.note(&format!("the control {}", finding.found)),
             Happening::Calibrating(server, workload) => {
                 self.note(&format!("calibrating {workload} on {server}"));
             }

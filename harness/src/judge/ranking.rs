@@ -57,11 +57,11 @@ fn of_workload(
         .collect();
     let found = gates::on_workload(&WorkloadView {
         run: &court.record.run,
+        environment: &court.record.environment,
         stage: basis.stage,
         figure: basis.figure,
         valid: &valid,
         control: &controls(judged, basis.stage, basis.figure),
-        server_cpus: court.record.environment.server_cpus.len(),
         first_position: &court.first_position,
     });
     found
@@ -132,10 +132,11 @@ pub(super) fn controls(judged: &[Judged<'_>], stage: Stage, figure: &str) -> Vec
         .collect()
 }
 
-/// Whether a row can be ranked in a stage: it did not fail, and is no control.
+/// Whether a row can be ranked in a stage: it did not fail, is not set apart, and is no control.
 pub(super) fn at(judged: &Judged<'_>, stage: Stage) -> bool {
     let row = &judged.row;
-    row.stage == stage && row.verdict != Verdict::Failed && !is_control(&row.server)
+    let sound = row.verdict != Verdict::Failed && judged.apart.is_none();
+    row.stage == stage && sound && !is_control(&row.server)
 }
 
 /// Why no ranks are given.

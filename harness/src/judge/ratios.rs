@@ -6,7 +6,8 @@
 //! The best is the row with the best level ([`levels`]: the median log-ratio to what the round
 //! shares) among those that did not fail. The control is no server and a second entry is no other
 //! program, so neither is ever the best; another build may be. A row with fewer rounds than an
-//! interval needs is not the best while another has enough.
+//! interval needs is not the best while another has enough. A row that is set apart from the others, as one
+//! that made a connection for each request, is not the best either.
 
 use std::collections::BTreeMap;
 
@@ -75,7 +76,8 @@ fn ratios(
 fn best(judged: &[Judged<'_>], all: &BTreeMap<usize, Series>, better: Better) -> Option<usize> {
     let may = |index: &usize| {
         let kind = EntryKind::of(&judged[*index].row.server);
-        matches!(kind, EntryKind::Server | EntryKind::Build(_))
+        let apart = judged[*index].apart.is_some();
+        matches!(kind, EntryKind::Server | EntryKind::Build(_)) && !apart
     };
     let candidates: Vec<(&usize, &Series)> = all.iter().filter(|(i, _)| may(i)).collect();
     let most = candidates.iter().map(|(_, own)| own.len()).max()?;

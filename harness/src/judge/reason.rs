@@ -4,6 +4,10 @@ mod words;
 
 use crate::record::Step;
 
+/// From so many connections a request on, a row pays for much that others don't. Servers that end a
+/// connection after so many requests do so after 100 or 1,000, unless they are told otherwise.
+const SET_APART: f64 = 0.1;
+
 /// What a reason does to the trial, row or workload it is found on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effect {
@@ -11,6 +15,8 @@ pub enum Effect {
     Marks,
     /// The figures count; the peak rate is a lower bound.
     Bounds,
+    /// The figures count; the row has no rank beside rows that this was not found on.
+    SetsApart,
     /// The figures are shown; no ranks are given.
     Withholds,
     /// The trial does not count.
@@ -123,6 +129,13 @@ pub enum Reason {
         /// Asked for.
         asked: u32,
     },
+    /// Connections were made while the load ran, for so many of the requests that it is told.
+    Reconnects {
+        /// Made after those that stood at the start, over all trials that count.
+        connections: f64,
+        /// Sent meanwhile.
+        requests: f64,
+    },
     /// Bytes read that belong to no response, or responses without their bytes.
     Bytes {
         /// Read from the sockets.
@@ -165,6 +178,8 @@ pub enum Reason {
         /// How far apart the copies may be, as a factor; the most of these figures.
         apart: f64,
     },
+    /// There is no control, though one was asked for: what was found.
+    NoControl(String),
     /// Something about the machine that makes figures wrong.
     /// The id of the first such finding; the environment says all of it once.
     Machine(String),
@@ -230,7 +245,13 @@ impl Reason {
             | Self::WaitingLoad(_)
             | Self::ControlSpread { .. } => Effect::Withholds,
             Self::DriverBound { .. } | Self::NearControl(_) => Effect::Bounds,
+            Self::Reconnects {
+                connections,
+                requests,
+            } if *connections >= SET_APART * requests => Effect::SetsApart,
             Self::DriverUnknown
+            | Self::Reconnects { .. }
+            | Self::NoControl(_)
             | Self::LittlesLaw { .. }
             | Self::RateMissed(_)
             | Self::SentLate { .. }

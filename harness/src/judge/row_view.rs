@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::catalog::Stage;
-use crate::record::{Run, Trial, is_control};
+use crate::record::{Environment, Run, Trial, is_control};
 use crate::stats::{Series, median};
 
 /// The valid trials of a server in one stage of one workload.
@@ -44,6 +44,8 @@ impl RowView<'_> {
 pub struct WorkloadView<'a> {
     /// What was asked for.
     pub run: &'a Run,
+    /// The machine.
+    pub environment: &'a Environment,
     /// The stage that is ranked by.
     pub stage: Stage,
     /// The figure of that stage that is ranked by.
@@ -53,8 +55,6 @@ pub struct WorkloadView<'a> {
     /// The control's values of that figure, one series for each of its entries; empty where no
     /// control ran.
     pub control: &'a [Series],
-    /// How many CPUs the servers have.
-    pub server_cpus: usize,
     /// The place in the run's order at which each round begins.
     pub first_position: &'a BTreeMap<u32, u32>,
 }

@@ -5,7 +5,7 @@ use std::mem::discriminant;
 
 use super::reason::{Effect, Reason};
 use super::row_view::RowView;
-use super::{Court, Entry, estimates, gates};
+use super::{Court, Entry, estimates, gates, ranking};
 use crate::catalog::Stage;
 use crate::record::{Row, Run, Schedule, Trial, Verdict, is_control};
 use crate::stats::Series;
@@ -19,6 +19,8 @@ pub(super) struct Judged<'a> {
     pub(super) valid: Vec<&'a Trial>,
     /// Gate 4 was asked and holds.
     pub(super) server_bound: bool,
+    /// Why it is not ranked beside the others of its stage.
+    pub(super) apart: Option<String>,
 }
 
 /// All rows of a workload, failed ones too.
@@ -29,10 +31,22 @@ pub(super) fn of_workload<'a>(court: &mut Court<'a>, workload: &str) -> Vec<Judg
         .into_iter()
         .flat_map(|stage| (0..court.entries.len()).map(move |entry| (stage, entry)))
         .collect();
-    places
+    let mut judged: Vec<Judged<'a>> = places
         .into_iter()
         .map(|(stage, entry)| judge(court, workload, stage, entry, &control))
-        .collect()
+        .collect();
+    rank_alike(&mut judged);
+    judged
+}
+
+/// Where all rows of a stage would be set apart, they are alike, and none of them is.
+fn rank_alike(judged: &mut [Judged<'_>]) {
+    for stage in Stage::ALL {
+        if !judged.iter().any(|j| ranking::at(j, stage)) {
+            let own = judged.iter_mut().filter(|j| j.row.stage == stage);
+            own.for_each(|j| j.apart = None);
+        }
+    }
 }
 
 fn judge<'a>(
@@ -52,6 +66,7 @@ fn judge<'a>(
             row,
             valid: Vec::new(),
             server_bound: false,
+            apart: None,
         };
     }
     let trials = court.trials(workload, stage, entry.name);
@@ -89,6 +104,8 @@ fn judge<'a>(
     let worst = |effect| of_row.iter().any(|reason| reason.effect() == effect);
     row.lower_bound = worst(Effect::Bounds);
     let failed = worst(Effect::Fails);
+    let apart = of_row.iter().find(|r| r.effect() == Effect::SetsApart);
+    let apart = apart.map(Reason::to_string);
     let server_bound = !row.lower_bound && !of_row.contains(&Reason::DriverUnknown);
     row.reasons = of_row
         .iter()
@@ -105,6 +122,7 @@ fn judge<'a>(
         row,
         valid,
         server_bound,
+        apart,
     }
 }
 

@@ -155,11 +155,11 @@ impl<'a> Side<'a> {
             .collect();
         let found = gates::on_workload(&WorkloadView {
             run: &self.court.record.run,
+            environment: &self.court.record.environment,
             stage,
             figure,
             valid: &valid,
             control: &controls(rows, stage, figure),
-            server_cpus: self.court.record.environment.server_cpus.len(),
             first_position: &self.court.first_position,
         });
         let withholds = found.iter().filter(|r| r.effect() >= Effect::Withholds);

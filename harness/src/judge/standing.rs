@@ -277,7 +277,12 @@ fn unfit(sides: &[Side<'_>], pools: &[Pool], name: &str, mean: &Series) -> Optio
             if let Some(cause) = side.not_measured(name) {
                 return Some(format!("in {}: {cause}", side.called));
             }
-            if let Found::Failed(cause) = side.found(name, &pool.cell) {
+            let cause = match side.found(name, &pool.cell) {
+                Found::Failed(cause) => Some(cause),
+                Found::Sound(judged) => judged.apart.clone(),
+                Found::NotRun => None,
+            };
+            if let Some(cause) = cause {
                 return Some(format!("{workload} in {}: {cause}", side.called));
             }
         }

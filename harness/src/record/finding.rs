@@ -4,7 +4,7 @@
 //! the two apart: the same looked at over the run ends in [`DURING`], and a setting that was
 //! another one at its end in [`CHANGED`], as in `steal`, `steal-during`, `governor-changed`.
 
-use super::Finding;
+use super::{CONTROL, Environment, Finding};
 
 /// Ends the id of what was measured over the whole run.
 pub const DURING: &str = "-during";
@@ -24,7 +24,25 @@ pub enum Moment {
     Changed,
 }
 
+impl Environment {
+    /// What became of the control. With level ok `found` follows its name, as in `replays the answers of
+    /// axum`; with another, it was asked for and there is none. Absent in older records that have one.
+    #[must_use]
+    pub fn control(&self) -> Option<&Finding> {
+        self.findings.iter().find(|finding| finding.id == CONTROL)
+    }
+}
+
 impl Finding {
+    /// What was found and, where it is known, why that matters or came about.
+    #[must_use]
+    pub fn told(&self) -> String {
+        match self.why.as_str() {
+            "" => self.found.clone(),
+            why => format!("{} ({why})", self.found),
+        }
+    }
+
     /// When it was found.
     #[must_use]
     pub fn moment(&self) -> Moment {

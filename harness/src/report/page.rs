@@ -94,7 +94,15 @@ pub(super) fn about(record: &Record) -> Vec<String> {
     let machine = &record.environment;
     let mut lines = vec![hardware(machine), software(machine), plan(&record.run)];
     lines.extend(build_flags(&record.servers));
+    lines.extend(control(machine));
     lines
+}
+
+/// Whose answers the control replays, and why not another's. One that was asked for and is left out is
+/// among what could not be met.
+fn control(machine: &Environment) -> Option<String> {
+    let finding = machine.control().filter(|f| f.level == Level::Ok)?;
+    Some(format!("The control {}", finding.told()))
 }
 
 /// A line for each set of build flags that are not cargo's defaults.
@@ -131,9 +139,12 @@ pub(super) fn unfinished(run: &Run) -> Option<&'static str> {
 }
 
 fn unmet_line(finding: &Finding) -> String {
-    let when = unmet(finding);
-    let (what, found, why) = (finding.subject(), &finding.found, &finding.why);
-    format!("{when}: {what}: {found} ({why})")
+    format!(
+        "{}: {}: {}",
+        unmet(finding),
+        finding.subject(),
+        finding.told()
+    )
 }
 
 /// When a finding that is not ok was so, and how bad that is.

@@ -2,7 +2,7 @@
 
 use crate::catalog::Stage;
 use crate::figure::{self, Figure};
-use crate::record::{EntryKind, NoiseFloor, Ranking, Record, Row, Summary, Verdict};
+use crate::record::{EntryKind, Environment, NoiseFloor, Ranking, Record, Row, Summary, Verdict};
 use crate::stats::Better;
 use crate::words::counted;
 
@@ -23,8 +23,15 @@ pub(super) enum Layout {
 }
 
 /// What the control's rows are.
-const CONTROL_IS: &str = "not a server: the harness's own responder. It shows how much the load generator can ask for \
-    and, by its two entries, how far noise moves a figure; it has no rank";
+fn control_is(environment: &Environment) -> String {
+    let replays = environment.control().map_or(String::new(), |finding| {
+        format!(", which {}", finding.found)
+    });
+    format!(
+        "not a server: the harness's own responder{replays}. It shows how much the load generator can ask for \
+         and, by its two entries, how far noise moves a figure; it has no rank"
+    )
+}
 
 /// Those that have a ranking first, then any others.
 pub(super) fn workloads(summary: &Summary) -> Vec<&str> {
@@ -82,9 +89,13 @@ pub(super) fn blocks(
         let notes = &mut |text: &str| notes.mark(text, workload);
         caption(ranking, &engine, &entries, paced, notes)
     });
+    let named: Vec<[String; 2]> = entries
+        .iter()
+        .map(|entry| [entry.rank_cell(), entry.name(record, workload, notes)])
+        .collect();
     let (grid, left_out) = match layout {
-        Layout::Narrow => narrow(&entries, columns, workload, notes),
-        Layout::Wide => (wide(&entries, &columns, workload, notes), Vec::new()),
+        Layout::Narrow => narrow(&named, &entries, columns),
+        Layout::Wide => (wide(&named, &entries, &columns), Vec::new()),
     };
     let left_out = match left_out.is_empty() {
         true => String::new(),
@@ -101,15 +112,10 @@ pub(super) fn blocks(
 /// Rank, server, the figure ranked by with its ratio to the best, and one number of each other figure.
 /// Where names are so long that not all fit, the last figures are left out, and which is told.
 fn narrow(
+    named: &[[String; 2]],
     entries: &[Entry<'_>],
     mut columns: Vec<Column>,
-    workload: &str,
-    notes: &mut Notes,
 ) -> (Grid, Vec<&'static str>) {
-    let named: Vec<[String; 2]> = entries
-        .iter()
-        .map(|entry| [entry.rank_cell(), entry.name(workload, notes)])
-        .collect();
     let grid = |columns: &[Column], short: bool| {
         let text = |column: &Column| match short {
             true => column.figure.short,
@@ -153,7 +159,7 @@ fn narrow(
 }
 
 /// The ratio to the best beside each figure.
-fn wide(entries: &[Entry<'_>], columns: &[Column], workload: &str, notes: &mut Notes) -> Grid {
+fn wide(named: &[[String; 2]], entries: &[Entry<'_>], columns: &[Column]) -> Grid {
     let mut head = vec![
         ("#".to_owned(), Align::Left),
         ("server".to_owned(), Align::Left),
@@ -162,8 +168,8 @@ fn wide(entries: &[Entry<'_>], columns: &[Column], workload: &str, notes: &mut N
         let heads = [column.figure.head, "× best", "95 %"];
         head.extend(heads.map(|text| (text.to_owned(), Align::Right)));
     }
-    let row = |entry: &Entry<'_>| {
-        let mut cells = vec![entry.rank_cell(), entry.name(workload, notes)];
+    let row = |(named, entry): (&[String; 2], &Entry<'_>)| {
+        let mut cells = named.to_vec();
         for column in columns {
             cells.push(entry.value(column));
             cells.extend(entry.ratio(column));
@@ -172,7 +178,7 @@ fn wide(entries: &[Entry<'_>], columns: &[Column], workload: &str, notes: &mut N
     };
     Grid {
         head,
-        rows: entries.iter().map(row).collect(),
+        rows: named.iter().zip(entries).map(row).collect(),
     }
 }
 
@@ -305,12 +311,12 @@ impl<'a> Entry<'a> {
     }
 
     /// As in `alder`, `alder [1]` where there is something to say of it, or `alder failed [2]`.
-    fn name(&self, workload: &str, notes: &mut Notes) -> String {
+    fn name(&self, record: &Record, workload: &str, notes: &mut Notes) -> String {
         let mut name = self.display.to_owned();
         if self.verdict() == Verdict::Failed {
             name.push_str(" failed");
         }
-        for text in self.told() {
+        for text in self.told(record) {
             name.push(' ');
             name.push_str(&notes.mark(&text, workload));
         }
@@ -364,20 +370,20 @@ impl<'a> Entry<'a> {
     }
 
     /// What it is, if it is no server of its own, and why it is marked or failed: a note each.
-    pub(super) fn told(&self) -> Vec<String> {
+    pub(super) fn told(&self, record: &Record) -> Vec<String> {
         let mut told = self.reasons();
         if told.is_empty() && self.verdict() != Verdict::Ok {
             told.push("no reason was recorded".to_owned());
         }
-        let what = Some(self.what_it_is()).filter(|what| !what.is_empty());
+        let what = Some(self.what_it_is(&record.environment)).filter(|what| !what.is_empty());
         what.into_iter().chain(told).collect()
     }
 
     /// What a reader must know of an entry that is no server of its own.
-    fn what_it_is(&self) -> String {
+    fn what_it_is(&self, environment: &Environment) -> String {
         match EntryKind::of(self.server) {
             EntryKind::Server => String::new(),
-            EntryKind::Control => CONTROL_IS.to_owned(),
+            EntryKind::Control => control_is(environment),
             EntryKind::Twin(first) => format!(
                 "the second entry of {first}, the same program: what differs between the two is noise"
             ),

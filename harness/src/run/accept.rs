@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use serde_json::Value;
 
 use super::Interrupt;
@@ -51,10 +53,7 @@ impl Referee {
     /// # Errors
     /// The request, what came and what was expected.
     pub fn judge(&self, call: &Call, response: &Response) -> Result<Expect> {
-        let expected = self
-            .model
-            .expect(call)
-            .with_context(|| format!("the contract fixes no answer to {}", line(call)))?;
+        let expected = self.expected(call)?;
         let json: Value = serde_json::from_slice(&response.body)
             .map_err(|error| self.refused(call, response, &error.to_string()))?;
         let bytes = response.body.clone();
@@ -82,6 +81,47 @@ impl Referee {
             Expected::Json { .. } | Expected::Order { .. } => None,
         };
         expect.ok_or_else(|| self.refused(call, response, "not what the contract asks for"))
+    }
+
+    /// A right answer made from the model, with the headers that the contract asks for. An order has the id 1.
+    ///
+    /// # Errors
+    /// Where the contract fixes no answer to the call.
+    pub(super) fn made(&self, call: &Call) -> Result<Accepted> {
+        let (status, body) = match self.expected(call)? {
+            Expected::Json { status, body } => (status, body),
+            Expected::Order {
+                status,
+                mut members,
+            } => {
+                members.insert(ID.to_owned(), 1.into());
+                (status, Value::Object(members))
+            }
+        };
+        let body = serde_json::to_vec(&body)?;
+        let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&Timestamp::now())?;
+        let head = format!(
+            "HTTP/1.1 {status} \r\nContent-Type: application/json\r\nContent-Length: {}\r\nDate: {date}\r\n\r\n",
+            body.len()
+        )
+        .into_bytes();
+        let response = Response {
+            status,
+            wire: [&head[..], &body].concat(),
+            head,
+            body,
+            close: false,
+            first_byte: Duration::ZERO,
+            total: Duration::ZERO,
+        };
+        let expect = self.judge(call, &response)?;
+        Ok(Accepted { response, expect })
+    }
+
+    fn expected(&self, call: &Call) -> Result<Expected> {
+        self.model
+            .expect(call)
+            .with_context(|| format!("the contract fixes no answer to {}", line(call)))
     }
 
     fn refused(&self, call: &Call, response: &Response, why: &str) -> anyhow::Error {

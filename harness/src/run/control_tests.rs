@@ -58,8 +58,8 @@ fn calls(target: &str) -> BTreeMap<String, Vec<Call>> {
     BTreeMap::from([("one".to_owned(), vec![call("GET", target)])])
 }
 
-fn collect_from(addr: SocketAddr, calls: &BTreeMap<String, Vec<Call>>) -> Result<Captured> {
-    collect(addr, calls, &Referee::new(), LIMIT, &Interrupt::default())
+fn collect_from(addr: SocketAddr, calls: &BTreeMap<String, Vec<Call>>) -> Result<Answered> {
+    Answered::collect(addr, calls, &Referee::new(), LIMIT, &Interrupt::default())
 }
 
 /// Every workload of the house, a few requests of each.
@@ -79,13 +79,16 @@ fn replay(file: &Path) -> SocketAddr {
     addr
 }
 
-/// A server of one connection at a time that sends `answer` to whatever comes.
-fn says(answer: &'static str) -> SocketAddr {
+/// A server of one connection at a time that sends `answer` to whatever comes, so often on each.
+fn says(answer: &'static str, times: usize) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
-            while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {
+            for _ in 0..times {
+                if !stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {
+                    break;
+                }
                 stream.write_all(answer.as_bytes()).unwrap();
             }
         }
@@ -93,23 +96,18 @@ fn says(answer: &'static str) -> SocketAddr {
     addr
 }
 
-#[test]
-fn every_answer_is_replayed_under_load() {
-    let fixture = Fixture::start(&[]);
-    let calls = all_workloads();
-    assert!(calls.len() > 2, "{:?}", calls.keys());
+/// Fails unless the answers are replayed to these calls under load, each of them right.
+fn assert_replayed(answered: Answered, calls: &BTreeMap<String, Vec<Call>>) {
     let folder = tempfile::tempdir().unwrap();
-    let captured = collect_from(fixture.addr, &calls).unwrap();
-    drop(fixture);
-    let entries = captured.entries.clone();
     let log = folder.path().join("control.log");
-    let control = captured.keep(&calls, &log, folder.path()).unwrap();
+    let entries = answered.entries.clone();
+    let control = Control::keep(answered, calls, &log).unwrap();
     let addr = replay(&control._file.0);
 
     // Stored under the same requests, byte for byte.
-    let again = collect_from(addr, &calls).unwrap();
+    let again = collect_from(addr, calls).unwrap();
     assert_eq!(again.entries, entries);
-    for (workload, calls) in &calls {
+    for (workload, calls) in calls {
         let script = control.script(workload, addr).unwrap();
         assert_eq!(script.len(), calls.len());
         let config = Config {
@@ -124,8 +122,42 @@ fn every_answer_is_replayed_under_load() {
         assert_eq!(measured.first_error, None, "{workload}");
         assert_eq!(measured.answered_total, 2_000, "{workload}");
         assert_eq!(measured.bytes_received, measured.bytes_expected);
+        assert_eq!(measured.reconnects, 0, "{workload}");
     }
     assert!(control.script("none", addr).is_err());
+}
+
+#[test]
+fn every_answer_is_replayed_under_load() {
+    let fixture = Fixture::start(&[]);
+    let calls = all_workloads();
+    assert!(calls.len() > 2, "{:?}", calls.keys());
+    let answered = collect_from(fixture.addr, &calls).unwrap();
+    drop(fixture);
+    assert_replayed(answered, &calls);
+}
+
+#[test]
+fn answers_made_from_the_model_are_right_and_replayed_under_load() {
+    let calls = all_workloads();
+    let made = Answered::of_model(&calls, &Referee::new()).unwrap();
+    for (line, answer) in &made.entries {
+        let head = String::from_utf8_lossy(answer);
+        for header in ["\r\nContent-Type: application/json\r\n", "\r\nDate: "] {
+            assert!(head.contains(header), "{line:?}: {head}");
+        }
+    }
+    assert_replayed(made, &calls);
+}
+
+#[test]
+fn what_the_contract_leaves_open_has_no_answer() {
+    let error = Answered::of_model(&calls("/api/v1/orders/1"), &Referee::new()).unwrap_err();
+    let text = format!("{error:#}");
+    assert!(
+        text.contains("fixes no answer to GET /api/v1/orders/1"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -134,7 +166,7 @@ fn it_is_started_as_this_program() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("control.log");
     let calls = calls("/api/v1/users");
-    let keep = |captured: Captured| captured.keep(&calls, &log, folder.path()).unwrap();
+    let keep = |answered| Control::keep(answered, &calls, &log).unwrap();
     let control = keep(collect_from(fixture.addr, &calls).unwrap());
     let other = keep(collect_from(fixture.addr, &calls).unwrap());
 
@@ -167,21 +199,49 @@ fn it_is_started_as_this_program() {
 }
 
 #[test]
-fn a_chunked_answer_is_kept_as_it_came() {
-    const ANSWER: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
-                          6\r\n{\"stat\r\n9;ext=1\r\nus\":\"ok\"}\r\n0\r\n\r\n";
-    let captured = collect_from(says(ANSWER), &calls("/ping")).unwrap();
-    let answers: Vec<&[u8]> = captured.entries.values().map(Vec::as_slice).collect();
-    assert_eq!(answers, [ANSWER.as_bytes()]);
+fn an_answer_is_kept_as_it_came() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+         6\r\n{\"stat\r\n9;ext=1\r\nus\":\"ok\"}\r\n0\r\n\r\n",
+        "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 15\r\n\r\n{\"status\":\"ok\"}",
+    ] {
+        let answered = collect_from(says(answer, usize::MAX), &calls("/ping")).unwrap();
+        let answers: Vec<&[u8]> = answered.entries.values().map(Vec::as_slice).collect();
+        assert_eq!(answers, [answer.as_bytes()]);
+    }
 }
 
 #[test]
 fn an_answer_that_ends_its_connection_is_refused() {
     let fixture = Fixture::start(&["--fault", "closes-each"]);
-    let error = collect_from(fixture.addr, &calls("/api/v1/users?page=2")).unwrap_err();
+    let closes = fixture.addr;
+    let until_close = "HTTP/1.1 200 OK\r\n\r\n{\"status\":\"ok\"}";
+    let http_1_0 = "HTTP/1.0 200 OK\r\nContent-Length: 15\r\n\r\n{\"status\":\"ok\"}";
+    for addr in [closes, says(until_close, 1), says(http_1_0, 1)] {
+        let error = collect_from(addr, &calls("/ping")).unwrap_err();
+        let text = format!("{error:#}");
+        assert_eq!(text, "GET /ping: its answer ends the connection");
+    }
+}
+
+/// One of several kinds of answers does, so the others are of no use either.
+#[test]
+fn answers_of_which_some_always_end_their_connection_are_refused() {
+    let fixture = Fixture::start(&["--fault", "closes-posts"]);
+    let calls = all_workloads();
+    let error = collect_from(fixture.addr, &calls).unwrap_err();
     let text = format!("{error:#}");
-    assert!(text.contains("GET /api/v1/users?page=2"), "{text}");
-    assert!(text.contains("ends the connection"), "{text}");
+    assert_eq!(text, "POST /api/v1/orders: its answer ends the connection");
+}
+
+/// As after 1,000 answers: it is no fault of the answer at which that happens.
+#[test]
+fn an_answer_that_happens_to_end_its_connection_is_asked_for_again() {
+    let fixture = Fixture::start(&["--fault", "closes-some"]);
+    let calls = all_workloads();
+    let answered = collect_from(fixture.addr, &calls).unwrap();
+    drop(fixture);
+    assert_replayed(answered, &calls);
 }
 
 #[test]
@@ -193,22 +253,10 @@ fn a_wrong_answer_is_refused() {
 
 #[test]
 fn a_request_too_long_to_replay_is_refused() {
-    let fixture = Fixture::start(&[]);
-    let mut accepted = ask(
-        fixture.addr,
-        &[call("GET", "/ping")],
-        &Referee::new(),
-        LIMIT,
-        &Interrupt::default(),
-    )
-    .unwrap()
-    .into_values()
-    .collect::<Vec<_>>();
+    let referee = Referee::new();
+    let accepted = referee.made(&call("GET", "/ping")).unwrap();
     let long = call("GET", &format!("/{}", "a".repeat(10_000)));
-    let mut captured = Captured {
-        entries: Entries::new(),
-        expected: HashMap::new(),
-    };
-    let taken = captured.take(&long, accepted.remove(0), fixture.addr);
-    assert!(taken.unwrap_err().to_string().contains("8 KiB"));
+    let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
+    let taken = Answered::default().take(&long, accepted, addr);
+    assert!(format!("{:#}", taken.unwrap_err()).contains("8 KiB"));
 }

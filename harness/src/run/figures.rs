@@ -33,6 +33,7 @@ pub(super) fn of_load(measured: &Measurement) -> Figures {
     put("unanswered", measured.unanswered as f64);
     put("silent", measured.silent() as f64);
     put("unsent", measured.unsent as f64);
+    put("requests_sent", measured.sent_total as f64);
     put("reconnects", measured.reconnects as f64);
     put("connections_established", measured.established as f64);
     put("bytes_received", measured.bytes_received as f64);

@@ -10,7 +10,7 @@ use super::accept::Referee;
 use super::boot::BootOptions;
 use super::build::{Built, build};
 use super::check::{CheckLimits, Verified, check};
-use super::control::Control;
+use super::control::{Answered, Control};
 use super::entry::{Entry, Subject};
 use super::length::Sureness;
 use super::live::Live;
@@ -19,7 +19,9 @@ use super::trial::Settings;
 use crate::catalog::{Catalog, DISTINCT_CALLS, Server};
 use crate::plan::{self, round_seed};
 use crate::probe::affinity;
-use crate::record::{self, Ended, Failure, Store, Trial, base_name, is_control};
+use crate::record::{
+    self, CONTROL, Ended, Environment, Failure, Finding, Level, Store, Trial, base_name, is_control,
+};
 
 /// Something a person watching the run wants to know.
 #[derive(Debug)]
@@ -32,8 +34,10 @@ pub enum Happening<'a> {
     Ready(&'a record::Server),
     /// The answers that the control replays are taken from this server.
     Capturing(&'a str),
-    /// There is no control, for this reason.
-    NoControl(&'a Failure),
+    /// The control can't replay the answers of this server.
+    PassedOver(&'a str, &'a Failure),
+    /// The control: whose answers it replays, or why there is none.
+    Control(&'a Finding),
     /// The peak of a server is measured to choose the paced rate.
     Calibrating(&'a str, &'a str),
     /// The paced rates of the run are known.
@@ -91,8 +95,6 @@ pub struct Session<'a, W: Watch> {
     pub(super) sureness: &'a dyn Fn(&[Trial]) -> Option<Sureness>,
     pub(super) referee: Referee,
     pub(super) settings: Settings,
-    /// Why there is no control, where one was asked for.
-    no_control: Option<Failure>,
     /// Why a workload has no paced rate.
     pub(super) uncalibrated: BTreeMap<String, String>,
 }
@@ -117,7 +119,6 @@ impl<'a, W: Watch> Session<'a, W> {
             sureness,
             referee: Referee::new(),
             settings: options.settings(),
-            no_control: None,
             uncalibrated: BTreeMap::new(),
         }
     }
@@ -127,18 +128,18 @@ impl<'a, W: Watch> Session<'a, W> {
         self.settings.live = live.clone();
     }
 
-    /// Why there is no control, where one was asked for and its answers could not be taken.
-    pub fn no_control(&self) -> Option<&Failure> {
-        self.no_control.as_ref()
-    }
-
-    /// Runs everything that is not there yet. Each server and each trial is stored as soon as it is known.
+    /// Runs everything that is not there yet. Each server and each trial is stored as soon as it is known, and
+    /// with the machine's findings what became of the control.
     ///
     /// # Errors
     /// Where the user stops it, the record can't be written, or a run taken up again is no
     /// longer the same. A server's failure is no error: it is stored, and the run goes on.
-    pub fn run(&mut self, run: &mut record::Run) -> Result<(), SessionError> {
-        let ended = self.run_all(run);
+    pub fn run(
+        &mut self,
+        run: &mut record::Run,
+        environment: &mut Environment,
+    ) -> Result<(), SessionError> {
+        let ended = self.run_all(run, environment);
         let how = match &ended {
             Ok(()) => Ended::Complete,
             Err(SessionError::Interrupted) => Ended::Interrupted,
@@ -150,14 +151,18 @@ impl<'a, W: Watch> Session<'a, W> {
         ended
     }
 
-    fn run_all(&mut self, run: &mut record::Run) -> Result<(), SessionError> {
+    fn run_all(
+        &mut self,
+        run: &mut record::Run,
+        environment: &mut Environment,
+    ) -> Result<(), SessionError> {
         let servers = self.prepare()?;
         // Nothing of the harness itself may run on the server's CPUs from here on. Threads
         // inherit this; a load that can't be pinned is found out by its trial.
         if self.options.pinned {
             let _ = affinity::pin_current_thread(&self.options.layout.driver);
         }
-        let control = self.capture_control(&servers)?;
+        let control = self.control(&servers, environment)?;
         if self.earlier.trials.is_empty() {
             let ready = |name: &str| servers.iter().any(|s| s.built().server.name == name);
             run.entries = self.options.entries(ready, control.is_some());
@@ -304,14 +309,46 @@ impl<'a, W: Watch> Session<'a, W> {
         )))
     }
 
-    /// Takes the control's answers from the first server there is. Its requests are those of a round 0, the same
-    /// in every round: it is no server that could remember them.
-    fn capture_control(&mut self, servers: &[Verified]) -> Result<Option<Control>, SessionError> {
-        let (true, Some(server)) = (self.options.control, servers.first()) else {
-            return Ok(None);
+    /// Makes the control where one is asked for, and notes in the record whose answers it replays, or why
+    /// there is none.
+    fn control(
+        &mut self,
+        servers: &[Verified],
+        environment: &mut Environment,
+    ) -> Result<Option<Control>, SessionError> {
+        let (control, finding) = match (self.options.control, servers) {
+            // A run that is taken up again may know of another reason.
+            (false, _) if environment.control().is_some() => return Ok(None),
+            (false, _) => (None, about_control("is left out, as --no-control asks")),
+            (true, []) => return Ok(None),
+            (true, servers) => self.make_control(servers)?,
         };
-        self.watch
-            .happens(&Happening::Capturing(&server.built().server.name));
+        if let (Some(then), false) = (environment.control(), self.earlier.trials.is_empty())
+            && then.found != finding.found
+        {
+            return Err(SessionError::Changed(format!(
+                "the control is no longer what it was when the run began. Then: {}. Now: {}. Mend that and \
+                 resume again, or begin a new run",
+                then.found,
+                finding.told(),
+            )));
+        }
+        self.watch.happens(&Happening::Control(&finding));
+        environment.findings.retain(|other| other.id != CONTROL);
+        environment.findings.push(finding);
+        self.store
+            .put_environment(environment)
+            .context("cannot store what became of the control")?;
+        Ok(control)
+    }
+
+    /// Makes it of the answers of the first server that has some to replay; where none has, of the referee's
+    /// model. Its requests are those of a round 0, the same in every round: it is no server that could remember
+    /// them.
+    fn make_control(
+        &mut self,
+        servers: &[Verified],
+    ) -> Result<(Option<Control>, Finding), SessionError> {
         let seed = round_seed(self.options.seed, 0);
         let calls = self
             .options
@@ -320,29 +357,45 @@ impl<'a, W: Watch> Session<'a, W> {
             .map(|workload| (workload.name.clone(), workload.draw(seed, DISTINCT_CALLS)))
             .collect();
         let boot = self.boot_options("capture");
-        let captured = Control::capture(
-            server,
-            &calls,
-            &boot,
-            self.settings.timeout,
-            &self.referee,
-            self.interrupt,
-        );
-        self.go_on()?;
-        Ok(match captured {
-            Ok(control) => Some(control),
-            Err(failure) if !self.earlier.trials.is_empty() => {
-                return Err(SessionError::Changed(format!(
-                    "the control ran when the run began and now can't: {}; mend that and resume again, \
-                     or begin a new run",
-                    failure.reason
-                )));
+        let mut passed_over = Vec::new();
+        let mut taken = None;
+        for server in servers {
+            let name = &server.built().server.name;
+            self.watch.happens(&Happening::Capturing(name));
+            let timeout = self.settings.timeout;
+            let (referee, interrupt) = (&self.referee, self.interrupt);
+            let answers = Answered::of_server(server, &calls, &boot, timeout, referee, interrupt);
+            self.go_on()?;
+            match answers {
+                Ok(answers) => {
+                    taken = Some((format!("replays the answers of {name}"), answers));
+                    break;
+                }
+                Err(failure) => {
+                    self.watch.happens(&Happening::PassedOver(name, &failure));
+                    passed_over.push(format!("not those of {name}: {}", failure.reason));
+                }
             }
-            Err(failure) => {
-                self.watch.happens(&Happening::NoControl(&failure));
-                self.no_control = Some(failure);
-                None
+        }
+        let taken = match taken {
+            Some(taken) => Ok(taken),
+            None => Answered::of_model(&calls, &self.referee)
+                .map(|answers| ("replays answers made from the contract".to_owned(), answers)),
+        };
+        let made = taken
+            .and_then(|(whose, answers)| Ok((whose, Control::keep(answers, &calls, &boot.log)?)));
+        Ok(match made {
+            Ok((whose, control)) => {
+                let why = passed_over.join("; ");
+                (
+                    Some(control),
+                    Finding {
+                        why,
+                        ..about_control(&whose)
+                    },
+                )
             }
+            Err(error) => (None, without_control(&error)),
         })
     }
 
@@ -383,5 +436,26 @@ impl<'a, W: Watch> Session<'a, W> {
             return Err(SessionError::Interrupted);
         }
         Ok(())
+    }
+}
+
+/// What became of the control, where all is well.
+fn about_control(found: &str) -> Finding {
+    Finding {
+        id: CONTROL.to_owned(),
+        level: Level::Ok,
+        found: found.to_owned(),
+        why: String::new(),
+        fix: None,
+    }
+}
+
+/// What the record says of a run that goes on without the control it was asked for.
+fn without_control(error: &anyhow::Error) -> Finding {
+    Finding {
+        level: Level::Warn,
+        why: "what ties is assumed, and no rate is known to be the load generator's limit"
+            .to_owned(),
+        ..about_control(&format!("there is no control: {error:#}"))
     }
 }

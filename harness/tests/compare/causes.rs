@@ -393,8 +393,17 @@ fn what_else_differs_is_noted() {
         trial.figures.insert("steal_ratio".into(), 0.2);
     }
     new.trials[0].errors.insert("timeout".into(), 1);
+    for (record, server) in [(&mut base, "a"), (&mut new, "b")] {
+        let control = serde_json::json!({
+            "id": "control", "level": "ok", "found": format!("replays the answers of {server}"),
+            "why": "", "fix": null,
+        });
+        let control = serde_json::from_value(control).unwrap();
+        record.environment.findings.push(control);
+    }
     let notes = compare(&base, &new).notes;
     for words in [
+        "the control differs: replays the answers of a in base, replays the answers of b in new",
         "the compiler differs: rustc 1.95.0 in base, rustc 1.96.0 in new",
         "the workload mixed is described differently",
         "the same binary in both: b;",
@@ -406,7 +415,7 @@ fn what_else_differs_is_noted() {
             "{words}: {notes:#?}"
         );
     }
-    assert_eq!(notes.len(), 5, "{notes:#?}");
+    assert_eq!(notes.len(), 6, "{notes:#?}");
 }
 
 #[test]

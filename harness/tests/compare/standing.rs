@@ -98,6 +98,34 @@ fn one_workload_of_one_run_is_ranked_as_in_its_table() {
 }
 
 #[test]
+fn a_server_that_makes_a_connection_for_each_request_of_a_workload_is_not_ranked() {
+    let mut record = sample(1).record();
+    let closing = |trial: &&mut harness::record::Trial| {
+        (trial.workload.as_str(), trial.server.as_str()) == ("ping", "a")
+    };
+    for trial in record.trials.iter_mut().filter(closing) {
+        let figures = [("reconnects", 5_000.0), ("requests_sent", 5_000.0)];
+        let figures = figures.map(|(name, value)| (name.to_owned(), value));
+        trial.figures.extend(figures);
+    }
+    let found = rank(&[&record]);
+    let [unranked] = &found.unranked[..] else {
+        panic!("{:?}", found.unranked);
+    };
+    assert_eq!(unranked.server, "a");
+    let cause = &unranked.cause;
+    assert!(cause.starts_with("ping in "), "{cause}");
+    assert!(
+        cause.contains("each request needed a connection"),
+        "{cause}"
+    );
+    assert_eq!(
+        [held(&found, "b"), held(&found, "c")],
+        [Some((1, 1)), Some((2, 2))]
+    );
+}
+
+#[test]
 fn a_peak_limited_by_the_load_generator_has_cost_rank_all() {
     let mut record = sample(1).record();
     let limited = |trial: &&mut harness::record::Trial| {

@@ -11,7 +11,7 @@ use harness::report::{Colour, FORMATS, terminal};
 use crate::disturb;
 use crate::support::{Bench, CHECKED, Run};
 
-/// Short trials of one round; the limits on time are wide, for a test may share its machine.
+/// Short trials of one round, without the control; the limits on time are wide, for a test may share its machine.
 const SHORT: [&str; 15] = [
     "--no-control",
     "--profile",
@@ -43,24 +43,34 @@ impl Outcome {
         Self::beside(bench, flags)
     }
 
+    /// The same with the control.
+    pub(crate) fn with_control(bench: &Bench, flags: &[&str]) -> Self {
+        let _alone = disturb::alone();
+        Self::sound(bench, &SHORT[1..], flags)
+    }
+
     /// The same for one who has made sure of that. All servers of these tests are right while
     /// they are checked, so where one is refused, its machine did not let it answer in time;
     /// that is tried again.
     pub(crate) fn beside(bench: &Bench, flags: &[&str]) -> Self {
-        let mut outcome = Self::once(bench, flags);
+        Self::sound(bench, &SHORT, flags)
+    }
+
+    fn sound(bench: &Bench, short: &[&str], flags: &[&str]) -> Self {
+        let mut outcome = Self::once(bench, short, flags);
         for _ in 0..2 {
             let refused = |server: &Server| server.failure.is_some();
             if !outcome.record.servers.iter().any(refused) {
                 break;
             }
             start_afresh(bench);
-            outcome = Self::once(bench, flags);
+            outcome = Self::once(bench, short, flags);
         }
         outcome
     }
 
-    fn once(bench: &Bench, flags: &[&str]) -> Self {
-        let mut command = bench.command("bench", &SHORT);
+    fn once(bench: &Bench, short: &[&str], flags: &[&str]) -> Self {
+        let mut command = bench.command("bench", short);
         if !flags.contains(&"--workload") {
             command.args(["--workload", "ping"]);
         }

@@ -90,7 +90,10 @@ fn tools(base: &Record, new: &Record) -> Vec<String> {
         &base.environment.rustc,
         &new.environment.rustc,
     );
-    harness.into_iter().chain(compiler).collect()
+    let control = |record: &Record| Some(record.environment.control()?.found.clone());
+    let control = control(base).zip(control(new));
+    let control = control.and_then(|(base, new)| differ("the control", &base, &new));
+    harness.into_iter().chain(compiler).chain(control).collect()
 }
 
 /// A workload that is described otherwise is another one.

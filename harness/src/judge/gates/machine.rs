@@ -33,7 +33,8 @@ pub(super) fn waiting_load(workload: &WorkloadView<'_>) -> Option<Reason> {
         own.extend(share);
     }
     let all: f64 = shares.values().filter_map(|own| median(own)).sum();
-    let share = all / workload.server_cpus.max(1) as f64;
+    let cpus = workload.environment.server_cpus.len();
+    let share = all / cpus.max(1) as f64;
     (share > WAITING_LIMIT).then_some(Reason::WaitingLoad(share))
 }
 
@@ -77,6 +78,12 @@ pub(super) fn quotients(a: &Series, b: &Series) -> Series {
     a.iter().filter_map(of).collect()
 }
 
+/// Why there is no control, where one was asked for.
+pub(super) fn no_control(workload: &WorkloadView<'_>) -> Option<Reason> {
+    let finding = workload.environment.control()?;
+    (finding.level > Level::Ok).then(|| Reason::NoControl(finding.found.clone()))
+}
+
 /// Gate 10: the first finding by which figures will be wrong. Warnings stand in the record
 /// and under the table, not on every row.
 pub(super) fn finding(environment: &Environment) -> Option<Reason> {
@@ -111,12 +118,12 @@ mod tests {
     fn of_run(run: &Run, trials: &[Trial], control: &[Series], gate: Gate) -> Option<Reason> {
         gate(&WorkloadView {
             run,
+            environment: &Environment::default(),
             stage: Stage::Peak,
             figure: "requests_per_s",
             valid: &trials.iter().collect::<Vec<_>>(),
             control,
             first_position: &BTreeMap::new(),
-            server_cpus: 1,
         })
     }
 

@@ -97,6 +97,7 @@ pub const GATES: &[Gate] = &[
         "bytes received are those of the responses",
         Test::Trial(trial::bytes),
     ),
+    gate(8, "connections were kept", Test::Row(row::reconnects)),
     gate(
         4,
         "the driver was not the limit",
@@ -156,6 +157,10 @@ pub const GATES: &[Gate] = &[
         10,
         "the machine stayed as it was",
         Test::Machine(machine::changed),
+    ),
+    note(
+        "the control that was asked for ran",
+        Test::Workload(machine::no_control),
     ),
     note(
         "the place within the round does not show",

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
     use crate::catalog::Stage;
     use crate::plan::Plan;
-    use crate::record::Run;
+    use crate::record::{Environment, Run};
 
     const SERVERS: [(&str, f64); 4] = [("a", 1.0), ("b", 1.4), ("c", 0.6), ("d", 3.0)];
 
@@ -108,11 +108,11 @@ mod tests {
         }
         round_order(&WorkloadView {
             run,
+            environment: &Environment::default(),
             stage: Stage::Paced,
             figure: "cpu_us_per_request",
             valid: &trials.iter().collect::<Vec<_>>(),
             control: &[],
-            server_cpus: 1,
             first_position: &first_position,
         })
     }

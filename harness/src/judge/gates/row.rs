@@ -1,9 +1,9 @@
-//! Gates 4 and 6 on the trials of a row together, and what else is said of a row.
+//! Gates 4, 6 and 8 on the trials of a row together, and what else is said of a row.
 
 use std::collections::BTreeMap;
 
 use super::super::reason::Reason;
-use super::super::row_view::{RowView, series};
+use super::super::row_view::{RowView, series, values};
 use super::machine::quotients;
 use crate::catalog::Stage;
 use crate::figure;
@@ -16,6 +16,8 @@ const BUSY: f64 = 0.90;
 const CONTROL_SHARE: f64 = 0.70;
 /// Gate 6: the 99th percentile of the send lag, microseconds, in the median over trials.
 const USUAL_LAG_LIMIT_US: f64 = 200.0;
+/// Gate 8: so few connections a request, made again while the load ran, are not told.
+const FEW_CONNECTIONS: f64 = 1e-4;
 /// Levels of the rate within this share are one level.
 const RATE_TOLERANCE: f64 = 0.10;
 /// Levels of the median latency within this share are one level; it moves more than a rate.
@@ -86,6 +88,19 @@ pub(super) fn usually_late(row: &RowView<'_>) -> Option<Reason> {
     Some(Reason::SentLate {
         found_us,
         limit_us: USUAL_LAG_LIMIT_US,
+    })
+}
+
+/// Gate 8: connections that the server closed and that had to be made again while the load ran, over all
+/// trials that count.
+pub(super) fn reconnects(row: &RowView<'_>) -> Option<Reason> {
+    let sum = |figure| values(row.valid, figure).iter().sum::<f64>();
+    let (connections, requests) = (sum("reconnects"), sum("requests_sent"));
+    // A record made before requests were counted has none of them.
+    let many = requests > 0.0 && connections > FEW_CONNECTIONS * requests;
+    many.then_some(Reason::Reconnects {
+        connections,
+        requests,
     })
 }
 
@@ -309,6 +324,7 @@ fn by_entry<'a>(trials: &[&'a Trial]) -> BTreeMap<&'a str, Vec<&'a Trial>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::reason::Effect;
     use super::super::super::testing::{run, trial};
     use super::super::on_row;
     use super::*;
@@ -429,6 +445,32 @@ mod tests {
             }
         });
         assert_eq!(once, []);
+    }
+
+    #[test]
+    fn connections_that_had_to_be_made_again_are_counted_over_all_trials() {
+        let made = |connections, requests| {
+            let figures = [("reconnects", connections), ("requests_sent", requests)];
+            found(Stage::Paced, &[], set(&figures))
+        };
+        assert_eq!(made(0.0, 10_000.0), []);
+        assert_eq!(made(1.0, 10_000.0), []);
+        for (each, effect) in [
+            (2.0, Effect::Marks),
+            (999.0, Effect::Marks),
+            (1_000.0, Effect::SetsApart),
+            (10_000.0, Effect::SetsApart),
+        ] {
+            let reasons = made(each, 10_000.0);
+            let expected = Reason::Reconnects {
+                connections: 10.0 * each,
+                requests: 100_000.0,
+            };
+            assert_eq!(reasons, [expected]);
+            assert_eq!(reasons[0].effect(), effect, "{each}");
+        }
+        // An older record, of which the requests are not known.
+        assert_eq!(found(Stage::Peak, &[], set(&[("reconnects", 5_000.0)])), []);
     }
 
     #[test]

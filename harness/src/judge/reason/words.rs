@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::Reason;
+use super::{Effect, Reason};
 use crate::figure;
 use crate::record::Step;
-use crate::words::{counted, listed};
+use crate::words::{counted, grouped, listed};
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,6 +30,7 @@ impl fmt::Display for Reason {
             | Self::RateMissed(_)
             | Self::SentLate { .. }
             | Self::Connections { .. }
+            | Self::Reconnects { .. }
             | Self::Bytes { .. } => self.of_the_load(f),
             Self::Stolen(_)
             | Self::OtherLoad(_)
@@ -37,6 +38,7 @@ impl fmt::Display for Reason {
             | Self::Throttled(_)
             | Self::WaitingLoad(_)
             | Self::ControlSpread { .. }
+            | Self::NoControl(_)
             | Self::Machine(_)
             | Self::Changed(_)
             | Self::RoundOrder { .. }
@@ -178,6 +180,10 @@ impl Reason {
                 f,
                 "{found} of {asked} connections were established; see the descriptor limit"
             ),
+            Self::Reconnects {
+                connections,
+                requests,
+            } => reconnects(f, *connections, *requests, self.effect() == Effect::SetsApart),
             Self::Bytes { received, expected } => write!(
                 f,
                 "{received} bytes were received where the responses have {expected}"
@@ -253,6 +259,11 @@ impl Reason {
                     apart_by(*apart)
                 )
             }
+            Self::NoControl(found) => write!(
+                f,
+                "{found}; what ties is assumed, and no rate is known to be the load \
+                 generator's limit"
+            ),
             Self::Machine(id) => write!(
                 f,
                 "the machine makes figures wrong ({id}, under Environment); see `harness doctor`"
@@ -297,6 +308,34 @@ impl Reason {
             _ => Ok(()),
         }
     }
+}
+
+fn reconnects(
+    f: &mut fmt::Formatter<'_>,
+    connections: f64,
+    requests: f64,
+    apart: bool,
+) -> fmt::Result {
+    match (requests / connections).round() {
+        every if every <= 1.0 => f.write_str("each request needed a connection")?,
+        every => {
+            let every = grouped(every as usize);
+            write!(f, "one connection was made for every {every} requests")?;
+        }
+    }
+    write!(
+        f,
+        ": {} were made for {} requests; ",
+        grouped(connections as usize),
+        grouped(requests as usize)
+    )?;
+    f.write_str(match apart {
+        true => {
+            "their cost is in its figures, so it is not ranked beside servers that keep theirs; turn \
+             keep-alive on"
+        }
+        false => "look for a limit of requests, or of idle time, on its connections",
+    })
 }
 
 /// From this share of waiting on, it is worth a word.
@@ -467,6 +506,11 @@ mod tests {
                 found: 63.0,
                 asked: 64,
             },
+            Reason::Reconnects {
+                connections: 1.0,
+                requests: 1.0,
+            },
+            Reason::NoControl(text()),
             Reason::Bytes {
                 received: 1.0,
                 expected: 2.0,
@@ -539,6 +583,34 @@ mod tests {
             told(0.4, 0.55),
             "the load generator was 40 % busy, waited for its CPU 55 % of the time, and the server \
              only 50 %: the rate is a lower bound; end what else runs on the load generator's CPUs"
+        );
+    }
+
+    #[test]
+    fn connections_are_told_with_their_number() {
+        let told = |connections, requests| {
+            let reason = Reason::Reconnects {
+                connections,
+                requests,
+            };
+            (reason.effect(), reason.to_string())
+        };
+        let (effect, text) = told(18_392.0, 18_400.0);
+        assert_eq!(effect, Effect::SetsApart);
+        assert_eq!(
+            text,
+            "each request needed a connection: 18,392 were made for 18,400 requests; their cost is in \
+             its figures, so it is not ranked beside servers that keep theirs; turn keep-alive on"
+        );
+        let (effect, text) = told(1_840.0, 18_400.0);
+        assert_eq!(effect, Effect::SetsApart);
+        assert!(text.starts_with("one connection was made for every 10 requests: 1,840 were"));
+        let (effect, text) = told(18.0, 18_400.0);
+        assert_eq!(effect, Effect::Marks);
+        assert_eq!(
+            text,
+            "one connection was made for every 1,022 requests: 18 were made for 18,400 requests; look for \
+             a limit of requests, or of idle time, on its connections"
         );
     }
 

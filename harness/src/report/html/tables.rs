@@ -94,7 +94,7 @@ pub(super) fn of_workload(
     });
     let mut rows = Vec::new();
     for (entry, told) in field.entries.iter().zip(&stages) {
-        let texts = told.told();
+        let texts = told.told(record);
         let failed = told.verdict() == Verdict::Failed;
         let marks = texts.iter().map(|text| notes.number(text, field.workload));
         let first_control = entry.is_control()

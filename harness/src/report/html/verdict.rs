@@ -146,10 +146,16 @@ fn sentence(field: &Field<'_>, by: Option<String>) -> Sentence {
     if ranked.is_empty() {
         parts.push("Not ranked".to_owned());
     }
-    let failed = field
-        .servers()
-        .filter(|entry| entry.verdict() == Verdict::Failed);
-    parts.extend(failed.map(|entry| format!("{} failed", entry.display)));
+    for entry in field.servers() {
+        match entry.verdict() {
+            Verdict::Failed => parts.push(format!("{} failed", entry.display)),
+            // It is set apart, or has too few rounds; the table says which.
+            _ if !ranked.is_empty() && entry.rank().is_none() => {
+                parts.push(format!("{} has no rank", entry.display));
+            }
+            _ => {}
+        }
+    }
     Sentence {
         workload: field.workload.to_owned(),
         id: anchor(field.workload),

@@ -251,7 +251,8 @@ impl Series {
             Happening::Trials(steps, done, of, left) => self.begin(steps, *done, *of, *left),
             Happening::Measured(trial) => self.end(trial),
             Happening::Ready(_)
-            | Happening::NoControl(_)
+            | Happening::PassedOver(..)
+            | Happening::Control(_)
             | Happening::GivenUp(_)
             | Happening::Left(..)
             | Happening::Known(..) => {}
