@@ -27,7 +27,11 @@ fn harness(arguments: &[&str]) -> Command {
 
 fn text(output: &Output) -> String {
     let (out, err) = (&output.stdout, &output.stderr);
-    format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(out),
+        String::from_utf8_lossy(err)
+    )
 }
 
 /// Runs it with `--json`, checks the status and gives what it printed.
@@ -59,7 +63,16 @@ fn the_time_series_holds_every_request_once() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("series.jsonl");
     let path = path.to_str().unwrap();
-    let more = ["-d", "350ms", "-c", "2", "--timeseries", path, "--interval", "100ms"];
+    let more = [
+        "-d",
+        "350ms",
+        "-c",
+        "2",
+        "--timeseries",
+        path,
+        "--interval",
+        "100ms",
+    ];
     let json = measured(0, &more, server.addr, "/");
     let lines = series(&std::fs::read_to_string(path).unwrap());
     let number = |line: &Value, name: &str| line[name].as_f64().unwrap();
@@ -67,15 +80,22 @@ fn the_time_series_holds_every_request_once() {
     assert_eq!(lines.len(), 4);
     for (at, line) in lines.iter().enumerate() {
         assert!(close(number(line, "start"), at as f64 * 0.1));
-        assert!(close(number(line, "seconds"), if at == 3 { 0.05 } else { 0.1 }));
+        assert!(close(
+            number(line, "seconds"),
+            if at == 3 { 0.05 } else { 0.1 }
+        ));
         let rate = number(line, "requests") / number(line, "seconds");
         assert!((number(line, "rate") / rate - 1.0).abs() < 1e-9);
-        let since = line["start_unix_ns"].as_i64().unwrap() - json["start_unix_ns"].as_i64().unwrap();
+        let since =
+            line["start_unix_ns"].as_i64().unwrap() - json["start_unix_ns"].as_i64().unwrap();
         assert_eq!(since, at as i64 * 100_000_000);
         assert!(line["latency_ns"]["p99"].as_u64() >= line["latency_ns"]["p50"].as_u64());
         assert_eq!(line["errors"], 0);
     }
-    let requests: u64 = lines.iter().map(|line| line["requests"].as_u64().unwrap()).sum();
+    let requests: u64 = lines
+        .iter()
+        .map(|line| line["requests"].as_u64().unwrap())
+        .sum();
     assert_eq!(json["requests"], requests);
 }
 
@@ -86,12 +106,29 @@ fn the_time_series_shows_when_errors_came_and_answers_ceased() {
         51 => vec![Act::Write(response("500 Oh", PONG).into())],
         _ => vec![Act::Hang],
     });
-    let flags = ["-d", "400ms", "-c", "1", "--timeseries", "-", "--interval", "200ms"];
+    let flags = [
+        "-d",
+        "400ms",
+        "-c",
+        "1",
+        "--timeseries",
+        "-",
+        "--interval",
+        "200ms",
+    ];
     let output = command(&flags, server.addr, "/").output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     let lines = series(&String::from_utf8(output.stdout).unwrap());
-    let count = |name: &str| lines.iter().map(|line| line[name].as_u64().unwrap()).sum::<u64>();
-    assert_eq!((lines.len(), count("requests"), count("errors")), (2, 50, 1));
+    let count = |name: &str| {
+        lines
+            .iter()
+            .map(|line| line[name].as_u64().unwrap())
+            .sum::<u64>()
+    };
+    assert_eq!(
+        (lines.len(), count("requests"), count("errors")),
+        (2, 50, 1)
+    );
     assert_eq!(lines[1]["latency_ns"], Value::Null);
     // Standard output is theirs alone.
     let summary = String::from_utf8(output.stderr).unwrap();
@@ -107,13 +144,24 @@ fn an_interval_is_a_second_and_needs_something_that_shows_it() {
     assert_eq!((lines.len(), &lines[0]["requests"]), (1, &20.into()));
     for (flags, word) in [
         (&["--interval", "1s"][..], "--timeseries or --hlog"),
-        (&["--timeseries", "-", "--json"], "both want standard output"),
+        (
+            &["--timeseries", "-", "--json"],
+            "both want standard output",
+        ),
         (&["--timeseries", "no/such/folder/x"], "no/such/folder/x"),
-        (&["--timeseries", "-", "-d", "60s", "--interval", "1ms"], "more than 10,000"),
+        (
+            &["--timeseries", "-", "-d", "60s", "--interval", "1ms"],
+            "more than 10,000",
+        ),
     ] {
         let before = server.seen();
         let output = command(flags, server.addr, "/").output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{flags:?}: {}", text(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{flags:?}: {}",
+            text(&output)
+        );
         assert!(text(&output).contains(word), "{flags:?}: {}", text(&output));
         assert_eq!(server.seen(), before);
     }
@@ -153,10 +201,19 @@ fn the_urls_of_a_file_are_sent_in_order_and_again() {
     ];
     let file = urls(&dir, &lines);
     let json = json(0, harness(&["--urls", &file, "-n", "5", "-c", "1"]));
-    let order = ["GET /a?x=1", "DELETE /b", "GET /c", "GET /a?x=1", "DELETE /b"];
+    let order = [
+        "GET /a?x=1",
+        "DELETE /b",
+        "GET /c",
+        "GET /a?x=1",
+        "DELETE /b",
+    ];
     let expected = order.map(|line| format!("{line} HTTP/1.1"));
     assert_eq!(*seen.lock().unwrap(), expected);
-    assert_eq!((&json["urls"], &json["shuffled"]), (&3.into(), &false.into()));
+    assert_eq!(
+        (&json["urls"], &json["shuffled"]),
+        (&3.into(), &false.into())
+    );
     assert_eq!(json["url"], format!("http://{addr}/"));
     let names: Vec<&str> = json["classes"]
         .as_array()
@@ -166,29 +223,52 @@ fn the_urls_of_a_file_are_sent_in_order_and_again() {
         .collect();
     assert_eq!(names, ["GET /a", "DELETE /b", "GET /c"]);
     let output = harness(&["--urls", &file, "-n", "3"]).output().unwrap();
-    assert!(text(&output).starts_with(&format!("http://{addr}/, 3 URLs in order\n")), "{}", text(&output));
+    assert!(
+        text(&output).starts_with(&format!("http://{addr}/, 3 URLs in order\n")),
+        "{}",
+        text(&output)
+    );
 }
 
 #[test]
 fn threads_share_out_the_urls_and_send_each_as_often() {
     let ((server, seen), dir) = (noting(), tempfile::tempdir().unwrap());
-    let lines: Vec<String> = (0..7).map(|n| format!("http://{}/{n}", server.addr)).collect();
+    let lines: Vec<String> = (0..7)
+        .map(|n| format!("http://{}/{n}", server.addr))
+        .collect();
     let file = urls(&dir, &lines);
-    json(0, harness(&["--urls", &file, "-n", "21", "-c", "6", "-t", "2"]));
+    json(
+        0,
+        harness(&["--urls", &file, "-n", "21", "-c", "6", "-t", "2"]),
+    );
     let mut seen = seen.lock().unwrap().clone();
     seen.sort_unstable();
-    let each: Vec<String> = (0..21).map(|n| format!("GET /{} HTTP/1.1", n / 3)).collect();
+    let each: Vec<String> = (0..21)
+        .map(|n| format!("GET /{} HTTP/1.1", n / 3))
+        .collect();
     assert_eq!(seen, each);
 }
 
 #[test]
 fn urls_are_shuffled_by_the_seed() {
     let ((server, seen), dir) = (noting(), tempfile::tempdir().unwrap());
-    let lines: Vec<String> = (0..20).map(|n| format!("http://{}/{n}", server.addr)).collect();
+    let lines: Vec<String> = (0..20)
+        .map(|n| format!("http://{}/{n}", server.addr))
+        .collect();
     let list = urls(&dir, &lines);
     let order = |seed: &str| {
         seen.lock().unwrap().clear();
-        let flags = ["--urls", &list, "-n", "40", "-c", "1", "--shuffle", "--seed", seed];
+        let flags = [
+            "--urls",
+            &list,
+            "-n",
+            "40",
+            "-c",
+            "1",
+            "--shuffle",
+            "--seed",
+            seed,
+        ];
         assert_eq!(json(0, harness(&flags))["shuffled"], true);
         seen.lock().unwrap().clone()
     };
@@ -216,8 +296,16 @@ fn body_and_headers_go_with_each_url() {
         }
     });
     let (addr, dir) = (server.addr, tempfile::tempdir().unwrap());
-    let file = urls(&dir, &[format!("http://{addr}/a"), format!("PUT http://{addr}/b")]);
-    json(0, harness(&["--urls", &file, "-n", "2", "-c", "1", "-b", "xy", "-H", "A: b"]));
+    let file = urls(
+        &dir,
+        &[format!("http://{addr}/a"), format!("PUT http://{addr}/b")],
+    );
+    json(
+        0,
+        harness(&[
+            "--urls", &file, "-n", "2", "-c", "1", "-b", "xy", "-H", "A: b",
+        ]),
+    );
     let rest = format!("HTTP/1.1\r\nHost: {addr}\r\nA: b\r\nContent-Length: 2\r\n\r\nxy");
     let expected = ["POST /a", "PUT /b"].map(|line| format!("{line} {rest}"));
     assert_eq!(*seen.lock().unwrap(), expected);
@@ -227,18 +315,36 @@ fn body_and_headers_go_with_each_url() {
 fn a_file_of_urls_that_can_not_be_used_is_refused_with_its_line() {
     let (server, dir) = (pong(), tempfile::tempdir().unwrap());
     let here = format!("http://{}/", server.addr);
-    let file = urls(&dir, &[here.clone(), "# x".into(), "http://127.0.0.1:1/".into()]);
+    let file = urls(
+        &dir,
+        &[here.clone(), "# x".into(), "http://127.0.0.1:1/".into()],
+    );
     for (flags, words) in [
-        (&["--urls", &file][..], "urls.txt:3: http://127.0.0.1:1/ is another origin than that of line 1"),
+        (
+            &["--urls", &file][..],
+            "urls.txt:3: http://127.0.0.1:1/ is another origin than that of line 1",
+        ),
         (&["--urls", "no/such/file"], "--urls no/such/file"),
         (&["--urls", &file, &here], "cannot be used with"),
-        (&["--urls", &file, "--workload", "x.toml"], "cannot be used with"),
+        (
+            &["--urls", &file, "--workload", "x.toml"],
+            "cannot be used with",
+        ),
         (&["--shuffle", &here], "--shuffle goes with --urls"),
         (&[], "<URL>"),
     ] {
         let output = harness(flags).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{flags:?}: {}", text(&output));
-        assert!(text(&output).contains(words), "{flags:?}: {}", text(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{flags:?}: {}",
+            text(&output)
+        );
+        assert!(
+            text(&output).contains(words),
+            "{flags:?}: {}",
+            text(&output)
+        );
     }
     assert_eq!(server.seen(), 0);
 }
@@ -263,11 +369,23 @@ fn a_workload_may_have_headers_and_raw_bodies_of_its_own() {
         [[request]]\nmethod = \"POST\"\npath = \"/c\"\nbody = { n = 1 }\n\
         headers.Content-Type = \"application/json; charset=utf-8\"\n";
     std::fs::write(&file, workload).unwrap();
-    let flags = ["--workload", file.to_str().unwrap(), "-n", "200", "-H", "Accept: of/flag"];
+    let flags = [
+        "--workload",
+        file.to_str().unwrap(),
+        "-n",
+        "200",
+        "-H",
+        "Accept: of/flag",
+    ];
     let json = measured(0, &flags, addr, "/v1");
-    assert_eq!((&json["requests"], &json["workload"]), (&200.into(), &"raw".into()));
+    assert_eq!(
+        (&json["requests"], &json["workload"]),
+        (&200.into(), &"raw".into())
+    );
     let host = format!("HTTP/1.1\r\nHost: {addr}\r\n");
-    let put = |id| format!("PUT /v1/a {host}Accept: own/type\r\nX-Id: r{id}\r\nContent-Length: 3\r\n\r\nraw");
+    let put = |id| {
+        format!("PUT /v1/a {host}Accept: own/type\r\nX-Id: r{id}\r\nContent-Length: 3\r\n\r\nraw")
+    };
     let expected = [
         put(1),
         put(2),
@@ -297,7 +415,10 @@ fn a_unix_socket_is_driven_with_the_host_of_the_url() {
     let flags = ["--unix", path, "-n", "30", "-c", "3"];
     let url = "http://localhost:81/ping?a";
     let json = json(0, harness(&[&flags[..], &[url]].concat()));
-    assert_eq!((&json["requests"], &json["address"]), (&30.into(), &path.into()));
+    assert_eq!(
+        (&json["requests"], &json["address"]),
+        (&30.into(), &path.into())
+    );
     let expected = "GET /ping?a HTTP/1.1\r\nHost: localhost:81\r\n\r\n".to_owned();
     assert_eq!(*seen.lock().unwrap(), HashSet::from([expected]));
     let workload = dir.path().join("ping.toml");
@@ -310,7 +431,11 @@ fn a_unix_socket_is_driven_with_the_host_of_the_url() {
     let none = ["--unix", "no/such.sock", "-n", "1", url];
     let output = harness(&none).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output).contains("no/such.sock could not be made"), "{}", text(&output));
+    assert!(
+        text(&output).contains("no/such.sock could not be made"),
+        "{}",
+        text(&output)
+    );
 }
 
 /// Answers each request, and notes it.
@@ -319,7 +444,10 @@ fn note(mut stream: UnixStream, seen: &Mutex<HashSet<String>>) {
     while let Ok(read @ 1..) = stream.read(&mut request) {
         let text = String::from_utf8_lossy(&request[..read]).into_owned();
         seen.lock().unwrap().insert(text);
-        if stream.write_all(response("200 OK", PONG).as_bytes()).is_err() {
+        if stream
+            .write_all(response("200 OK", PONG).as_bytes())
+            .is_err()
+        {
             return;
         }
     }
@@ -328,21 +456,49 @@ fn note(mut stream: UnixStream, seen: &Mutex<HashSet<String>>) {
 #[test]
 fn connections_come_from_the_addresses_of_bind() {
     let server = pong();
-    let flags = ["--bind", "127.0.0.2", "--bind", "127.0.0.3", "-n", "20", "-c", "2"];
+    let flags = [
+        "--bind",
+        "127.0.0.2",
+        "--bind",
+        "127.0.0.3",
+        "-n",
+        "20",
+        "-c",
+        "2",
+    ];
     let json = measured(0, &flags, server.addr, "/");
     assert_eq!(json["bind"], serde_json::json!(["127.0.0.2", "127.0.0.3"]));
     let output = command(&flags, server.addr, "/").output().unwrap();
-    assert!(text(&output).contains(", from 127.0.0.2 and 127.0.0.3"), "{}", text(&output));
+    assert!(
+        text(&output).contains(", from 127.0.0.2 and 127.0.0.3"),
+        "{}",
+        text(&output)
+    );
     for (flags, words) in [
-        (&["--bind", "192.0.2.1"][..], "--bind: connections can't come from 192.0.2.1"),
+        (
+            &["--bind", "192.0.2.1"][..],
+            "--bind: connections can't come from 192.0.2.1",
+        ),
         (&["--bind", "::1"], "another address family"),
         (&["--bind", "localhost"], "--bind"),
-        (&["--bind", "127.0.0.2", "--unix", "x"], "cannot be used with"),
+        (
+            &["--bind", "127.0.0.2", "--unix", "x"],
+            "cannot be used with",
+        ),
     ] {
         let before = server.seen();
         let output = command(flags, server.addr, "/").output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{flags:?}: {}", text(&output));
-        assert!(text(&output).contains(words), "{flags:?}: {}", text(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{flags:?}: {}",
+            text(&output)
+        );
+        assert!(
+            text(&output).contains(words),
+            "{flags:?}: {}",
+            text(&output)
+        );
         assert_eq!(server.seen(), before);
     }
 }

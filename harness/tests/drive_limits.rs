@@ -22,7 +22,11 @@ fn said(status: i32, arguments: &[&str]) -> String {
     let output = harness(arguments);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {text}{error}");
+    assert_eq!(
+        output.status.code(),
+        Some(status),
+        "{arguments:?}: {text}{error}"
+    );
     format!("{text}{error}")
 }
 
@@ -54,14 +58,28 @@ fn mostly_right() -> Server {
 fn a_limit_that_is_kept_passes_and_one_that_is_not_gives_status_3() {
     let server = pong();
     let short = ["-n", "100", "-c", "2"];
-    let kept = ["p99>60s", "rate<1/s", "errors>0.1%", "requests<100", "unanswered>0"];
+    let kept = [
+        "p99>60s",
+        "rate<1/s",
+        "errors>0.1%",
+        "requests<100",
+        "unanswered>0",
+    ];
     let text = drive(0, server.addr, &short, &kept);
     let limits = text.split("\nlimits\n").nth(1).unwrap();
     for (line, limit) in limits.lines().zip(kept) {
-        assert!(line.trim_start().starts_with(limit) && line.ends_with("  pass"), "{line}");
+        assert!(
+            line.trim_start().starts_with(limit) && line.ends_with("  pass"),
+            "{line}"
+        );
     }
     assert_eq!(limits.lines().count(), kept.len());
-    let text = drive(3, server.addr, &short, &["p99>60s", "p50>1ns", "requests<=100"]);
+    let text = drive(
+        3,
+        server.addr,
+        &short,
+        &["p99>60s", "p50>1ns", "requests<=100"],
+    );
     let verdicts: Vec<bool> = text
         .split("\nlimits\n")
         .nth(1)
@@ -81,12 +99,22 @@ fn json_has_each_limit_with_its_figure() {
     let limits = json["fail_if"].as_array().unwrap();
     assert_eq!(limits.len(), 2);
     assert_eq!(limits[0]["limit"], "p99>60s");
-    assert_eq!(limits[0]["value"].as_f64(), json["latency_ns"]["p99"].as_f64());
     assert_eq!(
-        (&limits[0]["limit_value"], &limits[0]["unit"], &limits[0]["passed"]),
+        limits[0]["value"].as_f64(),
+        json["latency_ns"]["p99"].as_f64()
+    );
+    assert_eq!(
+        (
+            &limits[0]["limit_value"],
+            &limits[0]["unit"],
+            &limits[0]["passed"]
+        ),
         (&6e10.into(), &"ns".into(), &true.into())
     );
-    assert_eq!((&limits[1]["operator"], &limits[1]["passed"]), (&"<".into(), &false.into()));
+    assert_eq!(
+        (&limits[1]["operator"], &limits[1]["passed"]),
+        (&"<".into(), &false.into())
+    );
     let none: Value = serde_json::from_str(&drive(0, server.addr, &short, &[])).unwrap();
     assert_eq!(none["fail_if"], serde_json::json!([]));
 }
@@ -112,7 +140,10 @@ fn without_a_right_answer_no_limit_passes_unseen() {
     let server = Server::says(&response("500 Oh", PONG));
     let short = ["-n", "10", "-c", "2"];
     let text = drive(3, server.addr, &short, &["p99>60s"]);
-    assert!(text.contains("p99>60s  -  FAIL, not known: no request ended"), "{text}");
+    assert!(
+        text.contains("p99>60s  -  FAIL, not known: no request ended"),
+        "{text}"
+    );
     drive(1, server.addr, &short, &["errors>10"]);
     drive(3, server.addr, &short, &["errors>99%"]);
 }
@@ -126,9 +157,17 @@ fn what_could_still_rise_does_not_pass() {
         })
     };
     let flags = ["-c", "4", "-d", "1500ms", "--timeout", "60s"];
-    let text = drive(3, stuck().addr, &flags, &["max>50s", "p50>50s", "unanswered>4"]);
+    let text = drive(
+        3,
+        stuck().addr,
+        &flags,
+        &["max>50s", "p50>50s", "unanswered>4"],
+    );
     let limits: Vec<&str> = text.split("\nlimits\n").nth(1).unwrap().lines().collect();
-    assert!(limits[0].contains("≥ ") && limits[0].contains("FAIL, not known: requests"), "{text}");
+    assert!(
+        limits[0].contains("≥ ") && limits[0].contains("FAIL, not known: requests"),
+        "{text}"
+    );
     // Four more could not move it.
     assert!(limits[1].ends_with("pass"), "{text}");
     assert!(limits[2].ends_with("pass"), "{text}");
@@ -144,7 +183,10 @@ fn what_could_still_rise_does_not_pass() {
 fn what_is_no_limit_is_refused_before_anything_is_sent() {
     let server = pong();
     for (limit, words) in [
-        ("p98>5ms", &["no figure \"p98\"", "did you mean", "first_byte.p50"][..]),
+        (
+            "p98>5ms",
+            &["no figure \"p98\"", "did you mean", "first_byte.p50"][..],
+        ),
         ("p99", &["quote it for the shell"]),
         ("p99>250", &["a time with its unit"]),
         ("errors>0.1", &["0.1%"]),
@@ -188,27 +230,53 @@ fn two_drives_are_set_beside_each_other_without_a_verdict() {
     let base = drives.drive("old.json", server.addr, &short);
     let new = drives.drive("new.json", server.addr, &short);
     let text = said(0, &["compare", &base, &new]);
-    for words in ["| rate", "| errors", "| p99.9", "| mean", "| first_byte.p99", "there is no interval"] {
+    for words in [
+        "| rate",
+        "| errors",
+        "| p99.9",
+        "| mean",
+        "| first_byte.p99",
+        "there is no interval",
+    ] {
         assert!(text.contains(words), "{words:?} is not in {text}");
     }
     assert!(!text.contains("Warning"), "{text}");
-    assert!(!text.contains("send_lag") && !text.contains("| unanswered"), "{text}");
+    assert!(
+        !text.contains("send_lag") && !text.contains("| unanswered"),
+        "{text}"
+    );
     let json: Value =
         serde_json::from_str(&said(0, &["compare", &base, &new, "--format", "json"])).unwrap();
-    let read = |path: &str| -> Value { serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap() };
+    let read =
+        |path: &str| -> Value { serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap() };
     let figures = json["figures"].as_array().unwrap();
-    let p99 = figures.iter().find(|figure| figure["figure"] == "p99").unwrap();
-    let (a, b) = (&read(&base)["latency_ns"]["p99"], &read(&new)["latency_ns"]["p99"]);
-    assert_eq!((p99["base"].as_f64(), p99["new"].as_f64()), (a.as_f64(), b.as_f64()));
+    let p99 = figures
+        .iter()
+        .find(|figure| figure["figure"] == "p99")
+        .unwrap();
+    let (a, b) = (
+        &read(&base)["latency_ns"]["p99"],
+        &read(&new)["latency_ns"]["p99"],
+    );
+    assert_eq!(
+        (p99["base"].as_f64(), p99["new"].as_f64()),
+        (a.as_f64(), b.as_f64())
+    );
     let ratio = b.as_f64().unwrap() / a.as_f64().unwrap();
     assert!((p99["ratio"].as_f64().unwrap() / ratio - 1.0).abs() < 1e-9);
     assert_eq!(json["different"], serde_json::json!([]));
     // Narrowed, and written to a file.
     let text = said(0, &["compare", &base, &new, "--figure", "p75,unsent"]);
-    assert!(text.contains("| p75") && text.contains("| unsent") && !text.contains("| p99"), "{text}");
+    assert!(
+        text.contains("| p75") && text.contains("| unsent") && !text.contains("| p99"),
+        "{text}"
+    );
     let out = drives.path("out.md");
     let out = out.to_str().unwrap();
-    said(0, &["compare", &base, &new, "--format", "markdown", "--out", out]);
+    said(
+        0,
+        &["compare", &base, &new, "--format", "markdown", "--out", out],
+    );
     assert!(std::fs::read_to_string(out).unwrap().contains("| p99.9"));
     assert!(said(2, &["compare", &base, &new, "--out", &new]).contains("name another file"));
 }
@@ -217,7 +285,11 @@ fn two_drives_are_set_beside_each_other_without_a_verdict() {
 fn drives_of_other_loads_are_compared_with_a_warning() {
     let (server, drives) = (pong(), Drives::new());
     let base = drives.drive("old.json", server.addr, &["-n", "50", "-c", "2"]);
-    let new = drives.drive("new.json", server.addr, &["-d", "100ms", "-c", "3", "-r", "300"]);
+    let new = drives.drive(
+        "new.json",
+        server.addr,
+        &["-d", "100ms", "-c", "3", "-r", "300"],
+    );
     let text = said(0, &["compare", &base, &new]);
     let warning = text.split("Warning: ").nth(1).unwrap();
     let warning = warning.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -247,11 +319,20 @@ fn what_can_not_be_compared_is_refused() {
         (vec![run, &base], "compare two drives or two runs"),
         (vec![&base, "no-such-run"], "no run at no-such-run"),
         (vec![&base, &other], "figures of different engines"),
-        (vec![&base, &base, "--fail-on", "regressed"], "--fail-on needs intervals"),
-        (vec![&base, &base, "--server", "axum"], "--server is for runs"),
+        (
+            vec![&base, &base, "--fail-on", "regressed"],
+            "--fail-on needs intervals",
+        ),
+        (
+            vec![&base, &base, "--server", "axum"],
+            "--server is for runs",
+        ),
         (vec![&base, &base, "--figure", "p98"], "no figure \"p98\""),
     ] {
         let text = said(2, &[&["compare"], &arguments[..]].concat());
-        assert!(text.contains(words), "{arguments:?}: {words:?} is not in {text}");
+        assert!(
+            text.contains(words),
+            "{arguments:?}: {words:?} is not in {text}"
+        );
     }
 }

@@ -212,7 +212,10 @@ fn a_connection_for_a_number_of_requests_is_a_mode_by_its_name() {
     let server = pong();
     let json = measured(&flags, server.addr);
     assert_eq!(
-        (&json["requests_per_connection"], &json["connection_per_request"]),
+        (
+            &json["requests_per_connection"],
+            &json["connection_per_request"]
+        ),
         (&10.into(), &false.into())
     );
     // 40 requests may be shared out unevenly over the two.
@@ -220,7 +223,10 @@ fn a_connection_for_a_number_of_requests_is_a_mode_by_its_name() {
     assert!((4..=5).contains(&made), "{made}");
     assert_eq!(server.connections.load(Ordering::SeqCst), made + 2);
     let text = printed(&flags, server.addr);
-    for words in ["a connection for every 10 requests", " made for up to 10 requests each"] {
+    for words in [
+        "a connection for every 10 requests",
+        " made for up to 10 requests each",
+    ] {
         assert!(text.contains(words), "{words:?} is not in {text}");
     }
 }
@@ -407,7 +413,10 @@ fn a_stall_between_head_and_body_is_named() {
 fn modes_that_make_no_sense_are_refused() {
     let server = pong();
     let cases: [(&[&str], &str); 13] = [
-        (&["--requests-per-connection", "0"], "--requests-per-connection"),
+        (
+            &["--requests-per-connection", "0"],
+            "--requests-per-connection",
+        ),
         (&["--requests-per-connection", "5", "--close"], "--close"),
         (&["-c", "2", "-t", "4"], "-t 2"),
         (&["-c", "2", "-t", "4", "--cpus", "0-3"], "-t 2"),

@@ -13,9 +13,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use harness::load::{
-    Arrivals, Config, Control, DriveError, Expect, Pace, Request, Script, drive,
-};
+use harness::load::{Arrivals, Config, Control, DriveError, Expect, Pace, Request, Script, drive};
 use load_server::*;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
 
@@ -86,7 +84,10 @@ fn note(mut stream: TcpStream, seen: &Mutex<BTreeMap<SocketAddr, Vec<bool>>>) {
         let asked = text.contains("\r\nConnection: close\r\n");
         seen.lock().unwrap().entry(peer).or_default().push(asked);
         // The client closes, whatever the server does.
-        if stream.write_all(response("200 OK", PONG).as_bytes()).is_err() {
+        if stream
+            .write_all(response("200 OK", PONG).as_bytes())
+            .is_err()
+        {
             return;
         }
     }
@@ -167,7 +168,9 @@ fn answer_all(mut stream: UnixStream, answer: &[u8], close: bool) {
             let head = bytes.windows(4).position(|w| w == b"\r\n\r\n");
             let length = |head: usize| {
                 let text = String::from_utf8_lossy(&bytes[..head]).into_owned();
-                let length = text.lines().find_map(|l| l.strip_prefix("Content-Length: "));
+                let length = text
+                    .lines()
+                    .find_map(|l| l.strip_prefix("Content-Length: "));
                 head + 4 + length.map_or(0, |l| l.parse::<usize>().unwrap())
             };
             match head.map(length).filter(|end| *end <= bytes.len()) {
@@ -200,7 +203,12 @@ fn a_unix_socket_is_driven_like_any_other() {
             };
             let m = measure(&config, &ping());
             assert_counted(&m);
-            assert_eq!((m.errors_total(), m.unanswered), (0, 0), "{:?}", m.first_error);
+            assert_eq!(
+                (m.errors_total(), m.unanswered),
+                (0, 0),
+                "{:?}",
+                m.first_error
+            );
             assert!(m.requests > 0 && m.requests < m.answered_total);
             assert_eq!(m.reconnects == 0, requests_per_connection.is_none());
         }
@@ -211,7 +219,10 @@ fn large_requests_and_answers_go_through_a_unix_socket() {
     let body = "x".repeat(3_000_000);
     let server = Unix::says(&response("200 OK", &body));
     let sent = "y".repeat(8_000_000);
-    let wire = format!("POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n{sent}", sent.len());
+    let wire = format!(
+        "POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n{sent}",
+        sent.len()
+    );
     let request = Request {
         wire: wire.into_bytes(),
         expect: Expect::Body {
@@ -238,7 +249,12 @@ fn a_unix_socket_closed_with_its_answer_is_connected_to_again() {
         server.accept.send(()).unwrap();
         let m = measure(&server.config(), &ping());
         assert_clean(&m);
-        assert!(m.reconnects + 4 >= m.answered_total, "{} of {}", m.reconnects, m.answered_total);
+        assert!(
+            m.reconnects + 4 >= m.answered_total,
+            "{} of {}",
+            m.reconnects,
+            m.answered_total
+        );
     }
     // Without a word of it, between requests that are apart.
     let server = Unix::start(response("200 OK", PONG).as_bytes(), true, 64);
@@ -272,7 +288,14 @@ fn a_full_listen_queue_is_waited_for() {
         let m = measure(&config, &ping());
         assert_clean(&m);
         assert_eq!((m.requests, m.established), (400, 40));
-        assert_eq!(m.reconnects, if requests_per_connection.is_some() { 400 } else { 0 });
+        assert_eq!(
+            m.reconnects,
+            if requests_per_connection.is_some() {
+                400
+            } else {
+                0
+            }
+        );
     }
 }
 
@@ -284,7 +307,10 @@ fn a_full_listen_queue_costs_a_timeout_at_most() {
         ..server.config()
     };
     let refused = drive(&config, &ping(), &Control::default()).unwrap_err();
-    let DriveError::Connect { established, asked, .. } = &refused else {
+    let DriveError::Connect {
+        established, asked, ..
+    } = &refused
+    else {
         panic!("{refused}");
     };
     assert!(*established <= 2 && *asked == 4, "{refused}");
@@ -302,11 +328,22 @@ fn a_unix_socket_without_a_server_is_named() {
         drive(&config, &ping(), &Control::default()).unwrap_err()
     };
     let error = refused(&path);
-    assert!(matches!(error, DriveError::Connect { established: 0, .. }), "{error}");
-    assert!(error.to_string().contains("none.sock could not be made: No such file"), "{error}");
+    assert!(
+        matches!(error, DriveError::Connect { established: 0, .. }),
+        "{error}"
+    );
+    assert!(
+        error
+            .to_string()
+            .contains("none.sock could not be made: No such file"),
+        "{error}"
+    );
     drop(UnixListener::bind(&path).unwrap());
     let error = refused(&path);
-    assert!(matches!(error, DriveError::Refused { established: 0, .. }), "{error}");
+    assert!(
+        matches!(error, DriveError::Refused { established: 0, .. }),
+        "{error}"
+    );
     assert!(error.to_string().contains("none.sock refused"), "{error}");
     let error = refused(Path::new(&"x".repeat(200)));
     assert!(error.to_string().contains("too long"), "{error}");
@@ -340,7 +377,10 @@ fn connections_come_from_the_addresses_given_in_turn() {
         assert_eq!(m.requests, 100);
         let seen = seen.lock().unwrap();
         assert_eq!(seen.keys().copied().collect::<Vec<_>>(), from);
-        assert_eq!(seen.values().sum::<u64>(), connections as u64 + m.reconnects);
+        assert_eq!(
+            seen.values().sum::<u64>(),
+            connections as u64 + m.reconnects
+        );
         if each.is_none() {
             assert_eq!(seen.values().copied().collect::<Vec<_>>(), [3, 2]);
         } else {
@@ -352,8 +392,15 @@ fn connections_come_from_the_addresses_given_in_turn() {
 #[test]
 fn addresses_that_connections_can_not_come_from_are_refused() {
     let server = Server::says(&response("200 OK", PONG));
-    let refused = |config: Config| drive(&config, &ping(), &Control::default()).unwrap_err().to_string();
-    for (from, word) in [("192.0.2.1", "an address of this machine"), ("::1", "another address family")] {
+    let refused = |config: Config| {
+        drive(&config, &ping(), &Control::default())
+            .unwrap_err()
+            .to_string()
+    };
+    for (from, word) in [
+        ("192.0.2.1", "an address of this machine"),
+        ("::1", "another address family"),
+    ] {
         let error = refused(Config {
             from: vec![from.parse().unwrap()],
             ..config(server.addr)

@@ -58,14 +58,18 @@ impl Responder {
         let local = format!("0100007F:{:04X}", self.addr.port());
         // Line by line, as all that is allocated meanwhile is counted.
         let mut table = BufReader::new(File::open("/proc/net/tcp").unwrap());
-        let (mut line, mut count) = (String::new(), 0);
+        // The kernel lists one twice where others come and go while the table is read.
+        let (mut line, mut ports) = (String::new(), [false; 1 << 16]);
         while table.read_line(&mut line).unwrap() > 0 {
             let mut fields = line.split_whitespace().skip(1);
-            let (own, _peer, state) = (fields.next(), fields.next(), fields.next());
-            count += usize::from(own == Some(&local) && state == Some("01"));
+            let (own, peer, state) = (fields.next(), fields.next(), fields.next());
+            if own == Some(&local) && state == Some("01") {
+                let port = peer.and_then(|peer| peer.rsplit(':').next()).unwrap();
+                ports[usize::from_str_radix(port, 16).unwrap()] = true;
+            }
             line.clear();
         }
-        count
+        ports.iter().filter(|port| **port).count()
     }
 }
 

@@ -271,7 +271,9 @@ impl Request {
         Call {
             method: self.method.clone(),
             target,
-            headers: headers.map(|(name, value)| (name, as_text(&value))).collect(),
+            headers: headers
+                .map(|(name, value)| (name, as_text(&value)))
+                .collect(),
             body: self.body.as_ref().map(|body| match body {
                 Content::Json(members) => {
                     Body::Json(Value::Object(draw_members(members, rng)).to_string())

@@ -264,7 +264,9 @@ impl Judging {
 /// Writes to a file that is none of the runs' own.
 pub(super) fn write(file: &Path, text: &str, operands: &[&Operand]) -> Result<()> {
     let own = operands.iter();
-    let own: Vec<_> = own.map(|operand| (&*operand.path, &*operand.name)).collect();
+    let own: Vec<_> = own
+        .map(|operand| (&*operand.path, &*operand.name))
+        .collect();
     write_beside(file, text, &own)
 }
 

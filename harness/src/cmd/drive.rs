@@ -199,7 +199,11 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         },
         ..config(arguments)?
     };
-    let flag = if arguments.unix.is_some() { "--unix" } else { "--bind" };
+    let flag = if arguments.unix.is_some() {
+        "--unix"
+    } else {
+        "--bind"
+    };
     let possible = config.check_addresses();
     possible.map_err(|error| Usage(format!("{flag}: {error}")))?;
     // Made before the load, so that a bad path costs no measurement.

@@ -273,7 +273,9 @@ pub enum DriveError {
         asked: usize,
     },
     /// No connection can come from that address.
-    #[error("connections can't come from {from}: {cause}; an address of this machine is wanted, see `ip address`")]
+    #[error(
+        "connections can't come from {from}: {cause}; an address of this machine is wanted, see `ip address`"
+    )]
     From {
         /// The address asked for.
         from: IpAddr,

@@ -264,7 +264,12 @@ impl Client {
 
     fn connect(&self) -> Result<OwnedFd, Errno> {
         let dial = Dial::new(&self.addr, &self.from, (0, 1))?;
-        let fd = socket_with(dial.family(), SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        let fd = socket_with(
+            dial.family(),
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
         dial.prepare(&fd, 0)?;
         // It limits how long a connection may take as well (socket(7)).
         set_socket_timeout(&fd, Timeout::Send, Some(self.timeout))?;

@@ -52,9 +52,7 @@ mod tests {
             let mut picks: Vec<Pick> = (0..threads)
                 .map(|thread| Pick::in_turn((thread, threads), len))
                 .collect();
-            let sent: Vec<usize> = (0..4 * len)
-                .map(|n| picks[n % threads].next(len))
-                .collect();
+            let sent: Vec<usize> = (0..4 * len).map(|n| picks[n % threads].next(len)).collect();
             let expected: Vec<usize> = (0..4 * len).map(|n| n % len).collect();
             assert_eq!(sent, expected, "{threads} threads, {len} requests");
         }
@@ -67,6 +65,9 @@ mod tests {
         for _ in 0..5000 {
             counts[pick.next(5)] += 1;
         }
-        assert!(counts.iter().all(|count| (800..1200).contains(count)), "{counts:?}");
+        assert!(
+            counts.iter().all(|count| (800..1200).contains(count)),
+            "{counts:?}"
+        );
     }
 }

@@ -170,7 +170,10 @@ impl Script {
     pub fn listed(mut self, list: Vec<u32>, order: Order) -> Self {
         assert!(!list.is_empty(), "there is something to send");
         let len = self.entries.len();
-        assert!(list.iter().all(|place| (*place as usize) < len), "all of the script");
+        assert!(
+            list.iter().all(|place| (*place as usize) < len),
+            "all of the script"
+        );
         (self.list, self.order) = (list, order);
         self
     }

@@ -53,7 +53,9 @@ impl<'a> Bounds<'a> {
     /// to the unfinished it may be higher.
     pub fn at(&self, quantile: f64) -> (u64, bool) {
         let lowest = self.ended.value_at_quantile(quantile);
-        let moves = self.highest(quantile).is_none_or(|highest| highest > lowest);
+        let moves = self
+            .highest(quantile)
+            .is_none_or(|highest| highest > lowest);
         (self.all.value_at_quantile(quantile), self.open > 0 && moves)
     }
 
@@ -158,7 +160,10 @@ mod tests {
         // Two slower ones move each rank up by at most two.
         assert_eq!(bounds.highest(0.5), Some(10));
         let high = bounds.highest(0.95).unwrap();
-        assert!(high >= bounds.at(0.95).0 && ended.equivalent(high, 952), "{high}");
+        assert!(
+            high >= bounds.at(0.95).0 && ended.equivalent(high, 952),
+            "{high}"
+        );
         assert_eq!((bounds.highest(0.9999), bounds.highest(1.0)), (None, None));
         let (max, bound) = later.at(1.0);
         assert!(bound && ended.equivalent(max, 5_000), "{max}");

@@ -52,7 +52,8 @@ pub struct DriveFigure {
 impl DriveFigure {
     /// New over base, and the sign of a bound before it; `None` where it is not defined.
     fn ratio(&self) -> Option<(f64, &'static str)> {
-        let ((base, base_open, _), (new, new_open, _)) = self.base.as_ref().zip(self.new.as_ref())?;
+        let ((base, base_open, _), (new, new_open, _)) =
+            self.base.as_ref().zip(self.new.as_ref())?;
         let sign = match (base_open, new_open) {
             (false, false) => "",
             (false, true) => "≥ ",
@@ -65,14 +66,17 @@ impl DriveFigure {
     fn row(&self) -> Vec<String> {
         let absent = || ABSENT.to_owned();
         let side = |side: &Option<(f64, bool, String)>| {
-            side.as_ref().map_or_else(absent, |(_, _, shown)| shown.clone())
+            side.as_ref()
+                .map_or_else(absent, |(_, _, shown)| shown.clone())
         };
         let ratio = self.ratio();
         vec![
             self.name.clone(),
             side(&self.base),
             side(&self.new),
-            ratio.map_or_else(absent, |(ratio, sign)| format!("{sign}{}×", significant(ratio, 3))),
+            ratio.map_or_else(absent, |(ratio, sign)| {
+                format!("{sign}{}×", significant(ratio, 3))
+            }),
         ]
     }
 
@@ -104,9 +108,10 @@ impl Drives {
 
     /// For programs; `harness/docs/RECORD.md` describes it.
     pub fn json(&self) -> String {
-        let different = self.different.iter().map(
-            |d| json!({"member": d.member, "base": d.base, "new": d.new}),
-        );
+        let different = self
+            .different
+            .iter()
+            .map(|d| json!({"member": d.member, "base": d.base, "new": d.new}));
         let document = json!({
             "schema_version": SCHEMA_VERSION,
             "kind": "drives",
@@ -146,7 +151,11 @@ impl Drives {
         }));
         let open = |side: &Option<(f64, bool, String)>| side.as_ref().is_some_and(|side| side.1);
         let mut notes = self.notes.clone();
-        if self.figures.iter().any(|figure| open(&figure.base) || open(&figure.new)) {
+        if self
+            .figures
+            .iter()
+            .any(|figure| open(&figure.base) || open(&figure.new))
+        {
             notes.push(
                 "≥ marks a lower bound: requests had no answer at the end, and theirs could raise it."
                     .to_owned(),
@@ -178,10 +187,26 @@ mod tests {
                 new: "1".to_owned(),
             }],
             figures: vec![
-                figure("p50", side(200.0, false, "200 ns"), side(250.0, false, "250 ns")),
-                figure("p99", side(200.0, false, "200 ns"), side(500.0, true, "≥ 500 ns")),
-                figure("max", side(500.0, true, "≥ 500 ns"), side(200.0, false, "200 ns")),
-                figure("mean", side(500.0, true, "≥ 500 ns"), side(200.0, true, "≥ 200 ns")),
+                figure(
+                    "p50",
+                    side(200.0, false, "200 ns"),
+                    side(250.0, false, "250 ns"),
+                ),
+                figure(
+                    "p99",
+                    side(200.0, false, "200 ns"),
+                    side(500.0, true, "≥ 500 ns"),
+                ),
+                figure(
+                    "max",
+                    side(500.0, true, "≥ 500 ns"),
+                    side(200.0, false, "200 ns"),
+                ),
+                figure(
+                    "mean",
+                    side(500.0, true, "≥ 500 ns"),
+                    side(200.0, true, "≥ 200 ns"),
+                ),
                 figure("errors", side(0.0, false, "0"), side(2.0, false, "2")),
                 figure("send_lag.p99", None, side(2.0, false, "2 ns")),
             ],
@@ -213,7 +238,10 @@ mod tests {
     #[test]
     fn json_holds_the_same() {
         let json: Value = serde_json::from_str(&drives().json()).unwrap();
-        assert_eq!((&json["kind"], &json["schema_version"]), (&"drives".into(), &1.into()));
+        assert_eq!(
+            (&json["kind"], &json["schema_version"]),
+            (&"drives".into(), &1.into())
+        );
         let figures = json["figures"].as_array().unwrap().iter();
         let ratios: Vec<_> = figures.map(|figure| figure["ratio"].as_f64()).collect();
         assert_eq!(ratios, [Some(1.25), Some(2.5), Some(0.4), None, None, None]);

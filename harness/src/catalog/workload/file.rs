@@ -327,16 +327,29 @@ fn body_file(workload: &Path, key: &str, file: &Path) -> Parsed<Arc<[u8]>> {
     let read = || {
         // What is no file may have no end.
         if !std::fs::metadata(&path)?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no file"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "this is no file",
+            ));
         }
         let mut bytes = Vec::new();
-        Opened::open(&path)?.take(MAX_BODY + 1).read_to_end(&mut bytes)?;
+        Opened::open(&path)?
+            .take(MAX_BODY + 1)
+            .read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MAX_BODY {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "more than 64 MiB"));
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "more than 64 MiB",
+            ));
         }
         Ok(bytes.into())
     };
-    read().or_else(|error| wrong(format!("{key}_file"), format!("{}: {error}", path.display())))
+    read().or_else(|error| {
+        wrong(
+            format!("{key}_file"),
+            format!("{}: {error}", path.display()),
+        )
+    })
 }
 
 fn path_of(key: &str, path: Option<String>) -> Parsed<String> {

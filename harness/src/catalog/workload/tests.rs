@@ -305,7 +305,9 @@ fn headers_are_fixed_or_drawn_and_bodies_may_be_raw() {
     for call in &calls {
         let header = |name: &str| {
             let mut headers = call.headers.iter();
-            headers.find(|(given, _)| given == name).map(|(_, value)| value.as_str())
+            headers
+                .find(|(given, _)| given == name)
+                .map(|(_, value)| value.as_str())
         };
         match call.target.as_str() {
             "/a" => {
@@ -314,7 +316,10 @@ fn headers_are_fixed_or_drawn_and_bodies_may_be_raw() {
                 assert!([None, Some("7")].contains(&header("X-Some")));
                 *ids.entry(header("X-Id").unwrap()).or_insert(0) += 1;
             }
-            "/b" => assert_eq!((&call.body, call.content_type()), (&raw(b"\xff\0\r\n"), None)),
+            "/b" => assert_eq!(
+                (&call.body, call.content_type()),
+                (&raw(b"\xff\0\r\n"), None)
+            ),
             "/c" => assert_eq!(
                 (call.json(), call.content_type(), &call.headers[..]),
                 (Some("{\"n\":1}"), Some("application/json"), &[][..])

@@ -40,12 +40,37 @@ const DURATION: &str = "/duration_ns";
 const STAGES: &str = "/stages";
 
 /// Figures of the client or of what went wrong: of no interest where both drives had none.
-const ONLY_WHERE_ANY: [&str; 5] = ["unanswered", "unsent", "silent", "reconnects", "ids_repeated"];
+const ONLY_WHERE_ANY: [&str; 5] = [
+    "unanswered",
+    "unsent",
+    "silent",
+    "reconnects",
+    "ids_repeated",
+];
 /// Those listed without `--all`.
 const USUAL: [&str; 22] = [
-    "rate", "requests", "errors", "unanswered", "unsent", "silent", "p50", "p75", "p90", "p95", "p99",
-    "p99.9", "p99.99", "max", "mean", "first_byte.p50", "first_byte.p99", "connect.p99",
-    "send_lag.p99", "reconnects", "ids_repeated", "busy_ratio",
+    "rate",
+    "requests",
+    "errors",
+    "unanswered",
+    "unsent",
+    "silent",
+    "p50",
+    "p75",
+    "p90",
+    "p95",
+    "p99",
+    "p99.9",
+    "p99.99",
+    "max",
+    "mean",
+    "first_byte.p50",
+    "first_byte.p99",
+    "connect.p99",
+    "send_lag.p99",
+    "reconnects",
+    "ids_repeated",
+    "busy_ratio",
 ];
 
 /// What a drive wrote.
@@ -64,7 +89,9 @@ pub(super) fn read(text: &str) -> Option<Drive> {
     let mut file = File::open(path).ok()?;
     // A database is not read whole to find that it is none.
     let mut begin = [0];
-    file.read_exact(&mut begin).ok().filter(|()| begin == *b"{")?;
+    file.read_exact(&mut begin)
+        .ok()
+        .filter(|()| begin == *b"{")?;
     let mut rest = String::new();
     file.read_to_string(&mut rest).ok()?;
     let json: Value = serde_json::from_str(&format!("{{{rest}")).ok()?;
@@ -103,7 +130,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Option<Status>> {
     };
     match &arguments.out {
         Some(file) => {
-            let own = [&base, &new].map(|drive| (Path::new(&drive.name), "a drive that is compared"));
+            let own =
+                [&base, &new].map(|drive| (Path::new(&drive.name), "a drive that is compared"));
             super::write_beside(file, &text(Colour::Never), &own)?;
             say!("{}: {} figures", file.display(), drives.figures.len());
         }
@@ -177,7 +205,7 @@ fn differences(base: &Value, new: &Value) -> Vec<DriveDifference> {
         let (base, new) = (of(base), of(new));
         let differs = base != new && (*pointer != DURATION || lasts);
         differs.then(|| DriveDifference {
-            member: *what,
+            member: what,
             base: shown(&base),
             new: shown(&new),
         })
@@ -191,7 +219,12 @@ fn stages(drive: &Value) -> Value {
         let members = ["length_ns", "from_per_s", "to_per_s"];
         Value::from_iter(members.map(|member| stage[member].clone()))
     };
-    drive["stages"].as_array().into_iter().flatten().map(asked).collect()
+    drive["stages"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(asked)
+        .collect()
 }
 
 fn compared(arguments: &Arguments, base: &Value, new: &Value) -> Result<Vec<DriveFigure>> {
@@ -210,7 +243,9 @@ fn compared(arguments: &Arguments, base: &Value, new: &Value) -> Result<Vec<Driv
     Ok(listed
         .filter_map(|figure| {
             let (base, new) = (figure.read(base), figure.read(new));
-            let none = [base, new].iter().all(|side| side.is_none_or(|side| side.value == 0.0));
+            let none = [base, new]
+                .iter()
+                .all(|side| side.is_none_or(|side| side.value == 0.0));
             let idle = none && ONLY_WHERE_ANY.contains(&figure.name.as_str());
             if (base.is_none() && new.is_none() || idle) && asked.is_empty() {
                 return None;
@@ -254,7 +289,12 @@ fn notes(base: &Drive, new: &Drive) -> Vec<String> {
 impl Drive {
     /// As in `new.json: http://127.0.0.1:8080/ping over epoll`.
     fn about(&self) -> String {
-        format!("{}: {} over {}", self.name, shown(&self.json["url"]), shown(&self.json["engine"]))
+        format!(
+            "{}: {} over {}",
+            self.name,
+            shown(&self.json["url"]),
+            shown(&self.json["engine"])
+        )
     }
 }
 
@@ -286,23 +326,29 @@ mod tests {
     fn loads_differ_by_what_was_asked_for() {
         let words = |base: &Value, new: &Value| {
             let all = differences(base, new).into_iter();
-            all.map(|d| format!("{}: {} and {}", d.member, d.base, d.new)).collect::<Vec<_>>()
+            all.map(|d| format!("{}: {} and {}", d.member, d.base, d.new))
+                .collect::<Vec<_>>()
         };
-        let stage = |to: f64, requests: u64| {
-            json!({"length_ns": 5, "from_per_s": 1.0, "to_per_s": to, "requests": requests})
-        };
+        let stage = |to: f64, requests: u64| json!({"length_ns": 5, "from_per_s": 1.0, "to_per_s": to, "requests": requests});
         let a = json!({"url": "u", "connections": 64, "duration_ns": 7, "stages": [stage(2.0, 3)]});
         assert_eq!(words(&a, &a), Vec::<String>::new());
         let b = json!({"url": "u", "connections": 1, "duration_ns": 8, "stages": [stage(2.0, 9)],
                        "spin": true});
         assert_eq!(
             words(&a, &b),
-            ["connections: 64 and 1", "spin: none and yes", "duration in ns: 7 and 8"]
+            [
+                "connections: 64 and 1",
+                "spin: none and yes",
+                "duration in ns: 7 and 8"
+            ]
         );
         let c = json!({"url": "u", "connections": 64, "duration_ns": 7, "stages": [stage(3.0, 3)]});
         assert_eq!(words(&a, &c), ["stages: [[5,1.0,2.0]] and [[5,1.0,3.0]]"]);
         let limited = |n: u64, duration: u64| json!({"requests_limit": n, "duration_ns": duration});
         assert_eq!(words(&limited(5, 1), &limited(5, 2)), Vec::<String>::new());
-        assert_eq!(words(&limited(5, 1), &limited(6, 2)), ["requests asked for: 5 and 6"]);
+        assert_eq!(
+            words(&limited(5, 1), &limited(6, 2)),
+            ["requests asked for: 5 and 6"]
+        );
     }
 }

@@ -308,10 +308,17 @@ mod tests {
     fn what_is_in_one_bucket_is_alike() {
         let max = named("max").unwrap();
         // What a histogram of three digits says of 100 ms.
-        for (value, read) in [(100_007_935.0, 1e8), (100_200_000.0, 100_200_000.0), (99e6, 99e6)] {
+        for (value, read) in [
+            (100_007_935.0, 1e8),
+            (100_200_000.0, 100_200_000.0),
+            (99e6, 99e6),
+        ] {
             assert_eq!(max.or_like(value, 1e8), read);
         }
-        assert_eq!(named("mean").unwrap().or_like(100_007.0, 100_000.0), 100_007.0);
+        assert_eq!(
+            named("mean").unwrap().or_like(100_007.0, 100_000.0),
+            100_007.0
+        );
         assert_eq!(max.or_like(f64::INFINITY, 1e8), f64::INFINITY);
     }
 

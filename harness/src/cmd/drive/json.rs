@@ -28,7 +28,8 @@ pub(super) fn json(
     if let Value::Object(points) = &mut latency {
         let mean = m.latency_mean_bound();
         points.insert("mean".to_owned(), json!(mean.map(|(mean, _)| mean)));
-        if let (Some((_, true)), Some(Value::Array(at_least))) = (mean, points.get_mut("at_least")) {
+        if let (Some((_, true)), Some(Value::Array(at_least))) = (mean, points.get_mut("at_least"))
+        {
             at_least.push(json!("mean"));
         }
         points.insert("standard_deviation".to_owned(), json!(m.latency_jitter_ns));

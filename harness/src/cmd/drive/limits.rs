@@ -258,7 +258,10 @@ pub(super) fn text(checked: &[Checked<'_>]) -> String {
     for checked in checked {
         let (limit, value) = (&checked.limit.text, shown(checked));
         let verdict = if checked.passed { "pass" } else { "FAIL" };
-        let why = checked.why.map(|why| format!(", {why}")).unwrap_or_default();
+        let why = checked
+            .why
+            .map(|why| format!(", {why}"))
+            .unwrap_or_default();
         let _ = writeln!(text, "  {limit:<names$}  {value:>values$}  {verdict}{why}");
     }
     text
@@ -269,7 +272,9 @@ mod tests {
     use super::*;
 
     fn value(text: &str) -> f64 {
-        parse(text).unwrap_or_else(|why| panic!("{text}: {why}")).value
+        parse(text)
+            .unwrap_or_else(|why| panic!("{text}: {why}"))
+            .value
     }
 
     #[test]
@@ -399,9 +404,18 @@ mod tests {
              errors>0.01%        0 %  pass\n"
         );
         let json = json(&checked);
-        assert_eq!((&json[0]["value"], &json[0]["unit"]), (&80_000.0.into(), &"ns".into()));
-        assert_eq!((&json[1]["passed"], &json[1]["at_least"]), (&false.into(), &true.into()));
-        assert_eq!((&json[2]["limit_value"], &json[2]["unit"]), (&0.0001.into(), &"ratio".into()));
+        assert_eq!(
+            (&json[0]["value"], &json[0]["unit"]),
+            (&80_000.0.into(), &"ns".into())
+        );
+        assert_eq!(
+            (&json[1]["passed"], &json[1]["at_least"]),
+            (&false.into(), &true.into())
+        );
+        assert_eq!(
+            (&json[2]["limit_value"], &json[2]["unit"]),
+            (&0.0001.into(), &"ratio".into())
+        );
     }
 
     #[test]

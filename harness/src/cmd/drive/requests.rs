@@ -212,7 +212,8 @@ impl Head {
 
     /// Sets a header, in the place of those of that name.
     fn set(&mut self, name: &str, value: &str) {
-        self.0.retain(|(given, _)| !given.eq_ignore_ascii_case(name));
+        self.0
+            .retain(|(given, _)| !given.eq_ignore_ascii_case(name));
         self.0.push((name.to_owned(), value.to_owned()));
     }
 

@@ -42,7 +42,7 @@ impl<'a> Series<'a> {
     /// # Errors
     /// Where they can't be written.
     pub(super) fn write(self, m: &Measurement) -> Result<()> {
-        let lines = m.intervals.iter().map(|interval| line(interval, m));
+        let mut lines = m.intervals.iter().map(|interval| line(interval, m));
         match self {
             Self::Stdout => {
                 for line in lines {
@@ -52,9 +52,8 @@ impl<'a> Series<'a> {
             }
             Self::File(file, path) => {
                 let mut file = BufWriter::new(file);
-                let written = lines.map(|line| writeln!(file, "{line}")).collect();
-                let written: std::io::Result<()> = written;
-                written
+                lines
+                    .try_for_each(|line| writeln!(file, "{line}"))
                     .and_then(|()| file.flush())
                     .with_context(|| format!("cannot write {}", path.display()))
             }
@@ -74,7 +73,9 @@ pub(super) fn takes_stdout(arguments: &Arguments) -> bool {
 pub(super) fn interval(arguments: &Arguments, duration: Duration) -> Result<Duration> {
     let refuse = |why: String| Err(Usage(why).into());
     if takes_stdout(arguments) && arguments.json {
-        return refuse("--timeseries - and --json both want standard output: name a file".to_owned());
+        return refuse(
+            "--timeseries - and --json both want standard output: name a file".to_owned(),
+        );
     }
     let Some(asked) = arguments.interval else {
         // Each takes some 16 KiB a thread.
@@ -84,7 +85,9 @@ pub(super) fn interval(arguments: &Arguments, duration: Duration) -> Result<Dura
         });
     };
     if arguments.timeseries.is_none() && arguments.hlog.is_none() {
-        return refuse("--interval goes with --timeseries or --hlog, which show intervals".to_owned());
+        return refuse(
+            "--interval goes with --timeseries or --hlog, which show intervals".to_owned(),
+        );
     }
     if duration.as_nanos().div_ceil(asked.as_nanos()) > u128::from(MAX_INTERVALS) {
         return refuse(format!(

@@ -67,7 +67,10 @@ impl Source {
             Self::Urls(lines) => {
                 let order = if shuffled { "shuffled" } else { "in order" };
                 let plural = if lines.len() == 1 { "" } else { "s" };
-                Some(format!("{} URL{plural} {order}", grouped(lines.len() as u64)))
+                Some(format!(
+                    "{} URL{plural} {order}",
+                    grouped(lines.len() as u64)
+                ))
             }
         }
     }
@@ -92,7 +95,10 @@ fn lines(path: &Path, text: &str) -> Result<Vec<Line>> {
         let number = index + 1;
         let refuse = |why: String| Usage(format!("{}:{number}: {why}", path.display()));
         let line = line(text, number).map_err(|error| refuse(error.to_string()))?;
-        if let Some(first) = lines.first().filter(|first| !first.target.is_at(&line.target)) {
+        if let Some(first) = lines
+            .first()
+            .filter(|first| !first.target.is_at(&line.target))
+        {
             return Err(refuse(format!(
                 "{} is another origin than that of line {}, {}: one drive loads one server",
                 line.target.origin().shown(),
@@ -156,7 +162,10 @@ mod tests {
         let words = Source::Urls(lines).words(true).unwrap();
         assert_eq!(words, "3 URLs shuffled");
         let one = Source::Urls(super::lines(Path::new("x"), "h").unwrap());
-        assert_eq!((one.words(false).unwrap().as_str(), one.urls()), ("1 URL in order", Some(1)));
+        assert_eq!(
+            (one.words(false).unwrap().as_str(), one.urls()),
+            ("1 URL in order", Some(1))
+        );
     }
 
     #[test]
@@ -164,7 +173,10 @@ mod tests {
         for (text, words) in [
             ("", "list.txt: there is no URL in it"),
             ("# http://h/\n\n", "there is no URL in it"),
-            ("http://h/\nhttps://h/", "list.txt:2: https://h/: https is not spoken"),
+            (
+                "http://h/\nhttps://h/",
+                "list.txt:2: https://h/: https is not spoken",
+            ),
             ("\nhttp://h/a b c", "list.txt:2: a line has a URL"),
             ("G(T http://h/", "list.txt:1: G(T: a method"),
             ("CONNECT http://h/", "list.txt:1: CONNECT: a method"),
@@ -172,7 +184,10 @@ mod tests {
                 "# x\nhttp://h/\nhttp://h:81/x",
                 "list.txt:3: http://h:81/ is another origin than that of line 2, http://h/",
             ),
-            ("h:80\n127.0.0.1", "list.txt:2: http://127.0.0.1/ is another origin"),
+            (
+                "h:80\n127.0.0.1",
+                "list.txt:2: http://127.0.0.1/ is another origin",
+            ),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.downcast_ref::<Usage>().is_some(), "{text}");
