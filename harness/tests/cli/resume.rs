@@ -116,6 +116,18 @@ fn a_twin_another_build_and_the_control_are_taken_up_too() {
     let expected = ["right", &name, "right~2", "control", "control~2"];
     assert_eq!(first.run.entries, expected);
 
+    let manifest = bench.dir.path().join("right/server.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let closes = "\"--fault\", \"closes-each\", \"--addr\"";
+    fs::write(&manifest, text.replace("\"--addr\"", closes)).unwrap();
+    let another = [
+        "the control is no longer what it was when the run began",
+        "Then: replays the answers of right. Now: replays answers made from the contract (not those of \
+         right: GET /ping: its answer ends the connection;",
+    ];
+    assert_refused(resume(&bench, &out, &[]), &out, &another);
+    fs::write(&manifest, text).unwrap();
+
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let build = first.servers[1].build.as_ref().unwrap();
     let kept = root.join(build.binary.as_ref().unwrap());
