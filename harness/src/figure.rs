@@ -371,7 +371,9 @@ mod tests {
         let table = figure.table.first();
         let places = [
             table.map(|stage| format!("{} ({stage})", ["table", "wide"][usize::from(figure.wide)])),
-            of_servers().any(|f| f.id == figure.id).then(|| "servers".to_owned()),
+            of_servers()
+                .any(|f| f.id == figure.id)
+                .then(|| "servers".to_owned()),
             (!compared.is_empty()).then(|| format!("compare ({})", compared.join(", "))),
             figure.history.map(|_| "history".to_owned()),
             figure.metric.then(|| "metrics".to_owned()),

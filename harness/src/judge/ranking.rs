@@ -178,7 +178,12 @@ fn give_ranks(
         .iter()
         .map(|j| series(&j.valid, basis.figure))
         .collect();
-    let found = ranks(&all, figure::better(basis.figure), delta, &mut court.bootstrap);
+    let found = ranks(
+        &all,
+        figure::better(basis.figure),
+        delta,
+        &mut court.bootstrap,
+    );
     for (judged, range) in ranked.iter_mut().zip(found) {
         judged.row.rank = range.map(|range| RankInterval {
             low: range.low,

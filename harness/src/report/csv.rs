@@ -92,7 +92,9 @@ fn line(out: &mut Vec<String>, common: &Common<'_>, figure: Option<(&String, &Es
         common.workload.to_owned(),
         common.stage.to_owned(),
         figure.map_or_else(String::new, |(name, _)| name.clone()),
-        figure.map_or("", |(name, _)| Unit::of(name).name()).to_owned(),
+        figure
+            .map_or("", |(name, _)| Unit::of(name).name())
+            .to_owned(),
         number(|e| e.median),
         number(|e| e.low),
         number(|e| e.high),

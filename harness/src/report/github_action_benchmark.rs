@@ -18,7 +18,10 @@ pub(super) fn smaller(record: &Record, summary: &Summary) -> String {
 
 fn list(record: &Record, summary: &Summary, better: Better) -> String {
     let all = tracked(record, summary);
-    let of_direction = all.iter().filter(|one| one.figure.better() == better).map(entry);
+    let of_direction = all
+        .iter()
+        .filter(|one| one.figure.better() == better)
+        .map(entry);
     format!("{:#}\n", Value::Array(of_direction.collect()))
 }
 

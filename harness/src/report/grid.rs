@@ -45,7 +45,9 @@ impl Grid {
                 false => Align::Right,
             };
             let texts = (0..).zip(head);
-            texts.map(|(index, text)| ((*text).to_owned(), align(index))).collect()
+            texts
+                .map(|(index, text)| ((*text).to_owned(), align(index)))
+                .collect()
         };
         let mut table = Self {
             head: aligned(head),

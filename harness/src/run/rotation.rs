@@ -329,7 +329,10 @@ mod tests {
             let fitted = cut.fitting(latency);
             assert!(fitted.cycles() <= cut.cycles(), "{latency:?}: {fitted:?}");
             assert!(fitted.slice >= cut.slice, "{latency:?}: {fitted:?}");
-            assert!(fitted.lead_in * 4 <= fitted.slice + ms(1), "{latency:?}: {fitted:?}");
+            assert!(
+                fitted.lead_in * 4 <= fitted.slice + ms(1),
+                "{latency:?}: {fitted:?}"
+            );
         }
     }
 }

@@ -65,8 +65,9 @@ impl<'m, 'a> Measuring<'m, 'a> {
     }
 
     pub(super) fn control_moves(&self) -> Vec<ControlMove> {
-        let moved =
-            |((cell, _), (figure, frame)): (&(&Cell, _), &(&Figure, Frame))| frame.moved(cell, figure);
+        let moved = |((cell, _), (figure, frame)): (&(&Cell, _), &(&Figure, Frame))| {
+            frame.moved(cell, figure)
+        };
         self.frames.iter().filter_map(moved).collect()
     }
 

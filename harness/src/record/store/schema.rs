@@ -100,7 +100,10 @@ fn wide_columns() -> String {
     let longest = ids().map(str::len).max().unwrap_or(0);
     let column = |id: &str| {
         let padding = longest - id.len();
-        format!("max(f.value) FILTER (WHERE f.name = '{id}'){:padding$} AS {id}", "")
+        format!(
+            "max(f.value) FILTER (WHERE f.name = '{id}'){:padding$} AS {id}",
+            ""
+        )
     };
     ids().map(column).collect::<Vec<_>>().join(",\n       ")
 }

@@ -166,7 +166,9 @@ pub(super) fn about(record: &Record) -> About {
 
 /// What the words mean, and the heads of the columns.
 fn definitions() -> Vec<(&'static str, String)> {
-    let words = DEFINITIONS.iter().map(|(word, text)| (*word, (*text).to_owned()));
+    let words = DEFINITIONS
+        .iter()
+        .map(|(word, text)| (*word, (*text).to_owned()));
     let sentence = |text: &str| {
         let mut rest = text.chars();
         let first = rest.next().into_iter().flat_map(char::to_uppercase);
