@@ -113,8 +113,8 @@ pub struct Arguments {
     /// Connections of every stage
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_000))]
     connections: u32,
-    /// What moves the bytes of the load: epoll on every Linux; io_uring at less CPU a request, from Linux 6.1
-    /// on where nothing forbids it; portable for want of both. Runs of different engines are not compared
+    /// I/O backend of the load generator: epoll works on every Linux; io_uring costs less CPU per request but needs
+    /// Linux 6.1 or newer and may be forbidden. Runs with different backends aren't compared
     #[arg(long, value_name = "NAME", default_value = "epoll", value_parser = engine_parser())]
     engine: EngineKind,
     /// Paced rate in requests per second, for all workloads or as WORKLOAD=RATE;

@@ -93,8 +93,8 @@ pub struct Arguments {
     /// Connections, kept open unless --close or --requests-per-connection is given
     #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     connections: u32,
-    /// What moves the bytes: epoll on every Linux; io_uring at less CPU a request, from Linux 6.1 on where
-    /// nothing forbids it; portable for want of both
+    /// I/O backend: epoll works on every Linux; io_uring costs less CPU per request but needs Linux 6.1 or newer and
+    /// may be forbidden
     #[arg(long, value_name = "NAME", default_value = "epoll", value_parser = engine_parser())]
     engine: EngineKind,
     /// Threads; each is pinned to one CPU where --cpus is given [as many as --cpus, or 1]

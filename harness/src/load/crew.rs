@@ -13,7 +13,6 @@ use super::connections::NotReady;
 use super::dial::Dial;
 use super::engine::Engine;
 use super::epoll::Epoll;
-use super::portable::Portable;
 use super::slot::Plan;
 use super::tally::Tally;
 use super::uring::Uring;
@@ -114,7 +113,6 @@ impl<'s> Crew<'s> {
                 let tallies = match engine {
                     EngineKind::Epoll => hand.work(Epoll::new, &say_ready, &told, &say),
                     EngineKind::IoUring => hand.work(Uring::new, &say_ready, &told, &say),
-                    EngineKind::Portable => hand.work(Portable::new, &say_ready, &told, &say),
                 };
                 Ok(Left {
                     tallies: tallies?,

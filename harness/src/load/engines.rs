@@ -13,20 +13,17 @@ pub enum EngineKind {
     Epoll,
     /// io_uring, on Linux from 6.1 on where nothing forbids it: one system call for many requests.
     IoUring,
-    /// The crate `polling` over plain sockets: the slowest, for systems that have nothing else.
-    Portable,
 }
 
 impl EngineKind {
     /// All of them, the default first.
-    pub const ALL: [Self; 3] = [Self::Epoll, Self::IoUring, Self::Portable];
+    pub const ALL: [Self; 2] = [Self::Epoll, Self::IoUring];
 
     /// The word used in flags and files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Epoll => "epoll",
             Self::IoUring => "io_uring",
-            Self::Portable => "portable",
         }
     }
 
@@ -36,7 +33,7 @@ impl EngineKind {
     /// [`DriveError::NoEngine`] with the cause and what would mend it.
     pub fn available(self) -> Result<(), DriveError> {
         let tried = match self {
-            Self::Epoll | Self::Portable => Ok(()),
+            Self::Epoll => Ok(()),
             Self::IoUring => uring::try_out(),
         };
         tried.map_err(|why| DriveError::NoEngine { engine: self, why })

@@ -25,7 +25,7 @@
 //! | `nagle` | is it the stall of Nagle's algorithm with delayed ACK? |
 //! | `dial` | where connections go, and where they come from |
 //! | `engine` | the narrow interface to the sockets |
-//! | `epoll`, `uring`, `portable` | its implementations |
+//! | `epoll`, `uring` | its implementations |
 //! | `engines` | which there are, and whether this system has them |
 //! | `worker`, `slot` | one thread: decides what is sent on which connection, and when |
 //! | `connections` | makes its connections, and makes them again |
@@ -60,7 +60,6 @@ mod pacing;
 #[doc(hidden)]
 pub mod parts;
 mod pick;
-mod portable;
 mod recorder;
 mod replies;
 mod response;

@@ -48,7 +48,7 @@ fn values_out_of_range_are_refused() {
     refused(&["bench", "--rounds", "0"], "--rounds");
     refused(
         &["bench", "--engine", "iouring"],
-        "possible values: epoll, io_uring, portable",
+        "possible values: epoll, io_uring",
     );
     refused(&["bench", "--rate", "-5"], "--rate");
     refused(&["bench", "--first-byte-limit", "5"], "unit");

@@ -44,9 +44,6 @@ macro_rules! over_each_engine {
         mod over_io_uring {
             $(#[test] fn $test() { super::over(harness::load::EngineKind::IoUring, super::$test) })*
         }
-        mod over_portable {
-            $(#[test] fn $test() { super::over(harness::load::EngineKind::Portable, super::$test) })*
-        }
     };
 }
 pub(crate) use over_each_engine;
