@@ -8,12 +8,11 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Run, SHORT};
+use crate::support::{Run, SHORT, fixture};
 use crate::unfinished::{Harness, copy, trials};
 
-/// What `/ping` takes more from the second revision on: far more than noise, also on a busy machine.
-const SLOWER: &str = "if request.target == \"/ping\" { \
-    std::thread::sleep(std::time::Duration::from_millis(20)); }";
+/// The fault of the second revision: `/ping` takes 20 ms longer, far more than noise even on a busy machine.
+const SLOWER: &str = "--fault=slow-first-byte";
 const SOME: [&str; 8] = [
     "--stage",
     "paced",
@@ -47,8 +46,7 @@ impl Repository {
         repository.add("alder");
         repository.git(&["init", "--quiet"]);
         repository.commit("first");
-        let answer = "fn answer(&self, request: &Request) -> Response {";
-        repository.edit(|text| text.replace(answer, &format!("{answer}\n{SLOWER}")));
+        repository.edit(|text| text.replace(".exec()", &format!(".arg({SLOWER:?}).exec()")));
         repository.add("beech");
         repository.commit("second");
         repository
@@ -58,12 +56,17 @@ impl Repository {
         self.dir.path().canonicalize().unwrap()
     }
 
-    /// Adds a right server.
+    /// Adds a correct server: a program that becomes the fixture, so that it builds in no time.
     fn add(&self, name: &str) {
         let folder = self.root().join("servers").join(name);
-        fs::create_dir_all(&folder).unwrap();
-        let plain = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/plain");
-        copy(&plain, &folder.join("src"));
+        fs::create_dir_all(folder.join("src")).unwrap();
+        let program = format!(
+            "use std::{{env, os::unix::process::CommandExt, process::Command}};\n\
+             fn main() {{\n    let error = Command::new({:?}).args(env::args_os().skip(1)).exec();\n    \
+             panic!(\"{{error}}\");\n}}\n",
+            fixture()
+        );
+        fs::write(folder.join("src/main.rs"), program).unwrap();
         let manifest = format!(
             "[package]\nname = \"server-{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
              [package.metadata.server]\ndisplay = \"{name}\"\nclass = \"library\"\n"
@@ -76,7 +79,7 @@ impl Repository {
 
     /// Changes what alder does with a request.
     fn edit(&self, change: impl Fn(String) -> String) {
-        let file = self.root().join("servers/alder/src/service.rs");
+        let file = self.root().join("servers/alder/src/main.rs");
         let before = fs::read_to_string(&file).unwrap();
         let after = change(before.clone());
         assert_ne!(before, after, "nothing was changed");

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -24,7 +23,6 @@ const LONGEST: Duration = Duration::from_secs(60);
 pub(crate) struct Fixture {
     child: Child,
     addr: SocketAddr,
-    program: String,
     arguments: Vec<String>,
     folder: TempDir,
 }
@@ -32,13 +30,8 @@ pub(crate) struct Fixture {
 impl Fixture {
     /// Starts the fixture with these arguments on a free port.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        Self::start_program("fixture", arguments)
-    }
-
-    /// Starts an example that prints its address when it is asked to choose a port.
-    pub(crate) fn start_program(program: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut child = command(program)
+        let mut child = command()
             .args(["--addr", "127.0.0.1:0", "--workers", "2"])
             .args(arguments)
             .process_group(0)
@@ -52,9 +45,8 @@ impl Fixture {
             .unwrap();
         let addr = line.trim().parse();
         Self {
-            addr: addr.unwrap_or_else(|_| panic!("{program} {arguments:?} printed {line:?}")),
+            addr: addr.unwrap_or_else(|_| panic!("{arguments:?} printed {line:?}")),
             child,
-            program: program.to_owned(),
             arguments: arguments.iter().map(ToString::to_string).collect(),
             folder,
         }
@@ -134,7 +126,7 @@ impl Process for Fixture {
         limit: Duration,
     ) -> Result<(Option<Ended>, String), String> {
         let log = self.folder.path().join("refusal");
-        let mut child = command(&self.program)
+        let mut child = command()
             .args(["--addr", addr.unwrap_or("127.0.0.1:0")])
             .args(["--workers", workers.unwrap_or("2")])
             .args(&self.arguments)
@@ -150,7 +142,7 @@ impl Process for Fixture {
 
     fn another(&mut self) -> Result<Box<dyn Process + '_>, String> {
         let arguments: Vec<_> = self.arguments.iter().map(String::as_str).collect();
-        Ok(Box::new(Self::start_program(&self.program, &arguments)))
+        Ok(Box::new(Self::start(&arguments)))
     }
 }
 
@@ -172,10 +164,13 @@ fn ended(status: ExitStatus) -> Ended {
 }
 
 /// Cargo builds a package's examples with its tests, next to the folder of this program.
-pub(crate) fn command(example: &str) -> Command {
+pub(crate) fn command() -> Command {
     let test = std::env::current_exe().unwrap();
-    let folder: PathBuf = test.parent().unwrap().with_file_name("examples");
-    let path = folder.join(example);
+    let path = test
+        .parent()
+        .unwrap()
+        .with_file_name("examples")
+        .join("fixture");
     assert!(
         path.exists(),
         "{} is missing; `cargo build -p harness --examples` makes it",

@@ -94,11 +94,6 @@ fn a_right_server_passes_every_check() {
 }
 
 #[test]
-fn a_right_server_on_nothing_but_the_standard_library_passes_every_check() {
-    passes_every_check(Fixture::start_program("plain", &[]));
-}
-
-#[test]
 fn a_right_server_passes_whatever_the_seed() {
     for seed in [0, 6, u64::MAX] {
         let fixture = Fixture::start(&[]);
@@ -286,7 +281,7 @@ fn the_fixture_says_what_is_wrong_with_its_flags_and_its_address() {
         (["--fault", "none-such"], 2, "--fault"),
         (["--fault", "exits-at-start"], 3, "exits at start"),
     ] {
-        let output = command("fixture").args(arguments).output().unwrap();
+        let output = command().args(arguments).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(status), "{stderr}");
         assert!(stderr.lines().next().unwrap().contains(named), "{stderr}");
@@ -304,10 +299,7 @@ fn a_left_child_keeps_the_port() {
 
 #[test]
 fn help_lists_the_faults_with_a_line_each() {
-    let output = command("fixture")
-        .args(["--fault", "help"])
-        .output()
-        .unwrap();
+    let output = command().args(["--fault", "help"]).output().unwrap();
     let lines = String::from_utf8(output.stdout).unwrap();
     assert!(lines.lines().count() >= 20, "{lines}");
     assert!(

@@ -270,10 +270,7 @@ fn not_refused(fault: &str, by: &By) -> Option<String> {
 
 #[test]
 fn every_fault_of_the_fixture_has_its_line() {
-    let output = command("fixture")
-        .args(["--fault", "help"])
-        .output()
-        .unwrap();
+    let output = command().args(["--fault", "help"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let faults: BTreeSet<_> = text
         .lines()
