@@ -156,8 +156,9 @@ fn a_run_beside_itself_and_beside_its_copy_has_not_changed() {
 #[test]
 fn record_json_is_the_same_run() {
     let bench = Bench::whole();
-    let json = reference().join("record.json");
+    let json = bench.dir.path().join("record.json");
     let json = json.to_str().unwrap();
+    bench.text(&["report", "before", "--format", "json", "--out", json], 0);
     let found = bench.json(&["compare", "before", json, "--workload", "ping"], 0);
     assert_eq!(found["counts"]["indistinguishable"], 50);
     assert_eq!(found["base"], found["new"]);
