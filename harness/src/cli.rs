@@ -12,18 +12,18 @@ use crate::run::{bare, known, respond, supervise};
 
 const EXAMPLES: &str = "\
 Examples:
-  harness bench                            all servers, all workloads, about 8 minutes
-  harness bench --profile quick            a first look in under 3 minutes
-  harness bench --server NAME --server OTHER --workload ping --stage peak
-  harness check --server NAME              does this server follow the contract?
-  harness protocol --server NAME           how does it handle unusual, slow and wrong clients?
-  harness fuzz --server NAME               does it survive 100,000 mutated requests?
-  harness drive http://127.0.0.1:8080/     load any server and print its throughput and latency
-  harness crosscheck --server NAME         compare the load generator with wrk, oha and hey
-  harness report                           print the newest run's table again
-  harness compare BASE NEW                 show what changed between two runs
-  harness rank                             rank the newest run's servers across all workloads
-  harness doctor                           find what would distort a benchmark on this machine
+  cargo harness bench                            all servers, all workloads, about 8 minutes
+  cargo harness bench --profile quick            a first look in under 3 minutes
+  cargo harness bench --server NAME --server OTHER --workload ping --stage peak
+  cargo harness check --server NAME              does this server follow the contract?
+  cargo harness protocol --server NAME           how does it handle unusual, slow and wrong clients?
+  cargo harness fuzz --server NAME               does it survive 100,000 mutated requests?
+  cargo harness drive http://127.0.0.1:8080/     load any server and print its throughput and latency
+  cargo harness crosscheck --server NAME         compare the load generator with wrk, oha and hey
+  cargo harness report                           print the newest run's table again
+  cargo harness compare BASE NEW                 show what changed between two runs
+  cargo harness rank                             rank the newest run's servers across all workloads
+  cargo harness doctor                           find what would distort a benchmark on this machine
 
 Exit status: 0 success; 1 a server failed or was refused, doctor found a problem that makes figures
 wrong, or compare found what --fail-on names; 2 a bad flag; 3 drive exceeded a --fail-if limit;

@@ -30,20 +30,20 @@ use crate::words::counted;
 
 const EXAMPLES: &str = "\
 Examples:
-  harness bench --profile quick                  one workload, under 3 minutes
-  harness bench --rate 20000                     every paced stage at 20,000 requests/s
-  harness bench --rate users=8000 --rate ping=30000
-  harness bench --rounds 30 --duration 5s        longer than any profile
-  harness bench --precision 2% --budget 20m      until every ratio is known to ±2 %
-  harness bench --server NAME --against main     did my change make it slower?
-  harness bench --server NAME --against v1.2 --fail-on surely-regressed
-                                                 the same as an exit status
-  harness bench --server NAME --binary NAME=old/server-NAME
-                                                 is the new build faster than the old one?
-  harness bench --server NAME --twin NAME        how far apart are two equal servers here?
-  harness bench --resume bench-results/latest    finish an interrupted run
-  harness bench --metrics 127.0.0.1:9464         watch it in Prometheus and Grafana meanwhile
-  harness bench --list                           what would run, and for how long
+  cargo harness bench --profile quick                  one workload, under 3 minutes
+  cargo harness bench --rate 20000                     every paced stage at 20,000 requests/s
+  cargo harness bench --rate users=8000 --rate ping=30000
+  cargo harness bench --rounds 30 --duration 5s        longer than any profile
+  cargo harness bench --precision 2% --budget 20m      until every ratio is known to ±2 %
+  cargo harness bench --server NAME --against main     did my change make it slower?
+  cargo harness bench --server NAME --against v1.2 --fail-on surely-regressed
+                                                       the same as an exit status
+  cargo harness bench --server NAME --binary NAME=old/server-NAME
+                                                       is the new build faster than the old one?
+  cargo harness bench --server NAME --twin NAME        how far apart are two equal servers here?
+  cargo harness bench --resume bench-results/latest    finish an interrupted run
+  cargo harness bench --metrics 127.0.0.1:9464         watch it in Prometheus and Grafana meanwhile
+  cargo harness bench --list                           what would run, and for how long
 
 Every round also measures the control, twice: a minimal responder that replays accepted
 answers. It shows what the load generator reaches, and its two entries how far apart

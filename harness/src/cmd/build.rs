@@ -10,10 +10,10 @@ use crate::run::{self, Interrupt};
 
 const EXAMPLES: &str = "\
 Examples:
-  harness build                          every server of the workspace
-  harness build --server NAME,OTHER
-  harness build --server mine --manifest path/to/mine/server.toml
-  harness build --json | jq -r '.[].binary'
+  cargo harness build                          every server of the workspace
+  cargo harness build --server NAME,OTHER
+  cargo harness build --server mine --manifest path/to/mine/server.toml
+  cargo harness build --json | jq -r '.[].binary'
 
 Each server is built alone: cargo unifies the features of packages that are built together,
 which would change the programs.

@@ -18,12 +18,12 @@ use table::Row;
 
 const EXAMPLES: &str = "\
 Examples:
-  harness check                          every server of the workspace
-  harness check --server NAME
-  harness check --list                   which checks there are
-  harness check --server NAME --only users-pages --only stop-exits
-  harness check --json                   every request, answer and expectation that failed
-  harness check --server mine --manifest path/to/mine/server.toml
+  cargo harness check                          every server of the workspace
+  cargo harness check --server NAME
+  cargo harness check --list                   which checks there are
+  cargo harness check --server NAME --only users-pages --only stop-exits
+  cargo harness check --json                   every request, answer and expectation that failed
+  cargo harness check --server mine --manifest path/to/mine/server.toml
 
 A server is built, started, asked everything the contract fixes, and stopped under load. Only one
 that passes all checks can be measured. The table counts them by concern; a check that failed has

@@ -19,13 +19,13 @@ use crate::words::listed;
 
 const EXAMPLES: &str = "\
 Examples:
-  harness compare before latest                      every server in both runs
-  harness compare before:NAME latest:NAME            one of them
-  harness compare latest:NAME latest:OTHER           two servers of one run, within its rounds
-  harness compare before latest --figure cpu_us_per_request --workload mixed
-  harness compare before latest --fail-on surely-regressed --format markdown --out comment.md
-  harness compare before latest --fail-on regressed --threshold 5% --figure requests_per_s
-  harness compare old.json new.json                  two files of `harness drive --json`
+  cargo harness compare before latest                      every server in both runs
+  cargo harness compare before:NAME latest:NAME            one of them
+  cargo harness compare latest:NAME latest:OTHER           two servers of one run, within its rounds
+  cargo harness compare before latest --figure cpu_us_per_request --workload mixed
+  cargo harness compare before latest --fail-on surely-regressed --format markdown --out comment.md
+  cargo harness compare before latest --fail-on regressed --threshold 5% --figure requests_per_s
+  cargo harness compare old.json new.json                  two files of `harness drive --json`
 
 BASE and NEW are a run's folder, its run.sqlite or record.json, or a folder's name under
 bench-results/. Entries are named as in the record: a second entry ends in ~2, another build of

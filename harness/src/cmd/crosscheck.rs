@@ -22,10 +22,10 @@ use crate::run::{Interrupt, rustc_version};
 
 const EXAMPLES: &str = "\
 Examples:
-  harness crosscheck --server NAME                       against wrk, oha and hey, those installed
-  harness crosscheck --server NAME --tool epoll,wrk --connections 64 --rounds 11
-  harness crosscheck --server NAME --rate 20000          paced, for tools that can be
-  harness crosscheck --server NAME --syscalls --send-lag 1000,30000 --accuracy
+  cargo harness crosscheck --server NAME                       against wrk, oha and hey, those installed
+  cargo harness crosscheck --server NAME --tool epoll,wrk --connections 64 --rounds 11
+  cargo harness crosscheck --server NAME --rate 20000          paced, for tools that can be
+  cargo harness crosscheck --server NAME --syscalls --send-lag 1000,30000 --accuracy
 
 Each tool drives the server in turn, on one thread of the same CPU, in an order shuffled for each
 round; ratios are taken within rounds. Our load generator checks each answer whole meanwhile, the

@@ -18,10 +18,10 @@ use crate::words::counted;
 
 const EXAMPLES: &str = "\
 Examples:
-  harness doctor                        this machine, and the CPUs a run would choose
-  harness doctor --connections 1000     do the limits suffice for so many?
-  harness doctor --server-cpus 0-3 --driver-cpus 4-7
-  harness doctor --json | jq '.findings[] | select(.level != \"ok\")'
+  cargo harness doctor                        this machine, and the CPUs a run would choose
+  cargo harness doctor --connections 1000     do the limits suffice for so many?
+  cargo harness doctor --server-cpus 0-3 --driver-cpus 4-7
+  cargo harness doctor --json | jq '.findings[] | select(.level != \"ok\")'
 
 It watches the machine for about two seconds, in the second of which it keeps the CPUs busy:
 what the host takes from a virtual machine shows only while there is work. It changes nothing;

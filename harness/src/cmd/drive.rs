@@ -34,26 +34,26 @@ use series::Series;
 
 const EXAMPLES: &str = "\
 Examples:
-  harness drive http://127.0.0.1:8080/ping
-  harness drive -c 16 -d 30s --warmup 2s http://127.0.0.1:8080/ping
-  harness drive -r 20000 http://127.0.0.1:8080/ping       20,000/s, latency from the intended send time
-  harness drive -r 20000 --arrivals poisson http://127.0.0.1:8080/ping       at random, as users come
-  harness drive --stages 10s@1000,10s@1000..5000,30s@5000 http://127.0.0.1:8080/ping
-  harness drive -n 1000 -c 1 http://127.0.0.1:8080/ping   exactly 1,000 requests, one after another
-  harness drive -c 500 --think exp:1s http://127.0.0.1:8080/ping             500 users who read and click
-  harness drive --close http://127.0.0.1:8080/ping        a connection for each request
-  harness drive --requests-per-connection 100 http://127.0.0.1:8080/ping     or for every hundred
-  harness drive -b '{\"item_id\":\"SKU-789\",\"qty\":1}' \\
+  cargo harness drive http://127.0.0.1:8080/ping
+  cargo harness drive -c 16 -d 30s --warmup 2s http://127.0.0.1:8080/ping
+  cargo harness drive -r 20000 http://127.0.0.1:8080/ping       20,000/s, latency from the intended send time
+  cargo harness drive -r 20000 --arrivals poisson http://127.0.0.1:8080/ping       at random, as users come
+  cargo harness drive --stages 10s@1000,10s@1000..5000,30s@5000 http://127.0.0.1:8080/ping
+  cargo harness drive -n 1000 -c 1 http://127.0.0.1:8080/ping   exactly 1,000 requests, one after another
+  cargo harness drive -c 500 --think exp:1s http://127.0.0.1:8080/ping             500 users who read and click
+  cargo harness drive --close http://127.0.0.1:8080/ping        a connection for each request
+  cargo harness drive --requests-per-connection 100 http://127.0.0.1:8080/ping     or for every hundred
+  cargo harness drive -b '{\"item_id\":\"SKU-789\",\"qty\":1}' \\
       -H 'Content-Type: application/json' http://127.0.0.1:8080/api/v1/orders
-  harness drive --workload harness/workloads/mixed.toml http://127.0.0.1:8080
-  harness drive --unix /run/app.sock http://localhost/ping                   over a Unix domain socket
-  harness drive -c 60000 --bind 127.0.0.2 --bind 127.0.0.3 --bind 127.0.0.4 http://127.0.0.1:8080/ping
-  harness drive --urls access.txt --shuffle               the URLs of a file, one a line
-  harness drive --json http://127.0.0.1:8080/ping | jq .latency_ns.p99
-  harness drive --hlog ping.hlog http://127.0.0.1:8080/ping
-  harness drive -d 60s --timeseries - http://127.0.0.1:8080/ping | jq .latency_ns.p99
-  harness drive --fail-if 'p99>250ms' --fail-if 'errors>0.1%' http://127.0.0.1:8080/ping     for CI
-  harness drive --json http://127.0.0.1:8080/ping >new.json && harness compare old.json new.json
+  cargo harness drive --workload harness/workloads/mixed.toml http://127.0.0.1:8080
+  cargo harness drive --unix /run/app.sock http://localhost/ping                   over a Unix domain socket
+  cargo harness drive -c 60000 --bind 127.0.0.2 --bind 127.0.0.3 --bind 127.0.0.4 http://127.0.0.1:8080/ping
+  cargo harness drive --urls access.txt --shuffle               the URLs of a file, one a line
+  cargo harness drive --json http://127.0.0.1:8080/ping | jq .latency_ns.p99
+  cargo harness drive --hlog ping.hlog http://127.0.0.1:8080/ping
+  cargo harness drive -d 60s --timeseries - http://127.0.0.1:8080/ping | jq .latency_ns.p99
+  cargo harness drive --fail-if 'p99>250ms' --fail-if 'errors>0.1%' http://127.0.0.1:8080/ping     for CI
+  cargo harness drive --json http://127.0.0.1:8080/ping >new.json && cargo harness compare old.json new.json
 
 Latency runs from the intended send time; in a closed loop (without --rate or --stages) that
 is the sending itself. With --close, or of the first request of a connection with

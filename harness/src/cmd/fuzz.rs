@@ -16,10 +16,10 @@ use crate::run::{self, BootOptions, Built, FuzzOptions, Interrupt, Referee};
 
 const EXAMPLES: &str = "\
 Examples:
-  harness fuzz --server NAME                     100,000 requests, about a minute
-  harness fuzz --server NAME --seed 7 --requests 1000000 --time-limit 10m
-  harness fuzz --server NAME --seed 7 --replay 4711    that one again, alone
-  harness fuzz --seed 7 --replay 4711 --list           show it, and send nothing
+  cargo harness fuzz --server NAME                     100,000 requests, about a minute
+  cargo harness fuzz --server NAME --seed 7 --requests 1000000 --time-limit 10m
+  cargo harness fuzz --server NAME --seed 7 --replay 4711    that one again, alone
+  cargo harness fuzz --seed 7 --replay 4711 --list           show it, and send nothing
 
 Valid requests of the contract are changed: methods, targets, versions, headers, framing and
 JSON, then single bytes. Each goes over a connection of its own and follows from the seed and its

@@ -9,9 +9,9 @@ use crate::cli::{Loads, Servers, Status};
 
 const EXAMPLES: &str = "\
 Examples:
-  harness list                           all there is
-  harness list --manifest path/to/mine/server.toml
-  harness list --json | jq -r '.servers[].name'";
+  cargo harness list                           all there is
+  cargo harness list --manifest path/to/mine/server.toml
+  cargo harness list --json | jq -r '.servers[].name'";
 
 /// The verb's flags.
 #[derive(Debug, Args)]

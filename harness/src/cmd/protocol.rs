@@ -22,12 +22,12 @@ use crate::run::{self, BootOptions, Built, Done, Interrupt, ProtocolOptions, Ref
 
 const EXAMPLES: &str = "\
 Examples:
-  harness protocol                       every server of the workspace, under a minute each
-  harness protocol --server NAME
-  harness protocol --list                which cases there are, and what the RFCs ask
-  harness protocol --server NAME --only chunked --only length-negative
-  harness protocol --fuzz 100000 --write all servers, mutated requests too; renew the documents
-  harness protocol --from bench-results/…-protocol/protocol.json --format markdown
+  cargo harness protocol                       every server of the workspace, under a minute each
+  cargo harness protocol --server NAME
+  cargo harness protocol --list                which cases there are, and what the RFCs ask
+  cargo harness protocol --server NAME --only chunked --only length-negative
+  cargo harness protocol --fuzz 100000 --write all servers, mutated requests too; renew the documents
+  cargo harness protocol --from bench-results/…-protocol/protocol.json --format markdown
 
 A server is built, started, and met with requests in pieces, pipelined, oversized, malformed,
 contradictory and slow. Each case says what the server did, what RFC 9110 or RFC 9112 asks, and

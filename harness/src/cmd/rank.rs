@@ -16,10 +16,10 @@ use crate::report::{Colour, Ranked};
 
 const EXAMPLES: &str = "\
 Examples:
-  harness rank                              the newest run
-  harness rank monday tuesday               their rounds together
-  harness rank latest --workload mixed,users --by cpu_us_per_request
-  harness rank latest --format markdown --out standing.md
+  cargo harness rank                              the newest run
+  cargo harness rank monday tuesday               their rounds together
+  cargo harness rank latest --workload mixed,users --by cpu_us_per_request
+  cargo harness rank latest --format markdown --out standing.md
 
 Every workload counts the same: a server's distance to the best of each is multiplied up, and
 the root taken (geometric mean). Servers that tie share a rank such as 2-3. Only a server with a

@@ -18,17 +18,17 @@ use crate::report::{self, History};
 
 const EXAMPLES: &str = "\
 Examples:
-  harness report                                     the newest run, as a terminal shows it
-  harness report bench-results/reference --workload mixed
-  harness report --wide                              the ratio to the best in every figure
-  harness report --format html --out report.html     tables and charts in one file
-  harness report --format markdown --svg charts --out results.md
-  harness report --format csv >figures.csv           medians and intervals; trials: every trial
-  harness report --format markdown --server NAME,OTHER
-  harness report --format bencher >bmf.json          for `bencher run --adapter json --file bmf.json`
-  harness report DIR --write                         every file made from the record again
-  harness report DIR OTHER THIRD                     each server over these runs
-  harness report bench-results/2026* --format html --out history.html
+  cargo harness report                                     the newest run, as a terminal shows it
+  cargo harness report bench-results/reference --workload mixed
+  cargo harness report --wide                              the ratio to the best in every figure
+  cargo harness report --format html --out report.html     tables and charts in one file
+  cargo harness report --format markdown --svg charts --out results.md
+  cargo harness report --format csv >figures.csv           medians and intervals; trials: every trial
+  cargo harness report --format markdown --server NAME,OTHER
+  cargo harness report --format bencher >bmf.json          for `bencher run --adapter json --file bmf.json`
+  cargo harness report DIR --write                         every file made from the record again
+  cargo harness report DIR OTHER THIRD                     each server over these runs
+  cargo harness report bench-results/2026* --format html --out history.html
 
 It reads run.sqlite in the folder and starts nothing. With some servers left out, ranks are
 those among the others. Of several runs the oldest comes first, whatever their order here.";

@@ -99,7 +99,7 @@ fn every_verb_teaches_by_example() {
         assert!(output.status.success(), "{verb}");
         assert!(text.contains("Examples:\n"), "{verb}: {text}");
         assert!(
-            text.contains(&format!("  harness {verb}")),
+            text.contains(&format!("  cargo harness {verb}")),
             "{verb}: {text}"
         );
     }
