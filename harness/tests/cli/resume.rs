@@ -106,7 +106,7 @@ fn a_twin_another_build_and_the_control_are_taken_up_too() {
     let entries = ["--twin", "right", "--binary", &binary];
     let command = begin(&bench, &SHORT[1..], &[flags, entries].concat());
     let mut harness = Harness::start(command);
-    harness.wait_for_line("taking the control's answers");
+    harness.wait_for_line("capturing responses for the control");
     harness.send(Signal::INT);
     assert_eq!(interrupted(harness, &out).trials, []);
     // Taken again from where it was copied to.
@@ -233,7 +233,7 @@ fn refuses_another_server(bench: &Bench) {
     let folder = bench.dir.path().join("right");
     let manifest = folder.join("server.toml");
     let text = fs::read_to_string(&manifest).unwrap();
-    let kept = "What was measured before is kept";
+    let kept = "Trials measured before are kept";
 
     fs::remove_file(&manifest).unwrap();
     let words = ["no server \"right\"", "--manifest, give it again"];
@@ -309,7 +309,7 @@ fn what_is_no_run_is_refused_in_words() {
         folder
     };
     let missing = bench.dir.path().join("missing");
-    let none = ["no run.sqlite in", "make one with `harness bench`"];
+    let none = ["no run.sqlite in", "create one with `harness bench`"];
     assert_refused(resume(&bench, &missing, &[]), &missing, &none);
     let empty = folder("empty");
     assert_refused(resume(&bench, &empty, &[]), &empty, &none);
