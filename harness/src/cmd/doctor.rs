@@ -229,7 +229,7 @@ mod tests {
         let unseen = finding("governor", Level::Ok, "unknown: cannot read /sys/x", None);
         assert!(lines(&unseen, Colour::Never)[0].starts_with("unknown  governor"));
         let environment = Environment {
-            findings: vec![finding("smt", Level::Ok, "one CPU a core", None), unseen],
+            findings: vec![finding("smt", Level::Ok, "one CPU per core", None), unseen],
             ..Environment::default()
         };
         let json = as_json(&environment);
