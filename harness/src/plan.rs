@@ -325,7 +325,7 @@ mod tests {
                     (0..entries).filter(move |&b| a != b).map(move |b| row[b])
                 });
                 let (least, most) = counts.fold((u32::MAX, 0), |(l, m), n| (l.min(n), m.max(n)));
-                // Random orders of 7 entries in 22 cycles differ by some 10.
+                // Random orders of 7 entries in 22 cycles differ by about 10.
                 assert!(most - least <= 4, "{entries} x {cycles}: {least} to {most}");
             }
         }

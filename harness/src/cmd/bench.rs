@@ -383,7 +383,7 @@ fn fit_line(options: &Options, budget: Duration, round: Duration) -> String {
 fn entries_line(options: &Options) -> String {
     let mut parts = vec![counted(options.servers.len(), "server")];
     if !options.twins.is_empty() {
-        parts.push(format!("{} again", options.twins.join(", ")));
+        parts.push(format!("a twin of {}", options.twins.join(", ")));
     }
     if options.control {
         parts.push("the control twice".to_owned());

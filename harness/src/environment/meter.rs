@@ -162,8 +162,8 @@ impl StealMeter {
             steal: used.and_then(|(before, after)| after.since(before).steal_share()),
             other: all.zip(ours).filter(|(all, _)| all.total() >= 100).map(
                 |(all, (before, after))| {
-                    // If the kernel charges soft interrupts to the interrupted process, ours includes some of them, and the
-                    // difference is too small, never too large.
+                    // If the kernel charges soft interrupts to the interrupted process, ours includes some of
+                    // them, and the difference is too small, never too large.
                     let others = all.processes.saturating_sub(after.saturating_sub(before));
                     others as f64 / all.total() as f64
                 },

@@ -47,9 +47,10 @@ impl OthersMeter {
     /// The share of the CPUs' time since the start that was used by neither this process nor the server, 0 to 1.
     /// `server` is the server's CPU time since the start.
     ///
-    /// It is all work on these CPUs minus ours. The kernel samples all work at each tick, which misses much of the
-    /// short bursts on an otherwise idle CPU, while our own time is exact. So the share is right on busy CPUs, and on
-    /// idle ones too small, never too large. Absent if unknown, or below a second of CPU time.
+    /// It is all work on these CPUs minus ours. The kernel samples all work at each tick, which misses much
+    /// of the short bursts on an otherwise idle CPU, while our own time is exact. So the share is right on
+    /// busy CPUs, and on idle ones too small, never too large. Absent if unknown, or below a second of CPU
+    /// time.
     #[must_use]
     pub fn stop(&self, server: Option<Duration>) -> Option<f64> {
         let (before, after) = (self.before?, self.read()?);

@@ -84,8 +84,8 @@ impl Recheck {
         self.meter.stop()
     }
 
-    /// Reads the state again. Returns what others used during the run (`steal-during`, `load-during`, if known), and
-    /// a warning for every setting that has changed (`governor-changed` and so on).
+    /// Reads the state again. Returns what others used during the run (`steal-during`, `load-during`, if
+    /// known), and a warning for every setting that has changed (`governor-changed` and so on).
     #[must_use]
     pub fn finish(&self) -> Vec<Finding> {
         let stolen = self.stolen();

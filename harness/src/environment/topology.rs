@@ -63,8 +63,8 @@ pub struct Core {
     pub package: u32,
     /// The NUMA node.
     pub node: u32,
-    /// Its speed relative to the machine's fastest core, which has 1024 (`cpu_capacity`). If the kernel doesn't say,
-    /// 512 for efficiency cores and 1024 for others.
+    /// Its speed relative to the machine's fastest core, which has 1024 (`cpu_capacity`). If the kernel
+    /// doesn't say, 512 for efficiency cores and 1024 for others.
     pub capacity: u32,
 }
 
@@ -81,8 +81,8 @@ pub enum TopologyError {
 impl Topology {
     /// Reads the tree under a root.
     ///
-    /// Whatever a container or an old kernel doesn't show gets a default: every CPU is its own core, one socket, one
-    /// node, nothing isolated, all allowed.
+    /// Whatever a container or an old kernel doesn't show gets a default: every CPU is its own core, one
+    /// socket, one node, nothing isolated, all allowed.
     ///
     /// # Errors
     /// If not even the online CPUs can be found.

@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
-/// Watches the last field of `/proc/loadavg`, the id of the most recently started process or thread (proc(5)). That is
-/// much faster than listing all processes.
+/// Watches the last field of `/proc/loadavg`, the id of the most recently started process or thread
+/// (proc(5)). That is much faster than listing all processes.
 #[derive(Debug)]
 pub(super) struct Newest {
     file: Option<File>,

@@ -12,8 +12,9 @@ use nix::unistd::Pid;
 
 /// A process, held by an open `/proc/PID/stat`.
 ///
-/// The descriptor belongs to the process, not to its id: once the process is gone, reading it fails with ESRCH, even
-/// if the id was reused. So reading it last tells whether what was read by id before belongs to the right process.
+/// The descriptor belongs to the process, not to its id: once the process is gone, reading it fails with
+/// ESRCH, even if the id was reused. So reading it last tells whether what was read by id before belongs to
+/// the right process.
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) pid: u32,
@@ -98,8 +99,8 @@ impl Process {
         Stat::parse(buffer.get(..length)?)
     }
 
-    /// CPU time of all threads, ended ones included, nanoseconds. For a running thread it may lag by up to a tick of the
-    /// scheduler (1 to 10 ms).
+    /// CPU time of all threads, ended ones included, nanoseconds. For a running thread it may lag by up to a
+    /// tick of the scheduler (1 to 10 ms).
     pub(super) fn cpu_ns(&self) -> Option<u64> {
         let time = clock_gettime(self.clock?).ok()?;
         let seconds = u64::try_from(time.tv_sec()).ok()?;

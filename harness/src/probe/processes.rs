@@ -11,9 +11,9 @@ use crate::environment::cpu_group::{CpuMeter, CpuUsage};
 
 /// The processes of one process group.
 ///
-/// They are found by [`Processes::in_group`] and again by [`Processes::refresh`]. Of processes started in between, only
-/// the CPU time counts: memory and the like are compared between two moments, and whether a short-lived process exists
-/// at that moment is random.
+/// They are found by [`Processes::in_group`] and again by [`Processes::refresh`]. Of processes started in
+/// between, only the CPU time counts: memory and the like are compared between two moments, and whether a
+/// short-lived process exists at that moment is random.
 ///
 /// CPU time includes all processes, ended ones too, and never runs backwards. A control group counts it
 /// ([`Processes::counted_by`]); `add_up` describes what happens without one.
@@ -69,19 +69,20 @@ struct Cpu {
 
 /// Values that are cheap enough to read every 100 ms; see [`Processes::sample_light`].
 ///
-/// Every member is a sum over the processes known at the last [`Processes::refresh`]; CPU time covers all. A member is
-/// absent if it could not be read, and all are if no process is left.
+/// Every member is a sum over the processes known at the last [`Processes::refresh`]; CPU time covers all. A
+/// member is absent if it could not be read, and all are if no process is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LightSample {
     /// Processes alive.
     pub processes: u32,
-    /// CPU time, including threads and processes that ended, nanoseconds. For a running thread it may lag by a tick of the
-    /// scheduler (1 to 10 ms).
+    /// CPU time, including threads and processes that ended, nanoseconds. For a running thread it may lag by
+    /// a tick of the scheduler (1 to 10 ms).
     pub cpu_ns: Option<u64>,
-    /// The part of `cpu_ns` that is known only in clock ticks of 10 ms: of processes that ended before they were seen.
+    /// The part of `cpu_ns` that is known only in clock ticks of 10 ms: of processes that ended before they
+    /// were seen.
     pub in_ticks_ns: Option<u64>,
-    /// CPU time in user space, nanoseconds. Unless a control group counts it, it has steps of 10 ms and lags `cpu_ns`
-    /// slightly.
+    /// CPU time in user space, nanoseconds. Unless a control group counts it, it has steps of 10 ms and lags
+    /// `cpu_ns` slightly.
     pub user_ns: Option<u64>,
     /// CPU time in the kernel, likewise.
     pub system_ns: Option<u64>,
@@ -113,8 +114,8 @@ pub struct Sample {
 }
 
 impl Processes {
-    /// The current processes of a group, without its supervisor, if there is one. Of the supervisor, only the CPU time of
-    /// processes it has waited for counts.
+    /// The current processes of a group, without its supervisor, if there is one. Of the supervisor, only the
+    /// CPU time of processes it has waited for counts.
     #[must_use]
     pub fn in_group(group: u32, supervisor: Option<u32>) -> Self {
         let mut processes = Self {
@@ -132,7 +133,8 @@ impl Processes {
         processes
     }
 
-    /// Takes the CPU time from the processes' control group, if there is one: exact, and of everything that ran in it.
+    /// Takes the CPU time from the processes' control group, if there is one: exact, and of everything that
+    /// ran in it.
     #[must_use]
     pub fn counted_by(mut self, group: Option<&Path>) -> Self {
         self.meter = group.and_then(CpuMeter::open);
@@ -145,7 +147,8 @@ impl Processes {
         self.meter.is_some()
     }
 
-    /// Searches for processes that joined the group; reads the `stat` of every process of the machine, about 15 µs each.
+    /// Searches for processes that joined the group; reads the `stat` of every process of the machine, about
+    /// 15 µs each.
     pub fn refresh(&mut self) {
         // First those that are gone, since their ids may have been reused.
         self.read();
@@ -218,16 +221,16 @@ impl Processes {
         self.ended.processes
     }
 
-    /// Takes the cheap sample: two system calls for each process and the supervisor, plus one; no allocation. The ignored
-    /// test `cost_of_a_sample` measures it. If a process or a thread was started on this machine since the last sample, it
-    /// also lists all processes and reads the new ones.
+    /// Takes the cheap sample: two system calls for each process and the supervisor, plus one; no allocation.
+    /// The ignored test `cost_of_a_sample` measures it. If a process or a thread was started on this machine
+    /// since the last sample, it also lists all processes and reads the new ones.
     pub fn sample_light(&mut self) -> LightSample {
         self.find_started();
         self.read().0
     }
 
-    /// Takes the full sample, which reads every thread and descriptor: about 250 µs for ten threads, so it suits the edges of
-    /// a window rather than every 100 ms.
+    /// Takes the full sample, which reads every thread and descriptor: about 250 µs for ten threads, so it
+    /// suits the edges of a window rather than every 100 ms.
     pub fn sample(&mut self) -> Sample {
         self.find_started();
         let (light, faults) = self.read();
@@ -276,8 +279,9 @@ impl Processes {
 
     /// The light sample, and minor and major faults.
     fn read(&mut self) -> (LightSample, Option<(u64, u64)>) {
-        // Read parents before children: a process that ends in between then lacks its last moments until the next sample, and
-        // is never counted twice. A parent is mostly older than its child, and comes first in the list.
+        // Read parents before children: a process that ends in between then lacks its last moments until the
+        // next sample, and is never counted twice. A parent is mostly older than its child, and comes first
+        // in the list.
         let supervisor = self.supervisor.as_ref().and_then(Process::stat);
         self.live.retain_mut(|member| {
             let there = member.read();
@@ -320,10 +324,11 @@ impl Processes {
 
     /// The CPU time of the processes alive, by their clocks, and of those that ended.
     ///
-    /// An ended process is known in two ways: by its last sample, which is exact but misses what came later, and processes
-    /// never seen; and by its parent, or the supervisor, that has waited for it, which misses nothing but counts in ticks. If
-    /// nobody waits for it (a parent that ignores SIGCHLD), only the first is left. Neither is ever too high, so the higher
-    /// one counts. `left_behind` is the time of what the supervisor has waited for.
+    /// An ended process is known in two ways: by its last sample, which is exact but misses what came later,
+    /// and processes never seen; and by its parent, or the supervisor, that has waited for it, which misses
+    /// nothing but counts in ticks. If nobody waits for it (a parent that ignores SIGCHLD), only the first is
+    /// left. Neither is ever too high, so the higher one counts. `left_behind` is the time of what the
+    /// supervisor has waited for.
     fn add_up(&mut self, left_behind: Ticks) -> Cpu {
         let stats = || self.live.iter().map(|member| member.last.stat);
         let alive: Ticks = stats().map(|stat| stat.own).sum();
@@ -332,8 +337,8 @@ impl Processes {
         let alive_ns: Option<u64> = self.live.iter().map(|member| member.last.cpu_ns).sum();
         let exact_ns = alive_ns.map(|alive| alive + self.ended.cpu_ns);
         let ended_ns = self.ended.cpu_ns.max(waited.sum_ns());
-        // Time that moves from a process to the one that waited for it is rounded down, which must not make the sum run
-        // backwards.
+        // Time that moves from a process to the one that waited for it is rounded down, which must not make
+        // the sum run backwards.
         let before = self.counted;
         let total = alive_ns.map(|alive| before.total.unwrap_or(0).max(alive + ended_ns));
         let user = ticks_ns(alive.user + seen.user.max(waited.user));

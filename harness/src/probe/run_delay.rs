@@ -5,8 +5,8 @@ use std::io::Read;
 
 /// Time this thread has waited for a CPU since it began, nanoseconds.
 ///
-/// This is the second number of `/proc/thread-self/schedstat` (`Documentation/scheduler/sched-stats.rst`); absent if the
-/// kernel was built without it. CPU steal is not included.
+/// This is the second number of `/proc/thread-self/schedstat` (`Documentation/scheduler/sched-stats.rst`);
+/// absent if the kernel was built without it. CPU steal is not included.
 #[must_use]
 pub fn run_delay_ns() -> Option<u64> {
     // Three numbers of at most 20 digits; on the stack, because the load generator must not allocate.

@@ -1,7 +1,7 @@
 //! The kernel's counters of connections.
 //!
-//! `/proc/net/snmp` has the counters of RFC 4022 (`tcpActiveOpens`, `tcpPassiveOpens`) for the network namespace. They
-//! include all processes in it, so they describe a single program only on a quiet machine.
+//! `/proc/net/snmp` has the counters of RFC 4022 (`tcpActiveOpens`, `tcpPassiveOpens`) for the network
+//! namespace. They include all processes in it, so they describe a single program only on a quiet machine.
 
 use std::fs;
 use std::io::{self, ErrorKind};

@@ -4,8 +4,8 @@
 //! about = "One line on what it shows"
 //!
 //! [[request]]
-//! weight = 3                     # 1 where it is left out
-//! method = "GET"                 # GET where it is left out
+//! weight = 3                     # default: 1
+//! method = "GET"                 # default: GET
 //! path = "/api/v1/users"
 //! [request.query]                # members in alphabetical order on the wire
 //! limit = 20                     # fixed: a string, an integer or a boolean

@@ -23,7 +23,8 @@ const MOST_ROUNDS: u32 = 10_000;
 /// Number of requests of a round that are hashed, to tell whether a workload has changed.
 const HASHED_CALLS: usize = 256;
 
-/// The result of reading the flags; the finding is about the machine's limits, and the base is the revision to compare with.
+/// The result of reading the flags; the finding is about the machine's limits, and the base is the revision
+/// to compare with.
 pub(super) type Prepared = (Catalog, Options, Place, Option<Finding>, Option<Base>);
 
 /// Reads the flags. Creates and starts nothing yet.

@@ -3,7 +3,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `series` | which metrics there are, and their names |
-//! | `serve` | one thread that answers `GET /metrics` |
+//! | `serve` | one thread that serves `GET /metrics` |
 //!
 //! It has no visible cost for the measurement: most values change only between trials, the load generator
 //! updates its counters whether or not anyone reads them, and the serving thread runs on CPUs that neither

@@ -16,7 +16,7 @@ pub(super) const SHOWN: [(&str, f64); 7] = [
     ("p99.99", 0.9999),
 ];
 
-/// The points in JSON, nanoseconds; null where nothing was recorded.
+/// The points in JSON, nanoseconds; null if nothing was recorded.
 pub(super) fn json<C: Counter>(histogram: &Histogram<C>) -> Value {
     if histogram.is_empty() {
         return Value::Null;
@@ -54,7 +54,7 @@ pub(super) fn json_of_bounds(bounds: &Bounds<'_>) -> Value {
     Value::Object(points)
 }
 
-/// A time, marked where it is a lower bound.
+/// A time, marked if it is a lower bound.
 pub(super) fn bound((ns, at_least): (u64, bool)) -> String {
     let mark = if at_least { "≥ " } else { "" };
     format!("{mark}{}", time(ns))

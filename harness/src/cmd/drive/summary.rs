@@ -305,7 +305,7 @@ fn stuck(config: &Config, m: &Measurement) -> Vec<String> {
     if !m.unfinished.is_empty() {
         remarks.push(
             "Some requests had no response at the end. They count with the time they had waited, \
-             and figures that\ntheir responses could still raise are marked with ≥. Stages and classes include only requests that ended."
+             and figures that\ntheir responses could still raise are marked with ≥. Stages and classes include only\nrequests that ended."
                 .to_owned(),
         );
     }

@@ -85,7 +85,7 @@ pub(in crate::environment) fn throttle_count(root: &Root, cpus: &[u32]) -> Optio
                 root.number::<u64>(&format!("{CPU}/cpu{cpu}/thermal_throttle/{name}"))
             })
     });
-    // Each CPU of a package shows the package's count, so the sum is too high. But 0 stays 0, and any increase stays an
-    // increase.
+    // Each CPU of a package shows the package's count, so the sum is too high. But 0 stays 0, and any
+    // increase stays an increase.
     counts.fold(None, |sum, count| Some(sum.unwrap_or(0) + count))
 }

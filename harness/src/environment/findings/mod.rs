@@ -1,9 +1,9 @@
 //! What distorts measurements on this machine.
 //!
-//! Every check always gives one finding with a stable id, so that a reader sees what was checked. If the file it reads
-//! doesn't exist (a virtual machine without frequency scaling, a container without `/sys`), the finding is
-//! [`UNKNOWN`] plus the file's name, at level ok: it must be neither a warning nor silent. Whoever shows findings
-//! shows these as unknown.
+//! Every check always gives one finding with a stable id, so that a reader sees what was checked. If the file
+//! it reads doesn't exist (a virtual machine without frequency scaling, a container without `/sys`), the
+//! finding is [`UNKNOWN`] plus the file's name, at level ok: it must be neither a warning nor silent. Whoever
+//! shows findings shows these as unknown.
 
 mod clock;
 mod cpus;
@@ -28,15 +28,16 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// File descriptors that each of the two processes may need: two per connection, because the old socket may still be
-    /// open during a reconnect, and 128 for logs, event queues and libraries. Both inherit the same limit.
+    /// File descriptors that each of the two processes may need: two per connection, because the old socket
+    /// may still be open during a reconnect, and 128 for logs, event queues and libraries. Both inherit the
+    /// same limit.
     #[must_use]
     pub fn descriptors(self) -> u64 {
         u64::from(self.connections) * 2 + 128
     }
 
-    /// Local ports the load generator may need: two per connection, because a closed one stays in TIME-WAIT for 60 s, and
-    /// 1,000 for everything else on the machine.
+    /// Local ports the load generator may need: two per connection, because a closed one stays in TIME-WAIT
+    /// for 60 s, and 1,000 for everything else on the machine.
     #[must_use]
     pub fn ports(self) -> u64 {
         u64::from(self.connections) * 2 + 1000

@@ -1,7 +1,7 @@
 //! Load from others on the machine.
 //!
-//! Current values come from a [`Now`](crate::environment::Now), measured for a short while. If there is none, or it saw
-//! too little work, they come from the kernel's longer averages.
+//! Current values come from a [`Now`](crate::environment::Now), measured for a short while. If there is none,
+//! or it saw too little work, they come from the kernel's longer averages.
 
 use super::{Context, fail, finding, ok, unknown, unknown_because, warn};
 use crate::environment::machine;
@@ -14,8 +14,8 @@ const STEAL_FIX: &str = "use a machine with its own CPUs (dedicated or bare meta
 const OTHERS_FIX: &str =
     "stop other processes, such as a build, or wait for them; `top` shows them";
 
-/// CPU steal, as a share of working time: figures are noisier from 1 % on, and the ninth gate of METHODOLOGY withholds
-/// ranks from 10 % on.
+/// CPU steal, as a share of working time: figures are noisier from 1 % on, and the ninth gate of METHODOLOGY
+/// withholds ranks from 10 % on.
 const STEAL_WARN: f64 = 0.01;
 const STEAL_FAIL: f64 = 0.10;
 /// Share of all CPU time used by other processes that gives a warning.
