@@ -71,8 +71,8 @@ pub struct Arguments {
     /// --precision or --budget, the maximum
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: Option<u32>,
-    /// Keep adding rounds until the 95 % interval of every ratio between servers is at most this wide to
-    /// either side, e.g. 2%, in the ranking figure; stops at --budget at the latest
+    /// Keep adding rounds until the 95 % interval of every ratio between servers, in the ranking figure,
+    /// is within this share to either side, e.g. 2%; stops at --budget at the latest
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     precision: Option<f64>,
     /// Stop after this time at the latest [with --precision: 30m]
@@ -113,9 +113,9 @@ pub struct Arguments {
     /// Number of connections, in every stage
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_000))]
     connections: u32,
-    /// I/O backend of the load generator. epoll works on every Linux; io_uring uses less CPU per request and
-    /// needs Linux 6.1 or later, where nothing forbids it; portable is the fallback. Runs with different
-    /// backends can't be compared
+    /// I/O backend of the load generator. epoll works on every Linux; io_uring uses less CPU per request,
+    /// but needs Linux 6.1 or later and is blocked in some containers; portable is the fallback. Runs with
+    /// different backends can't be compared
     #[arg(long, value_name = "NAME", default_value = "epoll", value_parser = engine_parser())]
     engine: EngineKind,
     /// Paced rate in requests per second, for all workloads or as WORKLOAD=RATE; repeatable [default: 4/5 of

@@ -93,8 +93,8 @@ pub struct Arguments {
     /// Number of connections, kept open unless --close or --requests-per-connection is given
     #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     connections: u32,
-    /// I/O backend. epoll works on every Linux; io_uring uses less CPU per request and needs Linux 6.1 or
-    /// later, where nothing forbids it; portable is the fallback
+    /// I/O backend. epoll works on every Linux; io_uring uses less CPU per request, but needs Linux 6.1 or
+    /// later and is blocked in some containers; portable is the fallback
     #[arg(long, value_name = "NAME", default_value = "epoll", value_parser = engine_parser())]
     engine: EngineKind,
     /// Number of threads, each pinned to one CPU if --cpus is given [default: as many as --cpus, or 1]
