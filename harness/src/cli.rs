@@ -1,4 +1,4 @@
-//! The command line: flags, their help, and what becomes of a verb's result.
+//! The command line: flags, their help, and the exit status.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,22 +12,22 @@ use crate::run::{bare, known, respond, supervise};
 
 const EXAMPLES: &str = "\
 Examples:
-  harness bench                            all servers, all workloads, about 8 minutes
-  harness bench --profile quick            a first look in under 3 minutes
-  harness bench --server NAME --server OTHER --workload ping --stage peak
-  harness check --server NAME              does this server follow the contract?
-  harness protocol --server NAME           how does it handle unusual, slow and wrong clients?
-  harness fuzz --server NAME               does it survive 100,000 mutated requests?
-  harness drive http://127.0.0.1:8080/     load any server and print its throughput and latency
-  harness crosscheck --server NAME         compare the load generator with wrk, oha and hey
-  harness report                           print the newest run's table again
-  harness compare BASE NEW                 show what changed between two runs
-  harness rank                             rank the newest run's servers across all workloads
-  harness doctor                           find what would distort a benchmark on this machine
+  cargo harness bench                            all servers, all workloads, about 8 minutes
+  cargo harness bench --profile quick            a first look in under 3 minutes
+  cargo harness bench --server NAME --server OTHER --workload ping --stage peak
+  cargo harness check --server NAME              does this server follow the contract?
+  cargo harness protocol --server NAME           how does it handle unusual, slow and wrong clients?
+  cargo harness fuzz --server NAME               does it survive 100,000 mutated requests?
+  cargo harness drive http://127.0.0.1:8080/     load any server and print its throughput and latency
+  cargo harness crosscheck --server NAME         compare the load generator with wrk, oha and hey
+  cargo harness report                           print the newest run's table again
+  cargo harness compare BASE NEW                 show what changed between two runs
+  cargo harness rank                             rank the newest run's servers across all workloads
+  cargo harness doctor                           find what would distort a benchmark on this machine
 
 Exit status: 0 success; 1 a server failed or was refused, doctor found a problem that makes figures
-wrong, or compare found what --fail-on names; 2 a bad flag; 3 drive exceeded a --fail-if limit;
-130 interrupted.";
+wrong, or compare found a regression that --fail-on names; 2 a bad flag; 3 drive exceeded a --fail-if
+limit; 130 interrupted.";
 
 /// Builds, checks, drives and compares the web servers of this workspace.
 #[derive(Debug, Parser)]
@@ -39,40 +39,40 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Show the servers, workloads, stages and profiles there are
+    /// List servers, workloads, stages and profiles
     List(cmd::list::Arguments),
-    /// Build each server alone and copy its binary aside
+    /// Build each server separately and copy its binary aside
     Build(cmd::build::Arguments),
     /// Check each server against the contract
     Check(cmd::check::Arguments),
     /// Show how each server handles unusual, slow, wrong and hostile clients
     Protocol(Box<cmd::protocol::Arguments>),
-    /// Send mutated requests at each server, or one of them again
+    /// Send mutated requests to each server, or replay one of them
     Fuzz(Box<cmd::fuzz::Arguments>),
     /// Build, check and measure; write a record and print the comparison table
     Bench(Box<cmd::bench::Arguments>),
     /// Load one URL, without servers, rounds or a record
     Drive(Box<cmd::drive::Arguments>),
-    /// Compare the load generator with wrk, oha and hey, on the same server
+    /// Compare the load generator with wrk, oha and hey on the same server
     Crosscheck(Box<cmd::crosscheck::Arguments>),
-    /// Print the tables of a stored run again; starts nothing
+    /// Print the tables of a stored run; starts nothing
     Report(cmd::report::Arguments),
-    /// Show what changed between two stored runs, two servers of one, or two drives; starts nothing
+    /// Show what changed between two stored runs, two servers of a run, or two drives; starts nothing
     Compare(Box<cmd::compare::Arguments>),
     /// Rank servers across the workloads of stored runs; starts nothing
     Rank(Box<cmd::rank::Arguments>),
     /// Check this machine for anything that would distort a benchmark
     Doctor(cmd::doctor::Arguments),
-    /// Run a server and end it with the harness
+    /// Run a server, and end it when the harness ends
     #[command(hide = true)]
     Supervise(supervise::Arguments),
-    /// Answer known requests with stored bytes
+    /// Answer known requests with stored responses
     #[command(hide = true)]
     Respond(respond::Arguments),
     /// Answer after known delays
     #[command(hide = true)]
     Known(known::Arguments),
-    /// Write requests and read answers, and nothing else
+    /// Only write requests and read responses
     #[command(hide = true)]
     Bare(bare::Arguments),
 }
@@ -115,38 +115,38 @@ pub fn main() -> ExitCode {
 /// The exit status of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// All went well.
+    /// Success.
     Fine = 0,
     /// A server failed or was refused.
     Failed = 1,
     /// A flag was wrong.
     Usage = 2,
-    /// A limit that `drive --fail-if` set was not kept.
+    /// A `drive --fail-if` limit was exceeded.
     OverLimit = 3,
-    /// The user stopped it.
+    /// The user interrupted it.
     Interrupted = 130,
 }
 
-/// A flag or value the user can mend.
+/// A wrong flag or value, which the user can fix.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Usage(pub String);
 
-/// Which servers, for verbs that start some.
+/// Selects servers, for commands that start some.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Choose")]
+#[command(next_help_heading = "Selection")]
 pub struct Servers {
     /// Only this server; repeatable, or separated by commas
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub server: Vec<String>,
-    /// A server.toml of a program in any language; repeatable
+    /// server.toml of a program in any language; repeatable
     #[arg(long, value_name = "FILE")]
     pub manifest: Vec<PathBuf>,
 }
 
-/// Which load, for verbs that make some or show what came of it.
+/// Selects the load, for commands that create or show it.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Choose")]
+#[command(next_help_heading = "Selection")]
 pub struct Loads {
     /// Only this workload; repeatable, or separated by commas
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
@@ -156,9 +156,9 @@ pub struct Loads {
     pub stage: Vec<String>,
 }
 
-/// All of the choice, for verbs that load servers.
+/// Selects servers and load.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Choose")]
+#[command(next_help_heading = "Selection")]
 pub struct Filters {
     /// Which servers.
     #[command(flatten)]
@@ -166,7 +166,7 @@ pub struct Filters {
     /// Which load.
     #[command(flatten)]
     pub loads: Loads,
-    /// Show what would be done, and do nothing
+    /// Show what would be done, and do nothing else
     #[arg(long)]
     pub list: bool,
 }
@@ -175,7 +175,7 @@ impl Filters {
     /// See [`Servers::catalog`].
     ///
     /// # Errors
-    /// As there.
+    /// See [`Servers::catalog`].
     pub fn catalog(&self) -> anyhow::Result<(Catalog, Vec<Server>)> {
         self.servers.catalog()
     }
@@ -183,7 +183,7 @@ impl Filters {
     /// See [`Loads::workloads`].
     ///
     /// # Errors
-    /// As there.
+    /// See [`Loads::workloads`].
     pub fn workloads(&self, catalog: &Catalog, default: &[&str]) -> anyhow::Result<Vec<Workload>> {
         self.loads.workloads(catalog, default)
     }
@@ -191,14 +191,14 @@ impl Filters {
     /// See [`Loads::stages`].
     ///
     /// # Errors
-    /// As there.
+    /// See [`Loads::stages`].
     pub fn stages(&self) -> anyhow::Result<Vec<Stage>> {
         self.loads.stages()
     }
 }
 
 impl Servers {
-    /// The workspace with the servers chosen.
+    /// The workspace and the selected servers.
     ///
     /// # Errors
     /// [`Usage`] for an unknown name or a wrong manifest.
@@ -217,10 +217,10 @@ impl Servers {
 }
 
 impl Loads {
-    /// The workloads chosen; `default` where none is named, and all where that is empty.
+    /// The selected workloads. If none is named these are `default`, or all if that is empty.
     ///
     /// # Errors
-    /// [`Usage`] for an unknown name or a workload file that is wrong.
+    /// [`Usage`] for an unknown name or an invalid workload file.
     pub fn workloads(&self, catalog: &Catalog, default: &[&str]) -> anyhow::Result<Vec<Workload>> {
         let folder = catalog.root.join("harness").join("workloads");
         let all = Workload::load_dir(&folder).map_err(|error| Usage(error.to_string()))?;
@@ -233,7 +233,7 @@ impl Loads {
         Ok(names::select("workload", all, |workload| &workload.name, wanted).map_err(Usage)?)
     }
 
-    /// The stages chosen; all where none is named.
+    /// The selected stages; all if none is named.
     ///
     /// # Errors
     /// [`Usage`] for an unknown name.
@@ -243,21 +243,21 @@ impl Loads {
     }
 }
 
-/// Reads a time such as `5ms`, `1.5s` or `2m`; for clap.
+/// Parses a time such as `5ms`, `1.5s` or `2m`; for clap.
 ///
 /// # Errors
 /// A message for the user.
 pub fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
-    let hint = "a time with its unit is wanted, as in 5ms, 1.5s or 2m";
+    let hint = "expected a time with its unit, as in 5ms, 1.5s or 2m";
     let signed: jiff::SignedDuration = text.parse().map_err(|_| hint.to_owned())?;
     let time = std::time::Duration::try_from(signed).map_err(|_| hint.to_owned())?;
     if time.is_zero() {
-        return Err("a time above zero is wanted".to_owned());
+        return Err("expected a time above zero".to_owned());
     }
     Ok(time)
 }
 
-/// Reads a share such as `2%` or `0.02`; for clap.
+/// Parses a percentage such as `2%` or `0.02`; for clap.
 ///
 /// # Errors
 /// A message for the user.
@@ -270,17 +270,17 @@ pub fn parse_share(text: &str) -> Result<f64, String> {
     share
         .ok()
         .filter(|share| *share > 0.0 && *share < 1.0)
-        .ok_or_else(|| "a share above 0 and below 100 % is wanted, as in 2% or 0.02".to_owned())
+        .ok_or_else(|| "expected a percentage above 0 and below 100 %, as in 2% or 0.02".to_owned())
 }
 
-/// The engines by their names; for clap.
+/// Parses the name of an I/O backend; for clap.
 pub fn engine_parser() -> impl clap::builder::TypedValueParser<Value = EngineKind> {
     use clap::builder::{PossibleValuesParser, TypedValueParser as _};
     PossibleValuesParser::new(EngineKind::ALL.map(EngineKind::name))
         .try_map(|name| name.parse::<EngineKind>())
 }
 
-/// Refuses an engine that this system does not have, before anything is begun.
+/// Refuses an I/O backend that this system doesn't support, before anything starts.
 ///
 /// # Errors
 /// [`Usage`] with the cause.

@@ -1,8 +1,7 @@
-//! Which trials, in which order; pure.
+//! Which trials run, in which order; no I/O.
 //!
-//! A round holds every (server, workload, stage) once. Its order is shuffled from the
-//! run's seed, so that a drift of the machine falls on all servers alike and the whole
-//! order can be drawn again from the record.
+//! A round has every (server, workload, stage) once. Its order is shuffled from the run's seed, so that a
+//! drift of the machine affects all servers alike, and the order can be reproduced from the record.
 
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use rand_pcg::Pcg64Mcg;
 
 use crate::catalog::{Profile, Stage};
 
-/// One trial to be run: a stage of a workload on a freshly started server.
+/// One trial: a stage of a workload on one entry.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Step {
     /// Counts from 1.
@@ -25,36 +24,36 @@ pub struct Step {
     pub stage: Stage,
 }
 
-/// What is to be measured.
+/// What to measure, and in which order.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// What is measured in every round: servers, second entries, other builds, the control.
+    /// The entries of every round: servers, twins, other builds, the control.
     pub entries: Vec<String>,
     /// The workloads' names.
     pub workloads: Vec<String>,
     /// The stages.
     pub stages: Vec<Stage>,
-    /// How often each is measured, at most.
+    /// Number of rounds, at most.
     pub rounds: u32,
-    /// The order is drawn from it.
+    /// Seed of the order.
     pub seed: u64,
     /// Whether all entries of a round run at once and take turns.
     pub interleaved: bool,
 }
 
 impl Plan {
-    /// All trials in the order they are to run.
+    /// All trials in the order they run.
     pub fn steps(&self) -> Vec<Step> {
         (1..=self.rounds)
             .flat_map(|round| self.round(round))
             .collect()
     }
 
-    /// One round's trials in the order they run. A round's order depends on the seed and its own number
-    /// alone, so a run with more rounds begins like one with fewer.
+    /// One round's trials in the order they run. The order depends only on the seed and the round's number,
+    /// so a run with more rounds starts like one with fewer.
     ///
-    /// Isolated, all are shuffled. Interleaved, all entries run a stage of a workload together, so they
-    /// stand beside each other; the workloads are shuffled, and the stages of each.
+    /// Isolated rounds shuffle all trials. In interleaved rounds all entries run a stage of a workload
+    /// together, so these trials stay adjacent; the workloads are shuffled, and the stages of each.
     pub fn round(&self, round: u32) -> Vec<Step> {
         let mut rng = Pcg64Mcg::seed_from_u64(round_seed(self.seed, round));
         let step = |server: &String, workload: &String, stage: Stage| Step {
@@ -93,7 +92,7 @@ impl Plan {
         steps
     }
 
-    /// The trials that run together: one each, or a stage of a workload with all its entries.
+    /// Groups trials that run together: single trials, or a stage of a workload with all its entries.
     pub fn together<'s>(&self, steps: &'s [Step]) -> impl Iterator<Item = &'s [Step]> + use<'s> {
         let interleaved = self.interleaved;
         steps.chunk_by(move |a, b| interleaved && (&a.workload, a.stage) == (&b.workload, b.stage))
@@ -104,8 +103,7 @@ impl Plan {
         self.entries.len() * self.workloads.len() * self.stages.len()
     }
 
-    /// How long one round will take: the measured time, the warm-up and what a trial
-    /// costs beside them.
+    /// Estimated time of one round: warm-up, measured time and overhead.
     pub fn round_time(&self, profile: &Profile) -> Duration {
         let of_pair: Duration = self
             .stages
@@ -115,13 +113,13 @@ impl Plan {
         of_pair * (self.entries.len() * self.workloads.len()) as u32
     }
 
-    /// How long one trial takes, about.
+    /// Estimated time of one trial.
     pub fn trial_time(&self, profile: &Profile, stage: Stage) -> Duration {
         trial_time(profile, stage, self.interleaved)
     }
 }
 
-/// How long one trial takes, about, interleaved or isolated.
+/// Estimated time of one trial, interleaved or isolated.
 pub fn trial_time(profile: &Profile, stage: Stage, interleaved: bool) -> Duration {
     let measured = profile.measured(stage);
     if interleaved {
@@ -131,19 +129,19 @@ pub fn trial_time(profile: &Profile, stage: Stage, interleaved: bool) -> Duratio
     }
 }
 
-/// What a trial takes beside warm-up and measuring, as seen on a two-core machine: boot,
-/// acceptance of each request's answer, drain and shutdown.
+/// Overhead of a trial besides warm-up and measuring, as seen on a two-core machine: boot, checking the
+/// response to each request, drain and shutdown.
 const OVERHEAD: Duration = Duration::from_millis(450);
-/// The same where the stages of a workload share the process and its accepted answers.
+/// The same if the stages of a workload share the process and its checked responses.
 const SHARED_OVERHEAD: Duration = Duration::from_millis(130);
-/// Time that a slice takes, lead-in and drain included, for each second that counts.
+/// Total time per second of measured slices, including lead-in and drain.
 const SLICE_OVERHEAD: f64 = 1.15;
 
-/// Who has the load in each slice: `cycles` times each of `entries`, by its number.
+/// Which entry has the load in each slice: `cycles` times each of `entries`, by index.
 ///
-/// Within a cycle each has it once. The cycles are the rows of a Williams design (E. J. Williams, 1949), in
-/// which every entry follows every other equally often: `n` rows where `n` is even, `2n` where it is
-/// odd. Which entry is which number of the design, and the order of its rows, is drawn from the seed.
+/// Every entry has the load once per cycle. The cycles are the rows of a Williams design (E. J. Williams,
+/// 1949), in which every entry follows every other equally often: `n` rows if `n` is even, `2n` if it is
+/// odd. The seed decides which entry is which number of the design, and the order of its rows.
 pub fn turns(entries: usize, cycles: usize, seed: u64) -> Vec<usize> {
     if entries == 0 {
         return Vec::new();
@@ -155,7 +153,7 @@ pub fn turns(entries: usize, cycles: usize, seed: u64) -> Vec<usize> {
     let mut rows: Vec<&Vec<usize>> = Vec::new();
     let mut all: Vec<usize> = Vec::with_capacity(entries * cycles);
     for _ in 0..cycles {
-        // Nobody has it twice in a row, where there is a choice.
+        // No entry has the load twice in a row, if there is a choice.
         let last = all.last().copied();
         let may_follow = |row: &&Vec<usize>| entries == 1 || Some(labels[row[0]]) != last;
         if !rows.iter().any(may_follow) {
@@ -188,8 +186,8 @@ fn williams(n: usize) -> Vec<Vec<usize>> {
     rows
 }
 
-/// The seed of one round; its requests are drawn from it too, so every server of a round
-/// is sent the same ones and no two rounds send the same.
+/// The seed of one round. Its requests also depend on it, so every server of a round gets the same ones and
+/// no two rounds have the same.
 pub fn round_seed(seed: u64, round: u32) -> u64 {
     // An odd multiplier spreads neighbouring rounds over the whole range (Knuth's
     // multiplicative hashing, 2^64 / golden ratio).
@@ -264,7 +262,7 @@ mod tests {
                 let entries: Vec<&str> = steps.iter().map(|s| s.server.as_str()).collect();
                 assert_eq!(entries, ["a", "b", "c"]);
             }
-            // The stages of a workload are neighbours, so that they share what was accepted.
+            // The stages of a workload are adjacent, so that they share checked responses.
             assert_eq!(together[0][0].workload, together[1][0].workload);
             orders.insert(
                 steps
@@ -327,7 +325,7 @@ mod tests {
                     (0..entries).filter(move |&b| a != b).map(move |b| row[b])
                 });
                 let (least, most) = counts.fold((u32::MAX, 0), |(l, m), n| (l.min(n), m.max(n)));
-                // Random orders of 7 entries in 22 cycles differ by some 10.
+                // Random orders of 7 entries in 22 cycles differ by about 10.
                 assert!(most - least <= 4, "{entries} x {cycles}: {least} to {most}");
             }
         }

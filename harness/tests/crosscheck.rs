@@ -174,7 +174,7 @@ fn what_makes_no_crosscheck_is_refused() {
     for (flags, words) in [
         (vec!["--tool", "ab"], "ab"),
         (vec!["--duration", "1500ms"], "whole seconds"),
-        (vec!["--path", "ping"], "begins with /"),
+        (vec!["--path", "ping"], "starts with /"),
         (vec!["--connections", "0"], "0"),
     ] {
         let output = harness(&["crosscheck"]).args(&flags).output().unwrap();

@@ -132,7 +132,7 @@ fn the_time_series_shows_when_errors_came_and_answers_ceased() {
     assert_eq!(lines[1]["latency_ns"], Value::Null);
     // Standard output is theirs alone.
     let summary = String::from_utf8(output.stderr).unwrap();
-    assert!(summary.contains("50 right"), "{summary}");
+    assert!(summary.contains("50 valid"), "{summary}");
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn an_interval_is_a_second_and_needs_something_that_shows_it() {
         (&["--interval", "1s"][..], "--timeseries or --hlog"),
         (
             &["--timeseries", "-", "--json"],
-            "both want standard output",
+            "both write to standard output",
         ),
         (&["--timeseries", "no/such/folder/x"], "no/such/folder/x"),
         (
@@ -322,7 +322,7 @@ fn a_file_of_urls_that_can_not_be_used_is_refused_with_its_line() {
     for (flags, words) in [
         (
             &["--urls", &file][..],
-            "urls.txt:3: http://127.0.0.1:1/ is another origin than that of line 1",
+            "urls.txt:3: http://127.0.0.1:1/ has a different origin than line 1",
         ),
         (&["--urls", "no/such/file"], "--urls no/such/file"),
         (&["--urls", &file, &here], "cannot be used with"),
@@ -330,7 +330,7 @@ fn a_file_of_urls_that_can_not_be_used_is_refused_with_its_line() {
             &["--urls", &file, "--workload", "x.toml"],
             "cannot be used with",
         ),
-        (&["--shuffle", &here], "--shuffle goes with --urls"),
+        (&["--shuffle", &here], "--shuffle needs --urls"),
         (&[], "<URL>"),
     ] {
         let output = harness(flags).output().unwrap();

@@ -141,7 +141,7 @@ fn without_a_right_answer_no_limit_passes_unseen() {
     let short = ["-n", "10", "-c", "2"];
     let text = drive(3, server.addr, &short, &["p99>60s"]);
     assert!(
-        text.contains("p99>60s  -  FAIL, not known: no request ended"),
+        text.contains("p99>60s  -  FAIL, unknown: no request ended"),
         "{text}"
     );
     drive(1, server.addr, &short, &["errors>10"]);
@@ -165,7 +165,7 @@ fn what_could_still_rise_does_not_pass() {
     );
     let limits: Vec<&str> = text.split("\nlimits\n").nth(1).unwrap().lines().collect();
     assert!(
-        limits[0].contains("≥ ") && limits[0].contains("FAIL, not known: requests"),
+        limits[0].contains("≥ ") && limits[0].contains("FAIL, unknown: requests"),
         "{text}"
     );
     // Four more could not move it.
@@ -296,8 +296,8 @@ fn drives_of_other_loads_are_compared_with_a_warning() {
     for words in [
         "connections (2 and 3)",
         "loop (closed and open)",
-        "rate asked for (none and 300.0)",
-        "requests asked for (50 and none)",
+        "target rate (none and 300.0)",
+        "request limit (50 and none)",
         "duration in ns (",
     ] {
         assert!(warning.contains(words), "{words:?} is not in {text}");
@@ -321,14 +321,14 @@ fn what_can_not_be_compared_is_refused() {
         (vec![base.as_str(), run], "compare two drives or two runs"),
         (vec![run, &base], "compare two drives or two runs"),
         (vec![&base, "no-such-run"], "no run at no-such-run"),
-        (vec![&base, &other], "figures of different engines"),
+        (vec![&base, &other], "figures from different I/O backends"),
         (
             vec![&base, &base, "--fail-on", "regressed"],
             "--fail-on needs intervals",
         ),
         (
             vec![&base, &base, "--server", "axum"],
-            "--server is for runs",
+            "--server only applies to runs",
         ),
         (vec![&base, &base, "--figure", "p98"], "no figure \"p98\""),
     ] {

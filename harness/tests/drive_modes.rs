@@ -89,7 +89,7 @@ fn stages_have_figures_of_their_own() {
         "0.1 s at 200/s",
         "0.2 s from 200 to 800/s",
         "at random (Poisson)",
-        "late p99",
+        "lag p99",
     ] {
         assert!(text.contains(word), "\"{word}\" is not in {text}");
     }
@@ -194,13 +194,10 @@ fn a_connection_for_each_request_is_a_mode_by_its_name() {
     assert!(latency.as_u64().unwrap() > wire.as_u64().unwrap());
     let text = printed(&close, server.addr);
     assert!(
-        text.contains("a connection for each request (close)"),
+        text.contains("one connection per request (close)"),
         "{text}"
     );
-    assert!(
-        text.contains("50 made for a request of their own"),
-        "{text}"
-    );
+    assert!(text.contains("50 opened, one per request"), "{text}");
     let kept = measured(&["-n", "5"], pong().addr);
     assert_eq!(kept["connection_per_request"], false);
     assert_eq!(kept["requests_per_connection"], Value::Null);
@@ -224,8 +221,8 @@ fn a_connection_for_a_number_of_requests_is_a_mode_by_its_name() {
     assert_eq!(server.connections.load(Ordering::SeqCst), made + 2);
     let text = printed(&flags, server.addr);
     for words in [
-        "a connection for every 10 requests",
-        " made for up to 10 requests each",
+        "one connection per 10 requests",
+        " opened, for up to 10 requests each",
     ] {
         assert!(text.contains(words), "{words:?} is not in {text}");
     }
@@ -326,11 +323,11 @@ fn a_stuck_server_does_not_look_fast() {
     let text = out(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
     for word in [
-        "400 right",
+        "400 valid",
         "errors        none",
-        "unanswered    4 still in flight at the end, waiting ",
+        "unanswered    4 still in flight at the end, having waited ",
         "Connections silent at the end: 4.",
-        "The answers ceased: none came right in the last ",
+        "Responses stopped: none was valid in the last ",
     ] {
         assert!(text.contains(word), "{word:?} is not in {text}");
     }
@@ -428,7 +425,7 @@ fn modes_that_make_no_sense_are_refused() {
         (&["--stages", "1s@5", "-d", "5s"], "--duration"),
         (&["--stages", "1s@5", "-n", "5"], "--requests"),
         (&["--stages", "1s@5", "--warmup", "5s"], "--warmup"),
-        (&["--stages", "1s@5..fast"], "'fast' is no rate"),
+        (&["--stages", "1s@5..fast"], "'fast' is not a rate"),
     ];
     for (arguments, word) in cases {
         let output = command(arguments, server.addr).output().unwrap();

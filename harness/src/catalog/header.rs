@@ -1,12 +1,12 @@
-//! What a header may be.
+//! Validation of headers.
 
-/// Headers that say how long the body is; this is the sender's to know.
+/// Headers for the body's length, which the load generator sends itself.
 const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
 
-/// What is wrong with a header, where something is.
+/// What is wrong with a header, if anything.
 pub(crate) fn header_problem(name: &str, value: &str) -> Option<&'static str> {
     if !is_token(name) {
-        return Some("the name has a character no header may have");
+        return Some("the name has a character that isn't allowed in a header name");
     }
     if value.chars().any(|c| c.is_control() && c != '\t') {
         return Some("the value has a control character");
@@ -14,10 +14,10 @@ pub(crate) fn header_problem(name: &str, value: &str) -> Option<&'static str> {
     let is_framing = FRAMING
         .iter()
         .any(|framing| name.eq_ignore_ascii_case(framing));
-    is_framing.then_some("the length of the body is sent anyhow")
+    is_framing.then_some("the load generator sets the body's length itself")
 }
 
-/// RFC 9110, section 5.6.2.
+/// Whether it is a token of RFC 9110, section 5.6.2.
 pub(crate) fn is_token(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     !text.is_empty() && text.bytes().all(allowed)

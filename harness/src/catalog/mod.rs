@@ -1,4 +1,4 @@
-//! Servers, workloads and profiles, parsed once into types that can't be wrong.
+//! Servers, workloads and profiles, parsed once into types that can't hold an invalid value.
 
 mod header;
 pub mod names;

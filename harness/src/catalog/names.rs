@@ -1,11 +1,10 @@
-//! Choosing by name, with the nearest match where a name is unknown.
+//! Selects items by name, and suggests the nearest match for an unknown name.
 
-/// Keeps the items named in `wanted`, in the catalogue's own order; all of them where
-/// `wanted` is empty.
+/// Keeps the items named in `wanted`, in their original order; all of them if `wanted` is empty.
 ///
 /// # Errors
-/// A message for the user where a name is unknown: it lists the known ones and the
-/// nearest, as in `no server "brch"; did you mean "birch"? (known: birch, cedar)`.
+/// A message for the user if a name is unknown. It has the known names and the nearest,
+/// as in `no server "brch"; did you mean "birch"? (known: birch, cedar)`.
 pub fn select<T>(
     what: &str,
     items: Vec<T>,
@@ -32,7 +31,7 @@ pub fn unknown(what: &str, name: &str, known: &[&str]) -> String {
     format!("no {what} \"{name}\"{hint} (known: {})", known.join(", "))
 }
 
-/// The known name most like `name`, if any is alike at all.
+/// The known name most similar to `name`, if any is similar at all.
 pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()

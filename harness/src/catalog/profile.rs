@@ -1,21 +1,21 @@
-//! How long and how often is measured.
+//! How long and how often to measure.
 
 use std::time::Duration;
 
 use super::Stage;
 
-/// How long and how often is measured.
+/// How long and how often to measure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
     /// The name used in flags and records.
     pub name: &'static str,
-    /// One line on what it is for.
+    /// A one-line description.
     pub about: &'static str,
-    /// The workloads it runs unless others are asked for; empty means all.
+    /// The workloads to run by default; empty means all.
     pub workloads: &'static [&'static str],
-    /// How often every server is measured, each time as a fresh process.
+    /// Number of rounds; each measures every server in a fresh process.
     pub rounds: u32,
-    /// Load before each measurement that is not counted.
+    /// Uncounted load before each measurement.
     pub warmup: Duration,
     /// The measured time of a peak trial.
     pub peak: Duration,
@@ -27,7 +27,7 @@ pub struct Profile {
 pub const PROFILES: [Profile; 4] = [
     Profile {
         name: "smoke",
-        about: "proves that the whole pipeline runs; its figures mean nothing",
+        about: "checks that the whole pipeline works; its figures mean nothing",
         workloads: &["mixed"],
         rounds: 3,
         warmup: Duration::from_millis(50),
@@ -75,7 +75,7 @@ impl Profile {
     /// Finds a profile by its name.
     ///
     /// # Errors
-    /// A message for the user that names the nearest.
+    /// A message for the user with the nearest name.
     pub fn find(name: &str) -> Result<&'static Self, String> {
         let known: Vec<&str> = PROFILES.iter().map(|profile| profile.name).collect();
         PROFILES

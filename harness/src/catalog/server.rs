@@ -11,9 +11,9 @@ use sha2::{Digest as _, Sha256};
 /// A server that can be built and run.
 #[derive(Debug, Clone)]
 pub struct Server {
-    /// Its folder's name: what flags, records and tables call it.
+    /// Its folder's name, used in flags, records and tables.
     pub name: String,
-    /// What it says of itself.
+    /// How it describes itself.
     pub about: About,
     /// The version of [`About::upstream`], or the one a `server.toml` states.
     pub version: Option<String>,
@@ -38,7 +38,7 @@ pub struct About {
 pub enum Source {
     /// A member of this workspace.
     Package {
-        /// Cargo's own id of it, so that no other package can be meant.
+        /// Cargo's package id, which is unambiguous.
         id: PackageId,
         /// Its one binary.
         bin: String,
@@ -51,18 +51,18 @@ pub enum Source {
     Program {
         /// The manifest's folder; both commands run in it.
         folder: PathBuf,
-        /// The command that serves, with `{addr}` and `{workers}` to be filled in.
+        /// The command that serves; `{addr}` and `{workers}` are placeholders.
         run: Vec<String>,
         /// The command that builds it.
         build: Option<Vec<String>>,
     },
-    /// A binary made before, entered as another build of a server.
+    /// An existing binary, entered as another build of a server.
     Binary {
-        /// Where it lies.
+        /// Its path.
         path: PathBuf,
-        /// The arguments it is started with, with `{addr}` and `{workers}` to be filled in.
+        /// Its arguments; `{addr}` and `{workers}` are placeholders.
         arguments: Vec<String>,
-        /// The folder it runs in; the workspace's where absent.
+        /// The folder it runs in; `None` means the workspace.
         folder: Option<PathBuf>,
     },
 }
@@ -78,7 +78,7 @@ impl Server {
     /// Its name is this server's, `@`, and the first seven digits of the binary's SHA-256.
     ///
     /// # Errors
-    /// Where the file can't be read.
+    /// If the file can't be read.
     pub fn other_build(&self, path: &Path) -> Result<Self> {
         let path = std::path::absolute(path)?;
         let mark = sha256(&path)?[..7].to_owned();
@@ -90,7 +90,7 @@ impl Server {
             } => (arguments.clone(), folder.clone()),
         };
         Ok(Self {
-            // What it was built from is not known.
+            // The version of its source is unknown.
             version: None,
             source: Source::Binary {
                 path,
@@ -101,7 +101,7 @@ impl Server {
         })
     }
 
-    /// The server under the name of another build of it: its own name, `@` and `mark`.
+    /// The server under the name of another build: its own name, `@` and `mark`.
     pub fn marked(mut self, mark: &str) -> Self {
         for name in [&mut self.name, &mut self.about.display] {
             *name = format!("{name}@{mark}");
@@ -109,7 +109,7 @@ impl Server {
         self
     }
 
-    /// The file that describes it: a package's `Cargo.toml`, a program's `server.toml`.
+    /// The file that describes it: `Cargo.toml` for a package, `server.toml` for a program.
     pub fn manifest(&self) -> Option<PathBuf> {
         match &self.source {
             Source::Package { manifest, .. } => Some(manifest.clone()),
@@ -119,10 +119,10 @@ impl Server {
     }
 }
 
-/// SHA-256 of a file, hexadecimal.
+/// SHA-256 of a file, in hexadecimal.
 ///
 /// # Errors
-/// Where it can't be read.
+/// If it can't be read.
 pub(crate) fn sha256(path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(hex(&Sha256::digest(&bytes)))
@@ -133,27 +133,27 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The workspace and all servers known.
+/// The workspace and all known servers.
 #[derive(Debug)]
 pub struct Catalog {
     /// The workspace's folder.
     pub root: PathBuf,
     /// Cargo's target folder.
     pub target: PathBuf,
-    /// In name order, those of the workspace before those of manifests.
+    /// Servers of the workspace in name order, then those of manifests.
     pub servers: Vec<Server>,
 }
 
 impl Catalog {
-    /// Reads the workspace around the current folder, and the manifests given.
+    /// Reads the workspace around the current folder, and the given manifests.
     ///
     /// # Errors
-    /// Where cargo can't read the workspace, a manifest is wrong, or two servers share a name.
+    /// If cargo can't read the workspace, a manifest is invalid, or two servers share a name.
     pub fn load(manifests: &[PathBuf]) -> Result<Self> {
         let metadata = MetadataCommand::new()
             .no_deps()
             .exec()
-            .context("cannot read the workspace: run this inside it, with cargo on the PATH")?;
+            .context("cannot read the workspace: run this inside it, with cargo in PATH")?;
         let mut servers = in_workspace(&metadata)?;
         for path in manifests {
             servers.push(from_manifest(path)?);
@@ -166,11 +166,11 @@ impl Catalog {
         })
     }
 
-    /// The servers of another checkout of this workspace. They are built like this one's, with the same
-    /// toolchain and cargo settings, but into `target`.
+    /// The servers of another checkout of this workspace. They are built like this one's, with the same toolchain
+    /// and cargo settings, but into `target`.
     ///
     /// # Errors
-    /// Where cargo can't read that workspace, or its `Cargo.lock` does not fit.
+    /// If cargo can't read that workspace, or its `Cargo.lock` is out of date.
     pub(crate) fn of_checkout(&self, root: &Path, target: &Path) -> Result<Vec<Server>> {
         let metadata = MetadataCommand::new()
             .manifest_path(root.join("Cargo.toml"))
@@ -243,14 +243,14 @@ fn from_package(
     package: &Package,
     about: &serde_json::Value,
 ) -> Result<Server> {
-    let about = About::deserialize(about).context("[package.metadata.server] is wrong")?;
+    let about = About::deserialize(about).context("invalid [package.metadata.server]")?;
     let mut binaries = package.targets.iter().filter(|target| target.is_bin());
     let (Some(bin), None) = (binaries.next(), binaries.next()) else {
-        bail!("a server has exactly one binary");
+        bail!("a server must have exactly one binary");
     };
     let folder = package.manifest_path.parent().and_then(|f| f.file_name());
     Ok(Server {
-        name: folder.context("a server has a folder")?.to_owned(),
+        name: folder.context("the package has no folder")?.to_owned(),
         version: upstream_version(lock, package, &about)?,
         source: Source::Package {
             id: package.id.clone(),
@@ -262,7 +262,7 @@ fn from_package(
     })
 }
 
-/// The version cargo resolved for the crate the server names as its upstream.
+/// The resolved version of the crate that the server names as its upstream.
 fn upstream_version(lock: &Lock, package: &Package, about: &About) -> Result<Option<String>> {
     let Some(upstream) = &about.upstream else {
         return Ok(None);
@@ -303,14 +303,16 @@ pub(crate) fn from_manifest(path: &Path) -> Result<Server> {
         let text = std::fs::read_to_string(path)?;
         let manifest: Manifest = toml::from_str(&text)?;
         let path = path.canonicalize()?;
-        let folder = path.parent().context("a manifest lies in a folder")?;
-        let name = folder.file_name().context("the folder needs a name")?;
+        let folder = path.parent().context("the manifest has no parent folder")?;
+        let name = folder
+            .file_name()
+            .context("the manifest's folder has no name")?;
         let server = manifest.server;
         if !server.run.iter().any(|word| word.contains("{addr}")) {
             bail!("`run` needs an argument with {{addr}} in it");
         }
         if server.build.as_ref().is_some_and(Vec::is_empty) {
-            bail!("`build` is empty: leave it out where nothing is to be built");
+            bail!("`build` is empty: leave it out if there is nothing to build");
         }
         Ok(Server {
             name: name.to_string_lossy().into_owned(),
@@ -334,7 +336,7 @@ fn refuse_unusable_names(servers: &[Server]) -> Result<()> {
     for (index, server) in servers.iter().enumerate() {
         if server.name == "control" || server.name.contains(['~', '@', ':']) {
             bail!(
-                "a server can't be called \"{}\": the harness uses that name itself",
+                "a server can't be named \"{}\": the harness reserves that name",
                 server.name
             );
         }
@@ -343,7 +345,7 @@ fn refuse_unusable_names(servers: &[Server]) -> Result<()> {
             .any(|other| other.name == server.name)
         {
             bail!(
-                "two servers are called \"{}\": a server is named by its folder, so rename one",
+                "two servers are named \"{}\": a server is named after its folder, so rename one",
                 server.name
             );
         }

@@ -1,10 +1,10 @@
-//! How a server is driven.
+//! How load is applied to a server.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How a server is driven.
+/// How load is applied to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
@@ -26,10 +26,12 @@ impl Stage {
         }
     }
 
-    /// One line on what it is.
+    /// A one-line description.
     pub fn about(self) -> &'static str {
         match self {
-            Self::Peak => "closed loop: each connection sends its next request at once",
+            Self::Peak => {
+                "closed loop: each connection sends its next request as soon as it has a response"
+            }
             Self::Paced => "open loop: the same fixed rate for every server",
         }
     }

@@ -1,8 +1,7 @@
 //! Request mixes as data.
 //!
-//! A workload is a TOML file: a line on what it shows, and weighted requests whose members
-//! are fixed or drawn. `harness/workloads/` holds the ones that come with the harness; the
-//! file format is described in [`file`].
+//! A workload is a TOML file: a description, and weighted requests whose members are fixed or drawn.
+//! `harness/workloads/` has those that come with the harness; [`file`] describes the format.
 
 mod file;
 
@@ -14,28 +13,28 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use serde_json::{Map, Value};
 
-/// How many distinct calls a round's load is drawn from: more than a server could memoise
-/// over a run, few enough to hold.
+/// Number of distinct calls that a round's load is drawn from: more than a server could cache, few enough to
+/// keep in memory.
 pub const DISTINCT_CALLS: usize = 2_048;
 
-/// A list is at most this many times as long as the distinct calls asked for, so that a
-/// workload with few possible calls ends too.
+/// Maximum length of a list, relative to the number of distinct calls asked for, so that drawing also ends for
+/// workloads with few possible calls.
 const MAX_LENGTH_FACTOR: usize = 4;
 
-/// The fractional part of the golden ratio: its multiples, modulo 1, cover the unit
-/// interval more evenly than random numbers (an additive recurrence, or Weyl sequence).
+/// The fractional part of the golden ratio: its multiples, modulo 1, cover the unit interval more evenly than
+/// random numbers (an additive recurrence, or Weyl sequence).
 const GOLDEN: f64 = 0.618_033_988_749_894_9;
 
-/// One request of a workload, before it is put on the wire.
+/// One request of a workload, before it is encoded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Call {
-    /// As in `GET`.
+    /// For example `GET`.
     pub method: String,
     /// Path and query, as in `/api/v1/users?page=2`, percent-encoded.
     pub target: String,
-    /// The headers the file gives it; none of them says how long the body is.
+    /// The headers from the file, without those for the body's length.
     pub headers: Vec<(String, String)>,
-    /// What is sent behind the head.
+    /// The body, if any.
     pub body: Option<Body>,
 }
 
@@ -44,12 +43,12 @@ pub struct Call {
 pub enum Body {
     /// A JSON object, sent as `application/json` unless the headers say otherwise.
     Json(String),
-    /// Bytes that are sent as they are.
+    /// Bytes that are sent unchanged.
     Raw(Arc<[u8]>),
 }
 
 impl Body {
-    /// What is sent.
+    /// The bytes to send.
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Json(text) => text.as_bytes(),
@@ -59,7 +58,7 @@ impl Body {
 }
 
 impl Call {
-    /// The text of its JSON body, where it has one.
+    /// The JSON text, if it is a JSON body.
     pub fn json(&self) -> Option<&str> {
         match &self.body {
             Some(Body::Json(text)) => Some(text),
@@ -67,31 +66,31 @@ impl Call {
         }
     }
 
-    /// Whether the file gives it a header of that name.
+    /// Whether the file sets a header of that name.
     pub fn has_header(&self, name: &str) -> bool {
         let mut headers = self.headers.iter();
         headers.any(|(given, _)| given.eq_ignore_ascii_case(name))
     }
 
-    /// The type of its body, where the file leaves that to us.
+    /// The body's content type, if the file doesn't set it.
     pub fn content_type(&self) -> Option<&'static str> {
         let json = self.json().is_some() && !self.has_header("Content-Type");
         json.then_some("application/json")
     }
 }
 
-/// A request mix. Made only from a file that was accepted, so drawing from it can't fail.
+/// A request mix. It is only created from a valid file, so drawing from it can't fail.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Workload {
     /// Its file's name without `.toml`.
     pub name: String,
-    /// One line on what it shows.
+    /// A one-line description.
     pub about: String,
     /// At least one; each weight is above 0.
     requests: Vec<(f64, Request)>,
 }
 
-/// A request whose members are still to be drawn.
+/// A request whose members are not drawn yet.
 #[derive(Debug, Clone, PartialEq)]
 struct Request {
     method: String,
@@ -101,16 +100,16 @@ struct Request {
     body: Option<Content>,
 }
 
-/// A body whose members are still to be drawn.
+/// A body whose members are not drawn yet.
 #[derive(Debug, Clone, PartialEq)]
 enum Content {
     /// A JSON object.
     Json(Vec<(String, Member)>),
-    /// Sent as it is.
+    /// Sent unchanged.
     Raw(Arc<[u8]>),
 }
 
-/// The value of a query, header or body member: one of these is drawn by its weight, at least one.
+/// The value of a query, header or body member: one of at least one alternatives, drawn by weight.
 #[derive(Debug, Clone, PartialEq)]
 struct Member(Vec<(u32, Source)>);
 
@@ -123,7 +122,7 @@ enum Source {
     Fixed(Value),
     /// An integer, both ends included; `low <= high`.
     Range { low: i64, high: i64 },
-    /// As [`Source::Range`], as text after a prefix and zero-padded to `digits`.
+    /// Like [`Source::Range`], as text with a prefix and zero-padded to `digits`.
     Numbered {
         low: i64,
         high: i64,
@@ -140,25 +139,25 @@ pub enum WorkloadError {
     Read {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// It is not TOML, or has a key that no workload has.
+    /// It is not TOML, or has an unknown key.
     #[error("{}: {source}", path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// The place and what is allowed there.
+        /// The place, and what is allowed there.
         source: Box<toml::de::Error>,
     },
-    /// A value is not one that can be used.
+    /// A value is invalid.
     #[error("{}: {key}: {problem}", path.display())]
     Value {
         /// The file.
         path: PathBuf,
         /// As in `request[0].query.limit`, counted from 0.
         key: String,
-        /// What is wrong and what is allowed.
+        /// What is wrong, and what is allowed.
         problem: String,
     },
 }
@@ -196,7 +195,7 @@ impl Workload {
         Self::parse(path, &text)
     }
 
-    /// Reads the text of a file; `path` gives its name, and the folder of what it includes.
+    /// Parses the text of a file; `path` gives its name, and the folder of included files.
     ///
     /// # Errors
     /// See [`WorkloadError`].
@@ -204,15 +203,13 @@ impl Workload {
         file::parse(path, text)
     }
 
-    /// Draws the list a round's load is picked from, uniformly: the same list for the same
-    /// seed.
+    /// Draws the list that a round's load is picked from uniformly. The same seed gives the same list.
     ///
-    /// Drawing goes on until `count` distinct calls are in the list, and every draw is
-    /// kept. So the list is somewhat longer than `count`, a call of great weight is in it
-    /// many times, and picking from it uniformly keeps the file's weights. It ends at
-    /// `4 * count` draws where a workload has few possible calls, and at one where it has
-    /// only one. The share of each `[[request]]` is its weight's, to within one or two
-    /// draws, whatever the seed: else two seeds would load a server differently.
+    /// Drawing continues until the list has `count` distinct calls, and every draw is kept. So the list is
+    /// somewhat longer than `count`, calls of high weight occur many times, and picking uniformly preserves the
+    /// file's weights. It ends after `4 * count` draws if a workload has few possible calls, and after one if it
+    /// has only one. The share of each `[[request]]` matches its weight to within one or two draws, whatever the
+    /// seed; otherwise two seeds would load a server differently.
     pub fn draw(&self, seed: u64, count: usize) -> Vec<Call> {
         let mut rng = Pcg64::seed_from_u64(seed);
         let longest = match self.possible_calls() {
@@ -232,7 +229,7 @@ impl Workload {
         calls
     }
 
-    /// The request at a point of the line on which each takes as much room as its weight.
+    /// The request at a point of a line on which each request takes as much room as its weight.
     fn request_at(&self, mut point: f64) -> &Request {
         let (last, others) = self
             .requests
@@ -247,7 +244,7 @@ impl Workload {
         &last.1
     }
 
-    /// How many different calls there can be, or more where two requests overlap.
+    /// Number of possible calls; too high if two requests overlap.
     fn possible_calls(&self) -> u128 {
         self.requests
             .iter()
@@ -361,7 +358,7 @@ fn as_text(value: &Value) -> String {
     }
 }
 
-/// Everything but RFC 3986's unreserved characters as `%XX`.
+/// Encodes everything but RFC 3986's unreserved characters as `%XX`.
 fn percent_encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -30,121 +30,121 @@ use crate::words::counted;
 
 const EXAMPLES: &str = "\
 Examples:
-  harness bench --profile quick                  one workload, under 3 minutes
-  harness bench --rate 20000                     every paced stage at 20,000 requests/s
-  harness bench --rate users=8000 --rate ping=30000
-  harness bench --rounds 30 --duration 5s        longer than any profile
-  harness bench --precision 2% --budget 20m      until every ratio is known to ±2 %
-  harness bench --server NAME --against main     did my change make it slower?
-  harness bench --server NAME --against v1.2 --fail-on surely-regressed
-                                                 the same as an exit status
-  harness bench --server NAME --binary NAME=old/server-NAME
-                                                 is the new build faster than the old one?
-  harness bench --server NAME --twin NAME        how far apart are two equal servers here?
-  harness bench --resume bench-results/latest    finish an interrupted run
-  harness bench --metrics 127.0.0.1:9464         watch it in Prometheus and Grafana meanwhile
-  harness bench --list                           what would run, and for how long
+  cargo harness bench --profile quick                  one workload, under 3 minutes
+  cargo harness bench --rate 20000                     every paced stage at 20,000 requests/s
+  cargo harness bench --rate users=8000 --rate ping=30000
+  cargo harness bench --rounds 30 --duration 5s        longer than any built-in profile
+  cargo harness bench --precision 2% --budget 20m      stop when every ratio is within ±2 %
+  cargo harness bench --server NAME --against main     did my change make it slower?
+  cargo harness bench --server NAME --against v1.2 --fail-on surely-regressed
+                                                       the same, as an exit status for CI
+  cargo harness bench --server NAME --binary NAME=old/server-NAME
+                                                       is the new build faster than the old one?
+  cargo harness bench --server NAME --twin NAME        how far apart are two equal servers here?
+  cargo harness bench --resume bench-results/latest    finish an interrupted run
+  cargo harness bench --metrics 127.0.0.1:9464         watch the run in Prometheus and Grafana
+  cargo harness bench --list                           show what would run and how long it takes
 
-Every round also measures the control, twice: a minimal responder that replays accepted
-answers. It shows what the load generator reaches, and its two entries how far apart
-equals are on this machine; nearer servers tie.
+Every round also measures the control twice. The control is a minimal responder that replays checked
+responses. It shows what the load generator can reach. Its two entries show how far apart two equal
+servers are on this machine; servers closer than that tie.
 
-The run is stored in bench-results/UTC-REVISION/ after every trial, so Ctrl-C loses
-nothing: `harness report` shows what was measured, and --resume goes on.
+The run is stored in bench-results/UTC-REVISION/ after every trial, so Ctrl-C loses nothing:
+`harness report` shows what was measured, and --resume continues the run.
 
---metrics answers GET /metrics in OpenMetrics 1.0 until the run ends, from one thread on CPUs that
-neither side uses. Where both sides take all CPUs it shares the load generator's, with the least
-priority, and Prometheus itself takes CPU time of what is measured: run it on another machine, through
-a tunnel, or scrape seldom. scripts/grafana-dashboard.json draws it.";
+--metrics serves GET /metrics in OpenMetrics 1.0 until the run ends, from one thread on CPUs that
+neither side uses. If both sides use all CPUs, that thread shares the load generator's CPUs at the
+lowest priority. Prometheus itself also uses CPU time: run it on another machine, through a tunnel, or
+scrape rarely. scripts/grafana-dashboard.json is a dashboard for it.";
 
-/// The time for rounds where only a precision is asked for.
+/// Time for all rounds if only a precision is given.
 const DEFAULT_BUDGET: Duration = Duration::from_secs(30 * 60);
 
-/// The verb's flags.
+/// Flags of `harness bench`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, args_override_self = true)]
 pub struct Arguments {
     /// smoke, quick, standard or publish; see `harness list`
     #[arg(long, default_value = "standard")]
     profile: String,
-    /// How often each server is measured, each time as a fresh process [profile's]; with
-    /// --precision or --budget, how often at most
+    /// Number of rounds; each measures every server in a fresh process [default: the profile's]. With
+    /// --precision or --budget, the maximum
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: Option<u32>,
-    /// Go on until the 95 % interval of every ratio between servers, in the figure that ranks, reaches
-    /// no further than this to either side, as in 2%; ends at --budget at the latest
+    /// Keep adding rounds until the 95 % interval of every ratio between servers, in the ranking figure,
+    /// is within this share to either side, e.g. 2%; stops at --budget at the latest
     #[arg(long, value_name = "SHARE", value_parser = parse_share)]
     precision: Option<f64>,
-    /// Go on for this time at most [with --precision: 30m]
+    /// Stop after this time at the latest [with --precision: 30m]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     budget: Option<Duration>,
-    /// Enter a server twice, from separate copies of its binary; repeatable
+    /// Enter a server twice, from separate copies of its binary, to measure noise; repeatable
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     twin: Vec<String>,
-    /// Enter another build of a server too, as NAME@ and the start of its SHA-256; repeatable
+    /// Also measure another build of a server, named NAME@ plus the start of its SHA-256; repeatable
     #[arg(long, value_name = "NAME=PATH")]
     binary: Vec<String>,
-    /// Measure each server beside its build of another git revision too, and print what changed; that
-    /// entry is NAME@ and the short revision
+    /// Also measure each server's build of another git revision, and print what changed. That entry is
+    /// named NAME@ plus the short revision
     #[arg(long, value_name = "REV")]
     against: Option<String>,
-    /// Leave out the control: what ties is then assumed, and no rate is known to be the
-    /// load generator's limit
+    /// Leave out the control. Ties then rest on an assumed noise floor, and no rate is known to be limited
+    /// by the load generator
     #[arg(long)]
     no_control: bool,
-    /// Measure one server at a time, each trial on a process of its own, instead of all in turn in
-    /// short slices. For studies of memory, and as a check; far noisier on a shared machine
+    /// Measure one server at a time, each trial in its own process, instead of all servers in turn in short
+    /// slices. For memory studies and as a cross-check; much noisier on a shared machine
     #[arg(long)]
     isolated: bool,
-    /// How long a server has the load before the next one does; longer where the slowest server needs it
+    /// Length of a slice, after which the next server gets the load; longer if the slowest server needs it
     #[arg(long, value_name = "TIME", default_value = "10ms", value_parser = parse_duration,
         conflicts_with = "isolated")]
     slice: Duration,
-    /// The start of each slice that does not count towards rate and latency
+    /// Start of each slice that doesn't count towards rate and latency
     #[arg(long, value_name = "TIME", default_value = "1ms", value_parser = parse_lead_in,
         conflicts_with = "isolated")]
     lead_in: Duration,
-    /// Measured time of each trial [profile's]
+    /// Measured time of each trial [default: the profile's]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
-    /// Load before each measurement that is not counted [profile's]
+    /// Uncounted load before each measurement [default: the profile's]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     warmup: Option<Duration>,
-    /// Connections of every stage
+    /// Number of connections, in every stage
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_000))]
     connections: u32,
-    /// I/O backend of the load generator: epoll works on every Linux; io_uring costs less CPU per request but needs
-    /// Linux 6.1 or newer and may be forbidden. Runs with different backends aren't compared
+    /// I/O backend of the load generator. epoll works on every Linux; io_uring uses less CPU per request,
+    /// but needs Linux 6.1 or later and is blocked in some containers. Runs with
+    /// different backends can't be compared
     #[arg(long, value_name = "NAME", default_value = "epoll", value_parser = engine_parser())]
     engine: EngineKind,
-    /// Paced rate in requests per second, for all workloads or as WORKLOAD=RATE;
-    /// repeatable [4/5 of the slowest server's peak, measured first]
+    /// Paced rate in requests per second, for all workloads or as WORKLOAD=RATE; repeatable [default: 4/5 of
+    /// the slowest server's peak, measured first]
     #[arg(long, value_name = "[WORKLOAD=]RATE", allow_hyphen_values = true)]
     rate: Vec<String>,
-    /// The order of trials and all requests are drawn from it [random]
+    /// Seed for the order of trials and for all requests [default: random]
     #[arg(long)]
     seed: Option<u64>,
-    /// The most the first byte may take at idle, median of 100 warm requests
+    /// Maximum time to first byte of an idle server, as the median of 100 warm requests
     #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = parse_duration)]
     first_byte_limit: Duration,
-    /// The most one request may take under load
+    /// Maximum time for one request under load
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
     timeout: Duration,
-    /// How long a server may take until its first valid answer
+    /// Maximum time until a server's first valid response
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     ready_timeout: Duration,
-    /// A fixed port for the servers [a free one]
+    /// Fixed port for the servers [default: a free one]
     #[arg(long)]
     port: Option<u16>,
-    /// Expose the run there while it is under way; a loopback address, such as 127.0.0.1:9464
+    /// Serve live metrics of the run on this loopback address, e.g. 127.0.0.1:9464
     #[arg(long, value_name = "ADDR:PORT")]
     metrics: Option<SocketAddr>,
-    /// Where the run is stored; must not exist or be empty [bench-results/UTC-REVISION]
+    /// Folder to store the run in; must not exist or be empty [default: bench-results/UTC-REVISION]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Finish this interrupted run with its own plan and seed; refused where binaries, requests
-    /// or the machine have changed. Of the other flags only --manifest, --binary, --port, --metrics
-    /// and --list go with it
+    /// Finish this interrupted run with its own plan and seed. Refused if the binaries, the requests or the
+    /// machine have changed. Only --manifest, --binary, --port, --metrics and --list can be combined with it
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "profile", "rounds", "isolated", "slice", "lead_in", "precision", "budget", "twin", "against", "no_control",
         "duration", "warmup",
@@ -173,7 +173,7 @@ impl Arguments {
     }
 }
 
-/// As a time, or 0.
+/// Like [`parse_duration`], but 0 is allowed.
 fn parse_lead_in(text: &str) -> Result<Duration, String> {
     match text {
         "0" | "0ms" | "0s" => Ok(Duration::ZERO),
@@ -181,11 +181,11 @@ fn parse_lead_in(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Runs a comparison, or finishes one.
+/// Starts a new run, or finishes an interrupted one.
 ///
 /// # Errors
-/// Where a flag is wrong or the record can't be written. Servers that fail are rows of
-/// the table and give [`Status::Failed`].
+/// If a flag is wrong or the record can't be written. Servers that fail become rows of the table and
+/// give [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
     if let Some(folder) = &arguments.resume {
         let (mut job, base) = resume::resume(arguments, folder)?;
@@ -196,7 +196,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
             return Ok(Status::Fine);
         }
         let listener = listen(arguments)?;
-        let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
+        let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
         let servers = &mut job.options.servers;
         let _tree = against::check_out(base.as_ref(), &job.catalog, servers, &interrupt)?;
         if interrupt.is_set() {
@@ -210,9 +210,9 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         list(&options, note.as_ref())?;
         return Ok(Status::Fine);
     }
-    // Refused before a folder is made.
+    // Checked before any folder is created.
     let listener = listen(arguments)?;
-    let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
+    let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
     let servers = &mut options.servers;
     let _tree = against::check_out(base.as_ref(), &catalog, servers, &interrupt)?;
     if interrupt.is_set() {
@@ -227,9 +227,9 @@ fn listen(arguments: &Arguments) -> Result<Option<Listener>> {
     arguments.metrics.map(listen).transpose()
 }
 
-/// A run, ready to be carried out.
+/// A run that is ready to start.
 struct Job {
-    /// Held as long as the run is written.
+    /// Held while the run is being written.
     lock: File,
     catalog: Catalog,
     options: Options,
@@ -242,7 +242,7 @@ struct Job {
 }
 
 impl Job {
-    /// The trials planned, and those there already.
+    /// The number of planned trials, and of those already done.
     fn trials(&self) -> (usize, usize) {
         let planned = self.options.plan().round_len() * self.options.expected_rounds() as usize;
         (planned, self.earlier.trials.len())
@@ -287,7 +287,7 @@ fn carry_out(
     let ended = session.run(&mut run, &mut environment);
     progress.finish();
     if let Err(SessionError::Changed(why)) = ended {
-        return Err(Usage(format!("{why}. What was measured before is kept")).into());
+        return Err(Usage(format!("{why}. Trials measured before are kept")).into());
     }
     environment.findings.extend(recheck.finish());
     store.put_environment(&environment)?;
@@ -298,7 +298,7 @@ fn carry_out(
         Err(SessionError::Interrupted) => {
             shown?;
             eprintln!(
-                "interrupted: what was measured is kept; go on with `harness bench --resume {}`",
+                "interrupted: finished trials are kept; continue with `harness bench --resume {}`",
                 folder.shown()
             );
             Ok(Status::Interrupted)
@@ -308,14 +308,14 @@ fn carry_out(
     }
 }
 
-/// A viewer may lock the record for minutes; no trial is lost by it.
+/// Waits for the record's lock: a viewer may hold it for minutes, and no trial may be lost.
 fn waiting(store: Store, interrupt: Interrupt) -> Store {
     let file = store.path().display().to_string();
     store.when_locked(move || {
         if interrupt.is_set() {
             return false;
         }
-        eprintln!("{file} is locked by another program: close it there; the run waits and goes on by itself");
+        eprintln!("{file} is locked by another program: close it there; the run is waiting and will continue by itself");
         true
     })
 }
@@ -340,7 +340,7 @@ fn plan_line(options: &Options) -> String {
         (precision, budget) => {
             let precise = precision.map_or(String::new(), |share| {
                 let percent = (share * 1e5).round() / 1e3;
-                format!(" until each ratio is known to ±{percent} %, or")
+                format!("  until every ratio is within ±{percent} %, or")
             });
             let budget = budget.unwrap_or_default();
             let fit = fit_line(options, budget, plan.round_time(&options.profile));
@@ -367,12 +367,12 @@ fn schedule_line(schedule: Schedule) -> String {
     }
 }
 
-/// How many rounds of this length there will be.
+/// How many rounds of this length will fit.
 fn fit_line(options: &Options, budget: Duration, round: Duration) -> String {
     let (rounds, time) = (options.expected_rounds(), show_time(round));
     let rounds_of = format!("{} of {time}", counted(rounds as usize, "round"));
     if budget < round {
-        format!("one takes {time} and is run whole")
+        format!("one round takes {time} and always runs in full")
     } else if rounds == options.profile.rounds {
         format!("at most {rounds_of}")
     } else {
@@ -383,7 +383,7 @@ fn fit_line(options: &Options, budget: Duration, round: Duration) -> String {
 fn entries_line(options: &Options) -> String {
     let mut parts = vec![counted(options.servers.len(), "server")];
     if !options.twins.is_empty() {
-        parts.push(format!("{} again", options.twins.join(", ")));
+        parts.push(format!("a twin of {}", options.twins.join(", ")));
     }
     if options.control {
         parts.push("the control twice".to_owned());
@@ -393,10 +393,10 @@ fn entries_line(options: &Options) -> String {
 
 fn done_line(job: &Job) -> String {
     let (planned, done) = job.trials();
-    format!("taken up again: {done} of {planned} trials are there")
+    format!("resuming: {done} of {planned} trials done")
 }
 
-/// Begins to answer where it was asked for, and says where.
+/// Starts to serve metrics if asked to, and prints the URL.
 fn tell_metrics(
     listener: Option<Listener>,
     job: &Job,
@@ -427,14 +427,14 @@ fn announce(progress: &mut Progress, job: &Job) {
             .as_ref()
             .map_or(String::new(), |fix| format!(" [{fix}]"));
         let mark = match finding.level {
-            Level::Fail => "FAIL, figures of this run will be wrong",
+            Level::Fail => "FAIL, this run's figures will be wrong",
             Level::Warn | Level::Ok => "warn",
         };
         progress.tell(&format!("{mark}: {}: {}{fix}", finding.id, finding.found));
     }
 }
 
-/// Writes what is made from the record and prints the tables.
+/// Writes the files made from the record and prints the tables.
 fn show(catalog: &Catalog, store: Store, folder: &Folder, judging: &Judging) -> Result<Status> {
     drop(store);
     folder.keep_matrix();

@@ -1,4 +1,4 @@
-//! `harness build`: each server alone, its binary copied aside.
+//! `harness build`: builds each server alone and copies its binary aside.
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -10,24 +10,24 @@ use crate::run::{self, Interrupt};
 
 const EXAMPLES: &str = "\
 Examples:
-  harness build                          every server of the workspace
-  harness build --server NAME,OTHER
-  harness build --server mine --manifest path/to/mine/server.toml
-  harness build --json | jq -r '.[].binary'
+  cargo harness build                          every server of the workspace
+  cargo harness build --server NAME,OTHER
+  cargo harness build --server mine --manifest path/to/mine/server.toml
+  cargo harness build --json | jq -r '.[].binary'
 
-Each server is built alone: cargo unifies the features of packages that are built together,
-which would change the programs.
+Each server is built separately: cargo unifies the features of packages that it builds together, and
+that would change the programs.
 
-Exit status: 0 all were built; 1 one was not; 2 a bad flag; 130 interrupted.";
+Exit status: 0 all built; 1 a build failed; 2 a bad flag; 130 interrupted.";
 
-/// The verb's flags.
+/// Flags of `harness build`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Print JSON: where each binary lies, its features, size and hash
+    /// Print JSON: each binary's path, features, size and hash
     #[arg(long)]
     json: bool,
-    /// Show what would be built, and do nothing
+    /// Show what would be built, and do nothing else
     #[arg(long)]
     list: bool,
     #[command(flatten)]
@@ -37,7 +37,7 @@ pub struct Arguments {
 /// Builds the servers chosen.
 ///
 /// # Errors
-/// Where a name is unknown; a server that does not compile gives [`Status::Failed`].
+/// If a name is unknown. A server that doesn't compile gives [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
     let (catalog, servers) = arguments.servers.catalog()?;
     if arguments.list {
@@ -46,7 +46,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         }
         return Ok(Status::Fine);
     }
-    let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
+    let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
     let mut progress = Progress::new();
     let mut status = Status::Fine;
     let mut rows = Vec::new();

@@ -1,4 +1,4 @@
-//! `harness check`: hold each server against the contract.
+//! `harness check`: checks each server against the contract.
 
 mod table;
 
@@ -18,43 +18,44 @@ use table::Row;
 
 const EXAMPLES: &str = "\
 Examples:
-  harness check                          every server of the workspace
-  harness check --server NAME
-  harness check --list                   which checks there are
-  harness check --server NAME --only users-pages --only stop-exits
-  harness check --json                   every request, answer and expectation that failed
-  harness check --server mine --manifest path/to/mine/server.toml
+  cargo harness check                          every server of the workspace
+  cargo harness check --server NAME
+  cargo harness check --list                   list all checks
+  cargo harness check --server NAME --only users-pages --only stop-exits
+  cargo harness check --json                   details of every failed check
+  cargo harness check --server mine --manifest path/to/mine/server.toml
 
-A server is built, started, asked everything the contract fixes, and stopped under load. Only one
-that passes all checks can be measured. The table counts them by concern; a check that failed has
-a line of its own and, below, the request sent, the answer got and the answer expected.
+Each server is built, started, tested against everything the contract defines, and stopped under load.
+Only a server that passes all checks can be measured. The table counts checks by topic. A failed check
+has its own line, and below the table the request sent, the response received and the response
+expected.
 
 Exit status: 0 all passed; 1 a server failed a check, or could not be built or started; 2 a
 bad flag; 130 interrupted.";
 
-/// The verb's flags.
+/// Flags of `harness check`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Only this check; repeatable
+    /// Run only this check; repeatable
     #[arg(long, value_name = "ID")]
     only: Vec<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// The most the first byte may take at idle, median of 100 warm requests
+    /// Maximum time to first byte of an idle server, as the median of 100 warm requests
     #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = parse_duration)]
     first_byte_limit: Duration,
-    /// How long a server may take until its first valid answer
+    /// Maximum time until a server's first valid response
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     ready_timeout: Duration,
-    /// Inputs are drawn from it
+    /// Seed for the inputs
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// A fixed port; a free one where not given
+    /// Fixed port [default: a free one]
     #[arg(long)]
     port: Option<u16>,
-    /// Show which servers would be checked and for what, and do nothing
+    /// Show which servers would be checked and which checks would run, and do nothing else
     #[arg(long)]
     list: bool,
     #[command(flatten)]
@@ -63,10 +64,10 @@ pub struct Arguments {
     cpus: Cpus,
 }
 
-/// Builds, boots and checks the servers chosen.
+/// Builds, starts and checks the selected servers.
 ///
 /// # Errors
-/// Where a name is unknown; a server that fails a check gives [`Status::Failed`].
+/// If a name is unknown. A server that fails a check gives [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
     let (catalog, servers) = arguments.servers.catalog()?;
     refuse_unknown_checks(&arguments.only)?;
@@ -80,7 +81,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         return Ok(Status::Fine);
     }
     let place = Place::find(&arguments.cpus)?;
-    let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
+    let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
     let logs = log_folder(&catalog.target)?;
     let mut progress = Progress::new();
     let mut rows = Vec::new();
@@ -144,10 +145,10 @@ fn refuse_unknown_checks(only: &[String]) -> Result<()> {
     }
 }
 
-/// Where logs of checks outside a run go.
+/// The folder for logs of checks outside a run.
 fn log_folder(target: &std::path::Path) -> Result<std::path::PathBuf> {
     let folder = target.join("harness").join("logs");
     std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        .with_context(|| format!("cannot create the folder {}", folder.display()))?;
     Ok(folder)
 }

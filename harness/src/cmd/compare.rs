@@ -1,4 +1,4 @@
-//! `harness compare`: what changed between two stored runs, two servers of one, or two single drives.
+//! `harness compare`: shows what changed between two stored runs, two servers of one run, or two single drives.
 
 mod drives;
 
@@ -19,72 +19,72 @@ use crate::words::listed;
 
 const EXAMPLES: &str = "\
 Examples:
-  harness compare before latest                      every server in both runs
-  harness compare before:NAME latest:NAME            one of them
-  harness compare latest:NAME latest:OTHER           two servers of one run, within its rounds
-  harness compare before latest --figure cpu_us_per_request --workload mixed
-  harness compare before latest --fail-on surely-regressed --format markdown --out comment.md
-  harness compare before latest --fail-on regressed --threshold 5% --figure requests_per_s
-  harness compare old.json new.json                  two files of `harness drive --json`
+  cargo harness compare before latest                      every server in both runs
+  cargo harness compare before:NAME latest:NAME            one of them
+  cargo harness compare latest:NAME latest:OTHER           two servers of one run, paired by round
+  cargo harness compare before latest --figure cpu_us_per_request --workload mixed
+  cargo harness compare before latest --fail-on surely-regressed --format markdown --out comment.md
+  cargo harness compare before latest --fail-on regressed --threshold 5% --figure requests_per_s
+  cargo harness compare old.json new.json                  two files of `harness drive --json`
 
-BASE and NEW are a run's folder, its run.sqlite or record.json, or a folder's name under
-bench-results/. Entries are named as in the record: a second entry ends in ~2, another build of
-NAME is NAME@ and the start of its hash, the control is `control`. Second entries and the control
-are compared only where they are named.
+BASE and NEW are each a run's folder, its run.sqlite or record.json, or the name of a folder under
+bench-results/. Entries are named as in the record: a twin ends in ~2, another build of NAME is NAME@
+plus the start of its hash, the control is `control`. Twins and the control are compared only if you
+name them.
 
 {figures}
 
-Each comparison errs in up to 5 % of cases where nothing changed: of 60 rows, 3 may be called
-changed by chance. Narrow the comparison to what you would act on, or use --fail-on
-surely-regressed, which errs in up to 5 % of whole comparisons (Holm's correction).
+Each comparison has a 5 % chance of a false alarm: of 60 rows where nothing changed, about 3 will be
+reported as changed. Narrow the comparison to what you would act on, or use --fail-on
+surely-regressed, which has at most a 5 % chance of any false alarm (Holm's correction).
 
-Where a control ran in both runs, req/s and CPU time are divided by the control's round by round,
-which cancels what the machine did to both and adds the control's own scatter; --raw does not.
-Latency and CPU time are comparable only at the same paced rate: give both runs the same --rate.
+If a control ran in both runs, req/s and CPU time are divided by the control's, round by round. That
+cancels what the machine did to both, and adds the control's own scatter; --raw turns it off. Latency
+and CPU time are comparable only at the same paced rate: give both runs the same --rate.
 
-Two single drives have no interval, so their figures are set beside each other without a verdict; other
-URLs, rates, connections or durations are named. `harness drive --help` lists their figures.
+Two single drives have no interval, so their figures are listed next to each other without a verdict.
+Differences in URL, rate, connections or duration are listed. `harness drive --help` describes the figures.
 
-Exit status: 0 compared; 1 --fail-on found what it names; 2 the runs can't be read or compared.";
+Exit status: 0 compared; 1 --fail-on found a regression; 2 the runs can't be read or compared.";
 
-/// The verb's flags.
+/// Flags of `harness compare`.
 #[derive(Debug, Args)]
 #[command(after_help = help())]
 pub struct Arguments {
-    /// The run compared with, or one of its servers: DIR[:SERVER]; or a drive: FILE
+    /// Baseline: a run or one of its servers, DIR[:SERVER], or a drive, FILE
     base: String,
-    /// The run looked at, or one of its servers: DIR[:SERVER]; or a drive: FILE
+    /// What to compare with it: a run or one of its servers, DIR[:SERVER], or a drive, FILE
     new: String,
     #[command(flatten)]
     judging: Judging,
-    /// Compare runs of different machines; each row says so
+    /// Compare runs from different machines; each row says so
     #[arg(long)]
     across_machines: bool,
-    /// Compare figures as measured, also where the control could correct them
+    /// Compare figures as measured, without correcting them by the control
     #[arg(long)]
     raw: bool,
-    /// On a terminal, list also what did not change; of two drives, every figure
+    /// On a terminal, also list what didn't change; for two drives, every figure
     #[arg(long)]
     all: bool,
-    /// How to write it
+    /// Output format
     #[arg(long, default_value = "terminal")]
     format: Format,
-    /// Write it to this file, replacing it, and print the counts alone
+    /// Write to this file, replacing it, and print only the counts
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Only this server of the runs; repeatable, or separated by commas
+    /// Compare only this server; repeatable, or separated by commas
     #[arg(
         long,
         value_name = "NAME",
         value_delimiter = ',',
-        help_heading = "Choose"
+        help_heading = "Selection"
     )]
     server: Vec<String>,
     #[command(flatten)]
     loads: Loads,
 }
 
-/// The figures that are compared, with neighbours of one stage together.
+/// Lists the compared figures, grouped by stage.
 fn help() -> String {
     let stage = |figure: &&Figure| match (figure.scope, figure.compared) {
         (Scope::Stage, [stage]) => stage.name(),
@@ -106,17 +106,17 @@ fn compared() -> Vec<&'static Figure> {
     all.filter(|figure| !figure.compared.is_empty()).collect()
 }
 
-/// What is judged, and what makes the exit status 1.
+/// What to judge, and what makes the exit status 1.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Judge")]
+#[command(next_help_heading = "Comparison")]
 pub(super) struct Judging {
-    /// Only this figure; repeatable, or separated by commas
+    /// Compare only this figure; repeatable, or separated by commas
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(super) figure: Vec<String>,
-    /// Exit with status 1 where something regressed
+    /// Exit with status 1 if something regressed
     #[arg(long, value_name = "WHAT")]
     fail_on: Option<FailOn>,
-    /// The least median change for which a regression counts, as 5% or 0.05 [any]
+    /// Ignore regressions with a smaller median change, e.g. 5% or 0.05 [default: none]
     #[arg(long, value_name = "SHARE", value_parser = parse_share, requires = "fail_on")]
     threshold: Option<f64>,
 }
@@ -124,16 +124,16 @@ pub(super) struct Judging {
 /// What makes the exit status 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum FailOn {
-    /// Any figure whose own 95 % interval lies beyond the noise floor, and any new failure
+    /// Any figure whose 95 % interval lies beyond the noise floor, and any new failure
     Regressed,
-    /// Those that stand Holm's correction for all comparisons as well, and any new failure
+    /// Only regressions that also pass Holm's correction for all comparisons, and any new failure
     SurelyRegressed,
 }
 
-/// How a comparison or a standing is written.
+/// Output format of a comparison or a ranking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// For reading here
+    /// For reading in a terminal
     Terminal,
     /// For a comment or an issue
     Markdown,
@@ -144,7 +144,7 @@ pub(super) enum Format {
 /// Compares two stored runs, or two drives.
 ///
 /// # Errors
-/// [`Usage`] where they can't be read or must not be compared.
+/// [`Usage`] if they can't be read or must not be compared.
 pub fn run(arguments: &Arguments) -> Result<Status> {
     if let Some(status) = drives::run(arguments)? {
         return Ok(status);
@@ -183,20 +183,20 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     arguments.judging.status(&comparison)
 }
 
-/// What the flags choose, names being those of the runs.
+/// What the flags select, checked against the names in the runs.
 fn choice(arguments: &Arguments, base: &Operand, new: &Operand) -> Result<Choice> {
     let Loads { workload, .. } = &arguments.loads;
     match (&base.server, &new.server) {
         (Some(server), None) | (None, Some(server)) => {
             return Err(Usage(format!(
-                "{server} is named on one side only: name a server on both, as in {}:{server} \
+                "{server} is named on one side only: name a server on both sides, as in {}:{server} \
                  {}:{server}, or on neither",
                 base.name, new.name
             ))
             .into());
         }
         (Some(_), Some(_)) if !arguments.server.is_empty() => {
-            return Err(Usage("--server narrows runs, and both sides name a server".into()).into());
+            return Err(Usage("--server selects servers of whole runs, but both sides already name a server: leave it out".into()).into());
         }
         _ => {}
     }
@@ -217,7 +217,7 @@ fn choice(arguments: &Arguments, base: &Operand, new: &Operand) -> Result<Choice
 }
 
 impl Judging {
-    /// Whether any of its flags was given.
+    /// Whether any of these flags was given.
     pub(super) fn is_given(&self) -> bool {
         self.fail_on.is_some() || !self.figure.is_empty()
     }
@@ -232,14 +232,14 @@ impl Judging {
     /// The exit status of a comparison.
     ///
     /// # Errors
-    /// [`Usage`] where it should fail on something and nothing could be compared.
+    /// [`Usage`] if it should fail on something and nothing could be compared.
     pub(super) fn status(&self, comparison: &Comparison) -> Result<Status> {
         let Some(fail_on) = self.fail_on else {
             return Ok(Status::Fine);
         };
         if comparison.changes.is_empty() && comparison.turns.is_empty() {
             return Err(Usage(
-                "nothing could be compared, so --fail-on can't tell; see the causes above".into(),
+                "nothing could be compared, so --fail-on has nothing to check: see the causes above".into(),
             )
             .into());
         }
@@ -261,7 +261,7 @@ impl Judging {
     }
 }
 
-/// Writes to a file that is none of the runs' own.
+/// Writes a file, unless it is one of the runs' own.
 pub(super) fn write(file: &Path, text: &str, operands: &[&Operand]) -> Result<()> {
     let own = operands.iter();
     let own: Vec<_> = own
@@ -270,7 +270,7 @@ pub(super) fn write(file: &Path, text: &str, operands: &[&Operand]) -> Result<()
     write_beside(file, text, &own)
 }
 
-/// Writes to a file that is none of those, each with what it is the record of.
+/// Writes a file, unless it is one of those that were read. Each comes with what it is the record of.
 fn write_beside(file: &Path, text: &str, read: &[(&Path, &str)]) -> Result<()> {
     let there = fs::canonicalize(file).ok();
     let own = |(path, _): &&(&Path, &str)| there.is_some() && fs::canonicalize(path).ok() == there;
@@ -292,9 +292,9 @@ pub(super) fn colour() -> Colour {
     )
 }
 
-/// Reads a share such as `5%` or `0.05`; for clap.
+/// Parses a percentage such as `5%` or `0.05`; for clap.
 fn parse_share(text: &str) -> Result<f64, String> {
-    let hint = "a share from 0% to under 100% is wanted, as in 5% or 0.05";
+    let hint = "expected a percentage from 0% to below 100%, as in 5% or 0.05";
     let number = |text: &str| text.trim().parse::<f64>().map_err(|_| hint.to_owned());
     let share = match text.trim().strip_suffix('%') {
         Some(percent) => number(percent)? / 100.0,

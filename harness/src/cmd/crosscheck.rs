@@ -1,4 +1,4 @@
-//! `harness crosscheck`: several load generators side by side, ours among them.
+//! `harness crosscheck`: compares several load generators, ours among them.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,81 +22,81 @@ use crate::run::{Interrupt, rustc_version};
 
 const EXAMPLES: &str = "\
 Examples:
-  harness crosscheck --server NAME                       against wrk, oha and hey, those installed
-  harness crosscheck --server NAME --tool epoll,wrk --connections 64 --rounds 11
-  harness crosscheck --server NAME --rate 20000          paced, for tools that can be
-  harness crosscheck --server NAME --syscalls --send-lag 1000,30000 --accuracy
+  cargo harness crosscheck --server NAME                       compare with wrk, oha and hey, if installed
+  cargo harness crosscheck --server NAME --tool epoll,wrk --connections 64 --rounds 11
+  cargo harness crosscheck --server NAME --rate 20000          paced, for tools that support it
+  cargo harness crosscheck --server NAME --syscalls --send-lag 1000,30000 --accuracy
 
-Each tool drives the server in turn, on one thread of the same CPU, in an order shuffled for each
-round; ratios are taken within rounds. Our load generator checks each answer whole meanwhile, the
-others look at the status. --accuracy needs no server: it sets each tool beside a latency that is
-known on paper.
+Each tool drives the server in turn, on one thread on the same CPU, in an order shuffled for each
+round. Ratios are taken within rounds. Our load generator checks every response completely; the others
+only look at the status. --accuracy needs no server: it compares each tool's results with known
+latencies.
 
 Exit status: 0 done, whatever the figures are; 1 a server or a tool failed; 2 a bad flag; 130
-interrupted, after what was measured has been printed.";
+interrupted, after printing what was measured.";
 
-/// The file of a crosscheck.
+/// The file that a crosscheck is stored in.
 const FILE: &str = "crosscheck.json";
-/// The same as text.
+/// The same, as text.
 const TEXT: &str = "crosscheck.md";
 
-/// The verb's flags.
+/// Flags of `harness crosscheck`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     #[command(flatten)]
     servers: Servers,
-    /// Only this tool: epoll, io_uring (ours, by engine), bare (writes and reads, and nothing else:
-    /// the floor), wrk, oha, hey; repeatable, or separated by commas [all that are installed]
+    /// Use only this tool: epoll or io_uring (ours, by I/O backend), bare (only writes and reads: the lower
+    /// bound), wrk, oha, hey; repeatable, or separated by commas [default: all installed]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     tool: Vec<String>,
-    /// Numbers of connections, separated by commas
+    /// Numbers of connections to try, separated by commas
     #[arg(short, long, value_name = "LIST", default_value = "16,64,256", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=10_000))]
     connections: Vec<u32>,
-    /// How often each tool drives each server at each number of connections; 0 for none
+    /// How often each tool drives each server at each number of connections; 0 to skip
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1000))]
     rounds: u32,
-    /// Of each drive; whole seconds, which are all that wrk takes
+    /// Length of each drive, in whole seconds (wrk accepts nothing else)
     #[arg(short, long, value_name = "TIME", default_value = "2s", value_parser = parse_seconds)]
     duration: Duration,
-    /// Requests per second over all connections, asked of those that can be paced [a closed loop]
+    /// Requests per second over all connections, for tools that support a rate [default: closed loop]
     #[arg(short, long, value_name = "RATE", value_parser = parse_rate)]
     rate: Option<f64>,
-    /// What is asked for: the path of a GET, without parameters
+    /// Path of the GET request, without a query
     #[arg(long, value_name = "PATH", default_value = "/ping", value_parser = parse_path)]
     path: String,
-    /// Count system calls per request too (needs strace), on the first server
+    /// Also count system calls per request (needs strace), on the first server
     #[arg(long)]
     syscalls: bool,
-    /// Measure too how late our load generator sends at these rates, on the first server
+    /// Also measure how late our load generator sends at these rates, on the first server
     #[arg(long, value_name = "RATES", value_delimiter = ',', value_parser = parse_rate)]
     send_lag: Vec<f64>,
-    /// Compare the tools' quantiles with latencies known on paper too
+    /// Also compare the tools' quantiles with known latencies
     #[arg(long)]
     accuracy: bool,
-    /// The order is drawn from it [another one each time]
+    /// Seed for the order [default: a new one each time]
     #[arg(long)]
     seed: Option<u64>,
-    /// How long a server may take until its first valid answer
+    /// Maximum time until a server's first valid response
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     ready_timeout: Duration,
-    /// Where all of it is stored [bench-results/UTC-REVISION-crosscheck]
+    /// Folder to store the results in [default: bench-results/UTC-REVISION-crosscheck]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print JSON: the record, and what is computed from it
     #[arg(long)]
     json: bool,
-    /// Show what would be done, and do nothing
+    /// Show what would be done, and do nothing else
     #[arg(long)]
     list: bool,
     #[command(flatten)]
     cpus: Cpus,
 }
 
-/// Has every tool drive every server chosen, and prints how they compare.
+/// Has every tool drive every selected server, and prints how they compare.
 ///
 /// # Errors
-/// Where a flag is wrong or results can't be stored. A server or a tool that fails gives
+/// If a flag is wrong or results can't be stored. A server or a tool that fails gives
 /// [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
     let (catalog, servers) = arguments.servers.catalog()?;
@@ -104,11 +104,11 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     refuse_unknown_tools(&arguments.tool)?;
     let (tools, left_out) = find_tools(&arguments.tool)?;
     if tools.is_empty() {
-        let why = "none of these tools is here";
+        let why = "none of these tools is installed";
         return Err(Usage(format!("--tool {}: {why}", arguments.tool.join(","))).into());
     }
     let mut options = Options {
-        // Without rounds there is nothing to build but for what else goes by a server.
+        // Without rounds, servers are built only if something else needs them.
         servers: match arguments.rounds == 0 && !arguments.syscalls && arguments.send_lag.is_empty()
         {
             true => Vec::new(),
@@ -134,8 +134,8 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         list(&options, &left_out)?;
         return Ok(Status::Fine);
     }
-    let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
-    // The tools inherit it; one that still has too few says so.
+    let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
+    // The tools inherit the limit. A tool for which it is still too low says so.
     let _ = limits::raise_descriptor_limit();
     let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-crosscheck")?;
     options.logs = folder.logs();
@@ -210,7 +210,7 @@ fn begin(options: &Options, place: &Place, folder: &Folder) -> Crosscheck {
     }
 }
 
-/// The record with what is computed from it.
+/// The record, and what is computed from it.
 fn whole(record: &Crosscheck) -> String {
     let all = json!({
         "crosscheck": record,
@@ -224,7 +224,7 @@ fn whole(record: &Crosscheck) -> String {
     format!("{all:#}")
 }
 
-/// One CPU for all tools, the last of the load generator's: each has one thread.
+/// The one CPU for all tools, which have one thread each: the load generator's last.
 fn client_cpus(place: &Place) -> Vec<u32> {
     match place.unpinned {
         None => place.layout.driver.last().copied().into_iter().collect(),
@@ -249,7 +249,7 @@ fn list(options: &Options, left_out: &[crate::record::ToolRecord]) -> Result<()>
     Ok(())
 }
 
-/// Shows and keeps what happens.
+/// Shows progress and stores results.
 struct Watch {
     progress: Progress,
     folder: PathBuf,
@@ -273,7 +273,7 @@ impl Observer for Watch {
 
     fn keep(&mut self, record: &Crosscheck) -> Result<()> {
         let path: &Path = &self.folder.join(FILE);
-        let text = serde_json::to_string_pretty(record).context("cannot write the record")?;
+        let text = serde_json::to_string_pretty(record).context("cannot serialize the record")?;
         write_whole(path, &self.hidden.clean(&text))
             .with_context(|| format!("cannot write {}", path.display()))
     }
@@ -305,7 +305,7 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
     let time = parse_duration(text)?;
     match time.subsec_nanos() == 0 && time <= Duration::from_secs(600) {
         true => Ok(time),
-        false => Err("whole seconds are wanted, at most 10 minutes, as in 2s".to_owned()),
+        false => Err("expected whole seconds, at most 10 minutes, as in 2s".to_owned()),
     }
 }
 
@@ -313,16 +313,16 @@ fn parse_rate(text: &str) -> Result<f64, String> {
     text.parse()
         .ok()
         .filter(|rate: &f64| *rate > 0.0 && *rate <= 10_000_000.0)
-        .ok_or_else(|| "requests per second above 0, at most 10000000, are wanted".to_owned())
+        .ok_or_else(|| "expected requests per second, above 0 and at most 10000000".to_owned())
 }
 
 fn parse_path(text: &str) -> Result<String, String> {
-    // As in a workload's file.
+    // The same rule as in workload files.
     let fit = |c: char| c.is_ascii_graphic() && c != '?' && c != '#';
     match text.starts_with('/') && text.chars().all(fit) {
         true => Ok(text.to_owned()),
         false => Err(
-            "a path is wanted, as in /ping: it begins with /, without blanks and parameters"
+            "expected a path such as /ping: it starts with / and has no spaces and no query"
                 .to_owned(),
         ),
     }

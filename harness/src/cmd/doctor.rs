@@ -1,4 +1,4 @@
-//! `harness doctor`: what the machine is, and what spoils a measurement on it.
+//! `harness doctor`: checks this machine for anything that would distort a benchmark.
 
 use std::io::IsTerminal as _;
 
@@ -18,22 +18,22 @@ use crate::words::counted;
 
 const EXAMPLES: &str = "\
 Examples:
-  harness doctor                        this machine, and the CPUs a run would choose
-  harness doctor --connections 1000     do the limits suffice for so many?
-  harness doctor --server-cpus 0-3 --driver-cpus 4-7
-  harness doctor --json | jq '.findings[] | select(.level != \"ok\")'
+  cargo harness doctor                        check this machine, and show the CPUs a run would use
+  cargo harness doctor --connections 1000     are the limits high enough for that many?
+  cargo harness doctor --server-cpus 0-3 --driver-cpus 4-7
+  cargo harness doctor --json | jq '.findings[] | select(.level != \"ok\")'
 
-It watches the machine for about two seconds, in the second of which it keeps the CPUs busy:
-what the host takes from a virtual machine shows only while there is work. It changes nothing;
-scripts/tune-host does what is safe to do and says how to undo it.
+It watches the machine for about two seconds. During the second one it keeps the CPUs busy, because
+CPU time that a host takes from a virtual machine is visible only under load. It changes nothing;
+scripts/tune-host makes the safe changes and tells you how to undo them.
 
 Exit status: 0 nothing makes figures wrong; 1 something does (FAIL); 2 a bad flag.";
 
-/// The verb's flags.
+/// Flags of `harness doctor`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Connections the limits are to suffice for
+    /// Number of connections that the limits must allow
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_000))]
     connections: u32,
     /// Print JSON: the machine and all findings; level is ok, warn, fail or unknown
@@ -43,10 +43,10 @@ pub struct Arguments {
     cpus: Cpus,
 }
 
-/// Prints what was found.
+/// Prints the findings.
 ///
 /// # Errors
-/// Where the CPUs can't be read or a flag is wrong. A finding of level fail gives
+/// If the CPUs can't be read or a flag is wrong. A finding of level fail gives
 /// [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
     let place = Place::find(&arguments.cpus)?;
@@ -104,12 +104,12 @@ fn compiler(rustc: Option<&str>) -> Finding {
         id: "compiler".to_owned(),
         level,
         found: found.to_owned(),
-        why: "every server is built here, by the same compiler".to_owned(),
+        why: "every server is built on this machine with the same compiler".to_owned(),
         fix,
     }
 }
 
-/// As it would be recorded, but for the level of what could not be read.
+/// As it would be recorded, except that findings that could not be read have the level `unknown`.
 fn as_json(environment: &Environment) -> serde_json::Value {
     let mut all = json!(environment);
     for (index, finding) in environment.findings.iter().enumerate() {
@@ -149,14 +149,13 @@ fn machine(environment: &Environment) -> [String; 5] {
     ]
 }
 
-/// What was found, why it matters, and what mends it. The last is not broken into lines: it
-/// is to be copied.
+/// What was found, why it matters, and how to fix it. The fix is never wrapped, so that it can be copied.
 fn lines(finding: &Finding, colour: Colour) -> Vec<String> {
     const INDENT: usize = 24;
     let paragraph = |text: &str| wrapped(text, WIDTH - INDENT, 0);
     let below = " ".repeat(INDENT);
     let mut lines = Vec::new();
-    // The mark has said so already.
+    // The level column already says "unknown".
     let found = finding
         .found
         .strip_prefix(UNKNOWN)
@@ -174,7 +173,7 @@ fn lines(finding: &Finding, colour: Colour) -> Vec<String> {
     for text in paragraph(&finding.why) {
         lines.push(colour.dim(&format!("{below}{text}")));
     }
-    lines.extend(finding.fix.iter().map(|fix| format!("{below}mend: {fix}")));
+    lines.extend(finding.fix.iter().map(|fix| format!("{below}fix: {fix}")));
     lines
 }
 
@@ -187,7 +186,7 @@ fn mark(finding: &Finding) -> &'static str {
     }
 }
 
-/// As in `1 FAIL, 2 WARN (pressure; governor, load); 3 unknown: not visible here`.
+/// As in `1 FAIL, 2 WARN (pressure; governor, load); 3 unknown: can't be read here`.
 fn verdict(findings: &[Finding]) -> String {
     let of = |what: &str| -> Vec<&str> {
         let alike = findings.iter().filter(|finding| mark(finding) == what);
@@ -195,8 +194,8 @@ fn verdict(findings: &[Finding]) -> String {
     };
     let told: Vec<String> = [
         ("FAIL", "figures would be wrong, or none"),
-        ("WARN", "figures get noisier or dearer"),
-        ("unknown", "not visible here"),
+        ("WARN", "figures get noisier or cost more CPU"),
+        ("unknown", "can't be read here"),
     ]
     .iter()
     .filter(|(what, _)| !of(what).is_empty())
@@ -206,7 +205,7 @@ fn verdict(findings: &[Finding]) -> String {
     })
     .collect();
     match told.is_empty() {
-        true => "Nothing here spoils a measurement.".to_owned(),
+        true => "Nothing on this machine distorts a benchmark.".to_owned(),
         false => told.join("\n"),
     }
 }
@@ -230,14 +229,14 @@ mod tests {
         let unseen = finding("governor", Level::Ok, "unknown: cannot read /sys/x", None);
         assert!(lines(&unseen, Colour::Never)[0].starts_with("unknown  governor"));
         let environment = Environment {
-            findings: vec![finding("smt", Level::Ok, "one CPU a core", None), unseen],
+            findings: vec![finding("smt", Level::Ok, "one CPU per core", None), unseen],
             ..Environment::default()
         };
         let json = as_json(&environment);
         assert_eq!(json["findings"][0]["level"], "ok");
         assert_eq!(json["findings"][1]["level"], "unknown");
         let verdict = verdict(&environment.findings);
-        assert_eq!(verdict, "1 unknown (not visible here): governor");
+        assert_eq!(verdict, "1 unknown (can't be read here): governor");
     }
 
     #[test]
@@ -252,7 +251,7 @@ mod tests {
             text.iter()
                 .any(|line| line.ends_with("a reason of its own"))
         );
-        assert!(text.last().unwrap().ends_with(&format!("mend: {fix}")));
+        assert!(text.last().unwrap().ends_with(&format!("fix: {fix}")));
     }
 
     #[test]
@@ -268,6 +267,9 @@ mod tests {
             text.contains("2 WARN") && text.ends_with("load, swap"),
             "{text}"
         );
-        assert_eq!(verdict(&[]), "Nothing here spoils a measurement.");
+        assert_eq!(
+            verdict(&[]),
+            "Nothing on this machine distorts a benchmark."
+        );
     }
 }

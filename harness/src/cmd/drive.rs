@@ -1,4 +1,4 @@
-//! `harness drive`: the load generator on its own, against one URL.
+//! `harness drive`: runs the load generator on its own, against one URL.
 
 pub(super) mod figures;
 mod hlog;
@@ -34,92 +34,92 @@ use series::Series;
 
 const EXAMPLES: &str = "\
 Examples:
-  harness drive http://127.0.0.1:8080/ping
-  harness drive -c 16 -d 30s --warmup 2s http://127.0.0.1:8080/ping
-  harness drive -r 20000 http://127.0.0.1:8080/ping       20,000/s, latency from the intended send time
-  harness drive -r 20000 --arrivals poisson http://127.0.0.1:8080/ping       at random, as users come
-  harness drive --stages 10s@1000,10s@1000..5000,30s@5000 http://127.0.0.1:8080/ping
-  harness drive -n 1000 -c 1 http://127.0.0.1:8080/ping   exactly 1,000 requests, one after another
-  harness drive -c 500 --think exp:1s http://127.0.0.1:8080/ping             500 users who read and click
-  harness drive --close http://127.0.0.1:8080/ping        a connection for each request
-  harness drive --requests-per-connection 100 http://127.0.0.1:8080/ping     or for every hundred
-  harness drive -b '{\"item_id\":\"SKU-789\",\"qty\":1}' \\
+  cargo harness drive http://127.0.0.1:8080/ping
+  cargo harness drive -c 16 -d 30s --warmup 2s http://127.0.0.1:8080/ping
+  cargo harness drive -r 20000 http://127.0.0.1:8080/ping       20,000/s; latency counts from the intended send time
+  cargo harness drive -r 20000 --arrivals poisson http://127.0.0.1:8080/ping       random arrivals, like independent users
+  cargo harness drive --stages 10s@1000,10s@1000..5000,30s@5000 http://127.0.0.1:8080/ping
+  cargo harness drive -n 1000 -c 1 http://127.0.0.1:8080/ping   exactly 1,000 requests, one after another
+  cargo harness drive -c 500 --think exp:1s http://127.0.0.1:8080/ping             500 users who read and click
+  cargo harness drive --close http://127.0.0.1:8080/ping        a new connection for each request
+  cargo harness drive --requests-per-connection 100 http://127.0.0.1:8080/ping     or for every 100 requests
+  cargo harness drive -b '{\"item_id\":\"SKU-789\",\"qty\":1}' \\
       -H 'Content-Type: application/json' http://127.0.0.1:8080/api/v1/orders
-  harness drive --workload harness/workloads/mixed.toml http://127.0.0.1:8080
-  harness drive --unix /run/app.sock http://localhost/ping                   over a Unix domain socket
-  harness drive -c 60000 --bind 127.0.0.2 --bind 127.0.0.3 --bind 127.0.0.4 http://127.0.0.1:8080/ping
-  harness drive --urls access.txt --shuffle               the URLs of a file, one a line
-  harness drive --json http://127.0.0.1:8080/ping | jq .latency_ns.p99
-  harness drive --hlog ping.hlog http://127.0.0.1:8080/ping
-  harness drive -d 60s --timeseries - http://127.0.0.1:8080/ping | jq .latency_ns.p99
-  harness drive --fail-if 'p99>250ms' --fail-if 'errors>0.1%' http://127.0.0.1:8080/ping     for CI
-  harness drive --json http://127.0.0.1:8080/ping >new.json && harness compare old.json new.json
+  cargo harness drive --workload harness/workloads/mixed.toml http://127.0.0.1:8080
+  cargo harness drive --unix /run/app.sock http://localhost/ping                   over a Unix domain socket
+  cargo harness drive -c 60000 --bind 127.0.0.2 --bind 127.0.0.3 --bind 127.0.0.4 http://127.0.0.1:8080/ping
+  cargo harness drive --urls access.txt --shuffle               URLs from a file, one per line
+  cargo harness drive --json http://127.0.0.1:8080/ping | jq .latency_ns.p99
+  cargo harness drive --hlog ping.hlog http://127.0.0.1:8080/ping
+  cargo harness drive -d 60s --timeseries - http://127.0.0.1:8080/ping | jq .latency_ns.p99
+  cargo harness drive --fail-if 'p99>250ms' --fail-if 'errors>0.1%' http://127.0.0.1:8080/ping     for CI
+  cargo harness drive --json http://127.0.0.1:8080/ping >new.json && cargo harness compare old.json new.json
 
-Latency runs from the intended send time; in a closed loop (without --rate or --stages) that
-is the sending itself. With --close, or of the first request of a connection with
---requests-per-connection, it holds the connecting, which is also shown apart. A request that times out
-counts at its timeout. Load only what is yours.
+Latency counts from the intended send time. In a closed loop (without --rate or --stages) that is when
+the request is sent. With --close, and for the first request of each connection with
+--requests-per-connection, it includes connecting, which is also shown separately. A request that times
+out counts with its timeout. Only load servers you own.
 
-Requests that have no answer at the end count with the time they have waited, and what their answers
-could raise is marked with ≥ (in JSON: at_least). A connection is silent where its request had then
-been unanswered for more than a second and more than twice the longest latency.
+Requests without a response at the end count with the time they have waited. Figures that their
+responses could still raise are marked with ≥ (in JSON: at_least). A connection is silent if its request
+has been unanswered for more than a second and more than twice the longest latency.
 
---fail-if names a figure, >, >=, < or <=, and a value with its unit:
+--fail-if takes a figure, one of > >= < <=, and a value with its unit:
   p50 p75 p90 p95 p99 p99.9 p99.99 max mean   latency, as in 'p99>250ms' (ns, us, ms, s)
   first_byte.p99, connect.max, send_lag.p99   the same points of other times
-  rate requests                               right answers a second, as in 'rate<20000/s', and in all
-  errors errors.timeout unanswered unsent     a number, or a share: 'errors>10', 'errors>0.1%'
-  silent reconnects ids_repeated              connections and ids, as in 'silent>0'
+  rate requests                               valid responses, per second ('rate<20000/s') and in total
+  errors errors.timeout unanswered unsent     a count or a share: 'errors>10', 'errors>0.1%'
+  silent reconnects ids_repeated              a count, as in 'silent>0'
   bytes_received busy_ratio                   as in 'bytes_received<5MiB', 'busy_ratio>90%'
-A share of errors is that of all requests that ended, warm-up included. A figure with ≥ passes only if
-no value that it could have fails. A limit on errors, or on unanswered or silent, takes the place of status 1 for
-these.
+A share of errors is the share of all requests that ended, warm-up included. A figure marked ≥ passes only
+if every value it could still take passes. A limit on errors, unanswered or silent replaces exit status 1
+for these.
 
-Exit status: 0 every answer was right; 1 some were wrong, or there was none, or a connection was
-silent at the end; 2 a bad flag; 3 a limit of --fail-if was not kept, whatever else; 130 interrupted,
-after what was measured has been printed.";
+Exit status: 0 every response was valid; 1 some were not, or there was none, or a connection was silent
+at the end; 2 a bad flag; 3 a --fail-if limit was exceeded, whatever else happened; 130 interrupted, after
+printing what was measured.";
 
-/// The longest run where only a number of requests is given.
+/// Maximum length if only a number of requests is given.
 const LONGEST: Duration = Duration::from_secs(600);
 const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 
-/// The verb's flags.
+/// Flags of `harness drive`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// As in http://127.0.0.1:8080/ping; plain HTTP/1.1 only. http:// may be left out; the path is sent as typed
+    /// URL, e.g. http://127.0.0.1:8080/ping; plain HTTP/1.1 only. http:// may be omitted; the path is sent as typed
     #[arg(required_unless_present = "urls", conflicts_with = "urls")]
     url: Option<String>,
-    /// Connections, kept open unless --close or --requests-per-connection is given
+    /// Number of connections, kept open unless --close or --requests-per-connection is given
     #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     connections: u32,
-    /// I/O backend: epoll works on every Linux; io_uring costs less CPU per request but needs Linux 6.1 or newer and
-    /// may be forbidden
+    /// I/O backend. epoll works on every Linux; io_uring uses less CPU per request, but needs Linux 6.1 or
+    /// later and is blocked in some containers
     #[arg(long, value_name = "NAME", default_value = "epoll", value_parser = engine_parser())]
     engine: EngineKind,
-    /// Threads; each is pinned to one CPU where --cpus is given [as many as --cpus, or 1]
+    /// Number of threads, each pinned to one CPU if --cpus is given [default: as many as --cpus, or 1]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
-    /// How long to measure [10s; with --requests at most 10m; with --stages as long as they are]
+    /// How long to measure [default: 10s; with --requests at most 10m; with --stages their total]
     #[arg(short, long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
-    /// Load before it whose latencies are not counted [none: all that is sent counts]
+    /// Load before measuring, whose latencies don't count [default: none]
     #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "requests")]
     warmup: Option<Duration>,
-    /// Stop when that many requests have ended
+    /// Stop after this many requests have ended
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     requests: Option<u64>,
     #[command(flatten)]
     pace: pace::Flags,
-    /// Make a connection for each request, ask the server to close it, and close it: a mode of
-    /// its own, whose figures are never those of kept connections
+    /// Open a connection for each request, ask the server to close it, and close it. Never compare these
+    /// figures with those of kept connections
     #[arg(long)]
     close: bool,
-    /// Make a connection for so many requests, ask the server to close with the last, and close it. The
-    /// first request makes it, and its latency holds that; 1 is --close
+    /// Open a new connection after this many requests; the last one asks the server to close it. The first
+    /// request's latency includes connecting; 1 is the same as --close
     #[arg(long, value_name = "N", conflicts_with = "close", value_parser = clap::value_parser!(u32).range(1..))]
     requests_per_connection: Option<u32>,
-    /// GET, POST... [GET, or POST where there is a body]
+    /// GET, POST... [default: GET, or POST if there is a body]
     #[arg(short, long)]
     method: Option<String>,
     /// A header, as in 'Accept: application/json'; repeatable
@@ -128,67 +128,67 @@ pub struct Arguments {
     /// The body of each request
     #[arg(short, long, value_name = "TEXT")]
     body: Option<String>,
-    /// The same from a file
+    /// File with the body of each request
     #[arg(long, value_name = "FILE", conflicts_with = "body")]
     body_file: Option<PathBuf>,
-    /// Draw the requests from this workload. Each is sent once before the clock runs; what
-    /// is answered then, status and body, must be answered always
+    /// Draw the requests from this workload file. Each is sent once before measuring; the status and body of
+    /// that response are what is expected from then on
     #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "body", "body_file"])]
     workload: Option<PathBuf>,
-    /// Send the requests of this file, one a line, in order and then again: a URL, or a method and a URL;
-    /// # begins a comment. All of one host and port. --header and --body go with each
+    /// Send the requests in this file, one per line, in order and repeatedly: a URL, or a method and a URL;
+    /// # starts a comment. All must have the same host and port. --header and --body apply to each
     #[arg(long, value_name = "FILE", conflicts_with = "workload")]
     urls: Option<PathBuf>,
-    /// Send those of --urls in an order drawn from the seed, each once before any comes again
+    /// Send the requests of --urls in random order, each once before any repeats
     #[arg(long)]
     shuffle: bool,
-    /// Requests of a workload, their order, and what is random in time are drawn from it
+    /// Seed for the requests of a workload, their order, and random timing
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Connect to this Unix domain socket; the URL says only what to ask for
+    /// Connect to this Unix domain socket; the URL then only says what to request
     #[arg(long, value_name = "PATH", conflicts_with = "bind")]
     unix: Option<PathBuf>,
-    /// Come from this address of the machine; repeatable: each connection takes the next one. An
-    /// address has some 28,000 ports, so several allow for more connections
+    /// Connect from this local address; repeatable: connections take the addresses in turn. One address has
+    /// about 28,000 ports, so several allow more connections
     #[arg(long, value_name = "ADDR")]
     bind: Vec<IpAddr>,
-    /// The most one request may take, and one connection to be made
+    /// Maximum time for one request, and for opening one connection
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     timeout: Duration,
-    /// The only right status [any from 200 to 299]
+    /// Accept only this status [default: any from 200 to 299]
     #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(200..=599))]
     expect_status: Option<u16>,
     /// CPUs for the threads, as in 0-3,8
     #[arg(long, value_name = "LIST")]
     cpus: Option<String>,
-    /// Never sleep: an answer is taken when it is there, not when a sleeping thread has been
-    /// woken. Takes a CPU whole for each thread: name some with --cpus that the server does not use
+    /// Never sleep: poll for responses instead of waiting to be woken. Takes one whole CPU per thread, so
+    /// name CPUs with --cpus that the server doesn't use
     #[arg(long)]
     spin: bool,
-    /// Exit with status 3 where this holds at the end, as in 'p99>250ms' or 'errors>0.1%'; repeatable
+    /// Exit with status 3 if this holds at the end, as in 'p99>250ms' or 'errors>0.1%'; repeatable
     #[arg(long, value_name = "LIMIT", value_parser = limits::parse)]
     fail_if: Vec<limits::Limit>,
     /// Print JSON; times are in nanoseconds
     #[arg(long)]
     json: bool,
-    /// Write latencies there as an HdrHistogram V2 interval log, in nanoseconds
+    /// Write latencies to this file as an HdrHistogram V2 interval log, in nanoseconds
     #[arg(long, value_name = "FILE")]
     hlog: Option<PathBuf>,
-    /// Write what happened in each interval there, a line of JSON each; - is standard output, and the
-    /// summary then goes to standard error
+    /// Write one line of JSON per interval to this file; - is standard output, and the summary then goes to
+    /// standard error
     #[arg(long, value_name = "FILE")]
     timeseries: Option<PathBuf>,
-    /// The length of an interval of --timeseries and --hlog [1s; 100ms where there is only --hlog, or a
-    /// thousandth of a longer drive]
+    /// Length of an interval of --timeseries and --hlog [default: 1s; with only --hlog 100ms, or 1/1000 of
+    /// a longer drive]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     interval: Option<Duration>,
 }
 
-/// Drives one URL.
+/// Loads one URL.
 ///
 /// # Errors
-/// Where a flag is wrong, nothing listens there, or the log can't be written. Wrong answers
-/// give [`Status::Failed`].
+/// If a flag is wrong, nothing listens there, or a file can't be written. Invalid responses give
+/// [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
     let (target, source) = source::read(arguments)?;
     refuse_engine(arguments.engine)?;
@@ -206,14 +206,14 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     };
     let possible = config.check_addresses();
     possible.map_err(|error| Usage(format!("{flag}: {error}")))?;
-    // Made before the load, so that a bad path costs no measurement.
+    // Created before the load, so that a bad path costs no measurement.
     let log = arguments.hlog.as_deref();
     let log = log.map(|path| create("--hlog", path)).transpose()?;
     let series = arguments.timeseries.as_deref();
     let series = series.map(Series::create).transpose()?;
-    // Where it is refused, the drive itself names the limit that would do.
+    // If this fails, the drive itself names the limit it needs.
     let _ = crate::probe::limits::raise_descriptor_limit();
-    let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
+    let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
     let from = (&target, &source);
     let Some(script) = requests::script(arguments, from, &config, &interrupt)? else {
         eprintln!("interrupted before the load began");
@@ -253,10 +253,10 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     Ok(status(&measured, &arguments.fail_if, kept))
 }
 
-/// Makes the file a flag names.
+/// Creates the file that a flag names.
 ///
 /// # Errors
-/// [`Usage`] with both.
+/// [`Usage`] with the flag and the path.
 fn create(flag: &str, path: &Path) -> Result<File> {
     let file = File::create(path);
     Ok(file.map_err(|error| Usage(format!("{flag} {}: {error}", path.display())))?)
@@ -274,9 +274,9 @@ fn load(
     })
 }
 
-/// The exit status; `kept`: every limit was.
+/// The exit status; `kept` says whether every limit was.
 fn status(measured: &Measurement, limits: &[Limit], kept: bool) -> Status {
-    // What a limit is about is judged by that limit alone.
+    // If a limit covers a kind of error, only that limit decides about it.
     let is_free = |kind: &ErrorKind| !limits.iter().any(|limit| limit.is_about(*kind));
     let wrong = |kind: ErrorKind| measured.errors.contains_key(kind.name());
     let errors = ErrorKind::ALL.into_iter().filter(is_free).any(wrong);
@@ -292,7 +292,7 @@ fn status(measured: &Measurement, limits: &[Limit], kept: bool) -> Status {
     }
 }
 
-/// All of the configuration but the address, which takes a look at the network.
+/// The configuration without the address, which needs a name lookup.
 fn config(arguments: &Arguments) -> Result<Config> {
     refuse_threads(arguments)?;
     refuse_limits(arguments)?;
@@ -326,14 +326,14 @@ fn config(arguments: &Arguments) -> Result<Config> {
     })
 }
 
-/// A thread without a connection would have nothing to do.
+/// Refuses more threads than connections.
 fn refuse_threads(arguments: &Arguments) -> Result<()> {
     let connections = arguments.connections;
     match arguments.threads {
         Some(threads) if threads > connections => {
             let many = format!(
-                "--threads {threads}: each thread needs a connection, and --connections is \
-                 {connections}; ask for -t {connections}, or for more connections with -c"
+                "--threads {threads}: each thread needs a connection, but --connections is \
+                 {connections}; use -t {connections}, or more connections with -c"
             );
             Err(Usage(many).into())
         }
@@ -341,7 +341,7 @@ fn refuse_threads(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// What is never measured can't be held to a limit.
+/// Refuses limits on figures that this drive doesn't measure.
 fn refuse_limits(arguments: &Arguments) -> Result<()> {
     let scheduled = arguments.pace.pace() != Pace::Closed || arguments.pace.think.is_some();
     let mut limits = arguments.fail_if.iter();
@@ -349,8 +349,8 @@ fn refuse_limits(arguments: &Arguments) -> Result<()> {
         None => Ok(()),
         Some(limit) => {
             let why = format!(
-                "--fail-if '{}': send_lag is there only with --rate, --stages or --think; without them \
-                 a request is sent when an answer comes",
+                "--fail-if '{}': send_lag is only measured with --rate, --stages or --think; without them \
+                 each request is sent as soon as the previous response arrives",
                 limit.text()
             );
             Err(Usage(why).into())
@@ -358,7 +358,7 @@ fn refuse_limits(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// The CPUs to pin to, one a thread; none where none is given.
+/// The CPUs to pin to, one per thread; empty if none is given.
 fn cpus(arguments: &Arguments) -> Result<Vec<u32>> {
     let Some(list) = &arguments.cpus else {
         return Ok(Vec::new());
@@ -376,7 +376,7 @@ fn cpus(arguments: &Arguments) -> Result<Vec<u32>> {
     if cpus.len() > connections {
         cpus.truncate(connections);
         eprintln!(
-            "--cpus {list}: each thread needs a connection, so only the first {} used; ask for \
+            "--cpus {list}: each thread needs a connection, so only the first {} used; use \
              more connections with -c",
             if connections == 1 {
                 "is".to_owned()

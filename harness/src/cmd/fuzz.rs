@@ -1,4 +1,4 @@
-//! `harness fuzz`: mutated requests at each server, or one of them again.
+//! `harness fuzz`: sends mutated requests to each server, or replays one of them.
 
 use std::time::{Duration, Instant};
 
@@ -16,42 +16,42 @@ use crate::run::{self, BootOptions, Built, FuzzOptions, Interrupt, Referee};
 
 const EXAMPLES: &str = "\
 Examples:
-  harness fuzz --server NAME                     100,000 requests, about a minute
-  harness fuzz --server NAME --seed 7 --requests 1000000 --time-limit 10m
-  harness fuzz --server NAME --seed 7 --replay 4711    that one again, alone
-  harness fuzz --seed 7 --replay 4711 --list           show it, and send nothing
+  cargo harness fuzz --server NAME                     100,000 requests, about a minute
+  cargo harness fuzz --server NAME --seed 7 --requests 1000000 --time-limit 10m
+  cargo harness fuzz --server NAME --seed 7 --replay 4711    replay one request
+  cargo harness fuzz --seed 7 --replay 4711 --list           show it without sending it
 
-Valid requests of the contract are changed: methods, targets, versions, headers, framing and
-JSON, then single bytes. Each goes over a connection of its own and follows from the seed and its
-number alone. A server passes where its process lives on, its memory did not run away, and all
-checks of the contract pass on it afterwards. Answers are counted by status and not judged.
+The fuzzer changes valid requests of the contract: methods, targets, versions, headers, framing and JSON,
+then single bytes. Each request has its own connection and depends only on the seed and its number. A
+server passes if its process survives, its memory stays bounded, and it passes all contract checks
+afterwards. Responses are counted by status and not judged.
 
-Exit status: 0 all passed; 1 a server did not, or could not be built or started; 2 a bad flag;
-130 interrupted.";
+Exit status: 0 all passed; 1 a server failed, or could not be built or started; 2 a bad flag; 130
+interrupted.";
 
-/// Bytes of a replayed request that are shown.
+/// Maximum bytes shown of a replayed request.
 const SHOWN: usize = 4_096;
-/// What a time limit is where none is given, for each hundred thousand requests.
+/// Default time limit for each hundred thousand requests.
 const USUAL_LIMIT: Duration = Duration::from_secs(180);
 const CONNECTIONS: usize = 16;
 
-/// The verb's flags.
+/// Flags of `harness fuzz`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// How many requests each server gets
+    /// Number of requests for each server
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     requests: u64,
-    /// Requests follow from it
+    /// Seed for the requests
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Connections at a time
+    /// Number of concurrent connections
     #[arg(long, value_name = "N", default_value_t = CONNECTIONS, value_parser = connections)]
     connections: usize,
-    /// No server gets longer than this
+    /// Maximum time for each server
     #[arg(long, value_name = "TIME", default_value = "3m", value_parser = parse_duration)]
     time_limit: Duration,
-    /// Send only the request of this number, to a fresh process, and show it
+    /// Send only the request with this number to a fresh process, and show it
     #[arg(long, value_name = "NUMBER")]
     replay: Option<u64>,
     /// Show what would be done, and send nothing
@@ -60,7 +60,7 @@ pub struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// How long a server may take until its first valid answer
+    /// Maximum time until a server's first valid response
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     ready_timeout: Duration,
     #[command(flatten)]
@@ -74,10 +74,10 @@ fn connections(text: &str) -> Result<usize, String> {
         .parse()
         .ok()
         .filter(|number| (1..=1_000).contains(number));
-    number.ok_or_else(|| "1 to 1000 is wanted".to_owned())
+    number.ok_or_else(|| "expected a number from 1 to 1000".to_owned())
 }
 
-/// The options of a fuzz run that is a part of another verb.
+/// The options of a fuzz run inside another command.
 pub(super) struct Mutated(pub(super) FuzzOptions);
 
 impl Mutated {
@@ -93,7 +93,7 @@ impl Mutated {
     }
 }
 
-/// Shows how many requests were sent, and about how long the rest takes.
+/// Shows how many requests were sent, and roughly how long the rest takes.
 pub(super) fn sent_so_far<'a>(
     progress: &'a mut Progress,
     server: &str,
@@ -114,10 +114,10 @@ pub(super) fn sent_so_far<'a>(
     }
 }
 
-/// Builds and boots the servers chosen, and sends the requests.
+/// Builds and starts the selected servers, and sends the requests.
 ///
 /// # Errors
-/// Where a name is unknown; a server that does not stand it gives [`Status::Failed`].
+/// If a name is unknown. A server that fails gives [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
     let replayed = arguments.replay.map(|index| shot(arguments.seed, index));
     if arguments.list {
@@ -125,10 +125,10 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     }
     let (catalog, servers) = arguments.servers.catalog()?;
     let place = Place::find(&arguments.cpus)?;
-    let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
+    let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
     let logs = catalog.target.join("harness").join("logs");
     std::fs::create_dir_all(&logs)
-        .with_context(|| format!("cannot make the folder {}", logs.display()))?;
+        .with_context(|| format!("cannot create the folder {}", logs.display()))?;
     if let Some(one) = replayed.as_ref().filter(|_| !arguments.json) {
         say!("{}", shown(&one.bytes, SHOWN));
     }
@@ -188,7 +188,7 @@ fn list(arguments: &Arguments, replayed: Option<&Shot>) -> Result<Status> {
     let (_, servers) = arguments.servers.catalog()?;
     for server in &servers {
         say!(
-            "would send {} mutated requests to {}, at most for {}",
+            "would send {} mutated requests to {}, for at most {}",
             arguments.requests,
             server.name,
             show_time(arguments.time_limit)
@@ -197,7 +197,7 @@ fn list(arguments: &Arguments, replayed: Option<&Shot>) -> Result<Status> {
     Ok(Status::Fine)
 }
 
-/// One server.
+/// Fuzzes one server.
 struct Job<'a> {
     arguments: &'a Arguments,
     server: &'a Server,
@@ -206,7 +206,7 @@ struct Job<'a> {
     progress: &'a mut Progress,
 }
 
-/// Its row of the JSON, and whether it stood it.
+/// A server's row of the JSON, and whether it passed.
 type Row = Result<(serde_json::Value, bool), crate::record::Failure>;
 
 impl Job<'_> {
@@ -250,7 +250,10 @@ impl Job<'_> {
         };
         let answer = in_words(&replayed.answer);
         if !self.arguments.json {
-            let harm = replayed.harm.as_deref().unwrap_or("it is alive and right");
+            let harm = replayed
+                .harm
+                .as_deref()
+                .unwrap_or("the server is alive and responds correctly");
             self.progress.print(&format!("{name}: {answer}; {harm}"))?;
             for line in replayed.log_tail.lines() {
                 self.progress.print(&format!("  | {line}"))?;
@@ -268,10 +271,10 @@ impl Job<'_> {
 
 fn in_words(answer: &Answer) -> String {
     match answer {
-        Answer::Status(status) => format!("answered {status}"),
-        Answer::Garbled => "answered what is no HTTP".to_owned(),
-        Answer::Ended => "the connection was ended without an answer".to_owned(),
-        Answer::Silent => "no answer yet".to_owned(),
+        Answer::Status(status) => format!("status {status}"),
+        Answer::Garbled => "the response was not HTTP".to_owned(),
+        Answer::Ended => "the connection was closed without a response".to_owned(),
+        Answer::Silent => "no response yet".to_owned(),
         Answer::NotConnected(why) => format!("no connection: {why}"),
     }
 }

@@ -1,4 +1,4 @@
-//! What git says of a folder.
+//! Runs git in a folder.
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
@@ -7,10 +7,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-/// What git is told by the program that started the harness, a hook for one, about another folder.
+/// Variables that would point git to another repository; a git hook that started the harness sets them.
 const GIT_VARIABLES: [&str; 4] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"];
 
-/// Runs git in a folder and gives what it printed.
+/// Runs git in a folder and returns its output.
 pub(super) fn git(folder: &Path, words: &[&str]) -> Result<String> {
     run("git", folder, words)
 }
@@ -24,7 +24,7 @@ fn run(program: &str, folder: &Path, words: &[&str]) -> Result<String> {
         .arg("-C")
         .arg(folder)
         .args(words)
-        // Ctrl-C is for the harness, which removes what git has begun.
+        // Ctrl-C is handled by the harness, which removes what git has created.
         .process_group(0)
         .output()
         .context("cannot run git")?;
@@ -34,13 +34,13 @@ fn run(program: &str, folder: &Path, words: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
 }
 
-/// The revision of the workspace at `root`, `-dirty` appended where it has changes. None where `root` is not
-/// the top of a work tree: a repository around an unpacked archive does not hold its source.
+/// The revision of the workspace at `root`, with `-dirty` appended if it has changes. `None` if `root` is not
+/// the top of a work tree: a repository around an unpacked archive does not contain its source.
 pub(super) fn revision(root: &Path) -> Option<String> {
     match revision_by("git", root) {
         Ok(revision) => revision,
         Err(error) => {
-            // Without `.git` there is nothing to read, and nothing wrong.
+            // Without `.git` there is no revision, and that's fine.
             if root.join(".git").exists() {
                 let text = format!("{error:#}");
                 let first = text.lines().next().unwrap_or_default();
@@ -72,7 +72,7 @@ mod tests {
 
     use super::*;
 
-    /// A repository of one commit, and the commit's first digits.
+    /// Creates a repository with one commit, and returns the start of its hash.
     fn repository(folder: &Path) -> String {
         fs::create_dir_all(folder).unwrap();
         fs::write(folder.join("file"), "one").unwrap();
@@ -123,7 +123,7 @@ mod tests {
         let (_kept, path) = folder();
         fs::create_dir(&path).unwrap();
         assert_eq!(revision(&path), None);
-        // Made, but nothing committed yet.
+        // A repository without commits.
         git(&path, &["init", "--quiet"]).unwrap();
         assert_eq!(revision(&path), None);
     }
@@ -158,7 +158,7 @@ mod tests {
             .iter()
             .try_for_each(|folder| chown(folder, Some(65534), None));
         if changed.is_err() || !safe.is_empty() {
-            eprintln!("skipped: it takes root, and a git that trusts no folder by name");
+            eprintln!("skipped: needs root, and a git without `safe.directory` settings");
             return;
         }
         let error = revision_by("git", &path).unwrap_err();

@@ -1,4 +1,4 @@
-//! `harness list`: what there is to choose from.
+//! `harness list`: shows servers, workloads, stages and profiles.
 
 use anyhow::Result;
 use clap::Args;
@@ -9,11 +9,11 @@ use crate::cli::{Loads, Servers, Status};
 
 const EXAMPLES: &str = "\
 Examples:
-  harness list                           all there is
-  harness list --manifest path/to/mine/server.toml
-  harness list --json | jq -r '.servers[].name'";
+  cargo harness list                           everything
+  cargo harness list --manifest path/to/mine/server.toml
+  cargo harness list --json | jq -r '.servers[].name'";
 
-/// The verb's flags.
+/// Flags of `harness list`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -29,7 +29,7 @@ pub struct Arguments {
 /// Prints servers, workloads, stages and profiles.
 ///
 /// # Errors
-/// Where a name is unknown or the workspace can't be read.
+/// If a name is unknown or the workspace can't be read.
 pub fn run(arguments: &Arguments) -> Result<Status> {
     let (catalog, servers) = arguments.servers.catalog()?;
     let workloads = arguments.loads.workloads(&catalog, &[])?;

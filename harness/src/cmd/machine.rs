@@ -1,4 +1,4 @@
-//! Which CPUs each side gets, whether they can be kept to them, and what others take of them.
+//! Which CPUs each side gets, whether threads can be pinned to them, and how much others use them.
 
 use std::time::{Duration, Instant};
 
@@ -10,21 +10,21 @@ use crate::environment::{self, Layout, Needs, Now, Root, StealMeter, Stolen, Top
 use crate::probe::affinity;
 use crate::record::{Environment, Finding, Level};
 
-/// How long others are watched: the kernel counts CPU time in ticks of 10 ms, and on one CPU
-/// this gives the hundred without which single ticks would decide.
+/// How long to watch other processes. The kernel counts CPU time in ticks of 10 ms; this gives at least
+/// a hundred of them on one CPU, so that single ticks don't matter.
 pub(super) const WINDOW: Duration = Duration::from_millis(1200);
 
-/// Why nothing is pinned where the user wants it so.
+/// The reason if the user turned pinning off.
 const NO_PIN: &str = "--no-pin was given";
 
-/// Flags about CPUs.
+/// Flags that select CPUs.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "CPUs")]
 pub(super) struct Cpus {
-    /// CPUs of the server, as in 0-3,8; chosen from the topology where not given
+    /// CPUs for the server, as in 0-3,8 [default: chosen from the topology]
     #[arg(long, value_name = "LIST")]
     server_cpus: Option<String>,
-    /// CPUs of the load generator, one pinned thread each
+    /// CPUs for the load generator, one pinned thread each [default: chosen from the topology]
     #[arg(long, value_name = "LIST")]
     driver_cpus: Option<String>,
     /// Pin neither side
@@ -37,14 +37,14 @@ pub(super) struct Cpus {
 pub(super) struct Place {
     /// The machine.
     pub(super) topology: Topology,
-    /// Who gets what.
+    /// Which side gets which CPUs.
     pub(super) layout: Layout,
-    /// Why nothing is pinned, where it is not.
+    /// Why nothing is pinned, if so.
     pub(super) unpinned: Option<String>,
 }
 
 impl Place {
-    /// Reads the topology, chooses, and tries whether pinning is allowed.
+    /// Reads the topology, chooses CPUs, and tests whether pinning is allowed.
     pub(super) fn find(cpus: &Cpus) -> Result<Self> {
         let topology = Topology::read(&Root::host()).context("cannot read the CPU topology")?;
         let layout = Layout::new(
@@ -65,7 +65,7 @@ impl Place {
         })
     }
 
-    /// The CPUs of an earlier run: those that would be chosen again, or else given by hand.
+    /// The CPUs of an earlier run: chosen automatically if that gives the same ones, else as if given by hand.
     pub(super) fn of_earlier(earlier: &Environment) -> Result<Self> {
         let chosen = Self::find(&Cpus {
             no_pin: !earlier.pinned,
@@ -82,13 +82,12 @@ impl Place {
         })
     }
 
-    /// What is recorded of the machine, with all that spoils a measurement on it. Takes
-    /// [`WINDOW`].
+    /// The machine as recorded, with everything that distorts measurements on it. Takes [`WINDOW`].
     pub(super) fn environment(&self, rustc: &str, needs: Needs) -> Environment {
         self.environment_with(rustc, needs, &self.watch())
     }
 
-    /// The same, with what was seen of others.
+    /// The same, with what was seen of other processes.
     pub(super) fn environment_with(&self, rustc: &str, needs: Needs, now: &Now) -> Environment {
         let root = Root::host();
         let mut environment = environment::read(&root, &self.topology, &self.layout, rustc);
@@ -101,7 +100,11 @@ impl Place {
 
     fn pinning(&self) -> Finding {
         let (level, found, fix) = match &self.unpinned {
-            None => (Level::Ok, "both sides keep to their CPUs".to_owned(), None),
+            None => (
+                Level::Ok,
+                "both sides are pinned to their CPUs".to_owned(),
+                None,
+            ),
             Some(why) => {
                 let fix = match why.as_str() {
                     NO_PIN => "leave out --no-pin",
@@ -115,13 +118,13 @@ impl Place {
             id: "pinning".to_owned(),
             level,
             found,
-            why: "unpinned, server and load generator take each other's CPUs".to_owned(),
+            why: "without pinning, server and load generator compete for the same CPUs".to_owned(),
             fix,
         }
     }
 
-    /// Watches others for [`WINDOW`] while the harness does nothing. What the host steals shows
-    /// only where there is work, so it may stay unknown.
+    /// Watches other processes for [`WINDOW`] while the harness is idle. CPU steal is visible only under
+    /// load, so it may stay unknown.
     pub(super) fn watch(&self) -> Now {
         Now {
             window: WINDOW,
@@ -129,8 +132,7 @@ impl Place {
         }
     }
 
-    /// The same, and for as long again with all CPUs of both sides at work, so that what the
-    /// host steals shows.
+    /// The same, then for as long again with all CPUs of both sides busy, so that CPU steal is visible.
     pub(super) fn watch_at_work(&self) -> Now {
         let mut now = self.watch();
         now.stolen.steal = self.during(|| self.work(WINDOW)).steal;
@@ -149,7 +151,7 @@ impl Place {
         std::thread::scope(|scope| {
             for cpu in self.layout.both() {
                 scope.spawn(move || {
-                    // Where it is refused, the threads spread by themselves.
+                    // If pinning is refused, the scheduler spreads the threads.
                     let _ = affinity::pin_current_thread(&[cpu]);
                     let begin = Instant::now();
                     while begin.elapsed() < time {
@@ -160,7 +162,7 @@ impl Place {
         });
     }
 
-    /// CPUs to pin the server to; none where it is not to be pinned.
+    /// CPUs to pin the server to; empty if it should not be pinned.
     pub(super) fn server_cpus(&self) -> Vec<u32> {
         match self.unpinned {
             None => self.layout.server.clone(),
@@ -169,7 +171,7 @@ impl Place {
     }
 }
 
-/// Tries on a thread of its own, so that this one stays free to build on all CPUs.
+/// Tests pinning on a separate thread, so that this one can still build on all CPUs.
 fn try_to_pin(layout: &Layout) -> Option<String> {
     let sides = [layout.server.clone(), layout.driver.clone()];
     let pin = move || {

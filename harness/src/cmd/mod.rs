@@ -1,6 +1,6 @@
-//! One file per verb, each thin: flags in, a few calls, words out.
+//! One file per subcommand. Each is thin: it reads flags, makes a few calls and prints the result.
 
-/// Prints a line on stdout, returning from the function where that fails.
+/// Prints a line to stdout, and returns from the function if that fails.
 macro_rules! say {
     ($($text:tt)*) => {
         $crate::cmd::write_line(format_args!($($text)*))?
@@ -25,7 +25,7 @@ pub mod rank;
 pub mod report;
 mod results;
 
-/// A line on stdout. A reader that went away, such as `head`, has seen enough: the process ends.
+/// Prints a line to stdout. If the reader has gone away, as `head` does, the process ends.
 fn write_line(text: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
     use std::io::Write as _;
     match writeln!(std::io::stdout().lock(), "{text}") {

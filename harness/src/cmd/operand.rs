@@ -1,5 +1,5 @@
-//! A stored run as a person names it: its folder, its run.sqlite or record.json, or a bare name
-//! under `bench-results/`, and one of its servers after a colon.
+//! A stored run as given on the command line: its folder, its run.sqlite or record.json, or a name under
+//! `bench-results/`; optionally followed by a colon and one of its servers.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,10 +15,10 @@ use crate::record::{Record, Store, read_json};
 
 const EXPORT: &str = "record.json";
 
-/// A run that was named.
+/// A run given on the command line.
 #[derive(Debug)]
 pub(super) struct Operand {
-    /// As it was typed, without the server.
+    /// As typed, without the server.
     pub(super) name: String,
     /// The file it was read from.
     pub(super) path: PathBuf,
@@ -30,8 +30,8 @@ impl Operand {
     /// Reads the run that `text` names.
     ///
     /// # Errors
-    /// [`Usage`] where there is no such run or server, or the file can't be read: the status of a
-    /// failure must not be taken for that of a finding.
+    /// [`Usage`] if there is no such run or server, or the file can't be read: its exit status must differ
+    /// from that of a regression.
     pub(super) fn load(text: &str) -> Result<Self> {
         let root = root()?;
         let (name, path, server) = match (find(&root, text), text.rsplit_once(':')) {
@@ -59,7 +59,7 @@ impl Operand {
         &self.record
     }
 
-    /// The server named, if one was.
+    /// The server named after the colon, if any.
     pub(super) fn named(&self) -> Option<&str> {
         self.server.as_deref()
     }
@@ -92,10 +92,10 @@ impl Operand {
     }
 }
 
-/// Refuses names that are in no run.
+/// Refuses names that no run has.
 ///
 /// # Errors
-/// [`Usage`] with the known ones.
+/// [`Usage`] with the known names.
 pub(super) fn refuse_unknown(what: &str, wanted: &[String], known: &BTreeSet<&str>) -> Result<()> {
     match wanted.iter().find(|name| !known.contains(name.as_str())) {
         Some(name) => {
@@ -106,10 +106,10 @@ pub(super) fn refuse_unknown(what: &str, wanted: &[String], known: &BTreeSet<&st
     }
 }
 
-/// Refuses to set figures of different machines beside each other.
+/// Refuses to compare figures of different machines.
 ///
 /// # Errors
-/// [`Usage`] with what differs, unless the user said that it may.
+/// [`Usage`] with the differences, unless the user allowed them.
 pub(super) fn refuse_machines(differences: &[MachineDifference], allowed: bool) -> Result<()> {
     if differences.is_empty() || allowed {
         return Ok(());
@@ -119,8 +119,8 @@ pub(super) fn refuse_machines(differences: &[MachineDifference], allowed: bool) 
         .map(|d| format!("{} ({} and {})", d.member, d.base, d.new))
         .collect();
     Err(Usage(format!(
-        "the runs are of different machines, so a ratio would be the machine's: they differ in {}; \
-         --across-machines compares them all the same",
+        "the runs come from different machines, so a ratio would also compare the machines: they differ in {}; \
+         use --across-machines to compare them anyway",
         told.join(", ")
     ))
     .into())
@@ -133,13 +133,13 @@ fn root() -> Result<PathBuf> {
 
 fn not_found(name: &str) -> Usage {
     Usage(format!(
-        "no run at {name}: name a run's folder, its {DATABASE} or {EXPORT}, or a folder under \
-         {RESULTS}/ such as latest; one of its servers follows a colon. `harness compare` also takes two \
+        "no run at {name}: give a run's folder, its {DATABASE} or {EXPORT}, or a folder under \
+         {RESULTS}/ such as latest, optionally followed by :SERVER. `harness compare` also takes two \
          files of `harness drive --json`"
     ))
 }
 
-/// The file of a run: by its path, or by a bare name under `bench-results/`.
+/// Finds the file of a run, by path or by its name under `bench-results/`.
 fn find(root: &Path, name: &str) -> Option<PathBuf> {
     let stored = root.join(RESULTS).join(name);
     let bare = !name.is_empty() && !name.contains('/');
@@ -160,7 +160,7 @@ fn read(path: &Path) -> Result<Record> {
     Ok(Store::read(path)?)
 }
 
-/// The folder of a run, whichever of its files was named; a file of another name is itself.
+/// A run's folder, whichever of its files was named; any other file stands for itself.
 fn identity(path: &Path) -> PathBuf {
     let whole = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let usual = whole

@@ -1,4 +1,4 @@
-//! The progress line: one that moves on a terminal, a line per step elsewhere.
+//! The progress line: updated in place on a terminal, otherwise one line per step.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
@@ -9,10 +9,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::record::{Failure, Level};
 use crate::run::{Happening, Sureness, Watch};
 
-/// How often a line is written where there is no terminal.
+/// How often a line is written if there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// What a person sees on stderr while the harness works.
+/// What the user sees on stderr while the harness works.
 #[derive(Debug)]
 pub(super) struct Progress {
     bar: ProgressBar,
@@ -33,7 +33,7 @@ impl Progress {
         }
     }
 
-    /// What is being done.
+    /// Shows the current step.
     pub(super) fn note(&mut self, text: &str) {
         if self.on_terminal {
             self.bar.set_message(text.to_owned());
@@ -42,7 +42,7 @@ impl Progress {
         }
     }
 
-    /// How far something is: a line of its own now and then where there is no terminal.
+    /// Shows how far a step is; without a terminal a line now and then.
     pub(super) fn part(&mut self, text: &str) {
         let due = self
             .last_line
@@ -53,18 +53,18 @@ impl Progress {
         }
     }
 
-    /// A line of the result, on stdout.
+    /// Prints a line of the result to stdout.
     pub(super) fn print(&mut self, text: &str) -> anyhow::Result<()> {
         self.bar
             .suspend(|| super::write_line(format_args!("{text}")))
     }
 
-    /// A line about what was done, on stderr.
+    /// Prints a line to stderr.
     pub(super) fn tell(&mut self, text: &str) {
         self.bar.suspend(|| eprintln!("{text}"));
     }
 
-    /// A server that failed: the step, the cause, and the end of its log.
+    /// Prints a server's failure: the step, the cause, and the end of its log.
     pub(super) fn fail(&mut self, server: &str, failure: &Failure) {
         let mut text = format!(
             "{server}: failed to {}: {}",
@@ -81,11 +81,11 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 
-    /// What is being done, with the time left; without a terminal a line now and then.
+    /// Shows the current step with the time left; without a terminal a line now and then.
     pub(super) fn working(&mut self, text: &str, left: Duration) {
         let left = show_time(left);
         if self.on_terminal {
-            // No thread of the harness wakes by itself while it measures.
+            // No thread of the harness may wake up by itself while it measures.
             self.bar.disable_steady_tick();
             self.bar.set_message(format!("{left} left  {text}"));
             self.bar.tick();
@@ -104,7 +104,7 @@ impl Progress {
             if done == 0 {
                 self.bar.set_length(of as u64);
                 self.bar.set_style(trials());
-                // No thread of the harness wakes by itself while it measures.
+                // No thread of the harness may wake up by itself while it measures.
                 self.bar.disable_steady_tick();
             }
             self.bar.set_position(done as u64);
@@ -133,10 +133,12 @@ impl Watch for Progress {
                 (None, None) => {}
             },
             Happening::Capturing(server) => {
-                self.note(&format!("taking the control's answers from {server}"));
+                self.note(&format!(
+                    "capturing responses for the control from {server}"
+                ));
             }
             Happening::PassedOver(server, failure) => self.tell(&format!(
-                "the control can't replay the answers of {server}: {}",
+                "the control can't replay responses of {server}: {}",
                 failure.reason
             )),
             Happening::Control(finding) if finding.level > Level::Ok => self.tell(&finding.found),
@@ -168,8 +170,8 @@ impl Watch for Progress {
                 }
             }
             Happening::Left(server, failure) => self.fail(server, failure),
-            Happening::Known(round, sureness, wanting) => {
-                self.tell(&known(*round, sureness, *wanting));
+            Happening::Known(round, sureness, needed) => {
+                self.tell(&known(*round, sureness, *needed));
             }
             Happening::GivenUp(server) => self.tell(&format!(
                 "{server}: skipping it after 3 consecutive failures"
@@ -178,18 +180,18 @@ impl Watch for Progress {
     }
 }
 
-/// How surely the ratios are known after a round.
-fn known(round: u32, sureness: &Sureness, wanting: Option<u32>) -> String {
+/// How precise the ratios are after a round.
+fn known(round: u32, sureness: &Sureness, needed: Option<u32>) -> String {
     let Sureness { half_width, of } = sureness;
     if !half_width.is_finite() {
         return format!("after round {round}: too few rounds for an interval of {of}");
     }
-    let wanting = match wanting {
+    let needed = match needed {
         Some(rounds) => format!("; about {rounds} more rounds needed"),
         None => String::new(),
     };
     format!(
-        "after round {round}: widest interval ±{:.1} % ({of}){wanting}",
+        "after round {round}: widest interval ±{:.1} % ({of}){needed}",
         half_width * 100.0
     )
 }

@@ -1,4 +1,4 @@
-//! `harness protocol`: what each server does with unusual, slow, wrong and hostile clients.
+//! `harness protocol`: shows how each server handles unusual, slow, wrong and hostile clients.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,69 +22,69 @@ use crate::run::{self, BootOptions, Built, Done, Interrupt, ProtocolOptions, Ref
 
 const EXAMPLES: &str = "\
 Examples:
-  harness protocol                       every server of the workspace, under a minute each
-  harness protocol --server NAME
-  harness protocol --list                which cases there are, and what the RFCs ask
-  harness protocol --server NAME --only chunked --only length-negative
-  harness protocol --fuzz 100000 --write all servers, mutated requests too; renew the documents
-  harness protocol --from bench-results/…-protocol/protocol.json --format markdown
+  cargo harness protocol                       every server of the workspace, under a minute each
+  cargo harness protocol --server NAME
+  cargo harness protocol --list                list the cases and what the RFCs require
+  cargo harness protocol --server NAME --only chunked --only length-negative
+  cargo harness protocol --fuzz 100000 --write all servers, with mutated requests; update the docs
+  cargo harness protocol --from bench-results/…-protocol/protocol.json --format markdown
 
-A server is built, started, and met with requests in pieces, pipelined, oversized, malformed,
-contradictory and slow. Each case says what the server did, what RFC 9110 or RFC 9112 asks, and
-whether the process is alive and right afterwards. It is shown and judges nobody, unless the
-process ends or a request within the contract's terms is answered wrongly.
+Each server is built, started, and sent requests that are split, pipelined, oversized, malformed,
+contradictory or slow. Each case shows what the server did, what RFC 9110 or RFC 9112 requires, and
+whether the process is alive and responds correctly afterwards. A case fails only if the process ends or
+it answers a request wrongly that the contract allows; everything else is just shown.
 
-Marks: none as the standard asks; ○ left open by it; ✗ against it; ‼ a fault.
+Marks: none follows the standard; ○ the standard leaves it open; ✗ against the standard; ‼ a fault.
 
 Exit status: 0 no fault; 1 a fault, or a server could not be built or started; 2 a bad flag;
 130 interrupted.";
 
-/// Where the page on all servers lies, and what it is made from.
+/// The document about all servers.
 const PAGE: &str = "harness/docs/PROTOCOL.md";
-/// Descriptors that the idle connections leave to everything else.
+/// File descriptors to leave free when opening idle connections.
 const SPARE_DESCRIPTORS: u64 = 200;
 
-/// The verb's flags.
+/// Flags of `harness protocol`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Only this case; repeatable
+    /// Run only this case; repeatable
     #[arg(long, value_name = "ID")]
     only: Vec<String>,
     /// Print JSON
     #[arg(long, conflicts_with = "format")]
     json: bool,
-    /// How to print it
+    /// Output format
     #[arg(long, value_name = "NAME", value_enum, default_value_t)]
     format: Format,
-    /// Show which servers would be tried and with what, and do nothing
+    /// Show which servers would be tested and which cases would run, and do nothing else
     #[arg(long)]
     list: bool,
-    /// Show a stored matrix again; starts nothing
+    /// Show a stored matrix; starts nothing
     #[arg(long, value_name = "FILE", conflicts_with_all = ["only", "list", "fuzz", "out"])]
     from: Option<PathBuf>,
-    /// Renew harness/docs/PROTOCOL.md and the section of each server's README
+    /// Regenerate harness/docs/PROTOCOL.md and the section in each server's README
     #[arg(long)]
     write: bool,
-    /// Send so many mutated requests too, and store what came of them
+    /// Also send this many mutated requests, and store the results
     #[arg(long, value_name = "N")]
     fuzz: Option<u64>,
-    /// Mutated requests follow from it
+    /// Seed for mutated requests
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Connections that idle at once, while one works
+    /// Number of connections that idle while one works
     #[arg(long, value_name = "N", default_value_t = 5_000)]
     idle: usize,
-    /// How long an answer is waited for
+    /// How long to wait for a response
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     patience: Duration,
-    /// How long a server is watched that holds a connection for a client that does not go on
+    /// How long to watch a server that keeps a stalled connection open
     #[arg(long, value_name = "TIME", default_value = "35s", value_parser = parse_duration)]
     let_go: Duration,
-    /// How long a server may take until its first valid answer
+    /// Maximum time until a server's first valid response
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     ready_timeout: Duration,
-    /// Where to store it [bench-results/UTC-REVISION-protocol]
+    /// Folder to store it in [default: bench-results/UTC-REVISION-protocol]
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -96,17 +96,17 @@ pub struct Arguments {
 /// How the matrix is printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A line for each case
+    /// One line per case
     #[default]
     Text,
-    /// The page on all servers
+    /// The document about all servers
     Markdown,
 }
 
-/// Builds and boots the servers chosen, and carries out the cases.
+/// Builds and starts the selected servers, and runs the cases.
 ///
 /// # Errors
-/// Where a name is unknown or nothing can be stored; a fault gives [`Status::Failed`].
+/// If a name is unknown or nothing can be stored. A fault gives [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
     if let Some(path) = &arguments.from {
         return show_again(arguments, path);
@@ -118,7 +118,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         return list(&servers, &cases);
     }
     let place = Place::find(&arguments.cpus)?;
-    let interrupt = Interrupt::on_signals().context("cannot hear of Ctrl-C")?;
+    let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
     let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-protocol")?;
     let mut matrix = blank(arguments, &folder, &cases);
     let mut job = Job {
@@ -162,14 +162,14 @@ fn chosen(only: &[String]) -> Result<Vec<Case>> {
     Ok(names::select("case", all, |case| case.id, only).map_err(Usage)?)
 }
 
-/// The documents hold all servers and all cases, so that none is lost from them.
+/// Refuses to write documents from a part of the servers or cases: the rest would be lost from them.
 fn refuse_part_to_write(arguments: &Arguments) -> Result<()> {
     let servers = &arguments.servers;
     let whole =
         arguments.only.is_empty() && servers.server.is_empty() && servers.manifest.is_empty();
     if arguments.write && !whole {
         return Err(Usage(
-            "--write: the documents hold all servers and cases; leave out --server, --manifest \
+            "--write: the documents cover all servers and cases; leave out --server, --manifest \
              and --only"
                 .to_owned(),
         )
@@ -180,7 +180,7 @@ fn refuse_part_to_write(arguments: &Arguments) -> Result<()> {
 
 fn list(servers: &[Server], cases: &[Case]) -> Result<Status> {
     for server in servers {
-        say!("would try {}", server.name);
+        say!("would test {}", server.name);
     }
     let mut concern = None;
     for case in cases {
@@ -191,7 +191,7 @@ fn list(servers: &[Server], cases: &[Case]) -> Result<Status> {
         say!("  {:<22} {}{judged}", case.id, case.sends);
         say!("  {:<22} {}: {}", "", case.rule.section, case.rule.asks);
     }
-    say!("* keeps to the contract's terms: a wrong answer is a fault");
+    say!("* the contract allows this request: a wrong response is a fault");
     Ok(Status::Fine)
 }
 
@@ -230,7 +230,7 @@ fn status(matrix: &Protocol) -> Status {
     }
 }
 
-/// The matrix before any server was tried.
+/// The matrix before any server was tested.
 fn blank(arguments: &Arguments, folder: &Folder, cases: &[Case]) -> Protocol {
     Protocol {
         schema_version: PROTOCOL_SCHEMA_VERSION,
@@ -258,7 +258,7 @@ fn blank(arguments: &Arguments, folder: &Folder, cases: &[Case]) -> Protocol {
     }
 }
 
-/// What is needed for each server.
+/// What every server needs.
 struct Job<'a> {
     arguments: &'a Arguments,
     catalog: &'a Catalog,
@@ -270,7 +270,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// One server's column; none where the user asked to stop.
+    /// One server's column; `None` if the user interrupted.
     fn column(&mut self, server: &Server) -> Option<ProtocolServer> {
         let mut column = ProtocolServer {
             name: server.name.clone(),
@@ -353,7 +353,7 @@ impl Job<'_> {
     }
 }
 
-/// Stored after every server, so that an interrupted one leaves the others.
+/// Stores the matrix after every server, so that an interrupt loses only the current one.
 fn store(matrix: &Protocol, folder: &Folder) -> Result<()> {
     let path = folder.path().join(PROTOCOL_FILE);
     let text = matrix.to_json();
@@ -362,7 +362,7 @@ fn store(matrix: &Protocol, folder: &Folder) -> Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Renews the documents made from the matrix.
+/// Regenerates the documents from the matrix.
 fn write(matrix: &Protocol, catalog: &Catalog) -> Result<()> {
     if let Some(server) = matrix
         .servers
@@ -370,7 +370,7 @@ fn write(matrix: &Protocol, catalog: &Catalog) -> Result<()> {
         .find(|server| server.failure.is_some())
     {
         anyhow::bail!(
-            "the documents are left as they are: {} could not be tried",
+            "the documents were not updated: {} could not be tested",
             server.name
         );
     }
@@ -398,6 +398,6 @@ fn write(matrix: &Protocol, catalog: &Catalog) -> Result<()> {
 fn renew(path: &Path, text: &str) -> Result<()> {
     crate::record::write_whole(path, text)
         .with_context(|| format!("cannot write {}", path.display()))?;
-    eprintln!("renewed {}", path.display());
+    eprintln!("updated {}", path.display());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `harness rank`: servers across workloads, from one stored run or several.
+//! `harness rank`: ranks servers across workloads, from one or more stored runs.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -16,58 +16,58 @@ use crate::report::{Colour, Ranked};
 
 const EXAMPLES: &str = "\
 Examples:
-  harness rank                              the newest run
-  harness rank monday tuesday               their rounds together
-  harness rank latest --workload mixed,users --by cpu_us_per_request
-  harness rank latest --format markdown --out standing.md
+  cargo harness rank                              the newest run
+  cargo harness rank monday tuesday               pool the rounds of two runs
+  cargo harness rank latest --workload mixed,users --by cpu_us_per_request
+  cargo harness rank latest --format markdown --out standing.md
 
-Every workload counts the same: a server's distance to the best of each is multiplied up, and
-the root taken (geometric mean). Servers that tie share a rank such as 2-3. Only a server with a
-valid row in every workload is ranked; why another is not stands below.
+All workloads have equal weight: a server's score is the geometric mean of its ratios to the best server
+of each workload. Servers that tie share a rank, such as 2-3. Only servers with a valid row in every
+workload are ranked; the reasons for the others are listed below the table.
 
-Unless --by says so, peak rate is ranked by where the load generator was no limit for any server of
-any workload, else CPU time per request at the paced rate.
+Without --by, servers are ranked by peak rate if the load generator limited no server in any workload,
+otherwise by CPU time per request at the paced rate.
 
-Exit status: 0 all well; 2 a run can't be read, or the runs must not be pooled.";
+Exit status: 0 ranked; 2 a run can't be read, or the runs must not be pooled.";
 
-/// The verb's flags.
+/// Flags of `harness rank`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Runs: folders, their run.sqlite or record.json, or names under bench-results/
+    /// Runs to rank: folders, their run.sqlite or record.json, or names under bench-results/
     #[arg(value_name = "DIR", default_value = "latest")]
     runs: Vec<String>,
-    /// The figure to rank by [what the runs allow]
+    /// Figure to rank by [default: peak rate if possible, else CPU time]
     #[arg(long, value_name = "FIGURE")]
     by: Option<Figure>,
-    /// Pool runs of different machines
+    /// Pool runs from different machines
     #[arg(long)]
     across_machines: bool,
-    /// How to write it
+    /// Output format
     #[arg(long, default_value = "terminal")]
     format: Format,
-    /// Write it to this file, replacing it
+    /// Write to this file, replacing it
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Only this server of the runs; repeatable, or separated by commas
+    /// Rank only this server; repeatable, or separated by commas
     #[arg(
         long,
         value_name = "NAME",
         value_delimiter = ',',
-        help_heading = "Choose"
+        help_heading = "Selection"
     )]
     server: Vec<String>,
-    /// Only this workload; repeatable, or separated by commas
+    /// Use only this workload; repeatable, or separated by commas
     #[arg(
         long,
         value_name = "NAME",
         value_delimiter = ',',
-        help_heading = "Choose"
+        help_heading = "Selection"
     )]
     workload: Vec<String>,
 }
 
-/// A figure that all workloads can be ranked by.
+/// A figure that servers can be ranked by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum Figure {
@@ -89,7 +89,7 @@ impl From<Figure> for By {
 /// Ranks the servers of stored runs.
 ///
 /// # Errors
-/// [`Usage`] where the runs can't be read or must not be pooled.
+/// [`Usage`] if the runs can't be read or must not be pooled.
 pub fn run(arguments: &Arguments) -> Result<Status> {
     let runs = load(&arguments.runs)?;
     let choice = choice(arguments, &runs)?;
@@ -136,7 +136,7 @@ fn load(names: &[String]) -> Result<Vec<Operand>> {
         let run = Operand::load(name)?;
         if let Some(server) = &run.server {
             return Err(Usage(format!(
-                "{name}: whole runs are ranked; --server {server} narrows them"
+                "{name}: rank takes whole runs; use --server {server} to select servers"
             ))
             .into());
         }
@@ -152,7 +152,7 @@ fn load(names: &[String]) -> Result<Vec<Operand>> {
     Ok(runs)
 }
 
-/// What the flags choose, names being those of the runs.
+/// What the flags select, checked against the names in the runs.
 fn choice(arguments: &Arguments, runs: &[Operand]) -> Result<StandingChoice> {
     let servers: BTreeSet<&str> = runs.iter().flat_map(Operand::servers).collect();
     refuse_unknown("server", &arguments.server, &servers)?;
@@ -165,14 +165,14 @@ fn choice(arguments: &Arguments, runs: &[Operand]) -> Result<StandingChoice> {
     })
 }
 
-/// Refuses to pool rounds that were driven over different engines.
+/// Refuses to pool runs that used different I/O backends.
 fn refuse_engines(runs: &[Operand]) -> Result<()> {
     let of = |run: &Operand| format!("{} in {}", run.record.run.engine, run.name);
     let other = |run: &&Operand| run.record.run.engine != runs[0].record.run.engine;
     match runs.iter().find(other) {
         Some(run) => Err(Usage(format!(
-            "the runs were driven over different engines ({} and {}), and what the client itself takes is in \
-             every figure: rank them apart",
+            "the runs used different I/O backends ({} and {}), and the load generator's own cost is in \
+             every figure: rank them separately",
             of(&runs[0]),
             of(run)
         ))
@@ -181,7 +181,7 @@ fn refuse_engines(runs: &[Operand]) -> Result<()> {
     }
 }
 
-/// In what the machines differ from the first run's, each member once.
+/// How the machines differ from the first run's, each difference once.
 fn machines(runs: &[Operand]) -> Vec<MachineDifference> {
     let mut found: Vec<MachineDifference> = Vec::new();
     let first = &runs[0].record.environment;

@@ -1,5 +1,5 @@
-//! `harness report`: the tables of a stored run again, without starting anything; of several runs,
-//! their history.
+//! `harness report`: prints the tables of a stored run without starting anything, or the history of
+//! several runs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,50 +18,50 @@ use crate::report::{self, History};
 
 const EXAMPLES: &str = "\
 Examples:
-  harness report                                     the newest run, as a terminal shows it
-  harness report bench-results/reference --workload mixed
-  harness report --wide                              the ratio to the best in every figure
-  harness report --format html --out report.html     tables and charts in one file
-  harness report --format markdown --svg charts --out results.md
-  harness report --format csv >figures.csv           medians and intervals; trials: every trial
-  harness report --format markdown --server NAME,OTHER
-  harness report --format bencher >bmf.json          for `bencher run --adapter json --file bmf.json`
-  harness report DIR --write                         every file made from the record again
-  harness report DIR OTHER THIRD                     each server over these runs
-  harness report bench-results/2026* --format html --out history.html
+  cargo harness report                                     the newest run, in the terminal
+  cargo harness report bench-results/reference --workload mixed
+  cargo harness report --wide                              with the ratio to the best for every figure
+  cargo harness report --format html --out report.html     tables and charts in one file
+  cargo harness report --format markdown --svg charts --out results.md
+  cargo harness report --format csv >figures.csv           medians and intervals; use `trials` for every trial
+  cargo harness report --format markdown --server NAME,OTHER
+  cargo harness report --format bencher >bmf.json          for `bencher run --adapter json --file bmf.json`
+  cargo harness report DIR --write                         rewrite all files made from the record
+  cargo harness report DIR OTHER THIRD                     history of each server over these runs
+  cargo harness report bench-results/2026* --format html --out history.html
 
-It reads run.sqlite in the folder and starts nothing. With some servers left out, ranks are
-those among the others. Of several runs the oldest comes first, whatever their order here.";
+It reads run.sqlite in the folder and starts nothing. If some servers are left out, the others are ranked
+among themselves. Several runs are shown oldest first, in whatever order you name them.";
 
-/// The verb's flags.
+/// Flags of `harness report`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// The run's folder [bench-results/latest]; of several, their history is shown
+    /// The run's folder [default: bench-results/latest]; several show their history
     #[arg(value_name = "FOLDER")]
     folders: Vec<PathBuf>,
-    /// terminal, markdown, csv, html, trials (every trial, as CSV) or json; for trackers of figures
-    /// over runs: bencher, github-action-benchmark-bigger or -smaller
+    /// terminal, markdown, csv, html, trials (every trial, as CSV) or json; for services that track figures:
+    /// bencher, github-action-benchmark-bigger or -smaller
     #[arg(long, default_value = "terminal")]
     format: String,
     /// Write to this file instead of printing
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// With --format markdown: write charts into this folder as SVG and show them below the tables
+    /// With --format markdown: write charts as SVG into this folder and link them below the tables
     #[arg(long, value_name = "DIR")]
     svg: Option<PathBuf>,
-    /// The ratio to the best, with its interval, of every figure; for a wide terminal
+    /// Show the ratio to the best, with its interval, for every figure; needs a wide terminal
     #[arg(long)]
     wide: bool,
-    /// Write the files made from the record again, beside it
+    /// Rewrite all files made from the record, next to it
     #[arg(long)]
     write: bool,
-    /// Only this server of the run; repeatable, or separated by commas
+    /// Show only this server; repeatable, or separated by commas
     #[arg(
         long,
         value_name = "NAME",
         value_delimiter = ',',
-        help_heading = "Choose"
+        help_heading = "Selection"
     )]
     server: Vec<String>,
     #[command(flatten)]
@@ -71,13 +71,14 @@ pub struct Arguments {
 /// Prints a stored run.
 ///
 /// # Errors
-/// Where there is no such run, or it can't be read.
+/// If there is no such run, or it can't be read.
 pub fn run(arguments: &Arguments) -> Result<Status> {
     if arguments.svg.is_some() && arguments.format != "markdown" {
-        return Err(Usage("--svg goes with --format markdown".to_owned()).into());
+        return Err(Usage("--svg needs --format markdown".to_owned()).into());
     }
     if arguments.wide && arguments.format != "terminal" {
-        let why = "--wide is for the terminal; html, csv and json have all of it anyway";
+        let why =
+            "--wide is only for --format terminal; html, csv and json always include these columns";
         return Err(Usage(why.to_owned()).into());
     }
     let text = match arguments.folders.as_slice() {
@@ -100,7 +101,9 @@ fn of_one(arguments: &Arguments, folder: Option<&Path>) -> Result<String> {
     let database = results::database(&root, folder)?;
     let mut record = results::load(&database)?;
     if arguments.write {
-        let folder = database.parent().context("a database lies in a folder")?;
+        let folder = database
+            .parent()
+            .context("the database has no parent folder")?;
         results::write(&record, folder)?;
     }
     let known = servers_of(&record);
@@ -124,20 +127,20 @@ fn of_one(arguments: &Arguments, folder: Option<&Path>) -> Result<String> {
     }
 }
 
-/// Writes the charts and gives the Markdown that shows them.
+/// Writes the charts and returns the Markdown that links to them.
 fn illustrated(
     record: &Record,
     summary: &Summary,
     folder: &Path,
     out: Option<&Path>,
 ) -> Result<String> {
-    // As the Markdown's reader finds it: from the file it stands in, where that is known.
+    // Links are relative to the Markdown file, if there is one.
     let beside = out.and_then(Path::parent);
     let named = beside
         .and_then(|parent| folder.strip_prefix(parent).ok())
         .unwrap_or(folder);
     let made = report::illustrated(record, summary, &named.display().to_string());
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     for (name, svg) in &made.files {
         let path = folder.join(name);
         write_whole(&path, svg).with_context(|| format!("cannot write {}", path.display()))?;
@@ -153,7 +156,7 @@ fn of_several(arguments: &Arguments, folders: &[PathBuf]) -> Result<String> {
             _ => "--svg",
         };
         return Err(Usage(format!(
-            "{flag} takes one run, and {} are named",
+            "{flag} takes one run, but {} are given",
             folders.len()
         ))
         .into());
@@ -188,7 +191,7 @@ fn unknown_format(name: &str, known: impl IntoIterator<Item = &'static str>) -> 
     Usage(names::unknown("format", name, &all))
 }
 
-/// Names are those of the record, since the workspace may have changed.
+/// Names come from the record, since the workspace may have changed.
 fn servers_of(record: &Record) -> BTreeSet<&str> {
     let servers = record.servers.iter();
     servers.map(|server| server.name.as_str()).collect()
@@ -198,7 +201,7 @@ fn workloads_of(record: &Record) -> BTreeSet<&str> {
     record.run.workloads.keys().map(String::as_str).collect()
 }
 
-/// Leaves out what the filters leave out.
+/// Removes what the filters exclude.
 fn narrow(record: &mut Record, servers: &[String], loads: &Loads) -> Result<()> {
     let stages = loads.stages()?;
     let keep = |wanted: &[String], name: &String| wanted.is_empty() || wanted.contains(name);

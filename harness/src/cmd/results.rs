@@ -15,12 +15,12 @@ use crate::record::{
 };
 use crate::report::{self, Colour};
 
-/// Free space below which no run is begun, bytes: a `standard` run takes about a tenth.
+/// Minimum free space to start a run, bytes: a `standard` run takes about a tenth of it.
 const LEAST_FREE: u64 = 200 << 20;
-/// Under the workspace.
+/// Folder of all runs, under the workspace.
 pub(super) const RESULTS: &str = "bench-results";
 const LATEST: &str = "latest";
-/// The protocol matrix of the workspace, under its root.
+/// The workspace's protocol matrix, relative to its root.
 pub(super) const MATRIX: &str = "harness/docs/protocol.json";
 pub(super) const DATABASE: &str = "run.sqlite";
 
@@ -34,12 +34,12 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder and makes sure that a run can be stored in it.
+    /// Creates the folder and checks that a run can be stored in it.
     pub(super) fn create(root: &Path, out: Option<&Path>) -> Result<Self> {
         Self::create_as(root, out, "")
     }
 
-    /// The same, with a name that ends in what tells it from a run's.
+    /// The same, with a suffix that tells it from a run's folder.
     pub(super) fn create_as(root: &Path, out: Option<&Path>, kind: &str) -> Result<Self> {
         let revision = revision(root);
         let utc = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
@@ -51,7 +51,7 @@ impl Folder {
         };
         if fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some()) {
             return Err(Usage(format!(
-                "{} is not empty: a run is never overwritten, so name another folder",
+                "{} is not empty: a run is never overwritten; choose another folder",
                 path.display()
             ))
             .into());
@@ -66,7 +66,7 @@ impl Folder {
         Ok(folder)
     }
 
-    /// The folder of a run that was begun before.
+    /// The folder of an earlier run.
     pub(super) fn open(root: &Path, path: &Path, run: &Run) -> Result<Self> {
         let folder = Self {
             path: fs::canonicalize(path)
@@ -93,7 +93,7 @@ impl Folder {
         let free = disk.f_bavail * disk.f_frsize;
         if free < LEAST_FREE {
             anyhow::bail!(
-                "only {} MiB are free for {}: make room for {} MiB, or choose another folder with --out",
+                "only {} MiB are free for {}: free up {} MiB, or choose another folder with --out",
                 free >> 20,
                 self.path.display(),
                 LEAST_FREE >> 20
@@ -114,7 +114,7 @@ impl Folder {
         self.path.join(DATABASE)
     }
 
-    /// What stands in the record for folders of this machine.
+    /// What replaces this machine's folders in the record.
     pub(super) fn hidden(&self) -> HiddenPaths {
         let home = std::env::home_dir().unwrap_or_default();
         let temporary = std::env::temp_dir();
@@ -134,7 +134,7 @@ impl Folder {
         self.revision.as_deref()
     }
 
-    /// The path as a person would type it.
+    /// The path as a user would type it.
     pub(super) fn shown(&self) -> String {
         self.path
             .strip_prefix(&self.root)
@@ -143,16 +143,16 @@ impl Folder {
             .to_string()
     }
 
-    /// Puts the workspace's protocol matrix beside the run, so that its report stands alone.
+    /// Copies the workspace's protocol matrix next to the run, so that its report is self-contained.
     pub(super) fn keep_matrix(&self) {
         if let Some(matrix) = matrix(&self.root.join(MATRIX))
             && let Err(error) = matrix.write(&self.path.join(PROTOCOL_FILE))
         {
-            eprintln!("the report has no protocol matrix: {error}");
+            eprintln!("the report will have no protocol matrix: {error}");
         }
     }
 
-    /// Makes `bench-results/latest` a link to this run, if it lies beside it.
+    /// Makes `bench-results/latest` a link to this run, if the run is in that folder.
     pub(super) fn point_latest_here(&self) {
         let results = self.root.join(RESULTS);
         let Some(name) = self
@@ -165,13 +165,13 @@ impl Folder {
         };
         let link = results.join(LATEST);
         let unfinished = results.join(format!(".latest.{}", std::process::id()));
-        // A missing link is an inconvenience; the run itself is stored.
+        // A missing link is only an inconvenience; the run itself is stored.
         let _ = std::os::unix::fs::symlink(name, &unfinished)
             .and_then(|()| fs::rename(&unfinished, &link));
     }
 }
 
-/// The database of a run named by its folder, or the newest run's.
+/// The database of the run in a folder, or of the newest run.
 pub(super) fn database(root: &Path, folder: Option<&Path>) -> Result<PathBuf> {
     let folder = folder.map_or_else(|| root.join(RESULTS).join(LATEST), ToOwned::to_owned);
     let database = folder.join(DATABASE);
@@ -179,32 +179,32 @@ pub(super) fn database(root: &Path, folder: Option<&Path>) -> Result<PathBuf> {
         return Ok(database);
     }
     Err(Usage(format!(
-        "no {DATABASE} in {}: name a run's folder, or make one with `harness bench`",
+        "no {DATABASE} in {}: give a run's folder, or create one with `harness bench`",
         folder.display()
     ))
     .into())
 }
 
-/// A run and the protocol matrix beside it.
+/// A run, with the protocol matrix next to it.
 pub(super) fn load(database: &Path) -> Result<Record> {
     let mut record = Store::read(database)?;
     record.protocol = matrix(&database.with_file_name(PROTOCOL_FILE));
     Ok(record)
 }
 
-/// None where there is none; one that can't be read is said, as a report is whole without it.
+/// `None` if there is none. If it can't be read, that is printed: a report is complete without it.
 fn matrix(path: &Path) -> Option<Protocol> {
     match Protocol::read(path) {
         Ok(matrix) => Some(matrix),
         Err(ProtocolError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => None,
         Err(error) => {
-            eprintln!("the report has no protocol matrix: {error}");
+            eprintln!("the report will have no protocol matrix: {error}");
             None
         }
     }
 }
 
-/// Computes the summary and writes every file that is made from the record.
+/// Computes the summary and writes every file made from the record.
 pub(super) fn write(record: &Record, folder: &Path) -> Result<Summary> {
     let summary = judge::summarise(record);
     for format in report::FORMATS {
@@ -215,12 +215,12 @@ pub(super) fn write(record: &Record, folder: &Path) -> Result<Summary> {
     Ok(summary)
 }
 
-/// The tables as a terminal shows them.
+/// The tables for a terminal.
 pub(super) fn terminal(record: &Record, summary: &Summary) -> String {
     report::terminal(record, summary, colour())
 }
 
-/// What stdout may carry.
+/// Whether stdout can show colours.
 pub(super) fn colour() -> Colour {
     Colour::choose(
         std::io::stdout().is_terminal(),

@@ -1,4 +1,4 @@
-//! What a control group leaves us of the machine: CPU time, CPUs and memory.
+//! Limits and counters of our control group: CPU time, CPUs and memory.
 //!
 //! Version 2 is described in the kernel's `Documentation/admin-guide/cgroup-v2.rst`
 //! (`cpu.max`, `cpu.stat`, `cpuset.cpus.effective`, `memory.max`, `memory.events`), version 1 in
@@ -6,8 +6,7 @@
 
 use super::{Root, cpu_list};
 
-/// The least CPU time per time that our group or one above it allows, in CPUs; `None`
-/// where nothing limits it.
+/// The strictest CPU quota of our group and those above it, in CPUs; `None` if there is no limit.
 pub(super) fn quota_cpus(root: &Root) -> Option<f64> {
     let two = folders(root, "").into_iter().filter_map(|folder| {
         let text = root.text(&format!("{folder}/cpu.max"))?;
@@ -15,7 +14,7 @@ pub(super) fn quota_cpus(root: &Root) -> Option<f64> {
         ratio(quota.parse().ok()?, period.parse().ok()?)
     });
     let one = folders(root, "cpu").into_iter().filter_map(|folder| {
-        // -1 stands for no limit; `ratio` refuses it.
+        // -1 means no limit; `ratio` refuses it.
         let quota = root.number(&format!("{folder}/cpu.cfs_quota_us"))?;
         let period = root.number(&format!("{folder}/cpu.cfs_period_us"))?;
         ratio(quota, period)
@@ -23,8 +22,8 @@ pub(super) fn quota_cpus(root: &Root) -> Option<f64> {
     two.chain(one).reduce(f64::min)
 }
 
-/// Whether a limit would show. The topmost group has none and so no file of one; then it is
-/// enough that its folder can be looked into.
+/// Whether a quota would be visible. The root group has no limit and so no file for one; then it is enough
+/// that its folder is readable.
 pub(super) fn shows_quota(root: &Root) -> bool {
     let mounted = [
         "cgroup",
@@ -43,7 +42,7 @@ pub(super) fn shows_quota(root: &Root) -> bool {
     root.text("proc/self/cgroup").is_some() && (mounted || limited)
 }
 
-/// The CPUs our group may run on, where a cpuset says so.
+/// The CPUs our group may run on, if a cpuset says so.
 pub(super) fn cpuset(root: &Root) -> Option<Vec<u32>> {
     let two = folders(root, "")
         .into_iter()
@@ -51,17 +50,17 @@ pub(super) fn cpuset(root: &Root) -> Option<Vec<u32>> {
     let one = folders(root, "cpuset")
         .into_iter()
         .map(|folder| format!("{folder}/cpuset.effective_cpus"));
-    // The nearest group that has the controller; those above it only hold more.
+    // The nearest group that has the controller; groups above it only have more CPUs.
     two.chain(one)
         .filter_map(|path| cpu_list::parse(&root.text(&path)?).ok())
         .find(|cpus| !cpus.is_empty())
 }
 
-/// The least memory that our group or one above it may use, bytes; `None` where nothing limits it.
+/// The strictest memory limit of our group and those above it, bytes; `None` if there is none.
 pub(super) fn memory_limit(root: &Root) -> Option<u64> {
     let limits = |controller, file| {
         let folders = folders(root, controller).into_iter();
-        // `max` is no number. Version 1 has a number near 2^63 for it, which limits nothing either.
+        // `max` is not a number. Version 1 uses a number near 2^63 instead, which is no limit either.
         folders.filter_map(move |folder| root.number::<u64>(&format!("{folder}/{file}")))
     };
     limits("", "memory.max")
@@ -69,7 +68,7 @@ pub(super) fn memory_limit(root: &Root) -> Option<u64> {
         .min()
 }
 
-/// Counts in how many periods our group, or one above it, used up its CPU time and was stopped.
+/// Counts the periods in which our group, or one above it, was throttled.
 #[derive(Debug)]
 pub struct ThrottleMeter {
     root: Root,
@@ -77,7 +76,7 @@ pub struct ThrottleMeter {
 }
 
 impl ThrottleMeter {
-    /// Begins to count.
+    /// Starts counting.
     #[must_use]
     pub fn start(root: &Root) -> Self {
         Self {
@@ -86,7 +85,7 @@ impl ThrottleMeter {
         }
     }
 
-    /// The periods since then; `None` where no group's file has them.
+    /// The periods since the start; `None` if no group counts them.
     #[must_use]
     pub fn stop(&self) -> Option<u64> {
         let after = throttled(&self.root)?;
@@ -102,8 +101,8 @@ fn throttled(root: &Root) -> Option<u64> {
     counts.reduce(|sum, count| sum + count)
 }
 
-/// How many processes of our group the kernel has killed for want of memory; of the whole machine where
-/// the group does not say.
+/// Number of processes in our group that the kernel killed when memory ran out; of the whole machine if the
+/// group doesn't count them.
 #[must_use]
 pub fn oom_kills(root: &Root) -> Option<u64> {
     let two = folders(root, "")
@@ -112,13 +111,13 @@ pub fn oom_kills(root: &Root) -> Option<u64> {
     let one = folders(root, "memory")
         .into_iter()
         .map(|folder| format!("{folder}/memory.oom_control"));
-    // The nearest group: those above it count other groups' processes too.
+    // The nearest group: those above it also count processes of other groups.
     two.chain(one)
         .chain(["proc/vmstat".to_owned()])
         .find_map(|file| counter(root, &file, "oom_kill"))
 }
 
-/// The folder of our own group of version 2, where it gives those below it no controllers.
+/// The folder of our own version 2 group, if it enables no controllers for its children.
 pub(super) fn without_controllers(root: &Root) -> Option<String> {
     let me = std::process::id().to_string();
     let has_us = |folder: &String| {
@@ -130,12 +129,12 @@ pub(super) fn without_controllers(root: &Root) -> Option<String> {
     controllers.is_empty().then_some(own)
 }
 
-/// The number after a name in a file of such lines.
+/// The number after a name in a file of `name number` lines.
 fn counter(root: &Root, file: &str, name: &str) -> Option<u64> {
     number_behind(&root.text(file)?, name)
 }
 
-/// The number after a name in lines of both.
+/// The number after a name in `name number` lines.
 pub(super) fn number_behind(text: &str, name: &str) -> Option<u64> {
     text.lines()
         .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
@@ -145,11 +144,10 @@ fn ratio(quota_us: f64, period_us: f64) -> Option<f64> {
     (quota_us > 0.0 && period_us > 0.0).then(|| quota_us / period_us)
 }
 
-/// The folders of our group and of those above it, nearest first; the controller is empty
-/// for version 2.
+/// The folders of our group and of those above it, nearest first; `controller` is empty for version 2.
 ///
-/// In a container `/proc/self/cgroup` may name a path of the host which does not exist
-/// under the container's own mount; then the folders above it still do.
+/// In a container `/proc/self/cgroup` may name a path of the host that doesn't exist under the container's own
+/// mount, but the folders above it do.
 fn folders(root: &Root, controller: &str) -> Vec<String> {
     let Some(groups) = root.text("proc/self/cgroup") else {
         return Vec::new();
@@ -194,7 +192,7 @@ mod tests {
 
     use super::*;
 
-    /// A tree whose `proc/self/cgroup` says this, with these files.
+    /// A tree with this `proc/self/cgroup` and these files.
     fn tree(groups: &str, files: &[(&str, &str)]) -> tempfile::TempDir {
         let tree = tempfile::tempdir().unwrap();
         for (path, text) in [&[("proc/self/cgroup", groups)], files].concat() {
@@ -233,7 +231,7 @@ mod tests {
             );
             assert_eq!(meter.stop(), Some(3), "{file}");
         }
-        // The topmost group has the file, but is never stopped.
+        // The root group has the file, but is never throttled.
         let top = tree("0::/\n", &[("sys/fs/cgroup/cpu.stat", "usage_usec 5\n")]);
         assert_eq!(ThrottleMeter::start(&root(&top)).stop(), None);
     }

@@ -1,8 +1,8 @@
-//! A control group of a server's own, for what the kernel counts of it.
+//! A control group for one server, whose CPU time the kernel counts.
 //!
-//! Every group of version 2 has a `cpu.stat` with the CPU time of all that ran in it, processes
-//! that ended included, in microseconds (the kernel's `Documentation/admin-guide/cgroup-v2.rst`). It
-//! needs no controller, so a group without any changes nothing for the processes in it.
+//! Every version 2 group has a `cpu.stat` with the CPU time of everything that ran in it, ended processes
+//! included, in microseconds (the kernel's `Documentation/admin-guide/cgroup-v2.rst`). It needs no controller,
+//! and a group without controllers changes nothing for its processes.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
@@ -12,15 +12,15 @@ use std::time::Duration;
 
 use super::{Root, cgroup};
 
-/// The folder of such a group is called so, and the id of the process that made it.
+/// Prefix of the group's folder; the id of the process that created it follows.
 const NAME: &str = "harness-";
-/// Killed processes leave their group a moment after they are killed.
+/// Killed processes leave their group with a short delay.
 const REMOVE_TRIES: u32 = 100;
 
-/// CPU time since a group was made, nanoseconds.
+/// CPU time since the group was created, nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CpuUsage {
-    /// All of it.
+    /// User and kernel time.
     pub total_ns: u64,
     /// In user space.
     pub user_ns: u64,
@@ -33,16 +33,16 @@ pub struct CpuUsage {
 pub struct CpuMeter(File);
 
 impl CpuMeter {
-    /// `None` where it has no such file.
+    /// `None` if the group has no such file.
     #[must_use]
     pub fn open(folder: &Path) -> Option<Self> {
         File::open(folder.join("cpu.stat")).ok().map(Self)
     }
 
-    /// `None` where the group is gone.
+    /// `None` if the group is gone.
     #[must_use]
     pub fn read(&self) -> Option<CpuUsage> {
-        // A dozen lines of a name and a number.
+        // The file has about a dozen lines of a name and a number.
         let mut buffer = [0_u8; 2048];
         let length = self.0.read_at(&mut buffer, 0).ok()?;
         let text = str::from_utf8(buffer.get(..length)?).ok()?;
@@ -55,15 +55,15 @@ impl CpuMeter {
     }
 }
 
-/// Makes a group below our own and moves this process there; what it starts from then on is in it
-/// too. Gives its folder; `None` where the system has no groups of version 2, or does not let us.
+/// Creates a group below our own and moves this process into it; processes it starts later are in it too.
+/// Returns the group's folder; `None` if the system has no version 2 groups or doesn't allow it.
 #[must_use]
 pub fn enter(root: &Root) -> Option<PathBuf> {
     let above = cgroup::without_controllers(root)?;
     remove_left_behind(root, &above);
     let folder = root.path(&format!("{above}/{NAME}{}", std::process::id()));
     fs::create_dir(&folder).ok()?;
-    // 0 stands for the process that writes.
+    // 0 means the process that writes.
     if fs::write(folder.join("cgroup.procs"), "0").is_err() {
         let _ = fs::remove_dir(&folder);
         return None;
@@ -71,7 +71,7 @@ pub fn enter(root: &Root) -> Option<PathBuf> {
     Some(folder)
 }
 
-/// Removes a group whose processes were killed. It stays where one of them lives on.
+/// Removes a group whose processes were killed. It stays if one of them is still alive.
 pub fn remove(folder: &Path) {
     for _ in 0..REMOVE_TRIES {
         if fs::remove_dir(folder).is_ok() || !folder.exists() {
@@ -81,7 +81,7 @@ pub fn remove(folder: &Path) {
     }
 }
 
-/// The groups of processes that are gone: of a harness that was killed.
+/// Removes groups that a killed harness left behind.
 fn remove_left_behind(root: &Root, above: &str) {
     for name in root.names(above) {
         let maker = name.strip_prefix(NAME);
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(group, own.join(format!("harness-{}", std::process::id())));
         let joined = group.join("cgroup.procs");
         assert_eq!(fs::read_to_string(&joined).unwrap(), "0");
-        // The kernel's files go with the folder; those of a tree don't.
+        // The kernel's files vanish with the folder; those of a test tree don't.
         fs::remove_file(joined).unwrap();
         remove(&group);
         assert!(!group.exists());

@@ -1,15 +1,15 @@
-//! The kernel's CPU lists, as in `0-3,8`.
+//! The kernel's format for lists of CPUs, as in `0-3,8`.
 //!
-//! The format is that of the kernel's `Documentation/admin-guide/cputopology.rst` and of
+//! The format is described in the kernel's `Documentation/admin-guide/cputopology.rst` and is that of
 //! `taskset -c`, without strides (`0-6:2`), which the kernel never prints.
 
 use thiserror::Error;
 
-/// One past the highest CPU number accepted: the most that a kernel can be built for, and a
-/// bound on what a mistyped range can make us allocate.
+/// One past the highest accepted CPU number: the maximum that a kernel can be built for. It also bounds what a
+/// mistyped range can allocate.
 const LIMIT: u32 = 8192;
 
-/// Why a text is no CPU list.
+/// Why a text is not a CPU list.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("`{text}` is not a list of CPUs: {cause} (write it like 0-3,8)")]
 pub struct CpuListError {
@@ -17,10 +17,10 @@ pub struct CpuListError {
     cause: String,
 }
 
-/// Reads a list into ascending numbers without repeats; an empty text is an empty list.
+/// Parses a list into ascending numbers without duplicates; an empty text gives an empty list.
 ///
 /// # Errors
-/// A part that is neither a number below 8192 nor an ascending range of them.
+/// If a part is neither a number below 8192 nor an ascending range.
 pub fn parse(text: &str) -> Result<Vec<u32>, CpuListError> {
     let error = |cause: String| CpuListError {
         text: text.trim().to_owned(),
@@ -65,9 +65,11 @@ fn number(text: &str) -> Result<u32, String> {
     let text = text.trim();
     match text.parse::<u32>() {
         Ok(number) if number < LIMIT => Ok(number),
-        Ok(number) => Err(format!("{number} is more than any kernel's highest CPU")),
+        Ok(number) => Err(format!(
+            "{number} is above the highest CPU number that Linux supports"
+        )),
         Err(_) if text.is_empty() => Err("a number is missing".to_owned()),
-        Err(_) => Err(format!("`{text}` is no number")),
+        Err(_) => Err(format!("`{text}` is not a number")),
     }
 }
 

@@ -5,27 +5,27 @@ use thiserror::Error;
 use super::cpu_list::{self, CpuListError};
 use super::topology::{Core, Topology, intersection};
 
-/// The most cores given to one side unless asked for by hand. With the usual 64
-/// connections more driver threads would hold fewer than four connections each.
+/// Maximum cores per side unless CPUs are given by hand. With the usual 64 connections, more load generator
+/// threads would have fewer than four connections each.
 pub const MAX_CORES_PER_SIDE: usize = 16;
 
-/// The CPUs of both sides. The server is asked for as many workers as it has CPUs.
+/// The CPUs of both sides. The server is started with as many workers as it has CPUs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     /// CPUs of the server, ascending.
     pub server: Vec<u32>,
-    /// CPUs of the load generator, ascending; one pinned thread each.
+    /// CPUs of the load generator, ascending; one pinned thread on each.
     pub driver: Vec<u32>,
-    /// Whether both sides run on the same CPU, because there is one only.
+    /// Whether both sides share a CPU, because there is only one.
     pub shared: bool,
-    /// What could not be met, in a sentence or two.
+    /// What could not be satisfied, in a sentence or two.
     pub note: Option<String>,
 }
 
-/// Why CPUs could not be given out.
+/// Why CPUs could not be assigned.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum LayoutError {
-    /// A flag's value is no list.
+    /// A flag's value is not a list.
     #[error("{flag}: {source}")]
     List {
         /// The flag.
@@ -39,19 +39,19 @@ pub enum LayoutError {
         /// The flag.
         flag: &'static str,
     },
-    /// CPUs that are not there.
+    /// CPUs that don't exist or are offline.
     #[error("{flag}: not online: {cpus} (online: {online})")]
     Offline {
         /// The flag.
         flag: &'static str,
         /// The CPUs refused.
         cpus: String,
-        /// The CPUs there are.
+        /// The CPUs that are online.
         online: String,
     },
-    /// CPUs this process may not run on.
+    /// CPUs that this process may not use.
     #[error(
-        "{flag}: this process may not run on {cpus} (it may on {usable}): start it without taskset, or widen the container's cpuset"
+        "{flag}: this process may not run on {cpus} (only on {usable}): start it without taskset, or widen the container's cpuset"
     )]
     NotAllowed {
         /// The flag.
@@ -61,20 +61,22 @@ pub enum LayoutError {
         /// The CPUs it may run on.
         usable: String,
     },
-    /// CPUs given to both sides.
+    /// CPUs assigned to both sides.
     #[error("--server-cpus and --driver-cpus both name {cpus}: give each side CPUs of its own")]
     Overlap {
         /// The CPUs in both lists.
         cpus: String,
     },
-    /// One side was given by hand and took everything.
-    #[error("{flag} leaves no CPU for the other side: name fewer, or give both sides by hand")]
+    /// One side was given by hand and took all CPUs.
+    #[error(
+        "{flag} leaves no CPU for the other side: name fewer CPUs, or set both --server-cpus and --driver-cpus"
+    )]
     NothingLeft {
         /// The flag.
         flag: &'static str,
     },
-    /// The affinity of this process holds no CPU that is online.
-    #[error("this process may run on no CPU that is online")]
+    /// The affinity of this process has no online CPU.
+    #[error("this process may not run on any online CPU")]
     NoCpu,
 }
 
@@ -82,12 +84,11 @@ const SERVER: &str = "--server-cpus";
 const DRIVER: &str = "--driver-cpus";
 
 impl Layout {
-    /// The layout asked for by the values of `--server-cpus` and `--driver-cpus`, or the
-    /// one chosen where neither is given; where one is given, the other side gets cores
-    /// that the first leaves free, of the same NUMA node if possible.
+    /// Uses the values of `--server-cpus` and `--driver-cpus`, or chooses a layout if neither is given. If only one
+    /// is given, the other side gets free cores, from the same NUMA node if possible.
     ///
     /// # Errors
-    /// A value that is no list, or names a CPU that is offline, not allowed or in both.
+    /// If a value is not a list, or names a CPU that is offline, not allowed or in both lists.
     pub fn new(
         topology: &Topology,
         server: Option<&str>,
@@ -119,20 +120,18 @@ impl Layout {
     /// Chooses from the topology:
     ///
     /// 1. whole physical cores, with all their siblings, of the fastest kind;
-    /// 2. of the one NUMA node that has the most of them, if any has two;
-    /// 3. half of them, rounded down, to the server and the rest to the load generator, at
-    ///    most [`MAX_CORES_PER_SIDE`] each, and no more CPUs than a container's quota of CPU time
-    ///    can keep busy;
-    /// 4. isolated CPUs to the load generator, whose threads are pinned one by one. Not to
-    ///    the server while there are others: the scheduler does not balance threads over
-    ///    isolated CPUs, so the workers of a server that does not pin them would all
-    ///    stay on one.
+    /// 2. from the NUMA node that has the most of them, if any has at least two;
+    /// 3. half of them, rounded down, for the server and the rest for the load generator: at most
+    ///    [`MAX_CORES_PER_SIDE`] each, and no more CPUs than a container's CPU quota can keep busy;
+    /// 4. isolated CPUs for the load generator, whose threads are pinned one by one. The server gets them only if
+    ///    there are no others: the scheduler does not balance threads over isolated CPUs, so a server that
+    ///    doesn't pin its workers would run all of them on one.
     ///
-    /// One core with two siblings gives one to each side; a single CPU is shared. Each
-    /// departure is said in the note.
+    /// If there is one core with two siblings, each side gets one; a single CPU is shared. The note mentions every
+    /// exception.
     ///
     /// # Errors
-    /// Where no CPU is usable.
+    /// If no CPU is usable.
     pub fn choose(topology: &Topology) -> Result<Self, LayoutError> {
         let cores = candidates(topology);
         match cores.as_slice() {
@@ -151,7 +150,7 @@ impl Layout {
     fn of_one_core(topology: &Topology, core: &Core) -> Self {
         match core.cpus.split_at(core.cpus.len() / 2) {
             ([], driver) => {
-                let note = "one CPU only: server and load generator share it, so figures show both together".to_owned();
+                let note = "there is only one CPU: server and load generator share it, so figures include both".to_owned();
                 Self::of(topology, driver.to_vec(), driver.to_vec(), vec![note])
             }
             (server, driver) => Self::of(topology, server.to_vec(), driver.to_vec(), Vec::new()),
@@ -161,7 +160,7 @@ impl Layout {
     fn of_cores(topology: &Topology, mut cores: Vec<Core>) -> Self {
         let notes = fit_quota(topology, &mut cores);
         let isolated = |core: &Core| core.cpus.iter().any(|cpu| topology.isolated.contains(cpu));
-        // The server takes from the front, the load generator from the back.
+        // The server takes cores from the front, the load generator from the back.
         cores.sort_by_key(isolated);
         let free = cores.iter().filter(|core| !isolated(core)).count();
         let half = (cores.len() / 2).clamp(1, MAX_CORES_PER_SIDE);
@@ -172,7 +171,7 @@ impl Layout {
         Self::of(topology, cpus_of(server), cpus_of(driver), notes)
     }
 
-    /// Puts both sides in order and notes what is true of them however they came about.
+    /// Sorts both sides and adds notes that apply however the CPUs were chosen.
     fn of(topology: &Topology, server: Vec<u32>, driver: Vec<u32>, mut notes: Vec<String>) -> Self {
         let shared = server.iter().any(|cpu| driver.contains(cpu));
         if !shared && topology.share_a_core(&server, &driver) {
@@ -183,7 +182,7 @@ impl Layout {
         }
         let both = union(&server, &driver);
         if topology.nodes_of(&both).len() > 1 {
-            notes.push("the CPUs lie on several NUMA nodes".to_owned());
+            notes.push("the CPUs are on several NUMA nodes".to_owned());
         }
         for (side, cpus) in [("server", &server), ("load generator", &driver)] {
             let kinds = cpus.iter().filter_map(|cpu| topology.core_of(*cpu));
@@ -192,7 +191,7 @@ impl Layout {
             });
             if !alike(slow, fast) {
                 notes.push(format!(
-                    "the {side}'s cores are not equally fast, and which thread gets which is chance"
+                    "the {side}'s cores are not equally fast, and which thread gets which core is random"
                 ));
             }
         }
@@ -204,7 +203,7 @@ impl Layout {
             && (both.len() as f64) > quota
         {
             notes.push(format!(
-                "the container may use {quota:.2} CPUs of time, fewer than the {} given: both sides will be throttled",
+                "the container's CPU quota is {quota:.2} CPUs, less than the {} CPUs in use: both sides will be throttled",
                 both.len()
             ));
         }
@@ -217,7 +216,7 @@ impl Layout {
     }
 }
 
-/// A flag's CPUs, each online and usable.
+/// A flag's CPUs, all of them online and usable.
 fn given(
     topology: &Topology,
     flag: &'static str,
@@ -247,8 +246,8 @@ fn given(
     Ok(Some(cpus))
 }
 
-/// CPUs for the side that was not given by hand: untouched cores of the same nodes, else
-/// of any node, else siblings of the cores taken.
+/// CPUs for the side that was not given by hand: free cores of the same nodes, else of any node, else siblings of
+/// the used cores.
 fn rest(topology: &Topology, flag: &'static str, taken: &[u32]) -> Result<Vec<u32>, LayoutError> {
     let nodes = topology.nodes_of(taken);
     let free: Vec<Core> = usable_cores(topology)
@@ -273,7 +272,7 @@ fn rest(topology: &Topology, flag: &'static str, taken: &[u32]) -> Result<Vec<u3
     Ok(cpus)
 }
 
-/// The cores to share out, after rules 1 and 2 of [`Layout::choose`].
+/// The cores to assign, after rules 1 and 2 of [`Layout::choose`].
 fn candidates(topology: &Topology) -> Vec<Core> {
     let mut cores = usable_cores(topology);
     let whole = |core: &Core| {
@@ -282,7 +281,7 @@ fn candidates(topology: &Topology) -> Vec<Core> {
             .is_some_and(|all| all.cpus == core.cpus)
     };
     narrow(&mut cores, whole);
-    // Two cores are needed, so a single one that is faster than all others sets no measure.
+    // Two cores are needed, so a single core that is faster than all others is ignored.
     let mut capacities: Vec<u32> = cores.iter().map(|core| core.capacity).collect();
     capacities.sort_unstable_by(|one, other| other.cmp(one));
     let fast = capacities.get(1).copied().unwrap_or(0);
@@ -299,21 +298,19 @@ fn candidates(topology: &Topology) -> Vec<Core> {
     cores
 }
 
-/// Cores of one kind differ by a few per cent in what firmware says of them; efficient ones by
-/// a third or more.
+/// According to firmware, cores of one kind differ by a few per cent, efficiency cores by a third or more.
 fn alike(capacity: u32, fast: u32) -> bool {
     capacity * 5 >= fast * 4
 }
 
-/// Keeps only some cores, unless fewer than two would be left.
+/// Keeps only some cores, unless fewer than two would remain.
 fn narrow(cores: &mut Vec<Core>, keep: impl Fn(&Core) -> bool) {
     if cores.iter().filter(|core| keep(core)).count() >= 2 {
         cores.retain(keep);
     }
 }
 
-/// Drops cores, then siblings, until a container's quota can keep all CPUs busy; two CPUs
-/// stay in any case.
+/// Drops cores, then siblings, until a container's quota can keep all CPUs busy; at least two CPUs remain.
 fn fit_quota(topology: &Topology, cores: &mut Vec<Core>) -> Vec<String> {
     let Some(quota) = topology.quota_cpus else {
         return Vec::new();
@@ -332,7 +329,7 @@ fn fit_quota(topology: &Topology, cores: &mut Vec<Core>) -> Vec<String> {
         return Vec::new();
     }
     vec![format!(
-        "the container may use {quota:.2} CPUs of time, so {} of {before} CPUs are used",
+        "the container's CPU quota is {quota:.2} CPUs, so {} of {before} CPUs are used",
         total(cores)
     )]
 }

@@ -1,4 +1,4 @@
-//! What the machine is.
+//! A description of the machine.
 
 use std::collections::BTreeSet;
 
@@ -10,9 +10,9 @@ use crate::record::Environment;
 const CPU: &str = "sys/devices/system/cpu";
 const CLOCK: &str = "sys/devices/system/clocksource/clocksource0";
 
-/// Reads the machine's description; `rustc` is what `rustc --version` printed.
+/// Reads the machine's description; `rustc` is the output of `rustc --version`.
 ///
-/// Findings are left empty and `pinned` false, for only the caller learns of them.
+/// Findings stay empty and `pinned` false: only the caller knows them.
 #[must_use]
 pub fn read(root: &Root, topology: &Topology, layout: &Layout, rustc: &str) -> Environment {
     let mut environment = Environment {
@@ -34,13 +34,12 @@ pub fn read(root: &Root, topology: &Topology, layout: &Layout, rustc: &str) -> E
     environment
 }
 
-/// A SHA-256, hexadecimal, over what must be equal for the figures of two runs to be
-/// compared: CPU model, counts of CPUs, cores and nodes, memory to the nearest GiB (a kernel
-/// update moves it by megabytes), kernel release, governor, clock source, virtualisation and the
-/// CPUs of both sides.
+/// A SHA-256, in hexadecimal, over everything that must be equal to compare the figures of two runs: CPU model,
+/// counts of CPUs, cores and nodes, memory to the nearest GiB (a kernel update changes it by megabytes), kernel
+/// release, governor, clock source, virtualisation and the CPUs of both sides.
 ///
-/// The compiler is not in it: to compare two compilers on one machine is a fair question,
-/// and each server's record names its own.
+/// The compiler is not included: comparing two compilers on one machine is a valid use, and each server's
+/// record names its own.
 #[must_use]
 pub fn fingerprint(environment: &Environment) -> String {
     let values = members(environment).map(|(_, value)| value);
@@ -48,7 +47,7 @@ pub fn fingerprint(environment: &Environment) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What the fingerprint is made of, by the names of the record.
+/// The members of the fingerprint, with their names in the record.
 fn members(environment: &Environment) -> [(&'static str, String); 11] {
     const GIB: u64 = 1 << 30;
     let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
@@ -68,7 +67,7 @@ fn members(environment: &Environment) -> [(&'static str, String); 11] {
     ]
 }
 
-/// A member in which two machines differ.
+/// A property in which two machines differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MachineDifference {
     /// Its name, as in `kernel`.
@@ -79,15 +78,15 @@ pub struct MachineDifference {
     pub new: String,
 }
 
-/// Why the figures of two machines can't be compared: the members of the fingerprint that
-/// differ, and whether servers were pinned. Empty where they can.
+/// Why the figures of two machines can't be compared: members of the fingerprint that differ, and whether
+/// servers were pinned. Empty if they can be compared.
 #[must_use]
 pub fn differences(base: &Environment, new: &Environment) -> Vec<MachineDifference> {
     let mut pairs: Vec<_> = members(base).into_iter().zip(members(new)).collect();
     let pinned = |machine: &Environment| ("pinned", machine.pinned.to_string());
     pairs.push((pinned(base), pinned(new)));
     if pairs.iter().all(|((_, base), (_, new))| base == new) {
-        // Made by a harness that looked at more than this one.
+        // Made by a harness whose fingerprint had more members.
         let made = |machine: &Environment| ("fingerprint", machine.fingerprint.clone());
         pairs.push((made(base), made(new)));
     }
@@ -98,7 +97,7 @@ pub fn differences(base: &Environment, new: &Environment) -> Vec<MachineDifferen
         .collect()
 }
 
-/// The governors of some CPUs, each once, as in `performance` or `performance, powersave`.
+/// The governors of some CPUs, without duplicates, as in `performance` or `performance, powersave`.
 pub(super) fn governor(root: &Root, cpus: &[u32]) -> Option<String> {
     let governors: BTreeSet<String> = cpus
         .iter()
@@ -113,7 +112,7 @@ pub(super) fn clock_source(root: &Root) -> Option<String> {
     root.text(&format!("{CLOCK}/current_clocksource"))
 }
 
-/// The clock sources that could be used.
+/// The available clock sources.
 pub(super) fn clock_sources(root: &Root) -> Vec<String> {
     let text = root
         .text(&format!("{CLOCK}/available_clocksource"))
@@ -137,7 +136,7 @@ fn virtualisation(root: &Root) -> Option<String> {
     (!both.is_empty()).then(|| both.join(", "))
 }
 
-/// The hypervisor we run under, `unknown` where only the processor says that there is one.
+/// The hypervisor we run under; `unknown` if only the processor's flags reveal that there is one.
 pub(super) fn hypervisor(root: &Root) -> Option<String> {
     let firmware: Vec<String> = ["sys_vendor", "product_name"]
         .iter()
@@ -181,8 +180,7 @@ pub(super) fn hypervisor(root: &Root) -> Option<String> {
     }
 }
 
-/// Whether a hypervisor would show: in the processor's flags, or in what firmware calls the
-/// machine.
+/// Whether a hypervisor would be visible, in the processor's flags or the firmware's name for the machine.
 pub(super) fn shows_hypervisors(root: &Root) -> bool {
     cpuinfo(root, "flags").is_some() || root.text("sys/class/dmi/id/sys_vendor").is_some()
 }
@@ -212,7 +210,7 @@ fn cpu_flags(root: &Root) -> String {
     cpuinfo(root, "flags").unwrap_or_default()
 }
 
-/// The name on x86, POWER and so on; ARM has none, so its board's or its part number.
+/// The model name on x86, POWER and others. ARM has none, so use the board's name or the part number.
 fn cpu_model(root: &Root) -> String {
     let named = ["model name", "cpu model", "cpu"]
         .iter()

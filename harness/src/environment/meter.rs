@@ -1,25 +1,24 @@
-//! What others took of the CPUs between two moments, from `/proc/stat` and
-//! `/proc/pressure/cpu`.
+//! CPU time that others used between two moments, from `/proc/stat` and `/proc/pressure/cpu`.
 
 use std::time::{Duration, Instant};
 
 use super::Root;
 
-/// Ticks of some CPUs since boot, by what they were spent on.
+/// Ticks of some CPUs since boot, by use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct CpuTimes {
-    /// User, nice and system: processes. Guests are in user already.
+    /// Processes: user, nice and system. Guests are already part of user.
     processes: u64,
     /// Interrupts, soft interrupts.
     interrupts: u64,
-    /// Idle, waiting for a disk.
+    /// Idle, or waiting for a disk.
     idle: u64,
-    /// Work was there, but the host ran another.
+    /// There was work, but the host ran something else.
     steal: u64,
 }
 
 impl CpuTimes {
-    /// The sum over some CPUs; `None` where `/proc/stat` lists none of them.
+    /// The sum over some CPUs; `None` if `/proc/stat` lists none of them.
     pub(super) fn read(root: &Root, cpus: &[u32]) -> Option<Self> {
         let text = root.text("proc/stat")?;
         let mut sum = None;
@@ -42,12 +41,12 @@ impl CpuTimes {
         text.lines().filter_map(id).collect()
     }
 
-    /// Ticks in which something was done: processes, and interrupts on their behalf.
+    /// Ticks spent working: processes and interrupts.
     pub(super) fn worked(self) -> u64 {
         self.processes + self.interrupts
     }
 
-    /// user nice system idle iowait irq softirq steal guest guest_nice
+    /// Fields: user nice system idle iowait irq softirq steal guest guest_nice
     fn parse(times: &str) -> Option<Self> {
         let mut ticks = times
             .split_whitespace()
@@ -73,7 +72,7 @@ impl CpuTimes {
         }
     }
 
-    /// Idle time of a CPU that went offline and came back may run backwards.
+    /// The idle time of a CPU that went offline and came back may run backwards.
     pub(super) fn since(self, before: Self) -> Self {
         Self {
             processes: self.processes.saturating_sub(before.processes),
@@ -83,8 +82,8 @@ impl CpuTimes {
         }
     }
 
-    /// The share of the time with work, in which the host ran another, 0 to 1; `None`
-    /// below a second of work, where single ticks decide.
+    /// The share of working time in which the host ran something else, 0 to 1; `None` below a second of work, where
+    /// single ticks matter.
     pub(super) fn steal_share(self) -> Option<f64> {
         let busy = self.processes + self.interrupts + self.steal;
         (busy >= 100).then(|| self.steal as f64 / busy as f64)
@@ -95,7 +94,7 @@ impl CpuTimes {
     }
 }
 
-/// Watches for a while how much of the CPUs others take.
+/// Measures how much of the CPUs others use.
 #[derive(Debug, Clone)]
 pub struct StealMeter {
     root: Root,
@@ -113,33 +112,32 @@ struct Reading {
     waited_us: Option<u64>,
 }
 
-/// What a [`StealMeter`] saw.
+/// The result of a [`StealMeter`].
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Stolen {
-    /// Of the time the CPUs in use had work, the share in which the host ran another, 0 to
-    /// 1; absent where unknown or where there was under a second of work.
+    /// CPU steal: the share of working time of the CPUs in use in which the host ran something else, 0 to 1. Absent
+    /// if unknown, or below a second of work.
     pub steal: Option<f64>,
-    /// Of all CPUs' time, the share used by processes that are neither this one nor its
-    /// children that were waited for, 0 to 1; absent where unknown or under a second
-    /// has passed. Too high by what children still running have used.
+    /// The share of all CPU time used by processes other than this one and its children that were waited for, 0 to
+    /// 1. Absent if unknown, or below a second. Too high by what children that are still running have used.
     pub other: Option<f64>,
-    /// The share of the time in which some thread of the machine, ours too, had work but no
-    /// CPU, 0 to 1; absent where unknown. It is the growth of `total` in
-    /// `/proc/pressure/cpu`, see the kernel's `accounting/psi.rst`.
+    /// The share of time in which some thread on the machine, including ours, was ready to run but had no CPU, 0 to
+    /// 1. Absent if unknown. It is the growth of `total` in `/proc/pressure/cpu`, see the kernel's
+    /// `accounting/psi.rst`.
     pub pressure: Option<f64>,
 }
 
-/// What others take of the machine now, seen for a short while.
+/// What others use of the machine now, measured for a short while.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Now {
-    /// How long it was watched; zero where it was not.
+    /// How long it was measured; zero if it was not.
     pub window: Duration,
-    /// What was seen.
+    /// The result.
     pub stolen: Stolen,
 }
 
 impl StealMeter {
-    /// Starts; `used` are the CPUs of both sides, `online` all there are.
+    /// Starts; `used` are the CPUs of both sides, `online` all of them.
     #[must_use]
     pub fn start(root: &Root, used: &[u32], online: &[u32]) -> Self {
         Self {
@@ -150,7 +148,7 @@ impl StealMeter {
         }
     }
 
-    /// What happened since the start; may be asked several times.
+    /// The result since the start; may be called several times.
     #[must_use]
     pub fn stop(&self) -> Stolen {
         let before = self.before;
@@ -164,13 +162,13 @@ impl StealMeter {
             steal: used.and_then(|(before, after)| after.since(before).steal_share()),
             other: all.zip(ours).filter(|(all, _)| all.total() >= 100).map(
                 |(all, (before, after))| {
-                    // Where the kernel charges soft interrupts to the process they hit, ours
-                    // holds some of them and the difference is too small, never too large.
+                    // If the kernel charges soft interrupts to the interrupted process, ours includes some of
+                    // them, and the difference is too small, never too large.
                     let others = all.processes.saturating_sub(after.saturating_sub(before));
                     others as f64 / all.total() as f64
                 },
             ),
-            // The two clocks are read one after the other, so it may come out above all.
+            // The two clocks are not read at the same instant, so the share may slightly exceed 1.
             pressure: waited.map(|(b, a)| (a.saturating_sub(b) as f64 / passed_us).min(1.0)),
         }
     }

@@ -1,8 +1,7 @@
-//! What the machine is, and what spoils a measurement.
+//! The machine, and what distorts measurements on it.
 //!
-//! Everything here reads files under a [`Root`], which is `/` in production and a small
-//! captured or made tree in tests, so that no code has to be believed on a machine that
-//! nobody has at hand.
+//! Everything here reads files under a [`Root`]. That is `/` in production and a small captured or generated tree
+//! in tests, so the code can be tested for machines that nobody has at hand.
 
 mod cgroup;
 pub mod cpu_group;

@@ -1,20 +1,19 @@
-//! CPU time that went to neither the harness nor the server it drives.
+//! CPU time used by neither the harness nor the server that it drives.
 //!
-//! Pressure as the kernel tells it (`/proc/pressure/cpu`) can't say this: it counts threads of
-//! ours that wait for each other, so a sound server with a thread for each connection shows
-//! half of the time and more.
+//! The kernel's pressure (`/proc/pressure/cpu`) can't show this: it also counts our own threads waiting for each
+//! other, so a healthy server with one thread per connection shows half of the time or more.
 
 use std::time::Duration;
 
 use super::Root;
 use super::meter::{CpuTimes, own_ticks};
 
-/// The unit of `/proc/stat`: `USER_HZ` is 100 on every Linux one is likely to meet.
+/// The unit of `/proc/stat`: `USER_HZ` is 100 on practically every Linux.
 const TICK: Duration = Duration::from_millis(10);
-/// Below a second of CPU time, single ticks decide.
+/// Below a second of CPU time, single ticks matter.
 const LEAST_TICKS: u64 = 100;
 
-/// Watches, over a load, how much of the CPUs in use other processes take.
+/// Measures, over a load, how much of the used CPUs other processes take.
 #[derive(Debug, Clone)]
 pub struct OthersMeter {
     root: Root,
@@ -29,8 +28,7 @@ struct Reading {
 }
 
 impl OthersMeter {
-    /// Starts; `cpus` are those of both sides, or none where neither is pinned, which stands
-    /// for all of the machine.
+    /// Starts. `cpus` are those of both sides; empty if nothing is pinned, which means the whole machine.
     #[must_use]
     pub fn start(root: &Root, cpus: &[u32]) -> Self {
         let cpus = match cpus {
@@ -46,13 +44,13 @@ impl OthersMeter {
         meter
     }
 
-    /// Of the CPUs' time since the start, the share spent on what is neither this process nor
-    /// the server, whose own CPU time since the start is `server`; 0 to 1.
+    /// The share of the CPUs' time since the start that was used by neither this process nor the server, 0 to 1.
+    /// `server` is the server's CPU time since the start.
     ///
-    /// It is what work there was, less ours. What there was is sampled at each tick, which misses
-    /// much of what comes in short pieces on a CPU that is else idle; ours is exact. So the
-    /// share is right on busy CPUs, and on idle ones too small, never too large. Absent where
-    /// unknown or under a second of CPU time has passed.
+    /// It is all work on these CPUs minus ours. The kernel samples all work at each tick, which misses much
+    /// of the short bursts on an otherwise idle CPU, while our own time is exact. So the share is right on
+    /// busy CPUs, and on idle ones too small, never too large. Absent if unknown, or below a second of CPU
+    /// time.
     #[must_use]
     pub fn stop(&self, server: Option<Duration>) -> Option<f64> {
         let (before, after) = (self.before?, self.read()?);

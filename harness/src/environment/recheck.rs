@@ -1,4 +1,4 @@
-//! What changed while a run went on.
+//! What changed during a run.
 
 use super::findings::{self, finding};
 use super::meter::{StealMeter, Stolen};
@@ -6,7 +6,7 @@ use super::{Layout, Root, Topology, cgroup, cpu_list, machine};
 use crate::record::{CHANGED, Finding, Level};
 use crate::words::counted;
 
-/// A look at the machine before a run, to be compared with one after it.
+/// The state of the machine before a run, to compare with its state after.
 #[derive(Debug, Clone)]
 pub struct Recheck {
     root: Root,
@@ -22,10 +22,10 @@ struct Look {
     throttled: Option<u64>,
 }
 
-/// A setting as text; none where it can't be read.
+/// Reads a setting as text; `None` if it can't be read.
 type Read = fn(&Root, &[u32]) -> Option<String>;
 
-/// The settings, each under the id of the finding that shows it before the run.
+/// The settings, each with the id of the finding that shows it before the run.
 const SETTINGS: &[(&str, Read)] = &[
     ("governor", machine::governor),
     ("turbo", |root, _| {
@@ -44,7 +44,7 @@ const SETTINGS: &[(&str, Read)] = &[
         Some(quota) => Some(format!("{quota:.2} CPUs of time")),
         None => cgroup::shows_quota(root).then(|| "no limit".to_owned()),
     }),
-    // Not the soft one, which the harness raises by itself.
+    // Not the soft limit, which the harness raises itself.
     ("descriptors", |root, _| {
         let (_, hard) = findings::descriptor_limits(root)?;
         Some(hard.to_string())
@@ -66,7 +66,7 @@ const SETTINGS: &[(&str, Read)] = &[
 ];
 
 impl Recheck {
-    /// Looks for the first time.
+    /// Reads the state before the run.
     #[must_use]
     pub fn start(root: &Root, topology: &Topology, layout: &Layout) -> Self {
         let cpus = layout.both();
@@ -84,9 +84,8 @@ impl Recheck {
         self.meter.stop()
     }
 
-    /// Looks again. Gives what was taken from us during the run (`steal-during`,
-    /// `load-during`, each where it is known), and one warning for every setting that is
-    /// no longer what it was (`governor-changed` and so on; none when all is as before).
+    /// Reads the state again. Returns what others used during the run (`steal-during`, `load-during`, if
+    /// known), and a warning for every setting that has changed (`governor-changed` and so on).
     #[must_use]
     pub fn finish(&self) -> Vec<Finding> {
         let stolen = self.stolen();
@@ -114,7 +113,7 @@ impl Look {
             .filter(|((_, before), (_, after))| before != after)
             .map(|((id, before), (_, after))| {
                 let text = format!("was {}, is {}", word(before), word(after));
-                changed(id, text, "keep the machine as it is and run again")
+                changed(id, text, "leave the machine's settings alone and run again")
             })
             .collect();
         if let (Some(before), Some(after)) = (self.throttled, after.throttled)
@@ -131,7 +130,7 @@ impl Look {
 }
 
 fn changed(subject: &str, found: String, fix: &str) -> Finding {
-    let why = "trials before and after the change cannot be compared";
+    let why = "trials from before and after the change can't be compared";
     let id = format!("{subject}{CHANGED}");
     finding(&id, Level::Warn, found, why, Some(fix))
 }

@@ -1,4 +1,4 @@
-//! Where `/sys`, `/proc` and `/etc` are read.
+//! The root under which `/sys`, `/proc` and `/etc` are read.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,9 +6,8 @@ use std::str::FromStr;
 
 /// The folder that holds `sys`, `proc` and so on: `/`, or a tree in a test.
 ///
-/// Paths given to its methods are relative to it. A file that is absent, unreadable or not
-/// text reads as `None`: on most machines some of what is asked for does not exist, and
-/// each caller says what that means.
+/// Paths passed to its methods are relative to it. A file that is missing, unreadable or not text reads as `None`:
+/// most machines lack some of these files, and each caller decides what that means.
 #[derive(Debug, Clone)]
 pub struct Root(PathBuf);
 
@@ -19,7 +18,7 @@ impl Root {
         Self(PathBuf::from("/"))
     }
 
-    /// A tree kept in a folder.
+    /// A tree in a folder.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
         Self(folder.into())
     }
@@ -30,20 +29,20 @@ impl Root {
         self.path(path).exists()
     }
 
-    /// The text of a file without the white space around it.
+    /// The text of a file, trimmed.
     #[must_use]
     pub fn text(&self, path: &str) -> Option<String> {
         let text = fs::read_to_string(self.path(path)).ok()?;
         Some(text.trim().to_owned())
     }
 
-    /// The number a file consists of.
+    /// The number in a file.
     #[must_use]
     pub fn number<T: FromStr>(&self, path: &str) -> Option<T> {
         self.text(path)?.parse().ok()
     }
 
-    /// The names in a folder, sorted; empty where there is no such folder.
+    /// The names in a folder, sorted; empty if there is no such folder.
     #[must_use]
     pub fn names(&self, path: &str) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.path(path)) else {
@@ -58,7 +57,7 @@ impl Root {
     }
 
     pub(super) fn path(&self, path: &str) -> PathBuf {
-        // `join` with an absolute path would leave the tree.
+        // Joining an absolute path would leave the tree.
         self.0.join(Path::new(path.trim_start_matches('/')))
     }
 }

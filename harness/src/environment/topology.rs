@@ -1,4 +1,4 @@
-//! CPUs, the cores and NUMA nodes they belong to, and which of them we may use.
+//! CPUs, their cores and NUMA nodes, and which of them we may use.
 //!
 //! Read from `/sys/devices/system/cpu` and `/sys/devices/system/node` as the kernel's
 //! `Documentation/admin-guide/cputopology.rst` and `ABI/stable/sysfs-devices-node`
@@ -12,10 +12,10 @@ use super::{Root, cgroup, cpu_list};
 
 const CPU: &str = "sys/devices/system/cpu";
 const NODE: &str = "sys/devices/system/node";
-/// Where the kernel lists the efficient cores of Intel's hybrid processors, also before it
-/// gave them a `cpu_capacity` (`tools/perf/Documentation/intel-hybrid.txt`).
+/// Where the kernel lists the efficiency cores of Intel's hybrid processors, even in versions without a
+/// `cpu_capacity` for them (`tools/perf/Documentation/intel-hybrid.txt`).
 const EFFICIENT: &[&str] = &["sys/devices/cpu_atom/cpus", "sys/devices/cpu_lowpower/cpus"];
-/// What stands for the capacity of those that have none: well below that of a fast core.
+/// Capacity assumed for efficiency cores without one: well below that of a fast core.
 const EFFICIENT_CAPACITY: u32 = 512;
 
 /// The machine's CPUs.
@@ -23,57 +23,57 @@ const EFFICIENT_CAPACITY: u32 = 512;
 pub struct Topology {
     /// Logical CPUs online, ascending.
     pub online: Vec<u32>,
-    /// CPUs the affinity of this process allows, ascending; the cpuset of its control
-    /// group is already taken into it by the kernel.
+    /// CPUs that the affinity of this process allows, ascending; the kernel has already applied the cpuset of its
+    /// control group.
     pub allowed: Vec<u32>,
-    /// CPUs taken out of the scheduler's balancing (`isolcpus=`), ascending.
+    /// CPUs excluded from the scheduler's balancing (`isolcpus=`), ascending.
     pub isolated: Vec<u32>,
-    /// CPUs a thread of ours can be pinned to: those allowed and, where the affinity is
-    /// just the kernel's default of all that are not isolated, also the isolated ones.
+    /// CPUs that our threads can be pinned to: those allowed and, if the affinity is just the kernel's default of
+    /// all CPUs that are not isolated, also the isolated ones.
     pub usable: Vec<u32>,
-    /// Physical cores with at least one CPU online, by their first CPU.
+    /// Physical cores with at least one CPU online, in the order of their first CPU.
     pub cores: Vec<Core>,
     /// Sockets.
     pub packages: u32,
     /// NUMA nodes with CPUs.
     pub nodes: u32,
-    /// CPU time per time a control group allows, in CPUs; absent where it is not limited.
+    /// The CPU quota of a control group, in CPUs; absent if there is no limit.
     pub quota_cpus: Option<f64>,
-    /// Which of these are known, and not just the plainest reading.
+    /// Which of these are known, rather than defaults.
     pub known: Known,
 }
 
-/// What the tree showed of the machine.
+/// What the tree shows about the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Known {
-    /// Which CPUs are siblings.
+    /// Whether siblings are known.
     pub siblings: bool,
-    /// Which NUMA nodes there are. A kernel built without NUMA has no folder of nodes.
+    /// Whether NUMA nodes are known. A kernel built without NUMA has no folder of nodes.
     pub nodes: bool,
-    /// Whether CPU time is limited.
+    /// Whether a limit on CPU time would be visible.
     pub quota: bool,
 }
 
 /// A physical core.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Core {
-    /// Its logical CPUs online (SMT siblings), ascending.
+    /// Its online logical CPUs (SMT siblings), ascending.
     pub cpus: Vec<u32>,
     /// The socket.
     pub package: u32,
     /// The NUMA node.
     pub node: u32,
-    /// Its speed relative to the machine's fastest core, which has 1024 (`cpu_capacity`);
-    /// where the kernel does not say, 512 for a core it lists as efficient and else 1024.
+    /// Its speed relative to the machine's fastest core, which has 1024 (`cpu_capacity`). If the kernel
+    /// doesn't say, 512 for efficiency cores and 1024 for others.
     pub capacity: u32,
 }
 
 /// Why the CPUs could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TopologyError {
-    /// Neither `/sys` nor `/proc/cpuinfo` lists any.
+    /// Neither `/sys` nor `/proc/cpuinfo` lists any CPU.
     #[error(
-        "no CPU is listed in /sys/devices/system/cpu/online nor in /proc/cpuinfo; are /sys and /proc mounted?"
+        "neither /sys/devices/system/cpu/online nor /proc/cpuinfo lists a CPU; are /sys and /proc mounted?"
     )]
     NoCpu,
 }
@@ -81,11 +81,11 @@ pub enum TopologyError {
 impl Topology {
     /// Reads the tree under a root.
     ///
-    /// What a container or an old kernel does not show gets the plainest reading: every
-    /// CPU a core of its own, one socket, one node, nothing isolated, all allowed.
+    /// Whatever a container or an old kernel doesn't show gets a default: every CPU is its own core, one
+    /// socket, one node, nothing isolated, all allowed.
     ///
     /// # Errors
-    /// Where not even the CPUs online can be found.
+    /// If not even the online CPUs can be found.
     pub fn read(root: &Root) -> Result<Self, TopologyError> {
         let online = online(root).ok_or(TopologyError::NoCpu)?;
         let isolated = list(root, &format!("{CPU}/isolated")).unwrap_or_default();
@@ -129,7 +129,7 @@ impl Topology {
         nodes
     }
 
-    /// Whether two sets of CPUs have a core in common.
+    /// Whether two sets of CPUs share a core.
     #[must_use]
     pub fn share_a_core(&self, one: &[u32], other: &[u32]) -> bool {
         self.cores.iter().any(|core| {
@@ -162,7 +162,7 @@ fn online(root: &Root) -> Option<Vec<u32>> {
     (!cpus.is_empty()).then_some(cpus)
 }
 
-/// The process's, not the calling thread's: a driver thread that pinned itself must not
+/// The affinity of the process, not of the calling thread: a load generator thread that pinned itself must not
 /// make the machine look small.
 fn allowed(root: &Root) -> Option<Vec<u32>> {
     let status = root.text("proc/self/status")?;
@@ -172,9 +172,8 @@ fn allowed(root: &Root) -> Option<Vec<u32>> {
     cpu_list::parse(line).ok()
 }
 
-/// With `isolcpus=` every process starts with an affinity that leaves the isolated CPUs
-/// out, yet may still pin itself to them as far as its cpuset goes. An affinity narrowed
-/// by hand (`taskset`) is kept to.
+/// With `isolcpus=` every process starts with an affinity that excludes isolated CPUs, but may still pin itself to
+/// them within its cpuset. An affinity narrowed by hand (`taskset`) is respected.
 fn usable(root: &Root, online: &[u32], allowed: &[u32], isolated: &[u32]) -> Vec<u32> {
     let cpuset = cgroup::cpuset(root).unwrap_or_else(|| online.to_vec());
     let reachable = intersection(online, &cpuset);
@@ -213,7 +212,7 @@ fn cores(root: &Root, online: &[u32]) -> Vec<Core> {
         };
         cores.entry(first).or_insert_with(|| Core {
             cpus: siblings,
-            // -1 where firmware does not say.
+            // -1 if firmware doesn't say.
             package: root
                 .number(&format!("{topology}/physical_package_id"))
                 .unwrap_or(0),
@@ -226,7 +225,7 @@ fn cores(root: &Root, online: &[u32]) -> Vec<Core> {
     cores.into_values().collect()
 }
 
-/// The older name, then the newer one.
+/// Tries the older name, then the newer one.
 fn siblings(root: &Root, cpu: u32) -> Option<Vec<u32>> {
     let topology = format!("{CPU}/cpu{cpu}/topology");
     list(root, &format!("{topology}/thread_siblings_list"))

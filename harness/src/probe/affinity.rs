@@ -9,7 +9,7 @@ use crate::environment::cpu_list;
 /// Why a thread could not be pinned.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AffinityError {
-    /// The list is empty, or holds a number the kernel's mask has no room for.
+    /// The list is empty, or has a number that is too large for the kernel's mask.
     #[error(
         "cannot pin a thread to the CPUs `{cpus}`: name at least one, each below {}",
         CpuSet::MAX_CPU
@@ -23,17 +23,17 @@ pub enum AffinityError {
     Refused {
         /// The list asked for.
         cpus: String,
-        /// The kernel's answer.
+        /// The kernel's error.
         cause: Errno,
-        /// What to do about it.
+        /// How to fix it.
         advice: &'static str,
     },
 }
 
-/// Pins the calling thread, and the threads and processes it starts from now on.
+/// Pins the calling thread, and the threads and processes it starts later.
 ///
 /// # Errors
-/// See [`AffinityError`]; the thread then keeps the affinity it had.
+/// See [`AffinityError`]; the thread then keeps its affinity.
 pub fn pin_current_thread(cpus: &[u32]) -> Result<(), AffinityError> {
     let list = || AffinityError::List {
         cpus: cpu_list::format(cpus),
@@ -41,7 +41,7 @@ pub fn pin_current_thread(cpus: &[u32]) -> Result<(), AffinityError> {
     let mut set = CpuSet::new();
     for cpu in cpus {
         let cpu = usize::try_from(*cpu).map_err(|_| list())?;
-        // `set` panics beyond the mask.
+        // `set` panics on CPUs beyond the mask.
         if cpu >= CpuSet::MAX_CPU {
             return Err(list());
         }
@@ -57,7 +57,7 @@ pub fn pin_current_thread(cpus: &[u32]) -> Result<(), AffinityError> {
     })
 }
 
-/// The CPUs the calling thread may run on, ascending; empty where the kernel does not say.
+/// The CPUs the calling thread may run on, ascending; empty if the kernel doesn't say.
 #[must_use]
 pub fn current_allowed() -> Vec<u32> {
     let Ok(set) = sched_getaffinity(None) else {
@@ -72,13 +72,13 @@ pub fn current_allowed() -> Vec<u32> {
 fn advice(cause: Errno) -> &'static str {
     match cause {
         Errno::INVAL => {
-            "none of them is online and in this process's cpuset; \
+            "none of them is both online and in this process's cpuset; \
              see /sys/devices/system/cpu/online and the container's cpuset"
         }
         Errno::PERM | Errno::ACCESS | Errno::NOSYS => {
-            "the container's seccomp profile forbids sched_setaffinity; allow it, or go on without pinning"
+            "the container's seccomp profile forbids sched_setaffinity; allow it, or run without pinning"
         }
-        _ => "go on without pinning",
+        _ => "run without pinning",
     }
 }
 
@@ -110,7 +110,7 @@ mod tests {
             pin_current_thread(&[u32::MAX]),
             Err(AffinityError::List { .. })
         ));
-        // The highest the mask holds; no test machine has it.
+        // The highest CPU of the mask; no test machine has it.
         let error = pin_current_thread(&[1023]).unwrap_err().to_string();
         assert!(
             error.contains("1023") && error.contains("cpuset"),

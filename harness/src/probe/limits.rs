@@ -1,8 +1,8 @@
-//! The limit on open descriptors, one of which every connection needs on each side.
+//! The limit on open file descriptors; every connection needs one on each side.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The soft and the hard limit of this process; `u64::MAX` stands for none.
+/// The soft and the hard limit of this process; `u64::MAX` means unlimited.
 #[must_use]
 pub fn descriptor_limit() -> (u64, u64) {
     let limit = getrlimit(Resource::Nofile);
@@ -12,11 +12,11 @@ pub fn descriptor_limit() -> (u64, u64) {
     )
 }
 
-/// Raises the soft limit to the hard one, which needs no right, and gives the soft limit
-/// afterwards. Child processes started from now on inherit it.
+/// Raises the soft limit to the hard one, which needs no privileges, and returns the new soft limit. Child
+/// processes started later inherit it.
 ///
 /// # Errors
-/// The kernel's, where it refuses; the limit then stays.
+/// The kernel's error if it refuses; the limit then stays.
 pub fn raise_descriptor_limit() -> std::io::Result<u64> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
@@ -40,7 +40,7 @@ mod tests {
         let (_, hard) = descriptor_limit();
         assert_eq!(raise_descriptor_limit().unwrap(), hard);
         assert_eq!(descriptor_limit(), (hard, hard));
-        // Again, with nothing left to do.
+        // Again, when there is nothing left to do.
         assert_eq!(raise_descriptor_limit().unwrap(), hard);
     }
 }

@@ -1,7 +1,7 @@
-//! Figures read from a server's processes, and what our own process may do.
+//! Figures of a server's processes, and limits of our own process.
 //!
-//! A figure that could not be read is absent, never 0, and a process that is gone is no
-//! error: it is one of the things to be found out.
+//! A figure that could not be read is absent, never 0. A process that is gone is not an error: finding that
+//! out is one of the tasks here.
 
 pub mod affinity;
 pub mod limits;

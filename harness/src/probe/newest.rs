@@ -1,10 +1,10 @@
-//! Whether a process was started on this machine.
+//! Detects whether a process was started on this machine.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
-/// Watches the last member of `/proc/loadavg`, the number of the process or thread that was started
-/// last (proc(5)). That is far cheaper than to list all processes.
+/// Watches the last field of `/proc/loadavg`, the id of the most recently started process or thread
+/// (proc(5)). That is much faster than listing all processes.
 #[derive(Debug)]
 pub(super) struct Newest {
     file: Option<File>,
@@ -21,7 +21,7 @@ impl Default for Newest {
 }
 
 impl Newest {
-    /// Whether one was started since this was asked last; so too where it can't be known.
+    /// Whether one was started since the last call; also true if that is unknown.
     pub(super) fn has_changed(&mut self) -> bool {
         let now = self.read();
         let changed = now.is_none() || now != self.last;

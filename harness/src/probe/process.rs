@@ -12,9 +12,9 @@ use nix::unistd::Pid;
 
 /// A process, held by an open `/proc/PID/stat`.
 ///
-/// That descriptor belongs to the process, not to its number: once the process is gone it
-/// answers ESRCH, also when the number has been given out again. So reading it last tells whether
-/// what was read by number before was the right process's.
+/// The descriptor belongs to the process, not to its id: once the process is gone, reading it fails with
+/// ESRCH, even if the id was reused. So reading it last tells whether what was read by id before belongs to
+/// the right process.
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) pid: u32,
@@ -22,7 +22,7 @@ pub(super) struct Process {
     clock: Option<ClockId>,
 }
 
-/// The members of `/proc/PID/stat` that are used.
+/// The used fields of `/proc/PID/stat`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Stat {
     pub(super) zombie: bool,
@@ -31,7 +31,7 @@ pub(super) struct Stat {
     pub(super) major_faults: u64,
     /// Of its own threads.
     pub(super) own: Ticks,
-    /// Of its children that have ended and that it has waited for, and of theirs.
+    /// Of its ended children that it has waited for, and of theirs.
     pub(super) waited: Ticks,
     pub(super) threads: u32,
     pub(super) rss_pages: u64,
@@ -50,7 +50,7 @@ impl Ticks {
     }
 }
 
-/// Clock ticks as nanoseconds; there are 100 in a second on every Linux one is likely to meet.
+/// Clock ticks as nanoseconds; practically every Linux has 100 per second.
 pub(super) fn ticks_ns(ticks: u64) -> u64 {
     ticks * (1_000_000_000 / rustix::param::clock_ticks_per_second())
 }
@@ -72,7 +72,7 @@ impl Sum for Ticks {
     }
 }
 
-/// What takes a look at every thread and descriptor.
+/// Values that need a look at every thread and descriptor.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Detail {
     pub(super) peak_rss_bytes: Option<u64>,
@@ -83,7 +83,7 @@ pub(super) struct Detail {
 }
 
 impl Process {
-    /// `None` where there is no such process.
+    /// `None` if there is no such process.
     pub(super) fn open(pid: u32) -> Option<Self> {
         let stat = File::open(format!("/proc/{pid}/stat")).ok()?;
         let raw = i32::try_from(pid).ok()?;
@@ -99,8 +99,8 @@ impl Process {
         Stat::parse(buffer.get(..length)?)
     }
 
-    /// CPU time of all threads, ended ones included, nanoseconds. A thread that is just running is
-    /// behind by up to a tick of the scheduler (1 to 10 ms).
+    /// CPU time of all threads, ended ones included, nanoseconds. For a running thread it may lag by up to a
+    /// tick of the scheduler (1 to 10 ms).
     pub(super) fn cpu_ns(&self) -> Option<u64> {
         let time = clock_gettime(self.clock?).ok()?;
         let seconds = u64::try_from(time.tv_sec()).ok()?;
@@ -126,14 +126,14 @@ impl Process {
         Some(kibibytes * 1024)
     }
 
-    /// Voluntary and involuntary; the process's own `status` holds its first thread's only.
+    /// Voluntary and involuntary switches; the process's own `status` has only those of its first thread.
     fn switches(&self) -> Option<(u64, u64)> {
         let mut sum: Option<(u64, u64)> = None;
         for task in fs::read_dir(format!("/proc/{}/task", self.pid))
             .ok()?
             .flatten()
         {
-            // A thread may end between the listing and the reading.
+            // A thread may end between listing and reading.
             let Ok(status) = fs::read_to_string(task.path().join("status")) else {
                 continue;
             };
@@ -145,7 +145,7 @@ impl Process {
         sum
     }
 
-    /// All, and those that are sockets.
+    /// All descriptors, and those that are sockets.
     fn descriptors(&self) -> Option<(u32, u32)> {
         let mut all = 0;
         let mut sockets = 0;
@@ -165,7 +165,7 @@ impl Process {
     }
 }
 
-/// The inodes of a process's sockets; `None` where it is gone or another user's.
+/// The inodes of a process's sockets; `None` if it is gone or belongs to another user.
 pub(super) fn socket_inodes(pid: u32) -> Option<Vec<u64>> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
     Some(
@@ -176,7 +176,7 @@ pub(super) fn socket_inodes(pid: u32) -> Option<Vec<u64>> {
     )
 }
 
-/// The link of a socket's descriptor reads `socket:[INODE]`.
+/// The link of a socket's descriptor is `socket:[INODE]`.
 fn socket_inode(entry: &fs::DirEntry) -> Option<u64> {
     let target = fs::read_link(entry.path()).ok()?;
     let inode = target
@@ -186,7 +186,7 @@ fn socket_inode(entry: &fs::DirEntry) -> Option<u64> {
     inode.parse().ok()
 }
 
-/// The numbers in `/proc`, ascending: all processes there are now.
+/// The ids of all current processes, ascending.
 pub(super) fn pids() -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
@@ -199,7 +199,7 @@ pub(super) fn pids() -> Vec<u32> {
     pids
 }
 
-/// The number behind a name at the start of a line.
+/// The number after a name at the start of a line.
 fn field(status: &str, name: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
@@ -208,14 +208,14 @@ fn field(status: &str, name: &str) -> Option<u64> {
 impl Stat {
     fn parse(text: &[u8]) -> Option<Self> {
         let text = str::from_utf8(text).ok().or_else(|| {
-            // Only the name can be other than ASCII.
+            // Only the name can contain non-ASCII bytes.
             let name_end = text.iter().rposition(|byte| *byte == b')')?;
             str::from_utf8(text.get(name_end..)?).ok()
         })?;
-        // The name may itself hold spaces and brackets; its end is the last bracket.
+        // The name may contain spaces and parentheses; it ends at the last parenthesis.
         let (_, rest) = text.rsplit_once(')')?;
         let mut fields = rest.split_ascii_whitespace();
-        // What follows is field 3 in proc(5)'s counting; `nth` skips to the one wanted.
+        // What follows starts at field 3 of proc(5); `nth` skips to the wanted one.
         let state = fields.next()?;
         let group = fields.nth(1)?.parse().ok()?; // 5
         let minor_faults = fields.nth(4)?.parse().ok()?; // 10

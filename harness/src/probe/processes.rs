@@ -1,4 +1,4 @@
-//! A server's processes, summed.
+//! A server's processes, added up.
 
 use std::path::Path;
 
@@ -11,34 +11,34 @@ use crate::environment::cpu_group::{CpuMeter, CpuUsage};
 
 /// The processes of one process group.
 ///
-/// Found by [`Processes::in_group`] and again by [`Processes::refresh`]. Of those started since only the
-/// CPU time counts: memory and the like are compared between two moments, and whether a process that comes
-/// and goes is there just then is chance.
+/// They are found by [`Processes::in_group`] and again by [`Processes::refresh`]. Of processes started in
+/// between, only the CPU time counts: memory and the like are compared between two moments, and whether a
+/// short-lived process exists at that moment is random.
 ///
-/// CPU time is that of all processes, ended ones included, and never runs backwards. A control group counts
-/// it ([`Processes::counted_by`]); where there is none, `add_up` says how it is known.
+/// CPU time includes all processes, ended ones too, and never runs backwards. A control group counts it
+/// ([`Processes::counted_by`]); `add_up` describes what happens without one.
 #[derive(Debug)]
 pub struct Processes {
     group: u32,
-    /// Leads the group, and waits for what its processes leave behind.
+    /// Leads the group, and waits for orphaned processes.
     supervisor: Option<Process>,
     meter: Option<CpuMeter>,
-    /// Those alive, and zombies: until somebody waits for one, it alone knows whom it has waited for.
+    /// Those alive, and zombies: until a zombie is waited for, only it knows the time of its own ended children.
     live: Vec<Member>,
     ended: Ended,
     counted: Cpu,
     newest: Newest,
-    /// All processes of the machine when it was last looked for new ones.
+    /// All processes of the machine when it was last searched.
     listed: Vec<u32>,
     page_bytes: u64,
 }
 
-/// A process and what was read of it last.
+/// A process, and its last values.
 #[derive(Debug)]
 struct Member {
     process: Process,
     last: Reading,
-    /// It was started after the last [`Processes::refresh`].
+    /// Whether it was started after the last [`Processes::refresh`].
     joined: bool,
 }
 
@@ -48,7 +48,7 @@ struct Reading {
     stat: Stat,
 }
 
-/// What processes took that are gone, as it was last read.
+/// Last known values of processes that are gone.
 #[derive(Debug, Default, Clone, Copy)]
 struct Ended {
     processes: u32,
@@ -67,45 +67,45 @@ struct Cpu {
     system: u64,
 }
 
-/// What is cheap enough to be read every 100 ms; see [`Processes::sample_light`].
+/// Values that are cheap enough to read every 100 ms; see [`Processes::sample_light`].
 ///
-/// Every member is a sum over the processes; but for CPU time, over those known at the last
-/// [`Processes::refresh`]. It is absent where it could not be read, and all are where no process is left.
+/// Every member is a sum over the processes known at the last [`Processes::refresh`]; CPU time covers all. A
+/// member is absent if it could not be read, and all are if no process is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LightSample {
     /// Processes alive.
     pub processes: u32,
-    /// CPU time, threads and processes that ended included, nanoseconds. A thread that is running
-    /// while it is read may be behind by a tick of the scheduler (1 to 10 ms).
+    /// CPU time, including threads and processes that ended, nanoseconds. For a running thread it may lag by
+    /// a tick of the scheduler (1 to 10 ms).
     pub cpu_ns: Option<u64>,
-    /// The part of `cpu_ns` that is known in clock ticks of 10 ms only: of processes that ended before
-    /// they were seen.
+    /// The part of `cpu_ns` that is known only in clock ticks of 10 ms: of processes that ended before they
+    /// were seen.
     pub in_ticks_ns: Option<u64>,
-    /// CPU time in user space, nanoseconds; in steps of 10 ms and a little behind `cpu_ns`, unless a
-    /// control group counts it.
+    /// CPU time in user space, nanoseconds. Unless a control group counts it, it has steps of 10 ms and lags
+    /// `cpu_ns` slightly.
     pub user_ns: Option<u64>,
     /// CPU time in the kernel, likewise.
     pub system_ns: Option<u64>,
-    /// Resident memory, bytes; pages shared between processes count once in each.
+    /// Resident memory, bytes; pages shared between processes count in each.
     pub rss_bytes: Option<u64>,
     /// Threads.
     pub threads: Option<u32>,
 }
 
-/// All that is read of the processes; see [`Processes::sample`].
+/// All values of the processes; see [`Processes::sample`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sample {
     /// The cheap part.
     pub light: LightSample,
-    /// The sum of each process's highest resident memory so far, bytes.
+    /// The sum of each process's peak resident memory so far, bytes.
     pub peak_rss_bytes: Option<u64>,
     /// Open descriptors.
     pub descriptors: Option<u32>,
-    /// Those of them that are sockets.
+    /// Descriptors that are sockets.
     pub sockets: Option<u32>,
-    /// Context switches by waiting, of the threads alive.
+    /// Voluntary context switches of current threads.
     pub voluntary_switches: Option<u64>,
-    /// Context switches by preemption, of the threads alive.
+    /// Involuntary context switches of current threads.
     pub involuntary_switches: Option<u64>,
     /// Page faults served without reading from a disk.
     pub minor_faults: Option<u64>,
@@ -114,8 +114,8 @@ pub struct Sample {
 }
 
 impl Processes {
-    /// The processes now in a group, but for its supervisor, where it has one. Of that one counts the
-    /// CPU time of processes it has waited for.
+    /// The current processes of a group, without its supervisor, if there is one. Of the supervisor, only the
+    /// CPU time of processes it has waited for counts.
     #[must_use]
     pub fn in_group(group: u32, supervisor: Option<u32>) -> Self {
         let mut processes = Self {
@@ -133,8 +133,8 @@ impl Processes {
         processes
     }
 
-    /// Takes the CPU time from a control group that they are in from their start, where there is
-    /// one: exact, and of all that ran in it.
+    /// Takes the CPU time from the processes' control group, if there is one: exact, and of everything that
+    /// ran in it.
     #[must_use]
     pub fn counted_by(mut self, group: Option<&Path>) -> Self {
         self.meter = group.and_then(CpuMeter::open);
@@ -147,10 +147,10 @@ impl Processes {
         self.meter.is_some()
     }
 
-    /// Looks for processes that joined the group since; reads the `stat` of every process
-    /// of the machine, some 15 µs each.
+    /// Searches for processes that joined the group; reads the `stat` of every process of the machine, about
+    /// 15 µs each.
     pub fn refresh(&mut self) {
-        // Those gone first, for their numbers may have been given out again.
+        // First those that are gone, since their ids may have been reused.
         self.read();
         for member in &mut self.live {
             member.joined = false;
@@ -160,7 +160,7 @@ impl Processes {
         self.find(false);
     }
 
-    /// Looks for processes that were started since, if any was on this machine.
+    /// Searches for new processes, if any was started on this machine.
     fn find_started(&mut self) {
         if self.newest.has_changed() {
             self.find(true);
@@ -193,18 +193,18 @@ impl Processes {
         self.listed = listed;
     }
 
-    /// The processes alive when last looked at.
+    /// The processes that were alive at the last look.
     fn alive(&self) -> impl Iterator<Item = &Member> {
         self.live.iter().filter(|member| !member.last.stat.zombie)
     }
 
-    /// The numbers of the processes alive when last looked at.
+    /// The ids of the processes that were alive at the last look.
     #[must_use]
     pub fn pids(&self) -> Vec<u32> {
         self.alive().map(|member| member.process.pid).collect()
     }
 
-    /// Sends a signal to each process alive; one that has ended meanwhile is none of ours any more.
+    /// Sends a signal to each process alive; those that have ended are skipped.
     pub fn signal(&mut self, signal: Signal) {
         self.find_started();
         self.read();
@@ -215,22 +215,22 @@ impl Processes {
         }
     }
 
-    /// How many processes ended since they were found, and have been waited for.
+    /// Number of processes that ended after they were found, and were waited for.
     #[must_use]
     pub fn ended(&self) -> u32 {
         self.ended.processes
     }
 
-    /// Takes the cheap sample: two system calls for each process and the supervisor, and one more; no allocation. The
-    /// ignored test `cost_of_a_sample` measures it. Where a process or a thread was started on this machine
-    /// meanwhile, it lists all processes too, and looks at those that are new.
+    /// Takes the cheap sample: two system calls for each process and the supervisor, plus one; no allocation.
+    /// The ignored test `cost_of_a_sample` measures it. If a process or a thread was started on this machine
+    /// since the last sample, it also lists all processes and reads the new ones.
     pub fn sample_light(&mut self) -> LightSample {
         self.find_started();
         self.read().0
     }
 
-    /// Takes the full sample, which looks at every thread and descriptor: some 250 µs
-    /// for ten threads, so for a window's edges rather than every 100 ms.
+    /// Takes the full sample, which reads every thread and descriptor: about 250 µs for ten threads, so it
+    /// suits the edges of a window rather than every 100 ms.
     pub fn sample(&mut self) -> Sample {
         self.find_started();
         let (light, faults) = self.read();
@@ -261,7 +261,7 @@ impl Processes {
         sample
     }
 
-    /// TCP connections established, of all processes; absent where it cannot be read.
+    /// Established TCP connections of all processes; absent if they can't be read.
     #[must_use]
     pub fn established(&self) -> Option<u32> {
         let mut sum = None;
@@ -279,9 +279,9 @@ impl Processes {
 
     /// The light sample, and minor and major faults.
     fn read(&mut self) -> (LightSample, Option<(u64, u64)>) {
-        // Who waits for a process is read before it: one that ends in between is then short of its last
-        // moments until the next sample, and never in both. A parent is mostly older than its child, and
-        // stands before it.
+        // Read parents before children: a process that ends in between then lacks its last moments until the
+        // next sample, and is never counted twice. A parent is mostly older than its child, and comes first
+        // in the list.
         let supervisor = self.supervisor.as_ref().and_then(Process::stat);
         self.live.retain_mut(|member| {
             let there = member.read();
@@ -322,13 +322,13 @@ impl Processes {
         (light, Some(faults))
     }
 
-    /// The CPU time of the processes alive, as their clocks tell it, and of those that ended.
+    /// The CPU time of the processes alive, by their clocks, and of those that ended.
     ///
-    /// A process that ended is known in two ways: as it was last seen, which is exact but leaves out
-    /// what came later and who was never seen; and by its parent, or the supervisor, that has waited
-    /// for it, which leaves out nothing but is in ticks. Where nobody waits for it (a parent that
-    /// ignores SIGCHLD) only the first is left. Neither is ever too high, so the higher counts. `left_behind`
-    /// is what the supervisor has waited for.
+    /// An ended process is known in two ways: by its last sample, which is exact but misses what came later,
+    /// and processes never seen; and by its parent, or the supervisor, that has waited for it, which misses
+    /// nothing but counts in ticks. If nobody waits for it (a parent that ignores SIGCHLD), only the first is
+    /// left. Neither is ever too high, so the higher one counts. `left_behind` is the time of what the
+    /// supervisor has waited for.
     fn add_up(&mut self, left_behind: Ticks) -> Cpu {
         let stats = || self.live.iter().map(|member| member.last.stat);
         let alive: Ticks = stats().map(|stat| stat.own).sum();
@@ -337,8 +337,8 @@ impl Processes {
         let alive_ns: Option<u64> = self.live.iter().map(|member| member.last.cpu_ns).sum();
         let exact_ns = alive_ns.map(|alive| alive + self.ended.cpu_ns);
         let ended_ns = self.ended.cpu_ns.max(waited.sum_ns());
-        // Time that goes from a process to who waited for it is rounded down there, which must not
-        // make it run backwards.
+        // Time that moves from a process to the one that waited for it is rounded down, which must not make
+        // the sum run backwards.
         let before = self.counted;
         let total = alive_ns.map(|alive| before.total.unwrap_or(0).max(alive + ended_ns));
         let user = ticks_ns(alive.user + seen.user.max(waited.user));
@@ -369,7 +369,7 @@ impl Cpu {
 }
 
 impl Member {
-    /// Reads the process anew; whether it is still there. The last reading stays where not.
+    /// Reads the process; returns whether it still exists. If not, the last reading stays.
     fn read(&mut self) -> bool {
         // The clock first: see `Process`.
         let cpu_ns = self.process.cpu_ns();
@@ -391,7 +391,7 @@ impl Ended {
     }
 }
 
-/// Adds to a sum that is absent as soon as one part is.
+/// Adds to a sum that becomes absent as soon as one part is.
 fn add<T: std::ops::Add<Output = T> + Copy>(sum: &mut Option<T>, part: Option<T>, first: bool) {
     *sum = match (*sum, part) {
         (Some(sum), Some(part)) => Some(sum + part),

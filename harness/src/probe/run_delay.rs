@@ -1,27 +1,27 @@
-//! How long the calling thread was ready to run and had no CPU.
+//! How long the calling thread was ready to run but had no CPU.
 
 use std::fs::File;
 use std::io::Read;
 
 /// Time this thread has waited for a CPU since it began, nanoseconds.
 ///
-/// The second number of `/proc/thread-self/schedstat` (`Documentation/scheduler/sched-stats.rst`);
-/// absent on a kernel built without it. What the hypervisor takes is not in it.
+/// This is the second number of `/proc/thread-self/schedstat` (`Documentation/scheduler/sched-stats.rst`);
+/// absent if the kernel was built without it. CPU steal is not included.
 #[must_use]
 pub fn run_delay_ns() -> Option<u64> {
-    // Three numbers of at most 20 digits; on the stack, because a load generator asks.
+    // Three numbers of at most 20 digits; on the stack, because the load generator must not allocate.
     let mut buffer = [0_u8; 64];
     let mut file = File::open("/proc/thread-self/schedstat").ok()?;
     let length = file.read(&mut buffer).ok()?;
     parse(std::str::from_utf8(buffer.get(..length)?).ok()?)
 }
 
-/// Time on a CPU, time waiting for one, and how often it was given one.
+/// The numbers are: time on a CPU, time waiting for one, and how often the thread got one.
 fn parse(text: &str) -> Option<u64> {
     let mut numbers = text.split_whitespace().map(|word| word.parse().ok());
     let mut next = || numbers.next().flatten();
     let (_, waited, turns): (u64, u64, u64) = (next()?, next()?, next()?);
-    // A thread that reads this has run; a kernel that does not count prints three zeros.
+    // A thread that reads this has run; a kernel that doesn't count prints three zeros.
     (turns > 0).then_some(waited)
 }
 

@@ -1,7 +1,7 @@
 //! TCP sockets and the processes that hold them.
 //!
-//! `/proc/net/tcp` and `tcp6` list sockets by inode, `/proc/PID/fd` says whose an inode is
-//! (the kernel's `Documentation/networking/proc_net_tcp.rst`).
+//! `/proc/net/tcp` and `tcp6` list sockets by inode; `/proc/PID/fd` shows which process has an inode (the kernel's
+//! `Documentation/networking/proc_net_tcp.rst`).
 
 use std::fs;
 use std::io;
@@ -15,25 +15,22 @@ const LISTEN: &str = "0A";
 /// Who listens on a port.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Listeners {
-    /// Listening sockets on the port, at any local address; several where a server uses
-    /// `SO_REUSEPORT`.
+    /// Listening sockets on the port, at any local address; several if a server uses `SO_REUSEPORT`.
     pub sockets: u32,
-    /// The processes that hold them, ascending, each once.
+    /// The processes that hold them, ascending, without duplicates.
     pub pids: Vec<u32>,
-    /// Sockets whose process was not found, as it is another user's or in another
-    /// PID namespace.
+    /// Sockets whose process was not found: it belongs to another user or another PID namespace.
     pub unowned: u32,
 }
 
 impl Listeners {
-    /// Whether nobody listens any more.
+    /// Whether nobody listens.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sockets == 0
     }
 
-    /// Whether every listening socket, and there is one, is held by one of these processes and
-    /// by no other.
+    /// Whether there is a listening socket, and each is held only by these processes.
     #[must_use]
     pub fn only(&self, pids: &[u32]) -> bool {
         !self.pids.is_empty() && self.unowned == 0 && self.pids.iter().all(|pid| pids.contains(pid))
@@ -43,7 +40,7 @@ impl Listeners {
 /// Finds who listens on a TCP port in our network namespace.
 ///
 /// # Errors
-/// Where neither `/proc/net/tcp` nor `/proc/net/tcp6` can be read.
+/// If neither `/proc/net/tcp` nor `/proc/net/tcp6` can be read.
 pub fn listeners(port: u16) -> io::Result<Listeners> {
     let inodes: Vec<u64> = tables("/proc/net")?
         .iter()
@@ -73,7 +70,7 @@ pub fn listeners(port: u16) -> io::Result<Listeners> {
     Ok(found)
 }
 
-/// Connections established that a process holds, in its own network namespace.
+/// Number of established connections of a process, in its own network namespace.
 pub(super) fn established(process: &Process) -> Option<u32> {
     let mut inodes = process.socket_inodes()?;
     inodes.sort_unstable();
@@ -93,7 +90,7 @@ struct Row<'a> {
     inode: u64,
 }
 
-/// Both tables; one may be missing where the kernel has no IPv6.
+/// Both tables; one may be missing, if the kernel has no IPv6.
 fn tables(folder: &str) -> io::Result<Vec<String>> {
     let four = fs::read_to_string(format!("{folder}/tcp"));
     let six = fs::read_to_string(format!("{folder}/tcp6"));

@@ -1,7 +1,7 @@
-//! Connections as the kernel counts them.
+//! The kernel's counters of connections.
 //!
-//! `/proc/net/snmp` holds the counters of RFC 4022 (`tcpActiveOpens`, `tcpPassiveOpens`) for the
-//! network namespace: of everybody in it, so only a quiet machine's tell of one program.
+//! `/proc/net/snmp` has the counters of RFC 4022 (`tcpActiveOpens`, `tcpPassiveOpens`) for the network
+//! namespace. They include all processes in it, so they describe a single program only on a quiet machine.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -9,16 +9,16 @@ use std::io::{self, ErrorKind};
 /// Counters of TCP since the machine started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpCounters {
-    /// Connections that programs here began to make.
+    /// Connections opened by programs here.
     pub active_opens: u64,
-    /// Connections that listening sockets here took.
+    /// Connections accepted by listening sockets here.
     pub passive_opens: u64,
 }
 
 /// Reads the counters.
 ///
 /// # Errors
-/// Where `/proc/net/snmp` can't be read or does not hold them.
+/// If `/proc/net/snmp` can't be read or doesn't have them.
 pub fn tcp_counters() -> io::Result<TcpCounters> {
     let text = fs::read_to_string("/proc/net/snmp")?;
     parse(&text).ok_or_else(|| {
@@ -27,7 +27,7 @@ pub fn tcp_counters() -> io::Result<TcpCounters> {
     })
 }
 
-/// Two lines belong together: one of names, one of values.
+/// The lines come in pairs: names and values.
 fn parse(text: &str) -> Option<TcpCounters> {
     let mut lines = text.lines().filter_map(|line| line.strip_prefix("Tcp:"));
     let (names, values) = (lines.next()?, lines.next()?);

@@ -1,4 +1,4 @@
-//! Over real processes: children of the test, and the test itself.
+//! Tests on real processes: children of the test, and the test itself.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Processes;
 
-/// A shell in a process group of its own; killed with the whole group in any case.
+/// A shell in its own process group; the whole group is killed on drop.
 struct Shell {
     child: Child,
     input: Option<ChildStdin>,
@@ -36,7 +36,7 @@ impl Shell {
         self.child.id()
     }
 
-    /// Runs a line, then waits for its last word on the output.
+    /// Runs a line, then waits for a line of output.
     fn run(&mut self, line: &str) -> String {
         let input = self.input.as_mut().unwrap();
         writeln!(input, "{line}").unwrap();
@@ -45,13 +45,13 @@ impl Shell {
         answer.trim().to_owned()
     }
 
-    /// Waits until it sleeps, so that all its CPU time so far has been counted.
+    /// Waits until it sleeps, so that all its CPU time so far is counted.
     fn settle(&self) {
         wait_for_sleep(self.group(), "sh");
     }
 }
 
-/// Waits until a process runs this program and sleeps in it.
+/// Waits until a process runs this program and sleeps.
 fn wait_for_sleep(pid: u32, program: &str) {
     let asleep = format!("{pid} ({program}) S ");
     let limit = Instant::now() + Duration::from_secs(60);
@@ -71,7 +71,7 @@ impl Drop for Shell {
     }
 }
 
-/// This process alone, of whatever group.
+/// Only this process, whatever its group.
 fn myself() -> Processes {
     let group = rustix::process::getpgrp().as_raw_nonzero().get();
     let mut processes = Processes::in_group(u32::try_from(group).unwrap(), None);
@@ -79,10 +79,10 @@ fn myself() -> Processes {
     processes
 }
 
-/// In which the kernel tells the CPU time of what has ended.
+/// The kernel's unit for the CPU time of ended processes.
 const TICK_NS: u64 = 10_000_000;
 
-/// Work for the shell that takes a measurable time, with no other process.
+/// Work for the shell that takes a measurable time and starts no other process.
 const WORK: &str = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo done";
 
 #[test]
@@ -100,7 +100,7 @@ fn a_group_is_found_and_summed() {
     assert!(one.voluntary_switches.is_some() && one.involuntary_switches.is_some());
     assert!(one.minor_faults.unwrap() > 0);
 
-    // A second process is found at once, and counts in full when asked for.
+    // A second process is found at once, and counts in full after a refresh.
     let second: u32 = shell.run("sleep 1000 & echo $!").parse().unwrap();
     let joined = processes.sample();
     assert!(processes.pids().contains(&second));
@@ -111,7 +111,7 @@ fn a_group_is_found_and_summed() {
     assert_eq!((two.light.processes, two.light.threads), (2, Some(2)));
     assert!(two.descriptors > one.descriptors);
 
-    // One that is left out stays out.
+    // A process that is left out stays out.
     let others = Processes::in_group(shell.group(), Some(second));
     assert_eq!(others.pids(), [shell.group()]);
 }
@@ -128,11 +128,11 @@ fn cpu_time_is_the_processes_own() {
     let wall_ns = u64::try_from(start.elapsed().as_nanos()).unwrap();
     let busy = processes.sample_light();
     let used = busy.cpu_ns.unwrap() - idle.cpu_ns.unwrap();
-    // One thread cannot use more than the time that went by, and the loop took some of it
-    // (a millisecond for 300,000 turns would be ten times faster than any machine).
+    // One thread can't use more than the time that passed, and the loop used some of it (a millisecond for 300,000
+    // iterations would be ten times faster than any machine).
     assert!(used > 1_000_000 && used <= wall_ns, "{used} of {wall_ns}");
     assert_eq!(busy.in_ticks_ns, Some(0));
-    // The split is of the same time, in coarser steps.
+    // User and system time cover the same time, in coarser steps.
     let split = busy.user_ns.unwrap() + busy.system_ns.unwrap();
     let total = busy.cpu_ns.unwrap();
     assert!(
@@ -147,9 +147,9 @@ fn cpu_time_of_a_child_that_was_never_seen_counts() {
     assert_eq!(shell.run("echo up"), "up");
     let mut processes = Processes::in_group(shell.group(), None);
     let before = processes.sample_light();
-    // A subshell says itself what it has used, in user space.
+    // A subshell prints what it has used in user space.
     let used = shell.run(&format!("({WORK} >&2; times) 2>/dev/null"));
-    // The rest of its words: its children's times.
+    // The rest of the output: its children's times.
     assert_eq!(shell.run("").split_whitespace().count(), 2);
     assert_eq!(shell.run("echo waited"), "waited");
     let after = processes.sample_light();
@@ -167,7 +167,7 @@ fn cpu_time_of_a_child_that_was_never_seen_counts() {
     assert!(after.in_ticks_ns > before.in_ticks_ns, "{after:?}");
 }
 
-/// Its parent is none of the group, so all that is known of it is how it was seen.
+/// Its parent is outside the group, so only its last sample is known.
 #[test]
 fn cpu_time_of_a_process_that_nobody_there_waits_for_stays() {
     let mut shell = Shell::start();
@@ -189,7 +189,7 @@ fn cpu_time_of_a_process_that_nobody_there_waits_for_stays() {
     assert!(after.cpu_ns >= before.cpu_ns, "{before:?} {after:?}");
 }
 
-/// It is the process's own first, then its parent's, which has waited for it, then the shell's.
+/// First it is the process's own, then its parent's, which has waited for it, then the shell's.
 #[test]
 fn cpu_time_that_is_handed_on_counts_once() {
     let mut shell = Shell::start();
@@ -227,10 +227,10 @@ fn cpu_time_that_is_handed_on_counts_once() {
 fn cpu_time_of_a_process_that_ended_stays() {
     let mut shell = Shell::start();
     assert_eq!(shell.run("echo up"), "up");
-    // It works, then waits for ever.
+    // It works, then waits forever.
     let child = format!("({WORK} >&2; exec sleep 1000) 2>/dev/null & child=$!; echo $child");
     let child: u32 = shell.run(&child).parse().unwrap();
-    // Before that its memory is still that of a program that is being loaded.
+    // Before that, its memory is that of a program still being loaded.
     wait_for_sleep(child, "sleep");
     shell.settle();
     let mut processes = Processes::in_group(shell.group(), None);
@@ -248,7 +248,7 @@ fn cpu_time_of_a_process_that_ended_stays() {
     );
     assert!(after.light.user_ns >= before.light.user_ns);
     assert!(after.minor_faults >= before.minor_faults);
-    // What is there now, not what was.
+    // The current memory, not what was used before.
     assert!(after.light.rss_bytes < before.light.rss_bytes);
 }
 
@@ -256,7 +256,7 @@ fn cpu_time_of_a_process_that_ended_stays() {
 fn cpu_time_of_a_thread_that_ended_stays() {
     let mut processes = myself();
     let before = processes.sample_light().cpu_ns.unwrap();
-    // The thread's own clock says what it used; it has ended when the sample is taken.
+    // The thread's own clock shows what it used; it has ended when the sample is taken.
     let used = std::thread::spawn(|| {
         let clock = || {
             let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -296,7 +296,7 @@ fn a_zombie_is_gone() {
     assert_eq!(shell.run("echo up"), "up");
     let mut processes = Processes::in_group(shell.group(), None);
     shell.child.kill().unwrap();
-    // Not waited for: wait until the kernel has ended it without taking its remains.
+    // Don't wait for it: wait until the kernel has ended it without reaping it.
     let pid = rustix::process::Pid::from_child(&shell.child);
     let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
     rustix::process::waitid(rustix::process::WaitId::Pid(pid), options).unwrap();
@@ -304,7 +304,7 @@ fn a_zombie_is_gone() {
     assert!(Processes::in_group(shell.group(), None).pids().is_empty());
 }
 
-/// Not run by itself: prints what a sample costs, for the comment at `sample_light`.
+/// Prints what a sample costs, for the comment at `sample_light`.
 #[test]
 #[ignore = "a measurement; run with --release --ignored --nocapture"]
 fn cost_of_a_sample() {

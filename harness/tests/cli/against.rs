@@ -262,11 +262,7 @@ fn a_base_that_does_not_build_ends_the_run_before_it_begins() {
     repository.git(&["revert", "--no-edit", "HEAD"]);
     let run = repository.run(repository.bench("alder", "HEAD~1", &[]));
     assert_eq!(run.status, Some(1), "{}", run.stderr);
-    for words in [
-        "not today",
-        "could be built here",
-        &repository.base("HEAD~1"),
-    ] {
+    for words in ["not today", "could be built", &repository.base("HEAD~1")] {
         assert!(run.stderr.contains(words), "{words}: {}", run.stderr);
     }
     assert!(!repository.out().exists());

@@ -94,7 +94,7 @@ fn a_binary_that_makes_no_sense_is_a_wrong_flag() {
             vec!["--binary", &same, "--binary", &same],
             "--twin right enters a server twice",
         ),
-        (vec!["--twin", "wrong"], "no server to be entered twice"),
+        (vec!["--twin", "wrong"], "no server to enter twice"),
         (vec!["--precision", "200%"], "below 100 %"),
         (vec!["--precision", "2%"], "no ratio"),
     ] {

@@ -136,8 +136,8 @@ fn an_address_in_use_is_refused_before_anything_is_made() {
     let address = taken.local_addr().unwrap().to_string();
     let bench = Bench::new().with("right", &[]);
     for (address, words) in [
-        (address.as_str(), "listens there already"),
-        ("0.0.0.0:9464", "only this machine may ask"),
+        (address.as_str(), "already in use"),
+        ("0.0.0.0:9464", "only a loopback address"),
     ] {
         let run = bench.bench(&["--metrics", address]);
         assert_eq!(run.status, Some(2), "{}", run.stderr);

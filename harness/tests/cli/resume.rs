@@ -106,7 +106,7 @@ fn a_twin_another_build_and_the_control_are_taken_up_too() {
     let entries = ["--twin", "right", "--binary", &binary];
     let command = begin(&bench, &SHORT[1..], &[flags, entries].concat());
     let mut harness = Harness::start(command);
-    harness.wait_for_line("taking the control's answers");
+    harness.wait_for_line("capturing responses for the control");
     harness.send(Signal::INT);
     assert_eq!(interrupted(harness, &out).trials, []);
     // Taken again from where it was copied to.
@@ -135,13 +135,13 @@ fn a_twin_another_build_and_the_control_are_taken_up_too() {
     copy(&kept, &away);
     fs::remove_file(&kept).unwrap();
     let gone = [
-        &format!("the binary of {name} is no longer where it was copied to"),
-        "give it again with --binary right=PATH",
+        &format!("the run's copy of the binary of {name} is gone"),
+        "pass it again with --binary right=PATH",
     ];
     assert_refused(resume(&bench, &out, &[]), &out, &gone);
     let wrong = format!("right={}", fixture().display());
     let command = resume(&bench, &out, &["--binary", &wrong]);
-    assert_refused(command, &out, &["is no build of this run"]);
+    assert_refused(command, &out, &["is not a build of this run"]);
 
     copy(&away, &kept);
     // As a control leaves them that is killed with its harness.
@@ -190,7 +190,7 @@ fn a_run_that_is_not_the_same_any_more_is_refused_and_left_alone() {
 }
 
 fn refuses_another_machine_or_harness(bench: &Bench) {
-    let begin_new = "begin a new run";
+    let begin_new = "start a new run";
     for (change, words) in [
         (
             "UPDATE environment SET kernel = '0.0.1'",
@@ -210,7 +210,7 @@ fn refuses_another_machine_or_harness(bench: &Bench) {
         ),
         (
             "UPDATE run SET harness_sha256 = '00'",
-            "the harness itself was built anew",
+            "the harness was rebuilt",
         ),
         (
             "UPDATE workload SET requests_sha256 = '00'",
@@ -233,10 +233,10 @@ fn refuses_another_server(bench: &Bench) {
     let folder = bench.dir.path().join("right");
     let manifest = folder.join("server.toml");
     let text = fs::read_to_string(&manifest).unwrap();
-    let kept = "What was measured before is kept";
+    let kept = "Trials measured before are kept";
 
     fs::remove_file(&manifest).unwrap();
-    let words = ["no server \"right\"", "--manifest, give it again"];
+    let words = ["no server \"right\"", "--manifest, pass that again"];
     assert_refused(resume(bench, &out, &[]), &out, &words);
 
     fs::write(&manifest, format!("{text}build = [\"false\"]\n")).unwrap();
@@ -309,7 +309,7 @@ fn what_is_no_run_is_refused_in_words() {
         folder
     };
     let missing = bench.dir.path().join("missing");
-    let none = ["no run.sqlite in", "make one with `harness bench`"];
+    let none = ["no run.sqlite in", "create one with `harness bench`"];
     assert_refused(resume(&bench, &missing, &[]), &missing, &none);
     let empty = folder("empty");
     assert_refused(resume(&bench, &empty, &[]), &empty, &none);
@@ -327,7 +327,7 @@ fn what_is_no_run_is_refused_in_words() {
 
     let older = folder("older");
     store_as_version_1(&older.join("run.sqlite"));
-    let words = ["was stored by an older harness", "begin a new run"];
+    let words = ["was stored by an older harness", "start a new run"];
     assert_refused(resume(&bench, &older, &[]), &older, &words);
     // The same once it was shown, which brings it up to date.
     drop(Store::open(&older.join("run.sqlite")).unwrap());

@@ -92,14 +92,25 @@ fn no_verb_has_a_flag_it_would_not_heed() {
 #[test]
 fn every_verb_teaches_by_example() {
     for verb in [
-        "list", "build", "check", "bench", "drive", "report", "doctor",
+        "list",
+        "build",
+        "check",
+        "protocol",
+        "fuzz",
+        "bench",
+        "drive",
+        "crosscheck",
+        "report",
+        "compare",
+        "rank",
+        "doctor",
     ] {
         let output = harness(&[verb, "--help"]);
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{verb}");
         assert!(text.contains("Examples:\n"), "{verb}: {text}");
         assert!(
-            text.contains(&format!("  harness {verb}")),
+            text.contains(&format!("  cargo harness {verb}")),
             "{verb}: {text}"
         );
     }

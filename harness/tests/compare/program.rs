@@ -396,7 +396,7 @@ fn bad_input_is_refused_with_what_is_wrong() {
     compare(&["before:axum", "after"], "axum is named on one side only");
     compare(
         &["before:axum", "after:axum", "--server", "axum"],
-        "--server narrows runs",
+        "--server selects servers of whole runs",
     );
     compare(
         &["before", "after", "--server", "axun"],

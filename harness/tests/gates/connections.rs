@@ -121,7 +121,7 @@ fn a_server_that_closes_each_connection_is_marked_in_every_format() {
         &format!("not those of closing: {ENDS}"),
     );
     assert!(
-        run.stderr.contains("can't replay the answers of closing"),
+        run.stderr.contains("can't replay responses of closing"),
         "{}",
         run.stderr
     );

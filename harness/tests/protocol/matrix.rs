@@ -169,7 +169,7 @@ fn names_and_documents_are_guarded() {
     let list = bench.command("protocol", &["--list"]).output().unwrap();
     let text = String::from_utf8_lossy(&list.stdout).into_owned();
     assert!(
-        text.contains("would try one") && text.contains("9112 §6.3"),
+        text.contains("would test one") && text.contains("9112 §6.3"),
         "{text}"
     );
 }

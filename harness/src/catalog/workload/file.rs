@@ -4,8 +4,8 @@
 //! about = "One line on what it shows"
 //!
 //! [[request]]
-//! weight = 3                     # 1 where it is left out
-//! method = "GET"                 # GET where it is left out
+//! weight = 3                     # default: 1
+//! method = "GET"                 # default: GET
 //! path = "/api/v1/users"
 //! [request.query]                # members in alphabetical order on the wire
 //! limit = 20                     # fixed: a string, an integer or a boolean
@@ -45,17 +45,17 @@ use crate::catalog::header_problem;
 
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
 const METHODS_WITH_BODY: [&str; 3] = ["POST", "PUT", "PATCH"];
-/// More could not be told from zeroes typed by mistake.
+/// More digits would look the same as zeros typed by mistake.
 const MAX_DIGITS: usize = 20;
-/// The longest file, bytes: far above any workload, and far below what would fill the memory
-/// where the name is that of something else.
+/// Maximum size of a workload file, bytes: far above any workload, and far below what would fill the memory if the
+/// path is wrong.
 const MAX_FILE: u64 = 1 << 20;
-/// The longest body of a file, bytes.
+/// Maximum size of a body file, bytes.
 const MAX_BODY: u64 = 64 << 20;
 
-/// So many levels of nesting fit any stack: each takes some 10 KB without optimisation.
+/// This many levels of nesting fit any stack: each takes about 10 KB in debug builds.
 const SHALLOW: usize = 100;
-/// Room for 6,400 of them, bytes; only what is used is taken from the system.
+/// Enough stack for 6,400 levels, bytes; the system allocates only what is used.
 const DEEP_STACK: usize = 256 << 20;
 
 #[derive(Deserialize)]
@@ -105,8 +105,7 @@ fn wrong<T>(key: impl Into<String>, problem: impl Into<String>) -> Parsed<T> {
     })
 }
 
-/// Whether a workload that is being read may include others. One that is included may
-/// not, so a circle can't be written.
+/// Whether a workload may include others. An included one may not, so cycles are impossible.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Includes {
     Allowed,
@@ -121,12 +120,12 @@ pub(super) fn read(path: &Path) -> Result<String, WorkloadError> {
     };
     let mut text = String::new();
     let file = Opened::open(path).map_err(read_error)?;
-    // A byte more than allowed shows that there are more.
+    // Read one byte more than allowed, to detect larger files.
     let mut limited = file.take(MAX_FILE + 1);
     limited.read_to_string(&mut text).map_err(read_error)?;
     if text.len() as u64 > MAX_FILE {
         let kind = io::ErrorKind::FileTooLarge;
-        let what = "more than 1 MiB: this is no workload";
+        let what = "more than 1 MiB: not a workload";
         return Err(read_error(io::Error::new(kind, what)));
     }
     Ok(text)
@@ -136,12 +135,12 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Workload, WorkloadError> 
     with_room_for(text, || parse_with(path, text, Includes::Allowed))
 }
 
-/// Runs `read` where the nesting of `text` can't overflow the stack.
+/// Runs `read` with enough stack for the nesting of `text`.
 ///
-/// The TOML reader takes 80 tables in a key and 80 tables in a value, so a few kilobytes of
-/// dotted keys in inline tables are 6,400 levels, each a call deeper.
+/// The TOML reader allows 80 tables in a key and 80 tables in a value, so a few kilobytes of dotted keys in
+/// inline tables have 6,400 levels, each one call deeper.
 fn with_room_for<T: Send>(text: &str, read: impl FnOnce() -> T + Send) -> T {
-    // No level without one of these.
+    // Every level has at least one of these.
     let levels = text.bytes().filter(|byte| b".{[".contains(byte)).count();
     if levels <= SHALLOW {
         return read();
@@ -180,7 +179,7 @@ fn parse_with(path: &Path, text: &str, includes: Includes) -> Result<Workload, W
         }
     }
     if requests.is_empty() {
-        return wrong("request", "a workload has at least one [[request]]").map_err(in_this_file);
+        return wrong("request", "a workload needs at least one [[request]]").map_err(in_this_file);
     }
     Ok(Workload {
         name,
@@ -194,7 +193,7 @@ fn name_of(path: &Path) -> Parsed<String> {
         Some(name) if is_name(name) => Ok(name.to_owned()),
         _ => wrong(
             "the file's name",
-            "is the workload's: small letters, digits and hyphens",
+            "may only have lowercase letters, digits and hyphens",
         ),
     }
 }
@@ -208,14 +207,14 @@ fn is_name(text: &str) -> bool {
 
 fn one_line(about: String) -> Parsed<String> {
     if about.trim().is_empty() || about.chars().any(char::is_control) {
-        return wrong("about", "is one line on what the workload shows");
+        return wrong("about", "must be a one-line description");
     }
     Ok(about)
 }
 
 fn weight_of(key: &str, weight: Option<u32>) -> Parsed<u32> {
     match weight.unwrap_or(1) {
-        0 => wrong(format!("{key}.weight"), "is a whole number from 1"),
+        0 => wrong(format!("{key}.weight"), "must be a whole number from 1 up"),
         weight => Ok(weight),
     }
 }
@@ -234,11 +233,11 @@ fn check_include(key: &str, name: &str, entry: &Entry, includes: Includes) -> Pa
     if !is_name(name) {
         return wrong(
             key,
-            format!("{name:?} is not the name of a workload in the same folder, without .toml"),
+            format!("{name:?} must be the name of a workload in the same folder, without .toml"),
         );
     }
     if !alone {
-        return wrong(key, "can have a weight beside it, and nothing else");
+        return wrong(key, "can only be combined with a weight");
     }
     Ok(())
 }
@@ -262,14 +261,14 @@ fn request(path: &Path, key: &str, entry: Entry) -> Parsed<Request> {
     if !METHODS.contains(&method.as_str()) {
         return wrong(
             format!("{key}.method"),
-            format!("{method:?} is none of {}", METHODS.join(", ")),
+            format!("{method:?} is not one of {}", METHODS.join(", ")),
         );
     }
     let has_body = entry.body.is_some() || entry.body_file.is_some();
     if has_body && !METHODS_WITH_BODY.contains(&method.as_str()) {
         return wrong(
             format!("{key}.body"),
-            format!("only {} can have one", METHODS_WITH_BODY.join(", ")),
+            format!("only {} can have a body", METHODS_WITH_BODY.join(", ")),
         );
     }
     Ok(Request {
@@ -309,27 +308,32 @@ fn body(
     let key = format!("{key}.body");
     Ok(match (given, file) {
         (None, None) => None,
-        (Some(_), Some(_)) => return wrong(key, "is there beside body_file: give one of them"),
+        (Some(_), Some(_)) => {
+            return wrong(key, "can't be combined with body_file: use one of them");
+        }
         (None, Some(file)) => Some(Content::Raw(body_file(path, &key, &file)?)),
         (Some(toml::Value::String(text)), None) => Some(Content::Raw(text.into_bytes().into())),
         (Some(toml::Value::Table(table)), None) => {
             Some(Content::Json(members(&key, table.into_iter().collect())?))
         }
         (Some(_), None) => {
-            return wrong(key, "is a table, sent as JSON, or a string, sent as it is");
+            return wrong(
+                key,
+                "must be a table, sent as JSON, or a string, sent unchanged",
+            );
         }
     })
 }
 
-/// The bytes of a file beside the workload.
+/// Reads a body file next to the workload.
 fn body_file(workload: &Path, key: &str, file: &Path) -> Parsed<Arc<[u8]>> {
     let path = workload.with_file_name("").join(file);
     let read = || {
-        // What is no file may have no end.
+        // Something that isn't a regular file may be endless.
         if !std::fs::metadata(&path)?.is_file() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "this is no file",
+                "not a regular file",
             ));
         }
         let mut bytes = Vec::new();
@@ -359,11 +363,11 @@ fn path_of(key: &str, path: Option<String>) -> Parsed<String> {
         Some(path) => wrong(
             format!("{key}.path"),
             format!(
-                "{path:?} does not begin with / or has a space, ?, # or other than ASCII; \
-                 parameters go into [request.query]"
+                "{path:?} must start with / and must not have a space, ?, # or non-ASCII characters; \
+                 parameters belong in [request.query]"
             ),
         ),
-        None => wrong(key, "has neither a path nor an include"),
+        None => wrong(key, "needs a path or an include"),
     }
 }
 
@@ -397,7 +401,7 @@ fn fixed(key: &str, value: toml::Value) -> Parsed<Value> {
         toml::Value::Boolean(flag) => Ok(flag.into()),
         _ => wrong(
             key,
-            "is a string, an integer, a boolean, or a list of { value = … }, \
+            "must be a string, an integer, a boolean, or a list of { value = … }, \
              { range = [low, high] } and { absent = true }, each with an optional weight",
         ),
     }
@@ -420,7 +424,7 @@ fn alternative(key: &str, value: toml::Value) -> Parsed<(u32, Source)> {
         _ => {
             return wrong(
                 key,
-                "has one of value, range and absent = true; prefix and digits go with a range",
+                "needs one of value, range and absent = true; prefix and digits need a range",
             );
         }
     };
@@ -444,7 +448,7 @@ fn range(
     if digits > MAX_DIGITS {
         return wrong(
             format!("{key}.digits"),
-            format!("is at most {MAX_DIGITS}, not {digits}"),
+            format!("must be at most {MAX_DIGITS}, not {digits}"),
         );
     }
     Ok(match is_text {

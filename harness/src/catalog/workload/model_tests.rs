@@ -1,5 +1,5 @@
-//! The reader against workloads written from a model, mutations of them, and files that are
-//! no workload at all.
+//! Tests the reader on workloads generated from a model, on mutations of them, and on files that are no
+//! workloads.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -14,7 +14,7 @@ fn parse(text: &str) -> Result<Workload, WorkloadError> {
     Workload::parse(Path::new("no-such-folder/model.toml"), text)
 }
 
-/// Text in quotes; TOML's basic strings take JSON's escapes.
+/// Quotes a string; TOML's basic strings have the same escapes as JSON.
 fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
@@ -101,12 +101,12 @@ fn value() -> impl Strategy<Value = Value> {
 fn some_members() -> impl Strategy<Value = Vec<(String, Member)>> {
     let weight = prop_oneof![1_u32..4, Just(u32::MAX)];
     let member = prop::collection::vec((weight, source()), 1..4).prop_map(Member);
-    // Members are sorted by name.
+    // The reader sorts members by name.
     prop::collection::btree_map("[^\u{7f}]{0,6}", member, 0..4)
         .prop_map(|m| m.into_iter().collect())
 }
 
-/// Any value a header may have; names that say how long the body is, are too long to come up.
+/// Any valid header; the names for the body's length are too long to be generated.
 fn some_headers() -> impl Strategy<Value = Vec<(String, Member)>> {
     let text = || "[^\\x00-\\x1f\\x7f-\\x9f]{0,5}";
     let source = prop_oneof![
@@ -158,7 +158,7 @@ fn workload() -> impl Strategy<Value = Workload> {
         })
 }
 
-/// What must be true of every workload that was read.
+/// What must hold for every accepted workload.
 fn can_be_drawn(workload: &Workload, seed: u64) {
     let calls = workload.draw(seed, 16);
     assert!((1..=64).contains(&calls.len()));
@@ -251,7 +251,7 @@ fn a_file_that_is_no_workload_is_refused() {
     let error = Workload::load(&path).unwrap_err().to_string();
     assert!(error.contains("large.toml: "), "{error}");
     assert!(Workload::load(dir.path()).is_err());
-    // Endless, where there is such a file.
+    // Endless, on systems with such a file.
     let endless = Path::new("/dev/zero");
     if endless.exists() {
         let error = Workload::load(endless).unwrap_err().to_string();

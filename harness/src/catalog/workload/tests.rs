@@ -156,19 +156,19 @@ fn an_error_names_file_key_and_what_is_allowed() {
     let request = "about = 'x'\n[[request]]\npath = '/'\n";
     let cases = [
         ("", "missing field `about`"),
-        ("about = ' '", "about: is one line"),
-        ("about = 'x'", "request: a workload has at least one"),
+        ("about = ' '", "about: must be a one-line"),
+        ("about = 'x'", "request: a workload needs at least one"),
         (
             "about = 'x'\ncolour = 1",
             "unknown field `colour`, expected",
         ),
         (
             "about = 'x'\n[[request]]",
-            "request[0]: has neither a path nor an include",
+            "request[0]: needs a path or an include",
         ),
         (
             "about = 'x'\n[[request]]\npath = 'ping'",
-            "request[0].path: \"ping\" does not begin",
+            "request[0].path: \"ping\" must start with /",
         ),
         (
             "about = 'x'\n[[request]]\npath = '/a?b'",
@@ -176,12 +176,12 @@ fn an_error_names_file_key_and_what_is_allowed() {
         ),
         (
             &format!("{request}weight = 0"),
-            "request[0].weight: is a whole number from 1",
+            "request[0].weight: must be a whole number from 1",
         ),
         (&format!("{request}weight = -1"), "-1"),
         (
             &format!("{request}method = 'get'"),
-            "\"get\" is none of GET, POST",
+            "\"get\" is not one of GET, POST",
         ),
         (
             &format!("{request}[request.body]"),
@@ -189,27 +189,27 @@ fn an_error_names_file_key_and_what_is_allowed() {
         ),
         (
             &format!("{request}include = 'users'"),
-            "request[0].include: can have a weight",
+            "request[0].include: can only be combined with a weight",
         ),
         (
             &format!("{request}query.n = 1.5"),
-            "request[0].query.n: is a string, an integer",
+            "request[0].query.n: must be a string, an integer",
         ),
         (
             &format!("{request}query.n = []"),
-            "request[0].query.n: is a string, an integer",
+            "request[0].query.n: must be a string, an integer",
         ),
         (
             &format!("{request}query.n = [{{}}]"),
-            "request[0].query.n[0]: has one of",
+            "request[0].query.n[0]: needs one of",
         ),
         (
             &format!("{request}query.n = [{{ absent = false }}]"),
-            "n[0]: has one of",
+            "n[0]: needs one of",
         ),
         (
             &format!("{request}query.n = [{{ value = 1, digits = 3 }}]"),
-            "n[0]: has one of",
+            "n[0]: needs one of",
         ),
         (
             &format!("{request}query.n = [{{ vale = 1 }}]"),
@@ -221,7 +221,7 @@ fn an_error_names_file_key_and_what_is_allowed() {
         ),
         (
             &format!("{request}query.n = [{{ range = [1, 2], digits = 99 }}]"),
-            "n[0].digits: is at most",
+            "n[0].digits: must be at most",
         ),
         (
             &format!("{request}headers = {{ 'a b' = 'c' }}"),
@@ -229,7 +229,7 @@ fn an_error_names_file_key_and_what_is_allowed() {
         ),
         (
             &format!("{request}headers.content-LENGTH = '3'"),
-            "the length of the body is sent anyhow",
+            "the load generator sets the body's length itself",
         ),
         (
             &format!("{request}headers.A = [{{ range = [1, 2], prefix = \"\\n\" }}]"),
@@ -249,11 +249,11 @@ fn an_error_names_file_key_and_what_is_allowed() {
         ),
         (
             &format!("{request}method = 'POST'\nbody = 5"),
-            "request[0].body: is a table, sent as JSON, or a string",
+            "request[0].body: must be a table, sent as JSON, or a string",
         ),
         (
             &format!("{request}method = 'POST'\nbody = ''\nbody_file = 'x'"),
-            "request[0].body: is there beside body_file",
+            "request[0].body: can't be combined with body_file",
         ),
         (
             &format!("{request}method = 'POST'\nbody_file = 'no/such/file'"),
@@ -261,15 +261,15 @@ fn an_error_names_file_key_and_what_is_allowed() {
         ),
         (
             &format!("{request}method = 'POST'\nbody_file = '/dev/zero'"),
-            "request[0].body_file: /dev/zero: this is no file",
+            "request[0].body_file: /dev/zero: not a regular file",
         ),
         (
             "about = 'x'\n[[request]]\ninclude = 'users'\nheaders = {}",
-            "request[0].include: can have a weight",
+            "request[0].include: can only be combined with a weight",
         ),
         (
             "about = 'x'\n[[request]]\ninclude = '../etc'",
-            "\"../etc\" is not the name",
+            "\"../etc\" must be the name",
         ),
         (
             "about = 'x'\n[[request]]\ninclude = 'missing'",
@@ -330,7 +330,7 @@ fn headers_are_fixed_or_drawn_and_bodies_may_be_raw() {
     let mut ids: Vec<&str> = ids.into_keys().collect();
     ids.sort_unstable();
     assert_eq!(ids, ["r-01", "r-02", "r-03"]);
-    // Every one there can be: 3 ids, with or without the other header, and three more.
+    // All possible calls: 3 ids, with or without the other header, and three more.
     assert_eq!(counts(&calls).len(), 3 * 2 + 3);
 }
 
@@ -344,7 +344,7 @@ fn an_included_workload_can_not_include() {
     assert!(error.contains("can't include another"), "{error}");
 }
 
-/// Text that gets past the TOML reader more often than arbitrary text does.
+/// Text that gets past the TOML reader more often than random text does.
 fn nearly_a_workload() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "about = 'x'\n",

@@ -1,5 +1,5 @@
-//! `--against`: the servers of another git revision beside the current ones, and what changed between
-//! two builds of a server in one run.
+//! `--against`: measures the servers of another git revision next to the current ones, and shows what
+//! changed between two builds of a server in one run.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -18,10 +18,10 @@ use crate::record::{EntryKind, Record, write_whole};
 use crate::report::Meeting;
 use crate::run::{self, Interrupt, same_program};
 
-/// Digits of a revision in the name of an entry; git adds some where they are not enough.
+/// Digits of a revision in an entry's name; git adds some if these are ambiguous.
 const DIGITS: &str = "--short=7";
 
-/// A revision whose servers are measured beside the current ones.
+/// A revision whose servers are measured next to the current ones.
 #[derive(Debug)]
 pub(super) struct Base {
     /// The top folder of the repository.
@@ -30,30 +30,30 @@ pub(super) struct Base {
     workspace: PathBuf,
     /// The full hash.
     commit: String,
-    /// Its first digits: with them its entries are named.
+    /// The start of the hash, which names its entries.
     mark: String,
     entries: Vec<BaseEntry>,
 }
 
 #[derive(Debug)]
 struct BaseEntry {
-    /// The current server under the name of the base's. What the revision has is known once it is
-    /// checked out.
+    /// The current server under the base's name. The revision's own server is known only after the
+    /// checkout.
     server: Server,
-    /// Its manifest within the repository.
+    /// Its manifest's path within the repository.
     manifest: PathBuf,
 }
 
 impl Base {
-    /// Finds the revision and which of the `current` servers it has. Nothing is checked out yet.
+    /// Finds the revision and which of the `current` servers it has. Checks nothing out yet.
     ///
     /// # Errors
-    /// [`Usage`] where there is no repository, no such revision, or none of the servers in it.
+    /// [`Usage`] if there is no repository, no such revision, or none of the servers in it.
     pub(super) fn find(catalog: &Catalog, revision: &str, current: &[Server]) -> Result<Self> {
         let (top, workspace) = place(&catalog.root).map_err(|error| {
             Usage(format!(
                 "--against {revision}: git finds no repository here: {error:#}; to compare with a \
-                 build you have, use --binary NAME=PATH"
+                 build you already have, use --binary NAME=PATH"
             ))
         })?;
         let commit = commit(&top, revision).ok_or_else(|| unknown_revision(&top, revision))?;
@@ -76,7 +76,7 @@ impl Base {
         if entries.is_empty() {
             return Err(Usage(format!(
                 "--against {revision}: revision {mark} does not have {}, so there is nothing to \
-                 compare with: name an older server or a newer revision",
+                 compare with: choose another server or a newer revision",
                 absent.join(", ")
             ))
             .into());
@@ -84,7 +84,7 @@ impl Base {
         let changes = git(&top, &["--no-optional-locks", "status", "--porcelain"])?;
         let with_changes = match changes.is_empty() {
             true => "",
-            false => ", with the uncommitted changes of the work tree",
+            false => ", with the uncommitted changes in the work tree",
         };
         let names: Vec<&str> = entries.iter().map(|e| e.server.name.as_str()).collect();
         eprintln!(
@@ -92,7 +92,7 @@ impl Base {
             names.join(", ")
         );
         for name in absent {
-            eprintln!("{name}: not in revision {mark}, so it is measured without a base");
+            eprintln!("{name}: not in revision {mark}; measured without a base");
         }
         Ok(Self {
             top,
@@ -103,13 +103,13 @@ impl Base {
         })
     }
 
-    /// What is entered for it.
+    /// The entries to add for it.
     pub(super) fn servers(&self) -> impl Iterator<Item = Server> {
         self.entries.iter().map(|entry| entry.server.clone())
     }
 
-    /// Checks the revision out into a worktree of its own, puts its servers in the place of what
-    /// [`Self::servers`] gave, and builds them once.
+    /// Checks the revision out into its own worktree, replaces what [`Self::servers`] returned with the
+    /// revision's servers, and builds them once.
     fn check_out(
         &self,
         catalog: &Catalog,
@@ -124,7 +124,7 @@ impl Base {
         let names: Vec<String> = self.servers().map(|server| server.name).collect();
         for name in &names {
             if !found.iter().any(|server| server.name == *name) {
-                eprintln!("{name}: no server in that revision, so there is no base");
+                eprintln!("{name}: not a server in that revision; measured without a base");
             }
         }
         servers.retain(|server| !names.contains(&server.name));
@@ -133,7 +133,7 @@ impl Base {
         Ok(tree)
     }
 
-    /// The servers of the revision, by the names they are entered under.
+    /// The servers of the revision, under the names of their entries.
     fn read(&self, catalog: &Catalog, tree: &Path, target: &Path) -> Result<Vec<Server>> {
         let mut all = Vec::new();
         let is_package = |entry: &BaseEntry| matches!(entry.server.source, Source::Package { .. });
@@ -150,8 +150,7 @@ impl Base {
         Ok(all.into_iter().map(|s| s.marked(&self.mark)).collect())
     }
 
-    /// Builds the base of each server and the server itself; the run builds them again, which then
-    /// takes no time.
+    /// Builds each server and its base. The run builds them again, which then takes no time.
     fn build(&self, catalog: &Catalog, servers: &[Server], interrupt: &Interrupt) -> Result<()> {
         let mut progress = Progress::new();
         let mut failures = Vec::new();
@@ -161,7 +160,7 @@ impl Base {
             let mut build = |name: &str| {
                 progress.note(&format!("building {name}"));
                 let server = servers.iter().find(|server| server.name == name);
-                let server = server.context("it is not entered")?;
+                let server = server.context("it is not an entry")?;
                 anyhow::Ok(run::build(catalog, server, interrupt))
             };
             let built = (build(base)?, build(new)?);
@@ -183,7 +182,7 @@ impl Base {
         progress.finish();
         if none {
             bail!(
-                "no server of revision {} could be built here, so there is nothing to compare \
+                "no server of revision {} could be built, so there is nothing to compare \
                  with: choose another revision",
                 self.mark
             );
@@ -192,11 +191,10 @@ impl Base {
     }
 }
 
-/// Checks a base out, where there is one, and builds it, so that one that does not build ends the run before
-/// it begins.
+/// Checks out and builds the base, if there is one. If it doesn't build, the run ends before it begins.
 ///
 /// # Errors
-/// Where it can't be checked out or read, or none of its servers builds; not where the user stops it.
+/// If it can't be checked out or read, or none of its servers builds. An interrupt is not an error.
 pub(super) fn check_out(
     base: Option<&Base>,
     catalog: &Catalog,
@@ -210,30 +208,30 @@ pub(super) fn check_out(
     }
 }
 
-/// A revision checked out; its folder goes with this value.
+/// A checked-out revision; dropping this removes its folder.
 #[derive(Debug)]
 pub(super) struct Tree {
     top: PathBuf,
     path: PathBuf,
-    /// Held as long as the folder is used.
+    /// Held as long as the folder is in use.
     _lock: File,
 }
 
 impl Tree {
-    /// Always in the same place, so that cargo finds what it built there before.
+    /// Always uses the same folder, so that cargo finds its earlier builds.
     fn make(folder: &Path, top: &Path, commit: &str) -> Result<Self> {
         fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+            .with_context(|| format!("cannot create the folder {}", folder.display()))?;
         let lock = File::open(folder)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-            Usage("another `harness bench --against` is running here: wait for it".to_owned())
+            Usage("another `harness bench --against` is running in this workspace: wait for it to end".to_owned())
         })?;
         let tree = Self {
             top: top.to_owned(),
             path: fs::canonicalize(folder)?.join("tree"),
             _lock: lock,
         };
-        // What a harness left behind that was killed.
+        // A killed harness may have left one behind.
         tree.remove()?;
         let path = tree.path.to_string_lossy();
         let add = ["worktree", "add", "--quiet", "--detach", &path, commit];
@@ -248,11 +246,11 @@ impl Tree {
 
     fn remove(&self) -> Result<()> {
         let path = self.path.to_string_lossy();
-        // Twice, for git locks a worktree until it is whole.
+        // Twice, because git locks a worktree until it is complete.
         let forget = ["worktree", "remove", "--force", "--force", &path];
         let known = git(&self.top, &forget);
         if self.path.exists() {
-            // One that git does not know as such.
+            // git doesn't know the folder as a worktree.
             fs::remove_dir_all(&self.path)
                 .with_context(|| format!("cannot remove {}", self.path.display()))?;
             if known.is_err() {
@@ -266,7 +264,7 @@ impl Tree {
 impl Drop for Tree {
     fn drop(&mut self) {
         if let Err(error) = self.remove() {
-            eprintln!("{error:#}; the next run with --against tries again");
+            eprintln!("{error:#}; the next run with --against will try again");
         }
     }
 }
@@ -275,11 +273,13 @@ impl Drop for Tree {
 fn place(folder: &Path) -> Result<(PathBuf, PathBuf)> {
     let said = git(folder, &["rev-parse", "--show-toplevel", "--show-prefix"])?;
     let mut lines = said.lines();
-    let top = lines.next().ok_or_else(|| anyhow!("git names no folder"))?;
+    let top = lines
+        .next()
+        .ok_or_else(|| anyhow!("git printed no folder"))?;
     Ok((top.into(), lines.next().unwrap_or_default().into()))
 }
 
-/// The manifest of a server within the repository; none where it is in another one.
+/// The manifest's path within the repository; `None` if it is outside.
 fn within(top: &Path, server: &Server) -> Option<PathBuf> {
     let manifest = server.manifest()?;
     let (of, folder) = place(manifest.parent()?).ok()?;
@@ -298,16 +298,16 @@ fn unknown_revision(top: &Path, revision: &str) -> Usage {
         None => format!("run `git fetch origin {revision}` first, or see `git branch --all`"),
     };
     Usage(format!(
-        "--against {revision}: git knows no such revision here; {hint}"
+        "--against {revision}: git finds no such revision; {hint}"
     ))
 }
 
-/// Whether a name's other build may be of a revision of this repository.
+/// Whether the mark in an entry's name may be a revision of this repository.
 pub(super) fn is_revision(catalog: &Catalog, mark: &str) -> bool {
     commit(&catalog.root, mark).is_some()
 }
 
-/// Each other build beside the server it is a build of, as (base, new).
+/// Pairs each other build with the server it is a build of, as (base, new).
 fn pairs<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Vec<(String, String)> {
     let pair = |name: &'a str| match EntryKind::of(name) {
         EntryKind::Build(server) => Some((name.to_owned(), server.to_owned())),
@@ -318,19 +318,19 @@ fn pairs<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Vec<(String, Strin
 }
 
 fn same_line(base: &str, new: &str) -> String {
-    format!("{base} and {new} are the same program: what differs between them is noise")
+    format!("{base} and {new} are the same program: any difference between them is noise")
 }
 
-/// Refuses to judge a run that has nothing to be judged.
+/// Refuses flags that judge builds if the run has only one build of each server.
 ///
 /// # Errors
-/// [`Usage`] with the flags that are wanting or wrong.
+/// [`Usage`] with the flags that are missing or wrong.
 pub(super) fn refuse_vain(judging: &Judging, servers: &[Server]) -> Result<()> {
     judging.refuse_unknown_figures()?;
     let names = servers.iter().map(|server| server.name.as_str());
     if judging.is_given() && pairs(names).is_empty() {
         return Err(Usage(
-            "--fail-on and --figure judge two builds of a server: add --against REV or --binary \
+            "--fail-on and --figure compare two builds of a server: add --against REV or --binary \
              NAME=PATH"
                 .to_owned(),
         )
@@ -339,11 +339,11 @@ pub(super) fn refuse_vain(judging: &Judging, servers: &[Server]) -> Result<()> {
     Ok(())
 }
 
-/// Says what changed from each other build to the current one, here and in the run's folder. Nothing
-/// where the run has no other build.
+/// Prints what changed from each other build to the current one, and writes it to the run's folder. Does
+/// nothing if the run has no other build.
 ///
 /// # Errors
-/// Where a file can't be written, or nothing could be compared and `judging` asks to fail on something.
+/// If a file can't be written, or `judging` should fail on something and nothing could be compared.
 pub(super) fn judge(
     catalog: &Catalog,
     record: &Record,

@@ -1,4 +1,4 @@
-//! A new run: from flags to what is asked of the session.
+//! A new run: turns flags into options of the session.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,15 +18,16 @@ use crate::probe::limits;
 use crate::record::{self, Ended, Environment, Finding, Level};
 use crate::run::{Earlier, Length, Options, rustc_version};
 
-/// What rounds may amount to where only a precision or a budget ends them.
+/// Maximum number of rounds if only a precision or a budget ends the run.
 const MOST_ROUNDS: u32 = 10_000;
-/// Requests of a round whose hash tells whether a workload is still the same.
+/// Number of requests of a round that are hashed, to tell whether a workload has changed.
 const HASHED_CALLS: usize = 256;
 
-/// What the flags come to, what is to be said of the machine's limits, and the revision compared with.
+/// The result of reading the flags; the finding is about the machine's limits, and the base is the revision
+/// to compare with.
 pub(super) type Prepared = (Catalog, Options, Place, Option<Finding>, Option<Base>);
 
-/// Reads the flags. Nothing is made or started yet.
+/// Reads the flags. Creates and starts nothing yet.
 pub(super) fn prepare(arguments: &Arguments) -> Result<Prepared> {
     let (catalog, servers) = arguments.filters.catalog()?;
     let place = Place::find(&arguments.cpus)?;
@@ -42,7 +43,7 @@ pub(super) fn prepare(arguments: &Arguments) -> Result<Prepared> {
     Ok((catalog, options, place, note, base))
 }
 
-/// Makes the run's folder.
+/// Creates the run's folder.
 pub(super) fn begin(
     arguments: &Arguments,
     catalog: Catalog,
@@ -56,7 +57,7 @@ pub(super) fn begin(
     let run = describe(&options, &folder)?;
     let environment = environment_of(&place, &options, note);
     let mut store = record::Store::create(&folder.database())?.hiding(folder.hidden());
-    // The run last: a record with a run has all that is needed to take it up again.
+    // The run last: a record that has a run also has everything needed to resume it.
     store.put_environment(&environment)?;
     store.put_run(&run)?;
     Ok(Job {
@@ -72,7 +73,7 @@ pub(super) fn begin(
     })
 }
 
-/// The servers chosen, followed by the builds given with `--binary`.
+/// The selected servers, followed by the builds given with `--binary`.
 pub(super) fn with_other_builds(
     flags: &[String],
     catalog: &Catalog,
@@ -82,7 +83,7 @@ pub(super) fn with_other_builds(
     for flag in flags {
         let (name, path) = flag.split_once('=').ok_or_else(|| {
             Usage(format!(
-                "--binary {flag}: NAME=PATH is wanted, a server and another build of it"
+                "--binary {flag}: expected NAME=PATH, a server and another build of it"
             ))
         })?;
         let server = catalog.servers.iter().find(|server| server.name == name);
@@ -92,7 +93,7 @@ pub(super) fn with_other_builds(
             .map_err(|error| Usage(format!("--binary {flag}: {error:#}")))?;
         if servers.iter().any(|server| server.name == other.name) {
             return Err(Usage(format!(
-                "--binary {flag}: these bytes are entered already; --twin {name} enters a server twice"
+                "--binary {flag}: this exact binary is already an entry; use --twin {name} to enter a server twice"
             ))
             .into());
         }
@@ -161,14 +162,14 @@ fn refuse_lead_in(arguments: &Arguments) -> Result<()> {
     .into())
 }
 
-/// A single entry has no ratio to another.
+/// Refuses a precision if there is only one entry, which has no ratio to another.
 fn refuse_precision_of_nothing(options: &Options) -> Result<()> {
     if options.length.precision.is_none() || options.plan().entries.len() > 1 {
         return Ok(());
     }
     Err(Usage(
-        "--precision: a single server without the control has no ratio to be known; leave out \
-         --no-control, or choose another server too"
+        "--precision: a single server without the control has no ratio to measure: leave out \
+         --no-control, or add another server"
             .to_owned(),
     )
     .into())
@@ -178,22 +179,22 @@ fn twins(flags: &[String], servers: &[Server]) -> Result<Vec<String>> {
     let known: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
     for name in flags {
         if !known.contains(&name.as_str()) {
-            return Err(Usage(names::unknown("server to be entered twice", name, &known)).into());
+            return Err(Usage(names::unknown("server to enter twice", name, &known)).into());
         }
     }
     let entered = servers.iter().map(|server| server.name.clone());
     Ok(entered.filter(|name| flags.contains(name)).collect())
 }
 
-/// Six digits of the clock: another one each run, and easy to type again.
+/// Six digits of the clock: different for each run, and easy to type.
 fn random_seed() -> u64 {
     u64::from(jiff::Timestamp::now().subsec_nanosecond().unsigned_abs()) / 1_000
 }
 
-/// A low descriptor limit makes a smaller run, with a word.
+/// Uses fewer connections, with a finding, if the limit on open files is low.
 fn fit_to_limits(options: &mut Options) -> Result<Option<Finding>> {
     let limit = limits::raise_descriptor_limit().unwrap_or_else(|_| limits::descriptor_limit().0);
-    // Entries that take turns have all their connections at once.
+    // Interleaved entries have all their connections open at the same time.
     let entries = match options.schedule.is_interleaved() {
         true => options.plan().entries.len().max(1),
         false => 1,
@@ -270,14 +271,13 @@ fn describe(options: &Options, folder: &Folder) -> Result<record::Run> {
     })
 }
 
-/// SHA-256 of this program: what is measured with.
+/// SHA-256 of this program, which does the measuring.
 pub(super) fn own_sha256() -> Result<Option<String>> {
-    let own = std::env::current_exe().context("cannot find the harness's own program")?;
+    let own = std::env::current_exe().context("cannot find the harness's own executable")?;
     Ok(Some(sha256(&own)?))
 }
 
-/// For each workload a hash over requests of the first round, which follow from its file
-/// and the seed.
+/// Hashes requests of the first round for each workload; they depend only on its file and the seed.
 pub(super) fn requests_sha256(options: &Options) -> BTreeMap<String, String> {
     use sha2::{Digest as _, Sha256};
     let hash = |workload: &crate::catalog::Workload| {

@@ -1,13 +1,13 @@
-//! `--metrics`: the run under way in OpenMetrics, for Prometheus and what draws from it.
+//! `--metrics`: live metrics of a run in OpenMetrics, for Prometheus and compatible tools.
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `series` | what is told, under which names |
-//! | `serve` | one thread that answers `GET /metrics` |
+//! | `series` | which metrics there are, and their names |
+//! | `serve` | one thread that serves `GET /metrics` |
 //!
-//! It costs the measurement nothing that shows: what is told changes between trials, the counters of a load
-//! are added to by its threads whether or not anyone looks, and the thread that answers runs where neither
-//! side does, or last in line behind the load generator where there is no such CPU.
+//! It has no visible cost for the measurement: most values change only between trials, the load generator
+//! updates its counters whether or not anyone reads them, and the serving thread runs on CPUs that neither
+//! side uses, or, if there are none, at the lowest priority on the load generator's.
 
 mod series;
 mod serve;
@@ -26,34 +26,34 @@ use crate::environment::{Layout, Topology};
 use crate::record::Run;
 use crate::run::{Happening, Live, Watch};
 
-/// The address is ours; nothing is answered yet.
+/// A bound address that isn't served yet.
 #[derive(Debug)]
 pub(super) struct Listener(TcpListener);
 
-/// Takes the address, before anything is made or started.
+/// Binds the address, before anything is created or started.
 ///
 /// # Errors
-/// [`Usage`] where it is not of this machine alone, in use, or the servers' own.
+/// [`Usage`] if the address isn't a loopback address, is in use, or is the servers' own.
 pub(super) fn listen(address: SocketAddr, servers_port: Option<u16>) -> Result<Listener> {
     let refused = |why: &str| Usage(format!("--metrics {address}: {why}"));
     if !address.ip().is_loopback() {
-        let why = "only this machine may ask, as at 127.0.0.1:9464; let something in front of it \
-                   answer others";
+        let why = "only a loopback address such as 127.0.0.1:9464 is allowed; use a tunnel or a proxy \
+                   for access from other machines";
         return Err(refused(why).into());
     }
     if servers_port == Some(address.port()) {
-        return Err(refused("--port gives the servers the same port: name another").into());
+        return Err(refused("--port gives the servers the same port: choose another").into());
     }
     let listener = TcpListener::bind(address).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            refused("something listens there already: name another port, or end it")
-        }
+        std::io::ErrorKind::AddrInUse => refused(
+            "the address is already in use: choose another port, or stop what listens there",
+        ),
         _ => refused(&error.to_string()),
     })?;
     Ok(Listener(listener))
 }
 
-/// Tells of the run until it is dropped.
+/// Serves the metrics of the run until it is dropped.
 #[derive(Debug)]
 pub(super) struct Metrics {
     series: Arc<Series>,
@@ -61,7 +61,7 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    /// Begins to answer. `trials` are those planned and those there already.
+    /// Starts serving. `trials` is the number planned and the number already done.
     pub(super) fn begin(
         listener: Listener,
         run: &Run,
@@ -76,18 +76,18 @@ impl Metrics {
             Some(_) => Vec::new(),
         };
         let server = Server::begin(listener.0, cpus, move || told.text())
-            .context("cannot begin to answer at --metrics")?;
+            .context("cannot start serving --metrics")?;
         Ok(Self { series, server })
     }
 
-    /// What to give to Prometheus.
+    /// The URL to give to Prometheus.
     pub(super) fn url(&self) -> String {
         format!("http://{}/metrics", self.server.address())
     }
 }
 
-/// Where the answering thread runs: beside both sides, best on no core of theirs; or else with the load
-/// generator, never with the server.
+/// CPUs for the serving thread: outside both sides, preferably on none of their cores; otherwise the load
+/// generator's, never the server's.
 fn cpus(topology: &Topology, layout: &Layout) -> Vec<u32> {
     let both = layout.both();
     let mut others = topology.usable.clone();
@@ -101,7 +101,7 @@ fn cpus(topology: &Topology, layout: &Layout) -> Vec<u32> {
         .unwrap_or_default()
 }
 
-/// Lets a person and, where they are asked for, the metrics know.
+/// Reports progress to the user and, if they are served, to the metrics.
 #[derive(Debug)]
 pub(super) struct Both<'a> {
     pub(super) progress: &'a mut Progress,
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use crate::environment::Core;
 
-    /// `cores` of two siblings each: 0 and 1, 2 and 3...
+    /// `cores` cores of two siblings each: 0 and 1, 2 and 3...
     fn machine(cores: u32) -> Topology {
         let cpus: Vec<u32> = (0..cores * 2).collect();
         Topology {
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn it_runs_where_neither_side_does_and_never_with_the_server() {
         let machine = machine(3);
-        // A core of its own, a sibling of a core in use, the load generator's.
+        // A core of its own, then a sibling of a used core, then the load generator's CPUs.
         assert_eq!(cpus(&machine, &layout(&[0, 1], &[2, 3])), [4, 5]);
         assert_eq!(cpus(&machine, &layout(&[0, 2], &[4])), [1, 3, 5]);
         assert_eq!(cpus(&machine, &layout(&[0, 1, 2], &[3, 4, 5])), [3, 4, 5]);
@@ -174,8 +174,8 @@ mod tests {
             assert!(error.downcast_ref::<Usage>().is_some(), "{error}");
             error.to_string()
         };
-        assert!(word("0.0.0.0:0", None).contains("only this machine"));
-        assert!(word("192.0.2.1:9464", None).contains("only this machine"));
+        assert!(word("0.0.0.0:0", None).contains("only a loopback address"));
+        assert!(word("192.0.2.1:9464", None).contains("only a loopback address"));
         let taken = listen("127.0.0.1:0".parse().unwrap(), None).unwrap();
         let address = taken.0.local_addr().unwrap();
         let text = word(&address.to_string(), None);

@@ -1,4 +1,4 @@
-//! `--rate`: paced rates given by hand.
+//! `--rate`: paced rates given on the command line.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::cli::Usage;
 
-/// `RATE` for all workloads, `WORKLOAD=RATE` for one; the latter wins.
+/// Parses `RATE` for all workloads and `WORKLOAD=RATE` for one, which takes precedence.
 pub(super) fn parse_rates(flags: &[String], workloads: &[&str]) -> Result<BTreeMap<String, f64>> {
     let mut rates = BTreeMap::new();
     for flag in flags.iter().filter(|flag| !flag.contains('=')) {
@@ -37,7 +37,7 @@ fn parse_rate(text: &str) -> Result<f64> {
         .filter(|rate: &f64| *rate >= 1.0 && *rate <= 10_000_000.0)
         .ok_or_else(|| {
             Usage(format!(
-                "--rate {text}: requests per second from 1 to 10000000 are wanted"
+                "--rate {text}: expected requests per second, from 1 to 10000000"
             ))
             .into()
         })

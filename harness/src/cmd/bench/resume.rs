@@ -1,4 +1,4 @@
-//! `--resume`: an interrupted run is finished with the same plan and seed, or not at all.
+//! `--resume`: finishes an interrupted run with the same plan and seed, or refuses to.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -23,19 +23,19 @@ use crate::record::{
 };
 use crate::run::{Earlier, Length, Options, rustc_version};
 
-/// The version of the record from which on it holds what a run needs to be taken up again.
+/// The first version of the record that stores everything needed to resume a run.
 const PLAN_STORED_SINCE: u32 = 2;
 
-/// Opens the run and makes sure that it can go on as it began. Its record is changed only once servers and
-/// control have been found to be the same too.
+/// Opens the run and checks that it can continue unchanged. The record is modified only after servers and
+/// control are known to be the same too.
 ///
 /// # Errors
-/// [`Usage`] where the run is complete, is still running, or is not the same any more.
+/// [`Usage`] if the run is complete, is still running, or something has changed.
 pub(super) fn resume(arguments: &Arguments, path: &Path) -> Result<(Job, Option<Base>)> {
     let catalog = Catalog::load(&arguments.filters.servers.manifest)
         .map_err(|error| Usage(format!("{error:#}")))?;
     let database = crate::cmd::results::database(&catalog.root, Some(path))?;
-    // Before the record is read: a run that ends meanwhile would else be taken up with an old view of it.
+    // Before the record is read: a run that ends in between would otherwise be resumed from an old view of it.
     let lock = lock(path)?;
     refuse_older(path, &database)?;
     let mut store = Store::open(&database).map_err(refusal)?;
@@ -47,7 +47,7 @@ pub(super) fn resume(arguments: &Arguments, path: &Path) -> Result<(Job, Option<
     let (mut options, base) = options(arguments, &catalog, &record, &place)?;
     options.logs = folder.logs();
     let now = refuse_changed(&record, &options, &place)?;
-    // Rounds before and after an interruption are driven alike.
+    // Rounds before and after an interruption must use the same I/O backend.
     refuse_engine(options.engine)?;
     if !arguments.filters.list {
         remove_answers(&options.logs)?;
@@ -73,7 +73,7 @@ pub(super) fn resume(arguments: &Arguments, path: &Path) -> Result<(Job, Option<
     Ok((job, base))
 }
 
-/// Removes what the control of a killed harness left behind: its answers, which are taken anew.
+/// Removes the responses that the control of a killed harness left behind; they are captured again.
 fn remove_answers(logs: &Path) -> Result<()> {
     for entry in fs::read_dir(logs)? {
         let path = entry?.path();
@@ -87,20 +87,20 @@ fn remove_answers(logs: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Keeps other processes from writing the same run; released when the file is closed, at the
-/// latest when the process ends. Servers do not inherit it.
+/// Keeps other processes from writing the same run. Released when the file is closed, at the latest when
+/// the process ends. Servers don't inherit it.
 pub(super) fn lock(folder: &Path) -> Result<File> {
     let file = File::open(folder).context("cannot open the run's folder")?;
     flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
         Usage(format!(
-            "{} is being written by another harness: wait for it, or end it",
+            "{} is being written by another harness: wait for it to end, or stop it",
             folder.display()
         ))
     })?;
     Ok(file)
 }
 
-/// Before the record is opened, which would bring it up to date.
+/// Runs before the record is opened, which would upgrade it.
 fn refuse_older(path: &Path, database: &Path) -> Result<()> {
     if Store::version(database).map_err(refusal)? >= PLAN_STORED_SINCE {
         return Ok(());
@@ -110,12 +110,12 @@ fn refuse_older(path: &Path, database: &Path) -> Result<()> {
 
 fn older(path: &Path) -> Usage {
     Usage(format!(
-        "{} was stored by an older harness, which did not store its plan: begin a new run",
+        "{} was stored by an older harness that didn't store the plan: start a new run",
         path.display()
     ))
 }
 
-/// What is no record is a wrong argument; the rest is not the user's doing.
+/// Something that isn't a record is a wrong argument; other errors aren't the user's fault.
 fn refusal(error: StoreError) -> anyhow::Error {
     match error {
         StoreError::NotARecord { .. } | StoreError::TooNew { .. } => {
@@ -127,7 +127,7 @@ fn refusal(error: StoreError) -> anyhow::Error {
 
 fn refuse_complete(path: &Path, run: &Run) -> Result<()> {
     if run.stages.is_empty() {
-        // Another verb has brought it up to date since.
+        // Another command has upgraded it since.
         return Err(older(path).into());
     }
     if run.ended == Ended::Complete {
@@ -187,9 +187,9 @@ fn options(
     Ok((options, base))
 }
 
-/// The servers of the plan. One that failed stays so: it has no trials, and is not built again. Binaries
-/// given by hand are taken from where they were copied to, unless `--binary` names them again; those of
-/// another revision are built from it again.
+/// The servers of the plan. A server that failed stays failed: it has no trials and is not built again.
+/// Binaries given by hand come from the copy in the run's folder, unless `--binary` names them again; those
+/// of another revision are built again.
 fn servers(
     arguments: &Arguments,
     catalog: &Catalog,
@@ -214,8 +214,8 @@ fn servers(
     let mut others = all.iter().skip(catalog.servers.len());
     if let Some(other) = others.find(|server| !of_run(&server.name)) {
         return Err(Usage(format!(
-            "{} is no build of this run: its bytes are others than those that were measured; name \
-             the binary that was with --binary NAME=PATH",
+            "{} is not a build of this run: it differs from the binary that was measured; pass \
+             the original with --binary NAME=PATH",
             other.name
         ))
         .into());
@@ -235,7 +235,7 @@ fn servers(
     Ok((servers?, base))
 }
 
-/// The revision that the run is against, if its entries are named by one.
+/// The revision that the run compares with, if its entries are named after one.
 fn base_of(catalog: &Catalog, wanted: &[&str], all: &[Server]) -> Result<Option<Base>> {
     let lacking = wanted
         .iter()
@@ -257,11 +257,11 @@ fn missing(name: &str, all: &[Server]) -> Usage {
     let known: Vec<&str> = all.iter().map(|server| server.name.as_str()).collect();
     Usage(match name.split_once('@') {
         Some((base, _)) => format!(
-            "the binary of {name} is no longer where it was copied to: give it again with \
+            "the run's copy of the binary of {name} is gone: pass it again with \
              --binary {base}=PATH"
         ),
         None => format!(
-            "{}; if it was given with --manifest, give it again",
+            "{}; if it came from --manifest, pass that again",
             names::unknown("server", name, &known)
         ),
     })
@@ -274,8 +274,8 @@ fn workloads(catalog: &Catalog, run: &Run) -> Result<Vec<Workload>> {
     Ok(names::select("workload", all, |workload| &workload.name, &wanted).map_err(Usage)?)
 }
 
-/// What must be as it was: the machine, the harness, the requests. Binaries are compared when
-/// they have been built. Gives the machine as it is now.
+/// Refuses to resume if the machine, the harness or the requests have changed; binaries are compared after
+/// they are built. Returns the machine as it is now.
 fn refuse_changed(record: &Record, options: &Options, place: &Place) -> Result<Environment> {
     let needs = Needs {
         connections: options.connections as u32,
@@ -283,7 +283,7 @@ fn refuse_changed(record: &Record, options: &Options, place: &Place) -> Result<E
     let limit = limits::raise_descriptor_limit().unwrap_or_else(|_| limits::descriptor_limit().0);
     if needs.descriptors() > limit {
         return Err(Usage(format!(
-            "the run has {} connections and only {limit} files may be open: run `ulimit -n {}` first",
+            "the run needs {} connections, but only {limit} files may be open: run `ulimit -n {}` first",
             options.connections,
             needs.descriptors()
         ))
@@ -292,7 +292,7 @@ fn refuse_changed(record: &Record, options: &Options, place: &Place) -> Result<E
     let now = place.environment(&rustc_version().unwrap_or_default(), needs);
     let mut changed = changes(&record.environment, &now);
     if record.run.harness_sha256 != own_sha256()? {
-        changed.push("the harness itself was built anew from other source".to_owned());
+        changed.push("the harness was rebuilt from different source".to_owned());
     }
     let requests = requests_sha256(options);
     changed.extend(
@@ -303,14 +303,14 @@ fn refuse_changed(record: &Record, options: &Options, place: &Place) -> Result<E
         return Ok(now);
     }
     Err(Usage(format!(
-        "this run can't go on as it began, for something changed: {}. Its trials so far are kept: see \
-         `harness report`; begin a new run to compare",
+        "this run can't be resumed because something changed: {}. Its trials so far are kept: see \
+         `harness report`; start a new run",
         changed.join("; ")
     ))
     .into())
 }
 
-/// Adds what spoils a measurement now and did not when the run began.
+/// Adds findings that distort a measurement now but did not when the run began.
 fn with_findings(then: Environment, now: Environment) -> Environment {
     let mut findings = then.findings;
     for finding in now.findings {
@@ -330,7 +330,7 @@ fn differing<'a>(
     then.keys().filter(same)
 }
 
-/// What of the machine is no longer as it was, in words.
+/// Which properties of the machine have changed, in words.
 fn changes(then: &Environment, now: &Environment) -> Vec<String> {
     let mut found = Vec::new();
     let mut compare = |what: &str, then: String, now: String| {

@@ -1,4 +1,4 @@
-//! What `harness check` found: servers by checks, and below it all that failed.
+//! The output of `harness check`: a table of servers and checks, followed by all failures.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use crate::conform::{self, CheckReport, CheckResult};
 use crate::record::Failure;
 use crate::run::Checked;
 
-/// The widest line, columns of a terminal.
+/// Maximum width of a line, in columns.
 const WIDTH: usize = 100;
-/// Of one server so many different failures are shown in full.
+/// Maximum number of different failures shown in full for each server.
 const SHOWN: usize = 12;
 
-/// One server, and what came of it.
+/// One server and its result.
 pub(super) struct Row {
     server: String,
     report: Option<CheckReport>,
@@ -23,7 +23,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// One that could not be built.
+    /// A server that could not be built.
     pub(super) fn not_built(server: &str, failure: Failure) -> Self {
         Self {
             server: server.to_owned(),
@@ -34,7 +34,7 @@ impl Row {
         }
     }
 
-    /// One that was checked, in so long from its start to its end.
+    /// A server that was checked, and how long that took.
     pub(super) fn new(server: &str, checked: Checked, took: Duration) -> Self {
         Self {
             server: server.to_owned(),
@@ -49,7 +49,7 @@ impl Row {
         self.failure.is_none()
     }
 
-    /// A failure that no check tells of.
+    /// A failure outside of all checks.
     pub(super) fn unchecked(&self) -> Option<&Failure> {
         let told = |report: &CheckReport| report.failures().next().is_some();
         self.failure
@@ -90,7 +90,7 @@ impl Row {
         self.results().iter().find(|result| result.id == id)
     }
 
-    /// As in `3/4`; nothing where none of these checks was made.
+    /// As in `3/4`; `-` if none of these checks ran.
     fn share(&self, ids: &[&str]) -> String {
         let made: Vec<_> = ids.iter().filter_map(|id| self.result(id)).collect();
         let passed = made.iter().filter(|result| result.outcome.is_ok()).count();
@@ -128,10 +128,10 @@ pub(super) fn lines(rows: &[Row]) -> Vec<String> {
     lines
 }
 
-/// A line of the table: its title and the cell of each server.
+/// A line of the table: its title, and one cell for each server.
 type Line = (String, Vec<String>);
 
-/// A line for each concern, and one for each check of it that some server failed.
+/// A line for each topic, and one for each check in it that some server failed.
 fn cells(rows: &[Row]) -> Vec<Line> {
     let mut lines = vec![(
         String::new(),
@@ -164,7 +164,7 @@ fn cells(rows: &[Row]) -> Vec<Line> {
     lines
 }
 
-/// The checks by concern, in the order in which the concerns first come.
+/// The checks by topic, in order of first appearance.
 fn groups() -> Vec<(&'static str, Vec<&'static str>)> {
     let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
     for check in conform::all() {
@@ -176,7 +176,7 @@ fn groups() -> Vec<(&'static str, Vec<&'static str>)> {
     groups
 }
 
-/// As many columns as fit, from that one on, as text; and how many they are.
+/// As many columns as fit, starting with `from`, as text; and how many these are.
 fn part(rows: &[Row], cells: &[Line], from: usize) -> (usize, Vec<String>) {
     let width = |text: &str| text.chars().count();
     let title = cells.iter().map(|(title, _)| width(title)).max();
@@ -205,8 +205,8 @@ fn part(rows: &[Row], cells: &[Line], from: usize) -> (usize, Vec<String>) {
     (columns, lines.collect())
 }
 
-/// What a server failed; checks that failed for the same reason are told together, as those
-/// are which were not made because it no longer answered.
+/// A server's failures. Checks that failed for the same reason are grouped, for example all those that
+/// could not run because the server no longer responds.
 fn failures(row: &Row) -> Vec<String> {
     let failed: Vec<_> = row
         .results()
@@ -247,7 +247,7 @@ fn failures(row: &Row) -> Vec<String> {
         .collect();
     if !rest.is_empty() {
         let text = format!(
-            "and {} more, shown by --only ID or --json: {}",
+            "and {} more; use --only ID or --json to see them: {}",
             rest.len(),
             ids(&rest)
         );
@@ -261,7 +261,7 @@ fn ids(results: &[&CheckResult]) -> String {
     ids.join(", ")
 }
 
-/// Words in lines that are at most [`WIDTH`] wide.
+/// Wraps text to lines of at most [`WIDTH`] columns.
 fn wrapped(indent: &str, text: &str) -> Vec<String> {
     let mut lines = vec![indent.to_owned()];
     for word in text.split(' ') {
@@ -283,7 +283,7 @@ mod tests {
     use super::*;
     use crate::record::Step;
 
-    /// A server that failed these, each for that reason.
+    /// A server that failed these checks, each for the given reason.
     fn row(server: &str, failed: &[(&str, &str)]) -> Row {
         let results: Vec<CheckResult> = conform::all()
             .iter()
@@ -373,7 +373,7 @@ mod tests {
         let text = lines(&[row("alpha", &failed)]);
         let shown = text.iter().filter(|line| line.contains("sent: ")).count();
         assert_eq!(shown, SHOWN);
-        let more = format!("and {} more, shown by", failed.len() - SHOWN);
+        let more = format!("and {} more; use", failed.len() - SHOWN);
         assert!(text.iter().any(|line| line.contains(&more)), "{text:#?}");
     }
 

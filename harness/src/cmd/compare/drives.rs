@@ -1,4 +1,4 @@
-//! `harness compare` of two files that `harness drive --json` wrote.
+//! `harness compare` for two files written by `harness drive --json`.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -13,7 +13,7 @@ use crate::cmd::drive::figures::{self, Figure, Unit};
 use crate::cmd::operand::Operand;
 use crate::report::{Colour, DriveDifference, DriveFigure, Drives};
 
-/// What makes two drives different loads, in words, and where the JSON has it.
+/// Properties that make two drives different loads, and where they are in the JSON.
 const LOAD: [(&str, &str); 20] = [
     ("url", "/url"),
     ("workload", "/workload"),
@@ -23,15 +23,15 @@ const LOAD: [(&str, &str); 20] = [
     ("threads", "/threads"),
     ("spin", "/spin"),
     ("source addresses", "/bind"),
-    ("a connection for each request", "/connection_per_request"),
-    ("requests a connection", "/requests_per_connection"),
+    ("one connection per request", "/connection_per_request"),
+    ("requests per connection", "/requests_per_connection"),
     ("loop", "/loop"),
-    ("rate asked for", "/asked_per_s"),
+    ("target rate", "/asked_per_s"),
     ("arrivals", "/arrivals"),
     ("think time", "/think"),
     ("think time in ns", "/think_ns"),
     ("warm-up in ns", "/warmup_ns"),
-    ("requests asked for", "/requests_limit"),
+    ("request limit", "/requests_limit"),
     ("duration in ns", DURATION),
     ("stages", STAGES),
     ("interrupted", "/interrupted"),
@@ -39,7 +39,7 @@ const LOAD: [(&str, &str); 20] = [
 const DURATION: &str = "/duration_ns";
 const STAGES: &str = "/stages";
 
-/// Figures of the client or of what went wrong: of no interest where both drives had none.
+/// Figures about the client or about errors, shown only if one of the drives has a value above 0.
 const ONLY_WHERE_ANY: [&str; 5] = [
     "unanswered",
     "unsent",
@@ -47,7 +47,7 @@ const ONLY_WHERE_ANY: [&str; 5] = [
     "reconnects",
     "ids_repeated",
 ];
-/// Those listed without `--all`.
+/// Figures listed without `--all`.
 const USUAL: [&str; 22] = [
     "rate",
     "requests",
@@ -73,21 +73,21 @@ const USUAL: [&str; 22] = [
     "busy_ratio",
 ];
 
-/// What a drive wrote.
+/// The output of a drive.
 #[derive(Debug)]
 pub(super) struct Drive {
     name: String,
     json: Value,
 }
 
-/// The drive that `text` names; `None` where it is no such file.
+/// Reads the drive that `text` names; `None` if it is no such file.
 pub(super) fn read(text: &str) -> Option<Drive> {
     let path = Path::new(text);
     if !path.is_file() {
         return None;
     }
     let mut file = File::open(path).ok()?;
-    // A database is not read whole to find that it is none.
+    // Don't read a whole database just to find that it isn't JSON.
     let mut begin = [0];
     file.read_exact(&mut begin)
         .ok()
@@ -103,10 +103,10 @@ pub(super) fn read(text: &str) -> Option<Drive> {
     })
 }
 
-/// Compares two drives, where both operands are drives; `None` where neither is.
+/// Compares two drives if both operands are drives; returns `None` if neither is.
 ///
 /// # Errors
-/// [`Usage`] where one of them is a run, a flag is for runs, or the engines differ.
+/// [`Usage`] if one of them is a run, a flag applies only to runs, or the I/O backends differ.
 pub(super) fn run(arguments: &Arguments) -> Result<Option<Status>> {
     let (base, new) = match (read(&arguments.base), read(&arguments.new)) {
         (None, None) => return Ok(None),
@@ -140,12 +140,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<Option<Status>> {
     Ok(Some(Status::Fine))
 }
 
-/// A drive beside something else: what that is, is said where it is nothing.
+/// The error for a drive and something else. If that is nothing known, the error says so.
 fn mixed(drive: &Drive, other: &str) -> anyhow::Error {
     match Operand::load(other) {
         Err(error) => error,
         Ok(_) => Usage(format!(
-            "{} is a single drive and {other} a run of `harness bench`: compare two drives or two runs",
+            "{} is a single drive, but {other} is a run of `harness bench`: compare two drives or two runs",
             drive.name
         ))
         .into(),
@@ -169,20 +169,22 @@ fn refuse_flags(arguments: &Arguments) -> Result<()> {
     match of_runs.iter().find(|(_, given)| *given) {
         None => Ok(()),
         Some((flag, _)) => {
-            let why = format!("{flag} is for runs of `harness bench`, and these are single drives");
+            let why = format!(
+                "{flag} only applies to runs of `harness bench`, and these are single drives"
+            );
             Err(Usage(why).into())
         }
     }
 }
 
-/// Figures of different engines are never set beside each other.
+/// Refuses to compare figures measured with different I/O backends.
 fn refuse_engines(base: &Drive, new: &Drive) -> Result<()> {
     let engine = |drive: &Drive| shown(&drive.json["engine"]);
     if engine(base) == engine(new) {
         return Ok(());
     }
     Err(Usage(format!(
-        "{} was driven over {} and {} over {}: figures of different engines can't be compared; drive \
+        "{} used {} and {} used {}: figures from different I/O backends can't be compared; run \
          both with the same --engine",
         base.name,
         engine(base),
@@ -192,10 +194,10 @@ fn refuse_engines(base: &Drive, new: &Drive) -> Result<()> {
     .into())
 }
 
-/// In what the loads differ.
+/// How the loads differ.
 fn differences(base: &Value, new: &Value) -> Vec<DriveDifference> {
     let limited = |drive: &Value| drive["requests_limit"].is_u64();
-    // Where a number of requests ends the drive, it lasts as long as they take.
+    // If a number of requests ends the drive, its duration is a result, not a setting.
     let lasts = !(limited(base) && limited(new));
     let member = |(what, pointer): &(&'static str, &str)| {
         let of = |drive: &Value| match *pointer {
@@ -213,7 +215,7 @@ fn differences(base: &Value, new: &Value) -> Vec<DriveDifference> {
     LOAD.iter().filter_map(member).collect()
 }
 
-/// What was asked for of each stage.
+/// The settings of each stage, without their results.
 fn stages(drive: &Value) -> Value {
     let asked = |stage: &Value| {
         let members = ["length_ns", "from_per_s", "to_per_s"];
@@ -265,11 +267,11 @@ fn compared(arguments: &Arguments, base: &Value, new: &Value) -> Result<Vec<Driv
 
 fn notes(base: &Drive, new: &Drive) -> Vec<String> {
     let mut notes = vec![
-        "One drive on each side, so there is no interval: nothing here says whether a difference is more than \
-         chance. Drive each side several times in turn and see how far one side differs from itself, or \
+        "There is only one drive on each side, so there is no interval to tell a difference from \
+         chance. Run both sides several times in turn and see how much each differs from itself, or \
          measure both with `harness bench`."
             .to_owned(),
-        "A drive does not record its machine: compare only drives of the same one, made in the same hour."
+        "A drive does not record its machine: compare only drives from the same machine, run close together."
             .to_owned(),
     ];
     for drive in [base, new] {
@@ -277,7 +279,7 @@ fn notes(base: &Drive, new: &Drive) -> Vec<String> {
         let errors = errors.and_then(|figure| figure.read(&drive.json));
         if let Some(errors) = errors.filter(|errors| errors.value > 0.0) {
             notes.push(format!(
-                "{} had errors: {}. Its latency is that of right answers and of timeouts.",
+                "{} had errors: {}. Its latency covers valid responses and timeouts.",
                 drive.name,
                 errors.shown(Unit::Count)
             ));
@@ -298,7 +300,7 @@ impl Drive {
     }
 }
 
-/// A value as a person reads it.
+/// A value in readable form.
 fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -348,7 +350,7 @@ mod tests {
         assert_eq!(words(&limited(5, 1), &limited(5, 2)), Vec::<String>::new());
         assert_eq!(
             words(&limited(5, 1), &limited(6, 2)),
-            ["requests asked for: 5 and 6"]
+            ["request limit: 5 and 6"]
         );
     }
 }

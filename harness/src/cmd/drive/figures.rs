@@ -1,5 +1,5 @@
-//! The figures of a drive by name, read from its JSON, so that a limit and a comparison mean the
-//! same by one.
+//! The figures of a drive by name, read from its JSON, so that limits and comparisons use the same
+//! definitions.
 
 use serde_json::Value;
 
@@ -9,20 +9,20 @@ use crate::catalog::names::nearest;
 use crate::load::ErrorKind;
 use crate::report::significant;
 
-/// What comes before the name of a point, and the member of the JSON that holds it.
+/// The prefix of a point's name, and the JSON member that holds the distribution.
 const DISTRIBUTIONS: [(&str, &str); 4] = [
     ("", "latency_ns"),
     ("first_byte.", "first_byte_ns"),
     ("connect.", "connect_ns"),
     (SEND_LAG, "send_lag_ns"),
 ];
-/// Where the client sends when an answer comes, nothing can be late.
+/// Send lag exists only with a schedule: in a closed loop nothing can be late.
 pub(super) const SEND_LAG: &str = "send_lag.";
 
-/// A histogram has three digits: its buckets are as wide as this share of what is in them, at most.
+/// Histograms have three significant digits, so a bucket is at most this wide relative to its values.
 const BUCKET: f64 = 1.0 / 1024.0;
 
-/// What a figure is counted in.
+/// The unit of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cmd) enum Unit {
     /// Nanoseconds.
@@ -35,28 +35,28 @@ pub(in crate::cmd) enum Unit {
     Share,
 }
 
-/// A figure that can be named.
+/// A named figure.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::cmd) struct Figure {
     pub(in crate::cmd) name: String,
     pub(in crate::cmd) unit: Unit,
-    /// Where it is in the JSON.
+    /// Its place in the JSON.
     pointer: String,
-    /// Of a count that may be asked for as a share: the counts that are the whole.
+    /// For counts that can also be a share: the counts that add up to the whole.
     whole: &'static [&'static str],
 }
 
-/// What a drive says of a figure.
+/// A figure's value in a drive.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::cmd) struct Reading {
     pub(in crate::cmd) value: f64,
-    /// It is a lower bound: requests without an answer could raise it.
+    /// Whether it is a lower bound that requests without a response could still raise.
     pub(in crate::cmd) at_least: bool,
-    /// As far as they could; without an end where they are what it would be.
+    /// The highest value it could take; infinite if it has no upper bound.
     pub(super) highest: f64,
 }
 
-/// Every figure, in the order in which they are listed.
+/// Every figure, in the order they are listed.
 pub(in crate::cmd) fn all() -> Vec<Figure> {
     let mut all = Vec::new();
     let plain = |name: &str, unit, pointer: &str| Figure {
@@ -96,13 +96,13 @@ pub(in crate::cmd) fn all() -> Vec<Figure> {
     all
 }
 
-/// The figure of that name.
+/// Finds a figure by name.
 ///
 /// # Errors
-/// A message for the user: the nearest name, and all of them.
+/// A message for the user, with the nearest name and all known names.
 pub(in crate::cmd) fn named(name: &str) -> Result<Figure, String> {
     let all = all();
-    // As JSON has them.
+    // Also accept the names used in JSON.
     let usual = match name {
         "requests_per_s" => "rate",
         "p999" => "p99.9",
@@ -117,12 +117,12 @@ pub(in crate::cmd) fn named(name: &str) -> Result<Figure, String> {
         .map(|near| format!("; did you mean \"{near}\"?"))
         .unwrap_or_default();
     Err(format!(
-        "there is no figure \"{name}\"{hint} (known: {})",
+        "no figure \"{name}\"{hint} (known: {})",
         listed(&known)
     ))
 }
 
-/// The names, those of the later distributions in short.
+/// The names, with those of the later distributions abbreviated.
 fn listed(known: &[&str]) -> String {
     let again = |name: &&&str| {
         let mut others = DISTRIBUTIONS.iter().skip(1);
@@ -138,7 +138,7 @@ fn listed(known: &[&str]) -> String {
 }
 
 impl Figure {
-    /// What a drive says of it; `None` where it could not be measured.
+    /// Reads the figure from a drive; `None` if it could not be measured.
     pub(in crate::cmd) fn read(&self, drive: &Value) -> Option<Reading> {
         let value = number(drive, &self.pointer)?;
         let at_least = self.is_bound(drive);
@@ -153,7 +153,7 @@ impl Figure {
         })
     }
 
-    /// The same as a share of the whole.
+    /// The same, as a share of the whole.
     pub(super) fn read_share(&self, drive: &Value) -> Option<Reading> {
         let count = self.read(drive)?;
         let whole = self.whole.iter().map(|pointer| number(drive, pointer));
@@ -165,7 +165,7 @@ impl Figure {
         })
     }
 
-    /// Whether it can be told as a share too.
+    /// Whether it can also be given as a share.
     pub(super) fn has_share(&self) -> bool {
         !self.whole.is_empty()
     }
@@ -181,14 +181,13 @@ impl Figure {
         points["at_most"][point].as_f64()
     }
 
-    /// What holds the figure in the JSON, and its name there.
+    /// The JSON object that holds the figure, and its name there.
     fn among<'a>(&'a self, drive: &'a Value) -> (&'a Value, &'a str) {
         let (member, point) = self.pointer.rsplit_once('/').unwrap_or_default();
         (drive.pointer(member).unwrap_or(&Value::Null), point)
     }
 
-    /// The value, or `other` where that is in the same bucket of the histogram, so that they can't be
-    /// told apart.
+    /// The value, or `other` if both fall into the same bucket of the histogram and can't be told apart.
     pub(super) fn or_like(&self, value: f64, other: f64) -> f64 {
         let exact = self.unit != Unit::Time || self.name == "mean" || value.is_infinite();
         let like = !exact && other <= value && value - other <= value * BUCKET;
@@ -196,7 +195,7 @@ impl Figure {
     }
 }
 
-/// A number of the drive; of an object, the sum of its numbers.
+/// A number in the drive; for an object, the sum of its numbers.
 fn number(drive: &Value, pointer: &str) -> Option<f64> {
     match drive.pointer(pointer)? {
         Value::Object(numbers) => numbers.values().map(Value::as_f64).sum(),
@@ -205,7 +204,7 @@ fn number(drive: &Value, pointer: &str) -> Option<f64> {
 }
 
 impl Unit {
-    /// A value as people read it.
+    /// A value in readable form.
     pub(in crate::cmd) fn shown(self, value: f64) -> String {
         match self {
             Self::Time => time(value.round() as u64),
@@ -216,7 +215,7 @@ impl Unit {
         }
     }
 
-    /// Its sign in files.
+    /// Its symbol in files.
     pub(in crate::cmd) fn sign(self) -> &'static str {
         match self {
             Self::Time => "ns",
@@ -228,7 +227,7 @@ impl Unit {
 }
 
 impl Reading {
-    /// The value in words, marked where it is a lower bound.
+    /// The value in readable form, marked if it is a lower bound.
     pub(in crate::cmd) fn shown(self, unit: Unit) -> String {
         let mark = if self.at_least { "≥ " } else { "" };
         format!("{mark}{}", unit.shown(self.value))
@@ -307,7 +306,7 @@ mod tests {
     #[test]
     fn what_is_in_one_bucket_is_alike() {
         let max = named("max").unwrap();
-        // What a histogram of three digits says of 100 ms.
+        // How a histogram with three digits stores 100 ms.
         for (value, read) in [
             (100_007_935.0, 1e8),
             (100_200_000.0, 100_200_000.0),

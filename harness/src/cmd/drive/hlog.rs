@@ -1,4 +1,4 @@
-//! Latencies as an HdrHistogram interval log, which the tools of other languages read too.
+//! Writes latencies as an HdrHistogram interval log, which tools in other languages can read too.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -11,15 +11,15 @@ use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use crate::load::Measurement;
 
 const ABOUT: &str =
-    "Latency of valid answers and of timeouts, nanoseconds; written by harness drive
+    "Latency of valid responses and of timeouts, in nanoseconds; written by harness drive
 Without a tag: each interval, to two significant digits
-With a tag: the whole window, to three (latency, wire, first_byte; send_lag of a paced run; \
+With a tag: the whole window, to three significant digits (latency, wire, first_byte; send_lag if paced; \
 connect: the whole drive)";
 
 /// Writes the time series, then the whole window.
 ///
 /// # Errors
-/// Where the file can't be written.
+/// If the file can't be written.
 pub(super) fn write(file: File, m: &Measurement) -> Result<()> {
     let mut file = BufWriter::new(file);
     let mut serializer = V2DeflateSerializer::new();

@@ -9,8 +9,8 @@ use super::tables;
 use super::target::Target;
 use crate::load::{Address, Arrivals, Config, ErrorKind, Measurement, Pace, Think};
 
-/// All that was measured. A value that could not be measured is null; an error kind that
-/// did not occur is 0.
+/// Everything that was measured. A value that could not be measured is null; an error kind that didn't
+/// occur is 0.
 pub(super) fn json(
     (target, source): (&Target, &Source),
     shuffled: bool,
@@ -100,14 +100,14 @@ pub(super) fn json(
     all
 }
 
-/// The share of requests that delayed ACK held up; a Unix socket has none.
+/// The share of requests that delayed ACK held up; `None` for a Unix socket.
 pub(super) fn stalled(config: &Config, m: &Measurement) -> Option<f64> {
     let is_tcp = matches!(config.addr, Address::Tcp(_));
     m.delayed_ack().filter(|_| is_tcp)
 }
 
-/// How the load ended: the times that the unanswered requests had waited, how many connections were
-/// silent, and how long no answer had come.
+/// How the load ended: how long unanswered requests had waited, how many connections were silent, and how
+/// long ago the last response arrived.
 fn at_end(m: &Measurement) -> Value {
     json!({
         "waited_ns": waited(m).map(|(min, max)| json!({"min": min, "max": max})),

@@ -1,4 +1,4 @@
-//! `--fail-if`: limits a drive has to keep, and whether it did.
+//! `--fail-if`: limits that a drive must not exceed.
 
 use std::fmt::Write as _;
 
@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 use super::figures::{self, Figure, Reading, SEND_LAG, Unit};
 use crate::load::ErrorKind;
 
-/// Units of time, and of bytes, in what figures have. The longer names come first, since the shorter
-/// ones end them.
+/// Units of time and of bytes. A unit that ends in another one comes before it.
 const TIMES: [(&str, f64); 6] = [
     ("ns", 1.0),
     ("us", 1e3),
@@ -27,20 +26,20 @@ const BYTES: [(&str, f64); 7] = [
     ("B", 1.0),
 ];
 
-/// A limit as it was asked for; the drive fails where it holds.
+/// A limit of `--fail-if`; the drive fails if it holds.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Limit {
     /// As it was typed.
     text: String,
     figure: Figure,
-    /// A count as a share of its whole.
+    /// Whether the value is a share of a count.
     share: bool,
     operator: Operator,
-    /// In the unit of the figure; from 0 to 1 where it is a share.
+    /// In the figure's unit; from 0 to 1 if it is a share.
     value: f64,
 }
 
-/// How a figure is held against a value.
+/// How a figure is compared with the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operator {
     Above,
@@ -49,25 +48,24 @@ enum Operator {
     AtMost,
 }
 
-/// What a drive made of a limit.
+/// The result of checking a limit.
 #[derive(Debug, PartialEq)]
 pub(super) struct Checked<'a> {
     limit: &'a Limit,
     reading: Option<Reading>,
     pub(super) passed: bool,
-    /// Why it failed where the figure alone does not say.
+    /// Why it failed, if the value alone doesn't show it.
     why: Option<&'static str>,
 }
 
-/// Reads a limit such as `p99>250ms`; for clap.
+/// Parses a limit such as `p99>250ms`; for clap.
 ///
 /// # Errors
 /// A message for the user.
 pub(super) fn parse(text: &str) -> Result<Limit, String> {
     let text = text.trim();
-    let (name, operator, value) = split(text).ok_or(
-        "there is no >, <, >= or <= in it; quote it for the shell, as in --fail-if 'p99>250ms'",
-    )?;
+    let (name, operator, value) = split(text)
+        .ok_or("it has no >, <, >= or <=; quote it for the shell, as in --fail-if 'p99>250ms'")?;
     let figure = figures::named(name)?;
     let (value, share) = quantity(&figure, value)?;
     Ok(Limit {
@@ -94,17 +92,21 @@ fn split(text: &str) -> Option<(&str, Operator, &str)> {
     })
 }
 
-/// The value in the unit of the figure, and whether it is a share of a count.
+/// The value in the figure's unit, and whether it is a share of a count.
 fn quantity(figure: &Figure, text: &str) -> Result<(f64, bool), String> {
     let name = &figure.name;
-    let refuse = |what: &str| Err(format!("'{text}' is no value of {name}, which is {what}"));
+    let refuse = |what: &str| {
+        Err(format!(
+            "'{text}' is not a valid value for {name}: expected {what}"
+        ))
+    };
     let wanted = match figure.unit {
         Unit::Time => "a time with its unit (ns, us, ms, s), as in 250ms",
-        Unit::PerSecond => "a number a second, as in 20000/s",
+        Unit::PerSecond => "a number per second, as in 20000/s",
         Unit::Bytes => "a number of bytes, as in 1000000 or 5MiB",
-        Unit::Share => "a share, as in 90%",
+        Unit::Share => "a percentage, as in 90%",
         Unit::Count if figure.has_share() => {
-            "a whole number, as in 10, or a share with its sign, as in 0.1%"
+            "a whole number, as in 10, or a percentage, as in 0.1%"
         }
         Unit::Count => "a whole number, as in 10",
     };
@@ -128,7 +130,7 @@ fn with_unit(text: &str, units: &[(&str, f64)]) -> Option<f64> {
     units.iter().find_map(read)
 }
 
-/// A number from 0 on; no words such as `inf`.
+/// A number from 0 up; words such as `inf` are refused.
 fn number(text: &str) -> Option<f64> {
     let text = text.trim_end();
     let number: f64 = text.parse().ok()?;
@@ -137,18 +139,18 @@ fn number(text: &str) -> Option<f64> {
 }
 
 impl Limit {
-    /// Whether it takes the place of the drive's own rule about errors of that kind.
+    /// Whether it replaces the drive's own rule about errors of that kind.
     pub(super) fn is_about(&self, kind: ErrorKind) -> bool {
         let name = self.figure.name.as_str();
         name == "errors" || name.strip_prefix("errors.") == Some(kind.name())
     }
 
-    /// Whether it takes the place of the rule about silent connections.
+    /// Whether it replaces the rule about silent connections.
     pub(super) fn is_about_silence(&self) -> bool {
         ["unanswered", "silent"].contains(&self.figure.name.as_str())
     }
 
-    /// Whether its figure is there only where requests have a time to be sent at.
+    /// Whether its figure exists only if requests have a scheduled send time.
     pub(super) fn needs_a_schedule(&self) -> bool {
         self.figure.name.starts_with(SEND_LAG)
     }
@@ -158,15 +160,15 @@ impl Limit {
         &self.text
     }
 
-    /// Whether a drive, by its JSON, kept it. Where only bounds of the figure are known, it passes
-    /// only if no value within them fails.
+    /// Whether a drive, given as its JSON, meets the limit. If only bounds of the figure are known, it passes only
+    /// if no value within them fails.
     fn check(&self, drive: &Value) -> Checked<'_> {
         let reading = match self.share {
             true => self.figure.read_share(drive),
             false => self.figure.read(drive),
         };
         let (passed, why) = match reading {
-            None => (false, Some("not known: no request ended")),
+            None => (false, Some("unknown: no request ended")),
             Some(reading) => self.verdict(reading),
         };
         Checked {
@@ -178,12 +180,12 @@ impl Limit {
     }
 
     fn verdict(&self, reading: Reading) -> (bool, Option<&'static str>) {
-        const OPEN: &str = "not known: requests without an answer could raise it";
+        const OPEN: &str = "unknown: requests without a response could raise it";
         let holds = |value| {
             let value = self.figure.or_like(value, self.value);
             self.operator.holds(value, self.value)
         };
-        // What holds at both ends holds between them.
+        // A condition that holds at both ends also holds in between.
         match (holds(reading.value), holds(reading.highest)) {
             (false, false) => (true, None),
             (true, true) => (false, None),
@@ -212,7 +214,7 @@ impl Operator {
     }
 }
 
-/// Holds a drive, by its JSON, against all limits.
+/// Checks a drive, given as its JSON, against all limits.
 pub(super) fn check<'a>(limits: &'a [Limit], drive: &Value) -> Vec<Checked<'a>> {
     limits.iter().map(|limit| limit.check(drive)).collect()
 }
@@ -240,12 +242,12 @@ impl Checked<'_> {
     }
 }
 
-/// Each limit, its figure and whether it was kept.
+/// Each limit, its figure and whether it was met.
 pub(super) fn json(checked: &[Checked<'_>]) -> Value {
     checked.iter().map(Checked::json).collect()
 }
 
-/// A line for each limit; each line ended.
+/// One line per limit, each ending in a newline.
 pub(super) fn text(checked: &[Checked<'_>]) -> String {
     let mut text = String::from("\nlimits\n");
     let shown = |checked: &Checked<'_>| {
@@ -318,8 +320,8 @@ mod tests {
             ("p99>-5ms", "a time with its unit"),
             ("p99>infs", "a time with its unit"),
             ("p99>5%", "a time with its unit"),
-            ("rate<5ms", "a number a second"),
-            ("rate<nan", "a number a second"),
+            ("rate<5ms", "a number per second"),
+            ("rate<nan", "a number per second"),
             ("errors>0.1", "0.1%"),
             ("errors>", "a whole number"),
             ("reconnects>5%", "a whole number"),
@@ -400,7 +402,7 @@ mod tests {
             text(&checked),
             "\nlimits\n  \
              p50>1ms         80.0 µs  pass\n  \
-             max>1s        ≥ 9.00 ms  FAIL, not known: requests without an answer could raise it\n  \
+             max>1s        ≥ 9.00 ms  FAIL, unknown: requests without a response could raise it\n  \
              errors>0.01%        0 %  pass\n"
         );
         let json = json(&checked);

@@ -1,4 +1,4 @@
-//! The line that moves while the load runs; only on a terminal.
+//! The progress line while the load runs; only on a terminal.
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use super::pace::words;
 use super::spectrum::grouped;
 use crate::load::{Config, Control, Pace, Window};
 
-/// How often the line is written, so that it costs the load nothing that could be measured.
+/// How often the line is updated: rarely enough to cost the load nothing measurable.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// Shows how far `control`'s drive is until it is over.
+/// Shows the progress of a drive until it ends.
 pub(super) fn show(control: &Control, config: &Config) {
     if !std::io::stderr().is_terminal() {
         return;
@@ -57,7 +57,7 @@ fn text(control: &Control, config: &Config, now: Instant, rate: u64) -> String {
     )
 }
 
-/// The stage the load is in, where there are several.
+/// The current stage, if there are several.
 fn stage(config: &Config, window: &Window, now: Instant) -> String {
     let Pace::Stages(stages) = &config.pace else {
         return String::new();

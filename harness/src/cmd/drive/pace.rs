@@ -9,25 +9,25 @@ use super::spectrum::seconds;
 use crate::cli::{Usage, parse_duration};
 use crate::load::{Arrivals, MAX_RATE, MAX_RATE_STAGES, Pace, RateStage, Think};
 
-/// The flags that say when requests are sent; none is a closed loop.
+/// The flags that decide when requests are sent; without any, a closed loop.
 #[derive(Debug, Args)]
 pub(super) struct Flags {
-    /// Requests per second over all connections [as fast as they are answered]
+    /// Requests per second over all connections [default: closed loop, as fast as responses arrive]
     #[arg(short, long, value_name = "RATE", value_parser = parse_rate)]
     pub(super) rate: Option<f64>,
-    /// Rates one after the other, each for a time: TIME@RATE, or TIME@FROM..TO for one that
-    /// grows or falls evenly, as in 10s@1000,10s@1000..5000,30s@5000
+    /// Rates one after another, each for a time: TIME@RATE, or TIME@FROM..TO to change the rate linearly, as in
+    /// 10s@1000,10s@1000..5000,30s@5000
     #[arg(
         long, value_name = "STAGES", value_parser = parse_stages,
         conflicts_with_all = ["rate", "duration", "warmup", "requests"],
     )]
     pub(super) stages: Option<Stages>,
-    /// How requests at a rate are spread over time: constant at even steps, poisson at random
-    /// as independent users come [constant]
+    /// How requests at a rate are spread over time: constant (even intervals) or poisson (random, like
+    /// independent users) [default: constant]
     #[arg(long, value_enum, value_name = "HOW")]
     pub(super) arrivals: Option<Spread>,
-    /// Without a rate: how long a connection waits after an answer before it sends again, as
-    /// in 10ms; or exp:10ms for random times with that mean
+    /// Without a rate: how long a connection waits after a response before its next request, as in 10ms, or
+    /// exp:10ms for exponentially distributed times with that mean
     #[arg(long, value_name = "TIME", value_parser = parse_think, conflicts_with_all = ["rate", "stages"])]
     pub(super) think: Option<Think>,
 }
@@ -39,14 +39,14 @@ pub(super) struct Stages(pub(super) Vec<RateStage>);
 /// The values of `--arrivals`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Spread {
-    /// At even steps
+    /// At even intervals
     Constant,
-    /// At random, as independent users come
+    /// At random, like independent users
     Poisson,
 }
 
 impl Flags {
-    /// The pace asked for.
+    /// The selected pace.
     pub(super) fn pace(&self) -> Pace {
         match (&self.stages, self.rate) {
             (Some(stages), _) => Pace::Stages(stages.0.clone()),
@@ -55,20 +55,20 @@ impl Flags {
         }
     }
 
-    /// How long all stages are together, where there are any.
+    /// The total length of all stages, if there are any.
     pub(super) fn length(&self) -> Option<Duration> {
         let stages = self.stages.as_ref()?;
         Some(stages.0.iter().map(|stage| stage.length).sum())
     }
 
-    /// The arrivals asked for.
+    /// The selected arrivals.
     ///
     /// # Errors
-    /// [`Usage`] where there is no rate they could be spread by.
+    /// [`Usage`] if there is no rate to spread.
     pub(super) fn arrivals(&self) -> Result<Arrivals> {
         if self.arrivals.is_some() && self.pace() == Pace::Closed {
-            let why = "--arrivals goes with --rate or --stages: without them a request is sent \
-                       when an answer comes";
+            let why = "--arrivals needs --rate or --stages: without them each request is sent \
+                       as soon as the previous response arrives";
             return Err(Usage(why.to_owned()).into());
         }
         Ok(match self.arrivals {
@@ -91,10 +91,10 @@ pub(super) fn words(stage: &RateStage) -> String {
 fn parse_rate(text: &str) -> Result<f64, String> {
     rate(text)
         .filter(|rate| *rate > 0.0)
-        .ok_or_else(|| "requests per second above 0, at most 10000000, are wanted".to_owned())
+        .ok_or_else(|| "expected requests per second, above 0 and at most 10000000".to_owned())
 }
 
-/// A rate from 0 on.
+/// Parses a rate from 0 up.
 fn rate(text: &str) -> Option<f64> {
     let rate: Option<f64> = text.parse().ok();
     rate.filter(|rate| (0.0..=MAX_RATE).contains(rate))
@@ -103,10 +103,10 @@ fn rate(text: &str) -> Option<f64> {
 fn parse_stages(text: &str) -> Result<Stages, String> {
     let stages: Vec<RateStage> = text.split(',').map(stage).collect::<Result<_, _>>()?;
     if stages.len() > MAX_RATE_STAGES {
-        return Err(format!("at most {MAX_RATE_STAGES} stages are possible"));
+        return Err(format!("at most {MAX_RATE_STAGES} stages are allowed"));
     }
     if stages.iter().map(RateStage::requests).sum::<f64>() < 1.0 {
-        return Err("not even one request is due in all of it".to_owned());
+        return Err("not even one request is due in all stages together".to_owned());
     }
     Ok(Stages(stages))
 }
@@ -121,7 +121,7 @@ fn stage(text: &str) -> Result<RateStage, String> {
     let length = parse_duration(length).map_err(|why| refuse(&why))?;
     let (from, to) = rates.split_once("..").unwrap_or((rates, rates));
     let rate = |text: &str| {
-        let why = format!("'{text}' is no rate from 0 to 10000000 requests per second");
+        let why = format!("'{text}' is not a rate from 0 to 10000000 requests per second");
         rate(text).ok_or_else(|| refuse(&why))
     };
     Ok(RateStage {

@@ -1,4 +1,4 @@
-//! The requests as they are sent, and what is expected in answer.
+//! The requests to send, and the responses to expect.
 
 use std::collections::HashMap;
 
@@ -16,14 +16,14 @@ use crate::cli::Usage;
 use crate::load::{Client, Config, Expect, Order, Request, Response, Script};
 use crate::run::Interrupt;
 
-/// A member that may number what a POST created.
+/// The JSON member that may hold the number of what a POST created.
 const ID: &str = "id";
 
-/// The requests asked for; `None` after Ctrl-C.
+/// The requests to send; `None` after Ctrl-C.
 ///
 /// # Errors
-/// [`Usage`] for a flag that makes no request; for a workload also a first answer that does
-/// not have the status expected.
+/// [`Usage`] for a flag that makes no valid request; for a workload also if a first response doesn't have the
+/// expected status.
 pub(super) fn script(
     arguments: &Arguments,
     (target, source): (&Target, &Source),
@@ -69,7 +69,7 @@ pub(super) fn script(
     Ok(Some(script.listed(list, Order::InTurn)))
 }
 
-/// What all requests of a workload share when each is asked once.
+/// What all requests of a workload share while each is sent once.
 struct Asking<'a> {
     arguments: &'a Arguments,
     config: &'a Config,
@@ -79,7 +79,7 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// The requests of a workload, each with its first answer as the right one; `None` after Ctrl-C.
+    /// The requests of a workload, each with its first response as the expected one; `None` after Ctrl-C.
     fn all(&self, workload: &Workload, interrupt: &Interrupt) -> Result<Option<Script>> {
         let calls = workload.draw(self.arguments.seed, DISTINCT_CALLS);
         let mut client = Client::of(self.config);
@@ -104,7 +104,7 @@ impl Asking<'_> {
         Ok(Some(script.listed(list, Order::Drawn)))
     }
 
-    /// Sends one call and takes its answer as the right one.
+    /// Sends one call and takes its response as the expected one.
     fn accept(&self, client: &mut Client, call: &Call) -> Result<Request> {
         let target = format!("{}{}", self.base, call.target);
         let line = format!("{} {target}", call.method);
@@ -119,14 +119,14 @@ impl Asking<'_> {
         let wire = head.request(&call.method, &target, body)?;
         let response = client
             .exchange(&wire)
-            .with_context(|| format!("no answer to {line}"))?;
+            .with_context(|| format!("no response to {line}"))?;
         let right = match &self.expect {
             Expect::Status(status) => response.status == *status,
             _ => (200..300).contains(&response.status),
         };
         if !right {
             bail!(
-                "{line} was answered with {}, so its answers can't be told right from wrong",
+                "{line} returned status {}, so its responses can't be checked",
                 response.status
             );
         }
@@ -135,7 +135,7 @@ impl Asking<'_> {
     }
 }
 
-/// The class of a request is its route: method and path, whatever its query.
+/// The class of a request is its route: method and path, without the query.
 fn class(method: &str, target: &str) -> String {
     let path = target.split('?').next().unwrap_or_default();
     format!("{method} {path}")
@@ -155,12 +155,12 @@ fn body(arguments: &Arguments) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// What is to be answered always, after `response` was once.
+/// What to expect from now on, after `response` arrived once.
 fn always(call: &Call, response: Response) -> Expect {
     let (status, bytes) = (response.status, response.body);
     match (call.method.as_str(), serde_json::from_slice(&bytes)) {
         ("HEAD", _) => Expect::Status(status),
-        // What is created has a number of its own.
+        // Every created object has its own number.
         ("POST", Ok(Value::Object(members)))
             if members
                 .get(ID)
@@ -179,7 +179,7 @@ fn always(call: &Call, response: Response) -> Expect {
             bytes,
             json,
         },
-        // Not JSON, so equal bytes alone are right; of JSON, a null would do as well.
+        // Not JSON, so only equal bytes are valid. In JSON, null and absent members are equivalent.
         (_, Err(_)) => Expect::Body {
             status,
             bytes,
@@ -188,7 +188,7 @@ fn always(call: &Call, response: Response) -> Expect {
     }
 }
 
-/// The headers all requests share.
+/// The headers that all requests share.
 #[derive(Debug, Clone)]
 struct Head(Vec<(String, String)>);
 
@@ -210,7 +210,7 @@ impl Head {
             .any(|(given, _)| given.eq_ignore_ascii_case(name))
     }
 
-    /// Sets a header, in the place of those of that name.
+    /// Sets a header, replacing those with the same name.
     fn set(&mut self, name: &str, value: &str) {
         self.0
             .retain(|(given, _)| !given.eq_ignore_ascii_case(name));
@@ -226,7 +226,7 @@ impl Head {
     /// The whole request.
     fn request(&self, method: &str, path: &str, body: Option<&[u8]>) -> Result<Vec<u8>> {
         if !is_method(method) {
-            let why = format!("--method {method}: a method such as GET or PUT is wanted");
+            let why = format!("--method {method}: expected a method such as GET or PUT");
             return Err(Usage(why).into());
         }
         let mut text = format!("{method} {path} HTTP/1.1\r\n");
@@ -246,7 +246,7 @@ impl Head {
 fn header(flag: &str) -> Result<(String, String)> {
     let refuse = |why: &str| Err(Usage(format!("--header '{flag}': {why}")).into());
     let Some((name, value)) = flag.split_once(':') else {
-        return refuse("it is written 'Name: value'");
+        return refuse("expected 'Name: value'");
     };
     if let Some(problem) = header_problem(name, value) {
         return refuse(problem);
@@ -254,7 +254,7 @@ fn header(flag: &str) -> Result<(String, String)> {
     Ok((name.to_owned(), value.trim().to_owned()))
 }
 
-/// Whether a request can have that method: CONNECT has no path.
+/// Whether a request can use this method: CONNECT has no path.
 pub(super) fn is_method(text: &str) -> bool {
     is_token(text) && text != "CONNECT"
 }

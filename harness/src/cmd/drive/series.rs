@@ -1,4 +1,4 @@
-//! `--timeseries`: what happened in each interval, a line of JSON each.
+//! `--timeseries`: one line of JSON per interval.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -12,9 +12,9 @@ use super::{Arguments, spectrum};
 use crate::cli::Usage;
 use crate::load::{Interval, MAX_INTERVALS, Measurement};
 
-/// Stands for standard output.
+/// The path that means standard output.
 const STDOUT: &str = "-";
-/// The length of an interval that people read, and of one that only a file holds.
+/// Default length of an interval for a time series, and for a log that only tools read.
 const READ: Duration = Duration::from_secs(1);
 const STORED: Duration = Duration::from_millis(100);
 
@@ -26,7 +26,7 @@ pub(super) enum Series<'a> {
 }
 
 impl<'a> Series<'a> {
-    /// Makes the file, before anything is measured.
+    /// Creates the file, before anything is measured.
     ///
     /// # Errors
     /// [`Usage`] with the path.
@@ -37,10 +37,10 @@ impl<'a> Series<'a> {
         }
     }
 
-    /// Writes a line for each interval.
+    /// Writes one line per interval.
     ///
     /// # Errors
-    /// Where they can't be written.
+    /// If they can't be written.
     pub(super) fn write(self, m: &Measurement) -> Result<()> {
         let mut lines = m.intervals.iter().map(|interval| line(interval, m));
         match self {
@@ -61,38 +61,37 @@ impl<'a> Series<'a> {
     }
 }
 
-/// Whether the lines take standard output, so that the summary can't.
+/// Whether the lines go to standard output, so that the summary can't.
 pub(super) fn takes_stdout(arguments: &Arguments) -> bool {
     arguments.timeseries.as_deref() == Some(Path::new(STDOUT))
 }
 
-/// How long an interval of a drive of that length is.
+/// The length of an interval for a drive of that duration.
 ///
 /// # Errors
-/// [`Usage`] where there would be too many, nothing would show them, or two outputs share one place.
+/// [`Usage`] if there would be too many, nothing would show them, or two outputs would share standard output.
 pub(super) fn interval(arguments: &Arguments, duration: Duration) -> Result<Duration> {
     let refuse = |why: String| Err(Usage(why).into());
     if takes_stdout(arguments) && arguments.json {
         return refuse(
-            "--timeseries - and --json both want standard output: name a file".to_owned(),
+            "--timeseries - and --json both write to standard output: give --timeseries a file"
+                .to_owned(),
         );
     }
     let Some(asked) = arguments.interval else {
-        // Each takes some 16 KiB a thread.
+        // Each takes about 16 KiB per thread.
         return Ok(match arguments.timeseries {
             Some(_) => READ.max(duration / MAX_INTERVALS),
             None => STORED.max(duration / 1000),
         });
     };
     if arguments.timeseries.is_none() && arguments.hlog.is_none() {
-        return refuse(
-            "--interval goes with --timeseries or --hlog, which show intervals".to_owned(),
-        );
+        return refuse("--interval needs --timeseries or --hlog".to_owned());
     }
     if duration.as_nanos().div_ceil(asked.as_nanos()) > u128::from(MAX_INTERVALS) {
         return refuse(format!(
-            "--interval {asked:?}: a drive of up to {} has more than 10,000 of them; ask for longer ones, or \
-             for a shorter --duration",
+            "--interval {asked:?}: a drive of up to {} would have more than 10,000 of them; use a longer interval \
+             or a shorter --duration",
             spectrum::seconds(duration)
         ));
     }

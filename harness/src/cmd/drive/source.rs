@@ -1,4 +1,4 @@
-//! Where the requests of a drive come from: its URL, a workload, or a file of URLs.
+//! Where the requests of a drive come from: a URL, a workload, or a file of URLs.
 
 use std::path::Path;
 
@@ -14,28 +14,28 @@ use crate::cli::Usage;
 /// Where the requests come from.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// One request, of the URL and the flags.
+    /// One request, from the URL and the flags.
     Url,
-    /// A mix, whose paths follow the URL.
+    /// A request mix, whose paths are appended to the URL.
     Workload(Workload),
-    /// Those of a file, at least one, all of one origin.
+    /// The lines of a file: at least one, all with the same origin.
     Urls(Vec<Line>),
 }
 
 /// A line of a file of URLs.
 #[derive(Debug)]
 pub(super) struct Line {
-    /// That of the flags where it has none.
+    /// `None` if the line has none; then that of the flags applies.
     pub(super) method: Option<String>,
     pub(super) target: Target,
-    /// From 1, comments and blank lines counted.
+    /// Counted from 1, including comments and blank lines.
     number: usize,
 }
 
-/// Reads what the flags name: the URL, or the origin of all, and where the requests come from.
+/// Reads the flags: returns the URL, or the origin of all URLs, and where the requests come from.
 ///
 /// # Errors
-/// [`Usage`] for what is no URL, and for a file that can't be read or used.
+/// [`Usage`] for an invalid URL, or a file that can't be read or used.
 pub(super) fn read(arguments: &Arguments) -> Result<(Target, Source)> {
     if let Some(path) = &arguments.urls {
         let text = std::fs::read_to_string(path)
@@ -44,7 +44,7 @@ pub(super) fn read(arguments: &Arguments) -> Result<(Target, Source)> {
         return Ok((lines[0].target.origin(), Source::Urls(lines)));
     }
     if arguments.shuffle {
-        let why = "--shuffle goes with --urls, whose order it draws; a workload is drawn anyhow";
+        let why = "--shuffle needs --urls; a workload's requests are always in random order";
         return Err(Usage(why.to_owned()).into());
     }
     let target = Target::parse(arguments.url.as_deref().unwrap_or_default())?;
@@ -59,7 +59,7 @@ pub(super) fn read(arguments: &Arguments) -> Result<(Target, Source)> {
 }
 
 impl Source {
-    /// In words, where it is more than the URL says.
+    /// A description, if it says more than the URL.
     pub(super) fn words(&self, shuffled: bool) -> Option<String> {
         match self {
             Self::Url => None,
@@ -75,7 +75,7 @@ impl Source {
         }
     }
 
-    /// How many URLs a file has.
+    /// The number of URLs in the file, if there is one.
     pub(super) fn urls(&self) -> Option<usize> {
         match self {
             Self::Url | Self::Workload(_) => None,
@@ -100,7 +100,7 @@ fn lines(path: &Path, text: &str) -> Result<Vec<Line>> {
             .filter(|first| !first.target.is_at(&line.target))
         {
             return Err(refuse(format!(
-                "{} is another origin than that of line {}, {}: one drive loads one server",
+                "{} has a different origin than line {}, {}: one drive loads one server",
                 line.target.origin().shown(),
                 first.number,
                 first.target.origin().shown()
@@ -110,7 +110,7 @@ fn lines(path: &Path, text: &str) -> Result<Vec<Line>> {
         lines.push(line);
     }
     if lines.is_empty() {
-        let none = "there is no URL in it; each line has one, as in http://127.0.0.1:8080/ping or \
+        let none = "it has no URL; write one per line, as in http://127.0.0.1:8080/ping or \
                     DELETE http://127.0.0.1:8080/item/7";
         return Err(Usage(format!("--urls {}: {none}", path.display())).into());
     }
@@ -123,12 +123,12 @@ fn line(text: &str, number: usize) -> Result<Line> {
         [url] => (None, url),
         [method, url] => (Some(method), url),
         _ => {
-            let why = "a line has a URL, or a method and a URL; a space in a URL is written %20";
+            let why = "a line has a URL, or a method and a URL; write a space in a URL as %20";
             return Err(Usage(why.to_owned()).into());
         }
     };
     if let Some(method) = method.filter(|method| !is_method(method)) {
-        return Err(Usage(format!("{method}: a method such as GET or PUT is wanted")).into());
+        return Err(Usage(format!("{method}: expected a method such as GET or PUT")).into());
     }
     Ok(Line {
         method: method.map(str::to_owned),
@@ -171,22 +171,25 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_with_its_line() {
         for (text, words) in [
-            ("", "list.txt: there is no URL in it"),
-            ("# http://h/\n\n", "there is no URL in it"),
+            ("", "list.txt: it has no URL"),
+            ("# http://h/\n\n", "it has no URL"),
             (
                 "http://h/\nhttps://h/",
-                "list.txt:2: https://h/: https is not spoken",
+                "list.txt:2: https://h/: https is not supported",
             ),
             ("\nhttp://h/a b c", "list.txt:2: a line has a URL"),
-            ("G(T http://h/", "list.txt:1: G(T: a method"),
-            ("CONNECT http://h/", "list.txt:1: CONNECT: a method"),
+            ("G(T http://h/", "list.txt:1: G(T: expected a method"),
+            (
+                "CONNECT http://h/",
+                "list.txt:1: CONNECT: expected a method",
+            ),
             (
                 "# x\nhttp://h/\nhttp://h:81/x",
-                "list.txt:3: http://h:81/ is another origin than that of line 2, http://h/",
+                "list.txt:3: http://h:81/ has a different origin than line 2, http://h/",
             ),
             (
                 "h:80\n127.0.0.1",
-                "list.txt:2: http://127.0.0.1/ is another origin",
+                "list.txt:2: http://127.0.0.1/ has a different origin",
             ),
         ] {
             let error = read(text).unwrap_err();

@@ -1,11 +1,11 @@
-//! Which points of a distribution are shown, and times as people read them.
+//! The shown points of a distribution, and times in readable form.
 
 use hdrhistogram::{Counter, Histogram};
 use serde_json::{Map, Value, json};
 
 use crate::load::Bounds;
 
-/// The points of the table; the highest value comes after them.
+/// The points in the table; the maximum follows them.
 pub(super) const SHOWN: [(&str, f64); 7] = [
     ("p50", 0.50),
     ("p75", 0.75),
@@ -16,7 +16,7 @@ pub(super) const SHOWN: [(&str, f64); 7] = [
     ("p99.99", 0.9999),
 ];
 
-/// The points in JSON, nanoseconds; null where nothing was recorded.
+/// The points in JSON, nanoseconds; null if nothing was recorded.
 pub(super) fn json<C: Counter>(histogram: &Histogram<C>) -> Value {
     if histogram.is_empty() {
         return Value::Null;
@@ -30,8 +30,8 @@ pub(super) fn json<C: Counter>(histogram: &Histogram<C>) -> Value {
     Value::Object(points)
 }
 
-/// The points of a distribution with its unfinished requests, the names of those that are lower
-/// bounds, and the highest values that these may have, where they have any; null where nothing ended.
+/// The points of a distribution that includes unfinished requests, the names of those that are lower bounds,
+/// and their highest possible values, if bounded; null if nothing ended.
 pub(super) fn json_of_bounds(bounds: &Bounds<'_>) -> Value {
     if bounds.is_empty() {
         return Value::Null;
@@ -54,18 +54,18 @@ pub(super) fn json_of_bounds(bounds: &Bounds<'_>) -> Value {
     Value::Object(points)
 }
 
-/// A time, marked where it is a lower bound.
+/// A time, marked if it is a lower bound.
 pub(super) fn bound((ns, at_least): (u64, bool)) -> String {
     let mark = if at_least { "≥ " } else { "" };
     format!("{mark}{}", time(ns))
 }
 
-/// A time as JSON has it; 584 years at most.
+/// A time in nanoseconds, for JSON; at most 584 years.
 pub(super) fn nanos(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A time to three or four digits in the unit that suits it.
+/// A time with three or four digits and a suitable unit.
 pub(super) fn time(ns: u64) -> String {
     let ns = ns as f64;
     let (value, unit) = match ns {
@@ -82,13 +82,13 @@ pub(super) fn time(ns: u64) -> String {
     format!("{value:.digits$} {unit}")
 }
 
-/// A time with no unit but the second, as in `10 s` or `0.25 s`.
+/// A time in seconds, as in `10 s` or `0.25 s`.
 pub(super) fn seconds(time: std::time::Duration) -> String {
     let text = format!("{:.3}", time.as_secs_f64());
     format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// A number in groups of three digits.
+/// A number with thousands separators.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! The measurement in words and columns.
+//! The summary of a drive, as text.
 
 use std::fmt::Write as _;
 
@@ -11,19 +11,19 @@ use super::tables;
 use super::target::Target;
 use crate::load::{Arrivals, Config, Measurement, Pace, Think};
 
-/// The share of its time a thread may work before the client is taken for the limit.
+/// The share of its time a thread may be busy before the client counts as the limit.
 const BUSY: f64 = 0.9;
-/// The share of the connections' time that may be in no latency before it is worth a word.
+/// Share of the connections' time outside of any latency that triggers a remark.
 const UNACCOUNTED: f64 = 0.05;
-/// What a person takes for late: beyond it the send lag is worth a word, nanoseconds.
+/// Send lag that triggers a remark, nanoseconds.
 const LATE_NS: u64 = 1_000_000;
 
-/// The share of the window the busiest thread worked, 0 to 1; spinning not counted.
+/// The share of the window the busiest thread worked, 0 to 1, without spinning.
 pub(super) fn busy_ratio(m: &Measurement) -> f64 {
     m.threads.iter().map(|t| t.busy_ratio()).fold(0.0, f64::max)
 }
 
-/// All of it, each line ended. `of`: which requests were sent, where the URL does not say it.
+/// The whole summary, each line ending in a newline. `of` describes the requests if the URL doesn't.
 pub(super) fn summary(
     target: &Target,
     of: Option<&str>,
@@ -39,7 +39,7 @@ pub(super) fn summary(
     row(
         &mut text,
         "requests",
-        &format!("{} right, {rate}/s", grouped(m.requests)),
+        &format!("{} valid, {rate}/s", grouped(m.requests)),
     );
     row(&mut text, "errors", &errors(m));
     let per_s = m.bytes_received as f64
@@ -53,7 +53,7 @@ pub(super) fn summary(
     text += &tables::text(m);
     row(&mut text, "connect", &short(&m.connect));
     if !m.send_lag.is_empty() {
-        row(&mut text, "sent late by", &short(&m.send_lag));
+        row(&mut text, "send lag", &short(&m.send_lag));
     }
     if let Some(in_flight) = in_flight(config, m) {
         row(&mut text, "in flight", &in_flight);
@@ -74,8 +74,8 @@ fn how(config: &Config, m: &Measurement) -> String {
     let mut pace = pace(config);
     match config.requests_per_connection {
         None => {}
-        Some(1) => pace += ", a connection for each request (close)",
-        Some(n) => pace += &format!(", a connection for every {} requests", grouped(n.into())),
+        Some(1) => pace += ", one connection per request (close)",
+        Some(n) => pace += &format!(", one connection per {} requests", grouped(n.into())),
     }
     if !config.from.is_empty() {
         let from: Vec<String> = config.from.iter().map(ToString::to_string).collect();
@@ -99,7 +99,7 @@ fn how(config: &Config, m: &Measurement) -> String {
 fn pace(config: &Config) -> String {
     let pace = match &config.pace {
         Pace::Closed => "closed loop".to_owned(),
-        Pace::Rate { per_second } => format!("{per_second} requests/s asked for"),
+        Pace::Rate { per_second } => format!("target {per_second} requests/s"),
         Pace::Stages(stages) => stages.iter().map(words).collect::<Vec<_>>().join(", "),
     };
     match (config.think, config.arrivals) {
@@ -112,7 +112,7 @@ fn pace(config: &Config) -> String {
     }
 }
 
-/// What Little's law makes of a closed loop's figures: a check on them.
+/// Concurrency in a closed loop by Little's law, as a check of the figures.
 fn in_flight(config: &Config, m: &Measurement) -> Option<String> {
     let in_flight = m.in_flight_mean().filter(|_| !config.is_open())?;
     let all = m.established;
@@ -124,14 +124,14 @@ fn in_flight(config: &Config, m: &Measurement) -> Option<String> {
     })
 }
 
-/// How many connections were thinking on average.
+/// The mean number of connections in their think time.
 fn thinking(config: &Config, m: &Measurement) -> Option<f64> {
     let ended = m.latency.len() as f64 / m.window.as_secs_f64();
     Some(ended * config.think?.mean().as_secs_f64())
 }
 
-/// The share of a closed loop's connections that its figures leave out; unknown in a run too
-/// short for the requests at its edges not to matter.
+/// The share of a closed loop's connection time that is in no latency; `None` if the run is so short that
+/// the requests at its edges matter.
 fn unaccounted(config: &Config, m: &Measurement) -> Option<f64> {
     let all = m.established as f64;
     if config.limit.is_some() || (m.latency.len() as f64) < 100.0 * all {
@@ -151,7 +151,7 @@ fn errors(m: &Measurement) -> String {
         .map(|(kind, count)| format!("{kind} {}", grouped(*count)))
         .collect();
     let first = m.first_error.as_ref().map_or(String::new(), |first| {
-        format!("\n  the first: {}", first.replace('\n', "\n  "))
+        format!("\n  first: {}", first.replace('\n', "\n  "))
     });
     format!(
         "{} ({}){first}",
@@ -160,38 +160,34 @@ fn errors(m: &Measurement) -> String {
     )
 }
 
-/// The shortest and the longest time that the unanswered requests had waited, nanoseconds.
+/// The shortest and the longest time that unanswered requests had waited, nanoseconds.
 pub(super) fn waited(m: &Measurement) -> Option<(u64, u64)> {
     let waited = || m.unfinished.iter().map(|request| request.waited_ns);
     waited().min().zip(waited().max())
 }
 
-/// What has a line only where there is any.
+/// Lines that are shown only if their count is above 0.
 fn left_over(text: &mut String, config: &Config, m: &Measurement) {
     let each = config.requests_per_connection;
-    let each = each.map(|n| format!("made for up to {} requests each", grouped(n.into())));
+    let each = each.map(|n| format!("opened, for up to {} requests each", grouped(n.into())));
     let connections = match (config.requests_per_connection, &each) {
-        (Some(1), _) => (
-            "connections",
-            m.reconnects,
-            "made for a request of their own",
-        ),
+        (Some(1), _) => ("connections", m.reconnects, "opened, one per request"),
         (_, Some(each)) => ("connections", m.reconnects, &**each),
-        (_, None) => ("reconnects", m.reconnects, "connections made again"),
+        (_, None) => ("reconnects", m.reconnects, "connections reopened"),
     };
     if let Some((min, max)) = waited(m) {
         let count = grouped(m.unanswered);
         let ages = format!("{} to {}", time(min), time(max));
-        let what = format!("{count} still in flight at the end, waiting {ages}");
+        let what = format!("{count} still in flight at the end, having waited {ages}");
         row(text, "unanswered", &what);
     }
     for (name, count, what) in [
-        ("unsent", m.unsent, "due before the end, and never sent"),
+        ("unsent", m.unsent, "due before the end but never sent"),
         connections,
         (
             "repeated ids",
             m.ids_repeated,
-            "of answers that should be numbered apart",
+            "in responses that should have unique ids",
         ),
     ] {
         if count > 0 {
@@ -202,7 +198,7 @@ fn left_over(text: &mut String, config: &Config, m: &Measurement) {
 
 fn spectrum(text: &mut String, m: &Measurement) {
     if m.latency.is_empty() {
-        *text += "\nNo request ended in the window: there is no latency to show.\n\n";
+        *text += "\nNo request ended in the window, so there is no latency to show.\n\n";
         return;
     }
     let _ = writeln!(text, "\n{:<14}{:>10}  {:>10}", "", "latency", "first byte");
@@ -214,7 +210,7 @@ fn spectrum(text: &mut String, m: &Measurement) {
     }
     if let (Some((mean, at_least)), Some(jitter)) = (m.latency_mean_bound(), m.latency_jitter_ns) {
         let mean = bound((mean as u64, at_least));
-        // That of requests without an end has no bound.
+        // Unfinished requests leave the deviation unbounded.
         let jitter = match at_least {
             true => String::new(),
             false => format!(", standard deviation {}", time(jitter as u64)),
@@ -245,44 +241,44 @@ fn client(m: &Measurement) -> String {
         0 => busy,
         requests => {
             let each = worked as f64 / requests as f64 / 1e3;
-            format!("{each:.2} µs of CPU a request, {busy}")
+            format!("{each:.2} µs of CPU per request, {busy}")
         }
     }
 }
 
-/// What a person must know to read the figures right.
+/// Remarks that help to read the figures correctly.
 fn remarks(config: &Config, m: &Measurement) -> Vec<String> {
     let mut remarks = Vec::new();
     let busy = busy_ratio(m);
     if busy > BUSY {
         remarks.push(format!(
-            "The client was the limit: its busiest thread worked {:.0} % of the time. The server can \
-             do more\nthan this, and latency holds the client's own delay. Give it more threads \
-             (-t) on CPUs of their own (--cpus).",
+            "The client was the limit: its busiest thread was busy {:.0} % of the time. The server may \
+             be faster\nthan this, and latency includes the client's own delay. Give it more threads \
+             (-t) on their own CPUs (--cpus).",
             busy * 100.0
         ));
     }
     if m.send_lag.value_at_quantile(0.99) > LATE_NS && !m.send_lag.is_empty() {
         remarks.push(
-            "Requests went out late: the client did not keep to its schedule. Latency counts from \
-             the time\nthey were due, so it holds this delay."
+            "Requests were sent late: the client did not keep its schedule. Latency counts from \
+             the time\nthey were due, so it includes this delay."
                 .to_owned(),
         );
     }
     if let Some(share) = unaccounted(config, m).filter(|share| *share > UNACCOUNTED) {
         remarks.push(format!(
-            "{:.0} % of the connections' time is in no latency (Little's law): they were being made \
-             again,\nor their requests ended with an error or not at all.",
+            "{:.0} % of the connections' time is in no latency (Little's law): they were reconnecting,\n\
+             or their requests failed or never ended.",
             share * 100.0
         ));
     }
     remarks.extend(stuck(config, m));
     if let Some(share) = stalled(config, m) {
         remarks.push(format!(
-            "{:.0} % of the requests took 40 to 50 ms, though their first byte came at once and the \
-             client was idle.\nThis is what Nagle's algorithm and delayed ACK do together: the server \
-             writes an answer in several\nparts, and the last waits until the client has acknowledged \
-             the one before. Write head and body in one\ncall, or set TCP_NODELAY on the server's \
+            "{:.0} % of the requests took 40 to 50 ms, although their first byte arrived at once and the \
+             client was idle.\nThis is typical of Nagle's algorithm combined with delayed ACK: the server \
+             writes a response in several\nparts, and the last part waits until the client has acknowledged \
+             the previous one. Write head and body in one\ncall, or set TCP_NODELAY on the server's \
              connections.",
             share * 100.0
         ));
@@ -290,50 +286,50 @@ fn remarks(config: &Config, m: &Measurement) -> Vec<String> {
     if m.asked > 0 && (m.requests as f64) < 0.995 * m.asked as f64 {
         let share = m.requests as f64 / m.asked as f64 * 100.0;
         remarks.push(format!(
-            "Only {share:.1} % of the requests that were due were answered right in time: the rate \
-             is more\nthan this server and this client can do together."
+            "Only {share:.1} % of the requests that were due got a valid response in time: the rate \
+             is more\nthan this server and this client can handle together."
         ));
     }
     if !config.cpus.is_empty() && !m.pinned {
         remarks.push("The threads could not be pinned to the CPUs asked for.".to_owned());
     }
     if m.stopped {
-        remarks.push("Interrupted: this is what was measured until then.".to_owned());
+        remarks.push("Interrupted: these are the results until then.".to_owned());
     }
     remarks
 }
 
-/// Where the server no longer answers at the end.
+/// Remarks about a server that no longer responds at the end.
 fn stuck(config: &Config, m: &Measurement) -> Vec<String> {
     let mut remarks = Vec::new();
     if !m.unfinished.is_empty() {
         remarks.push(
-            "Some requests had no answer at the end. They count here with the time they had waited, \
-             and what an\nanswer could still raise is marked with ≥. Stages and classes show only what ended."
+            "Some requests had no response at the end. They count with the time they had waited, \
+             and figures that\ntheir responses could still raise are marked with ≥. Stages and classes include only\nrequests that ended."
                 .to_owned(),
         );
     }
     if m.silent() > 0 {
         remarks.push(format!(
             "Connections silent at the end: {}. Their requests had been unanswered for more than {}: \
-             a second, and\ntwice the longest latency. The server hangs, or --timeout and --duration \
+             a second and\ntwice the longest latency. The server hangs, or --timeout and --duration \
              are too short for it.",
             grouped(m.silent()),
             seconds(m.silent_after())
         ));
     }
-    // Stages may end with a rate of nothing.
+    // Stages may end at a rate of 0.
     let staged = matches!(config.pace, Pace::Stages(_)) && m.unfinished.is_empty();
     if let Some(quiet) = m.quiet().filter(|_| !staged) {
         remarks.push(format!(
-            "The answers ceased: none came right in the last {} of the window.",
+            "Responses stopped: none was valid in the last {} of the window.",
             seconds(quiet)
         ));
     }
     remarks
 }
 
-/// Bytes in the unit that suits them.
+/// Bytes with a suitable unit.
 pub(super) fn bytes(bytes: f64) -> String {
     match bytes {
         ..1024.0 => format!("{bytes:.0} B"),

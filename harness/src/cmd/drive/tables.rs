@@ -1,4 +1,4 @@
-//! The requests by stage and by class, in columns and as JSON.
+//! The requests by stage and by class, as tables and as JSON.
 
 use std::fmt::Write as _;
 
@@ -9,18 +9,18 @@ use super::pace::words;
 use super::spectrum::{self, grouped, time};
 use crate::load::{Measurement, StageFigures};
 
-/// A line for each stage, and for each class where there are several; each line ended.
+/// One line per stage, and per class if there are several; each ends in a newline.
 pub(super) fn text(m: &Measurement) -> String {
     let mut text = String::new();
     if !m.stages.is_empty() {
         let head = [
-            "stage", "asked/s", "right/s", "errors", "p50", "p99", "late p99",
+            "stage", "target/s", "valid/s", "errors", "p50", "p99", "lag p99",
         ];
         let lines = m.stages.iter().map(stage_line);
         table(&mut text, head, lines.collect());
     }
     if m.classes.len() > 1 {
-        let head = ["class", "right", "errors", "p50", "p99", "p99.9", "max"];
+        let head = ["class", "valid", "errors", "p50", "p99", "p99.9", "max"];
         let lines = m.classes.iter().map(|class| {
             let at = |quantile| at(&class.latency, quantile);
             [
@@ -52,7 +52,7 @@ fn stage_line(stage: &StageFigures) -> [String; 7] {
     ]
 }
 
-/// As a rate over the time the stage ran; none where it was not reached.
+/// A count as a rate over the time the stage ran; `None` if it was not reached.
 fn rate(stage: &StageFigures, count: u64) -> Option<f64> {
     let ran = stage.ran.as_secs_f64();
     (ran > 0.0).then(|| count as f64 / ran)
@@ -65,7 +65,7 @@ fn at(histogram: &Histogram<u64>, quantile: f64) -> String {
     time(histogram.value_at_quantile(quantile))
 }
 
-/// The first column to the left, the others to the right.
+/// Aligns the first column left, the others right.
 fn table(text: &mut String, head: [&str; 7], lines: Vec<[String; 7]>) {
     let lines = || std::iter::once(head.map(str::to_owned)).chain(lines.iter().cloned());
     let width = |column: usize| lines().map(|line| line[column].chars().count()).max();
@@ -80,7 +80,7 @@ fn table(text: &mut String, head: [&str; 7], lines: Vec<[String; 7]>) {
     *text += "\n";
 }
 
-/// Each class, at least one.
+/// All classes; at least one.
 pub(super) fn classes(m: &Measurement) -> Value {
     let class = |class: &crate::load::Class| {
         json!({
@@ -93,7 +93,7 @@ pub(super) fn classes(m: &Measurement) -> Value {
     m.classes.iter().map(class).collect()
 }
 
-/// Each stage; none without `--stages`.
+/// All stages; empty without `--stages`.
 pub(super) fn stages(m: &Measurement) -> Value {
     let stage = |stage: &StageFigures| {
         json!({

@@ -1,4 +1,4 @@
-//! What a URL says: where to connect, and what to ask for.
+//! The parts of a URL: where to connect, and what to request.
 
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
@@ -9,25 +9,25 @@ use reqwest::Url;
 use crate::cli::Usage;
 use crate::load::Address;
 
-/// An `http` URL that was accepted.
+/// A valid `http` URL.
 #[derive(Debug)]
 pub(super) struct Target {
     host: String,
     port: u16,
-    /// Host and port as they were typed.
+    /// Host and port as typed.
     typed: String,
-    /// Path and query as they were typed, with what no request may hold encoded.
+    /// Path and query as typed; characters that a request can't contain are encoded.
     path: String,
 }
 
 impl Target {
-    /// Takes a URL, with or without `http://`.
+    /// Parses a URL, with or without `http://`.
     ///
     /// # Errors
-    /// [`Usage`] for what is no URL, or one that asks for more than plain HTTP.
+    /// [`Usage`] for an invalid URL, or one that needs more than plain HTTP.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let refuse = |why: &str| {
-            let hint = "a URL such as http://127.0.0.1:8080/ping is wanted";
+            let hint = "expected a URL such as http://127.0.0.1:8080/ping";
             Usage(format!("{text}: {why}; {hint}"))
         };
         let text = text.trim();
@@ -35,34 +35,34 @@ impl Target {
         match scheme.to_ascii_lowercase().as_str() {
             "http" => {}
             "https" => {
-                let why = "https is not spoken here, only plain http";
+                let why = "https is not supported, only plain http";
                 return Err(refuse(why).into());
             }
-            // A `://` after the path has begun is part of it.
+            // A `://` after the start of the path is part of the path.
             _ if scheme.contains(['/', '?', '#']) => return Self::of(text, refuse),
-            _ => return Err(refuse("it does not begin with http://").into()),
+            _ => return Err(refuse("it does not start with http://").into()),
         }
         Self::of(rest, refuse)
     }
 
-    /// What follows `http://`.
+    /// Parses what follows `http://`.
     fn of(text: &str, refuse: impl Fn(&str) -> Usage) -> Result<Self> {
         let end = text.find(['/', '?', '#']).unwrap_or(text.len());
         let (authority, rest) = text.split_at(end);
         if authority.is_empty() {
             return Err(refuse("it has no host").into());
         }
-        // Only the host and the port: a URL parser changes paths.
+        // Parse only host and port with the URL parser: it would change paths.
         let url = match Url::parse(&format!("http://{authority}/")) {
             Ok(url) => url,
             Err(error) => return Err(refuse(&error.to_string()).into()),
         };
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(refuse("a user is given with -H 'Authorization: ...'").into());
+            return Err(refuse("pass credentials with -H 'Authorization: ...'").into());
         }
         let host = url.host_str().ok_or_else(|| refuse("it has no host"))?;
         if url.path() != "/" || authority.ends_with(':') {
-            let why = format!("{authority} is no host with a port");
+            let why = format!("{authority} is not a valid host and port");
             return Err(refuse(&why).into());
         }
         Ok(Self {
@@ -73,7 +73,7 @@ impl Target {
         })
     }
 
-    /// The same place with the path `/`.
+    /// The same host and port with the path `/`.
     pub(super) fn origin(&self) -> Self {
         Self {
             host: self.host.clone(),
@@ -83,31 +83,31 @@ impl Target {
         }
     }
 
-    /// Whether both are on one server: the same host and port.
+    /// Whether both have the same host and port.
     pub(super) fn is_at(&self, other: &Self) -> bool {
         (&self.host, self.port) == (&other.host, other.port)
     }
 
-    /// The address: of several the first that takes a connection within `timeout`, since
-    /// `localhost` may be two and the server listen on one.
+    /// The address. If there are several, the first that accepts a connection within `timeout`: `localhost` may
+    /// have two and the server may listen on only one.
     pub(super) fn resolve(&self, timeout: Duration) -> Result<SocketAddr> {
         let name = self.host.trim_matches(['[', ']']);
         let addrs: Vec<SocketAddr> = (name, self.port)
             .to_socket_addrs()
-            .with_context(|| format!("cannot find the address of {name}"))?
+            .with_context(|| format!("cannot resolve {name}"))?
             .collect();
         match &addrs[..] {
             [] => bail!("{name} has no address"),
             [one] => Ok(*one),
             [first, ..] => {
                 let open = |addr: &&SocketAddr| TcpStream::connect_timeout(addr, timeout).is_ok();
-                // Where none does, the drive says why.
+                // If none does, the drive reports why.
                 Ok(*addrs.iter().find(open).unwrap_or(first))
             }
         }
     }
 
-    /// The value of the `Host` header: with the port, unless it is 80.
+    /// The value of the `Host` header: includes the port unless it is 80.
     pub(super) fn authority(&self) -> String {
         match self.port {
             80 => self.host.clone(),
@@ -115,17 +115,17 @@ impl Target {
         }
     }
 
-    /// Path and query, as they are sent.
+    /// Path and query as sent.
     pub(super) fn path(&self) -> &str {
         &self.path
     }
 
-    /// The URL as it is asked for, without its fragment.
+    /// The URL as requested, without its fragment.
     pub(super) fn shown(&self) -> String {
         format!("http://{}{}", self.authority(), self.path)
     }
 
-    /// The same, with the address connected to where the URL as typed does not say it.
+    /// The same, plus the address if the URL as typed doesn't contain it.
     pub(super) fn shown_at(&self, address: &Address) -> String {
         let is_told = match address {
             Address::Tcp(addr) => [addr.to_string(), addr.ip().to_string()].contains(&self.typed),
@@ -137,20 +137,20 @@ impl Target {
         }
     }
 
-    /// What a workload's paths are appended to: nothing, or a path without its last slash.
+    /// The prefix of a workload's paths: empty, or a path without its last slash.
     ///
     /// # Errors
-    /// [`Usage`] where the URL has a query, which no path can follow.
+    /// [`Usage`] if the URL has a query, since no path can follow that.
     pub(super) fn base(&self) -> Result<&str> {
         if self.path.contains('?') {
-            let why = "with --workload the URL is where its paths begin, and has no query";
+            let why = "with --workload the URL is a prefix for its paths, so it can't have a query";
             return Err(Usage(why.to_owned()).into());
         }
         Ok(self.path.trim_end_matches('/'))
     }
 }
 
-/// Path and query as typed, but for what RFC 9112 lets no request hold: that is encoded.
+/// Path and query as typed, with everything encoded that RFC 9112 doesn't allow in a request.
 fn request_target(typed: &str) -> String {
     let typed = typed.split('#').next().unwrap_or_default();
     let mut target = String::with_capacity(typed.len() + 1);
@@ -160,7 +160,7 @@ fn request_target(typed: &str) -> String {
     let bytes = typed.as_bytes();
     for (at, byte) in bytes.iter().enumerate() {
         let hex = |offset: usize| bytes.get(at + offset).is_some_and(u8::is_ascii_hexdigit);
-        // RFC 3986: what a path or a query consists of.
+        // RFC 3986: the characters of a path or a query.
         let keep = match byte {
             b'%' => hex(1) && hex(2),
             byte => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?".contains(byte),
@@ -210,7 +210,7 @@ mod tests {
             ("https://127.0.0.1/", "https"),
             ("HTTPS://localhost/", "https"),
             ("http:/localhost/", "http:"),
-            ("127.0.0.1:8080\\a", "no host with a port"),
+            ("127.0.0.1:8080\\a", "not a valid host and port"),
             ("/ping", "host"),
             ("", "host"),
             ("ftp://localhost/", "http://"),

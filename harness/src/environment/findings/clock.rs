@@ -4,7 +4,7 @@ use super::{Context, fail, ok, unknown, warn};
 use crate::environment::machine;
 use crate::record::Finding;
 
-/// Those that the vDSO can read without a system call (`VDSO_CLOCKMODE_*` in the kernel).
+/// Clock sources that the vDSO can read without a system call (`VDSO_CLOCKMODE_*` in the kernel).
 const FAST: &[&str] = &[
     "tsc",
     "kvm-clock",
@@ -14,7 +14,7 @@ const FAST: &[&str] = &[
 
 pub(super) fn clock_source(context: &Context<'_>) -> Finding {
     let id = "clock-source";
-    let why = "each request reads the clock several times: a slow source costs CPU time on both sides, a coarse one hides small latencies";
+    let why = "each request reads the clock several times: a slow clock source costs CPU time on both sides, a coarse one hides small latencies";
     let Some(current) = machine::clock_source(context.root) else {
         let file = "sys/devices/system/clocksource/clocksource0/current_clocksource";
         return unknown(id, file, why);
@@ -29,8 +29,18 @@ pub(super) fn clock_source(context: &Context<'_>) -> Finding {
             "echo tsc | sudo tee /sys/devices/system/clocksource/clocksource0/current_clocksource",
         );
     if current.contains("jiffies") {
-        fail(id, format!("{current}: ticks of milliseconds"), why, fix)
+        fail(
+            id,
+            format!("{current}: resolution of milliseconds"),
+            why,
+            fix,
+        )
     } else {
-        warn(id, format!("{current}: read by a system call"), why, fix)
+        warn(
+            id,
+            format!("{current}: reading it takes a system call"),
+            why,
+            fix,
+        )
     }
 }

@@ -7,11 +7,12 @@ use crate::record::Finding;
 
 const BY_HAND: &str = "give each side whole cores of one node with --server-cpus and --driver-cpus";
 const QUOTA_FIX: &str =
-    "start the container with --cpuset-cpus in place of --cpus (its CPUs, not its CPU time)";
+    "start the container with --cpuset-cpus (which CPUs) instead of --cpus (how much CPU time)";
 
 pub(super) fn layout(context: &Context<'_>) -> Finding {
     let id = "layout";
-    let why = "server and load generator that take CPU time from each other measure each other";
+    let why =
+        "if server and load generator compete for CPU time, each distorts the other's figures";
     let layout = context.layout;
     let found = format!(
         "server on {}, load generator on {}",
@@ -25,13 +26,13 @@ pub(super) fn layout(context: &Context<'_>) -> Finding {
     let cores = context.topology.cores.len();
     let fix = match () {
         () if cores < 2 => "use a machine with two cores or more",
-        () if layout.shared => "let it use more CPUs: without taskset, with a wider cpuset",
+        () if layout.shared => "allow more CPUs: run without taskset, or with a wider cpuset",
         () => BY_HAND,
     };
     warn(id, format!("{found}: {}", notes.join("; ")), why, Some(fix))
 }
 
-/// A driver thread without a connection sleeps, and so does a worker.
+/// CPUs that stay idle because there are fewer connections than threads.
 fn idle(context: &Context<'_>) -> Option<String> {
     let connections = context.needs.connections as usize;
     let sides = [
@@ -61,7 +62,7 @@ pub(super) fn smt(context: &Context<'_>) -> Finding {
     }
     let siblings = topology.cores.iter().any(|core| core.cpus.len() > 1);
     if !siblings {
-        return ok(id, "one CPU a core", why);
+        return ok(id, "one CPU per core", why);
     }
     if topology.share_a_core(&layout.server, &layout.driver) {
         let fix = match topology.cores.len() {
@@ -76,7 +77,7 @@ pub(super) fn smt(context: &Context<'_>) -> Finding {
 
 pub(super) fn numa(context: &Context<'_>) -> Finding {
     let id = "numa";
-    let why = "memory of another node is slower to reach, and where a page lies is chance";
+    let why = "memory on another node is slower, and on which node a page is allocated is random";
     if !context.topology.known.nodes {
         return unknown(id, "sys/devices/system/node", why);
     }
@@ -84,7 +85,7 @@ pub(super) fn numa(context: &Context<'_>) -> Finding {
         return ok(id, "one node", why);
     }
     if context.topology.nodes_of(&context.cpus()).len() > 1 {
-        let found = "the CPUs in use lie on several nodes";
+        let found = "the CPUs in use are on several nodes";
         return warn(id, found, why, Some(BY_HAND));
     }
     let balancing = context.root.number("proc/sys/kernel/numa_balancing");
@@ -115,7 +116,7 @@ pub(super) fn isolated(context: &Context<'_>) -> Finding {
     let found = cpu_list::format(isolated);
     if intersection(&context.layout.server, isolated).len() > 1 {
         let fix = "give the server CPUs that are not isolated with --server-cpus";
-        let found = format!("{found}, several of them the server's");
+        let found = format!("{found}, several of them used by the server");
         return warn(id, found, why, Some(fix));
     }
     ok(id, found, why)
@@ -123,7 +124,7 @@ pub(super) fn isolated(context: &Context<'_>) -> Finding {
 
 pub(super) fn quota(context: &Context<'_>) -> Finding {
     let id = "quota";
-    let why = "a control group that used up its CPU time is stopped until its next period begins, up to 100 ms later";
+    let why = "a control group that has used up its CPU time is stopped until its next period, up to 100 ms later";
     let given = context.cpus().len();
     match context.topology.quota_cpus {
         None if !context.topology.known.quota => {
@@ -131,16 +132,16 @@ pub(super) fn quota(context: &Context<'_>) -> Finding {
         }
         None => ok(id, "no limit on CPU time", why),
         Some(quota) if quota < given as f64 => {
-            let found = format!("{quota:.2} CPUs of time for the {given} CPUs in use");
+            let found = format!("a quota of {quota:.2} CPUs for {given} CPUs in use");
             fail(id, found, why, Some(QUOTA_FIX))
         }
         Some(quota) if quota >= (given + 1) as f64 => {
-            let found = format!("{quota:.2} CPUs of time for the {given} CPUs in use");
+            let found = format!("a quota of {quota:.2} CPUs for {given} CPUs in use");
             ok(id, found, why)
         }
         Some(quota) => {
             let found =
-                format!("{quota:.2} CPUs of time, enough for the {given} in use and little else");
+                format!("a quota of {quota:.2} CPUs, just enough for the {given} CPUs in use");
             warn(id, found, why, Some(QUOTA_FIX))
         }
     }

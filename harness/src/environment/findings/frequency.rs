@@ -6,13 +6,13 @@ use crate::record::Finding;
 use crate::words::counted;
 
 const CPU: &str = "sys/devices/system/cpu";
-/// What helps where a CPU gets too hot.
+/// The fix if a CPU gets too hot.
 pub(in crate::environment) const COOLER: &str =
     "let it cool down and improve the cooling, or: sudo scripts/tune-host --no-turbo";
 
 pub(super) fn governor(context: &Context<'_>) -> Finding {
     let id = "governor";
-    let why = "other governors lower the clock when a CPU idles, so latency at a low rate shows the governor rather than the server";
+    let why = "other governors lower the clock frequency of idle CPUs, so latency at a low rate shows the governor rather than the server";
     match machine::governor(context.root, &context.cpus()) {
         None => unknown(
             id,
@@ -26,7 +26,7 @@ pub(super) fn governor(context: &Context<'_>) -> Finding {
 
 pub(super) fn turbo(context: &Context<'_>) -> Finding {
     let id = "turbo";
-    let why = "with turbo the clock depends on temperature and on how many cores are busy, so later trials may run slower than earlier ones";
+    let why = "with turbo the clock frequency depends on temperature and on how many cores are busy, so later trials may run slower than earlier ones";
     let fix = "sudo scripts/tune-host --no-turbo";
     match turbo_on(context.root) {
         None => unknown(
@@ -39,7 +39,7 @@ pub(super) fn turbo(context: &Context<'_>) -> Finding {
     }
 }
 
-/// intel_pstate says when it is off, the other drivers when it is on.
+/// intel_pstate has a file for "off", other drivers for "on".
 pub(in crate::environment) fn turbo_on(root: &Root) -> Option<bool> {
     let off: Option<u32> = root.number(&format!("{CPU}/intel_pstate/no_turbo"));
     let on: Option<u32> = root.number(&format!("{CPU}/cpufreq/boost"));
@@ -48,10 +48,10 @@ pub(in crate::environment) fn turbo_on(root: &Root) -> Option<bool> {
 
 pub(super) fn thermal(context: &Context<'_>) -> Finding {
     let id = "thermal";
-    let why = "a CPU that gets too hot lowers its clock; a machine that did so before will under load again";
+    let why = "a CPU that gets too hot lowers its clock frequency; a machine that did so before will do so again under load";
     match throttle_count(context.root, &context.cpus()) {
         None if cooled(context.root) => {
-            let found = "the kernel holds the clock of a CPU back now";
+            let found = "the kernel is limiting the clock frequency of a CPU right now";
             warn(id, found, why, Some(COOLER))
         }
         None => unknown(id, "sys/devices/system/cpu/cpuN/thermal_throttle", why),
@@ -63,9 +63,9 @@ pub(super) fn thermal(context: &Context<'_>) -> Finding {
     }
 }
 
-/// Whether a CPU is slowed down as a cooling device at this moment, on machines that do
-/// not count how often (AMD, ARM). That none is proves nothing: the hardware may do so by itself.
-/// See the kernel's `driver-api/thermal/sysfs-api.rst`.
+/// Whether a CPU is slowed down as a cooling device right now, for machines that don't count how often (AMD, ARM).
+/// If not, that proves nothing: the hardware may do so by itself. See the kernel's
+/// `driver-api/thermal/sysfs-api.rst`.
 fn cooled(root: &Root) -> bool {
     let folder = "sys/class/thermal";
     root.names(folder).iter().any(|name| {
@@ -76,7 +76,7 @@ fn cooled(root: &Root) -> bool {
     })
 }
 
-/// How often some CPUs, or the packages they are in, were throttled since boot (x86 only).
+/// How often some CPUs, or their packages, were throttled since boot (x86 only).
 pub(in crate::environment) fn throttle_count(root: &Root, cpus: &[u32]) -> Option<u64> {
     let counts = cpus.iter().flat_map(|cpu| {
         ["core_throttle_count", "package_throttle_count"]
@@ -85,7 +85,7 @@ pub(in crate::environment) fn throttle_count(root: &Root, cpus: &[u32]) -> Optio
                 root.number::<u64>(&format!("{CPU}/cpu{cpu}/thermal_throttle/{name}"))
             })
     });
-    // A package's count shows on each of its CPUs; as a sum it is too high, yet 0 and any
-    // increase stay what they are.
+    // Each CPU of a package shows the package's count, so the sum is too high. But 0 stays 0, and any
+    // increase stays an increase.
     counts.fold(None, |sum, count| Some(sum.unwrap_or(0) + count))
 }

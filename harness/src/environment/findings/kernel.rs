@@ -6,8 +6,7 @@ use crate::record::Finding;
 
 pub(super) fn mitigations(context: &Context<'_>) -> Finding {
     let id = "mitigations";
-    let why =
-        "mitigations of processor faults make system calls dearer, and differ between machines";
+    let why = "mitigations of CPU vulnerabilities make system calls more expensive, and differ between machines";
     let folder = "sys/devices/system/cpu/vulnerabilities";
     let names = context.root.names(folder);
     if names.is_empty() {
@@ -34,7 +33,7 @@ pub(super) fn mitigations(context: &Context<'_>) -> Finding {
     });
     if switched_off {
         let found = format!("switched off ({found})");
-        let fix = "to compare with machines as they are shipped, take mitigations=off out of GRUB_CMDLINE_LINUX in /etc/default/grub, then: sudo update-grub && sudo reboot";
+        let fix = "to compare with default machines, remove mitigations=off from GRUB_CMDLINE_LINUX in /etc/default/grub, then: sudo update-grub && sudo reboot";
         return warn(id, found, why, Some(fix));
     }
     ok(id, found, why)
@@ -42,12 +41,12 @@ pub(super) fn mitigations(context: &Context<'_>) -> Finding {
 
 pub(super) fn huge_pages(context: &Context<'_>) -> Finding {
     let id = "huge-pages";
-    let why = "with `always` memory grows in steps of 2 MiB at moments of the kernel's choice, which shows in RSS and in latency";
+    let why = "with `always` the kernel allocates memory in steps of 2 MiB at times it chooses, which affects RSS and latency";
     let file = "sys/kernel/mm/transparent_hugepage/enabled";
     let Some(text) = context.root.text(file) else {
         return unknown(id, file, why);
     };
-    // The one in force stands in brackets: `always [madvise] never`.
+    // The current value is in brackets: `always [madvise] never`.
     let chosen = text
         .split_whitespace()
         .find_map(|word| word.strip_prefix('[')?.strip_suffix(']'))
@@ -62,7 +61,7 @@ pub(super) fn huge_pages(context: &Context<'_>) -> Finding {
 
 pub(super) fn swap(context: &Context<'_>) -> Finding {
     let id = "swap";
-    let why = "a page that has to be read back from disk shows as latency of milliseconds";
+    let why = "reading a page back from disk adds milliseconds of latency";
     let total = machine::meminfo(context.root, "SwapTotal:");
     let free = machine::meminfo(context.root, "SwapFree:");
     let (Some(total), Some(free)) = (total, free) else {
@@ -74,10 +73,10 @@ pub(super) fn swap(context: &Context<'_>) -> Finding {
         return ok(id, "none", why);
     }
     let found = format!("{} of {} MiB used", used >> 20, total >> 20);
-    // Long-idle pages in swap do no harm; it is when memory is short that they come and go.
+    // Long-idle pages in swap do no harm; pages move in and out only when memory is short.
     if used > 0 && available < 1 << 30 {
         let found = format!("{found}, {} MiB of memory left", available >> 20);
-        let fix = "end what takes the memory; `top -o %MEM` shows it";
+        let fix = "stop what uses the memory; `top -o %MEM` shows it";
         return warn(id, found, why, Some(fix));
     }
     ok(id, found, why)

@@ -1,15 +1,15 @@
-//! What memory a container may use.
+//! The memory limit of a container.
 
 use super::{Context, ok, unknown, warn};
 use crate::environment::{cgroup, machine};
 use crate::record::Finding;
 
-/// The servers of a round run at once, each with its data, threads and connections.
+/// All servers of a round run at once, each with its data, threads and connections.
 const LEAST: u64 = 1 << 30;
 
 pub(super) fn limit(context: &Context<'_>) -> Finding {
     let id = "memory-limit";
-    let why = "the kernel kills a process of a control group that goes beyond its memory";
+    let why = "the kernel kills a process of a control group that exceeds its memory limit";
     let machine = machine::meminfo(context.root, "MemTotal:").unwrap_or(u64::MAX);
     match cgroup::memory_limit(context.root).filter(|limit| *limit < machine) {
         None if !context.topology.known.quota => {

@@ -1,10 +1,9 @@
-//! What spoils a measurement on this machine.
+//! What distorts measurements on this machine.
 //!
-//! Every check gives one finding each time, with a stable id, so that a reader sees what
-//! was looked at. Where the file it reads does not exist (a virtual machine without
-//! frequency scaling, a container without `/sys`) the finding says [`UNKNOWN`] and the file's
-//! name at level ok: there must be no warning of what can't be seen, nor silence about it, and
-//! whoever shows findings shows these as unknown.
+//! Every check always gives one finding with a stable id, so that a reader sees what was checked. If the file
+//! it reads doesn't exist (a virtual machine without frequency scaling, a container without `/sys`), the
+//! finding is [`UNKNOWN`] plus the file's name, at level ok: it must be neither a warning nor silent. Whoever
+//! shows findings shows these as unknown.
 
 mod clock;
 mod cpus;
@@ -21,7 +20,7 @@ pub(super) use frequency::{COOLER, throttle_count, turbo_on};
 pub(super) use network::descriptor_limits;
 pub(super) use noise::{other_load, steal_during};
 
-/// What the run will ask of the machine.
+/// What the run needs from the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Needs {
     /// Connections open at the same time.
@@ -29,23 +28,23 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// Descriptors that each of the two processes may need: two a connection, for at a
-    /// reconnect the old socket may still be open, and 128 for logs, event queues and
-    /// libraries. Both inherit one limit.
+    /// File descriptors that each of the two processes may need: two per connection, because the old socket
+    /// may still be open during a reconnect, and 128 for logs, event queues and libraries. Both inherit the
+    /// same limit.
     #[must_use]
     pub fn descriptors(self) -> u64 {
         u64::from(self.connections) * 2 + 128
     }
 
-    /// Local ports the load generator may need: one a connection, and as many again,
-    /// because a closed one stays in TIME-WAIT for 60 s; 1,000 for all else on the machine.
+    /// Local ports the load generator may need: two per connection, because a closed one stays in TIME-WAIT
+    /// for 60 s, and 1,000 for everything else on the machine.
     #[must_use]
     pub fn ports(self) -> u64 {
         u64::from(self.connections) * 2 + 1000
     }
 }
 
-/// What a check looks at.
+/// The input of a check.
 struct Context<'a> {
     root: &'a Root,
     topology: &'a Topology,
@@ -55,12 +54,12 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// As in `over 1.2 s`: how long the machine was watched.
+    /// For example `over 1.2 s`: how long the machine was watched.
     fn window(&self) -> String {
         format!("over {:.1} s", self.now.window.as_secs_f64())
     }
 
-    /// The CPUs of both sides, each once.
+    /// The CPUs of both sides, without duplicates.
     fn cpus(&self) -> Vec<u32> {
         self.layout.both()
     }
@@ -68,7 +67,7 @@ impl Context<'_> {
 
 type Check = fn(&Context<'_>) -> Finding;
 
-/// All checks, in the order they are shown.
+/// All checks, in display order.
 const CHECKS: &[Check] = &[
     frequency::governor,
     frequency::turbo,
@@ -94,8 +93,7 @@ const CHECKS: &[Check] = &[
     kernel::swap,
 ];
 
-/// Looks at the machine with a layout and a run in mind; `now` is what was seen of others
-/// just before, or its default.
+/// Checks the machine for a layout and a planned run. `now` is what others used just before, or its default.
 #[must_use]
 pub fn findings(
     root: &Root,
@@ -114,14 +112,14 @@ pub fn findings(
     CHECKS.iter().map(|check| check(&context)).collect()
 }
 
-/// The command that mends what can be mended without a second thought.
+/// The command that makes all safe changes.
 const TUNE: &str = "sudo scripts/tune-host";
 
 fn ok(id: &str, found: impl Into<String>, why: &str) -> Finding {
     finding(id, Level::Ok, found, why, None)
 }
 
-/// The file is named without its first slash.
+/// `file` has no leading slash.
 fn unknown(id: &str, file: &str, why: &str) -> Finding {
     unknown_because(id, &format!("cannot read /{file}"), why)
 }

@@ -1,25 +1,24 @@
-//! What connections need of the kernel.
+//! Kernel limits and settings for connections.
 
 use super::{Context, TUNE, fail, ok, unknown, warn};
 use crate::environment::{Root, machine};
 use crate::record::Finding;
 
-/// What `scripts/tune-host` sets at least; where more is needed it does not help.
+/// The minimum that `scripts/tune-host` sets; it doesn't help if more is needed.
 const TUNED_SOMAXCONN: u64 = 4096;
-/// The ports from 15000 to 60999.
+/// Number of ports from 15000 to 60999.
 const TUNED_PORTS: u64 = 46_000;
 
 pub(super) fn descriptors(context: &Context<'_>) -> Finding {
     let id = "descriptors";
-    let why =
-        "every connection takes a descriptor on each side; without one it is refused or waits";
+    let why = "every connection needs a file descriptor on each side; without one it is refused or has to wait";
     let needed = context.needs.descriptors();
     let Some((soft, hard)) = descriptor_limits(context.root) else {
         return unknown(id, "proc/self/limits", why);
     };
     if hard < needed {
         let found = format!("limit {hard}, needed {needed}");
-        // For the shell it is typed in and what that starts; only root may raise a hard limit.
+        // Applies to the current shell and its children; only root may raise a hard limit.
         let mut fix = format!("sudo prlimit --pid $$ --nofile={needed}:{needed}");
         if machine::container(context.root).is_some() {
             fix += &format!(", or start the container with --ulimit nofile={needed}");
@@ -28,14 +27,14 @@ pub(super) fn descriptors(context: &Context<'_>) -> Finding {
     }
     if soft < needed {
         let found = format!(
-            "limit {soft}, needed {needed}: the harness raises it, up to {hard} is allowed"
+            "limit {soft}, needed {needed}: the harness raises it; up to {hard} is allowed"
         );
         return ok(id, found, why);
     }
     ok(id, format!("limit {soft}, needed {needed}"), why)
 }
 
-/// The soft and the hard limit; `u64::MAX` stands for none. The line is
+/// The soft and the hard limit; `u64::MAX` means unlimited. The line is
 /// `Max open files  1024  524288  files`.
 pub(in crate::environment) fn descriptor_limits(root: &Root) -> Option<(u64, u64)> {
     let text = root.text("proc/self/limits")?;
@@ -51,7 +50,7 @@ pub(in crate::environment) fn descriptor_limits(root: &Root) -> Option<(u64, u64
 
 pub(super) fn ports(context: &Context<'_>) -> Finding {
     let id = "ports";
-    let why = "every connection takes a local port, and keeps it for a minute after it was closed";
+    let why = "every connection uses a local port, and keeps it for a minute after it is closed";
     let file = "proc/sys/net/ipv4/ip_local_port_range";
     let range = context.root.text(file).and_then(|text| {
         let mut bounds = text.split_whitespace().map(str::parse::<u64>);
@@ -65,7 +64,7 @@ pub(super) fn ports(context: &Context<'_>) -> Finding {
     let found = format!("{first} to {last}, {count} ports; needed {needed}");
     let fix = match needed {
         needed if needed <= TUNED_PORTS => TUNE,
-        _ => "fewer --connections: one address has 64 thousand ports at most",
+        _ => "use fewer --connections: one address has at most 64 thousand ports",
     };
     match count {
         count if count < u64::from(context.needs.connections) => fail(id, found, why, Some(fix)),
@@ -76,13 +75,14 @@ pub(super) fn ports(context: &Context<'_>) -> Finding {
 
 pub(super) fn somaxconn(context: &Context<'_>) -> Finding {
     let id = "somaxconn";
-    let why = "connections beyond the queue of a listening socket are dropped and tried again a second later";
+    let why =
+        "connections beyond the queue of a listening socket are dropped and retried a second later";
     let file = "proc/sys/net/core/somaxconn";
     match context.root.number::<u64>(file) {
         None => unknown(id, file, why),
         Some(queue) if queue < u64::from(context.needs.connections) => {
             let found = format!(
-                "{queue}, fewer than the {} connections",
+                "{queue}, less than the {} connections",
                 context.needs.connections
             );
             let more = format!(
@@ -98,19 +98,19 @@ pub(super) fn somaxconn(context: &Context<'_>) -> Finding {
 
 pub(super) fn tw_reuse(context: &Context<'_>) -> Finding {
     let id = "tcp-tw-reuse";
-    let why = "ports of closed connections can be taken again at once instead of a minute later (2, the default: on loopback)";
+    let why = "allows reusing the port of a closed connection at once instead of a minute later (2, the default: only on loopback)";
     let file = "proc/sys/net/ipv4/tcp_tw_reuse";
     match context.root.number::<u64>(file) {
         None => unknown(id, file, why),
         Some(0) => warn(id, "0 (off)", why, Some(TUNE)),
         Some(1) => ok(id, "1 (on)", why),
-        Some(value) => ok(id, format!("{value} (on loopback)"), why),
+        Some(value) => ok(id, format!("{value} (only on loopback)"), why),
     }
 }
 
 pub(super) fn loopback_mtu(context: &Context<'_>) -> Finding {
     let id = "loopback-mtu";
-    let why = "a smaller packet than the usual 65536 bytes splits answers that others send whole";
+    let why = "with packets smaller than the default 65536 bytes, responses are split that other machines send whole";
     let file = "sys/class/net/lo/mtu";
     match context.root.number::<u64>(file) {
         None => unknown(id, file, why),

@@ -1,7 +1,7 @@
-//! What others take of the machine.
+//! Load from others on the machine.
 //!
-//! What it is now comes from a [`Now`](crate::environment::Now), watched for a short while;
-//! where there is none, or it saw too little, from the kernel's longer averages.
+//! Current values come from a [`Now`](crate::environment::Now), measured for a short while. If there is none,
+//! or it saw too little work, they come from the kernel's longer averages.
 
 use super::{Context, fail, finding, ok, unknown, unknown_because, warn};
 use crate::environment::machine;
@@ -9,18 +9,19 @@ use crate::environment::meter::{CpuTimes, cpu_pressure};
 use crate::record::{DURING, Finding, Level};
 use crate::words::counted;
 
-const STEAL_WHY: &str = "stolen time is when our virtual CPU had work but the host ran another: it shows as latency of the server";
-const STEAL_FIX: &str = "use a machine with CPUs of its own (dedicated or bare metal)";
-const OTHERS_FIX: &str = "end what else runs, a build say, or wait for it; `top` shows it";
+const STEAL_WHY: &str = "CPU steal is time in which our virtual CPU had work but the host ran something else: it shows up as server latency";
+const STEAL_FIX: &str = "use a machine with its own CPUs (dedicated or bare metal)";
+const OTHERS_FIX: &str =
+    "stop other processes, such as a build, or wait for them; `top` shows them";
 
-/// Shares of the time a CPU had work, in which it was taken from us, from which on figures are noisier (1 %), and
-/// from which on METHOD's ninth gate withholds ranks (10 %).
+/// CPU steal, as a share of working time: figures are noisier from 1 % on, and the ninth gate of METHODOLOGY
+/// withholds ranks from 10 % on.
 const STEAL_WARN: f64 = 0.01;
 const STEAL_FAIL: f64 = 0.10;
-/// The share of all CPUs' time from which on other processes are worth a word.
+/// Share of all CPU time used by other processes that gives a warning.
 const OTHERS_WARN: f64 = 0.05;
 
-/// What it is during a run, [`steal_during`] says.
+/// For the time during a run see [`steal_during`].
 pub(super) fn steal(context: &Context<'_>) -> Finding {
     let id = "steal";
     let file = "proc/stat";
@@ -35,13 +36,13 @@ pub(super) fn steal(context: &Context<'_>) -> Finding {
         }
         (None, Some(boot)) => steal_finding(id, boot, "since boot"),
         (None, None) => {
-            let found = "the machine has had too little work yet";
+            let found = "the machine has had too little work so far";
             unknown_because(id, found, STEAL_WHY)
         }
     }
 }
 
-/// The share of a run.
+/// CPU steal during a run.
 pub(in crate::environment) fn steal_during(share: f64) -> Finding {
     steal_finding(&format!("steal{DURING}"), share, "during the run")
 }
@@ -52,13 +53,13 @@ fn steal_finding(id: &str, share: f64, when: &str) -> Finding {
         share if share >= STEAL_WARN => (Level::Warn, Some(STEAL_FIX)),
         _ => (Level::Ok, None),
     };
-    let found = format!("{} of busy time {when}", percent(share));
+    let found = format!("{} of working time {when}", percent(share));
     finding(id, level, found, STEAL_WHY, fix)
 }
 
-/// CPU time that neither the harness nor a server used, as a share of all CPUs' time.
+/// CPU time used by neither the harness nor a server, as a share of all CPU time.
 pub(in crate::environment) fn other_load(share: f64) -> Finding {
-    let why = "other processes took CPU time and caches from server and load generator";
+    let why = "other processes competed with server and load generator for CPU time and caches";
     let id = format!("load{DURING}");
     others(&id, share, "during the run".to_owned(), why)
 }
@@ -73,7 +74,7 @@ fn others(id: &str, share: f64, when: String, why: &str) -> Finding {
 
 pub(super) fn load(context: &Context<'_>) -> Finding {
     let id = "load";
-    let why = "other processes take CPU time and caches from server and load generator";
+    let why = "other processes compete with server and load generator for CPU time and caches";
     let file = "proc/loadavg";
     if let Some(share) = context.now.stolen.other {
         return others(id, share, context.window(), why);
@@ -87,10 +88,10 @@ pub(super) fn load(context: &Context<'_>) -> Finding {
     };
     let cpus = context.topology.online.len();
     let found = format!(
-        "{average:.2} threads on average of the last minute, {}",
+        "{average:.2} threads on average over the last minute, {}",
         counted(cpus, "CPU")
     );
-    // A tenth of the machine; three tenths of one CPU are what an idle desktop shows.
+    // A tenth of the machine; an idle desktop shows about 0.3 of one CPU.
     if average > (cpus as f64 * 0.1).max(0.3) {
         warn(id, found, why, Some(OTHERS_FIX))
     } else {
@@ -100,7 +101,7 @@ pub(super) fn load(context: &Context<'_>) -> Finding {
 
 pub(super) fn pressure(context: &Context<'_>) -> Finding {
     let id = "pressure";
-    let why = "a thread that has work and waits for a CPU sends or answers late; this is the share of time in which one did";
+    let why = "a thread that has work but no CPU sends or responds late; this is the share of time in which some thread waited";
     let file = "proc/pressure/cpu";
     let average = || cpu_pressure(context.root, "avg10").map(|percent: f64| percent / 100.0);
     let (share, when) = match (context.now.stolen.pressure, average()) {
@@ -122,9 +123,8 @@ fn percent(share: f64) -> String {
 
 pub(super) fn virtualisation(context: &Context<'_>) -> Finding {
     let id = "virtualisation";
-    let why =
-        "a virtual CPU can lose time, cache and clock to neighbours that nobody in the guest sees";
-    let fix = "publish from bare metal; here prefer figures of cost to figures of speed";
+    let why = "a virtual CPU can lose time, cache and clock frequency to neighbours that the guest can't see";
+    let fix = "publish results from bare metal; on this machine rely on CPU time rather than on rates and latency";
     let container = machine::container(context.root);
     let inside = container.map(|name| format!("container ({name})"));
     match (machine::hypervisor(context.root), inside) {

@@ -1,7 +1,7 @@
-//! What is told of a run, under which names.
+//! The metrics of a run, and their names.
 //!
-//! Names are in base units, as OpenMetrics wants them: seconds and bytes, where the record has microseconds.
-//! What is not known is not there.
+//! Names use base units, as OpenMetrics requires: seconds and bytes, where the record has microseconds.
+//! Unknown values are omitted.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,13 +20,13 @@ use crate::plan;
 use crate::record::{Run, Trial};
 use crate::run::{Happening, Live};
 
-/// What all names begin with.
+/// The prefix of all names.
 const PREFIX: &str = "harness";
 
-/// What the harness is at; one of them at any time.
+/// The phases of the harness; exactly one is current.
 const PHASES: [&str; 5] = ["build", "check", "capture", "calibrate", "measure"];
 
-/// A figure's name without prefix and unit, its unit, and what the record's value is divided by.
+/// A figure's name without prefix and unit, its unit, and the divisor for the record's value.
 fn told_as(figure: &Figure) -> (String, Option<Unit>, f64) {
     let (own, each) = match figure.id.strip_suffix("_per_request") {
         Some(own) => (own, "_per_request"),
@@ -49,7 +49,7 @@ fn requests_per_second() -> Unit {
     Unit::Other("requests_per_second".to_owned())
 }
 
-/// A cell of the plan: what a trial is of, whatever the round.
+/// A cell of the plan: server, workload and stage of a trial, without the round.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Cell {
     server: String,
@@ -88,7 +88,7 @@ struct Phase {
 /// A gauge of 64-bit floats.
 type Number = Gauge<f64, AtomicU64>;
 
-/// A gauge that is not there until it is known.
+/// A gauge that is omitted until its value is known.
 #[derive(Debug, Clone, Default)]
 struct Known(Arc<Mutex<Option<f64>>>);
 
@@ -115,11 +115,11 @@ impl EncodeMetric for Known {
     }
 }
 
-/// The trials under way, and how much of the load of each has been counted.
+/// The current trials, and how much of the load of each was counted.
 #[derive(Debug, Default)]
 struct UnderWay {
     loads: Vec<Load>,
-    /// When the time left was told, and how much it was.
+    /// When the remaining time was last estimated, and the estimate.
     left: Option<(Instant, Duration)>,
 }
 
@@ -130,7 +130,7 @@ struct Load {
     errors: u64,
 }
 
-/// All that is told of one run.
+/// All metrics of one run.
 #[derive(Debug)]
 pub(super) struct Series {
     registry: Registry,
@@ -147,12 +147,12 @@ pub(super) struct Series {
     load_requests: Family<Cell, Counter>,
     load_errors: Family<Cell, Counter>,
     trial_failed: Family<Cell, Gauge>,
-    /// Of the last trial of each server, workload and stage.
+    /// Figures of the last trial of each server, workload and stage.
     figures: Vec<(&'static Figure, Family<Cell, Number>)>,
 }
 
 impl Series {
-    /// `trials` are those planned and those there already.
+    /// `trials` is the number planned and the number already done.
     pub(super) fn new(run: &Run, trials: (usize, usize), live: Live) -> Self {
         let mut series = Self {
             registry: Registry::with_prefix(PREFIX),
@@ -188,37 +188,37 @@ impl Series {
         registry.register("run", "The run", Info::new(about(run)));
         registry.register(
             "phase",
-            "What the harness is at: 1 for one of them",
+            "The phase of the run: 1 for the current one",
             self.phase.clone(),
         );
-        let help = "Trials there will be; it may change where a precision or a budget ends the run";
+        let help = "Number of planned trials; may change if a precision or a budget ends the run";
         registry.register("trials_planned", help, self.planned.clone());
-        let help = "Trials that are over, also those of the run before it was resumed";
+        let help = "Finished trials, including those from before the run was resumed";
         registry.register("trials_finished", help, self.finished.clone());
         registry.register(
             "trials_failed",
             "Trials that ran and failed",
             self.failed.clone(),
         );
-        registry.register("round", "The round under way, from 1", self.round.clone());
-        let help = "Time left, as estimated when the trials under way began";
+        registry.register("round", "The current round, from 1", self.round.clone());
+        let help = "Time left, as estimated when the current trials began";
         registry.register_with_unit("remaining", help, Unit::Seconds, self.remaining.clone());
         registry.register(
             "current_trial",
-            "1 for each trial under way; interleaved entries are all under way at once",
+            "1 for each current trial; all interleaved entries are current at once",
             self.current.clone(),
         );
         let help = "The rate of paced trials";
         registry.register_with_unit("paced", help, requests_per_second(), self.paced.clone());
-        let help = "Right answers in all trials so far, warm-up included, some 10 ms behind";
+        let help = "Valid responses in all trials so far, warm-up included, about 10 ms behind";
         registry.register("load_requests", help, self.load_requests.clone());
-        let help = "Wrong answers and requests without one in all trials so far, warm-up included";
+        let help = "Failed requests in all trials so far, warm-up included";
         registry.register("load_errors", help, self.load_errors.clone());
-        let help = "Whether the last trial failed: 1, and it has no figures, or 0";
+        let help = "1 if the last trial failed, which then has no figures, else 0";
         registry.register("trial_failed", help, self.trial_failed.clone());
         for (figure, family) in &self.figures {
             let (name, unit, _) = told_as(figure);
-            let help = format!("Of the last trial measured: {}", figure.definition);
+            let help = format!("Last trial: {}", figure.definition);
             match unit {
                 Some(unit) => registry.register_with_unit(name, help, unit, family.clone()),
                 None => registry.register(name, help, family.clone()),
@@ -226,7 +226,7 @@ impl Series {
         }
     }
 
-    /// The text of OpenMetrics 1.0, as of now.
+    /// The current metrics as OpenMetrics 1.0 text.
     pub(super) fn text(&self) -> String {
         let mut under_way = self.under_way();
         self.count(&mut under_way);
@@ -236,11 +236,11 @@ impl Series {
         self.remaining.set(left.map(|left| left.as_secs_f64()));
         drop(under_way);
         let mut text = String::new();
-        text::encode(&mut text, &self.registry).expect("a String takes all that is written to it");
+        text::encode(&mut text, &self.registry).expect("writing to a String can't fail");
         text
     }
 
-    /// Notes what is told from now on.
+    /// Updates the metrics after something happened.
     pub(super) fn happens(&self, happening: &Happening<'_>) {
         match happening {
             Happening::Building(_) => self.enter("build"),
@@ -276,7 +276,7 @@ impl Series {
         for load in &loads {
             self.current.get_or_create(&load.cell).set(1);
         }
-        // The load before it, be it of a calibration, is none of its own.
+        // The load before it, for example a calibration, doesn't count.
         self.live.forget();
         *self.under_way() = UnderWay {
             loads,
@@ -310,7 +310,7 @@ impl Series {
         }
     }
 
-    /// Adds what the load has done since it was last asked.
+    /// Adds what the load has done since the last call.
     fn count(&self, under_way: &mut UnderWay) {
         for load in &mut under_way.loads {
             let Load { cell, .. } = load;
@@ -323,7 +323,7 @@ impl Series {
         }
     }
 
-    /// Some of them may not have been run, so they are not counted one by one.
+    /// Sets the number of finished trials; some may have been skipped, so they are not counted one by one.
     fn finished_are(&self, number: u64) {
         self.finished
             .inc_by(number.saturating_sub(self.finished.get()));
@@ -348,7 +348,7 @@ impl Series {
     }
 }
 
-/// What stays the same over a run.
+/// Labels that stay the same during a run.
 fn about(run: &Run) -> Vec<(&'static str, String)> {
     let mut about = vec![
         ("run", run.id.clone()),
@@ -365,7 +365,7 @@ fn about(run: &Run) -> Vec<(&'static str, String)> {
     about
 }
 
-/// What it guards is whole at any time.
+/// Locks even if poisoned: the guarded value is consistent at any time.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

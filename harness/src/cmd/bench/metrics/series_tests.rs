@@ -54,7 +54,7 @@ fn trial(server: &str, position: u32) -> Trial {
     }
 }
 
-/// A series, and a load under way that it sees.
+/// A series, and the control of a current load that it sees.
 fn measuring() -> (Series, Arc<Control>) {
     let live = Live::default();
     let series = Series::new(&run(), (40, 0), live.clone());
@@ -71,7 +71,7 @@ fn measuring() -> (Series, Arc<Control>) {
 
 const ALDER: &str = "{server=\"alder\",workload=\"mixed\",stage=\"peak\"}";
 
-/// The value of the line that begins with `name`, if there is one.
+/// The value of the line that starts with `name`, if there is one.
 fn value(text: &str, name: &str) -> Option<f64> {
     let line = text
         .lines()
@@ -154,7 +154,7 @@ fn a_trial_is_told_while_it_runs_and_its_figures_after_it() {
     }
 }
 
-/// Else a trial would begin with the requests of the one before, or of a calibration.
+/// Otherwise a trial would begin with the requests of the previous one, or of a calibration.
 #[test]
 fn a_load_is_counted_once_and_for_its_own_trial() {
     let (series, control) = measuring();
@@ -176,7 +176,7 @@ fn a_load_is_counted_once_and_for_its_own_trial() {
         value(&text, &format!("harness_load_requests_total{birch}")),
         Some(0.0)
     );
-    // The next round of the same adds to what there was.
+    // The next round of the same entry adds to its count.
     series.happens(&Happening::Measured(&trial("birch", 5)));
     series.happens(&Happening::Trials(
         &[step("alder", 3)],
@@ -224,7 +224,7 @@ fn a_trial_that_fails_takes_back_the_figures_of_the_one_before() {
     }
 }
 
-/// The rules of OpenMetrics 1.0 that a reader would stumble over.
+/// The rules of OpenMetrics 1.0 that readers depend on.
 #[test]
 fn the_text_keeps_to_open_metrics() {
     let (series, _control) = measuring();
@@ -260,7 +260,7 @@ fn the_text_keeps_to_open_metrics() {
     assert!(text.contains(&format!("seed=\"{}\"", u64::MAX)), "{text}");
 }
 
-/// Every name that begins as ours do, in all the text there is.
+/// Every metric name with our prefix in a text.
 fn names(text: &str) -> BTreeSet<&str> {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .filter(|word| word.starts_with("harness_"))

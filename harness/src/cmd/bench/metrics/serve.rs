@@ -1,4 +1,4 @@
-//! One thread that answers `GET /metrics`, one connection at a time.
+//! One thread that serves `GET /metrics`, one connection at a time.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -11,19 +11,19 @@ use rustix::process::setpriority_process;
 
 use crate::probe::affinity;
 
-/// Of the OpenMetrics text format 1.0.
+/// Content type of the OpenMetrics text format 1.0.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
-/// The longest head of a request that is read, bytes; Prometheus sends some 300.
+/// Maximum size of a request head, bytes; Prometheus sends about 300.
 const LONGEST_HEAD: usize = 8 << 10;
-/// Headers in it.
+/// Maximum number of headers.
 const MOST_HEADERS: usize = 64;
-/// A client that takes longer for its request, or to take the answer, is let go.
+/// Time limit for a client to send its request, and to read the response.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The least weight that the scheduler gives: whoever else wants the CPU goes first.
+/// The lowest scheduling priority: everyone else gets the CPU first.
 const LAST_IN_LINE: i32 = 19;
 
-/// Answers until it is dropped.
+/// Serves until it is dropped.
 #[derive(Debug)]
 pub(super) struct Server {
     address: SocketAddr,
@@ -32,7 +32,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts the thread, on these CPUs if any are given. `text` is asked for at each request.
+    /// Starts the thread, on these CPUs if any are given. `text` is called for each request.
     pub(super) fn begin(
         listener: TcpListener,
         cpus: Vec<u32>,
@@ -50,11 +50,11 @@ impl Server {
                         break;
                     }
                     match stream {
-                        // A client that went away is no matter.
+                        // A client that went away doesn't matter.
                         Ok(stream) => {
                             let _ = answer(stream, &text);
                         }
-                        // Out of descriptors, for one: it may pass.
+                        // For example out of descriptors, which may pass.
                         Err(_) => thread::sleep(PATIENCE / 10),
                     }
                 }
@@ -74,7 +74,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
-        // Wakes it. Where that fails nobody waits: the process is about to end.
+        // Wakes the thread. If that fails nobody waits: the process is about to end.
         if TcpStream::connect_timeout(&self.address, PATIENCE).is_ok()
             && let Some(thread) = self.thread.take()
         {
@@ -83,12 +83,12 @@ impl Drop for Server {
     }
 }
 
-/// Keeps this thread out of the way as far as it is let; where it is not, it answers all the same.
+/// Keeps this thread out of the way if the system allows it; if not, it still serves.
 fn step_aside(cpus: &[u32]) {
     if !cpus.is_empty() {
         let _ = affinity::pin_current_thread(cpus);
     }
-    // On Linux the priority is a thread's own, and `None` is the caller.
+    // On Linux the priority belongs to a thread, and `None` is the calling one.
     let _ = setpriority_process(None, LAST_IN_LINE);
 }
 
@@ -97,15 +97,15 @@ fn answer(mut stream: TcpStream, text: &impl Fn() -> String) -> io::Result<()> {
     let (status, kind, body) = match read_head(&mut stream, deadline)? {
         Asked::Metrics => ("200 OK", OPEN_METRICS, text()),
         Asked::Other => {
-            let body = "Only /metrics is here.\n".to_owned();
+            let body = "Only /metrics is served.\n".to_owned();
             ("404 Not Found", PLAIN, body)
         }
         Asked::NotGet => {
-            let body = "Only GET is answered.\n".to_owned();
+            let body = "Only GET is supported.\n".to_owned();
             ("405 Method Not Allowed\r\nAllow: GET", PLAIN, body)
         }
         Asked::Nonsense => {
-            let body = "This is no request of HTTP/1.1.\n".to_owned();
+            let body = "Not an HTTP/1.1 request.\n".to_owned();
             ("400 Bad Request", PLAIN, body)
         }
     };
@@ -119,7 +119,7 @@ fn answer(mut stream: TcpStream, text: &impl Fn() -> String) -> io::Result<()> {
     drain(&mut stream, deadline)
 }
 
-/// What was asked for.
+/// The kind of request.
 enum Asked {
     Metrics,
     Other,
@@ -142,7 +142,7 @@ fn read_head(stream: &mut TcpStream, deadline: Instant) -> io::Result<Asked> {
     }
 }
 
-/// `None` where more is to come.
+/// `None` if the head is incomplete.
 fn parse(head: &[u8]) -> Option<Asked> {
     let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
@@ -161,7 +161,7 @@ fn parse(head: &[u8]) -> Option<Asked> {
     }
 }
 
-/// Takes what the client still sends, so that closing does not take the answer from it.
+/// Reads what the client still sends, so that closing the connection doesn't destroy the response.
 fn drain(stream: &mut TcpStream, deadline: Instant) -> io::Result<()> {
     let mut piece = [0; 1024];
     while read_until(stream, &mut piece, deadline)? > 0 {}
@@ -236,7 +236,7 @@ mod tests {
         }
     }
 
-    /// Else the run would not end.
+    /// Otherwise the run would not end.
     #[test]
     fn a_client_that_says_nothing_keeps_nobody_for_long() {
         let server = server();
