@@ -1,6 +1,6 @@
--- The views of run.sqlite, for a person at the sqlite3 prompt. Described in harness/docs/RECORD.md,
--- used in harness/docs/QUERIES.md. They hold nothing and are no part of the version: whoever opens
--- a record has them brought up to date (schema.rs). Each ends in a semicolon at the end of a line.
+-- The views of run.sqlite, for a person at the sqlite3 prompt. Described in harness/docs/RECORD.md, used in
+-- harness/docs/QUERIES.md. They hold no data and aren't part of the version: opening a record updates them
+-- (schema.rs). Each ends in a semicolon at the end of a line.
 
 -- One line a figure, with what it belongs to.
 CREATE VIEW trial_figure AS
