@@ -270,7 +270,7 @@ fn workloads_of_several_runs_are_pooled() {
         [Some((1, 2)), Some((3, 3))]
     );
     assert_eq!(of(&found, "a").rounds, 10);
-    let used = "ping: 10 of its 12 rounds are used";
+    let used = "ping: only 10 of its 12 rounds are used";
     assert!(
         found.notes.iter().any(|note| note.starts_with(used)),
         "{:?}",

@@ -120,7 +120,7 @@ fn what_changed_during_the_run_is_told_from_what_was_so_before() {
             "Makes figures wrong, over the run: steal: 12 % (so)",
             "Not met over the run: load: 7 % (so)",
             "Changed during the run: governor: was powersave, is performance (so)",
-            "Could not be read here: turbo, thermal",
+            "Could not be read: turbo, thermal",
         ] {
             assert!(lines.contains(&line), "{line} is not in {text}");
         }
