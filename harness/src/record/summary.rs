@@ -148,14 +148,14 @@ pub struct ServerRow {
     pub checks_total: Option<u32>,
     /// Size of the binary without symbols, bytes.
     pub stripped_bytes: Option<u64>,
-    /// Over all valid trials: `start_ms`, `first_request_us`, `rss_idle_bytes`,
-    /// `rss_peak_bytes` and whatever else is of the process rather than of a workload.
+    /// Over all valid trials: `start_ms`, `first_request_us`, `rss_idle_bytes`, `rss_peak_bytes` and the other
+    /// figures of the process.
     #[serde(flatten)]
     pub figures: Estimates,
 }
 
 impl ServerRow {
-    /// Its figures and, as one observation, what is the same in every trial.
+    /// Its figures, plus the size of the binary as a single observation.
     #[expect(
         clippy::cast_precision_loss,
         reason = "a binary has less than 2^53 bytes"

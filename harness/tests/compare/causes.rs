@@ -138,7 +138,7 @@ fn other_engines() {
         assert!(
             cause
                 .1
-                .starts_with("driven over epoll in base and io_uring in new"),
+                .starts_with("different I/O backends: epoll in base and io_uring in new"),
             "{all:?}"
         );
     }
@@ -196,7 +196,7 @@ fn a_peak_rate_that_is_a_lower_bound_or_may_be() {
         );
         assert_eq!(all[1].0, place("b", Some(Stage::Peak), None));
         assert!(
-            all[1].1.contains("not known") && all[1].1.ends_with(called),
+            all[1].1.contains("may be the load generator's limit") && all[1].1.ends_with(called),
             "{all:?}"
         );
         assert_eq!(compared(&found, "a"), [Some(Stage::Paced), None]);

@@ -26,7 +26,7 @@ fn made(record: &Record, entry: &str) -> (f64, f64) {
 
 fn mark(row: &Row) -> Option<&String> {
     let mut reasons = row.reasons.iter();
-    reasons.find(|reason| reason.contains(" were made for "))
+    reasons.find(|reason| reason.contains(" requests); "))
 }
 
 /// Fails unless the control was measured, every one of its answers right, and it is told whose answers

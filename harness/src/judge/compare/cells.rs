@@ -118,8 +118,8 @@ fn obstacle(base: &Side<'_>, new: &Side<'_>, cell: &Cell) -> Option<String> {
     }
     if base_run.engine != new_run.engine {
         return Some(format!(
-            "the I/O backend is {} in base and {} in new, and its cost is in every figure; run \
-             both with the same --engine",
+            "different I/O backends: {} in base and {} in new, and their cost is in every figure; \
+             run both with the same --engine",
             base_run.engine, new_run.engine
         ));
     }

@@ -294,7 +294,7 @@ fn bound(cell: &Cell, judged: &Judged<'_>) -> Option<&'static str> {
             Some("the peak rate is a lower bound (≥), limited by the load generator,")
         }
         Stage::Peak if !judged.server_bound => {
-            Some("the load generator may have limited the peak rate")
+            Some("the peak rate may be the load generator's limit")
         }
         _ => None,
     }

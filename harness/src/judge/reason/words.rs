@@ -181,7 +181,7 @@ impl Reason {
             ),
             Self::Connections { found, asked } => write!(
                 f,
-                "only {found} of {asked} connections were established; check the file descriptor limit"
+                "{found} of {asked} connections were established; check the file descriptor limit"
             ),
             Self::Reconnects {
                 connections,

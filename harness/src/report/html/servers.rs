@@ -158,14 +158,14 @@ fn conformance(servers: &[Server]) -> Conformance {
             .flat_map(|check| check.failures.iter().map(|failure| id(failure)))
             .collect();
         let outcome = |id: &String| match check {
-            None => "not asked",
+            None => "not checked",
             Some(_) if own.contains(id) => "failed",
             Some(_) => "passed",
         };
         Checked {
             display: server.display.clone(),
             passed: check.map_or_else(
-                || "not asked".to_owned(),
+                || "not checked".to_owned(),
                 |check| format!("{} of {}", check.passed, check.total),
             ),
             first_byte: check
