@@ -172,7 +172,7 @@ pub enum Reason {
     },
     /// Tail figures that differ between two copies of the control.
     MachineTail {
-        /// The round.
+        /// The figures.
         figures: Vec<&'static str>,
         /// How far apart the copies may be, as a factor; the largest of these figures.
         apart: f64,

@@ -37,7 +37,7 @@ pub fn widest_ratio(run: &Run, trials: &[Trial]) -> Option<Widest> {
             let found = Widest {
                 half_width: half_width(a, b, &basis, &mut court.bootstrap),
                 of: format!(
-                    "{} to {} in {} of {workload}",
+                    "{} vs {} in {} of {workload}",
                     a.row.server, b.row.server, basis.figure
                 ),
             };
@@ -119,7 +119,7 @@ mod tests {
             &[("alpha", 0.01), ("control", 0.01), ("control~2", 0.01)],
         );
         let widest = widest_ratio(&run(), &trials).unwrap();
-        assert!(widest.of.starts_with("alpha to control"), "{widest:?}");
+        assert!(widest.of.starts_with("alpha vs control"), "{widest:?}");
     }
 
     #[test]
