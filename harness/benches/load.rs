@@ -1,4 +1,4 @@
-//! What the load generator does with each response besides the system calls.
+//! The load generator's work per response, without system calls.
 
 #![allow(missing_docs, reason = "criterion's macro makes public functions")]
 
@@ -9,7 +9,7 @@ use harness::load::parts::Parts;
 use harness::load::{Expect, Request, Script};
 use serde_json::{Value, json};
 
-/// A page of users as the contract has it, some 2 KiB.
+/// A page of users as in the contract, about 2 KiB.
 fn users() -> Value {
     let user = |id: u64| {
         json!({
@@ -87,7 +87,7 @@ fn parsing(c: &mut Criterion) {
         });
         let head = bytes.windows(4).position(|w| w == b"\r\n\r\n");
         let (head, body) = bytes.split_at(head.map_or(0, |at| at + 4));
-        group.bench_function(format!("{name}, head and body apart"), |b| {
+        group.bench_function(format!("{name}, separate head and body"), |b| {
             b.iter(|| parts.parse(black_box([head, body])));
         });
         group.bench_function(format!("{name}, in 100-byte pieces"), |b| {
@@ -119,11 +119,11 @@ fn judging(c: &mut Criterion) {
     });
     let mut order = numbered();
     let created = response(r#"{"id":123456,"item_id":"SKU-789","qty":1}"#);
-    group.bench_function("order, another id", |b| {
+    group.bench_function("order, different id", |b| {
         b.iter(|| order.judge(black_box(&created)).is_ok());
     });
     let turned = response(r#"{"item_id":"SKU-789","qty":1,"id":123456}"#);
-    group.bench_function("order, another id and order of members", |b| {
+    group.bench_function("order, different id and member order", |b| {
         b.iter(|| order.judge(black_box(&turned)).is_ok());
     });
     group.finish();

@@ -1,4 +1,4 @@
-//! How long judging takes: a summary is computed whenever a run is shown.
+//! The cost of judging, because a summary is computed whenever a run is shown.
 //!
 //! `cargo bench -p harness --bench stats`
 

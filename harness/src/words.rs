@@ -1,4 +1,4 @@
-//! Numbers in words, for everything that makes text.
+//! Helpers for numbers and lists in text.
 
 use std::fmt::Display;
 
@@ -16,7 +16,7 @@ pub(crate) fn listed(all: &[&str]) -> String {
     }
 }
 
-/// With a comma between thousands.
+/// With commas between thousands.
 pub(crate) fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();

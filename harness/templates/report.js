@@ -1,4 +1,4 @@
-// What the page shows is all there without this: it sorts tables and saves their data.
+// Optional: sorts tables and saves their data. The page is complete without it.
 (() => {
   const value = (row, column) => {
     const cell = row.cells[column];
@@ -12,7 +12,7 @@
     const body = table.tBodies[0];
     const rows = [...body.rows].map((row, place) => ({ row, place, value: value(row, column) }));
     rows.sort((a, b) => {
-      // What has no figure stays below, whichever way is sorted.
+      // Rows without a figure stay at the bottom in both directions.
       if (a.value === null || b.value === null) {
         return (a.value === null) - (b.value === null) || a.place - b.place;
       }

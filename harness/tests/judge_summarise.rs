@@ -457,8 +457,7 @@ fn a_control_unsteady_in_all_that_could_rank_withholds_ranks_and_keeps_figures()
         assert!(summary.rows.iter().all(|row| row.rank.is_none()));
         let reason = &summary.rankings[0].reason;
         assert!(
-            reason.starts_with("ranks are withheld: the control itself varied")
-                && reason.contains(figure),
+            reason.starts_with("ranks are withheld: the control varied") && reason.contains(figure),
             "{reason}"
         );
         assert_eq!(row(&summary, "a", Stage::Peak).verdict, Verdict::Ok);
@@ -482,7 +481,7 @@ fn what_did_not_run_is_a_failed_row() {
     let summary = summarise(&record);
     assert_eq!(
         row(&summary, "b", Stage::Peak).reasons,
-        ["no trial was run; the run ended before"]
+        ["not measured: the run ended first"]
     );
     assert_eq!(summary.rankings.len(), 2);
     let ping = summary
@@ -636,9 +635,9 @@ fn a_server_that_made_connections_has_no_rank_beside_those_that_keep_theirs() {
     let summary = summarise(&reconnecting(record(10, &speeds), &["b"], 100.0));
     for stage in Stage::ALL {
         let closing = row(&summary, "b", stage);
-        let expected = "each request needed a connection: 100,000 were made for 100,000 requests; their \
-                        cost is in its figures, so it is not ranked beside servers that keep theirs; turn \
-                        keep-alive on";
+        let expected = "every request opened a connection (100,000 for 100,000 requests); the \
+                        figures include that cost, so it is not ranked with servers that keep \
+                        connections; enable keep-alive";
         assert_eq!(closing.reasons, [expected]);
         assert_eq!((closing.verdict, closing.rank), (Verdict::Marked, None));
         assert!(closing.figures.contains_key("requests_per_s"));
@@ -658,7 +657,7 @@ fn a_few_connections_made_again_are_a_note_and_move_no_rank() {
     assert_eq!(noted.verdict, Verdict::Marked);
     let told = &noted.reasons[0];
     assert!(
-        told.starts_with("one connection was made for every 100 requests: 1,000 were"),
+        told.starts_with("one connection per 100 requests (1,000 for"),
         "{told}"
     );
     let order = ranks(&summary, Stage::Peak, &["a", "b"]);
@@ -696,7 +695,7 @@ fn a_control_that_was_asked_for_and_is_missing_is_told_of_each_workload() {
     assert_eq!(
         with_finding(Level::Warn, missing),
         [format!(
-            "{missing}; what ties is assumed, and no rate is known to be the load generator's limit"
+            "{missing}; the noise floor is assumed, and rates can't be compared with the load generator's maximum"
         )]
     );
     assert!(with_finding(Level::Ok, "is left out, as --no-control asks").is_empty());
@@ -750,7 +749,7 @@ fn a_tail_is_the_machines_where_neither_copies_nor_servers_can_be_compared_in_it
     let notes = &loose.rankings[0].notes;
     assert_eq!(notes.len(), 1, "{notes:?}");
     assert!(
-        notes[0].starts_with("p99 here (~) is the machine's, not the servers': two copies of the"),
+        notes[0].starts_with("p99 marked ~ is caused by the machine, not the servers: two copies"),
         "{notes:?}"
     );
     // The copies differ, and the servers' ratio is known all the same.

@@ -1,4 +1,4 @@
-//! Calibration: how many instructions make a request dearer by so many percent?
+//! Calibration: how many instructions make a request a given percentage more expensive?
 
 use std::fmt::Write as _;
 
@@ -9,11 +9,11 @@ use harness::stats::median;
 use crate::Names;
 use crate::pool::{Column, Figure, Kind, Pool};
 
-/// The paced rate of a run in which another load takes up to 40 % of the server's CPU, as a
-/// share of the base's peak.
+/// The paced rate for a run in which another load takes up to 40 % of the server's CPU, as a share of the
+/// base's peak.
 const SHARE_UNDER_LOAD: f64 = 0.35;
 
-/// What the base costs, and what instructions add to it.
+/// The cost of a request to the base, and of an extra instruction.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Cost {
     /// CPU time of a request to the base, microseconds.
@@ -22,8 +22,8 @@ struct Cost {
     per_instruction_us: f64,
 }
 
-/// The lines of the file of counts: comments, the rate for a loaded machine, then a name and its
-/// count for each of `percents`.
+/// The lines of the counts file: comments, the rate for a loaded machine, then a name and its count for each of
+/// `percents`.
 pub(crate) fn report(
     pool: &Pool,
     names: &Names,
@@ -79,7 +79,7 @@ impl Cost {
         };
         if extra_us <= 0.0 {
             bail!(
-                "{instructions} more instructions cost no more: the noise hides them, so take more rounds"
+                "{instructions} more instructions show no extra cost: the noise hides them, so use more rounds"
             );
         }
         Ok(Self {

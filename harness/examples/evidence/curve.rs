@@ -14,9 +14,9 @@ use crate::rule::Rule;
 use crate::table::{NOTHING, Table, percent};
 use crate::trial::{Columns, Tally};
 
-/// Rounds for which the curve is given.
+/// The numbers of rounds in the curve.
 const ROUNDS: [usize; 9] = [3, 5, 8, 10, 15, 20, 30, 40, 60];
-/// Where more are needed to find a small difference.
+/// More rounds, for small differences.
 const MORE_ROUNDS: [usize; 4] = [80, 100, 150, 200];
 /// Lengths of a trial, milliseconds.
 const LENGTHS_MS: [u64; 5] = [200, 300, 500, 700, 1_000];
@@ -24,26 +24,26 @@ const LENGTHS_MS: [u64; 5] = [200, 300, 500, 700, 1_000];
 const TIMES_S: [u64; 4] = [10, 20, 40, 80];
 /// The share of runs that must find a difference for it to count as found.
 const WANTED: f64 = 0.95;
-/// A run for which minutes are given: so many servers, and the control twice.
+/// The number of servers in a run for which minutes are given; the control runs twice as well.
 const SERVERS: u32 = 4;
 const ENTRIES: u32 = SERVERS + 2;
 
-/// What the curve is made of.
+/// The input of the curve.
 pub(crate) struct Curve<'a> {
     pub(crate) pool: &'a Pool,
     pub(crate) names: &'a Names,
-    /// The servers with a known extra cost, least first.
+    /// The servers with a known extra cost, lowest first.
     pub(crate) dearer: Vec<String>,
-    /// Those for which lengths and rounds are compared.
+    /// The servers for which lengths and rounds are compared.
     pub(crate) focus: Vec<String>,
-    /// Drawn runs at the length of the profiles; half of it for each point of the grids.
+    /// Drawn runs at the length of the profiles; half as many for each point of the grids.
     pub(crate) count: usize,
     pub(crate) rule: Rule,
-    /// The profile whose warm-up is reckoned with.
+    /// The profile whose warm-up is used.
     pub(crate) standard: &'static Profile,
 }
 
-/// Workloads that `harness rank` takes together: as many as there are in `standard`.
+/// Workloads that `harness rank` combines: as many as in `standard`.
 const WORKLOADS: usize = 4;
 
 /// A point of the curve.
@@ -51,7 +51,7 @@ struct Point {
     figure: Figure,
     cut: Option<Duration>,
     rounds: usize,
-    /// Of so many workloads the geometric mean.
+    /// The number of workloads in the geometric mean.
     workloads: usize,
 }
 
@@ -62,9 +62,9 @@ impl Curve<'_> {
         writeln!(text, "### The true effects\n\n{}", self.effects())?;
         writeln!(
             text,
-            "### Found, at the length of the profiles\n\n{} workloads: the geometric mean of as many, as \
-             `harness rank` takes them, each drawn by itself from the one that was measured; so a server \
-             must be dearer in all of them.\n\n{}",
+            "### Found, at the length of the profiles\n\n{} workloads: their geometric mean, as in \
+             `harness rank`, each drawn separately from the measured one; so a server must be more \
+             expensive in all of them.\n\n{}",
             WORKLOADS,
             self.at_profiles()?
         )?;
@@ -102,7 +102,7 @@ impl Curve<'_> {
         Ok(text)
     }
 
-    /// Those that this record has.
+    /// The lengths that this record has.
     fn figures(&self) -> Vec<Figure> {
         let has = |figure: &Figure| {
             let column = self.pool.column(figure, None, &self.names.base);
@@ -139,7 +139,7 @@ impl Curve<'_> {
         self.count.div_ceil(2)
     }
 
-    /// What is found at these points, of these servers, in `count` drawn runs each.
+    /// How often these servers are found at these points, in `count` drawn runs each.
     fn tallies(&self, points: &[Point], servers: &[String], count: usize) -> Vec<Vec<Tally>> {
         let control = self.names.control(self.pool);
         on_all_cpus(
@@ -222,7 +222,7 @@ impl Curve<'_> {
         table.to_string()
     }
 
-    /// The lengths the recorded trials can be cut to.
+    /// The lengths that the recorded trials can be cut to.
     fn lengths(&self, figure: &Figure) -> Vec<Duration> {
         let held = self.pool.length(figure.stage);
         let all = LENGTHS_MS.into_iter().map(Duration::from_millis);
@@ -257,9 +257,9 @@ impl Curve<'_> {
 
     fn same_time_about(&self) -> String {
         format!(
-            "A column is a time for one server in one stage: trials with {} of warm-up and what \
-             each costs beside it. A cell is the share of runs that found it, and the rounds that \
-             fit.\n",
+            "A column is a time budget for one server in one stage, including {} of warm-up and \
+             other overhead per trial. A cell is the share of runs that found the difference, and \
+             the number of rounds that fit.\n",
             seconds(self.standard.warmup)
         )
     }
@@ -296,10 +296,11 @@ impl Curve<'_> {
     /// The fewest rounds with which a difference is found, and how long they take.
     fn minutes(&self) -> String {
         let mut text = format!(
-            "The fewest of {} rounds with which {} of drawn runs find it, and how long a run takes of \
-             {SERVERS} servers and the control twice, in one workload and that one stage. More than \
-             the {} rounds of the pool are drawn from those same rounds: such a figure says what the \
-             noise allows if the effect is what the pool shows.\n\n",
+            "The fewest of {} rounds with which {} of drawn runs find the difference, and how long \
+             such a run takes with {SERVERS} servers and the control twice, in one workload and \
+             that stage. Runs of more than the {} rounds of the pool are drawn from the same \
+             rounds: such a figure shows what the noise allows if the effect is as in the \
+             pool.\n\n",
             list(&[&ROUNDS[..], &MORE_ROUNDS[..]].concat()),
             percent(WANTED),
             self.pool.rounds

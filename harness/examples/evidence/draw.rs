@@ -1,12 +1,11 @@
 //! Runs drawn from a long one.
 //!
-//! **With replacement.** A run of n rounds drawn so is n independent draws from what the long run
-//! saw, for every n; without replacement the draws of a run half as long as the pool would be
-//! alike merely because they share half of it, and one as long as the pool would be the pool.
-//! The price: a round may come twice, which makes intervals a little narrower, so equals are
-//! told apart rather more often than they would be; what neighbouring rounds share is lost; and a
-//! difference that the pool happened to find is in every draw. So the pool is also cut into
-//! **blocks**: consecutive rounds, each used once, which are really independent runs, but few.
+//! **With replacement.** A drawn run of n rounds is n independent draws from the long run, for every n. Without
+//! replacement, runs half as long as the pool would be similar because they share half of it, and a run as long
+//! as the pool would be the pool. The drawbacks: a round may occur twice, which makes intervals slightly
+//! narrower, so equal programs are told apart slightly too often; effects shared by neighbouring rounds are
+//! lost; and a chance difference in the pool is in every draw. So the pool is also cut into **blocks** of
+//! consecutive rounds, each used once. They are truly independent runs, but few.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +22,7 @@ pub(crate) fn draws(held: usize, rounds: usize, count: usize, seed: u64) -> Vec<
     (0..count).map(&mut draw).collect()
 }
 
-/// The pool in consecutive blocks of `rounds` rounds; what is left over at the end is unused.
+/// The pool in consecutive blocks of `rounds` rounds; leaves out the rest.
 pub(crate) fn blocks(held: usize, rounds: usize) -> Vec<Vec<usize>> {
     let block = |first: usize| {
         Range {
@@ -37,8 +36,8 @@ pub(crate) fn blocks(held: usize, rounds: usize) -> Vec<Vec<usize>> {
         .collect()
 }
 
-/// `work` on each job, on all CPUs; the answers in the order of the jobs. `tool` makes what
-/// each thread needs for itself.
+/// Runs `work` on each job, on all CPUs; returns the results in the order of the jobs. `tool` creates the state
+/// of each thread.
 pub(crate) fn on_all_cpus<J: Sync, T, R: Send>(
     jobs: &[J],
     tool: impl Fn() -> T + Sync,

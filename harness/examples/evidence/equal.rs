@@ -1,4 +1,4 @@
-//! A/A: does one program, entered twice, tie with itself?
+//! A/A: does a program that is entered twice tie with itself?
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use crate::rule::{Rule, Share};
 use crate::table::{NOTHING, Table};
 use crate::trial::Columns;
 
-/// What was found of one figure at the length of one profile.
+/// The result for one figure at the length of one profile.
 struct Line {
     delta: Option<f64>,
     drawn: Share,
@@ -25,17 +25,17 @@ pub(crate) fn report(pool: &Pool, names: &Names, count: usize, rule: &Rule) -> R
     pool.need(&names.base)?;
     pool.need(&names.twin)?;
     let mut text = format!(
-        "`{}` and `{}` are the same program. Each drawn run is judged as a run of its own: they tie \
-         unless the 95 % interval of their log-ratio lies wholly outside ±δ. {} A drawn run holds what \
-         the long run happened to find between the two; where their names are swapped by chance in \
-         each round, that is taken out and the rule alone is left. Consecutive blocks share no round: \
-         they are independent runs.\n\n",
+        "`{}` and `{}` are the same program. Each drawn run is judged like any run: they tie \
+         unless the 95 % interval of their log-ratio lies entirely outside ±δ. {} A drawn run \
+         includes any chance difference of the long run; randomly swapping the names in each round \
+         removes it and tests only the rule. Consecutive blocks share no round, so they are \
+         independent runs.\n\n",
         names.base,
         names.twin,
         match names.control(pool) {
             Some((first, second)) =>
                 format!("δ is from `{first}` and `{second}` in the same rounds."),
-            None => "No control ran, so δ is the least there is.".to_owned(),
+            None => "No control ran, so δ is its minimum.".to_owned(),
         }
     );
     let mut table = Table::new([
@@ -44,7 +44,7 @@ pub(crate) fn report(pool: &Pool, names: &Names, count: usize, rule: &Rule) -> R
         "runs of",
         "usual δ",
         "ties, drawn runs",
-        "ties, drawn, names swapped by chance",
+        "ties, drawn, names swapped randomly",
         "ties, consecutive blocks",
     ]);
     let jobs = jobs(pool)?;

@@ -1,4 +1,4 @@
-//! A/A through the judge itself: drawn rounds make a record, and the judge ranks it.
+//! A/A through the judge itself: drawn rounds form a record, and the judge ranks it.
 
 use std::fmt::Write as _;
 
@@ -12,11 +12,11 @@ use crate::length;
 use crate::rule::Share;
 use crate::table::Table;
 
-/// The twin's name in a drawn record. Under its own the judge would take δ from the pair, and it
-/// would tie by definition.
+/// The twin's name in a drawn record. With its own name the judge would take δ from the pair, and it would tie
+/// by definition.
 const ALIAS: &str = "another";
 
-/// What the judge made of the twins in one run.
+/// The judge's result for the twins in one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Share,
@@ -37,7 +37,7 @@ pub(crate) fn report(record: &Record, names: &Names, count: usize) -> Result<Str
         "runs",
         "ranked by",
         "ranks withheld",
-        "twins share a rank, where ranks are given",
+        "twins share a rank, if ranks are given",
     ]);
     let mut sizes: Vec<usize> = length::profiles()?
         .map(|profile| profile.rounds as usize)
@@ -66,9 +66,9 @@ pub(crate) fn report(record: &Record, names: &Names, count: usize) -> Result<Str
         }
     }
     let mut text = String::from(
-        "The same through the judge itself: the drawn rounds are made into a record of their own, \
-         with trials of the recorded length, and ranked with all servers in it. The twin goes by \
-         another name there, so that δ comes from the control alone.\n\n",
+        "The same through the judge itself: the drawn rounds form a new record, with trials of the \
+         recorded length, in which all servers are ranked. The twin has another name there, so \
+         that δ comes only from the control.\n\n",
     );
     writeln!(text, "{table}")?;
     Ok(text)

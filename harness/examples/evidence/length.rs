@@ -1,4 +1,4 @@
-//! How long a profile measures, and how a long run's trials are cut to that.
+//! The length of a profile's trials, and cutting a long run's trials to it.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use harness::plan::trial_time;
 
 use crate::pool::{Figure, Pool};
 
-/// Trials that differ by less than this are of one length.
+/// Trials that differ by less than this count as equally long.
 const SAME: Duration = Duration::from_millis(50);
 
 /// The profiles whose runs are drawn.
@@ -17,13 +17,13 @@ pub(crate) fn profiles() -> Result<[&'static Profile; 2]> {
     Ok([find("quick")?, find("standard")?])
 }
 
-/// What is drawn from a long run to stand for a run of a profile.
+/// How to draw a run of a profile from a long run.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Short {
-    /// The profile's name, and what is drawn for it.
+    /// The profile's name, and a description of the draw.
     pub(crate) name: String,
     pub(crate) rounds: usize,
-    /// Trials are cut to this; absent where they are taken whole.
+    /// Trials are cut to this; absent if they are used whole.
     pub(crate) cut: Option<Duration>,
     length: Duration,
 }
@@ -43,8 +43,8 @@ impl Short {
     }
 }
 
-/// The runs of the profiles that can be drawn. Trials that are shorter than a profile's stand
-/// for it as they are; what is the same for two profiles is drawn for the first alone.
+/// The profiles whose runs can be drawn. Trials shorter than a profile's are used whole; if two profiles give
+/// the same draw, only the first is used.
 pub(crate) fn shorts(pool: &Pool, figure: &Figure) -> Result<Vec<Short>> {
     let held = pool.length(figure.stage);
     let mut found = Vec::<Short>::new();
@@ -60,7 +60,7 @@ pub(crate) fn shorts(pool: &Pool, figure: &Figure) -> Result<Vec<Short>> {
     Ok(found)
 }
 
-/// What `rounds` trials of one server in one stage take, measured for `measured` each.
+/// The time of `rounds` trials of one server in one stage, measured for `measured` each.
 pub(crate) fn time(rounds: usize, stage: Stage, measured: Duration, profile: &Profile) -> Duration {
     let profile = Profile {
         peak: measured,

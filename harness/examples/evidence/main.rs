@@ -1,8 +1,8 @@
-//! Shows what a rank of a comparison is worth: whether equals tie, which differences are found,
-//! what the noise consists of, and what a drift of the machine does to the order.
+//! Shows how reliable a rank is: whether equal programs tie, which differences are found, what the noise
+//! consists of, and how a drift of the machine affects the order.
 //!
-//! It reads records of runs and starts nothing; `scripts/evidence` makes the runs. All tables
-//! are Markdown, made from the records alone, and the same records give the same tables.
+//! It reads records and starts nothing; `scripts/evidence` makes the runs. All tables are Markdown, and the
+//! same records always give the same tables.
 
 mod counts;
 mod curve;
@@ -30,13 +30,13 @@ use order::Runs;
 use pool::Pool;
 use rule::Rule;
 
-/// All drawing begins from it.
+/// The seed of all draws.
 const SEED: u64 = 1;
 
-/// The differences that a comparison is meant to find: in a few minutes, and at all.
+/// The differences that a comparison should find: in a few minutes, and at all.
 const FOCUS: [&str; 2] = ["plus-03", "plus-10"];
 
-/// Shows what a rank of a comparison is worth, from records of runs.
+/// Shows how reliable a rank is, from the records of runs.
 #[derive(Debug, Parser)]
 struct Cli {
     #[command(subcommand)]
@@ -45,7 +45,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Does one program, entered twice, tie with itself?
+    /// Does a program that is entered twice tie with itself?
     Aa {
         /// The folder of a long run, or its run.sqlite
         run: PathBuf,
@@ -64,10 +64,10 @@ enum Verb {
         run: PathBuf,
         #[command(flatten)]
         names: Names,
-        /// Drawn runs at the length of the profiles; half of it for each point of the grids
+        /// Drawn runs at the length of the profiles; half as many for each point of the grids
         #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..))]
         draws: u32,
-        /// Servers for which lengths and rounds are compared [those of plus-03 and plus-10 there are]
+        /// Servers for which lengths and rounds are compared [plus-03 and plus-10, if in the record]
         #[arg(long, value_name = "NAMES", value_delimiter = ',')]
         focus: Vec<String>,
     },
@@ -78,29 +78,29 @@ enum Verb {
         #[command(flatten)]
         names: Names,
     },
-    /// Does a load that grows change the order of the servers?
+    /// Does a growing load change the order of the servers?
     Order {
         /// A run without another load
         #[arg(long, value_name = "RUN")]
         still: PathBuf,
-        /// The same run beside a load that grows
+        /// The same run next to a growing load
         #[arg(long, value_name = "RUN")]
         grown: PathBuf,
-        /// Runs of one server each, one after the other beside a load that grows
+        /// Runs of one server each, one after the other next to a growing load
         #[arg(long, value_name = "RUNS", value_delimiter = ',')]
         one_by_one: Vec<PathBuf>,
         #[command(flatten)]
         names: Names,
     },
-    /// How far apart are two copies of one program, by the length of slices?
+    /// How far do two copies of a program differ, by the length of slices?
     Slices {
-        /// Runs of the base and its twin, a schedule each
+        /// Runs of the base and its twin, one for each schedule
         #[arg(required = true)]
         runs: Vec<PathBuf>,
         #[command(flatten)]
         names: Names,
     },
-    /// How many instructions make a request dearer by so many percent?
+    /// How many instructions make a request a given percentage more expensive?
     Counts {
         /// The folder of a run of the base and of the probe
         run: PathBuf,
@@ -110,7 +110,7 @@ enum Verb {
         /// That number
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
         instructions: u64,
-        /// The percents to give counts for
+        /// The percentages to give counts for
         #[arg(
             long,
             value_name = "LIST",
@@ -123,22 +123,22 @@ enum Verb {
     },
 }
 
-/// Which servers are which.
+/// The roles of the servers.
 #[derive(Debug, Args)]
 pub(crate) struct Names {
-    /// The server all others are compared with
+    /// The server that all others are compared with
     #[arg(long, value_name = "NAME", default_value = "base")]
     base: String,
     /// The other entry of the same program
     #[arg(long, value_name = "NAME", default_value = "base~2")]
     twin: String,
-    /// The workload, where the run has several
+    /// The workload, if the run has several
     #[arg(long, value_name = "NAME")]
     workload: Option<String>,
 }
 
 impl Names {
-    /// The control's two entries, where it ran.
+    /// The control's two entries, if it ran.
     fn control(&self, pool: &Pool) -> Option<(String, String)> {
         let pair = (CONTROL.to_owned(), format!("{CONTROL}{TWIN_SUFFIX}"));
         (pool.has(&pair.0) && pool.has(&pair.1)).then_some(pair)
@@ -151,7 +151,7 @@ impl Names {
         servers.cloned().collect()
     }
 
-    /// Those that are neither the control nor the base nor its twin.
+    /// The servers other than the control, the base and its twin.
     fn dearer(&self, pool: &Pool) -> Vec<String> {
         let mut servers = self.measured(pool);
         servers.retain(|name| *name != self.base && *name != self.twin);
@@ -286,7 +286,7 @@ fn about(record: &Record) -> String {
             .map_or(String::new(), |kind| format!(" ({kind})")),
         machine.kernel,
         machine.rustc,
-        run.revision.as_deref().unwrap_or("not known"),
+        run.revision.as_deref().unwrap_or("unknown"),
     )
 }
 

@@ -1,9 +1,9 @@
 //! What the noise consists of: between intervals, between processes, between rounds.
 //!
-//! The model is log y = server + round + process + interval, each beyond the first normal and
-//! independent. A two-way analysis of variance of the trials' means without repetition gives
-//! the round and what is left; what is left holds the processes and the mean of their
-//! intervals, whose share is known from the scatter inside the trials.
+//! The model is log y = server + round + process + interval, where all but the first are normal and
+//! independent. A two-way analysis of variance of the trials' means without repetition gives the round and a
+//! residual. The residual includes the processes and the mean of their intervals, whose share is known from the
+//! scatter within trials.
 
 use harness::catalog::Stage;
 use harness::stats::robust_spread;
@@ -12,18 +12,18 @@ use crate::Names;
 use crate::pool::{Figure, Kind, Pool, Slice, whole};
 use crate::table::{NOTHING, Table};
 
-/// Standard deviations as log-ratios, which are relative ones.
+/// Standard deviations as log-ratios, so relative.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Components {
     /// Between the intervals of one process.
     pub(crate) interval: f64,
-    /// The correlation of neighbouring intervals; −1/k where k intervals are independent.
+    /// The correlation of neighbouring intervals; −1/k for k independent intervals.
     pub(crate) neighbours: f64,
     /// Intervals in a trial, on average.
     pub(crate) count: f64,
-    /// Between processes of one server in one round, their intervals' share taken off.
+    /// Between processes of one server in one round, without the share of their intervals.
     pub(crate) process: f64,
-    /// Of one trial: process and the mean of its intervals.
+    /// Of a trial: process and the mean of its intervals.
     pub(crate) trial: f64,
     /// Shared by all trials of a round.
     pub(crate) round: f64,
@@ -76,10 +76,11 @@ pub(crate) fn report(pool: &Pool, names: &Names) -> String {
         ]);
     }
     format!(
-        "Relative standard deviations, over {}. An interval is a slice, or 100 ms in an isolated run; in brackets is the \
-         correlation that independent ones would show. What the slices of a cycle share is given first and taken off the rest; \
-         that and what rounds share cancels in the ratio of two servers. What lies between processes is left \
-         however long a trial is.\n\n{table}",
+        "Relative standard deviations, over {}. An interval is a slice, or 100 ms in an isolated \
+         run; brackets show the correlation that independent intervals would have. Variation \
+         shared by the slices of a cycle comes first and is removed from the rest; it cancels in \
+         the ratio of two servers, as does variation shared by rounds. Variation between processes \
+         remains however long a trial is.\n\n{table}",
         servers
             .iter()
             .map(|name| format!("`{name}`"))
@@ -92,8 +93,7 @@ fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
-/// The spread of the twins' log-ratio by the median absolute deviation, which one bad round
-/// does not move.
+/// The spread of the twins' log-ratio by the median absolute deviation, which is robust against one bad round.
 fn twins(pool: &Pool, names: &Names, figure: &Figure) -> Option<f64> {
     let column = |name: &str| whole(&pool.column(figure, None, name));
     let (base, twin) = (column(&names.base), column(&names.twin));
@@ -121,8 +121,8 @@ fn logs(trials: &[Option<Vec<Slice>>], kind: Kind) -> Vec<Option<Vec<f64>>> {
         .collect()
 }
 
-/// Takes off each slice what all servers' slices of its cycle share, beyond what their trials do, and
-/// gives the standard deviation of that. A cycle that a server misses keeps it.
+/// Removes from each slice the variation shared by all servers' slices of its cycle, beyond that of their
+/// trials, and returns its standard deviation. Leaves cycles that a server misses unchanged.
 fn take_cycles_off(cells: &mut [Vec<Option<Vec<f64>>>]) -> Option<f64> {
     let (mut squares, mut count) = (0.0, 0.0);
     for round in 0..cells.first()?.len() {
@@ -149,10 +149,10 @@ fn take_cycles_off(cells: &mut [Vec<Option<Vec<f64>>>]) -> Option<f64> {
     (count > 0.0).then(|| (squares / count).sqrt())
 }
 
-/// The components of `cells`: for each server a place for each round, with the logarithms of
-/// its intervals. Rounds that a server misses are left out.
+/// The components of `cells`, which has a slot for each server and round, with the logarithms of its intervals.
+/// Leaves out rounds that a server misses.
 ///
-/// Absent with fewer than two servers or two whole rounds.
+/// `None` for fewer than two servers or two complete rounds.
 pub(crate) fn components(cells: &[Vec<Option<Vec<f64>>>]) -> Option<Components> {
     let rounds =
         (0..cells.first()?.len()).filter(|&r| cells.iter().all(|server| server[r].is_some()));
@@ -211,7 +211,7 @@ pub(crate) fn components(cells: &[Vec<Option<Vec<f64>>>]) -> Option<Components> 
         count,
         process: (trial - interval / count).max(0.0).sqrt(),
         trial: trial.sqrt(),
-        // The mean over servers of a round's trials holds their own scatter too.
+        // The mean over servers of a round's trials includes their own scatter too.
         round: (shared - trial / servers).max(0.0).sqrt(),
     })
 }
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn what_cycles_share_is_found_and_taken_off() {
-        // Cycles are ± 0.1; the second server is 1 dearer, and has 0.01 of its own in one slice.
+        // Cycles are ± 0.1; the second server is 1 more expensive, and has an extra 0.01 in one slice.
         let cycles = [0.1, -0.1, 0.1, -0.1];
         let own = |level: f64, odd: f64| {
             let slices: Vec<f64> = cycles.iter().map(|shared| level + shared).collect();

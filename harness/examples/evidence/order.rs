@@ -1,4 +1,4 @@
-//! Drift: the order of servers without another load, with one that grows, and run one by one.
+//! Drift: the order of servers without another load, with a growing load, and run one by one.
 
 use std::fmt::Write as _;
 
@@ -32,13 +32,13 @@ const COMPARED: [Figure; 3] = [
 pub(crate) struct Runs {
     /// Without another load.
     pub(crate) still: Pool,
-    /// Shuffled, with a load that grows.
+    /// Shuffled, with a growing load.
     pub(crate) grown: Pool,
-    /// One server after the other, under a load that grows; in the order they ran.
+    /// One server after the other, with a growing load; in the order they ran.
     pub(crate) one_by_one: Vec<Pool>,
 }
 
-/// A server's figure, the ranks it may hold, and how sure its median is.
+/// A server's figure, its possible ranks, and the interval of its median.
 #[derive(Debug, Clone, PartialEq)]
 struct Place {
     name: String,
@@ -47,12 +47,12 @@ struct Place {
     values: Series,
 }
 
-/// How two servers of one run are told apart.
+/// How two servers are told apart.
 #[derive(Clone, Copy)]
 enum Told {
     /// By their ratio within rounds, as the judge does.
     WithinRounds,
-    /// By the intervals of their medians: they share no round.
+    /// By the intervals of their medians, because they share no round.
     Apart,
 }
 
@@ -62,9 +62,9 @@ pub(crate) fn report(runs: &Runs, names: &Names, least: f64) -> Result<String> {
     let mut text = String::new();
     writeln!(
         text,
-        "What the load did: requests/s at peak, the last quarter of rounds against the first.\n"
+        "Effect of the load: requests/s at peak, the last quarter of rounds relative to the first.\n"
     )?;
-    let mut growth = Table::new(["server", "without", "with a load that grows"]);
+    let mut growth = Table::new(["server", "without", "with a growing load"]);
     for name in &servers {
         let of = |pool: &Pool| trend(&pool.column(&COMPARED[0], None, name));
         let shown = |found: Option<f64>| {
@@ -83,7 +83,7 @@ pub(crate) fn report(runs: &Runs, names: &Names, least: f64) -> Result<String> {
         "figure",
         "run",
         "best first: median (rank)",
-        "pairs in another order than without",
+        "pairs in a different order",
     ]);
     for figure in COMPARED {
         let still = places(&runs.still, &servers, &figure, least);
@@ -94,8 +94,8 @@ pub(crate) fn report(runs: &Runs, names: &Names, least: f64) -> Result<String> {
         let fixed = alone(&runs.one_by_one, names, &figure)?;
         for (what, told, found) in [
             ("shuffled, without", Told::WithinRounds, &still),
-            ("shuffled, load grows", Told::WithinRounds, &grown),
-            ("one by one, load grows", Told::Apart, &fixed),
+            ("shuffled, growing load", Told::WithinRounds, &grown),
+            ("one by one, growing load", Told::Apart, &fixed),
         ] {
             if !found.is_empty() {
                 let swapped = swapped(&still, found, told, least);
@@ -139,13 +139,13 @@ fn places(pool: &Pool, servers: &[String], figure: &Figure, least: f64) -> Vec<P
     )
 }
 
-/// The servers of runs of their own. They share no round, so there are no ranks.
+/// The servers of separate runs. They share no round, so there are no ranks.
 fn alone(runs: &[Pool], names: &Names, figure: &Figure) -> Result<Vec<Place>> {
     let mut found = Vec::new();
     for pool in runs {
         let [name] = &names.measured(pool)[..] else {
             bail!(
-                "a run of the one-by-one kind has one server, and this has {}",
+                "a one-by-one run must have one server, but this has {}",
                 pool.names.join(", ")
             );
         };
@@ -169,8 +169,8 @@ fn sorted(mut places: Vec<Place>, figure: &Figure) -> Vec<Place> {
     places
 }
 
-/// The pairs that stand in another order than in `still`, and how many of them this run tells
-/// apart all the same: that is a wrong result, the others are ties.
+/// The pairs in a different order than in `still`, and how many of them this run tells apart; those are wrong
+/// results, the others are ties.
 fn swapped(still: &[Place], found: &[Place], told: Told, least: f64) -> String {
     let before = |name: &str| still.iter().position(|place| place.name == name);
     let (mut all, mut sure) = (0, 0);

@@ -1,4 +1,4 @@
-//! A recorded run as a table: a column for each server, a place for each round.
+//! A recorded run as a table: a column for each server, a slot for each round.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,9 +9,9 @@ use harness::judge::{Effect, gates};
 use harness::record::{Figures, Record, Run, Trial};
 use harness::stats::{Better, Series, geometric_mean};
 
-/// The trials that count of one workload.
+/// The valid trials of one workload.
 pub(crate) struct Pool {
-    /// How many rounds there are.
+    /// Number of rounds.
     pub(crate) rounds: usize,
     /// Whether the intervals of its trials are slices of the same cycles.
     pub(crate) interleaved: bool,
@@ -22,13 +22,13 @@ pub(crate) struct Pool {
     trials: BTreeMap<(Stage, String), Vec<Option<Measured>>>,
 }
 
-/// What one trial gave.
+/// The results of a trial.
 struct Measured {
     figures: Figures,
     slices: Vec<Slice>,
 }
 
-/// What is kept of a 100 ms interval.
+/// The data of a 100 ms interval.
 #[derive(Clone, Copy)]
 pub(crate) struct Slice {
     /// Seconds.
@@ -39,12 +39,11 @@ pub(crate) struct Slice {
     pub(crate) cpu_us: Option<f64>,
 }
 
-/// One figure of one server, a place for each round.
+/// One figure of one server, with a slot for each round.
 pub(crate) type Column = Vec<Option<f64>>;
 
 impl Pool {
-    /// Takes the trials of `workload` that no gate invalidates. Without a name the record
-    /// must hold one workload.
+    /// Takes the valid trials of `workload`. Without a name, the record must have exactly one workload.
     pub(crate) fn new(record: &Record, workload: Option<&str>) -> Result<Self> {
         let held: BTreeSet<&str> = record.trials.iter().map(|t| t.workload.as_str()).collect();
         let held: Vec<&str> = held.into_iter().collect();
@@ -103,19 +102,19 @@ impl Pool {
         self.lengths[&stage]
     }
 
-    /// Whether a server is in it.
+    /// Whether it has a server.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.names.iter().any(|known| known == name)
     }
 
-    /// Fails, naming those there are, where a server is not in it.
+    /// Fails if it doesn't have a server, listing those it has.
     pub(crate) fn need(&self, name: &str) -> Result<()> {
         let known = || self.names.join(", ");
         let found = self.has(name).then_some(());
         found.with_context(|| format!("no server \"{name}\" in this run (known: {})", known()))
     }
 
-    /// A figure of a server in each round. With `cut`, of the first part of each trial alone.
+    /// A figure of a server in each round. With `cut`, only of the first part of each trial.
     pub(crate) fn column(&self, figure: &Figure, cut: Option<Duration>, name: &str) -> Column {
         self.of(figure.stage, name, |trial| figure.value(trial, cut))
     }
@@ -160,12 +159,12 @@ impl Measured {
         }
     }
 
-    /// The intervals that lie wholly in the first `cut`.
+    /// The intervals entirely within the first `cut`.
     fn first(&self, cut: Duration) -> Option<&[Slice]> {
         let mut end_s = 0.0;
         let inside = |slice: &&Slice| {
             end_s += slice.length_s;
-            // Lengths are read from a clock; a tenth of an interval is no difference.
+            // Lengths are measured, so allow for a tenth of an interval.
             end_s <= cut.as_secs_f64() + 0.01
         };
         let count = self.slices.iter().take_while(inside).count();
@@ -193,7 +192,7 @@ pub(crate) enum Kind {
     UserCost,
 }
 
-/// The figures tried. Those the judge ranks by today come first.
+/// The figures to test. Those that the judge ranks by come first.
 pub(crate) const FIGURES: [Figure; 7] = [
     Figure {
         stage: Stage::Peak,
@@ -226,7 +225,7 @@ pub(crate) const FIGURES: [Figure; 7] = [
 ];
 
 impl Figure {
-    /// As it stands in a table.
+    /// Its name in a table.
     pub(crate) fn name(&self) -> String {
         let what = match self.kind {
             Kind::Rate => "requests/s",
@@ -237,7 +236,7 @@ impl Figure {
         format!("{}, {what}", self.stage)
     }
 
-    /// Which of two values is the better one.
+    /// Which of two values is better.
     pub(crate) fn better(&self) -> Better {
         match self.kind {
             Kind::Rate => Better::Higher,
@@ -245,8 +244,8 @@ impl Figure {
         }
     }
 
-    /// Whether it can be taken from a part of a trial. User time is read in ticks of 10 ms, at
-    /// both ends only.
+    /// Whether it can be computed for a part of a trial. User time is only read at both ends, in ticks of 10
+    /// ms.
     pub(crate) fn can_be_cut(&self) -> bool {
         self.kind != Kind::UserCost
     }
@@ -290,7 +289,7 @@ fn requests(slices: &[Slice]) -> f64 {
     slices.iter().map(|slice| slice.requests).sum()
 }
 
-/// The drawn rounds of a column as the rounds of a run of their own.
+/// The drawn rounds of a column as the rounds of a new run.
 pub(crate) fn series(column: &Column, draw: &[usize]) -> Series {
     (1..)
         .zip(draw)
@@ -298,8 +297,8 @@ pub(crate) fn series(column: &Column, draw: &[usize]) -> Series {
         .collect()
 }
 
-/// A column whose rounds are geometric means of several each, as `harness rank` takes them over
-/// as many workloads; without a value where one of them is missing.
+/// A column whose rounds are geometric means of several each, as `harness rank` computes over workloads; no
+/// value if one of them is missing.
 pub(crate) fn combined(column: &Column, groups: &[Vec<usize>]) -> Column {
     let mean = |group: &Vec<usize>| {
         let values: Option<Vec<f64>> = group.iter().map(|&index| column[index]).collect();
@@ -363,7 +362,7 @@ mod tests {
         );
         let column = |name| pool.column(&paced(Kind::Cost), None, name);
         assert_eq!(column("a"), [Some(30.0), Some(30.0), None]);
-        // The trial of round 7 does not count.
+        // The trial of round 7 is invalid.
         assert_eq!(column("b"), [Some(30.0), None, None]);
         assert_eq!(column("c"), [None; 3]);
         assert!(

@@ -4,11 +4,11 @@ use std::fmt;
 
 use harness::stats::{Bootstrap, Difference, Series, differs, noise_floor, paired_ratio};
 
-/// Whether two differ, as the judge decides it.
+/// Whether two servers differ, by the judge's rule.
 #[derive(Clone)]
 pub(crate) struct Rule {
     bootstrap: Bootstrap,
-    /// The least δ, as a log-ratio.
+    /// The smallest δ, as a log-ratio.
     least: f64,
 }
 
@@ -20,8 +20,8 @@ impl Rule {
         }
     }
 
-    /// δ from the two entries of the control, or the least where there is none. A pair that is
-    /// itself to be judged must not be given: it would tie with itself by definition.
+    /// δ from the control's two entries, or the minimum without a control. Don't pass a pair that is to be
+    /// judged: it would tie by definition.
     pub(crate) fn delta(&mut self, control: Option<(Series, Series)>) -> f64 {
         let pairs: Vec<(Series, Series)> = control.into_iter().collect();
         noise_floor(&pairs, self.least, &mut self.bootstrap).delta
@@ -65,7 +65,7 @@ impl fmt::Display for Effect {
     }
 }
 
-/// So many of so many.
+/// A number of hits out of a total.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Share {
     pub(crate) hits: usize,

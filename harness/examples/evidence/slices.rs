@@ -1,4 +1,4 @@
-//! How long a slice should be: what two copies of a program differ by, and what is spent beside measuring.
+//! How long a slice should be: the difference between two copies of a program, and the overhead.
 
 use anyhow::{Context as _, Result};
 use harness::catalog::Stage;
@@ -8,7 +8,7 @@ use harness::stats::{median, robust_spread};
 use crate::Names;
 use crate::table::{NOTHING, Table};
 
-/// What servers are compared by.
+/// The figures to compare by.
 const FIGURES: [(&str, &str); 4] = [
     ("cpu_us_per_request", "CPU/request"),
     ("requests_per_s", "requests/s"),
@@ -54,9 +54,10 @@ pub(crate) fn report(runs: &[Record], names: &Names) -> Result<String> {
     }
     let first = runs.first().context("no run to report on")?;
     Ok(format!(
-        "Two copies of one program (`{}`, closed loop, {} rounds of {} ms each, {} connections): standard deviation of their \
-         log-ratio within rounds, and the same from the median absolute deviation. Steal is the median over trials, and \
-         what counts is the share of a slice that does.\n\n{table}",
+        "Two copies of a program (`{}`, closed loop, {} rounds of {} ms each, {} connections): \
+         standard deviation of their log-ratio within rounds, and the same from the median \
+         absolute deviation. Steal is the median over trials; `counts` is the share of a slice \
+         that counts.\n\n{table}",
         names.base, first.run.rounds, first.run.peak_ms, first.run.connections
     ))
 }

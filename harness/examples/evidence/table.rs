@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A table whose first column is text and whose others are figures.
+/// A table whose first column is text and whose other columns are figures.
 pub(crate) struct Table {
     head: Vec<String>,
     rows: Vec<Vec<String>>,
@@ -36,7 +36,7 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
-/// A cell for what could not be computed.
+/// A cell for a value that could not be computed.
 pub(crate) const NOTHING: &str = "–";
 
 #[cfg(test)]

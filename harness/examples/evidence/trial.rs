@@ -1,4 +1,4 @@
-//! Many drawn runs, each judged as a run of its own: how often is a difference found?
+//! Judges many drawn runs: how often is a difference found?
 
 use std::slice::from_ref;
 use std::time::Duration;
@@ -15,18 +15,18 @@ pub(crate) struct Columns {
     control: Option<(Column, Column)>,
 }
 
-/// What was found of one server.
+/// The result for one server.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Found {
-    /// It costs more, or serves less, than the base.
+    /// It costs more or is slower than the base.
     Worse,
-    /// It costs less, or serves more.
+    /// It costs less or is faster than the base.
     Better,
     /// They can't be told apart.
     Tie,
 }
 
-/// How often each was found.
+/// How often each result occurred.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Tally {
     pub(crate) worse: Share,
@@ -50,8 +50,8 @@ impl Columns {
         }
     }
 
-    /// Of a twin of the base: each round twice, the second time with the two swapped. A draw
-    /// from that swaps their names by chance.
+    /// For a twin of the base: each round twice, the second time with the two swapped, so that draws swap their
+    /// names randomly.
     pub(crate) fn swapped(&self, twin: &Column) -> (Self, Column) {
         let both = |first: &Column, second: &Column| [&first[..], second].concat();
         let doubled =
@@ -64,7 +64,7 @@ impl Columns {
         (columns, both(twin, &self.base))
     }
 
-    /// Columns of rounds that are geometric means of several each.
+    /// Columns whose rounds are geometric means of several each.
     pub(crate) fn combined(&self, groups: &[Vec<usize>]) -> Self {
         let of = |column: &Column| combined(column, groups);
         Self {
@@ -74,7 +74,7 @@ impl Columns {
         }
     }
 
-    /// Judges `others` against the base in each drawn run; a tally for each of them.
+    /// Judges `others` against the base in each drawn run; returns a tally for each.
     pub(crate) fn tally(
         &self,
         others: &[Column],
@@ -98,8 +98,8 @@ impl Columns {
             .collect()
     }
 
-    /// Whether `other` is found to be worse in at least the share `wanted` of the drawn runs;
-    /// ends as soon as that is out of reach.
+    /// Whether `other` is found to be worse in at least the share `wanted` of the drawn runs; stops as soon as
+    /// that is impossible.
     pub(crate) fn is_found(
         &self,
         other: &Column,
@@ -151,8 +151,8 @@ pub(crate) mod tests {
     use super::*;
     use crate::draw;
 
-    /// `rounds` values around `level` with a relative standard deviation of `noise`; what the
-    /// round shares is in `weather`.
+    /// `rounds` values around `level` with a relative standard deviation of `noise`; `weather` is the effect
+    /// shared by the round.
     pub(crate) fn column(level: f64, noise: f64, weather: &[f64], seed: u64) -> Column {
         let mut random = Pcg64::seed_from_u64(seed);
         let mut normal = || (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0;
@@ -162,7 +162,7 @@ pub(crate) mod tests {
             .collect()
     }
 
-    /// What rounds share: up to a factor of 1.5, in waves.
+    /// Effects shared by a round: up to a factor of 1.5, in waves.
     pub(crate) fn weather(rounds: usize) -> Vec<f64> {
         (0..rounds)
             .map(|round| 0.2 * (round as f64 / 5.0).sin())
@@ -200,7 +200,7 @@ pub(crate) mod tests {
             (tally.worse.hits, tally.better.hits, tally.ties.hits),
             (100, 0, 0)
         );
-        // As a rate, the same is better.
+        // As a rate, the same values are better.
         let tally = columns(Better::Higher, None).tally(&[dearer], &drawn, rule)[0];
         assert_eq!(
             (tally.worse.hits, tally.better.hits, tally.ties.hits),

@@ -1,5 +1,5 @@
-//! What a crosscheck shows: each tool's figures, how ours compares with the others within rounds,
-//! which of its promises are kept, and what explains the differences.
+//! The results of a crosscheck: each tool's figures, how ours compares with the others within rounds, which of
+//! our goals are met, and what explains the differences.
 
 mod accuracy;
 mod calls;
@@ -19,14 +19,14 @@ pub use accuracy::{Known, Point, Quantiles, known};
 pub use calls::{CallsPerRequest, Lag, calls_per_request, lags};
 pub use goal::Goal;
 
-/// Differences of rates, latencies and costs up to this are none, whatever their interval.
+/// Differences of rates, latencies and costs up to this don't count, whatever their interval.
 const FLOOR: f64 = 0.01;
 
 /// A figure that is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Figure {
-    /// Right answers per second.
+    /// Valid responses per second.
     RequestsPerS,
     /// Median latency.
     P50,
@@ -36,7 +36,7 @@ pub enum Figure {
     P99,
     /// Arithmetic mean of latency.
     Mean,
-    /// CPU time of the tool's process per right answer.
+    /// CPU time of the tool's process per valid response.
     CpuPerRequest,
 }
 
@@ -51,7 +51,7 @@ impl Figure {
         Self::CpuPerRequest,
     ];
 
-    /// Of one drive: 1/s or nanoseconds.
+    /// Its value in one drive: 1/s or nanoseconds.
     pub fn of(self, drive: &Drive) -> Option<f64> {
         let reading = drive.reading.as_ref()?;
         match self {
@@ -73,13 +73,13 @@ impl Figure {
 pub struct Table {
     /// The server's name.
     pub server: String,
-    /// Connections asked for.
+    /// Number of connections.
     pub connections: u32,
-    /// One for each tool that gave a reading, ours first.
+    /// One for each tool with a result, ours first.
     pub rows: Vec<Row>,
-    /// Ours with each other one, in rounds both have.
+    /// Ours compared with each other tool, in the rounds that both have.
     pub pairs: Vec<Pair>,
-    /// What a reader must know to read the figures right.
+    /// Notes that explain the figures.
     pub remarks: Vec<String>,
 }
 
@@ -90,27 +90,27 @@ pub struct Row {
     pub tool: String,
     /// Whether it is ours.
     pub ours: bool,
-    /// Rounds with a reading.
+    /// Rounds with a result.
     pub rounds: usize,
     /// Medians by figure.
     pub figures: BTreeMap<Figure, f64>,
-    /// CPU time of its process over the time it ran.
+    /// CPU time of its process / the time it ran.
     pub busy_ratio: Option<f64>,
-    /// Rate times mean latency over connections: 1 where the clock of a request runs whenever
-    /// its connection is in use (Little's law).
+    /// Rate × mean latency / connections: 1 if the measured latency covers all the time a connection is in use
+    /// (Little's law).
     pub little_ratio: Option<f64>,
-    /// Connections the kernel saw accepted, less those asked for: made again, by the tool or by
-    /// somebody else on the machine.
+    /// Connections that the kernel accepted beyond those requested: reopened by the tool, or opened by other
+    /// programs.
     pub further_connections: Option<i64>,
-    /// Errors of all rounds.
+    /// Errors in all rounds.
     pub errors: u64,
-    /// Rounds without a reading, and why the first has none.
+    /// Rounds without a result, and the reason for the first.
     pub failures: Option<(usize, String)>,
-    /// The step between two latencies that it can print, nanoseconds.
+    /// The resolution of its printed latencies, nanoseconds.
     pub resolution_ns: f64,
 }
 
-/// Ours with another tool.
+/// Ours compared with another tool.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Pair {
     /// Ours.
@@ -128,11 +128,11 @@ pub struct Pair {
 pub struct Ratio {
     /// Median of the rounds.
     pub median: f64,
-    /// Its 95 % interval, or the least and the greatest of fewer than three rounds.
+    /// The lower end of its 95 % interval, or the minimum of fewer than three rounds.
     pub low: f64,
-    /// The other end.
+    /// The upper end.
     pub high: f64,
-    /// Whether it is an interval.
+    /// Whether this is a 95 % interval.
     pub sure: bool,
     /// Rounds.
     pub n: usize,
@@ -185,7 +185,7 @@ fn table(
             let both = (&of(&ours.name)[..], &of(&theirs.name)[..]);
             let ratios = ratios(both, bootstrap);
             let cpu = ratios.get(&Figure::CpuPerRequest);
-            // Paced, ours spins for the sake of its send times.
+            // When paced, ours spins to send on time.
             let goal = cpu.filter(|_| record.rate_per_s.is_none());
             pairs.push(Pair {
                 goal: goal.and_then(|cpu| Goal::cpu(&ours.name, &theirs.name, cpu.median)),

@@ -1,4 +1,4 @@
-//! The noise floor: how far apart two entries of one program were.
+//! The noise floor: how far two entries of the same program differ.
 
 use super::ranking::Basis;
 use super::rows::Judged;

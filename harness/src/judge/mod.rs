@@ -1,7 +1,7 @@
 //! From trials to rows: gates, intervals, ranks; pure.
 //!
-//! [`summarise`] is the one way from a record to what is shown. The gates and their reasons are
-//! listed in [`gates::GATES`]; what counts as a difference is in [`crate::stats`].
+//! [`summarise`] turns a record into everything that is shown. The gates are listed in [`gates::GATES`];
+//! [`crate::stats`] defines what counts as a difference.
 
 mod compare;
 pub mod crosscheck;
@@ -40,11 +40,11 @@ use crate::figure;
 use crate::record::{Estimate, Record, Server, Summary, Trial, base_name, is_control, shown_name};
 use crate::stats::{Bootstrap, Interval, Scale, Series, median};
 
-/// What may be chosen in judging.
+/// Settings for judging.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
-    /// The least noise floor δ, as a log-ratio. Where neither a control nor a twin ran it is
-    /// the whole of δ: an assumption, not a measurement.
+    /// The smallest noise floor δ, as a log-ratio. If neither a control's second copy nor a twin ran, δ is this
+    /// assumption.
     pub minimum_delta: f64,
 }
 
@@ -56,13 +56,13 @@ impl Default for Settings {
     }
 }
 
-/// What a run comes to, with the usual [`Settings`].
+/// Summarises a run with the default [`Settings`].
 pub fn summarise(record: &Record) -> Summary {
     summarise_with(record, &Settings::default())
 }
 
-/// What a run comes to. The same record always gives the same summary: resamples are drawn
-/// from the run's seed.
+/// Summarises a run. The same record always gives the same summary, because resamples are drawn with the run's
+/// seed.
 pub fn summarise_with(record: &Record, settings: &Settings) -> Summary {
     let mut court = Court::new(record);
     let mut rows = Vec::new();
@@ -90,16 +90,16 @@ struct Court<'a> {
     /// All entries: the servers of the record, then twins and the control found in the trials.
     entries: Vec<Entry<'a>>,
     trials: BTreeMap<(&'a str, Stage, &'a str), Vec<&'a Trial>>,
-    /// The place in the run's order at which each round begins.
+    /// The position in the run's order at which each round begins.
     first_position: BTreeMap<u32, u32>,
     bootstrap: Bootstrap,
 }
 
-/// A server as it was entered in the rounds.
+/// An entry and its server.
 struct Entry<'a> {
     name: &'a str,
     display: String,
-    /// What the record has on it; for a second entry, on the first.
+    /// The server in the record; for a twin, that of the first entry.
     server: Option<&'a Server>,
 }
 
@@ -136,7 +136,7 @@ impl<'a> Court<'a> {
         all.into_iter().map(str::to_owned).collect()
     }
 
-    /// The stages of the run: those that ran, or, where nothing did, those that have a length.
+    /// The stages that ran or, if none did, those that have a length.
     fn stages(&self) -> Vec<Stage> {
         let run = &self.record.run;
         let planned = |stage: &Stage| match stage {
@@ -155,14 +155,14 @@ impl<'a> Court<'a> {
             .unwrap_or_default()
     }
 
-    /// Those that count.
+    /// The valid ones.
     fn valid(&self, workload: &str, stage: Stage, server: &str) -> Vec<&'a Trial> {
         let all = self.trials(workload, stage, server).into_iter();
         all.filter(|trial| is_valid(&self.record.run, trial))
             .collect()
     }
 
-    /// The trials of all other entries at the same place, valid or not, that have figures.
+    /// The trials of all other entries in this workload and stage that have figures, valid or not.
     fn others(&self, workload: &str, stage: Stage, server: &str) -> Vec<&'a Trial> {
         let others = self.entries.iter().filter(|entry| entry.name != server);
         others
@@ -171,7 +171,7 @@ impl<'a> Court<'a> {
             .collect()
     }
 
-    /// The control's peak rates in a workload, a series for each of its entries.
+    /// The control's peak rates in a workload, one series per entry.
     fn control(&self, workload: &str) -> Vec<Series> {
         let controls = self.entries.iter().filter(|entry| is_control(entry.name));
         let rates = controls.map(|entry| {
@@ -215,7 +215,7 @@ pub(crate) fn is_valid(run: &crate::record::Run, trial: &Trial) -> bool {
         .all(|reason| reason.effect() < Effect::Invalidates)
 }
 
-/// The median of values and its interval; with two values their range, which is no 95 %.
+/// The median of values and its interval; for two values their range, which isn't a 95 % interval.
 fn estimate(values: &[f64], bootstrap: &mut Bootstrap) -> Option<Estimate> {
     let median = median(values)?;
     let range = Interval {
@@ -234,7 +234,7 @@ fn estimate(values: &[f64], bootstrap: &mut Bootstrap) -> Option<Estimate> {
     })
 }
 
-/// Each figure of some trials; one that no trial has is absent.
+/// Each figure over these trials; absent if no trial has it.
 fn estimates(
     trials: &[&Trial],
     wanted: impl Fn(&str) -> bool,

@@ -1,4 +1,4 @@
-//! What the ranks of a workload go by, and the ranks.
+//! The figure that a workload is ranked by, and the ranks.
 
 use super::reason::{Effect, Reason};
 use super::row_view::{WorkloadView, series};
@@ -9,14 +9,14 @@ use crate::figure;
 use crate::record::{NoiseFloor, RankInterval, Ranking, Schedule, Trial, Verdict, is_control};
 use crate::stats::{MIN_REPLICATES, Series, ranks};
 
-/// A figure that ranks may go by.
+/// A figure to rank by.
 pub(super) struct Basis {
     pub(super) stage: Stage,
     pub(super) figure: &'static str,
     pub(super) why: String,
 }
 
-/// Ranks the rows of a workload in place and says what the ranks go by.
+/// Ranks the rows of a workload in place and returns what they are ranked by.
 pub(super) fn rank(
     court: &mut Court<'_>,
     workload: &str,
@@ -45,7 +45,7 @@ pub(super) fn rank(
     }
 }
 
-/// What is said of the workload as a whole, and apart from it what withholds its ranks.
+/// Notes on the workload, and separately the reasons to withhold its ranks.
 fn of_workload(
     court: &Court<'_>,
     judged: &[Judged<'_>],
@@ -69,8 +69,8 @@ fn of_workload(
         .partition(|reason| reason.effect() < Effect::Withholds)
 }
 
-/// Peak rate where gate 4 holds for every row that has one and the control's own repeats, else
-/// the cost at the paced rate.
+/// Peak rate if gate 4 passes for every row and the control's own rate is repeatable, otherwise the cost at the
+/// paced rate.
 pub(super) fn basis(judged: &[Judged<'_>], schedule: Schedule) -> Basis {
     let by_cost = |why| Basis {
         stage: Stage::Paced,
@@ -84,20 +84,19 @@ pub(super) fn basis(judged: &[Judged<'_>], schedule: Schedule) -> Basis {
     };
     let peak: Vec<&Judged<'_>> = judged.iter().filter(|j| at(j, Stage::Peak)).collect();
     if peak.is_empty() {
-        return by_cost("there is no peak rate to rank by".to_owned());
+        return by_cost("there is no peak rate".to_owned());
     }
     if let Some(whose) = driver_bound(&peak) {
         return by_cost(format!(
-            "the peak rate of {whose} may be the load generator's limit, so cost at equal load ranks"
+            "the peak rate of {whose} may be the load generator's limit, so servers are ranked by cost at equal load"
         ));
     }
     let paced = judged.iter().any(|j| at(j, Stage::Paced));
     let control = controls(judged, by_peak.stage, by_peak.figure);
     match gates::unsteady(&control, schedule) {
-        // Noise that is in the rate and not in the cost is no reason to give no ranks: the cost
-        // must pass the same gate.
+        // If only the rate is noisy, cost can still rank; it must pass the same gate.
         Some(spread) if paced => by_cost(format!(
-            "{} varied by {:.0} % between rounds, so cost at equal load ranks",
+            "{} varied by {:.0} % between rounds, so servers are ranked by cost at equal load",
             match schedule {
                 Schedule::Isolated => "the control's own peak rate",
                 Schedule::Interleaved { .. } => "the ratio of the control's two peak rates",
@@ -122,7 +121,7 @@ fn driver_bound(peak: &[&Judged<'_>]) -> Option<String> {
     }
 }
 
-/// The control's values of a figure, a series for each of its entries.
+/// The control's values of a figure, one series per entry.
 pub(super) fn controls(judged: &[Judged<'_>], stage: Stage, figure: &str) -> Vec<Series> {
     judged
         .iter()
@@ -132,7 +131,7 @@ pub(super) fn controls(judged: &[Judged<'_>], stage: Stage, figure: &str) -> Vec
         .collect()
 }
 
-/// Whether a row can be ranked in a stage: it did not fail, is not set apart, and is no control.
+/// Whether a row can be ranked in a stage: it did not fail, is not set apart, and is not the control.
 pub(super) fn at(judged: &Judged<'_>, stage: Stage) -> bool {
     let row = &judged.row;
     let sound = row.verdict != Verdict::Failed && judged.apart.is_none();
@@ -157,8 +156,8 @@ fn withheld(noise: &[Reason], judged: &[Judged<'_>], basis: &Basis) -> Option<St
             Stage::Paced => format!("{}, and no server has a cost at a paced rate", basis.why),
         }),
         Some(rounds) if rounds < MIN_REPLICATES => Some(format!(
-            "{rounds} valid {} can't show a difference from noise; at least {MIN_REPLICATES} are \
-             needed, 10 are better",
+            "{rounds} valid {}; at least {MIN_REPLICATES} are needed to separate differences from \
+             noise, 10 are better",
             if rounds == 1 { "round" } else { "rounds" }
         )),
         Some(_) => None,

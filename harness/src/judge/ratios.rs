@@ -1,13 +1,12 @@
-//! How each row compares with the best one of its workload and stage: the figures a reader decides by.
+//! How each row compares with the best one of its workload and stage.
 //!
-//! In each round both rows have, log(value / best's value); of these the median, and its 95 %
-//! interval by resampling the rounds ([`paired_ratio`]). Shown as factors: e to their power.
+//! The ratio is the median over common rounds of log(value / best's value), with a 95 % interval from
+//! resampling the rounds ([`paired_ratio`]). It is shown as a factor.
 //!
-//! The best is the row with the best level ([`levels`]: the median log-ratio to what the round
-//! shares) among those that did not fail. The control is no server and a second entry is no other
-//! program, so neither is ever the best; another build may be. A row with fewer rounds than an
-//! interval needs is not the best while another has enough. A row that is set apart from the others, as one
-//! that made a connection for each request, is not the best either.
+//! The best is the row with the best level ([`levels`]: the median log-ratio to the round's reference) among
+//! those that did not fail. The control and twins are never the best; another build may be. A row with too few
+//! rounds for an interval is not the best if another has enough. Nor is a row that is set apart, such as one
+//! that opened a connection for each request.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +21,7 @@ use crate::stats::{Better, Bootstrap, MIN_REPLICATES, PairedRatio, Series, level
 pub(super) fn give(judged: &mut [Judged<'_>], bootstrap: &mut Bootstrap) {
     for stage in Stage::ALL {
         for figure in figure::of_table() {
-            // In the paced stage it is the same for all by design.
+            // In the paced stage the rate is the same for all by design.
             if figure.id == figure::RATE && stage == Stage::Paced {
                 continue;
             }
@@ -72,7 +71,7 @@ fn ratios(
     all.iter().filter_map(to_best).collect()
 }
 
-/// The index of the best row; nothing where no server has the figure.
+/// The index of the best row; `None` if no server has the figure.
 fn best(judged: &[Judged<'_>], all: &BTreeMap<usize, Series>, better: Better) -> Option<usize> {
     let may = |index: &usize| {
         let kind = EntryKind::of(&judged[*index].row.server);

@@ -1,21 +1,21 @@
-//! Why a row is not simply good: what a gate found, and what to do about it.
+//! What a gate found wrong with a row, and what to do about it.
 
 mod words;
 
 use crate::record::Step;
 
-/// From so many connections a request on, a row pays for much that others don't. Servers that end a
-/// connection after so many requests do so after 100 or 1,000, unless they are told otherwise.
+/// Connections per request above which a row pays a cost that others don't. Servers that limit requests per
+/// connection default to 100 or 1,000.
 const SET_APART: f64 = 0.1;
 
-/// What a reason does to the trial, row or workload it is found on.
+/// How a reason affects the trial, row or workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effect {
-    /// The figures count, with this reservation.
+    /// The figures count; the reason is shown as a note.
     Marks,
     /// The figures count; the peak rate is a lower bound.
     Bounds,
-    /// The figures count; the row has no rank beside rows that this was not found on.
+    /// The figures count; the row isn't ranked with rows that don't have this reason.
     SetsApart,
     /// The figures are shown; no ranks are given.
     Withholds,
@@ -28,74 +28,74 @@ pub enum Effect {
 /// What a gate found. Its `Display` says it in one line: the cause, then what to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reason {
-    /// The server was not measured, or a trial broke off.
+    /// The server was not measured, or a trial failed.
     Broken {
         /// Where.
         step: Step,
         /// The cause.
         reason: String,
-        /// The whole server, not a single trial.
+        /// It affects the whole server, not a single trial.
         server: bool,
     },
-    /// The referee found answers that are not the contract's.
+    /// The referee found responses that violate the contract.
     Nonconformant {
         /// Checks that passed.
         passed: u32,
-        /// Checks made.
+        /// Checks run.
         total: u32,
-        /// The first that failed.
+        /// The first failure.
         first: Option<String>,
     },
-    /// The first byte came late at idle, microseconds.
+    /// The first byte at idle came too late, in microseconds.
     SlowFirstByte {
         /// Median of warm requests.
         found_us: f64,
         /// The run's limit.
         limit_us: f64,
     },
-    /// Wrong answers, timeouts or resets under load.
+    /// Wrong responses, timeouts or resets under load.
     Errors {
-        /// All of them.
+        /// Number of errors.
         total: u64,
         /// By kind, as in `status 3, timeout 1`.
         kinds: String,
-        /// The first in words.
+        /// Description of the first.
         first: Option<String>,
     },
-    /// Connections that were silent at the end of the load.
+    /// Connections without a response at the end of the load.
     Silent(f64),
-    /// The server's count of orders does not fit the client's.
+    /// The server's count of orders doesn't match the client's.
     OrdersNotConserved {
         /// Accepted by the client.
         accepted: f64,
         /// Growth of the server's total.
         growth: f64,
-        /// Sent without an answer.
+        /// Sent, but unanswered.
         unanswered: f64,
     },
-    /// Order ids that were given twice.
+    /// Order ids that were issued twice.
     IdsRepeated(f64),
-    /// The driver had no time left while the server had; shares from 0 to 1.
+    /// The load generator was busy while the server was not; shares from 0 to 1.
     DriverBound {
-        /// Of the busiest driver thread: it worked.
+        /// Busy share of the busiest load generator thread.
         driver: f64,
-        /// It was ready to work and something else had its CPU.
+        /// Share of the time it was ready to run but had no CPU.
         waiting: f64,
-        /// The server's CPUs.
+        /// Busy share of the server's CPUs.
         server: Option<f64>,
     },
-    /// Whether the driver was the limit can't be said: its busy share is absent.
+    /// The load generator's busy share is absent, so it may have been the limit.
     DriverUnknown,
-    /// The rate is close to what the load generator reaches at all; share of the control's rate.
+    /// The rate is close to the load generator's maximum; share of the control's rate.
     NearControl(f64),
-    /// Rate and latency do not belong together.
+    /// Rate and latency are inconsistent.
     LittlesLaw {
-        /// Rate × mean latency / connections − 1, out of its limits.
+        /// Rate × mean latency / connections − 1.
         off: f64,
-        /// The server closes its connections, and making one again is in no latency.
+        /// The server closes its connections, and no latency includes the reconnects.
         closes: bool,
     },
-    /// Achieved / asked, below its limit.
+    /// Achieved rate / target rate, below the limit.
     RateMissed(f64),
     /// The 99th percentile of the send lag, microseconds, above its limit.
     SentLate {
@@ -106,34 +106,34 @@ pub enum Reason {
     },
     /// The share of the requests that waited for the client's delayed ACK, 0 to 1.
     DelayedAck(f64),
-    /// The server's memory grew with the requests, also late in the load.
+    /// The server's memory grew with the requests until the end of the load.
     MemoryGrows {
-        /// In the later half of it.
+        /// Growth in the second half of the load.
         bytes: f64,
-        /// For each request there.
+        /// Growth per request in that half.
         per_request: f64,
     },
     /// The server's memory grew by more than its connections, threads and orders explain.
     MemoryGrew {
-        /// From before the load to its end.
+        /// Growth from before the load to its end.
         bytes: f64,
-        /// For each request answered.
+        /// Growth per response.
         per_request: f64,
-        /// Hardly any of it in the later half.
+        /// Hardly any of it was in the second half.
         stopped: bool,
     },
-    /// Fewer or more connections than asked for.
+    /// Fewer or more connections than requested.
     Connections {
         /// Established.
         found: f64,
-        /// Asked for.
+        /// Requested.
         asked: u32,
     },
-    /// Connections were made while the load ran, for so many of the requests that it is told.
+    /// Connections were reopened while the load ran, often enough to report.
     Reconnects {
-        /// Made after those that stood at the start, over all trials that count.
+        /// Opened after the initial ones, over all valid trials.
         connections: f64,
-        /// Sent meanwhile.
+        /// Requests sent in that time.
         requests: f64,
     },
     /// Bytes read that belong to no response, or responses without their bytes.
@@ -147,85 +147,83 @@ pub enum Reason {
     Stolen(f64),
     /// Other processes took CPU time; share from 0 to 1.
     OtherLoad(f64),
-    /// The container was stopped in so many periods, its CPU time being used up.
+    /// Number of periods in which the container was throttled by its CPU quota.
     Throttled(f64),
     /// The server took CPU time while other entries had the load.
     Restless {
-        /// As a share of one CPU, from 0.
+        /// As a share of one CPU.
         share: f64,
-        /// It was stopped between its slices from the moment that was seen.
+        /// It was stopped between its slices from then on.
         paused: bool,
     },
-    /// CPU time over all slices beyond that of a typical one, as a share of the typical one.
+    /// Mean CPU time over all slices / that of a typical slice − 1.
     Bursts(f64),
-    /// All entries that waited took CPU time from the one that had the load; as a share of the server's
-    /// CPUs.
+    /// Waiting entries took CPU time from the entry that had the load; as a share of the server's CPUs.
     WaitingLoad(f64),
     /// The control varied between rounds.
     ControlSpread {
-        /// In which figure: the one ranked by.
+        /// The figure ranked by.
         figure: &'static str,
-        /// By this share of its median; where they were measured in the same milliseconds, the
-        /// ratio of its two entries did.
+        /// Spread as a share of the median: of the control's figure in an isolated run, of the ratio of its two
+        /// entries in an interleaved one.
         share: f64,
-        /// It is the ratio of its two entries that varied.
+        /// The ratio of its two entries varied.
         pair: bool,
     },
-    /// Tail figures that differ between two copies of one program.
+    /// Tail figures that differ between two copies of the control.
     MachineTail {
-        /// Which.
+        /// The figures.
         figures: Vec<&'static str>,
-        /// How far apart the copies may be, as a factor; the most of these figures.
+        /// How far apart the copies may be, as a factor; the largest of these figures.
         apart: f64,
     },
-    /// There is no control, though one was asked for: what was found.
+    /// A control was requested, but there is none: the finding.
     NoControl(String),
-    /// Something about the machine that makes figures wrong.
-    /// The id of the first such finding; the environment says all of it once.
+    /// The machine distorts the figures. Holds the id of the first such finding; the environment lists all of
+    /// them.
     Machine(String),
-    /// Settings of the machine that were others after the run than before, by the ids of
-    /// their findings.
+    /// Settings of the machine that changed during the run, by the ids of their findings.
     Changed(Vec<String>),
-    /// Within the rounds, the figure follows the order of the trials.
+    /// The figure correlates with the order of the trials within a round.
     RoundOrder {
         /// The figure ranked by.
         figure: &'static str,
         /// Spearman's rank correlation, from -1 to 1.
         rho: f64,
-        /// The chance of one as strong where the order means nothing.
+        /// The p-value: the probability of a correlation this strong by chance.
         p: f64,
-        /// How many trials it is taken over.
+        /// Number of trials.
         trials: usize,
     },
-    /// The level changed within the trial, or had not settled at its start.
+    /// The level changed within the trial, or settled only after its start.
     NotSteady {
-        /// It settled after so many milliseconds; absent where it never did.
+        /// Milliseconds until it settled; absent if it never did.
         settled_ms: Option<f64>,
     },
-    /// A round that stands apart from the others; it is kept.
+    /// A round that is an outlier; it still counts.
     OutlierRound {
-        /// Which.
+        /// The round.
         round: u32,
         /// The figure.
         figure: &'static str,
         /// Value / median − 1.
         off: f64,
-        /// What the other entries did in that round is taken out of it.
+        /// The value is relative to the other entries of that round.
         beside_others: bool,
     },
-    /// Under half of the trials count.
+    /// Fewer than half of the trials are valid.
     TooFewValid {
-        /// Trials that count.
+        /// Valid trials.
         valid: usize,
         /// Trials that ran.
         ran: usize,
     },
-    /// The run ended before any.
+    /// The run ended before the first trial.
     NoTrial,
 }
 
 impl Reason {
-    /// What it does.
+    /// How it affects the trial, row or workload.
     pub fn effect(&self) -> Effect {
         match self {
             Self::Broken { server: true, .. }
@@ -270,7 +268,7 @@ impl Reason {
         }
     }
 
-    /// Whether a stall of the machine can do this to a trial of a server that is right.
+    /// Whether a stall of the machine can cause this for a correct server.
     pub(super) fn may_be_the_machine(&self) -> bool {
         matches!(
             self,

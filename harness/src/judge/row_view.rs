@@ -1,4 +1,4 @@
-//! What gates over more than one trial look at.
+//! The input of gates that look at more than one trial.
 
 use std::collections::BTreeMap;
 
@@ -8,22 +8,22 @@ use crate::stats::{Series, median};
 
 /// The valid trials of a server in one stage of one workload.
 pub struct RowView<'a> {
-    /// What was asked for.
+    /// The run.
     pub run: &'a Run,
     /// The stage.
     pub stage: Stage,
-    /// The trials that count.
+    /// The valid trials.
     pub valid: &'a [&'a Trial],
-    /// In an interleaved run the trials of the other entries in that stage and workload, which were
-    /// measured in the same milliseconds. Empty in an isolated run.
+    /// In an interleaved run, the trials of the other entries in that stage and workload, which ran at the same
+    /// time. Empty in an isolated run.
     pub others: &'a [&'a Trial],
-    /// The control's peak rates in this workload, one series for each of its entries. Empty
-    /// where no control ran, and on the control's own rows.
+    /// The control's peak rates in this workload, one series per entry. Empty if no control ran, and on the
+    /// control's own rows.
     pub control: &'a [Series],
 }
 
 impl RowView<'_> {
-    /// The median of a figure; absent where no trial has it.
+    /// The median of a figure; absent if no trial has it.
     pub fn median(&self, figure: &str) -> Option<f64> {
         median(&values(self.valid, figure))
     }
@@ -42,20 +42,19 @@ impl RowView<'_> {
 
 /// The valid trials of a workload, all servers and stages.
 pub struct WorkloadView<'a> {
-    /// What was asked for.
+    /// The run.
     pub run: &'a Run,
     /// The machine.
     pub environment: &'a Environment,
-    /// The stage that is ranked by.
+    /// The stage to rank by.
     pub stage: Stage,
-    /// The figure of that stage that is ranked by.
+    /// The figure of that stage to rank by.
     pub figure: &'static str,
-    /// The trials that count.
+    /// The valid trials.
     pub valid: &'a [&'a Trial],
-    /// The control's values of that figure, one series for each of its entries; empty where no
-    /// control ran.
+    /// The control's values of that figure, one series per entry; empty if no control ran.
     pub control: &'a [Series],
-    /// The place in the run's order at which each round begins.
+    /// The position in the run's order at which each round begins.
     pub first_position: &'a BTreeMap<u32, u32>,
 }
 

@@ -1,4 +1,4 @@
-//! One row: its trials, what the gates say of them, and its figures.
+//! One row: its trials, what the gates find, and its figures.
 
 use std::collections::BTreeMap;
 use std::mem::discriminant;
@@ -10,16 +10,16 @@ use crate::catalog::Stage;
 use crate::record::{Row, Run, Schedule, Trial, Verdict, is_control};
 use crate::stats::Series;
 
-/// Less than this share of trials are few.
+/// A smaller share of the trials counts as few.
 const FEW: f64 = 0.25;
 
-/// A row with what its ranking needs.
+/// A row and what is needed to rank it.
 pub(super) struct Judged<'a> {
     pub(super) row: Row,
     pub(super) valid: Vec<&'a Trial>,
-    /// Gate 4 was asked and holds.
+    /// Gate 4 was tested and passes.
     pub(super) server_bound: bool,
-    /// Why it is not ranked beside the others of its stage.
+    /// Why it is not ranked with the others of its stage.
     pub(super) apart: Option<String>,
 }
 
@@ -39,7 +39,7 @@ pub(super) fn of_workload<'a>(court: &mut Court<'a>, workload: &str) -> Vec<Judg
     judged
 }
 
-/// Where all rows of a stage would be set apart, they are alike, and none of them is.
+/// If every row of a stage would be set apart, they are comparable, so none is.
 fn rank_alike(judged: &mut [Judged<'_>]) {
     for stage in Stage::ALL {
         if !judged.iter().any(|j| ranking::at(j, stage)) {
@@ -150,9 +150,9 @@ pub(super) fn not_measured(run: &Run, entry: &Entry<'_>) -> Option<Vec<String>> 
     fails.then(|| reasons.iter().map(Reason::to_string).collect())
 }
 
-/// The reasons found on trials, each kind once: the words of its first trial, and in how
-/// many of all it was found. What the machine may have done to a few of many trials is left out: it moves
-/// neither the median nor its interval.
+/// The reasons found on trials, one per kind: the text of the first, and how many trials have it. Reasons that
+/// the machine may cause are left out if few trials have them, because they affect neither the median nor its
+/// interval.
 fn told_once(found: &[(u32, Vec<Reason>)]) -> Vec<String> {
     let mut kinds: Vec<(&Reason, Vec<u32>)> = Vec::new();
     for (round, reason) in found

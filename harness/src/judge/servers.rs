@@ -47,7 +47,7 @@ fn server_row(court: &mut Court<'_>, entry: usize, rows: &[Row]) -> ServerRow {
     }
 }
 
-/// The verdict over a server's rows. Their reasons stand with them and are only counted here.
+/// The worst verdict of a server's rows, with counts instead of their reasons.
 fn worst_of(entry: &Entry<'_>, rows: &[Row]) -> (Verdict, Vec<String>) {
     let own: Vec<&Row> = rows.iter().filter(|row| row.server == entry.name).collect();
     let count = |verdict| own.iter().filter(|row| row.verdict == verdict).count();
@@ -60,7 +60,7 @@ fn worst_of(entry: &Entry<'_>, rows: &[Row]) -> (Verdict, Vec<String>) {
     let told = |count: usize, what: &str| {
         let rows = own.len();
         (count > 0)
-            .then(|| format!("{count} of its {rows} rows {what}; the reasons stand with them"))
+            .then(|| format!("{count} of its {rows} rows {what}; see those rows for the reasons"))
     };
     let reasons = [told(failed, "failed"), told(marked, "are marked")];
     (verdict, reasons.into_iter().flatten().collect())

@@ -1,4 +1,4 @@
-//! One of several runs that are set beside each other: its rows, and their figures by round.
+//! One run of a comparison: its rows, and their figures by round.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,19 +19,19 @@ pub(super) struct Cell {
 
 /// A run, judged.
 pub(super) struct Side<'a> {
-    /// What it is called in what is said of it.
+    /// Its name in messages.
     pub(super) called: String,
     pub(super) court: Court<'a>,
     pub(super) judged: Vec<Judged<'a>>,
 }
 
-/// What became of a row.
+/// The outcome of a row.
 pub(super) enum Found<'s, 'a> {
-    /// The run ended before.
+    /// The run ended before it.
     NotRun,
-    /// Why it has no figures to compare.
+    /// It has no figures to compare; why.
     Failed(String),
-    /// It has.
+    /// It has figures.
     Sound(&'s Judged<'a>),
 }
 
@@ -59,7 +59,7 @@ impl<'a> Side<'a> {
         self.court.entries.iter().map(|entry| entry.name)
     }
 
-    /// Why a server has no trial at all; nothing where it was measured.
+    /// Why a server was not measured; `None` if it was.
     pub(super) fn not_measured(&self, name: &str) -> Option<String> {
         let reasons = rows::not_measured(&self.court.record.run, self.entry(name)?)?;
         Some(reasons.join("; "))
@@ -69,7 +69,7 @@ impl<'a> Side<'a> {
         self.court.stages().into_iter().collect()
     }
 
-    /// What became of a server in a cell.
+    /// The outcome of a server in a cell.
     pub(super) fn found(&self, name: &str, cell: &Cell) -> Found<'_, 'a> {
         let Some(judged) = self.row(name, cell) else {
             return Found::NotRun;
@@ -89,7 +89,7 @@ impl<'a> Side<'a> {
         })
     }
 
-    /// A figure by round; empty where the row failed.
+    /// A figure by round; empty if the row failed.
     pub(super) fn series(&self, name: &str, cell: &Cell, figure: &str) -> Series {
         self.row(name, cell)
             .filter(|judged| judged.row.verdict != Verdict::Failed)
@@ -97,7 +97,7 @@ impl<'a> Side<'a> {
             .unwrap_or_default()
     }
 
-    /// The geometric mean of the control's entries in each round; empty where none ran.
+    /// The geometric mean of the control's entries in each round; empty if none ran.
     pub(super) fn control(&self, cell: &Cell, figure: &str) -> Series {
         let mut rounds: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
         for name in self.names().filter(|name| is_control(name)) {
@@ -109,7 +109,7 @@ impl<'a> Side<'a> {
         rounds.into_iter().filter_map(mean).collect()
     }
 
-    /// A figure of the process: the geometric mean over cells in each round that has them all.
+    /// A figure of the process: the geometric mean over cells, for each round that has all of them.
     pub(super) fn over(&self, name: &str, cells: &[&Cell], figure: &str) -> Series {
         let all: Vec<Series> = cells
             .iter()
@@ -121,27 +121,27 @@ impl<'a> Side<'a> {
     /// All rows of a workload.
     pub(super) fn of_workload(&self, workload: &str) -> &[Judged<'a>] {
         let is = |judged: &Judged<'_>| judged.row.workload == workload;
-        // They were judged workload by workload.
+        // Rows are ordered by workload.
         let start = self.judged.iter().position(is).unwrap_or(0);
         let length = self.judged[start..].iter().take_while(|j| is(j)).count();
         &self.judged[start..start + length]
     }
 
-    /// The names of the two entries of each program that was entered twice.
+    /// The names of each pair of twins.
     pub(super) fn twins(&self) -> Vec<(&'a str, &'a str)> {
         let first = |second: &'a str| Some((second.strip_suffix(TWIN_SUFFIX)?, second));
         let both = |pair: &(&str, &str)| self.entry(pair.0).is_some();
         self.names().filter_map(first).filter(both).collect()
     }
 
-    /// Why ranks are withheld in a workload, and what else gates say of the whole.
+    /// Why ranks are withheld in a workload, and its notes.
     pub(super) fn noise(&self, workload: &str) -> Vec<String> {
         let schedule = self.court.record.run.schedule;
         let basis = basis(self.of_workload(workload), schedule);
         self.noise_in(workload, basis.stage, basis.figure)
     }
 
-    /// The same where that figure is to be ranked by.
+    /// The same when ranking by that figure.
     pub(super) fn noise_in(
         &self,
         workload: &str,
@@ -167,7 +167,7 @@ impl<'a> Side<'a> {
     }
 }
 
-/// The geometric mean of several series in each round that all of them have.
+/// The geometric mean of several series, for each round that all of them have.
 pub(super) fn geometric_means(all: &[Series]) -> Series {
     let Some((first, others)) = all.split_first() else {
         return Series::new();

@@ -1,11 +1,9 @@
-//! Servers across workloads, from one run or several; pure.
+//! Ranks servers across workloads, from one run or several; pure.
 //!
-//! In each round a server's figures of all workloads become one by their geometric mean, so that a workload
-//! with large figures counts no more than another. That mean by round is one figure, and
-//! what [`crate::stats::ranks`] does with one figure gives ranks, their intervals and ties.
-//! Shown beside them is how many times worse than the best of each workload a server is, and
-//! the geometric mean of that over workloads: the best is the same for all servers of a
-//! workload, so it moves no rank.
+//! Each round's figures of all workloads are combined by their geometric mean, so that a workload with large
+//! figures doesn't dominate. [`crate::stats::ranks`] turns that mean into ranks, intervals and ties. Next to
+//! the rank is the server's distance to the best of each workload, and the geometric mean of the distances. The
+//! best is the same for all servers of a workload, so the distances give the same order.
 
 mod pool;
 
@@ -25,7 +23,7 @@ use crate::stats::{
     noise_floor, paired_ratio, ranks,
 };
 
-/// The figure that all workloads are ranked by.
+/// The figure to rank by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
     /// Requests per second at peak.
@@ -54,39 +52,39 @@ impl By {
         }
     }
 
-    /// Which way is better.
+    /// Which direction is better.
     pub fn better(self) -> Better {
         figure::better(self.figure())
     }
 }
 
-/// A run and what to call it.
+/// A run and its name.
 #[derive(Debug, Clone, Copy)]
 pub struct Named<'a> {
-    /// As in the reasons given.
+    /// The name used in messages.
     pub name: &'a str,
     /// The run.
     pub record: &'a Record,
 }
 
-/// What is ranked, and by what.
+/// What to rank, and by what.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StandingChoice {
     /// Only these entries, if any are named.
     pub servers: Vec<String>,
     /// Only these workloads, if any are named.
     pub workloads: Vec<String>,
-    /// The figure; chosen by what the runs allow, where it is absent.
+    /// The figure; if absent, chosen by what the runs allow.
     pub by: Option<By>,
 }
 
-/// How many times worse than the best: 1 is as good, 1.2 a fifth more time per request, or a rate that the
-/// best's exceeds by a fifth.
+/// How many times worse than the best: 1 is equal; 1.2 is 20 % more time per request, or a best rate that is 20
+/// % higher.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Distance {
-    /// The median within rounds. A hair below 1 is chance.
+    /// The median over rounds. It may be slightly below 1 by chance.
     pub median: f64,
-    /// Its 95 % interval; absent below three common rounds.
+    /// Its 95 % interval; absent with fewer than three common rounds.
     pub interval: Option<Interval>,
 }
 
@@ -95,20 +93,20 @@ pub struct Distance {
 pub struct Beside {
     /// The workload.
     pub workload: String,
-    /// To the best of the workload.
+    /// The distance to the best of the workload.
     pub distance: Distance,
-    /// It is that best.
+    /// This server is the best.
     pub best: bool,
 }
 
-/// A server with its place.
+/// A ranked server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stood {
     /// The entry's name.
     pub server: String,
     /// The name shown.
     pub display: String,
-    /// Absent where ranks are withheld.
+    /// Absent if ranks are withheld.
     pub rank: Option<RankInterval>,
     /// The geometric mean over workloads of the distances to the best.
     pub score: Distance,
@@ -118,7 +116,7 @@ pub struct Stood {
     pub workloads: Vec<Beside>,
 }
 
-/// A server without a place.
+/// A server that isn't ranked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unranked {
     /// The entry's name.
@@ -129,7 +127,7 @@ pub struct Unranked {
     pub cause: String,
 }
 
-/// What some runs come to across workloads.
+/// The ranking of some runs across workloads.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standing {
     /// The figure ranked by.
@@ -138,19 +136,19 @@ pub struct Standing {
     pub why: String,
     /// The workloads ranked over, by name.
     pub workloads: Vec<String>,
-    /// The servers that have a valid row in every workload; the best first.
+    /// The servers that have a valid row in every workload, best first.
     pub places: Vec<Stood>,
     /// The others.
     pub unranked: Vec<Unranked>,
-    /// Why there are no ranks; absent where there are.
+    /// Why there are no ranks; empty if there are.
     pub withheld: Option<String>,
-    /// What is no difference.
+    /// The noise floor.
     pub floor: NoiseFloor,
-    /// What else is to be known of the runs, a sentence each.
+    /// Notes on the runs, one sentence each.
     pub notes: Vec<String>,
 }
 
-/// Ranks servers across workloads. The same records always give the same.
+/// Ranks servers across workloads. The same records always give the same ranks.
 pub fn standing(runs: &[Named<'_>], choice: &StandingChoice) -> Standing {
     let sides: Vec<Side<'_>> = runs
         .iter()
@@ -191,10 +189,10 @@ pub fn standing(runs: &[Named<'_>], choice: &StandingChoice) -> Standing {
     }
 }
 
-/// The figure ranked by, and why that one.
+/// The figure to rank by, and why.
 fn figure(sides: &[Side<'_>], workloads: &[String], choice: &StandingChoice) -> (By, String) {
     if let Some(by) = choice.by {
-        return (by, "asked for by --by".to_owned());
+        return (by, "chosen with --by".to_owned());
     }
     for workload in workloads {
         for side in sides {
@@ -209,7 +207,7 @@ fn figure(sides: &[Side<'_>], workloads: &[String], choice: &StandingChoice) -> 
             }
         }
     }
-    let why = "in no workload was a server's peak limited by the load generator";
+    let why = "the load generator limited no server's peak in any workload";
     (By::Peak, why.to_owned())
 }
 
@@ -287,14 +285,14 @@ fn unfit(sides: &[Side<'_>], pools: &[Pool], name: &str, mean: &Series) -> Optio
             }
         }
         if pool.series(name).is_empty() {
-            return Some(format!("{workload}: it has no valid {} there", pool.figure));
+            return Some(format!("{workload}: no valid {}", pool.figure));
         }
     }
     let rounds = mean.len();
     (rounds < MIN_REPLICATES).then(|| {
         format!(
-            "only {rounds} rounds have a valid trial of it in every workload; \
-             {MIN_REPLICATES} are needed, 10 are better"
+            "only {rounds} rounds have a valid trial in every workload; at least {MIN_REPLICATES} \
+             are needed, 10 are better"
         )
     })
 }
@@ -324,7 +322,7 @@ fn withheld(
     (!causes.is_empty()).then(|| causes.join("; "))
 }
 
-/// The peak rates that are none of the server's own.
+/// Peak rates that may be the load generator's limit.
 fn bound(sides: &[Side<'_>], candidates: &[Candidate], cell: &Cell) -> Option<String> {
     let is_bound = |candidate: &&Candidate| {
         let rows = sides
@@ -347,8 +345,8 @@ fn bound(sides: &[Side<'_>], candidates: &[Candidate], cell: &Cell) -> Option<St
     })
 }
 
-/// What two entries of one program differ by in the mean over workloads; where none was entered
-/// twice in every workload, the most they differ by in one of them.
+/// How far two entries of the same program differ in the mean over workloads; if none was entered twice in
+/// every workload, the largest difference in one of them.
 fn floor(sides: &[Side<'_>], pools: &[Pool], bootstrap: &mut Bootstrap) -> NoiseFloor {
     let minimum = Choice::default().minimum_delta;
     let twins: BTreeSet<(&str, &str)> = sides.iter().flat_map(|side| side.twins()).collect();

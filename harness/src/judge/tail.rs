@@ -1,19 +1,17 @@
-//! Tails that the machine made and not the servers.
+//! Finds tail latencies caused by the machine, not by a server.
 //!
-//! A virtual machine that loses its CPU for a millisecond puts that millisecond into the p99 of
-//! whichever entry was being measured. Such a figure repeats in no entry, so it says nothing of a
-//! server. A tail figure (p99, p99.9, first-byte p99, jitter; paced stage) of a row is the
-//! machine's where both hold:
+//! If a virtual machine loses its CPU for a millisecond, that millisecond is in the p99 of whichever entry was
+//! being measured. Such a figure isn't repeatable, so it says nothing about a server. A tail figure (p99,
+//! p99.9, first-byte p99, jitter; paced stage) of a row is attributed to the machine if both conditions hold:
 //!
-//! 1. Two copies of one program, the control's two entries, can't be compared in it: the 95 %
-//!    interval of their ratio reaches beyond [`CONTROL_LIMIT`] either way.
-//! 2. Neither can this row and the best: the wider half of the interval of their ratio is beyond
-//!    [`OWN_LIMIT`].
+//! 1. The control's two copies can't be compared in it: the 95 % interval of their ratio reaches beyond
+//!    [`CONTROL_LIMIT`] in either direction.
+//! 2. Nor can this row and the best: the wider half of the interval of their ratio exceeds [`OWN_LIMIT`].
 //!
-//! The first alone does not suffice, for a server may have a tail of its own that stands out of the noise
-//! clearly. The second alone does not either: it may be the server that varies. The best's own row has no
-//! ratio to be judged by; its figure is the machine's where that of every other row is, the
-//! control's included. Without an interval (fewer than three common rounds) nothing is said.
+//! The first alone isn't enough, because a server's own tail may clearly exceed the noise. Nor is the second,
+//! because the server itself may vary. The best row has no ratio; its figure is attributed to the machine if
+//! that of every other row is, including the control's. Without an interval (fewer than three common rounds)
+//! nothing is attributed.
 
 use super::reason::Reason;
 use super::row_view::series;
@@ -29,7 +27,7 @@ const CONTROL_LIMIT: f64 = 1.10;
 /// How far the interval of a ratio to the best may reach from that ratio, as a factor.
 const OWN_LIMIT: f64 = 1.25;
 
-/// Marks the figures that are the machine's, and says which those are.
+/// Marks the figures caused by the machine, and returns a reason that lists them.
 pub(super) fn mark(judged: &mut [Judged<'_>], bootstrap: &mut Bootstrap) -> Option<Reason> {
     let mut figures = Vec::new();
     let mut worst = 1.0_f64;

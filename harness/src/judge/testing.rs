@@ -1,11 +1,11 @@
-//! A sound run, server and trial, for the tests of the gates.
+//! A valid run, server and trial, for the tests of the gates.
 
 use std::collections::BTreeMap;
 
 use crate::catalog::Stage;
 use crate::record::{Check, Ended, Run, Server, Trial};
 
-/// A run that came to its end: 64 connections, one workload.
+/// A completed run: 64 connections, one workload.
 pub(super) fn run() -> Run {
     Run {
         id: "test".into(),
@@ -50,7 +50,7 @@ pub(super) fn server(name: &str) -> Server {
     }
 }
 
-/// A trial whose figures fit each other; `speed` scales its rate up and its cost down.
+/// A trial with consistent figures; `speed` scales its rate up and its cost down.
 pub(super) fn trial(server: &str, stage: Stage, round: u32, speed: f64) -> Trial {
     let rate = if stage == Stage::Peak {
         50_000.0 * speed

@@ -1,4 +1,4 @@
-//! How surely the ratios between the servers are known: the one that is known least.
+//! The widest interval among the ratios between servers.
 
 use super::ranking::{Basis, at, basis};
 use super::row_view::series;
@@ -7,18 +7,18 @@ use super::{Court, is_control};
 use crate::record::{Environment, Record, Run, SCHEMA_VERSION, Trial, Verdict};
 use crate::stats::{Bootstrap, Interval, paired_ratio};
 
-/// The ratio between two servers that is known least surely.
+/// The ratio between two servers with the widest interval.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Widest {
-    /// How far its 95 % interval reaches from its median, as a share of it; infinite where there
-    /// are too few rounds for an interval.
+    /// How far its 95 % interval reaches from its median, as a share of it; infinite if there are too few
+    /// rounds for an interval.
     pub half_width: f64,
-    /// Whose ratio that is, and in which figure.
+    /// The servers, figure and workload.
     pub of: String,
 }
 
-/// The widest 95 % interval among the ratios that ranks go by: of each pair of servers in each
-/// workload, or of a single server to the control. Nothing where there is no such pair.
+/// The widest 95 % interval among the ratios used for ranking: of each pair of servers in each workload, or of
+/// a single server and the control. `None` if there is no such pair.
 pub fn widest_ratio(run: &Run, trials: &[Trial]) -> Option<Widest> {
     let record = Record {
         schema_version: SCHEMA_VERSION,
@@ -37,7 +37,7 @@ pub fn widest_ratio(run: &Run, trials: &[Trial]) -> Option<Widest> {
             let found = Widest {
                 half_width: half_width(a, b, &basis, &mut court.bootstrap),
                 of: format!(
-                    "{} to {} in {} of {workload}",
+                    "{} vs {} in {} of {workload}",
                     a.row.server, b.row.server, basis.figure
                 ),
             };
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
     use crate::catalog::Stage;
 
-    /// Rounds in which each server's speed varies by its own share.
+    /// Rounds in which each server's speed varies by a given share.
     fn rounds(count: u32, servers: &[(&str, f64)]) -> Vec<Trial> {
         let one = |round: u32, name: &str, spread: f64| {
             let off = f64::from((round * 7 + name.len() as u32) % 5) - 2.0;
@@ -119,7 +119,7 @@ mod tests {
             &[("alpha", 0.01), ("control", 0.01), ("control~2", 0.01)],
         );
         let widest = widest_ratio(&run(), &trials).unwrap();
-        assert!(widest.of.starts_with("alpha to control"), "{widest:?}");
+        assert!(widest.of.starts_with("alpha vs control"), "{widest:?}");
     }
 
     #[test]

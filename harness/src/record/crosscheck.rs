@@ -1,6 +1,6 @@
-//! What `harness crosscheck` stores: one JSON file, `crosscheck.json`, with all that every tool said.
+//! What `harness crosscheck` stores: one JSON file, `crosscheck.json`, with the output of every tool.
 //!
-//! Nothing computed is in it: medians, ratios and remarks are made from it whenever it is shown.
+//! It holds nothing computed: medians, ratios and remarks are derived whenever it is shown.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Ended, Environment};
 
-/// The version of `crosscheck.json`; raised by every change that an older reader would misread.
+/// The version of `crosscheck.json`; incremented by every change that an older reader would misread.
 pub const CROSSCHECK_SCHEMA_VERSION: u32 = 1;
 
-/// The tool that writes requests and reads answers and does nothing else: what no other can undercut.
+/// The tool that only writes requests and reads responses; a lower bound for all others.
 pub const BARE: &str = "bare";
 
-/// One crosscheck: several load generators in turn against the same servers.
+/// One crosscheck: several load generators drive the same servers in turn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Crosscheck {
     /// [`CROSSCHECK_SCHEMA_VERSION`].
@@ -23,63 +23,63 @@ pub struct Crosscheck {
     pub id: String,
     /// RFC 3339, UTC.
     pub started_at: String,
-    /// Whether all of it ran.
+    /// Whether it completed.
     pub ended: Ended,
-    /// Of the harness.
+    /// Version of the harness.
     pub harness_version: String,
     /// The workspace's git revision.
     pub revision: Option<String>,
-    /// The arguments it was called with.
+    /// Its command-line arguments.
     pub command: Vec<String>,
-    /// The order is drawn from it.
+    /// Determines the order.
     pub seed: u64,
-    /// How often each tool was to drive each server at each number of connections.
+    /// Planned drives of each server by each tool at each number of connections.
     pub rounds: u32,
-    /// Of each drive, milliseconds.
+    /// Length of each drive, milliseconds.
     pub duration_ms: u64,
-    /// Requests per second asked of the tools that can be paced; none in a closed loop.
+    /// Target requests per second for the tools that can be paced; absent in a closed loop.
     pub rate_per_s: Option<f64>,
-    /// What was asked for.
+    /// The workload.
     pub path: String,
     /// The numbers of connections.
     pub connections: Vec<u32>,
     /// The machine.
     pub environment: Environment,
-    /// The tools, also those left out.
+    /// The tools, including those left out.
     pub tools: Vec<ToolRecord>,
     /// The servers.
     pub servers: Vec<Driven>,
     /// Every drive, in the order they ran.
     pub drives: Vec<Drive>,
-    /// System calls of each tool, where they were counted.
+    /// System calls of each tool, if counted.
     pub syscalls: Vec<Syscalls>,
-    /// How late the load generator sent, where it was measured.
+    /// How late the load generator sent, if measured.
     pub send_lags: Vec<SendLag>,
-    /// Quantiles beside those known on paper, where they were measured.
+    /// Measured and known quantiles, if measured.
     pub accuracy: Vec<Accuracy>,
 }
 
 /// One load generator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolRecord {
-    /// As in tables: `wrk`, or the engine of the load generator of the harness.
+    /// The name in tables: `wrk`, or the I/O backend of our load generator.
     pub name: String,
-    /// Whether it is the load generator of the harness.
+    /// Whether it is our load generator.
     pub ours: bool,
-    /// What it says of its own version.
+    /// Its version, as it prints it.
     pub version: Option<String>,
-    /// Why it was left out, where it was.
+    /// Why it was left out, if it was.
     pub left_out: Option<String>,
 }
 
-/// A server that was driven, or could not be.
+/// A server, whether or not it could be driven.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Driven {
     /// Its name.
     pub name: String,
-    /// The version of what it is built on.
+    /// The version of its framework.
     pub upstream_version: Option<String>,
-    /// Of its binary.
+    /// SHA-256 of its binary.
     pub sha256: Option<String>,
     /// Why it could not be driven.
     pub failure: Option<String>,
@@ -90,34 +90,34 @@ pub struct Driven {
 pub struct Drive {
     /// Counts from 1.
     pub round: u32,
-    /// The place in the order in which all drives ran, from 0.
+    /// The position in the order of all drives, from 0.
     pub position: u32,
     /// The server's name.
     pub server: String,
     /// The tool's name.
     pub tool: String,
-    /// Connections asked for.
+    /// Number of connections.
     pub connections: u32,
     /// When it was started, nanoseconds since 1970.
     pub started_unix_ns: u64,
-    /// What the process of the tool took; absent where it could not be started.
+    /// What the tool's process used; absent if it could not be started.
     pub process: Option<ProcessCost>,
-    /// Connections that the kernel saw accepted on this machine while it ran, whoever made them.
+    /// Connections accepted on this machine while it ran, from any program.
     pub accepted_connections: Option<u64>,
-    /// What it said; absent where it failed.
+    /// Its result; absent if it failed.
     pub reading: Option<Reading>,
-    /// Why there is no reading.
+    /// Why there is no result.
     pub failure: Option<String>,
     /// Its command line.
     pub command: Vec<String>,
-    /// All that it wrote to its standard output.
+    /// Its standard output.
     pub output: String,
 }
 
-/// What a whole process took, from its start to its end.
+/// Time used by a whole process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessCost {
-    /// By the clock on the wall.
+    /// Wall time.
     pub wall_ns: u64,
     /// CPU time in user mode.
     pub user_ns: u64,
@@ -126,33 +126,33 @@ pub struct ProcessCost {
 }
 
 impl ProcessCost {
-    /// CPU time of both modes.
+    /// Total CPU time.
     pub fn cpu_ns(&self) -> u64 {
         self.user_ns + self.system_ns
     }
 
-    /// CPU time over time: 1 is one CPU kept busy.
+    /// CPU time / wall time: 1 is one busy CPU.
     pub fn busy_ratio(&self) -> f64 {
         self.cpu_ns() as f64 / (self.wall_ns as f64).max(1.0)
     }
 }
 
-/// What a tool said, in one form for all.
+/// The result of a tool, in a common format.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
-    /// Right answers over its whole life: what its CPU time is divided by.
+    /// Valid responses over its whole lifetime; its CPU time is divided by this.
     pub requests: u64,
-    /// Right answers per second of the time it measured.
+    /// Valid responses per second of the measured time.
     pub requests_per_s: f64,
-    /// By the tool's own names; a request that was in flight at the end is none.
+    /// Errors by the tool's own names; requests in flight at the end don't count.
     pub errors: BTreeMap<String, u64>,
-    /// Connections made again, where it counts them.
+    /// Reopened connections, if it counts them.
     pub reconnects: Option<u64>,
     /// Latency.
     pub latency: LatencyReading,
-    /// How late it sent, 99th percentile, where it says so.
+    /// p99 send lag, if it reports it.
     pub send_lag_p99_ns: Option<u64>,
-    /// The share of the time its busiest thread worked, spinning left out, where it says so.
+    /// Busy share of its busiest thread without spinning, if it reports it.
     pub busy_ratio: Option<f64>,
 }
 
@@ -163,14 +163,14 @@ impl Reading {
     }
 }
 
-/// Latency as a tool gives it, nanoseconds; what it does not give is absent.
+/// Latency as the tool reports it, nanoseconds; absent if it doesn't.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LatencyReading {
     /// Arithmetic mean.
     pub mean_ns: Option<f64>,
     /// By name: `p50`, `p90`, `p95`, `p99`, `p999`, `max`.
     pub points_ns: BTreeMap<String, f64>,
-    /// The step between two values that it can print.
+    /// The resolution of its printed values.
     pub resolution_ns: f64,
 }
 
@@ -188,18 +188,18 @@ pub struct Syscalls {
     pub server: String,
     /// The tool's name.
     pub tool: String,
-    /// Connections asked for.
+    /// Number of connections.
     pub connections: u32,
     /// The shorter and the longer run.
     pub runs: Vec<SyscallRun>,
-    /// Why there are none.
+    /// Why there is no result.
     pub failure: Option<String>,
 }
 
 /// System calls of one run under strace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyscallRun {
-    /// Requests answered.
+    /// Responses.
     pub requests: u64,
     /// Calls by name.
     pub calls: BTreeMap<String, u64>,
@@ -214,39 +214,39 @@ pub struct SendLag {
     pub tool: String,
     /// Counts from 1.
     pub round: u32,
-    /// Connections asked for.
+    /// Number of connections.
     pub connections: u32,
-    /// Requests per second asked for.
+    /// Target requests per second.
     pub rate_per_s: f64,
-    /// What was measured; absent where it failed.
+    /// The result; absent if it failed.
     pub reading: Option<Reading>,
-    /// Why there is none.
+    /// Why there is no result.
     pub failure: Option<String>,
-    /// All that it wrote to its standard output.
+    /// Its standard output.
     pub output: String,
 }
 
 /// A tool's quantiles of a latency that is known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Accuracy {
-    /// The delays of the server, as its flag names them.
+    /// The delays of the server, as in its flag.
     pub delay: String,
-    /// The tool's name, and how it was asked.
+    /// The tool's name and its mode.
     pub tool: String,
-    /// Whether it is the load generator of the harness.
+    /// Whether it is our load generator.
     pub ours: bool,
-    /// Connections asked for.
+    /// Number of connections.
     pub connections: u32,
-    /// Requests per second asked for; none where the tool can't be paced.
+    /// Target requests per second; absent if the tool can't be paced.
     pub rate_per_s: Option<f64>,
-    /// What follows from the definition of the delays, nanoseconds by the quantile's name.
+    /// The values by the definition of the delays, in nanoseconds, by quantile name.
     pub paper_ns: BTreeMap<String, f64>,
-    /// The delays that the server gave the requests that reached it, by its own clock.
+    /// The delays that the server applied, by its own clock.
     pub given_ns: BTreeMap<String, f64>,
-    /// What was measured; absent where it failed.
+    /// The result; absent if it failed.
     pub reading: Option<Reading>,
-    /// Why there is none.
+    /// Why there is no result.
     pub failure: Option<String>,
-    /// All that it wrote to its standard output.
+    /// Its standard output.
     pub output: String,
 }

@@ -1,19 +1,19 @@
-//! What moved the bytes of a run.
+//! The I/O backend of a run.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The engine of the load generator, by its name. Figures of different engines are never set beside each other.
+/// The I/O backend of the load generator. Figures measured with different backends are never compared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Engine(pub String);
 
 impl Engine {
-    /// The engine of all runs before there was a choice, and of those that made none.
+    /// The default, and the only backend of older runs.
     const DEFAULT: &str = "epoll";
 
-    /// What a caption says of it: nothing of the default.
+    /// The suffix for a caption; empty for the default.
     pub fn remark(&self) -> String {
         match self.0.as_str() {
             Self::DEFAULT => String::new(),

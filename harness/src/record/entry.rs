@@ -1,22 +1,22 @@
-//! What the name of an entry says: by its name rounds, record and tables tell it from others.
+//! The names of entries, which identify them in rounds, records and tables.
 
-/// The name of the control: a minimal responder that shows what the load generator reaches.
+/// The name of the control: a minimal responder that shows what the load generator can reach.
 pub const CONTROL: &str = "control";
 
-/// What follows the name of a program's second entry, as in `control~2`.
+/// The suffix of a twin, as in `control~2`.
 pub const TWIN_SUFFIX: &str = "~2";
 
-/// What stands between a server's name and that of another build of it, as in `axum@1a2b3c4`.
+/// Separates a server's name from that of another build of it, as in `axum@1a2b3c4`.
 pub const BUILD_MARK: char = '@';
 
-/// What kind of entry a name stands for.
+/// The kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind<'a> {
     /// A server.
     Server,
-    /// The control, either of its entries.
+    /// The control, or its twin.
     Control,
-    /// The second entry of that server.
+    /// A twin of that server.
     Twin(&'a str),
     /// Another build of that server.
     Build(&'a str),
@@ -35,23 +35,22 @@ impl<'a> EntryKind<'a> {
     }
 }
 
-/// The name of a program's second entry.
+/// The name of an entry's twin.
 pub fn second_name(name: &str) -> String {
     format!("{name}{TWIN_SUFFIX}")
 }
 
-/// The name without what marks a second entry.
+/// The name without the suffix of a twin.
 pub fn base_name(name: &str) -> &str {
     name.strip_suffix(TWIN_SUFFIX).unwrap_or(name)
 }
 
-/// Whether it is the control, either of its entries.
+/// Whether it is the control, or its twin.
 pub fn is_control(name: &str) -> bool {
     EntryKind::of(name) == EntryKind::Control
 }
 
-/// The name shown. `display` is the server's own; what tells the entry from others of that
-/// server is added where it is not in it.
+/// The display name: `display` is the server's, plus the suffix of a twin or build if it isn't already in it.
 pub fn shown_name(name: &str, display: &str) -> String {
     let build = base_name(name)
         .split_once(BUILD_MARK)

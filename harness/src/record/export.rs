@@ -1,7 +1,7 @@
 //! `record.json`: the record and its summary for programs that don't read SQLite.
 //!
-//! Its format is `harness/schema/record.schema.json`; a change that an older reader would
-//! misread raises [`SCHEMA_VERSION`].
+//! `harness/schema/record.schema.json` defines its format; a change that an older reader would misread
+//! increments [`SCHEMA_VERSION`].
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -29,16 +29,16 @@ pub enum ExportError {
         /// The cause.
         source: io::Error,
     },
-    /// It is not what the schema says.
-    #[error("{} is not a record this harness can read: {source}", .path.display())]
+    /// It doesn't match the schema.
+    #[error("{} is not a record that this harness can read: {source}", .path.display())]
     Format {
         /// The file.
         path: PathBuf,
-        /// Where it differs.
+        /// The mismatch.
         source: serde_json::Error,
     },
     /// Written by a newer harness.
-    #[error("{} has version {found} and this harness reads up to {SCHEMA_VERSION}: use the harness that wrote it, or a newer one", .path.display())]
+    #[error("{} has version {found}, but this harness reads only up to {SCHEMA_VERSION}: use the harness that wrote it, or a newer one", .path.display())]
     TooNew {
         /// The file.
         path: PathBuf,
@@ -68,8 +68,7 @@ struct SummaryMembers {
     rankings: Vec<Ranking>,
 }
 
-/// The text of `record.json`, indented, with a final newline. The 100 ms intervals
-/// are left out; they stay in `run.sqlite`.
+/// The text of `record.json`, indented, with a final newline. The 100 ms intervals are only in `run.sqlite`.
 pub fn to_json(record: &Record, summary: &Summary) -> String {
     let document = Document {
         record,
@@ -82,11 +81,10 @@ pub fn to_json(record: &Record, summary: &Summary) -> String {
     text
 }
 
-/// Writes `record.json`. A reader sees the old file or the new one, never half of one.
+/// Writes `record.json` atomically.
 ///
 /// # Errors
-/// [`ExportError::Io`] where the folder can't be written or is full; an existing file is
-/// as it was then.
+/// [`ExportError::Io`] if the folder can't be written or is full; an existing file is unchanged.
 pub fn write_json(record: &Record, summary: &Summary, path: &Path) -> Result<(), ExportError> {
     write_whole(path, &to_json(record, summary)).map_err(|source| ExportError::Io {
         path: path.into(),
@@ -95,11 +93,11 @@ pub fn write_json(record: &Record, summary: &Summary, path: &Path) -> Result<(),
     })
 }
 
-/// Reads `record.json` back; the intervals of its trials are empty.
+/// Reads `record.json`; the intervals of its trials are empty.
 ///
 /// # Errors
-/// [`ExportError::TooNew`] where its version is higher than [`SCHEMA_VERSION`],
-/// [`ExportError::Format`] where it isn't a record.
+/// [`ExportError::TooNew`] if its version is higher than [`SCHEMA_VERSION`], [`ExportError::Format`] if it
+/// isn't a record.
 pub fn read_json(path: &Path) -> Result<(Record, Summary), ExportError> {
     let text = fs::read_to_string(path).map_err(|source| ExportError::Io {
         path: path.into(),
@@ -110,7 +108,7 @@ pub fn read_json(path: &Path) -> Result<(Record, Summary), ExportError> {
         path: path.into(),
         source,
     };
-    // First of all, so that a newer record is called newer instead of broken.
+    // Checked first, so that a newer record isn't reported as broken.
     let Version { schema_version } = serde_json::from_str(&text).map_err(format)?;
     if schema_version > SCHEMA_VERSION {
         return Err(ExportError::TooNew {
@@ -128,10 +126,10 @@ pub fn read_json(path: &Path) -> Result<(Record, Summary), ExportError> {
     Ok((record, summary))
 }
 
-/// Writes beside `path` and renames: a kill leaves no half file under that name.
+/// Writes a temporary file next to `path` and renames it, so that a kill leaves no partial file.
 ///
 /// # Errors
-/// Where the folder can't be written or is full; an existing file is as it was then.
+/// If the folder can't be written or is full; an existing file is unchanged.
 pub(crate) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     let mut name = OsString::from(path);
     name.push(".partial");
@@ -142,7 +140,7 @@ pub(crate) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
         .and_then(|()| file.flush())
         .and_then(|()| fs::rename(&partial, path));
     if written.is_err() {
-        // The error of the writing is the one to tell.
+        // Report the error of the write, not of the clean-up.
         let _ = fs::remove_file(&partial);
     }
     written

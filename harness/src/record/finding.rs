@@ -1,16 +1,16 @@
-//! When a finding was made, and whether anything was found at all.
+//! When a finding was made, and whether it found anything.
 //!
-//! One list holds what was found before the run and what was found after it. Its ids tell
-//! the two apart: the same looked at over the run ends in [`DURING`], and a setting that was
-//! another one at its end in [`CHANGED`], as in `steal`, `steal-during`, `governor-changed`.
+//! Findings from before and after the run are in one list. Their ids tell them apart: an id ends in [`DURING`]
+//! if it was measured over the run, and in [`CHANGED`] if the setting changed during the run, as in `steal`,
+//! `steal-during`, `governor-changed`.
 
 use super::{CONTROL, Environment, Finding};
 
-/// Ends the id of what was measured over the whole run.
+/// The suffix of an id measured over the whole run.
 pub const DURING: &str = "-during";
-/// Ends the id of a setting that was another one after the run than before.
+/// The suffix of the id of a setting that changed during the run.
 pub const CHANGED: &str = "-changed";
-/// Begins what was "found" where it could not be read; such a finding has level ok.
+/// The prefix of `found` if it could not be read; such a finding has level ok.
 pub const UNKNOWN: &str = "unknown: ";
 
 /// When something was found.
@@ -18,15 +18,16 @@ pub const UNKNOWN: &str = "unknown: ";
 pub enum Moment {
     /// Before the run.
     Before,
-    /// Over the run, from its start to its end.
+    /// During the run.
     During,
-    /// At the end of the run, where it is no longer what it was at the start.
+    /// At the end of the run, if it changed since the start.
     Changed,
 }
 
 impl Environment {
-    /// What became of the control. With level ok `found` follows its name, as in `replays the answers of
-    /// axum`; with another, it was asked for and there is none. Absent in older records that have one.
+    /// The finding about the control. With level ok, `found` continues a sentence after its name, as in
+    /// `replays the answers of axum`; with any other level, it was requested and there is none. Absent in older
+    /// records.
     #[must_use]
     pub fn control(&self) -> Option<&Finding> {
         self.findings.iter().find(|finding| finding.id == CONTROL)
@@ -34,7 +35,7 @@ impl Environment {
 }
 
 impl Finding {
-    /// What was found and, where it is known, why that matters or came about.
+    /// What was found and, if known, why it matters or its cause.
     #[must_use]
     pub fn told(&self) -> String {
         match self.why.as_str() {
@@ -49,13 +50,13 @@ impl Finding {
         self.parts().1
     }
 
-    /// What it is about, whenever it was found: the id without its ending.
+    /// The subject: the id without its suffix.
     #[must_use]
     pub fn subject(&self) -> &str {
         self.parts().0
     }
 
-    /// Whether it says no more than that something could not be read.
+    /// Whether it only says that something could not be read.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         self.found.starts_with(UNKNOWN)

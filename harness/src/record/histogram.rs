@@ -1,4 +1,4 @@
-//! Reading a stored histogram back.
+//! Reads a stored histogram.
 
 use hdrhistogram::Histogram as Counts;
 use hdrhistogram::serialization::Deserializer;
@@ -6,11 +6,11 @@ use hdrhistogram::serialization::Deserializer;
 use super::Histogram;
 
 impl Histogram {
-    /// The values at some quantiles, each from 0 to 1 and in rising order, and the number of values
-    /// recorded; in one pass over the counts. A quantile is the least value that the asked share
-    /// of all values does not exceed, to the histogram's precision.
+    /// The values at the given quantiles (0 to 1, ascending) and the number of recorded values, in one pass
+    /// over the counts. A quantile is the smallest value that this share of all values does not exceed, to the
+    /// histogram's precision.
     ///
-    /// Absent where it can't be decoded or is empty.
+    /// `None` if it can't be decoded or is empty.
     #[must_use]
     pub fn at_quantiles(&self, quantiles: &[f64]) -> Option<(Vec<u64>, u64)> {
         let counts: Counts<u64> = Deserializer::new().deserialize(&mut &self.v2[..]).ok()?;

@@ -1,4 +1,4 @@
-//! The stored types. Only this module and its neighbours define the format.
+//! The stored types. Only this module and its siblings define the format.
 
 use std::collections::BTreeMap;
 
@@ -7,62 +7,61 @@ use serde::{Deserialize, Serialize};
 use super::{Engine, Protocol, Schedule};
 use crate::catalog::Stage;
 
-/// The version of `run.sqlite` and `record.json`; raised with every change that an
-/// older reader would misread.
+/// The version of `run.sqlite` and `record.json`; incremented by every change that an older reader would
+/// misread.
 pub const SCHEMA_VERSION: u32 = 4;
 
-/// Figures by name; the name ends in the unit. What could not be read is absent.
+/// Figures by name; the name ends in the unit. A figure that could not be read is absent.
 pub type Figures = BTreeMap<String, f64>;
 
-/// Everything one run left behind.
+/// Everything a run stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// See [`SCHEMA_VERSION`].
     pub schema_version: u32,
-    /// What was asked for and how it ended.
+    /// The plan of the run, and how it ended.
     pub run: Run,
     /// The machine.
     pub environment: Environment,
-    /// Every server of the run, also those that failed before a trial.
+    /// Every server of the run, including those that failed before a trial.
     pub servers: Vec<Server>,
     /// Every trial, in the order they ran.
     pub trials: Vec<Trial>,
-    /// What the servers do with unusual clients: a file beside the run's database, made apart from
-    /// it, and no part of `record.json`.
+    /// The protocol matrix: a separate file next to the run's database, and not part of `record.json`.
     #[serde(skip)]
     pub protocol: Option<Protocol>,
 }
 
-/// What was asked for and how it ended.
+/// The plan of the run, and how it ended.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Run {
     /// `<utc>-<rev>`, the folder's name unless `--out` was given.
     pub id: String,
     /// RFC 3339, UTC.
     pub started_at: String,
-    /// RFC 3339, UTC; absent while running or after a kill.
+    /// RFC 3339, UTC; absent while running, or if killed.
     pub ended_at: Option<String>,
     /// How it ended.
     pub ended: Ended,
     /// The harness's version.
     pub harness_version: String,
-    /// The workspace's git revision, `-dirty` appended where it had changes; absent where the
-    /// workspace is not the top of a work tree.
+    /// The workspace's git revision, with `-dirty` if it had changes; absent if the workspace is not the root
+    /// of a work tree.
     pub revision: Option<String>,
     /// The command line, without the program's path.
     pub command: Vec<String>,
     /// The profile's name.
     pub profile: String,
-    /// Requests and the order of trials are drawn from it.
+    /// Determines the requests and the order of trials.
     pub seed: u64,
     /// Rounds planned.
     pub rounds: u32,
-    /// Connections of every stage.
+    /// Connections in every stage.
     pub connections: u32,
-    /// What moved the bytes of every trial, the control's and the calibration's too.
+    /// The I/O backend of every trial, including the control's and the calibration's.
     #[serde(default)]
     pub engine: Engine,
-    /// How the entries of a round shared the time.
+    /// How the entries of a round share the time.
     #[serde(default)]
     pub schedule: Schedule,
     /// Discarded time before each measurement, milliseconds.
@@ -71,13 +70,13 @@ pub struct Run {
     pub peak_ms: u64,
     /// Measured time of a paced trial, milliseconds.
     pub paced_ms: u64,
-    /// A request's time limit, milliseconds.
+    /// The timeout of a request, milliseconds.
     pub timeout_ms: u64,
     /// The limit on the first byte at idle, milliseconds.
     pub first_byte_limit_ms: f64,
     /// The paced rate of each workload, requests per second.
     pub rates_per_s: BTreeMap<String, f64>,
-    /// Where the rates come from: `calibration`, or the flag that gave them.
+    /// Where the rates come from: `calibration`, or the flag that set them.
     pub rate_source: String,
     /// Each workload's one-line description.
     pub workloads: BTreeMap<String, String>,
@@ -87,27 +86,26 @@ pub struct Run {
     /// SHA-256 over the requests of each workload's first round, hexadecimal.
     #[serde(default)]
     pub requests_sha256: BTreeMap<String, String>,
-    /// What is measured in every round, in the plan's order: servers, their second entries, other
-    /// builds, the control. Empty in a record of version 1.
+    /// The entries of every round, in the plan's order: servers, twins, other builds, the control. Empty in a
+    /// record of version 1.
     #[serde(default)]
     pub entries: Vec<String>,
     /// The stages of every round, in the plan's order. Empty in a record of version 1.
     #[serde(default)]
     pub stages: Vec<Stage>,
-    /// The longest a server may take until its first valid answer, milliseconds.
+    /// Time limit for a server's first valid response, milliseconds.
     #[serde(default)]
     pub ready_timeout_ms: Option<u64>,
-    /// Rounds go on until each ratio's 95 % interval reaches no further than this share to either side;
-    /// absent where none was asked for.
+    /// Rounds continue until every ratio's 95 % interval is within ± this share; absent if not requested.
     #[serde(default)]
     pub precision_ratio: Option<f64>,
-    /// Rounds go on for this time at most, milliseconds; absent where the number of rounds is fixed.
+    /// Rounds continue for at most this time, milliseconds; absent if the number of rounds is fixed.
     #[serde(default)]
     pub budget_ms: Option<u64>,
-    /// What ended the rounds; absent while they go on, and after an interruption.
+    /// What ended the rounds; absent while they continue, and after an interruption.
     #[serde(default)]
     pub stopped_by: Option<StoppedBy>,
-    /// When the run was taken up again after an interruption, RFC 3339, UTC.
+    /// When the run was resumed, RFC 3339, UTC.
     #[serde(default)]
     pub resumed_at: Vec<String>,
 }
@@ -116,11 +114,11 @@ pub struct Run {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StoppedBy {
-    /// All rounds planned were run.
+    /// All planned rounds ran.
     Rounds,
-    /// Every ratio was known as precisely as asked.
+    /// Every ratio reached the requested precision.
     Precision,
-    /// The time asked for was spent.
+    /// The time limit was reached.
     Budget,
 }
 
@@ -133,11 +131,11 @@ pub enum Ended {
     Open,
     /// Every planned trial ran.
     Complete,
-    /// It was stopped by a signal.
+    /// A signal stopped it.
     Interrupted,
 }
 
-/// The machine, and what could not be met on it.
+/// The machine, and problems found on it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Environment {
     /// As in `/proc/cpuinfo`.
@@ -154,9 +152,9 @@ pub struct Environment {
     pub kernel: String,
     /// `rustc --version`.
     pub rustc: String,
-    /// The frequency governor, where there is one.
+    /// The frequency governor, if there is one.
     pub governor: Option<String>,
-    /// The hypervisor or container runtime, where one is known.
+    /// The hypervisor or container runtime, if known.
     pub virtualisation: Option<String>,
     /// The clock source.
     pub clock_source: Option<String>,
@@ -166,32 +164,32 @@ pub struct Environment {
     pub driver_cpus: Vec<u32>,
     /// Whether both sides could be pinned.
     pub pinned: bool,
-    /// What spoils a measurement here, found before the run and again after.
+    /// What may distort measurements here, checked before and after the run.
     pub findings: Vec<Finding>,
-    /// A hash over what must be equal for two runs to be compared.
+    /// A hash of everything that must be equal to compare two runs.
     pub fingerprint: String,
 }
 
-/// One thing about the machine that matters to a measurement.
+/// A property of the machine that matters to a measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// A short stable name, as in `governor`.
     pub id: String,
-    /// How bad it is.
+    /// Its severity.
     pub level: Level,
     /// What was found.
     pub found: String,
     /// Why it matters.
     pub why: String,
-    /// The command that mends it, where there is one.
+    /// The command that fixes it, if there is one.
     pub fix: Option<String>,
 }
 
-/// How bad a [`Finding`] is.
+/// The severity of a [`Finding`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// As it should be.
+    /// No problem.
     Ok,
     /// Figures may be noisier or lower than the hardware allows.
     Warn,
@@ -212,9 +210,9 @@ pub struct Server {
     pub upstream: Option<String>,
     /// That crate's version.
     pub upstream_version: Option<String>,
-    /// How it was built; absent where it was not, or could not be.
+    /// The build; absent if it was not built.
     pub build: Option<Build>,
-    /// What the referee found; absent where it could not be asked.
+    /// What the referee found; absent if it could not check the server.
     pub check: Option<Check>,
     /// Why the server was not measured.
     pub failure: Option<Failure>,
@@ -227,12 +225,12 @@ pub struct Build {
     pub binary: Option<String>,
     /// Cargo features of the server's package.
     pub features: Vec<String>,
-    /// The compiler, as it names itself.
+    /// The compiler's version string.
     pub rustc: Option<String>,
     /// The cargo profile.
     pub profile: Option<String>,
-    /// Cargo settings that can change what it builds and are not its defaults, by name, as in
-    /// `rustflags`. Empty where all are; absent where they were not looked at.
+    /// Cargo settings that affect the build and aren't defaults, by name, as in `rustflags`. Empty if all are
+    /// defaults; absent if not read.
     #[serde(default)]
     pub flags: Option<BTreeMap<String, String>>,
     /// Size with symbols, bytes.
@@ -241,12 +239,12 @@ pub struct Build {
     pub stripped_bytes: Option<u64>,
     /// SHA-256 of the binary, hexadecimal.
     pub sha256: Option<String>,
-    /// Wall time of the build, milliseconds; small where nothing had changed.
+    /// Wall time of the build, milliseconds; small if nothing had changed.
     pub build_ms: u64,
 }
 
 impl Build {
-    /// The flags in words; `None` where they are not known.
+    /// The flags as text; `None` if unknown.
     pub fn flags_line(&self) -> Option<String> {
         let flags = self.flags.as_ref()?;
         if flags.is_empty() {
@@ -264,11 +262,11 @@ impl Build {
 pub struct Check {
     /// Checks that passed.
     pub passed: u32,
-    /// Checks made.
+    /// Checks run.
     pub total: u32,
     /// Median time to the first byte of a warm request at idle, microseconds.
     pub first_byte_us: Option<f64>,
-    /// One line for each check that failed.
+    /// One line for each failed check.
     pub failures: Vec<String>,
 }
 
@@ -277,9 +275,9 @@ pub struct Check {
 pub struct Failure {
     /// Where it failed.
     pub step: Step,
-    /// The cause and what to do.
+    /// The cause, and what to do.
     pub reason: String,
-    /// The end of the server's log or of the compiler's messages.
+    /// The end of the server's log or of the compiler's output.
     pub log_tail: String,
 }
 
@@ -289,38 +287,38 @@ pub struct Failure {
 pub enum Step {
     /// Compiling it.
     Build,
-    /// Starting it, until its first valid answer.
+    /// Starting it, until its first valid response.
     Boot,
     /// The referee's checks, and the first byte at idle.
     Check,
-    /// Making sure of each request's answer before the clock runs.
+    /// Checking the response to each request before the measurement.
     Accept,
     /// Under load.
     Drive,
-    /// Ending it.
+    /// Stopping it.
     Stop,
 }
 
 impl Step {
-    /// As it follows "failed to" in a message.
+    /// The text after "failed to" in a message.
     pub fn verb(self) -> &'static str {
         match self {
             Self::Build => "build",
             Self::Boot => "boot",
-            Self::Check => "pass the check",
-            Self::Accept => "answer before the load",
-            Self::Drive => "stand the load",
+            Self::Check => "pass the checks",
+            Self::Accept => "respond correctly before the load",
+            Self::Drive => "handle the load",
             Self::Stop => "stop",
         }
     }
 }
 
-/// One stage of one workload on one freshly started process.
+/// One stage of one workload for one entry in one round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
     /// Counts from 1; trials of one round are compared with each other.
     pub round: u32,
-    /// The place in the run's order, from 0.
+    /// The position in the run's order, from 0.
     pub position: u32,
     /// The server.
     pub server: String,
@@ -330,17 +328,17 @@ pub struct Trial {
     pub stage: Stage,
     /// Start of the measured window, Unix nanoseconds.
     pub started_unix_ns: i64,
-    /// Absent where it was measured.
+    /// Absent if it was measured.
     pub failure: Option<Failure>,
     /// The figures of this trial.
     pub figures: Figures,
-    /// Errors under load by kind; empty where there were none.
+    /// Errors under load by kind; empty if there were none.
     pub errors: BTreeMap<String, u64>,
-    /// The first error in words: request, answer, expectation.
+    /// Description of the first error: request, response, expectation.
     pub first_error: Option<String>,
     /// HDR histograms in nanoseconds.
     pub histograms: BTreeMap<String, Histogram>,
-    /// Kept in `run.sqlite`; left out of `record.json` for its size.
+    /// Only in `run.sqlite`; too large for `record.json`.
     #[serde(skip)]
     pub intervals: Vec<Interval>,
 }

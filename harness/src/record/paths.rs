@@ -1,18 +1,18 @@
-//! Keeps this machine's paths out of what is stored and shared.
+//! Keeps this machine's paths out of stored and shared text.
 
 use std::borrow::Cow;
 use std::path::Path;
 
-/// Folders of this machine and what stands for them in stored text. The default hides nothing.
+/// Folders of this machine and their replacements in stored text. The default hides nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HiddenPaths {
-    /// Longest folder first, so that a folder inside another is seen before it.
+    /// Longest folder first, so that nested folders match first.
     folders: Vec<(String, &'static str)>,
 }
 
 impl HiddenPaths {
-    /// Each folder with what to write in its place, as in `.` for the workspace and `~` for
-    /// the home folder. Folders that are not absolute, and `/` itself, are left out.
+    /// Each folder with its replacement, such as `.` for the workspace and `~` for the home folder. Ignores
+    /// relative folders and `/`.
     pub fn new<'a>(folders: impl IntoIterator<Item = (&'a Path, &'static str)>) -> Self {
         let mut folders: Vec<_> = folders
             .into_iter()
@@ -38,8 +38,8 @@ impl HiddenPaths {
     }
 }
 
-/// Replaces `folder` where it is a whole path or the start of one: not in the middle of
-/// another path, and not the start of a longer name.
+/// Replaces `folder` if it is a whole path or the start of one, but not inside another path or as the start of
+/// a longer name.
 fn replace_whole(text: &str, folder: &str, instead: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

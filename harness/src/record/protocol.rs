@@ -1,7 +1,6 @@
-//! `protocol.json`: what servers do with unusual, slow, wrong and hostile clients.
+//! `protocol.json`: how servers respond to unusual, slow, invalid and hostile clients.
 //!
-//! A file of its own, with a version of its own: it is made by other verbs than a run's record,
-//! and nothing in it is measured.
+//! It is a separate file with its own version, because other commands write it and nothing in it is measured.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,9 +11,9 @@ use thiserror::Error;
 
 use super::{Check, Failure, write_whole};
 
-/// The version of `protocol.json`; raised with every change that an older reader would misread.
+/// The version of `protocol.json`; incremented by every change that an older reader would misread.
 pub const PROTOCOL_SCHEMA_VERSION: u32 = 1;
-/// What [`Protocol::kind`] holds.
+/// The value of [`Protocol::kind`].
 pub const PROTOCOL_KIND: &str = "protocol";
 /// The file's name.
 pub const PROTOCOL_FILE: &str = "protocol.json";
@@ -32,17 +31,17 @@ pub struct Protocol {
     pub started_at: String,
     /// The harness's version.
     pub harness_version: String,
-    /// The workspace's git revision, `-dirty` appended where it had changes.
+    /// The workspace's git revision, with `-dirty` if it had changes.
     pub revision: Option<String>,
     /// The command line, without the program's path.
     pub command: Vec<String>,
-    /// How long an answer was waited for, seconds.
+    /// Time limit for a response, seconds.
     pub patience_s: f64,
-    /// How long a server was watched that held a connection, seconds.
+    /// How long an open connection was watched, seconds.
     pub let_go_s: f64,
-    /// Connections that were to idle at once.
+    /// Simultaneous idle connections.
     pub idle_connections: usize,
-    /// The rows, in their order.
+    /// The rows, in order.
     pub cases: Vec<ProtocolCase>,
     /// The columns, in name order.
     pub servers: Vec<ProtocolServer>,
@@ -53,15 +52,15 @@ pub struct Protocol {
 pub struct ProtocolCase {
     /// A stable name, as in `length-negative`.
     pub id: String,
-    /// The heading it stands under.
+    /// Its heading.
     pub concern: String,
     /// What the client does.
     pub sends: String,
     /// The RFC and the section, as in `9112 §6.3`.
     pub section: String,
-    /// What that asks.
+    /// What that requires.
     pub asks: String,
-    /// It keeps to what the contract judges: a wrong answer is a fault.
+    /// It is within the contract, so a wrong response is a fault.
     pub in_terms: bool,
 }
 
@@ -78,15 +77,15 @@ pub struct ProtocolServer {
     pub upstream: Option<String>,
     /// Its version.
     pub version: Option<String>,
-    /// One for each case, in the cases' order; empty where it could not be tried.
+    /// One for each case, in the order of the cases; empty if the server could not be tested.
     pub cells: Vec<ProtocolCell>,
-    /// The referee's checks, made on the process that had been through the cases.
+    /// The referee's checks, run on the same process after the cases.
     pub afterwards: Option<Check>,
-    /// It did not end as the contract says after all of them.
+    /// It did not stop afterwards as the contract requires.
     pub stop_failure: Option<String>,
-    /// Why it could not be tried.
+    /// Why it could not be tested.
     pub failure: Option<Failure>,
-    /// What came of mutated requests, where some were sent.
+    /// The results of mutated requests, if any were sent.
     pub fuzz: Option<Fuzz>,
 }
 
@@ -95,105 +94,105 @@ pub struct ProtocolServer {
 pub struct ProtocolCell {
     /// The case's id.
     pub case: String,
-    /// A few words, as in `400, closed`.
+    /// A short description, as in `400, closed`.
     pub text: String,
-    /// Whether that agrees with the standard.
+    /// Whether that conforms to the standard.
     pub agreement: Agreement,
-    /// What a user of the server should know.
+    /// A note for users of the server.
     pub note: Option<String>,
-    /// What was wrong about the answer to a request within the contract's terms.
+    /// What was wrong with the response to a request within the contract.
     pub wrong: Option<String>,
-    /// How the process ended, where it did not live through the case.
+    /// How the process ended, if it did not survive the case.
     pub died: Option<String>,
-    /// The end of the log of such a process.
+    /// The end of its log in that case.
     pub log_tail: Option<String>,
-    /// What a new connection was answered wrongly after the case, where it was.
+    /// What was wrong with the response on a new connection after the case, if anything.
     pub wrong_afterwards: Option<String>,
 }
 
-/// Whether a behaviour agrees with RFC 9110 and RFC 9112.
+/// Whether a behaviour conforms to RFC 9110 and RFC 9112.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Agreement {
-    /// It does what the standard asks.
+    /// It does what the standard requires.
     Follows,
-    /// The standard leaves it open, or recommends another way without requiring it.
+    /// The standard allows it, but may recommend something else.
     Permitted,
-    /// It is against what the standard requires.
+    /// It violates the standard.
     Deviates,
 }
 
-/// What came of mutated requests.
+/// The results of mutated requests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fuzz {
-    /// The requests follow from it.
+    /// Determines the requests.
     pub seed: u64,
     /// Requests sent.
     pub requests: u64,
-    /// Connections at a time.
+    /// Concurrent connections.
     pub connections: usize,
-    /// Time they took, milliseconds.
+    /// Elapsed time, milliseconds.
     pub duration_ms: u64,
-    /// Requests by the status of the first answer.
+    /// Requests by the status of the first response.
     pub statuses: BTreeMap<u16, u64>,
-    /// Requests whose connection the server ended without an answer.
+    /// Requests whose connection the server closed without a response.
     pub ended: u64,
-    /// Requests without an answer while they were watched: most are incomplete.
+    /// Requests without a response while they were watched; most are incomplete.
     pub silent: u64,
-    /// Answers that were no HTTP.
+    /// Responses that weren't HTTP.
     pub garbled: u64,
-    /// The first request of each status from 500 on.
+    /// The first request for each status of 500 or above.
     pub server_errors: Vec<FuzzExample>,
-    /// Lines of the server's log that tell of a panic.
+    /// Lines in the server's log that report a panic.
     pub panics: u64,
-    /// The first panics that differ: where, and their message.
+    /// The first distinct panics: location and message.
     pub panic_examples: Vec<String>,
     /// Resident memory after the first thousand requests, and at the end, bytes.
     pub rss_before_bytes: Option<u64>,
     /// See `rss_before_bytes`.
     pub rss_after_bytes: Option<u64>,
-    /// What ended the process, or made it answer no more.
+    /// What ended the process, or made it stop responding.
     pub deaths: Vec<FuzzDeath>,
     /// The referee's checks afterwards, on the same process.
     pub afterwards: Option<Check>,
-    /// It did not end as the contract says after all of them.
+    /// It did not stop afterwards as the contract requires.
     pub stop_failure: Option<String>,
 }
 
-/// A request that is worth a look.
+/// A notable request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FuzzExample {
-    /// What it was answered.
+    /// The response.
     pub status: u16,
     /// Its number, from 0.
     pub index: u64,
-    /// Its beginning, with escapes.
+    /// The start of the request, escaped.
     pub request: String,
 }
 
 /// A request that ended a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FuzzDeath {
-    /// Its number, from 0; absent where no single request did it again.
+    /// Its number, from 0; absent if no single request reproduced it.
     pub index: Option<u64>,
-    /// How the process ended, or what it answered no more.
+    /// How the process ended, or what it no longer responded to.
     pub how: String,
-    /// The request, cut down to what is needed, with escapes.
+    /// The minimised request, escaped.
     pub request: Option<String>,
     /// The end of its log.
     pub log_tail: String,
 }
 
 impl ProtocolCell {
-    /// A fault of the server, which fails the verb: the process ended, or a request within the
-    /// contract's terms was answered wrongly.
+    /// A fault of the server, which makes the command fail: the process ended, or the response to a request
+    /// within the contract was wrong.
     pub fn is_fault(&self) -> bool {
         self.wrong.is_some() || self.died.is_some() || self.wrong_afterwards.is_some()
     }
 }
 
 impl Fuzz {
-    /// A fault of the server, which fails the verb.
+    /// A fault of the server, which makes the command fail.
     pub fn is_fault(&self) -> bool {
         let check_failed = |check: &Check| !check.failures.is_empty();
         !self.deaths.is_empty()
@@ -202,9 +201,9 @@ impl Fuzz {
             || self.afterwards.as_ref().is_some_and(check_failed)
     }
 
-    /// Whether memory grew beyond all that orders and connections explain.
+    /// Whether memory grew by more than orders and connections explain.
     pub fn ran_away(&self) -> bool {
-        /// 65,536 orders and a thousand connections are a fraction of it.
+        /// 65,536 orders and a thousand connections need only a fraction of this.
         const LIMIT_BYTES: u64 = 256 << 20;
         match (self.rss_before_bytes, self.rss_after_bytes) {
             (Some(before), Some(after)) => after.saturating_sub(before) > LIMIT_BYTES,
@@ -214,7 +213,7 @@ impl Fuzz {
 }
 
 impl ProtocolServer {
-    /// A fault in any case, or after them.
+    /// A fault in any case, or after the cases.
     pub fn is_fault(&self) -> bool {
         let check_failed = |check: &Check| !check.failures.is_empty();
         self.failure.is_some()
@@ -236,12 +235,12 @@ pub enum ProtocolError {
         /// The cause.
         source: io::Error,
     },
-    /// It is not what [`Protocol`] says, or of another version.
-    #[error("{} is no protocol matrix this harness can read: {why}", .path.display())]
+    /// It doesn't match [`Protocol`], or has another version.
+    #[error("{} is not a protocol matrix that this harness can read: {why}", .path.display())]
     Format {
         /// The file.
         path: PathBuf,
-        /// Where it differs.
+        /// The mismatch.
         why: String,
     },
 }
@@ -254,10 +253,10 @@ impl Protocol {
         text
     }
 
-    /// Writes the file whole or not at all.
+    /// Writes the file atomically.
     ///
     /// # Errors
-    /// Where the folder can't be written or is full.
+    /// If the folder can't be written or is full.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         write_whole(path, &self.to_json())
     }
@@ -265,7 +264,7 @@ impl Protocol {
     /// Reads a file.
     ///
     /// # Errors
-    /// Where it can't be read, is something else, or of a newer version.
+    /// If it can't be read, is something else, or has a newer version.
     pub fn read(path: &Path) -> Result<Self, ProtocolError> {
         let text = std::fs::read_to_string(path).map_err(|source| ProtocolError::Io {
             path: path.into(),
@@ -279,7 +278,7 @@ impl Protocol {
             serde_json::from_str(&text).map_err(|error| format(error.to_string()))?;
         if matrix.kind != PROTOCOL_KIND || matrix.schema_version > PROTOCOL_SCHEMA_VERSION {
             return Err(format(format!(
-                "it is a {} of version {}, and version {PROTOCOL_SCHEMA_VERSION} is known",
+                "it is a {} of version {}; only version {PROTOCOL_SCHEMA_VERSION} is supported",
                 matrix.kind, matrix.schema_version
             )));
         }

@@ -4,20 +4,20 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How the entries of a round share the time. Runs of different schedules are not compared.
+/// How the entries of a round share the time. Runs with different schedules are not compared.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Schedule {
-    /// One process at a time: each trial has a fresh process and the machine to itself. The only
-    /// schedule before version 4 of the record.
+    /// One process at a time: each trial has a fresh process and no other entry runs. The only schedule before
+    /// version 4 of the record.
     #[default]
     Isolated,
-    /// All entries of a round run at once and get the load in turn, in short slices.
+    /// All entries of a round run at once and take turns under load, in short slices.
     Interleaved {
-        /// The length of a slice, lead-in included, milliseconds. A stage whose slowest entry
-        /// needs longer ones has them.
+        /// The length of a slice including lead-in, milliseconds. A stage with a slow entry may use longer
+        /// slices.
         slice_ms: f64,
-        /// The start of each slice, whose latencies and rate do not count, milliseconds.
+        /// The start of each slice that doesn't count towards latency and rate, milliseconds.
         lead_in_ms: f64,
     },
 }

@@ -1,7 +1,7 @@
-//! What a run comes to: rows, the servers beside each other, and what ranks go by.
+//! The summary of a run: rows, servers and rankings.
 //!
-//! Computed from a [`Record`](super::Record) whenever it is shown, never stored in
-//! `run.sqlite`; `record.json` carries it for readers who don't want to compute it.
+//! It is computed from a [`Record`](super::Record) whenever it is shown, and never stored in `run.sqlite`;
+//! `record.json` includes it for other programs.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::Stage;
 
-/// Estimates by figure name; the name ends in the unit. What could not be read is absent.
+/// Estimates by figure name; the name ends in the unit. A figure that could not be read is absent.
 pub type Estimates = BTreeMap<String, Estimate>;
 
-/// Everything a report shows of a run beyond its record.
+/// Everything a report shows in addition to the record.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Summary {
-    /// One row for each server, workload and stage that was planned, failed ones too.
+    /// One row for each planned server, workload and stage, including failed ones.
     pub rows: Vec<Row>,
-    /// One row for each server, failed ones too.
+    /// One row for each server, including failed ones.
     pub servers: Vec<ServerRow>,
-    /// One for each workload, in the order in which they are shown.
+    /// One for each workload, in display order.
     pub rankings: Vec<Ranking>,
 }
 
@@ -38,14 +38,12 @@ pub struct Row {
     pub verdict: Verdict,
     /// Why the verdict is not `ok`, one sentence each.
     pub reasons: Vec<String>,
-    /// The rank's 95 % interval. Only on the row of the stage that
-    /// [`Ranking::stage`] names, and not where it failed or ranks are withheld.
+    /// The rank's 95 % interval. Only on rows of [`Ranking::stage`]; absent if the row failed or ranks are
+    /// withheld.
     pub rank: Option<RankInterval>,
-    /// The server may be faster than the load generator could tell: the peak
-    /// rate is printed with ≥.
+    /// The load generator was the limit and the server may be faster: the peak rate is printed with ≥.
     pub lower_bound: bool,
-    /// By figure: how this row compares with the best one of its workload and stage. Absent in
-    /// files made before it was told.
+    /// By figure: how this row compares with the best one of its workload and stage. Absent in older files.
     #[serde(default)]
     pub ratio_to_best: BTreeMap<String, RatioToBest>,
     /// Each figure over the valid trials.
@@ -55,14 +53,13 @@ pub struct Row {
 
 /// A figure of a row, divided by that of the best row in the same workload and stage.
 ///
-/// As a plain factor: 0.93 is a rate 7 % below the best's, 1.08 a cost 8 % above it. The ratio is
-/// taken within each round that both rows have, so what the whole round shares cancels.
+/// A factor: 0.93 is a rate 7 % below the best, 1.08 a cost 8 % above it. Ratios are taken within each round
+/// that both rows have, so effects on a whole round cancel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RatioToBest {
-    /// The median over rounds; 1 on the best's own row.
+    /// The median over rounds; 1 for the best row.
     pub ratio: f64,
-    /// The lower end of its 95 % interval; absent on the best's own row and below three common
-    /// rounds.
+    /// The lower end of its 95 % interval; absent for the best row and with fewer than three common rounds.
     pub low: Option<f64>,
     /// The upper end.
     pub high: Option<f64>,
@@ -70,8 +67,8 @@ pub struct RatioToBest {
     pub rounds: u32,
     /// The name of the best entry, which may be this one.
     pub best: String,
-    /// The figure is a tail that the machine made and not the server: neither the control's two
-    /// entries nor this one and the best can be compared in it.
+    /// The figure is a tail caused by the machine, not by the server: neither the control's two copies nor this
+    /// entry and the best can be compared in it.
     pub by_machine: bool,
 }
 
@@ -91,9 +88,9 @@ pub enum Verdict {
     /// Yes.
     #[default]
     Ok,
-    /// With the reservations given.
+    /// Yes, with the given notes.
     Marked,
-    /// No; figures, where there are any, are not for comparing.
+    /// No; if there are figures, don't compare them.
     Failed,
 }
 
@@ -113,15 +110,15 @@ impl Verdict {
 pub struct Estimate {
     /// The median over trials.
     pub median: f64,
-    /// The lower end of its 95 % interval; the median itself where `n` is 1.
+    /// The lower end of its 95 % interval; the median itself if `n` is 1.
     pub low: f64,
-    /// The upper end of its 95 % interval; the median itself where `n` is 1.
+    /// The upper end of its 95 % interval; the median itself if `n` is 1.
     pub high: f64,
-    /// Trials it is taken from, at least 1.
+    /// Number of trials, at least 1.
     pub n: u32,
 }
 
-/// The ranks a server may hold at 95 % confidence, counted from 1; equal where it is sure.
+/// The ranks a server may have at 95 % confidence, counted from 1; equal if it is certain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RankInterval {
     /// The best.
@@ -139,26 +136,26 @@ pub struct ServerRow {
     pub display: String,
     /// As in `framework`, `library`, `coroutine`.
     pub class: String,
-    /// The upstream crate's version, where one is known.
+    /// The upstream crate's version, if known.
     pub version: Option<String>,
-    /// The worst of what can be said of it: failed where it was not measured.
+    /// The worst verdict of its rows; failed if it was not measured.
     pub verdict: Verdict,
     /// Why it is not `ok`, one sentence each.
     pub reasons: Vec<String>,
-    /// Checks of the referee that passed; absent where it could not be asked.
+    /// Checks of the referee that passed; absent if it could not check the server.
     pub checks_passed: Option<u32>,
-    /// Checks the referee made.
+    /// Checks the referee ran.
     pub checks_total: Option<u32>,
     /// Size of the binary without symbols, bytes.
     pub stripped_bytes: Option<u64>,
-    /// Over all valid trials: `start_ms`, `first_request_us`, `rss_idle_bytes`,
-    /// `rss_peak_bytes` and whatever else is of the process rather than of a workload.
+    /// Over all valid trials: `start_ms`, `first_request_us`, `rss_idle_bytes`, `rss_peak_bytes` and the other
+    /// figures of the process.
     #[serde(flatten)]
     pub figures: Estimates,
 }
 
 impl ServerRow {
-    /// Its figures and, as one observation, what is the same in every trial.
+    /// Its figures, plus the size of the binary as a single observation.
     #[expect(
         clippy::cast_precision_loss,
         reason = "a binary has less than 2^53 bytes"
@@ -185,28 +182,26 @@ pub struct Ranking {
     pub stage: Stage,
     /// The figure's name, as in `requests_per_s` or `cpu_us_per_request`.
     pub ranked_by: String,
-    /// Why that figure, or why ranks are withheld; one clause, to follow the figure
-    /// in a caption.
+    /// Why that figure, or why ranks are withheld; a clause that follows the figure in a caption.
     pub reason: String,
-    /// The rate of the paced stage, requests per second; absent where there was none.
+    /// The rate of the paced stage, requests per second; absent if there was none.
     pub rate_per_s: Option<f64>,
-    /// Connections of every stage.
+    /// Connections in every stage.
     pub connections: u32,
-    /// Which differences count as none; absent where ranks are withheld, and in files made
-    /// before it was told.
+    /// The noise floor; absent if ranks are withheld, and in older files.
     #[serde(default)]
     pub noise_floor: Option<NoiseFloor>,
-    /// What is to be known of the workload as a whole, one sentence each.
+    /// Notes on the workload, one sentence each.
     #[serde(default)]
     pub notes: Vec<String>,
 }
 
-/// How far apart two entries of one program were, and what follows from that.
+/// How far two entries of the same program differed, and the noise floor derived from it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NoiseFloor {
-    /// Servers whose ratio is within 1 / (1 + this) and 1 + this tie: 0.02 stands for 2 %.
+    /// Servers whose ratio is between 1 / (1 + this) and 1 + this tie: 0.02 means 2 %.
     pub delta: f64,
-    /// What it was measured by; empty where nothing was entered twice and it is assumed.
+    /// The pairs it was measured with; empty if nothing was entered twice and it is assumed.
     pub pairs: Vec<Pair>,
 }
 
@@ -219,7 +214,7 @@ pub struct Pair {
     pub second: String,
     /// The figure ranked by: second / first, the median over rounds.
     pub ratio: f64,
-    /// The lower end of its 95 % interval; absent below three common rounds.
+    /// The lower end of its 95 % interval; absent with fewer than three common rounds.
     pub low: Option<f64>,
     /// The upper end.
     pub high: Option<f64>,

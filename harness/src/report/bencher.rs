@@ -1,4 +1,4 @@
-//! Bencher Metric Format: benchmarks, their measures, and of each measure a value and its interval.
+//! Bencher Metric Format: benchmarks, their measures, and a value with its interval for each measure.
 
 use serde_json::{Map, Value, json};
 
@@ -18,8 +18,8 @@ pub(super) fn bencher(record: &Record, summary: &Summary) -> String {
     format!("{:#}\n", Value::Object(benchmarks))
 }
 
-/// The slug of a measure: of those that Bencher has itself the one that means the same in the same unit,
-/// else the figure's own name, whose unit is in it.
+/// The slug of a measure: Bencher's built-in one if its meaning and unit match, otherwise the figure's name,
+/// which includes the unit.
 fn measure(figure: &str) -> String {
     match figure {
         // Operations per second.
@@ -28,7 +28,7 @@ fn measure(figure: &str) -> String {
     }
 }
 
-/// A single trial has no interval, and without one Bencher takes none for granted.
+// A single trial has no interval, so leave it out; Bencher then assumes none.
 fn metric(one: &Tracked<'_>) -> Value {
     let estimate = one.estimate;
     if estimate.n < 2 {

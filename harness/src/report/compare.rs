@@ -1,5 +1,5 @@
-//! Two runs beside each other: for a terminal, as Markdown short enough for a comment on a
-//! change, and as JSON.
+//! Renders a comparison of two runs: for a terminal, as Markdown short enough for a pull request comment, and
+//! as JSON.
 
 mod json;
 
@@ -16,45 +16,44 @@ use super::{Colour, markdown, terminal};
 
 pub use json::COMPARISON_SCHEMA_VERSION;
 
-/// Subjects named beside one cause before the rest is counted.
+/// Subjects listed per cause before the rest is only counted.
 const NAMED: usize = 8;
 
-/// Changed figures that a comment shows before it folds the rest away.
+/// Changed figures that a comment shows before it folds the rest.
 const IN_A_COMMENT: usize = 12;
 
-/// Where a comparison is read.
+/// Where a comparison is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// On a terminal, where nothing can be folded away; all figures or those that changed.
+    /// On a terminal, which can't fold; all figures or only those that changed.
     Terminal { all: bool },
-    /// In a comment on a change, which others have to scroll past.
+    /// In a pull request comment, which should be short.
     Comment,
 }
 
-/// A comparison with what it was made from.
+/// A comparison and its inputs.
 #[derive(Debug, Clone, Copy)]
 pub struct Meeting<'a> {
-    /// The base, and the entry named, if one was.
+    /// The base, and its entry if one was named.
     pub base: (&'a Record, Option<&'a str>),
     /// The new one, likewise.
     pub new: (&'a Record, Option<&'a str>),
-    /// Both are one run, so ratios were taken within rounds.
+    /// Both are the same run, so ratios were taken within rounds.
     pub same_run: bool,
-    /// In what their machines differ; empty where they don't.
+    /// Differences between their machines.
     pub another_machine: &'a [MachineDifference],
-    /// What was found.
+    /// The result.
     pub comparison: &'a Comparison,
 }
 
 impl Meeting<'_> {
-    /// For a terminal; what did not change is listed only where `all` is asked for, since it would
-    /// push the rest off the screen.
+    /// For a terminal. Lists unchanged figures only if `all` is set, because they would push the rest off the
+    /// screen.
     pub fn terminal(&self, all: bool, colour: Colour) -> String {
         terminal::blocks(self.blocks(Form::Terminal { all }), colour)
     }
 
-    /// For a comment on a change: the counts, the figures that changed most; the rest is folded
-    /// away.
+    /// For a pull request comment: the counts and the figures that changed most; the rest is folded.
     pub fn markdown(&self) -> String {
         markdown::blocks(self.blocks(Form::Comment))
     }
@@ -142,14 +141,14 @@ impl Meeting<'_> {
                 run.id,
                 run.profile,
                 run.rounds,
-                run.revision.as_deref().unwrap_or("not known"),
+                run.revision.as_deref().unwrap_or("unknown"),
                 run.engine.remark()
             )
         };
         format!("base: {}; new: {}.", told(self.base), told(self.new))
     }
 
-    /// What failed on one side, and the figures that changed: the worst first.
+    /// Failures on one side and changed figures, worst first.
     fn changed(&self, notes: &mut Footnotes) -> Vec<Vec<String>> {
         let mut turns: Vec<&Turn> = self.comparison.turns.iter().collect();
         turns.sort_by_key(|turn| turn.outcome);
@@ -248,8 +247,8 @@ impl Meeting<'_> {
         let paired = match self.same_run {
             true => "taken within the rounds of one run",
             false => {
-                "of two runs that share no round: what the hour did to one of them is in no \
-                 interval, so builds measured in one run are told apart more surely"
+                "of two runs that share no round; it doesn't include differences between the times \
+                 of the runs, so builds measured in the same run are compared more reliably"
             }
         };
         let floors = found
@@ -265,30 +264,29 @@ impl Meeting<'_> {
         };
         let sure = found.changes.iter().filter(|change| change.sure).count();
         let mut text = format!(
-            "new/base is the ratio of medians with its 95 % interval, {paired}. A figure changed only \
-             where that interval lies wholly beyond the noise floor ({floor}). Of \
-             {compared} comparisons, up to {} may be called changed by chance (5 %) where nothing did; \
-             those with ! ({sure}) stand Holm's correction for all {compared} as well.",
+            "new/base is the ratio of medians with its 95 % interval, {paired}. A figure counts as \
+             changed only if that interval lies entirely outside the noise floor ({floor}). Of \
+             {compared} comparisons, up to {} (5 %) may be false changes; those marked ! ({sure}) \
+             also pass Holm's correction for all {compared}.",
             found.by_chance()
         );
         if found.changes.iter().any(|change| change.by_control) {
-            text +=
-                " ÷: each round's value was divided by the control's before the ratio was taken.";
+            text += " ÷: each round's value was first divided by the control's.";
         }
         if found.control.iter().any(|moved| !moved.divided) {
-            text += " Where it did not divide, no change counts that is smaller than the control's own.";
+            text += " Other figures count as changed only if they changed by more than the control did.";
         }
         if !self.another_machine.is_empty() {
-            text += " The runs are of another machine each: a ratio may be the machine's.";
+            text += " The runs are from different machines, which may explain a ratio.";
         }
         text
     }
 
-    /// The machine, the control, and what else differs.
+    /// Differences in the machine, the control, and anything else.
     fn about_the_runs(&self) -> Vec<String> {
         let machine = self.another_machine.iter().map(|difference| {
             format!(
-                "another machine: {} is {} in base, {} in new",
+                "different machine: {} is {} in base, {} in new",
                 difference.member, difference.base, difference.new
             )
         });
@@ -303,7 +301,7 @@ impl Meeting<'_> {
     }
 }
 
-/// By how much the control moved in one stage of one workload, all its figures.
+/// How much the control changed in one stage of one workload, in all its figures.
 fn moves(of_cell: &[ControlMove]) -> String {
     let told = |moved: &ControlMove| {
         let divided = if moved.divided { " ÷" } else { "" };
@@ -312,7 +310,7 @@ fn moves(of_cell: &[ControlMove]) -> String {
     };
     let all: Vec<String> = of_cell.iter().map(told).collect();
     let cell = whereabouts(&of_cell[0].place);
-    format!("the control moved, in {cell}: {}", all.join(", "))
+    format!("change of the control in {cell}: {}", all.join(", "))
 }
 
 fn with_interval(found: &Ratio) -> String {
@@ -325,7 +323,7 @@ fn with_interval(found: &Ratio) -> String {
     )
 }
 
-/// As in `mixed peak`, or `process` for what is of no workload.
+/// As in `mixed peak`, or `process` for a figure of the process.
 fn whereabouts(place: &Place) -> String {
     let workload = place.workload.as_deref();
     let stage = place.stage.map(|stage| stage.name());
@@ -340,7 +338,7 @@ fn whereabouts(place: &Place) -> String {
     }
 }
 
-/// Each cause once, with what it is about; they come sorted by cause.
+/// Each cause once, with its subjects; `all` is sorted by cause.
 fn causes(all: &[NotJudged]) -> Vec<String> {
     all.chunk_by(|a, b| a.cause == b.cause)
         .map(|same| {

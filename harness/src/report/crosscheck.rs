@@ -1,4 +1,4 @@
-//! A crosscheck as text: Markdown that is aligned, so that it reads on a terminal too.
+//! A crosscheck as aligned Markdown, which is also readable on a terminal.
 
 mod promises;
 
@@ -8,9 +8,9 @@ use crate::record::{Crosscheck, Ended};
 use super::grid::{Grid, WIDTH, wrapped};
 use super::number::{ABSENT, significant};
 
-/// All of it: what was compared with what and how, the tables, and the promises measured.
+/// The settings, the tables, and the goals that were measured.
 pub fn crosscheck(record: &Crosscheck) -> String {
-    let mut lines = vec!["# Load generators side by side".to_owned(), String::new()];
+    let mut lines = vec!["# Load generators compared".to_owned(), String::new()];
     lines.extend(wrapped(&about(record), WIDTH, 0));
     for tool in record.tools.iter().filter(|tool| tool.left_out.is_some()) {
         let why = tool.left_out.as_deref().unwrap_or_default();
@@ -29,7 +29,7 @@ pub fn crosscheck(record: &Crosscheck) -> String {
     lines.join("\n") + "\n"
 }
 
-/// The settings in words.
+/// The settings as text.
 fn about(record: &Crosscheck) -> String {
     let cpus = crate::environment::cpu_list::format;
     let environment = &record.environment;
@@ -39,21 +39,22 @@ fn about(record: &Crosscheck) -> String {
             cpus(&environment.server_cpus),
             cpus(&environment.driver_cpus)
         ),
-        false => "neither server nor tools pinned".to_owned(),
+        false => "server and tools not pinned".to_owned(),
     };
     let pace = match record.rate_per_s {
         None => "closed loop".to_owned(),
-        Some(rate) => format!("{} requests/s asked for", significant(rate, 6)),
+        Some(rate) => format!("{} requests/s", significant(rate, 6)),
     };
     let versions: Vec<&str> = record.tools.iter().filter_map(version).collect();
     let ended = match record.ended {
         Ended::Complete => "",
-        Ended::Interrupted => " Interrupted: this is what was measured until then.",
-        Ended::Open => " It did not end.",
+        Ended::Interrupted => " Interrupted: these are the results so far.",
+        Ended::Open => " Still running, or killed.",
     };
     format!(
-        "GET {}, {pace}, {} rounds of {} s a tool, one thread each, in shuffled order (seed {}); {place}. \
-         Figures are medians over rounds; CPU is of the whole process of a tool, its start included. {}.{ended}",
+        "GET {}, {pace}, {} rounds of {} s per tool, one thread each, in shuffled order (seed {}); \
+         {place}. Figures are medians over rounds; CPU covers the tool's whole process, including \
+         its start. {}.{ended}",
         record.path,
         record.rounds,
         significant(record.duration_ms as f64 / 1e3, 3),
@@ -97,7 +98,7 @@ fn figures(rows: &[Row]) -> Grid {
         "CPU µs/req",
         "CPU %",
         "rate×mean/c",
-        "further conns",
+        "extra conns",
         "errors",
     ];
     let short = [
@@ -132,7 +133,7 @@ fn pairs(pairs: &[Pair]) -> Grid {
         "p50",
         "p95",
         "p99",
-        "CPU a request",
+        "CPU/request",
         "goal for CPU",
     ];
     let short = ["ours / theirs", "req/s", "p50", "p95", "p99", "CPU", "goal"];
@@ -153,7 +154,7 @@ fn pairs(pairs: &[Pair]) -> Grid {
     Grid::fitting(&head, &short, 1, cells.collect())
 }
 
-/// The median with its interval in brackets; with the extremes, and so said, where there is none.
+/// The median with its interval in brackets; without an interval, with the range written as `low to high`.
 fn ratio(ratio: &Ratio) -> String {
     let Ratio {
         median, low, high, ..

@@ -1,7 +1,7 @@
-//! Tidy CSV: one observation a row, numbers in full.
+//! Tidy CSV: one observation per row, with full precision.
 //!
-//! A row that has no figure is there with an empty one, so that a failed server is not lost.
-//! Figures of a server over the whole run have an empty workload and stage.
+//! A row without figures has one line with an empty figure, so that failed servers are included. Figures of a
+//! server over the whole run have an empty workload and stage.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::record::{Estimate, Estimates, RankInterval, RatioToBest, Record, Summ
 pub(super) const HEAD: &str = "server,workload,stage,figure,unit,median,low,high,n,ratio,\
                     ratio_low,ratio_high,best,by_machine,verdict,rank_low,rank_high,lower_bound,reasons";
 
-/// What all observations of one row have in common.
+/// What all observations of a row share.
 struct Common<'a> {
     server: &'a str,
     workload: &'a str,
@@ -23,7 +23,7 @@ struct Common<'a> {
     ratios: Option<&'a BTreeMap<String, RatioToBest>>,
 }
 
-/// The text of `table.csv` (RFC 4180, but with `\n` at the ends of lines).
+/// The text of `table.csv` (RFC 4180, but with `\n` line endings).
 pub(super) fn csv(_record: &Record, summary: &Summary) -> String {
     let mut out = format!("{HEAD}\n");
     for row in rows(summary) {
@@ -33,7 +33,7 @@ pub(super) fn csv(_record: &Record, summary: &Summary) -> String {
     out
 }
 
-/// The observations, a line each.
+/// The observations, one line each.
 pub(super) fn rows(summary: &Summary) -> Vec<String> {
     let mut out = Vec::new();
     for row in &summary.rows {
@@ -113,7 +113,7 @@ fn line(out: &mut Vec<String>, common: &Common<'_>, figure: Option<(&String, &Es
     out.push(cells.map(|cell| quoted(&cell)).join(","));
 }
 
-/// A cell, in quotes where it needs them.
+/// A cell, quoted if needed.
 pub(super) fn quoted(cell: &str) -> String {
     if cell.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", cell.replace('"', "\"\""))

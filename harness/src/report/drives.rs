@@ -1,4 +1,4 @@
-//! Two single drives beside each other.
+//! Renders a comparison of two single drives.
 
 use serde_json::{Value, json};
 
@@ -7,32 +7,32 @@ use super::number::{ABSENT, significant};
 use super::page::Block;
 use super::{Colour, markdown, terminal};
 
-/// The version of the JSON; raised with every change that an older reader would misread.
+/// The version of the JSON; incremented by every change that an older reader would misread.
 const SCHEMA_VERSION: u32 = 1;
 
-/// Two drives, and what they say of the same figures.
+/// Two drives, and the figures of both.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Drives {
-    /// Which drive is compared with, in words.
+    /// Describes the base drive.
     pub base: String,
-    /// Which is looked at.
+    /// Describes the new drive.
     pub new: String,
-    /// In what their loads differ.
+    /// Differences between their loads.
     pub different: Vec<DriveDifference>,
-    /// The figures, in the order in which they are shown.
+    /// The figures, in display order.
     pub figures: Vec<DriveFigure>,
-    /// What is to be known of it, a sentence or two each.
+    /// Notes, one or two sentences each.
     pub notes: Vec<String>,
 }
 
-/// Something asked of the one drive and not of the other.
+/// A setting that differs between the drives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DriveDifference {
     /// What it is.
     pub member: &'static str,
-    /// As the base had it.
+    /// Its value in base.
     pub base: String,
-    /// As the new one had it.
+    /// Its value in new.
     pub new: String,
 }
 
@@ -41,16 +41,16 @@ pub struct DriveDifference {
 pub struct DriveFigure {
     /// Its name.
     pub name: String,
-    /// As in `ns`; `1` for counts and shares.
+    /// Its unit, as in `ns`; `1` for counts and shares.
     pub unit: &'static str,
-    /// The base's value, whether that is a lower bound, and how it is shown.
+    /// The value in base, whether it is a lower bound, and its text.
     pub base: Option<(f64, bool, String)>,
-    /// The new one's.
+    /// The same for new.
     pub new: Option<(f64, bool, String)>,
 }
 
 impl DriveFigure {
-    /// New over base, and the sign of a bound before it; `None` where it is not defined.
+    /// new / base, after the sign of a bound; `None` if undefined.
     fn ratio(&self) -> Option<(f64, &'static str)> {
         let ((base, base_open, _), (new, new_open, _)) =
             self.base.as_ref().zip(self.new.as_ref())?;
@@ -141,7 +141,7 @@ impl Drives {
                 .map(|d| format!("{} ({} and {})", d.member, d.base, d.new))
                 .collect();
             blocks.push(Block::Text(format!(
-                "Warning: these were different loads, so a ratio may be the load's. They differ in: {}.",
+                "Warning: the loads differ, which may explain a ratio. They differ in: {}.",
                 told.join(", ")
             )));
         }
@@ -157,7 +157,7 @@ impl Drives {
             .any(|figure| open(&figure.base) || open(&figure.new))
         {
             notes.push(
-                "≥ marks a lower bound: requests had no answer at the end, and theirs could raise it."
+                "≥ marks a lower bound: some requests had no response at the end, and could raise it."
                     .to_owned(),
             );
         }

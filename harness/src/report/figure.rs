@@ -1,4 +1,4 @@
-//! How a figure of the record is called and shown in a table.
+//! The names and formats of figures in tables.
 
 use super::number::{mebibytes, significant};
 use crate::figure::{self, Figure, Unit};
@@ -8,7 +8,7 @@ pub(super) fn label(id: &'static str) -> &'static str {
     figure::find(id).map_or(id, |figure| figure.label)
 }
 
-/// A value of it.
+/// Formats a value of a figure.
 pub(super) fn shown(figure: &Figure, value: f64) -> String {
     match figure.unit() {
         Unit::Bytes => mebibytes(value),
@@ -26,7 +26,7 @@ pub(super) fn ratio_interval((low, high): (f64, f64)) -> String {
     format!("{}–{}", ratio(low), ratio(high))
 }
 
-/// A ratio near 1, to hundredths; large ones to three digits.
+/// A ratio with two decimals, or three digits if large.
 pub(super) fn ratio(value: f64) -> String {
     match value {
         0.0..9.995 => format!("{value:.2}"),

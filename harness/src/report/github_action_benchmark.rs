@@ -1,4 +1,4 @@
-//! The custom JSON of github-action-benchmark: a list of values, one file for each direction.
+//! The custom JSON of github-action-benchmark: a list of values, one file per direction.
 
 use serde_json::{Value, json};
 
@@ -35,21 +35,21 @@ fn entry(one: &Tracked<'_>) -> Value {
     })
 }
 
-/// The wider half of the 95 % interval, as the action's own tools give it: one number.
+/// The wider half of the 95 % interval as one number, like the action's own tools.
 fn range(one: &Tracked<'_>) -> String {
     let estimate = one.estimate;
     match estimate.n {
         0 | 1 => "unknown".to_owned(),
         _ => {
             let half = (estimate.high - estimate.median).max(estimate.median - estimate.low);
-            // As many decimals as say something; what a sum of doubles adds to them does not.
+            // Only significant decimals, without floating-point noise.
             let digits = (3 - half.abs().max(1e-9).log10().floor() as i32).clamp(0, 9) as usize;
             format!("± {half:.digits$}")
         }
     }
 }
 
-/// Shown where the mouse points: the interval, and what is to be known of the value.
+/// The tooltip: the interval, and notes on the value.
 fn extra(one: &Tracked<'_>) -> String {
     let estimate = one.estimate;
     let mut lines = vec![match estimate.n {

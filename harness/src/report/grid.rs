@@ -1,38 +1,38 @@
-//! A table that is aligned as plain text and is Markdown at the same time.
+//! A table that is both aligned plain text and Markdown.
 
 use unicode_width::UnicodeWidthStr;
 
-/// The widest line of a report, columns of a terminal.
+/// The widest line of a report, in terminal columns.
 pub const WIDTH: usize = 100;
 
-/// On which side a column's text lies.
+/// The alignment of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Align {
     Left,
     Right,
 }
 
-/// A table with a head; every row has as many cells as it.
+/// A table with a header; every row has as many cells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Grid {
     pub(super) head: Vec<(String, Align)>,
     pub(super) rows: Vec<Vec<String>>,
 }
 
-/// Spaces between a cell's text and the bars, given up step by step where a table is too wide.
+/// Padding between a cell's text and the bars, reduced step by step if a table is too wide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Padding {
     /// On both sides.
     Full,
-    /// Columns of numbers, whose text is far from the left bar anyway, have it on the right only.
+    /// Columns of numbers have it on the right only, because they are right-aligned.
     Numbers,
     /// All columns have it on the right only.
     Right,
 }
 
 impl Grid {
-    /// A table whose first `left` columns hold words; with the short head where the other
-    /// would make it too wide.
+    /// A table whose first `left` columns are text; uses the short header if the long one would make it too
+    /// wide.
     pub(super) fn fitting(
         head: &[&str],
         short_head: &[&str],
@@ -59,8 +59,8 @@ impl Grid {
         table
     }
 
-    /// The lines of the table, each at most [`WIDTH`] wide unless numbers alone are wider:
-    /// padding is given up first, then the ends of long words on the left.
+    /// The lines of the table, at most [`WIDTH`] wide unless the numbers alone are wider. Reduces padding
+    /// first, then truncates long text on the left.
     pub(super) fn lines(&self) -> Vec<String> {
         self.lines_within(WIDTH)
     }
@@ -83,7 +83,7 @@ impl Grid {
         lines
     }
 
-    /// Whether the table can be shown whole in [`WIDTH`] columns.
+    /// Whether the table fits into [`WIDTH`] columns untruncated.
     pub(super) fn fits(&self) -> bool {
         let rows: Vec<_> = self.rows.iter().map(|row| escaped(row)).collect();
         self.total(&self.widths(&rows), Padding::Right) <= WIDTH
@@ -93,7 +93,7 @@ impl Grid {
         (0..self.head.len())
             .map(|column| {
                 let cells = rows.iter().map(|row| row[column].width());
-                // Markdown's rule is three characters at least.
+                // A Markdown delimiter has at least three characters.
                 cells
                     .chain([self.head[column].0.width(), 3])
                     .max()
@@ -109,7 +109,7 @@ impl Grid {
             .sum::<usize>()
     }
 
-    /// Takes what is too much from the widest column of words.
+    /// Removes the excess from the widest text column.
     fn clip(&self, widths: &mut [usize], padding: Padding, width: usize) {
         let excess = self.total(widths, padding).saturating_sub(width);
         let words = (0..widths.len()).filter(|i| self.head[*i].1 == Align::Left);
@@ -138,7 +138,7 @@ impl Grid {
     fn rule(&self, widths: &[usize], padding: Padding) -> String {
         let mut line = String::from("|");
         for ((_, align), width) in self.head.iter().zip(widths) {
-            // Fills the padding too, so that the bars stand below each other.
+            // Fills the padding too, so that the bars are aligned.
             let dashes = "-".repeat(left_pad(*align, padding) + width);
             line += &match align {
                 Align::Left => format!(":{dashes}|"),
@@ -163,14 +163,14 @@ fn escaped(cells: &[String]) -> Vec<String> {
     cells.iter().map(cell).collect()
 }
 
-/// Line breaks and runs of blanks as one space each; other control characters, which
-/// would act on a terminal, as `?`.
+/// Replaces line breaks and runs of blanks by one space, and other control characters, which could affect a
+/// terminal, by `?`.
 pub(super) fn one_line(text: &str) -> String {
     let words: Vec<_> = text.split_whitespace().collect();
     words.join(" ").replace(char::is_control, "?")
 }
 
-/// The start of `text` that fits into `width`, with a mark where it was cut.
+/// The start of `text` that fits into `width`, with a mark if truncated.
 pub(super) fn clipped(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
@@ -184,7 +184,7 @@ pub(super) fn clipped(text: &str, width: usize) -> String {
         }
         short = longer;
     }
-    // Half of an escape is not one.
+    // Don't cut an escape in half.
     let short = short.trim_end_matches('\\');
     format!("{short}…")
 }

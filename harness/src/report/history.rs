@@ -1,4 +1,4 @@
-//! Servers over several runs: what each measured, how sure it was, and where the machine was another one.
+//! Servers over several runs: each run's figures with intervals, and changes of the machine.
 
 mod csv;
 mod json;
@@ -17,32 +17,32 @@ use super::{Colour, html, markdown, terminal};
 
 pub use json::HISTORY_SCHEMA_VERSION;
 
-/// What is followed over runs: the figure, its stage and its chart's title.
+/// What is tracked over runs: the figure, its stage and its chart's title.
 fn followed() -> impl Iterator<Item = (&'static Figure, (Stage, &'static str))> {
     let followed = |figure: &'static Figure| Some((figure, figure.history?));
     figure::FIGURES.iter().filter_map(followed)
 }
 
-/// Runs beside each other, the oldest first.
+/// Several runs, oldest first.
 #[derive(Debug)]
 pub struct History<'a> {
     runs: Vec<Past<'a>>,
 }
 
-/// A run with what it comes to.
+/// A run and its summary.
 #[derive(Debug)]
 struct Past<'a> {
     record: &'a Record,
     summary: &'a Summary,
-    /// In what its machine differs from that of the run before.
+    /// Differences between its machine and that of the previous run.
     changed: Vec<MachineDifference>,
 }
 
 impl<'a> History<'a> {
-    /// Of runs in any order.
+    /// From runs in any order.
     pub fn of(runs: &'a [(Record, Summary)]) -> Self {
         let mut sorted: Vec<&(Record, Summary)> = runs.iter().collect();
-        // RFC 3339 in UTC: the order of the text is that of time.
+        // RFC 3339 in UTC sorts by time.
         sorted.sort_by(|a, b| a.0.run.started_at.cmp(&b.0.run.started_at));
         let changed = |index: usize| match index.checked_sub(1) {
             Some(before) => {
@@ -70,7 +70,7 @@ impl<'a> History<'a> {
         markdown::blocks(self.blocks())
     }
 
-    /// One observation a row, for a spreadsheet.
+    /// One observation per row, for a spreadsheet.
     pub fn csv(&self) -> String {
         csv::text(self)
     }
@@ -80,7 +80,7 @@ impl<'a> History<'a> {
         json::text(self)
     }
 
-    /// A page of its own, with charts.
+    /// A separate page, with charts.
     pub fn html(&self) -> String {
         html::history(self)
     }
@@ -102,7 +102,7 @@ impl<'a> History<'a> {
         format!("History of {} runs", self.runs.len())
     }
 
-    /// The names of the runs, the oldest first.
+    /// The names of the runs, oldest first.
     pub(super) fn names(&self) -> Vec<String> {
         self.runs
             .iter()
@@ -110,7 +110,7 @@ impl<'a> History<'a> {
             .collect()
     }
 
-    /// Those of any run, in the order of the first that has them.
+    /// The workloads of all runs, in the order of the first run that has them.
     pub(super) fn workloads(&self) -> Vec<&'a str> {
         let mut names: Vec<&str> = Vec::new();
         for row in self.runs.iter().flat_map(|past| &past.summary.rows) {
@@ -133,7 +133,7 @@ impl<'a> History<'a> {
         chart::Key::of(place.unwrap_or(names.len()))
     }
 
-    /// Server and name shown, of a workload in any run; the control is none.
+    /// Servers and display names of a workload in all runs, without the control.
     fn servers(&self, workload: &str) -> Vec<(&'a str, &'a str)> {
         let mut names: Vec<(&str, &str)> = Vec::new();
         for row in self.runs.iter().flat_map(|past| &past.summary.rows) {
@@ -145,7 +145,7 @@ impl<'a> History<'a> {
         names
     }
 
-    /// What the runs are, a line each.
+    /// The runs, one line each.
     pub(super) fn runs_table(&self) -> Grid {
         let head = ["run", "id", "begun", "profile", "rounds", "machine"];
         let rows = (1..).zip(&self.runs).map(|(number, past)| {
@@ -190,7 +190,7 @@ impl<'a> History<'a> {
                     continue;
                 };
                 let mark = if past.changed.is_empty() { "" } else { " ≠" };
-                // The name once, so that the eye finds where a server begins.
+                // The name only once, so that the start of each server is easy to find.
                 let first = vec![std::mem::take(&mut name), format!("{number}{mark}")];
                 rows.push([first, line].concat());
             }
@@ -229,7 +229,7 @@ impl<'a> History<'a> {
                 continue;
             };
             let rate = past.rate(workload);
-            // What a request costs and how long it takes depends on the rate it was asked at.
+            // Cost and latency depend on the rate.
             let apart = stage == Stage::Paced && rate_before.is_some_and(|before| before != rate);
             rate_before = Some(rate);
             points.push(Point {
@@ -242,11 +242,11 @@ impl<'a> History<'a> {
     }
 }
 
-const HOW_TO_READ: &str = "Each figure is the median of a run with its 95 % interval. ≠ marks a run whose machine is not \
-    that of the run before: figures on either side of it are the machine's as much as the server's. CPU \
-    time and latency depend on the rate of the paced stage, so hold them against each other at the \
-    same rate only. No interval holds what changed between two runs besides the servers; harness \
-    compare judges two of them.";
+const HOW_TO_READ: &str = "Each figure is the median of a run with its 95 % interval. ≠ marks a \
+    run on a different machine than the run before: a change there may be caused by the machine. \
+    CPU time and latency depend on the rate of the paced stage, so only compare them at the same \
+    rate. The intervals don't include other changes between runs; use harness compare for two of \
+    them.";
 
 impl Past<'_> {
     fn row(&self, workload: &str, server: &str, stage: Stage) -> Option<&Row> {
@@ -274,7 +274,7 @@ impl Past<'_> {
         rankings.iter().find(|r| r.workload == workload)?.rate_per_s
     }
 
-    /// The cells after server and run; `None` where the run does not have the server.
+    /// The cells after server and run; `None` if the run doesn't have the server.
     fn line(&self, workload: &str, server: &str) -> Option<Vec<String>> {
         let rows: Vec<&Row> = Stage::ALL
             .iter()
@@ -307,13 +307,13 @@ impl Past<'_> {
         Some(cells)
     }
 
-    /// Whether it is the machine of the run before, and if not, in what it differs.
+    /// Whether the machine is that of the run before, or how it differs.
     fn machine(&self, first: bool) -> String {
         if first {
-            return "the first".to_owned();
+            return "first run".to_owned();
         }
         if self.changed.is_empty() {
-            return "as before".to_owned();
+            return "unchanged".to_owned();
         }
         let told = self
             .changed

@@ -1,4 +1,4 @@
-//! `table.md`: for a README, an issue or a job's summary, and readable as it stands.
+//! `table.md`: for a README, an issue or a job summary; also readable as plain text.
 
 use crate::record::{Record, Summary};
 
@@ -12,7 +12,7 @@ pub(super) fn markdown(record: &Record, summary: &Summary) -> String {
     blocks(page(record, summary))
 }
 
-/// `table.md` with charts, and the charts as files beside it.
+/// `table.md` with charts, and the charts as separate files.
 #[derive(Debug, Clone)]
 pub struct Illustrated {
     /// The Markdown, which names the files.
@@ -21,8 +21,8 @@ pub struct Illustrated {
     pub files: Vec<(String, String)>,
 }
 
-/// The tables with the charts that decide below each: throughput, cost, latency. `folder` is the
-/// charts' as the Markdown names it, with `/` between its parts.
+/// The tables, each followed by the main charts: throughput, cost, latency. `folder` is the charts' folder as
+/// written in the Markdown, with `/` separators.
 pub fn illustrated(record: &Record, summary: &Summary, folder: &str) -> Illustrated {
     let valid = Valid::of(record);
     let fields = chart::fields(summary, &valid);
@@ -50,7 +50,7 @@ pub fn illustrated(record: &Record, summary: &Summary, folder: &str) -> Illustra
     }
 }
 
-/// Blocks one after the other.
+/// Renders blocks in order.
 pub(super) fn blocks(blocks: Vec<Block>) -> String {
     let blocks: Vec<_> = blocks.into_iter().map(block).collect();
     blocks.join("\n\n") + "\n"
@@ -69,7 +69,7 @@ fn block(block: Block) -> String {
             items.collect::<Vec<_>>().join("\n")
         }
         Block::Log(lines) => {
-            // Indented, not fenced: nothing in a log can end it.
+            // Indented instead of fenced, so that nothing in a log can end the block.
             let lines = lines
                 .iter()
                 .map(|line| format!("    {}", clipped(&one_line(line), WIDTH - 4)));
@@ -81,7 +81,7 @@ fn block(block: Block) -> String {
             format!("![{title}](<{}>)", path.replace(['<', '>'], ""))
         }
         Block::Folded(title, inner) => {
-            // HTML: Markdown has no folding of its own. The empty lines end the HTML.
+            // Markdown can't fold, so use HTML; empty lines end the HTML.
             let title = one_line(&title).replace('&', "&amp;").replace('<', "&lt;");
             let inner = blocks(inner);
             format!("<details><summary>{title}</summary>\n\n{inner}\n</details>")
@@ -89,7 +89,7 @@ fn block(block: Block) -> String {
     }
 }
 
-/// Without what Markdown would take for markup or HTML.
+/// Escapes Markdown and HTML markup.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

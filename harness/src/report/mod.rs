@@ -1,7 +1,7 @@
-//! One file per format. Each is a function from a record and its summary to text;
-//! nothing here starts, writes or prints anything.
+//! One file per format. Each is a function from a record and its summary to text; nothing here starts, writes
+//! or prints anything.
 //!
-//! A new format is one file here, its line in [`FORMATS`] or [`TRACKERS`] and a golden test.
+//! To add a format, add a file here, a line in [`FORMATS`] or [`TRACKERS`], and a snapshot test.
 
 mod bencher;
 mod chart;
@@ -42,18 +42,18 @@ pub use terminal::{Colour, terminal, terminal_wide};
 
 use crate::record::{Record, Summary, to_json};
 
-/// A way to write down a run.
+/// An output format for a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Format {
     /// The name used in flags.
     pub name: &'static str,
-    /// The file it becomes in a run's folder.
+    /// The file name in a run's folder.
     pub file: &'static str,
-    /// The whole text of that file.
+    /// Renders the text of that file.
     pub render: fn(&Record, &Summary) -> String,
 }
 
-/// The formats written after every run; see [`formats`] for all. The terminal's is [`terminal`].
+/// The formats written after every run; [`formats`] has all of them. The terminal uses [`terminal`].
 pub const FORMATS: [Format; 5] = [
     Format {
         name: "markdown",
@@ -82,12 +82,12 @@ pub const FORMATS: [Format; 5] = [
     },
 ];
 
-/// Every format there is by name: those of a run's folder, then those on demand.
+/// All formats: those written after every run, then those on request.
 pub fn formats() -> impl Iterator<Item = &'static Format> {
     FORMATS.iter().chain(&TRACKERS)
 }
 
-/// The formats of services that track figures over runs; written where they are asked for.
+/// The formats of services that track figures over runs; only written on request.
 pub const TRACKERS: [Format; 3] = [
     Format {
         name: "bencher",

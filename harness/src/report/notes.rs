@@ -1,8 +1,7 @@
-//! The notes of a report: what would be said of several rows or workloads is said once.
+//! The notes of a report: a reason that several rows or workloads share is given once.
 //!
-//! Sentences that differ in their numbers alone are one note, which gives all the numbers: `the rate is
-//! 71, 80 and 94 % of the control's`. The exact one of each row stands in `table.csv` and
-//! `record.json`.
+//! Sentences that differ only in their numbers become one note with all the numbers: `the rate is 71, 80 and 94
+//! % of the control's`. `table.csv` and `record.json` have the exact sentence of each row.
 
 /// Numbered notes of a whole report.
 #[derive(Debug, Default)]
@@ -12,14 +11,14 @@ pub(super) struct Notes(Vec<Note>);
 struct Note {
     /// The sentence between its numbers.
     words: Vec<String>,
-    /// The numbers of each time it was said.
+    /// The numbers of each occurrence.
     numbers: Vec<Vec<String>>,
-    /// The workloads it was said of, in order.
+    /// The workloads it applies to, in order.
     places: Vec<String>,
 }
 
 impl Notes {
-    /// The mark for `text`, as in `[1]`. `place` is the workload it is said of; empty where it is of none.
+    /// The mark for `text`, as in `[1]`. `place` is its workload, or empty.
     pub(super) fn mark(&mut self, text: &str, place: &str) -> String {
         format!("[{}]", self.number(text, place))
     }
@@ -44,8 +43,7 @@ impl Notes {
         at + 1
     }
 
-    /// All texts, in the order of their numbers. The workloads are named unless a note is of all
-    /// `workloads` there are.
+    /// All notes in order. Lists a note's workloads unless it applies to all `workloads`.
     pub(super) fn texts(&self, workloads: usize) -> Vec<String> {
         let text = |note: &Note| match note.places.len() {
             0 => note.text(),
@@ -72,7 +70,7 @@ impl Note {
     }
 }
 
-/// Numbers that stand in one place: a few are listed, of more the least and the greatest.
+/// The numbers at one position: lists up to three, otherwise gives the range.
 fn all_of(mut numbers: Vec<&str>) -> String {
     let value = |number: &str| number.replace(',', "").parse().unwrap_or(0.0_f64);
     numbers.sort_by(|a, b| value(a).total_cmp(&value(b)));
@@ -86,8 +84,8 @@ fn all_of(mut numbers: Vec<&str>) -> String {
     }
 }
 
-/// A text between its numbers, and the numbers. Digits within a name, as in `p99` or `control~2`,
-/// are no number.
+/// Splits a text into the parts between numbers, and the numbers. Digits within a name, as in `p99` or
+/// `control~2`, are not numbers.
 fn split(text: &str) -> (Vec<String>, Vec<String>) {
     let (mut words, mut numbers) = (vec![String::new()], Vec::new());
     for word in text.split_inclusive(' ') {
@@ -130,15 +128,15 @@ mod tests {
     #[test]
     fn a_sentence_is_said_once_with_all_its_numbers() {
         let said = [
-            ("round 4 stands apart: its rate is -35.6 % off", "users"),
-            ("round 14 stands apart: its rate is -33.9 % off", "mixed"),
-            ("round 4 stands apart: its rate is -24.5 % off", "users"),
+            ("round 4 is an outlier: its rate is -35.6 % off", "users"),
+            ("round 14 is an outlier: its rate is -33.9 % off", "mixed"),
+            ("round 4 is an outlier: its rate is -24.5 % off", "users"),
             ("no trial was run", "mixed"),
         ];
         assert_eq!(
             told(&said, 3),
             [
-                "round 4 and 14 stands apart: its rate is -35.6, -33.9 and -24.5 % off (users, mixed)",
+                "round 4 and 14 is an outlier: its rate is -35.6, -33.9 and -24.5 % off (users, mixed)",
                 "no trial was run (mixed)"
             ]
         );

@@ -1,8 +1,8 @@
-//! Numbers as a person reads them. ASCII but for ± and –, so that they can be pasted anywhere.
+//! Numbers for people. ASCII except for ± and –, so that they can be pasted anywhere.
 
 use crate::record::Estimate;
 
-/// What stands where there is no figure; never 0.
+/// Shown instead of an absent figure; never 0.
 pub(super) const ABSENT: &str = "–";
 
 /// `value` to `digits` significant digits, thousands grouped with commas: `75.2`, `1,230`.
@@ -10,7 +10,7 @@ pub(crate) fn significant(value: f64, digits: i32) -> String {
     if value == 0.0 || !value.is_finite() {
         return if value == 0.0 { "0" } else { ABSENT }.into();
     }
-    // Rounded first: 99.96 to three digits is 100, which has no decimals.
+    // Round first, because 99.96 to three digits is 100, without decimals.
     let step = 10_f64.powi(digits - 1 - magnitude(value));
     let rounded = (value * step).round() / step;
     let decimals = (digits - 1 - magnitude(rounded)).clamp(0, 6);
@@ -42,8 +42,8 @@ fn group(number: &str) -> String {
     out + rest
 }
 
-/// The 95 % interval in short: its wider half in percent of the median, as in `±2.1%`; as wide as the
-/// median itself it is no more than `±>99%`. `n=1` where one trial gives none.
+/// The 95 % interval in short: its wider half in percent of the median, as in `±2.1%`, or `±>99%` if it is as
+/// wide as the median. `n=1` for a single trial, which has no interval.
 pub(super) fn uncertainty(estimate: &Estimate) -> String {
     let half = (estimate.high - estimate.median).max(estimate.median - estimate.low);
     let percent = 100.0 * half / estimate.median.abs();

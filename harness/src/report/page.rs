@@ -1,4 +1,4 @@
-//! What a report says, before it is put into the form of a file or a terminal.
+//! The contents of a report, independent of the output format.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::number::significant;
 use super::workload_table::Layout;
 use super::{servers_table, workload_table};
 
-/// A piece of a report, in the order they are read.
+/// A block of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Block {
     /// A title.
@@ -20,33 +20,33 @@ pub(super) enum Block {
     Text(String),
     /// A table.
     Table(Grid),
-    /// One that may be wider than a terminal.
+    /// A table that may be wider than a terminal.
     WideTable(Grid),
-    /// Short lines below the rest: footnotes, the environment.
+    /// Short lines: footnotes, the environment.
     Notes(Vec<String>),
-    /// The end of a server's log, as it wrote it.
+    /// The end of a server's log, unchanged.
     Log(Vec<String>),
-    /// A drawing in a file beside the report: what it shows, and where it lies.
+    /// A chart in a separate file: its description and path.
     Image(String, String),
-    /// What few readers want, under its title; a form that can fold it away does.
+    /// Details under a title, folded if the format can.
     Folded(String, Vec<Block>),
 }
 
-const HOW_TO_READ: &str = "The figure ranked by comes first, then the ratio to the best in it and the 95 % interval \
-    of that ratio, taken within rounds over fresh processes: 1.08× is 8 % more than the best. Ranks \
-    such as 2–3 are ties: this run cannot tell those servers apart. The other figures are medians; \
-    `harness report --wide` gives their ratios and intervals too. [1] refers to the notes: the figures \
-    count, with that reservation. ≥ is a lower bound: the load generator was the limit. ~ is the \
-    machine's doing, not the server's. Times are in microseconds. TTFB is the time to the first byte \
-    of a response (its p99), jitter the standard deviation of latency; latency counts from when a \
-    request was due to be sent. – is not measured.";
+const HOW_TO_READ: &str = "The figure ranked by comes first, with the ratio to the best (1.08× is \
+    8 % more than the best) and the 95 % interval of that ratio, taken within rounds over fresh \
+    processes. Ranks such as 2–3 are ties: this run can't tell those servers apart. The other \
+    figures are medians; `harness report --wide` adds their ratios and intervals. [1] refers to \
+    the notes: the figures count, but read the note. ≥ is a lower bound: the load generator was \
+    the limit. ~ is caused by the machine, not the server. Times are in microseconds. TTFB is the \
+    time to the first byte of a response (its p99), jitter the standard deviation of latency. \
+    Latency counts from when a request was due. – is not measured.";
 
 /// The whole report: a table for each workload, one of the servers, the environment.
 pub(super) fn page(record: &Record, summary: &Summary) -> Vec<Block> {
     page_with(record, summary, Layout::Narrow, |_| Vec::new())
 }
 
-/// The same in another layout, with more below the table of each workload.
+/// The same with another layout, and more blocks after the table of each workload.
 pub(super) fn page_with(
     record: &Record,
     summary: &Summary,
@@ -98,14 +98,13 @@ pub(super) fn about(record: &Record) -> Vec<String> {
     lines
 }
 
-/// Whose answers the control replays, and why not another's. One that was asked for and is left out is
-/// among what could not be met.
+/// Whose responses the control replays, and why not another's. A missing control is among the unmet findings.
 fn control(machine: &Environment) -> Option<String> {
     let finding = machine.control().filter(|f| f.level == Level::Ok)?;
     Some(format!("The control {}", finding.told()))
 }
 
-/// A line for each set of build flags that are not cargo's defaults.
+/// One line for each set of build flags that are not cargo's defaults.
 fn build_flags(servers: &[Server]) -> Vec<String> {
     let known = |server: &&Server| server.build.as_ref().is_some_and(|b| b.flags.is_some());
     let all = servers.iter().filter(known).count();
@@ -125,15 +124,15 @@ fn build_flags(servers: &[Server]) -> Vec<String> {
     names.into_iter().map(line).collect()
 }
 
-/// What to know of a run that did not come to its end.
+/// A warning about a run that did not complete.
 pub(super) fn unfinished(run: &Run) -> Option<&'static str> {
     match run.ended {
         Ended::Complete => None,
         Ended::Open => {
-            Some("The run is not finished, or was killed: figures are of the trials so far.")
+            Some("The run is still going or was killed: the figures cover the trials so far.")
         }
         Ended::Interrupted => {
-            Some("The run was interrupted: figures are of the trials before that.")
+            Some("The run was interrupted: the figures cover the trials before that.")
         }
     }
 }
@@ -147,7 +146,7 @@ fn unmet_line(finding: &Finding) -> String {
     )
 }
 
-/// When a finding that is not ok was so, and how bad that is.
+/// The severity and moment of a finding that is not ok.
 pub(super) fn unmet(finding: &Finding) -> &'static str {
     match (finding.level, finding.moment()) {
         (Level::Fail, Moment::During) => "Makes figures wrong, over the run",
@@ -158,22 +157,15 @@ pub(super) fn unmet(finding: &Finding) -> &'static str {
     }
 }
 
-/// What is not known is no fault, but whoever compares machines should see it.
+/// Unknown values are not a problem, but matter when comparing machines.
 pub(super) fn unseen(findings: &[Finding]) -> Option<String> {
     let unknown = findings.iter().filter(|f| f.is_unknown());
     let names: Vec<&str> = unknown.map(Finding::subject).collect();
-    (!names.is_empty()).then(|| format!("Could not be read here: {}", names.join(", ")))
+    (!names.is_empty()).then(|| format!("Could not be read: {}", names.join(", ")))
 }
 
 fn hardware(machine: &Environment) -> String {
-    let known = |text: &str| {
-        if text.is_empty() {
-            "CPU not known"
-        } else {
-            text
-        }
-        .to_owned()
-    };
+    let known = |text: &str| if text.is_empty() { "unknown CPU" } else { text }.to_owned();
     let pinned = if machine.pinned {
         "pinned"
     } else {
@@ -197,7 +189,7 @@ fn hardware(machine: &Environment) -> String {
 fn cpus(list: &[u32]) -> String {
     let names: Vec<_> = list.iter().map(u32::to_string).collect();
     match list.len() {
-        0 => "no CPU of its own".into(),
+        0 => "no dedicated CPU".into(),
         1 => format!("CPU {}", names[0]),
         _ => format!("CPUs {}", names.join(", ")),
     }
@@ -206,7 +198,7 @@ fn cpus(list: &[u32]) -> String {
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
 fn software(machine: &Environment) -> String {
     let memory = match machine.memory_bytes {
-        0 => "memory not visible".to_owned(),
+        0 => "unknown memory".to_owned(),
         bytes => format!(
             "{} GiB of memory",
             significant(bytes as f64 / f64::from(1 << 30), 3)
@@ -216,15 +208,12 @@ fn software(machine: &Environment) -> String {
         "Linux {}; {}; governor {}; clock source {}; {memory}",
         machine.kernel,
         machine.rustc,
-        machine.governor.as_deref().unwrap_or("not visible"),
-        machine.clock_source.as_deref().unwrap_or("not visible"),
+        machine.governor.as_deref().unwrap_or("unknown"),
+        machine.clock_source.as_deref().unwrap_or("unknown"),
     )
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "milliseconds of a trial are few"
-)]
+#[expect(clippy::cast_precision_loss, reason = "a trial has few milliseconds")]
 fn plan(run: &Run) -> String {
     let seconds = |ms: u64| ms as f64 / 1e3;
     format!(
@@ -240,11 +229,11 @@ fn plan(run: &Run) -> String {
         run.seed,
         run.rate_source,
         run.harness_version,
-        run.revision.as_deref().unwrap_or("not known"),
+        run.revision.as_deref().unwrap_or("unknown"),
     )
 }
 
-/// Numbered notes of one table of a comparison; the same text has one number.
+/// Numbered notes of one table of a comparison; equal texts share a number.
 #[derive(Debug, Default)]
 pub(super) struct Footnotes(Vec<String>);
 
@@ -259,7 +248,7 @@ impl Footnotes {
         format!("[{}]", at + 1)
     }
 
-    /// Nothing where there was no mark.
+    /// `None` if there are no notes.
     pub(super) fn block(self) -> Option<Block> {
         let numbered = (1..)
             .zip(self.0)

@@ -1,4 +1,4 @@
-//! The table of the servers: what they are, what they hold and how they start.
+//! The table of servers: version, memory and start-up.
 
 use crate::figure::{self, Figure};
 use crate::record::{
@@ -14,13 +14,14 @@ use super::page::Block;
 /// The columns before the figures.
 const WORDS: [&str; 4] = ["server", "version", "class", "checks"];
 
-const CAPTION: &str = "Resident memory (RSS) idle and at its highest under load, over all trials; time from spawn to \
-    the first valid answer; latency of the first request (medians); size of the binary without symbols.";
+const CAPTION: &str = "Medians over all trials: resident memory (RSS) when idle and its peak under \
+    load, time from spawn to the first valid response, and latency of the first request. Size of \
+    the binary without symbols.";
 
-/// Lines of a log that are shown.
+/// Lines of a log to show.
 const LOG_LINES: usize = 8;
 
-/// Title, caption, table, and the logs of what failed.
+/// Title, caption, table, and the logs of failed servers.
 pub(super) fn blocks(record: &Record, summary: &Summary, notes: &mut Notes) -> Vec<Block> {
     let servers = in_order(&summary.servers);
     let rows: Vec<_> = servers.iter().map(|row| line(row, notes)).collect();
@@ -40,7 +41,7 @@ pub(super) fn blocks(record: &Record, summary: &Summary, notes: &mut Notes) -> V
     blocks
 }
 
-/// As given, but other builds and second entries below their server, and the control last.
+/// In the given order, but with other builds and twins below their server, and the control last.
 pub(super) fn in_order(rows: &[ServerRow]) -> Vec<&ServerRow> {
     let place = |name: &str| rows.iter().position(|row| row.server == name);
     let mut ordered: Vec<&ServerRow> = rows.iter().collect();
@@ -79,7 +80,7 @@ fn line(row: &ServerRow, notes: &mut Notes) -> Vec<String> {
     cells
 }
 
-/// With a mark where it failed; what marks its rows stands with them.
+/// With a mark if it failed; reasons of its rows are shown with the rows.
 fn name(row: &ServerRow, notes: &mut Notes) -> String {
     if row.verdict != Verdict::Failed {
         return row.display.clone();
@@ -101,7 +102,7 @@ fn log(record: &Record, row: &ServerRow) -> Vec<Block> {
     }
 }
 
-/// The end of the log of a server that failed, from its first failure that has one.
+/// The end of a failed server's log, from its first failure that has one.
 pub(super) fn log_end(record: &Record, row: &ServerRow) -> Option<Vec<String>> {
     let before_trials = record.servers.iter().find(|s| s.name == row.server);
     let under_load = record

@@ -1,4 +1,4 @@
-//! Servers across workloads: for a terminal, as Markdown and as JSON.
+//! Renders a ranking across workloads: for a terminal, as Markdown and as JSON.
 
 use serde_json::{Value, json};
 
@@ -12,20 +12,20 @@ use super::number::ABSENT;
 use super::page::Block;
 use super::{Colour, markdown, terminal};
 
-/// The version of the JSON form; raised with every change that an older reader would misread.
+/// The version of the JSON; incremented by every change that an older reader would misread.
 pub const STANDING_SCHEMA_VERSION: u32 = 1;
 
-/// Workloads beside each other in one table, so that it fits a terminal.
+/// Workloads per table, so that it fits a terminal.
 const COLUMNS: usize = 5;
 
-/// A standing with the runs it was made from.
+/// A standing and its runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Ranked<'a> {
     /// The runs.
     pub runs: &'a [&'a Record],
-    /// In what their machines differ from the first's; empty where none does.
+    /// Differences between their machines and the first's.
     pub another_machine: &'a [MachineDifference],
-    /// What was found.
+    /// The result.
     pub standing: &'a Standing,
 }
 
@@ -63,7 +63,7 @@ impl Ranked<'_> {
             .collect();
         notes.extend(self.another_machine.iter().map(|difference| {
             format!(
-                "another machine: {} is {} in one run, {} in another",
+                "different machine: {} is {} in one run, {} in another",
                 difference.member, difference.base, difference.new
             )
         }));
@@ -83,15 +83,15 @@ impl Ranked<'_> {
                 let floor = found.floor.delta.exp_m1() * 100.0;
                 let source = match found.floor.pairs {
                     0 => "assumed: nothing was entered twice",
-                    _ => "from what was entered twice",
+                    _ => "measured with programs entered twice",
                 };
-                format!("Means within {floor:.1} % tie ({source})")
+                format!("Differences below the noise floor of {floor:.1} % are ties ({source})")
             }
         };
         format!(
-            "By {} ({}): {}. Each figure is how many times worse than the best of its workload, \
-             1.00 being the best; `all` is their geometric mean, and the line below holds the 95 % interval \
-             over rounds. {ranked}. Of run {}{}.",
+            "Ranked by {} ({}): {}. Each figure is how many times worse than the best of its \
+             workload (1.00); `all` is their geometric mean. The line below is the 95 % interval \
+             over rounds. {ranked}. Runs: {}{}.",
             found.by.figure(),
             found.by.stage(),
             found.why.trim_end_matches('.'),
@@ -200,7 +200,7 @@ fn rank(place: &Stood) -> String {
 
 fn interval(distance: &Distance) -> String {
     match distance.interval {
-        // The best beside itself.
+        // The best compared with itself.
         Some(interval) if interval.low == 1.0 && interval.high == 1.0 => String::new(),
         Some(interval) => format!("{}–{}", ratio(interval.low), ratio(interval.high)),
         None => String::new(),

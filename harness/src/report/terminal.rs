@@ -1,4 +1,4 @@
-//! The same report for a terminal: no markup, and a little weight where it helps.
+//! The report for a terminal: no markup, with bold and dim text if possible.
 
 use std::ffi::OsStr;
 
@@ -8,18 +8,17 @@ use super::grid::{WIDTH, clipped, one_line, wrapped};
 use super::page::{Block, page, page_with};
 use super::workload_table::Layout;
 
-/// Whether text may carry escape sequences for weight.
+/// Whether to use escape sequences for bold and dim text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colour {
     /// Plain text.
     Never,
-    /// Titles and heads are bold, notes are dim.
+    /// Titles and headers are bold, notes are dim.
     Always,
 }
 
 impl Colour {
-    /// Only on a terminal, and never where `NO_COLOR` is set to anything but the empty
-    /// string (<https://no-color.org>).
+    /// Only on a terminal, and never if `NO_COLOR` is set and not empty (<https://no-color.org>).
     pub fn choose(is_terminal: bool, no_color: Option<&OsStr>) -> Self {
         if is_terminal && no_color.is_none_or(OsStr::is_empty) {
             Self::Always
@@ -28,12 +27,12 @@ impl Colour {
         }
     }
 
-    /// Heavier, where it may be.
+    /// Bold, if enabled.
     pub fn bold(self, text: &str) -> String {
         self.wrap("1", text)
     }
 
-    /// Fainter, where it may be.
+    /// Dim, if enabled.
     pub fn dim(self, text: &str) -> String {
         self.wrap("2", text)
     }
@@ -46,12 +45,12 @@ impl Colour {
     }
 }
 
-/// The report as it is printed after a run.
+/// The report printed after a run.
 pub fn terminal(record: &Record, summary: &Summary, colour: Colour) -> String {
     blocks(page(record, summary), colour)
 }
 
-/// The same with the ratio to the best, and its interval, of every figure; as wide as that is.
+/// The same with the ratio to the best and its interval for every figure, however wide.
 pub fn terminal_wide(record: &Record, summary: &Summary, colour: Colour) -> String {
     blocks(
         page_with(record, summary, Layout::Wide, |_| Vec::new()),
@@ -59,7 +58,7 @@ pub fn terminal_wide(record: &Record, summary: &Summary, colour: Colour) -> Stri
     )
 }
 
-/// Blocks one after the other.
+/// Renders blocks in order.
 pub(super) fn blocks(blocks: Vec<Block>, colour: Colour) -> String {
     let blocks = blocks
         .into_iter()

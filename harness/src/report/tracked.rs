@@ -1,8 +1,7 @@
-//! What is handed to a service that tracks figures over many runs.
+//! Figures for services that track them over many runs.
 //!
-//! Those figures that `harness compare` compares, of rows that can be relied on. A tracker knows nothing of
-//! conditions, only names: so the rate is part of a paced row's name, and figures taken at different
-//! rates never end up in one series.
+//! These are the figures that `harness compare` compares, of rows that didn't fail. A tracker only knows names,
+//! so the name of a paced row includes the rate: figures at different rates never end up in the same series.
 
 use crate::catalog::Stage;
 use crate::figure::{self, Figure};
@@ -10,18 +9,18 @@ use crate::record::{Estimate, Estimates, Record, Row, Summary, Verdict};
 
 /// One figure of one server.
 pub(super) struct Tracked<'a> {
-    /// The server, workload and stage, as in `alder/mixed/paced at 24000 per s`; the server alone for
-    /// figures of the process.
+    /// The server, workload and stage, as in `alder/mixed/paced at 24000 per s`; only the server for figures of
+    /// the process.
     pub(super) benchmark: String,
     pub(super) figure: &'static Figure,
     pub(super) estimate: Estimate,
-    /// The peak is at least this: the load generator was the limit.
+    /// The peak is a lower bound: the load generator was the limit.
     pub(super) lower_bound: bool,
-    /// The reservations of a marked row.
+    /// The reasons of a marked row.
     pub(super) reasons: &'a [String],
 }
 
-/// All of a run, in the order of its tables.
+/// All figures of a run, in the order of its tables.
 pub(super) fn tracked<'a>(record: &Record, summary: &'a Summary) -> Vec<Tracked<'a>> {
     let rows = summary.rows.iter().filter(|r| r.verdict != Verdict::Failed);
     let servers = (summary.servers.iter()).filter(|r| r.verdict != Verdict::Failed);
@@ -39,7 +38,7 @@ pub(super) fn tracked<'a>(record: &Record, summary: &'a Summary) -> Vec<Tracked<
     all
 }
 
-/// The figures of a stage, or of the process, that are there.
+/// The available figures of a stage, or of the process.
 fn of<'a>(
     stage: Option<Stage>,
     figures: &Estimates,

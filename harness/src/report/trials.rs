@@ -1,6 +1,6 @@
-//! Tidy CSV of the trials: one observation a row, numbers in full, nothing summarised.
+//! Tidy CSV of the trials: one observation per row, with full precision and nothing summarised.
 //!
-//! A trial without figures is there with an empty one, so that none is lost.
+//! A trial without figures has one line with an empty figure, so that every trial is included.
 
 use crate::figure::Unit;
 use crate::judge;

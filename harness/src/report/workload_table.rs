@@ -13,27 +13,28 @@ use super::notes::Notes;
 use super::number::{ABSENT, significant};
 use super::page::Block;
 
-/// How much a table holds.
+/// How much a table shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layout {
-    /// What fits a terminal: the ratio to the best in the figure ranked by, one number of each other.
+    /// Fits a terminal: the ratio to the best for the figure ranked by, and only the value of each other
+    /// figure.
     Narrow,
-    /// The ratio to the best, and its interval, in every figure.
+    /// The ratio to the best, and its interval, for every figure.
     Wide,
 }
 
-/// What the control's rows are.
+/// Explains the control's rows.
 fn control_is(environment: &Environment) -> String {
     let replays = environment.control().map_or(String::new(), |finding| {
         format!(", which {}", finding.found)
     });
     format!(
-        "not a server: the harness's own responder{replays}. It shows how much the load generator can ask for \
-         and, by its two entries, how far noise moves a figure; it has no rank"
+        "not a server: the harness's own responder{replays}. It shows what the load generator can \
+         reach, and its two entries show the noise of a figure; it has no rank"
     )
 }
 
-/// Those that have a ranking first, then any others.
+/// Workloads with a ranking first, then any others.
 pub(super) fn workloads(summary: &Summary) -> Vec<&str> {
     let ranked = summary.rankings.iter().map(|r| r.workload.as_str());
     let mut names = Vec::new();
@@ -51,7 +52,7 @@ pub(super) struct Column {
     pub(super) stage: Stage,
 }
 
-/// All there are. Without a paced stage the cost is that at peak.
+/// All columns. Without a paced stage, cost is that at peak.
 pub(super) fn columns(paced: bool) -> Vec<Column> {
     let column = |figure: &'static Figure| Column {
         figure,
@@ -82,7 +83,7 @@ pub(super) fn blocks(
     let mut blocks = vec![Block::Heading(title)];
     let mut columns = columns(paced);
     columns.retain(|column| layout == Layout::Wide || !column.figure.wide);
-    // The one ranked by is first.
+    // The figure ranked by is first.
     columns.sort_by_key(|column| ranking.is_some_and(|r| r.ranked_by != column.figure.id));
     let caption = ranking.map(|ranking| {
         let engine = record.run.engine.remark();
@@ -109,8 +110,8 @@ pub(super) fn blocks(
     blocks
 }
 
-/// Rank, server, the figure ranked by with its ratio to the best, and one number of each other figure.
-/// Where names are so long that not all fit, the last figures are left out, and which is told.
+/// Rank, server, the figure ranked by with its ratio to the best, and the value of each other figure. If long
+/// names leave too little room, the last figures are left out and returned.
 fn narrow(
     named: &[[String; 2]],
     entries: &[Entry<'_>],
@@ -158,7 +159,7 @@ fn narrow(
     }
 }
 
-/// The ratio to the best beside each figure.
+/// Each figure with its ratio to the best.
 fn wide(named: &[[String; 2]], entries: &[Entry<'_>], columns: &[Column]) -> Grid {
     let mut head = vec![
         ("#".to_owned(), Align::Left),
@@ -182,8 +183,7 @@ fn wide(named: &[[String; 2]], entries: &[Entry<'_>], columns: &[Column]) -> Gri
     }
 }
 
-/// What ranks go by, and under which load. `note` gives the mark of a text that is said once below all
-/// tables.
+/// The figure ranked by, and the load. `note` returns the mark of a text that is shown once below all tables.
 pub(super) fn caption(
     ranking: &Ranking,
     engine: &str,
@@ -197,7 +197,7 @@ pub(super) fn caption(
             significant(rate, 5)
         ),
         (true, None) => "latency and CPU at a paced rate that was not recorded".into(),
-        (false, _) => "CPU at peak; no paced stage was run, so there is no latency".into(),
+        (false, _) => "CPU at peak; no latency without a paced stage".into(),
     };
     let figure = figure::name(&ranking.ranked_by);
     let why = note(ranking.reason.trim_end_matches('.'));
@@ -218,14 +218,14 @@ pub(super) fn caption(
     )
 }
 
-/// Which differences are none.
+/// Which differences are ties.
 fn ties(floor: &NoiseFloor) -> String {
     let assumed = match floor.pairs.is_empty() {
         true => " (assumed: nothing was entered twice)",
         false => "",
     };
     format!(
-        "; differences within {:.1} % tie{assumed}",
+        "; differences below the noise floor of {:.1} % are ties{assumed}",
         floor.delta * 100.0
     )
 }
@@ -238,8 +238,7 @@ pub(super) struct Entry<'a> {
     paced: Option<&'a Row>,
 }
 
-/// By rank, those of the same rank by their ratio to the best; what has none behind, likewise; what
-/// failed behind that. The control is last, for it is no server.
+/// By rank, then by their ratio to the best; then rows without a rank, then failed rows. The control is last.
 pub(super) fn entries<'a>(summary: &'a Summary, workload: &str) -> Vec<Entry<'a>> {
     let mut entries: Vec<Entry<'a>> = Vec::new();
     for row in summary.rows.iter().filter(|row| row.workload == workload) {
@@ -290,13 +289,12 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// How far behind the best it is in the figure ranked by, as a factor; what can't be compared is
-    /// infinitely far.
+    /// How far behind the best it is in the figure ranked by, as a factor; infinite if it can't be compared.
     fn behind(&self, ranking: &Ranking) -> f64 {
         let row = self.row(ranking.stage);
         let ratio = row.and_then(|row| row.ratio_to_best.get(&ranking.ranked_by));
         match (ratio, ranking.ranked_by.as_str()) {
-            // Its two entries stay in their order.
+            // Keep its two entries in order.
             _ if EntryKind::of(self.server) == EntryKind::Control => 0.0,
             (None, _) => f64::INFINITY,
             (Some(own), figure) => match figure::better(figure) {
@@ -310,7 +308,7 @@ impl<'a> Entry<'a> {
         rank_text(self.rank())
     }
 
-    /// As in `alder`, `alder [1]` where there is something to say of it, or `alder failed [2]`.
+    /// As in `alder`, `alder [1]` if it has a note, or `alder failed [2]`.
     fn name(&self, record: &Record, workload: &str, notes: &mut Notes) -> String {
         let mut name = self.display.to_owned();
         if self.verdict() == Verdict::Failed {
@@ -323,7 +321,7 @@ impl<'a> Entry<'a> {
         name
     }
 
-    /// A figure; a failed row's figures are not for comparing and not shown.
+    /// A figure; a failed row's figures don't count and aren't shown.
     fn value(&self, column: &Column) -> String {
         let sound = self
             .row(column.stage)
@@ -361,7 +359,7 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// What stands before the notes: `marked`, `failed`, or `note` where the row is sound.
+    /// The word before the notes: `marked`, `failed`, or `note` for a row without problems.
     pub(super) fn verdict_word(&self) -> &'static str {
         match self.verdict() {
             Verdict::Ok => "note",
@@ -369,7 +367,7 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// What it is, if it is no server of its own, and why it is marked or failed: a note each.
+    /// The notes: what it is, if it isn't a server, and why it is marked or failed.
     pub(super) fn told(&self, record: &Record) -> Vec<String> {
         let mut told = self.reasons();
         if told.is_empty() && self.verdict() != Verdict::Ok {
@@ -379,19 +377,19 @@ impl<'a> Entry<'a> {
         what.into_iter().chain(told).collect()
     }
 
-    /// What a reader must know of an entry that is no server of its own.
+    /// Explains an entry that isn't a server.
     fn what_it_is(&self, environment: &Environment) -> String {
         match EntryKind::of(self.server) {
             EntryKind::Server => String::new(),
             EntryKind::Control => control_is(environment),
             EntryKind::Twin(first) => format!(
-                "the second entry of {first}, the same program: what differs between the two is noise"
+                "the same program as {first}, entered twice: any difference between the two is noise"
             ),
             EntryKind::Build(server) => format!("another build of {server}"),
         }
     }
 
-    /// Named by their stage, unless they hold for both alike.
+    /// With the stage in front, unless they apply to both.
     fn reasons(&self) -> Vec<String> {
         let of_stage = |stage| self.row(stage).map_or(&[][..], |row| &row.reasons);
         let both = |reason: &String| {
@@ -429,7 +427,7 @@ mod tests {
         let assumed = floor(Vec::new());
         assert_eq!(
             assumed,
-            "; differences within 2.1 % tie (assumed: nothing was entered twice)"
+            "; differences below the noise floor of 2.1 % are ties (assumed: nothing was entered twice)"
         );
         let measured = floor(vec![Pair {
             first: "control".into(),
@@ -438,6 +436,9 @@ mod tests {
             low: None,
             high: None,
         }]);
-        assert_eq!(measured, "; differences within 2.1 % tie");
+        assert_eq!(
+            measured,
+            "; differences below the noise floor of 2.1 % are ties"
+        );
     }
 }

@@ -1,17 +1,15 @@
-//! How sure a median over rounds is: the bootstrap.
+//! Bootstrap confidence intervals of a median over rounds.
 //!
 //! # Which interval
-//! A plain percentile interval of a median is too narrow for the few rounds a run has: over
-//! 2,000 normal samples (NumPy) its nominal 95 % were 75 % at n = 3, 88 % at 4 and at 7, 90 % at 9, 94 %
-//! at 10. So the percentile interval is **expanded**, as in Hesterberg, "What Teachers Should
-//! Know About the Bootstrap" (2015), section 3.3: in place of 2.5 % the tail holds
-//! Φ(−√(n/(n−1)) t₀.₉₇₅,ₙ₋₁). In the same simulation that covers 95 to 99 % for every n from 6 to 60, with
-//! normal values and with Student's t₃.
+//! A plain percentile interval of a median is too narrow for the few rounds of a run: over 2,000 normal samples
+//! (NumPy) a nominal 95 % interval covered 75 % at n = 3, 88 % at 4 and at 7, 90 % at 9, 94 % at 10. So the
+//! percentile interval is **expanded**, as in Hesterberg, "What Teachers Should Know About the Bootstrap"
+//! (2015), section 3.3: the tail is Φ(−√(n/(n−1)) t₀.₉₇₅,ₙ₋₁) instead of 2.5 %. In the same simulation that
+//! covers 95 to 99 % for every n from 6 to 60, with normal values and with Student's t₃.
 //!
-//! Below 6 rounds no resample leaves the range of the values, which itself holds the median
-//! in only 1 − 2¹⁻ⁿ of cases: 75 % at 3. There the interval is widened to hold Student's
-//! t interval of the mean as well (95 % in the simulation, also for t₃), on logarithms where
-//! [`Scale::Log`] is given. Below 3 there is no interval at all.
+//! With fewer than 6 rounds no resample leaves the range of the values, which contains the median in only 1 −
+//! 2¹⁻ⁿ of cases: 75 % at 3. There the interval is widened to include Student's t interval of the mean (95 % in
+//! the simulation, also for t₃), on logarithms for [`Scale::Log`]. With fewer than 3 there is no interval.
 
 use std::collections::BTreeMap;
 
@@ -23,10 +21,10 @@ use super::quantile::{median_in_place, quantile_in_place, sorted};
 /// Resamples drawn for every interval.
 pub const RESAMPLES: usize = 5_000;
 
-/// The fewest rounds from which an interval is given.
+/// The fewest rounds that give an interval.
 pub const MIN_REPLICATES: usize = 3;
 
-/// Rounds from which resampling alone can give 95 %.
+/// The fewest rounds for which resampling alone can give 95 %.
 pub const RESAMPLING_SUFFICES: usize = 6;
 
 /// Φ(−√(n/(n−1)) t₀.₉₇₅,ₙ₋₁) for n from 3 to 30. SciPy 1.17.1:
@@ -66,7 +64,7 @@ const EXPANDED_TAIL: [f64; 28] = [
 /// `stats.t.ppf(.975, [2, 3, 4])`
 pub(super) const STUDENT_T: [f64; 3] = [4.3026527, 3.1824463, 2.7764451];
 
-/// A closed 95 % interval, in the unit of the values it was made from.
+/// A closed 95 % interval, in the unit of its values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
     /// The lower end.
@@ -75,33 +73,33 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// On which scale values are taken to be symmetric; it matters below 6 rounds only.
+/// The scale on which values are assumed to be symmetric; only matters below 6 rounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
-    /// As they are; right for log-ratios.
+    /// Unchanged; for log-ratios.
     Linear,
-    /// By their logarithms, where all are above zero; right for times, rates and sizes.
+    /// Logarithms, if all values are positive; for times, rates and sizes.
     Log,
 }
 
-/// The share of resamples left out on each side of a 95 % interval from `n` replicates.
+/// The share of resamples cut off on each side of a 95 % interval from `n` replicates.
 pub(super) fn tail(n: usize) -> f64 {
     match n {
         0..3 => 0.0,
         3..=30 => EXPANDED_TAIL[n - 3],
-        // Linear in 1/n to its limit at infinity; within 1e-4 of the formula.
+        // Linear in 1/n towards the limit at infinity; within 1e-4 of the formula.
         _ => 0.025 - (0.025 - EXPANDED_TAIL[27]) * 30.0 / n as f64,
     }
 }
 
-/// Draws with replacement from `n` replicates, each as many as there are.
+/// Resamples of `n` replicates: each draws `n` with replacement.
 #[derive(Debug, Clone)]
 pub struct Resamples {
     n: usize,
     /// `RESAMPLES` runs of `n` indices.
     draws: Vec<u32>,
-    /// The indices of the two middle ones of each draw: of any sorted values, their mean is
-    /// that resample's median.
+    /// The indices of the two middle values of each draw; for sorted values, their mean is that resample's
+    /// median.
     middles: Vec<(u32, u32)>,
 }
 
@@ -127,14 +125,14 @@ impl Resamples {
         self.draws.chunks_exact(self.n.max(1))
     }
 
-    /// The median of each resample of as many values as there are replicates, sorted.
+    /// The median of each resample, sorted; needs one value per replicate.
     pub(super) fn medians_of_sorted(&self, values: &[f64]) -> Vec<f64> {
         let middle = |&(a, b): &(u32, u32)| f64::midpoint(values[a as usize], values[b as usize]);
         self.middles.iter().map(middle).collect()
     }
 
-    /// The median of each resample of `values`, one place for each replicate. A replicate
-    /// without a value adds none; a draw of nothing else gives `otherwise`.
+    /// The median of each resample of `values`, which has one slot per replicate. Ignores replicates without a
+    /// value; a draw with no values gives `otherwise`.
     pub(super) fn medians(&self, values: &[Option<f64>], otherwise: f64) -> Vec<f64> {
         let mut drawn = Vec::with_capacity(self.n);
         let median_of = |draw: &[u32]| {
@@ -150,8 +148,8 @@ impl Resamples {
     }
 }
 
-/// Resamples for any number of replicates, drawn once for each number, so that all figures
-/// of a run are judged by the same draws.
+/// Resamples for any number of replicates, drawn once per number, so that all figures of a run use the same
+/// draws.
 #[derive(Debug, Clone)]
 pub struct Bootstrap {
     seed: u64,
@@ -160,7 +158,7 @@ pub struct Bootstrap {
 }
 
 impl Bootstrap {
-    /// Nothing is drawn before it is needed.
+    /// Draws lazily.
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
@@ -176,17 +174,17 @@ impl Bootstrap {
             .or_insert_with(|| Resamples::new(n, self.seed))
     }
 
-    /// Resamples that have nothing in common with [`Self::resamples`], for the second of two
-    /// samples that are not paired: the same draws would pair them.
+    /// Resamples independent of [`Self::resamples`], for the second of two unpaired samples; the same draws
+    /// would pair them.
     pub(super) fn other_resamples(&mut self, n: usize) -> &Resamples {
         self.others
             .entry(n)
             .or_insert_with(|| Resamples::new(n, !self.seed))
     }
 
-    /// The 95 % interval of the median of `values`; their order does not matter.
+    /// The 95 % interval of the median of `values`, in any order.
     ///
-    /// Absent below [`MIN_REPLICATES`] values, or where one is not finite.
+    /// `None` for fewer than [`MIN_REPLICATES`] values, or if one is not finite.
     pub fn median_interval(&mut self, values: &[f64], scale: Scale) -> Option<Interval> {
         if values.len() < MIN_REPLICATES || !values.iter().all(|value| value.is_finite()) {
             return None;
@@ -197,7 +195,7 @@ impl Bootstrap {
     }
 }
 
-/// The interval from the medians of resamples and the values they were drawn from, at least three.
+/// The interval from the medians of resamples and the values they were drawn from (at least three).
 pub(super) fn interval(medians: &mut [f64], values: &[f64], scale: Scale) -> Interval {
     let tail = tail(values.len());
     let low = quantile_in_place(medians, tail);
@@ -244,7 +242,7 @@ mod tests {
         // scipy 1.17.1, with the expanded tail of n = 10:
         // stats.bootstrap((v,), np.median, confidence_level=1 - 2*0.00855064,
         //                 n_resamples=400000, method="percentile", rng=np.random.default_rng(0))
-        // -> low 9.9, high 11.3; between order statistics lies 0.05 at the least.
+        // -> low 9.9, high 11.3; order statistics are at least 0.05 apart.
         let values = [10.2, 11.5, 9.8, 10.9, 12.4, 10.1, 9.5, 11.1, 10.6, 10.0];
         let found = Bootstrap::new(7)
             .median_interval(&values, Scale::Log)
@@ -294,8 +292,8 @@ mod tests {
 
     #[test]
     fn ninety_five_percent_of_intervals_hold_the_true_median() {
-        // What is promised, on samples whose median is known to be 0: a uniform generator
-        // and the worst small n of the plain percentile interval.
+        // Checks the coverage on samples whose median is known to be 0: a uniform distribution, and the worst
+        // small n of the plain percentile interval.
         let mut random = Pcg64::seed_from_u64(11);
         for n in [3, 5, 7, 10] {
             let mut bootstrap = Bootstrap::new(n as u64);
@@ -307,7 +305,7 @@ mod tests {
                     found.low <= 0.0 && 0.0 <= found.high
                 })
                 .count();
-            // 500 draws at 95 % stay above 460 with a probability over 0.9999.
+            // At 95 % coverage, 500 draws give at least 460 with a probability over 0.9999.
             assert!(held >= 460, "{held} of 500 at n = {n}");
         }
     }

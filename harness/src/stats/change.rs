@@ -1,14 +1,12 @@
 //! Whether a trial was in a steady state: change points over its 100 ms windows.
 //!
-//! The windows are cut into the segments that minimise Σ nᵢ ln σᵢ² + penalty × changes, the
-//! likelihood of normal segments that may change in mean and in variance; found exactly by
-//! optimal partitioning (Jackson et al., "An algorithm for optimal partitioning of data on
-//! an interval", 2005), which gives what PELT gives (Killick, Fearnhead and Eckley, 2012).
-//! The use for a steady state, and the rule that segments whose means are close enough count
-//! as one, are those of Barrett et al., "Virtual Machine Warmup Blows Hot and Cold" (2017).
-//! Their penalty of 15 ln n is for thousands of iterations; here it is 6 ln n, twice the
-//! Bayesian information criterion for the three numbers a change adds, because neighbouring
-//! windows are not quite independent.
+//! The windows are split into the segments that minimise Σ nᵢ ln σᵢ² + penalty × changes, the likelihood of
+//! normal segments that may change in mean and in variance. Optimal partitioning finds them exactly (Jackson et
+//! al., "An algorithm for optimal partitioning of data on an interval", 2005), with the same result as PELT
+//! (Killick, Fearnhead and Eckley, 2012). Using this for steady states, and counting segments with similar
+//! means as one, follows Barrett et al., "Virtual Machine Warmup Blows Hot and Cold" (2017). Their penalty of
+//! 15 ln n is for thousands of iterations; here it is 6 ln n, twice the Bayesian information criterion for the
+//! three parameters a change adds, because neighbouring windows are not quite independent.
 
 /// The fewest windows in a segment: half a second of 100 ms windows.
 const MIN_SEGMENT: usize = 5;
@@ -16,28 +14,28 @@ const MIN_SEGMENT: usize = 5;
 /// The fewest windows that can be judged.
 const MIN_WINDOWS: usize = 4 * MIN_SEGMENT;
 
-/// Longer series are averaged to this many windows or fewer; partitioning takes quadratic time.
+/// Longer series are averaged to at most this many windows, because partitioning takes quadratic time.
 const MAX_WINDOWS: usize = 120;
 
-/// Scatter below this share of the overall mean is taken as this much, so that a series
-/// without any scatter has a finite likelihood.
+/// The smallest scatter, as a share of the overall mean, so that a series without scatter has a finite
+/// likelihood.
 const SCATTER_FLOOR: f64 = 0.005;
 
-/// What can be said of a trial's windows.
+/// Whether a trial's windows are steady.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Steadiness {
     /// All windows are at one level.
     Steady,
-    /// They settle at this window, counted from 0, and stay for at least half of the trial.
+    /// They are steady from this window (counted from 0), for at least half of the trial.
     SteadyFrom(usize),
-    /// No level lasts to the end for half of the trial.
+    /// No level lasts for the last half of the trial.
     Unsteady,
     /// There are fewer than 20 windows.
     TooFew,
 }
 
-/// Judges windows of a rate or a latency, in any unit. Levels within `tolerance` of the last
-/// one, as a share of it, are the same level: 0.05 for a rate. Values not finite are left out.
+/// Judges windows of a rate or a latency, in any unit. Levels within `tolerance` of the last one (as a share,
+/// such as 0.05 for a rate) count as the same level. Ignores values that are not finite.
 pub fn steadiness(windows: &[f64], tolerance: f64) -> Steadiness {
     let windows: Vec<f64> = windows
         .iter()
@@ -62,7 +60,7 @@ pub fn steadiness(windows: &[f64], tolerance: f64) -> Steadiness {
     }
 }
 
-/// Where the run of segments at the last one's level begins.
+/// The start of the final segments that share the last one's level.
 fn settled_from(values: &[f64], changes: &[usize], tolerance: f64) -> usize {
     let mut ends = changes.to_vec();
     ends.push(values.len());
@@ -78,13 +76,12 @@ fn settled_from(values: &[f64], changes: &[usize], tolerance: f64) -> usize {
     settled
 }
 
-/// The indices at which a new segment begins, in ascending order; empty where nothing
-/// changes. Segments have at least `min_segment` values; each change must lower
-/// Σ nᵢ ln(σᵢ² + `floor`) by more than `penalty`.
+/// The indices at which a new segment begins, in ascending order; empty if nothing changes. Segments have at
+/// least `min_segment` values, and each change must lower Σ nᵢ ln(σᵢ² + `floor`) by more than `penalty`.
 pub fn change_points(values: &[f64], min_segment: usize, penalty: f64, floor: f64) -> Vec<usize> {
     let min_segment = min_segment.max(1);
     let costs = Costs::new(values, floor);
-    // best[end]: the least cost of the first `end` values, and where their last segment begins.
+    // best[end]: the lowest cost of the first `end` values, and where their last segment begins.
     let mut best = vec![(f64::INFINITY, 0); values.len() + 1];
     best[0] = (-penalty, 0);
     for end in min_segment..=values.len() {
@@ -114,7 +111,7 @@ struct Costs {
 
 impl Costs {
     fn new(values: &[f64], floor: f64) -> Self {
-        // Centred first: the sums of squares of large rates would swallow their variance.
+        // Centred first, because the variance of large rates would be lost in their sums of squares.
         let centre = if values.is_empty() { 0.0 } else { mean(values) };
         let (mut sums, mut squares) = (vec![0.0], vec![0.0]);
         let (mut sum, mut square) = (0.0, 0.0);
@@ -200,7 +197,7 @@ mod tests {
         assert_eq!(steadiness(&windows[..19], 0.05), Steadiness::TooFew);
     }
 
-    /// All ways to cut, one after the other.
+    /// Tries every way to split.
     fn least_cost(values: &[f64], penalty: f64, floor: f64) -> f64 {
         let costs = Costs::new(values, floor);
         let n = values.len();

@@ -1,13 +1,13 @@
-//! Rank correlation: does what a model leaves over still follow the order of the trials?
+//! Rank correlation: do the residuals follow the order of the trials?
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64;
 
-/// Spearman's ρ, from −1 to 1: Pearson's correlation of the ranks, equal values sharing the
-/// mean of their ranks.
+/// Spearman's ρ, from −1 to 1: Pearson's correlation of the ranks, where equal values share the mean of their
+/// ranks.
 ///
-/// Absent where the lengths differ, there are fewer than three pairs, or one side does not vary.
+/// `None` if the lengths differ, there are fewer than three pairs, or one side does not vary.
 pub fn spearman(x: &[f64], y: &[f64]) -> Option<f64> {
     if x.len() != y.len() || x.len() < 3 {
         return None;
@@ -15,10 +15,9 @@ pub fn spearman(x: &[f64], y: &[f64]) -> Option<f64> {
     pearson(&mean_ranks(x), &mean_ranks(y))
 }
 
-/// How likely a ρ at least as far from 0 is where the order means nothing: the two-sided
-/// permutation test, (hits + 1) / (permutations + 1), from 0 to 1.
+/// The p-value of ρ by a two-sided permutation test, (hits + 1) / (permutations + 1).
 ///
-/// Absent where [`spearman`] is.
+/// `None` if [`spearman`] is.
 pub fn permutation_p(x: &[f64], y: &[f64], permutations: u32, seed: u64) -> Option<f64> {
     let rho = spearman(x, y)?.abs();
     let (x, mut y) = (mean_ranks(x), mean_ranks(y));
@@ -26,7 +25,7 @@ pub fn permutation_p(x: &[f64], y: &[f64], permutations: u32, seed: u64) -> Opti
     let mut hits = 0_u32;
     for _ in 0..permutations {
         y.shuffle(&mut random);
-        // The slack: the same ranks in another order may add up to another last digit.
+        // The tolerance allows for rounding when the same ranks are summed in another order.
         if pearson(&x, &y).is_some_and(|other| other.abs() >= rho - 1e-12) {
             hits += 1;
         }
@@ -74,7 +73,7 @@ mod tests {
     fn rho_is_scipys() {
         // scipy 1.17.1: stats.spearmanr(a, b) -> statistic 0.6690306744437988, p 0.01735
         assert!((spearman(&A, &B).unwrap() - 0.669_030_674_443_798_8).abs() < 1e-12);
-        // SciPy's p is from Student's t, ours from permutations: near, not equal.
+        // SciPy's p is from Student's t and ours from permutations, so they differ slightly.
         let p = permutation_p(&A, &B, 20_000, 1).unwrap();
         assert!((p - 0.017_35).abs() < 0.006, "{p}");
     }

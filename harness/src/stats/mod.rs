@@ -1,20 +1,20 @@
 //! Medians, intervals, ratios, ranks, change points; pure.
 //!
-//! The replicate is a **fresh process**: every value given to a function here is one figure
-//! of one trial, never one request. Requests of a process are not independent samples
-//! (Kalibera and Jones, "Rigorous Benchmarking in Reasonable Time", ISMM 2013).
+//! The replicate is a **fresh process**: every value passed to a function here is one figure of one trial,
+//! never of one request. Requests to the same process are not independent samples (Kalibera and Jones,
+//! "Rigorous Benchmarking in Reasonable Time", ISMM 2013).
 //!
 //! | file | what it answers |
 //! |---|---|
-//! | `quantile` | the middle of a few values |
-//! | `bootstrap` | how sure that middle is |
+//! | `quantile` | what is the median of a few values |
+//! | `bootstrap` | how certain is that median |
 //! | `ratio` | do two servers differ, and by how much |
-//! | `unpaired` | the same of two runs, which share no round |
-//! | `significance` | which of many differences may be chance |
-//! | `rank` | which places a server may hold |
+//! | `unpaired` | the same for two runs, which share no round |
+//! | `significance` | which of many differences may be due to chance |
+//! | `rank` | which ranks may a server have |
 //! | `change` | was a trial in a steady state |
-//! | `outlier` | which rounds stand apart |
-//! | `correlation` | does what is left over follow the order of the trials |
+//! | `outlier` | which rounds are outliers |
+//! | `correlation` | do residuals follow the order of the trials |
 //!
 //! All randomness comes from a seed, so the same values give the same answer.
 

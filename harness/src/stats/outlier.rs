@@ -1,16 +1,16 @@
-//! Rounds that stand apart. They are marked, never dropped: the interval already holds them.
+//! Outlier rounds. They are marked, never dropped: the interval already includes them.
 
 use super::quantile::median;
 
-/// The modified z-score beyond which a value stands apart: Iglewicz and Hoaglin, "How to
-/// Detect and Handle Outliers" (1993).
+/// The modified z-score above which a value is an outlier: Iglewicz and Hoaglin, "How to Detect and Handle
+/// Outliers" (1993).
 pub const OUTLIER_SCORE: f64 = 3.5;
 
-/// Φ⁻¹(3/4), by which the median absolute deviation of normal values estimates σ.
+/// Φ⁻¹(3/4), the factor between σ and the median absolute deviation of normal values.
 const MAD_OF_SIGMA: f64 = 0.674_489_750_196_081_7;
 
-/// The indices of values whose modified z-score, 0.6745 (x − median) / MAD, is beyond
-/// [`OUTLIER_SCORE`]. Below five values, or where over half are equal, none can be told.
+/// The indices of values whose modified z-score, 0.6745 (x − median) / MAD, exceeds [`OUTLIER_SCORE`]. Finds
+/// none among fewer than five values, or if more than half are equal.
 pub fn outliers(values: &[f64]) -> Vec<usize> {
     let (Some(middle), Some(sigma)) = (median(values), sigma(values)) else {
         return Vec::new();
@@ -24,16 +24,16 @@ pub fn outliers(values: &[f64]) -> Vec<usize> {
         .collect()
 }
 
-/// The spread as a share of the median, by the median absolute deviation: near the
-/// coefficient of variation for normal values, and not moved by one bad round.
+/// The spread as a share of the median, by the median absolute deviation: close to the coefficient of variation
+/// for normal values, and robust against one bad round.
 ///
-/// Absent where there are no values or their median is 0.
+/// `None` if there are no values or their median is 0.
 pub fn robust_spread(values: &[f64]) -> Option<f64> {
     let middle = median(values)?;
     (middle != 0.0).then(|| sigma(values).map(|sigma| sigma / middle.abs()))?
 }
 
-/// σ as the median absolute deviation estimates it.
+/// σ estimated from the median absolute deviation.
 fn sigma(values: &[f64]) -> Option<f64> {
     let middle = median(values)?;
     let deviations: Vec<f64> = values.iter().map(|value| (value - middle).abs()).collect();

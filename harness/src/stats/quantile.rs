@@ -1,10 +1,10 @@
 //! Quantiles, medians and geometric means of a few values.
 
-/// The quantile at `p` of a sorted slice, type 7 of Hyndman and Fan ("Sample Quantiles in
-/// Statistical Packages", 1996): linear between the order statistics around `(n − 1) p`. It is
-/// what NumPy and R give unless told otherwise. `p` is clamped to 0..=1.
+/// The quantile at `p` of a sorted slice, type 7 of Hyndman and Fan ("Sample Quantiles in Statistical
+/// Packages", 1996): linear between the order statistics around `(n − 1) p`. This is the default of NumPy and
+/// R. `p` is clamped to 0..=1.
 ///
-/// Absent where there are no values.
+/// `None` if there are no values.
 pub fn quantile(sorted: &[f64], p: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     let place = p.clamp(0.0, 1.0) * last as f64;
@@ -14,14 +14,14 @@ pub fn quantile(sorted: &[f64], p: f64) -> Option<f64> {
     Some(low + (high - low) * (place - below as f64))
 }
 
-/// The median: the quantile at one half. The order of `values` does not matter.
+/// The median of `values`, in any order.
 pub fn median(values: &[f64]) -> Option<f64> {
     quantile(&sorted(values), 0.5)
 }
 
-/// The n-th root of the product, by way of logarithms.
+/// The n-th root of the product, computed with logarithms.
 ///
-/// Absent where there are no values, or one of them is not above zero.
+/// `None` if there are no values, or one of them is not positive.
 pub fn geometric_mean(values: &[f64]) -> Option<f64> {
     if values.is_empty() || values.iter().any(|&value| value.is_nan() || value <= 0.0) {
         return None;
@@ -37,12 +37,12 @@ pub(super) fn sorted(values: &[f64]) -> Vec<f64> {
     values
 }
 
-/// The median of a buffer that may be reordered; faster than sorting it. NaN where it is empty.
+/// The median of a buffer, which it reorders; faster than sorting. NaN if empty.
 pub(super) fn median_in_place(values: &mut [f64]) -> f64 {
     quantile_in_place(values, 0.5)
 }
 
-/// The type 7 quantile of a buffer that may be reordered. NaN where it is empty.
+/// The type 7 quantile of a buffer, which it reorders. NaN if empty.
 pub(super) fn quantile_in_place(values: &mut [f64], p: f64) -> f64 {
     let Some(last) = values.len().checked_sub(1) else {
         return f64::NAN;

@@ -1,17 +1,15 @@
-//! Which places a server may hold.
+//! The ranks that a server may have.
 //!
-//! Rounds are resampled. In each resample every server's score is the median over the drawn
-//! rounds of its log-ratio to the round's reference, and servers are ranked by it; the
-//! middle 95 % of a server's ranks are kept. From the same resamples come the intervals of all pairs:
-//! a server can't be worse than 1 + the number of servers that are not surely behind it, nor
-//! better than 1 + the number surely before it (Goldstein and Spiegelhalter, 1996, on ranks
-//! from pairwise intervals). The interval given is the union of both, so two servers that tie
-//! always share a place. Each pair is judged at 95 %, without a correction for their number.
+//! Rounds are resampled. In each resample a server's score is the median over the drawn rounds of its log-ratio
+//! to the round's reference, and servers are ranked by score; the middle 95 % of a server's ranks are kept. The
+//! same resamples give the intervals of all pairs: a server can't rank worse than 1 + the number of servers
+//! that are not clearly behind it, nor better than 1 + the number clearly ahead of it (Goldstein and
+//! Spiegelhalter, 1996, on ranks from pairwise intervals). The result is the union of both, so two servers that
+//! tie always share a rank. Each pair is judged at 95 %, without a correction for their number.
 //!
-//! The reference is the geometric mean of all servers of the round. Where a server misses a
-//! round, the mean of the others would move by that server's absence alone; so round and
-//! server are fitted as a two-way additive model of the logarithms, which is that same mean
-//! where nothing is missing.
+//! The reference is the geometric mean of all servers of the round. If a server misses a round, its absence
+//! alone would change that mean. So rounds and servers are fitted as a two-way additive model of the
+//! logarithms, which equals that mean if nothing is missing.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +17,7 @@ use super::bootstrap::{Bootstrap, MIN_REPLICATES, tail};
 use super::quantile::median;
 use super::ratio::{Difference, Series, differs, log_ratio, resampled};
 
-/// Which of two values is the better one.
+/// Which of two values is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Better {
     /// The higher, as for a rate.
@@ -28,7 +26,7 @@ pub enum Better {
     Lower,
 }
 
-/// The ranks a server may hold at 95 % confidence, counted from 1; equal where it is sure.
+/// The ranks a server may have at 95 % confidence, counted from 1; equal if it is certain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RankRange {
     /// The best.
@@ -39,8 +37,8 @@ pub struct RankRange {
 
 /// The ranks of servers by one figure. `delta` is the noise floor, as a log-ratio.
 ///
-/// A server with fewer than [`MIN_REPLICATES`] rounds has none, and the others are ranked
-/// without it. The order of `series` has no influence.
+/// A server with fewer than [`MIN_REPLICATES`] rounds has no rank, and the others are ranked without it. The
+/// order of `series` doesn't matter.
 pub fn ranks(
     series: &[Series],
     better: Better,
@@ -66,9 +64,8 @@ pub fn ranks(
     all
 }
 
-/// What each has beside the others: the median over rounds of its log-ratio to the round's reference,
-/// which is that of [`ranks`]. The least is the best where lower is better. Nothing for a series
-/// without a value above zero.
+/// The level of each series: the median over rounds of its log-ratio to the round's reference, as in [`ranks`].
+/// The lowest is the best if lower is better. `None` for a series without a positive value.
 pub fn levels(series: &[Series]) -> Vec<Option<f64>> {
     let table = Table::new(&series.iter().collect::<Vec<_>>());
     let level = |row: &Vec<Option<f64>>| {
@@ -84,7 +81,7 @@ fn positive(series: &Series) -> impl Iterator<Item = (&u32, &f64)> {
         .filter(|(_, value)| **value > 0.0 && value.is_finite())
 }
 
-/// The servers' values, a row each, with a place for every round that one of them has.
+/// The servers' values, one row each, with a slot for every round that any of them has.
 struct Table {
     values: Vec<Vec<Option<f64>>>,
     rounds: usize,
@@ -127,8 +124,8 @@ impl Table {
     }
 }
 
-/// The logarithm of each round's reference: the round's effect in log = server + round,
-/// fitted by least squares, server after round, until nothing moves.
+/// The logarithm of each round's reference: the round's effect in log = server + round, fitted by alternating
+/// least squares until it converges.
 fn reference(logs: &[Vec<Option<f64>>], rounds: usize) -> Vec<f64> {
     let mut servers = vec![0.0; logs.len()];
     let mut reference = vec![0.0; rounds];
@@ -148,7 +145,7 @@ fn reference(logs: &[Vec<Option<f64>>], rounds: usize) -> Vec<f64> {
                     .filter_map(|(log, by)| Some((*log)? - by)),
             );
         }
-        // Only differences between servers are determined: their mean is put at 0.
+        // Only differences between servers are determined, so their mean is set to 0.
         let centre = mean(servers.iter().copied());
         servers.iter_mut().for_each(|effect| *effect -= centre);
         let moved = before
@@ -202,7 +199,7 @@ fn resampled_ranks(table: &Table, better: Better, bootstrap: &mut Bootstrap) -> 
     (0..scores.len()).map(of_server).collect()
 }
 
-/// `[a][b]`: a is surely better than b.
+/// `[a][b]`: a is clearly better than b.
 fn surely_ahead(
     table: &Table,
     better: Better,
@@ -229,7 +226,7 @@ fn surely_ahead(
     ahead
 }
 
-/// Widens ranges to what the pairs leave open, and until servers that tie share a place.
+/// Widens ranges to all that the pairs allow, and until servers that tie share a rank.
 fn widen_by_pairs(ranges: &mut [RankRange], ahead: &[Vec<bool>]) {
     let count = ranges.len();
     for (index, range) in ranges.iter_mut().enumerate() {
@@ -241,7 +238,7 @@ fn widen_by_pairs(ranges: &mut [RankRange], ahead: &[Vec<bool>]) {
     for a in 0..count {
         for b in 0..count {
             if a != b && !ahead[a][b] && !ahead[b][a] && ranges[a].high < ranges[b].low {
-                // Pairs need not be transitive: both may have the same server between them.
+                // Pairs need not be transitive, so both may have the same server between them.
                 ranges[b].low = ranges[a].high;
             }
         }
@@ -301,7 +298,7 @@ mod tests {
 
     #[test]
     fn levels_are_free_of_what_a_round_shares() {
-        // Rounds of 1, 10, 100, ...; the second misses the dear ones.
+        // Rounds of 1, 10, 100, ...; the second misses the expensive ones.
         let round = |r: u32| 10_f64.powi(r as i32);
         let all: Series = (1..=6).map(|r| (r, round(r))).collect();
         let few: Series = (1..=3).map(|r| (r, 2.0 * round(r))).collect();

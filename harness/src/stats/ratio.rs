@@ -1,30 +1,30 @@
 //! Whether two servers differ, and by how much: log-ratios within rounds.
 //!
-//! What a whole round shares (a neighbour on the host, a warmer CPU) cancels in the ratio of
-//! two trials of that round, so ratios are taken within rounds before anything is averaged.
+//! Effects on a whole round (a neighbour on the host, a warmer CPU) cancel in the ratio of two trials of that
+//! round, so ratios are taken within rounds before anything is averaged.
 
 use std::collections::BTreeMap;
 
 use super::bootstrap::{Bootstrap, Interval, MIN_REPLICATES, Scale, interval};
 use super::quantile::median;
 
-/// One figure of one server by round. A round whose trial was invalid is absent.
+/// One figure of one server by round. Rounds with an invalid trial are absent.
 pub type Series = BTreeMap<u32, f64>;
 
-/// The ratio of two servers over the rounds both have, as natural logarithms: 0 where they
-/// are equal, 0.0953 where the first is 10 % above the second.
+/// The ratio of two servers over the rounds both have, as natural logarithms: 0 if they are equal, 0.0953 if
+/// the first is 10 % above the second.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PairedRatio {
     /// The median of the log-ratios.
     pub median: f64,
-    /// Its 95 % interval; absent below [`MIN_REPLICATES`] common rounds.
+    /// Its 95 % interval; absent for fewer than [`MIN_REPLICATES`] common rounds.
     pub interval: Option<Interval>,
     /// Rounds both have.
     pub n: usize,
 }
 
 impl PairedRatio {
-    /// The median as a factor: 1.1 where the first is 10 % above the second.
+    /// The median as a factor: 1.1 if the first is 10 % above the second.
     pub fn factor(&self) -> f64 {
         self.median.exp()
     }
@@ -38,10 +38,10 @@ impl PairedRatio {
     }
 }
 
-/// The log of `a / b` in each of their common rounds, the median of it and its interval by
-/// resampling rounds. Values not above zero have no logarithm and are left out.
+/// The median of log(`a / b`) over common rounds, and its interval by resampling rounds. Ignores values that
+/// are not positive.
 ///
-/// Absent where no round is common.
+/// `None` if they have no common round.
 pub fn paired_ratio(a: &Series, b: &Series, bootstrap: &mut Bootstrap) -> Option<PairedRatio> {
     let logs: Vec<Option<f64>> = a
         .iter()
@@ -51,13 +51,13 @@ pub fn paired_ratio(a: &Series, b: &Series, bootstrap: &mut Bootstrap) -> Option
     resampled(&logs, bootstrap)
 }
 
-/// The natural logarithm of `a / b`, where it has one.
+/// The natural logarithm of `a / b`, if defined.
 pub(super) fn log_ratio(a: f64, b: f64) -> Option<f64> {
     let log = a.ln() - b.ln();
     (a > 0.0 && b > 0.0 && log.is_finite()).then_some(log)
 }
 
-/// From log-ratios with a place for every round that is resampled.
+/// From log-ratios with a slot for every resampled round.
 pub(super) fn resampled(logs: &[Option<f64>], bootstrap: &mut Bootstrap) -> Option<PairedRatio> {
     let present: Vec<f64> = logs.iter().copied().flatten().collect();
     let median = median(&present)?;
@@ -79,12 +79,12 @@ pub enum Difference {
     Less,
     /// It is greater.
     Greater,
-    /// They can't be told apart.
+    /// They can't be distinguished.
     Tie,
 }
 
-/// Two differ only where the 95 % interval of their log-ratio lies wholly outside
-/// [−`delta`, +`delta`]; without an interval they tie.
+/// Two servers differ only if the 95 % interval of their log-ratio lies entirely outside [−`delta`, +`delta`];
+/// without an interval they tie.
 pub fn differs(interval: Option<Interval>, delta: f64) -> Difference {
     match interval {
         Some(Interval { low, .. }) if low > delta => Difference::Greater,
@@ -93,22 +93,21 @@ pub fn differs(interval: Option<Interval>, delta: f64) -> Difference {
     }
 }
 
-/// The difference that two entries of the same program show.
+/// The difference between two entries of the same program.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NoiseFloor {
-    /// δ: log-ratios within ± this are no difference. Not below the minimum that was asked for.
+    /// δ: log-ratios within ± this count as no difference. At least the given minimum.
     pub delta: f64,
-    /// Pairs it was measured from; where 0 it is the minimum alone.
+    /// Number of pairs it was measured with; if 0, it is the minimum.
     pub pairs: usize,
 }
 
-/// δ from programs entered twice.
+/// δ from programs that were entered twice.
 ///
-/// Of each pair it takes |median log-ratio|: what chance does from round to round is in the
-/// width of the servers' own intervals already, and would be counted twice if δ took the
-/// pair's whole interval. But where that interval does not hold 0, two entries of one program
-/// differ by more than chance, and δ is its far end. The greatest of all pairs and of
-/// `minimum` counts.
+/// For each pair it takes |median log-ratio|. Variation between rounds is already in the width of the servers'
+/// own intervals, and would count twice if δ used the pair's whole interval. But if that interval does not
+/// include 0, two entries of the same program differ by more than chance, and δ is the interval's far end. The
+/// result is the largest of all pairs and `minimum`.
 pub fn noise_floor(
     pairs: &[(Series, Series)],
     minimum: f64,
@@ -180,12 +179,12 @@ mod tests {
             }
         );
 
-        // About 2 % apart at the median, in both directions: chance.
+        // About 2 % apart at the median, in both directions, so due to chance.
         let either = series(&[102.0, 97.0, 102.0, 102.0, 96.0, 102.0]);
         let floor = noise_floor(&[(either, one.clone())], 0.01, &mut bootstrap);
         assert!((floor.delta - 1.02_f64.ln()).abs() < 1e-9, "{floor:?}");
 
-        // Always above: the far end of the interval.
+        // Always above, so the far end of the interval counts.
         let above = series(&[102.0, 103.0, 104.0, 105.0, 106.0, 107.0]);
         let floor = noise_floor(&[(above, one)], 0.01, &mut bootstrap);
         assert!(

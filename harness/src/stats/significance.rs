@@ -1,22 +1,22 @@
-//! Which of many differences may be chance.
+//! Which of many differences may be due to chance.
 //!
-//! Each interval at 95 % errs in up to one of twenty comparisons where nothing changed, so who compares
-//! a hundred figures must expect a few such. Holm's step-down method ("A Simple Sequentially
-//! Rejective Multiple Test Procedure", 1979) keeps the chance that **any** of those it lets pass is an
-//! error at the level asked for, whatever depends on what: the p-values are sorted, and the k-th
-//! smallest of m, counted from 0, must not exceed α / (m − k).
+//! A 95 % interval is wrong in up to one of twenty comparisons if nothing changed, so among a hundred figures a
+//! few false changes are expected. Holm's step-down method ("A Simple Sequentially Rejective Multiple Test
+//! Procedure", 1979) limits the probability that **any** accepted difference is false to the given level, even
+//! if the tests depend on each other: the p-values are sorted, and the k-th smallest of m, counted from 0, must
+//! not exceed α / (m − k).
 //!
-//! A resampled interval can't give p-values that small: no resample leaves the range of the values.
-//! They come from Student's t test instead, of logarithms: Welch's where the two samples are not paired, with
-//! Satterthwaite's degrees of freedom rounded down. What is tested is not that the ratio is 1 but
-//! that it lies within the noise floor: the distance from ± δ is divided by the standard error.
+//! Resampling can't give p-values that small, because no resample leaves the range of the values. Instead they
+//! come from Student's t test on logarithms; if the samples are unpaired, from Welch's, with Satterthwaite's
+//! degrees of freedom rounded down. The null hypothesis is not that the ratio is 1 but that it lies within the
+//! noise floor: the distance from ± δ is divided by the standard error.
 
 use super::ratio::{Series, log_ratio};
 use super::unpaired::{difference_of_means, logs, mean_and_error};
 
-/// The p-value, both sides, of the log of `a / b` within rounds lying within ± `delta`.
+/// The two-sided p-value of the hypothesis that the log of `a / b` within rounds lies within ± `delta`.
 ///
-/// Absent below two common rounds.
+/// `None` for fewer than two common rounds.
 pub fn paired_p(a: &Series, b: &Series, delta: f64) -> Option<f64> {
     let logs: Vec<f64> = a
         .iter()
@@ -29,9 +29,9 @@ pub fn paired_p(a: &Series, b: &Series, delta: f64) -> Option<f64> {
     Some(p_value(mean, error, delta, logs.len() as u32 - 1))
 }
 
-/// The p-value, both sides, of the log of `a / b` lying within ± `delta`, of two runs.
+/// The two-sided p-value of the hypothesis that the log of `a / b` of two runs lies within ± `delta`.
 ///
-/// Absent below two rounds in either.
+/// `None` for fewer than two rounds in either.
 pub fn unpaired_p(a: &Series, b: &Series, delta: f64) -> Option<f64> {
     let (a, b) = (logs(a), logs(b));
     if a.len() < 2 || b.len() < 2 {
@@ -46,7 +46,7 @@ pub fn unpaired_p(a: &Series, b: &Series, delta: f64) -> Option<f64> {
     ))
 }
 
-/// Welch's and Satterthwaite's, rounded down to a whole number, at least 1.
+/// Welch–Satterthwaite degrees of freedom, rounded down, at least 1.
 fn degrees_of_freedom(a: &[f64], b: &[f64]) -> u32 {
     let part = |values: &[f64]| {
         let square = mean_and_error(values).1.powi(2);
@@ -54,7 +54,7 @@ fn degrees_of_freedom(a: &[f64], b: &[f64]) -> u32 {
     };
     let ((a, of_a), (b, of_b)) = (part(a), part(b));
     let degrees = (a + b).powi(2) / (of_a + of_b);
-    // Not a number where nothing varies; any will do then.
+    // NaN if nothing varies; then any value will do.
     degrees.max(1.0) as u32
 }
 
@@ -63,13 +63,12 @@ fn p_value(mean: f64, error: f64, delta: f64, degrees: u32) -> f64 {
     if beyond <= 0.0 {
         return 1.0;
     }
-    // No scatter at all: infinitely many errors away.
+    // Without scatter, the distance is infinite.
     (2.0 * student_tail(beyond / error, degrees)).min(1.0)
 }
 
-/// The probability that Student's t with `degrees` of freedom exceeds `t`, which is not
-/// negative: the finite series of Abramowitz and Stegun, *Handbook of Mathematical Functions*, 26.7.3 and
-/// 26.7.4. Good to about 1e-15.
+/// The probability that Student's t with `degrees` of freedom exceeds a non-negative `t`: the finite series of
+/// Abramowitz and Stegun, *Handbook of Mathematical Functions*, 26.7.3 and 26.7.4. Accurate to about 1e-15.
 fn student_tail(t: f64, degrees: u32) -> f64 {
     let theta = (t / f64::from(degrees).sqrt()).atan();
     let (sin, cos) = theta.sin_cos();
@@ -90,7 +89,7 @@ fn student_tail(t: f64, degrees: u32) -> f64 {
     ((1.0 - within) / 2.0).clamp(0.0, 0.5)
 }
 
-/// Which of these p-values pass at the level `alpha` together: see the module.
+/// Which of these p-values pass Holm's correction at the level `alpha`.
 pub fn holm(p_values: &[f64], alpha: f64) -> Vec<bool> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
@@ -172,7 +171,7 @@ mod tests {
         // statsmodels 0.15.0: multipletests(p, 0.05, "holm")[0]
         let p = [0.01, 0.04, 0.001, 0.03, 0.012];
         assert_eq!(holm(&p, 0.05), [true, false, true, false, true]);
-        // The smallest fails, so nothing passes, though others lie below 5 % alone.
+        // The smallest fails, so nothing passes, though others are below 5 % on their own.
         assert_eq!(holm(&[0.02, 0.03, 0.04], 0.05), [false; 3]);
         assert!(holm(&[], 0.05).is_empty());
     }
@@ -193,7 +192,7 @@ mod tests {
                 !holm(&family, 0.05).contains(&true)
             })
             .count();
-        // 400 draws at 95 % stay above 363 with a probability over 0.9999.
+        // At 95 %, 400 draws give at least 363 with a probability over 0.9999.
         assert!(clean >= 363, "{clean} of 400");
     }
 }

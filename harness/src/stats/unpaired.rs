@@ -1,19 +1,18 @@
-//! How much two runs differ: their rounds have nothing to do with each other, so the ratio is
-//! one of medians, and each run's rounds are resampled by themselves.
+//! How much two runs differ. Their rounds are independent, so this is the ratio of medians, and each run's
+//! rounds are resampled separately.
 //!
 //! # Which interval
-//! The difference of two medians is spread more evenly than one median, so it needs less
-//! widening than [`super::bootstrap`] gives to one of them: the tail is that of n₁ + n₂ − 1
-//! replicates, Φ(−√(N/(N−1)) t₀.₉₇₅,ₙ₁₊ₙ₂₋₂) with N = n₁ + n₂ − 1, whose degrees of freedom are those
-//! of the two-sample t test. In 3,000 simulated pairs of runs (NumPy; normal values, Student's t₃ and
-//! shifted exponential ones; 3 to 30 rounds on either side; the one run up to eight times as
-//! scattered as the other) it held the true ratio in 95 to 99 %; the tail of the smaller n gave 97 to
-//! 100 %, with intervals a quarter wider. Where one run has 30 rounds, and the other 6 that are eight times as
-//! scattered, it was 94 %.
+//! The difference of two medians has a smoother distribution than one median, so it needs less widening
+//! than in [`super::bootstrap`]: the tail is that of n₁ + n₂ − 1 replicates, Φ(−√(N/(N−1)) t₀.₉₇₅,ₙ₁₊ₙ₂₋₂)
+//! with N = n₁ + n₂ − 1; its degrees of freedom are those of the two-sample t test. In 3,000 simulated
+//! pairs of runs (NumPy; normal, Student's t₃ and shifted exponential values; 3 to 30 rounds per run; one
+//! run up to eight times as scattered as the other) it covered the true ratio in 95 to 99 %; the tail of
+//! the smaller n covered 97 to 100 %, with intervals a quarter wider. With 30 rounds in one run, and 6
+//! rounds eight times as scattered in the other, it covered 94 %.
 //!
-//! With under 6 rounds on a side the interval is widened to hold Student's t interval of the
-//! difference of means as well, with the degrees of freedom of the smaller side, which Welch's
-//! formula never undercuts. Without that, two runs of 3 rounds were held in 83 to 90 %.
+//! With fewer than 6 rounds on a side the interval is widened to include Student's t interval of the difference
+//! of means, with the degrees of freedom of the smaller side, a lower bound of Welch's formula. Without that,
+//! coverage for two runs of 3 rounds was 83 to 90 %.
 
 use super::bootstrap::{Bootstrap, Interval, MIN_REPLICATES, RESAMPLING_SUFFICES, STUDENT_T, tail};
 use super::quantile::{median, quantile_in_place, sorted};
@@ -22,22 +21,21 @@ use super::ratio::Series;
 /// The ratio of two runs as natural logarithms, like [`super::PairedRatio`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct UnpairedRatio {
-    /// The median of the first run's logarithms less that of the second's.
+    /// The median of the first run's logarithms minus that of the second's.
     pub median: f64,
-    /// Its 95 % interval; absent where a run has fewer than [`MIN_REPLICATES`] rounds.
+    /// Its 95 % interval; absent if a run has fewer than [`MIN_REPLICATES`] rounds.
     pub interval: Option<Interval>,
     /// Rounds of the first run, and of the second.
     pub n: [usize; 2],
 }
 
-/// The log of `a / b` from two runs, and its interval by resampling the rounds of each.
-/// Values not above zero have no logarithm and are left out.
+/// The log of `a / b` from two runs, and its interval by resampling the rounds of each. Ignores values that are
+/// not positive.
 ///
-/// Absent where a run has no value. `b / a` is the exact mirror.
+/// `None` if a run has no value. `b / a` is the exact mirror image.
 pub fn unpaired_ratio(a: &Series, b: &Series, bootstrap: &mut Bootstrap) -> Option<UnpairedRatio> {
     let (a, b) = (logs(a), logs(b));
-    // The two sides are resampled by different draws; which side gets which must not depend
-    // on the order in which the runs are named.
+    // The two sides use different draws; which side gets which must not depend on the order of the arguments.
     if a.iter().gt(b.iter()) {
         let UnpairedRatio {
             median,
@@ -95,14 +93,14 @@ fn between(a: &[f64], b: &[f64], bootstrap: &mut Bootstrap) -> Option<UnpairedRa
     })
 }
 
-/// The difference of two means and its standard error, variances not taken to be equal.
+/// The difference of two means and its standard error, without assuming equal variances.
 pub(super) fn difference_of_means(a: &[f64], b: &[f64]) -> (f64, f64) {
     let (mean_a, error_a) = mean_and_error(a);
     let (mean_b, error_b) = mean_and_error(b);
     (mean_a - mean_b, error_a.hypot(error_b))
 }
 
-/// The mean of two values or more, and its standard error.
+/// The mean of at least two values, and its standard error.
 pub(super) fn mean_and_error(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
@@ -157,7 +155,7 @@ mod tests {
 
     #[test]
     fn rounds_are_not_paired() {
-        // The same weather in both runs, round by round, is no reason to be sure of the ratio.
+        // Matching variation in both runs, round by round, must not narrow the interval.
         let weather = [100.0, 300.0, 150.0, 120.0, 200.0, 90.0, 250.0, 180.0];
         let faster = weather.map(|rate| rate * 1.1);
         let interval = ratio(&faster, &weather).interval.unwrap();
@@ -200,7 +198,7 @@ mod tests {
                     found.low <= 0.0 && 0.0 <= found.high
                 })
                 .count();
-            // 500 draws at 95 % stay above 460 with a probability over 0.9999.
+            // At 95 % coverage, 500 draws give at least 460 with a probability over 0.9999.
             assert!(held >= 460, "{held} of 500 at n = {n}, {m}");
         }
     }

@@ -152,7 +152,10 @@ fn the_other_schedule_is_recorded_and_not_compared() {
         .unwrap();
     let text =
         String::from_utf8_lossy(&compared.stdout) + String::from_utf8_lossy(&compared.stderr);
-    assert!(text.contains("measure both the same way"), "{text}");
+    assert!(
+        text.contains("run both with or both without --isolated"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -182,7 +182,7 @@ fn a_run_killed_before_anything_is_stored_says_so() {
             continue;
         }
         for run in [found, taken_up] {
-            let words = ["no run.sqlite in", "nothing was stored"];
+            let words = ["no run.sqlite in", "before it stored anything"];
             let said = words.iter().any(|word| run.stderr.contains(word));
             assert!(said, "{}", run.stderr);
         }

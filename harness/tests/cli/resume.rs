@@ -247,7 +247,7 @@ fn refuses_another_server(bench: &Bench) {
     fs::write(&manifest, wrong).unwrap();
     let words = [
         "right could be measured",
-        "now fails to pass the check",
+        "now fails to pass the checks",
         kept,
     ];
     assert_refused(resume(bench, &out, &[]), &out, &words);
@@ -314,7 +314,7 @@ fn what_is_no_run_is_refused_in_words() {
     let empty = folder("empty");
     assert_refused(resume(&bench, &empty, &[]), &empty, &none);
 
-    let nothing = ["nothing was stored", "begin a new one"];
+    let nothing = ["before it stored anything", "start a new one"];
     let killed = folder("killed");
     File::create(killed.join("run.sqlite")).unwrap();
     assert_refused(resume(&bench, &killed, &[]), &killed, &nothing);

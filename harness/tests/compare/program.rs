@@ -279,7 +279,7 @@ fn another_machine_is_refused_by_name_unless_told() {
     assert_eq!(found["another_machine"][0]["member"], "kernel");
     let text = bench.text(&["rank", "before", "elsewhere", "--across-machines"], 0);
     assert!(
-        text.contains("another machine: kernel is 6.18.44-fc-v657"),
+        text.contains("different machine: kernel is 6.18.44-fc-v657"),
         "{text}"
     );
 }

@@ -74,7 +74,7 @@ fn the_geometric_mean_of_distances_to_the_best_ranks() {
     assert!(near(of(&by_cost, "c").score.median, 1.6 / 0.6));
     assert_eq!(
         (by_cost.by, by_cost.why.as_str()),
-        (By::Cost, "asked for by --by")
+        (By::Cost, "chosen with --by")
     );
 }
 
@@ -116,7 +116,7 @@ fn a_server_that_makes_a_connection_for_each_request_of_a_workload_is_not_ranked
     let cause = &unranked.cause;
     assert!(cause.starts_with("ping in "), "{cause}");
     assert!(
-        cause.contains("each request needed a connection"),
+        cause.contains("every request opened a connection"),
         "{cause}"
     );
     assert_eq!(
@@ -195,7 +195,9 @@ fn only_servers_valid_in_every_workload_are_ranked() {
         panic!("{causes:?}")
     };
     assert!(
-        b.0 == "b" && b.1.starts_with("only 2 rounds have a valid trial of it"),
+        b.0 == "b"
+            && b.1
+                .starts_with("only 2 rounds have a valid trial in every workload"),
         "{b:?}"
     );
     assert!(
@@ -268,7 +270,7 @@ fn workloads_of_several_runs_are_pooled() {
         [Some((1, 2)), Some((3, 3))]
     );
     assert_eq!(of(&found, "a").rounds, 10);
-    let used = "ping: 10 of its 12 rounds are used";
+    let used = "ping: only 10 of its 12 rounds are used";
     assert!(
         found.notes.iter().any(|note| note.starts_with(used)),
         "{:?}",

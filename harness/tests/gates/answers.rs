@@ -65,7 +65,7 @@ fn a_server_that_hangs_until_the_end_counts_for_nothing() {
         "{:?}",
         outcome.record.trials
     );
-    assert_invalid(&outcome, "silent at the end of the load");
+    assert_invalid(&outcome, "without a response at the end of the load");
 }
 
 /// Gate 3.
@@ -79,7 +79,7 @@ fn accepted_orders_that_are_lost_under_load_are_missed() {
         "{:?}",
         outcome.on_trials()
     );
-    assert_invalid(&outcome, "orders are lost or made up");
+    assert_invalid(&outcome, "it loses or invents orders");
 }
 
 /// Gate 3.
@@ -93,7 +93,7 @@ fn a_server_that_repeats_ids_under_load_counts_for_nothing() {
         "{:?}",
         outcome.on_trials()
     );
-    assert_invalid(&outcome, "order ids were given twice");
+    assert_invalid(&outcome, "order ids were issued twice");
 }
 
 /// 1,000 requests in a trial, however fast the machine is: what is kept for each of them stays
@@ -132,7 +132,7 @@ fn assert_memory_is_marked(bench: &Bench, marked: impl Fn(&Reason) -> bool, word
 fn a_server_whose_memory_grows_is_marked() {
     let bench = Bench::new().turning("bad", "--fault leaks-memory");
     let marked = |reason: &Reason| matches!(reason, Reason::MemoryGrows { .. });
-    assert_memory_is_marked(&bench, marked, "its memory grew to the end");
+    assert_memory_is_marked(&bench, marked, "memory kept growing");
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn made(record: &Record, entry: &str) -> (f64, f64) {
 
 fn mark(row: &Row) -> Option<&String> {
     let mut reasons = row.reasons.iter();
-    reasons.find(|reason| reason.contains(" were made for "))
+    reasons.find(|reason| reason.contains(" requests); "))
 }
 
 /// Fails unless the control was measured, every one of its answers right, and it is told whose answers
@@ -74,7 +74,7 @@ fn a_server_that_closes_each_connection_is_marked_in_every_format() {
         let closing = row(&summary, "closing", stage);
         let mark = mark(closing).unwrap_or_else(|| panic!("{closing:?}"));
         assert!(
-            mark.starts_with("each request needed a connection: "),
+            mark.starts_with("every request opened a connection ("),
             "{mark}"
         );
         assert_eq!((closing.verdict, closing.rank), (Verdict::Marked, None));
@@ -152,7 +152,7 @@ fn where_all_close_the_control_answers_by_the_contract() {
         for workload in ["mixed", "ping"] {
             let closing = of("closing", workload, stage).unwrap();
             assert!(
-                closing.starts_with("each request needed a connection: "),
+                closing.starts_with("every request opened a connection ("),
                 "{closing}"
             );
         }
@@ -190,10 +190,7 @@ fn a_server_that_closes_some_connections_is_noted_and_still_the_controls() {
     );
     let peak = row(&summary, "some", Stage::Peak);
     let mark = mark(peak).unwrap_or_else(|| panic!("{peak:?}"));
-    assert!(
-        mark.starts_with("one connection was made for every "),
-        "{mark}"
-    );
+    assert!(mark.starts_with("one connection per "), "{mark}");
     assert!(!mark.contains("not ranked"), "{mark}");
     assert_control(&record, "replays the answers of some", "");
 }

@@ -56,7 +56,7 @@ fn a_starved_load_generator_makes_the_rate_a_lower_bound() {
     let summary = summarise(&starved.outcome.record);
     let row = row(&summary, "right", Stage::Peak);
     assert!(row.lower_bound, "{row:?}");
-    let words = ", waited for its CPU ";
+    let words = "waited for a CPU ";
     assert!(
         row.reasons.iter().any(|reason| reason.contains(words)),
         "{row:?}"
@@ -179,7 +179,7 @@ fn a_rate_beyond_the_server_is_said() {
     );
     assert_shown(
         &outcome.record,
-        "of the asked rate was achieved (99.5 % is needed)",
+        "of the target rate was achieved (99.5 % needed)",
     );
 }
 

@@ -184,10 +184,10 @@ fn what_is_said_of_the_whole_workload_stands_below_its_table_once() {
         terminal(&record, &summary, Colour::Never),
     ] {
         let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let said = "the rate rises from the first trial of a round to its last (rank correlation +";
+        let said = "the rate rises from the first to the last trial of a round (rank correlation +";
         assert_eq!(one_line.matches(said).count(), 1, "{text}");
     }
-    assert!(!(csv.render)(&record, &summary).contains("from the first trial"));
+    assert!(!(csv.render)(&record, &summary).contains("from the first to the last trial"));
     assert_eq!(summary.rankings[0].notes.len(), 1);
     assert!(
         summary

@@ -254,7 +254,7 @@ fn the_page_is_whole_and_refers_to_nothing_outside() {
         let elements = || document.descendants().filter(Node::is_element);
         let ids: Vec<&str> = elements().filter_map(|node| node.attribute("id")).collect();
         let distinct: BTreeSet<&str> = ids.iter().copied().collect();
-        assert_eq!(ids.len(), distinct.len(), "an id is there twice: {ids:?}");
+        assert_eq!(ids.len(), distinct.len(), "an id is used twice: {ids:?}");
         for node in elements() {
             let referred = node.attribute("aria-labelledby").unwrap_or_default();
             for id in referred.split_whitespace() {
@@ -330,7 +330,7 @@ fn ranks_withheld_are_said_at_the_top_with_their_cause() {
     });
     let said = text(banner.unwrap());
     assert!(
-        said.contains("No ranks are given") && said.contains("12 % of the CPU time"),
+        said.contains("Ranks are withheld") && said.contains("12 % of the CPU time"),
         "{said}"
     );
     let mut some = crate::summary::summary();
@@ -339,7 +339,10 @@ fn ranks_withheld_are_said_at_the_top_with_their_cause() {
     let rows = some.rows.iter_mut().filter(|row| row.workload == first);
     rows.for_each(|row| row.rank = None);
     let page = render("html", &sample::record(), &some);
-    let words = format!("No ranks in 1 of {} workloads", some.rankings.len());
+    let words = format!(
+        "Ranks are withheld in 1 of {} workloads",
+        some.rankings.len()
+    );
     assert!(page.contains(&words));
 }
 
@@ -478,7 +481,7 @@ fn a_history_marks_another_machine_in_every_format() {
     let runs = three_runs();
     let history = History::of(&runs);
     assert_eq!(
-        history.html().matches("another machine</text>").count(),
+        history.html().matches("different machine</text>").count(),
         3,
         "one a chart"
     );

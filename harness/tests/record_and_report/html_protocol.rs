@@ -79,7 +79,7 @@ fn the_protocol_matrix_stands_beside_the_speed() {
     let said = text(section);
     for words in [
         "Made on 2026-11-22",
-        "ALDER upstream 0.0.1-tried another version than this run's 1 0 1 1 –",
+        "ALDER upstream 0.0.1-tried not this run's version 1 0 1 1 –",
         "ALDER, bare-lf: the process ended with status 3",
         "Pieces: 1 case",
         "cut-get * 200 what cut-get sends 9112 §2.2: what is asked",

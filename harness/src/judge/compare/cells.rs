@@ -1,4 +1,4 @@
-//! Which stages of which workloads can be set beside each other at all.
+//! Which stages of which workloads can be compared.
 
 use std::collections::BTreeSet;
 
@@ -7,14 +7,14 @@ use crate::catalog::Stage;
 
 /// The stages of workloads that both runs have.
 pub(super) struct Cells {
-    /// All of them: a process starts the same way, whatever it is then asked.
+    /// All of them; startup doesn't depend on the load.
     pub(super) common: Vec<Cell>,
-    /// Those in which the same was asked of the servers.
+    /// Those in which the load was the same.
     pub(super) alike: Vec<Cell>,
 }
 
 impl Cells {
-    /// Finds them, and says of the others why not.
+    /// Finds them, and records why the others can't be compared.
     pub(super) fn new(
         base: &Side<'_>,
         new: &Side<'_>,
@@ -75,7 +75,7 @@ impl Cells {
     }
 }
 
-/// What both have, and what one lacks; which one by its place.
+/// Items in both, and items missing from one, with the index of that one.
 struct Both<T> {
     common: Vec<T>,
     one: Vec<(T, usize)>,
@@ -107,7 +107,7 @@ fn set(side: &Side<'_>) -> BTreeSet<String> {
     side.court.workloads().into_iter().collect()
 }
 
-/// Why the figures of a cell were not taken under the same load.
+/// Why a cell's figures can't be compared.
 fn obstacle(base: &Side<'_>, new: &Side<'_>, cell: &Cell) -> Option<String> {
     let (base_run, new_run) = (&base.court.record.run, &new.court.record.run);
     if base_run.connections != new_run.connections {
@@ -118,14 +118,14 @@ fn obstacle(base: &Side<'_>, new: &Side<'_>, cell: &Cell) -> Option<String> {
     }
     if base_run.engine != new_run.engine {
         return Some(format!(
-            "driven over {} in base and {} in new: what the client itself takes is in every figure; give \
-             both runs the same --engine",
+            "different I/O backends: {} in base and {} in new, and their cost is in every figure; \
+             run both with the same --engine",
             base_run.engine, new_run.engine
         ));
     }
     if base_run.schedule.name() != new_run.schedule.name() {
         return Some(format!(
-            "base was measured {} and new {}: measure both the same way (--isolated, or without it)",
+            "base is {} and new is {}; run both with or both without --isolated",
             base_run.schedule.name(),
             new_run.schedule.name()
         ));
@@ -137,15 +137,14 @@ fn obstacle(base: &Side<'_>, new: &Side<'_>, cell: &Cell) -> Option<String> {
     match (rate(base_run), rate(new_run)) {
         (Some(base), Some(new)) if base == new => None,
         (Some(base), Some(new)) => Some(format!(
-            "{base}/s in base and {new}/s in new: latency and cost at different rates are never \
-             compared; give both runs the same --rate"
+            "{base}/s in base and {new}/s in new: latency and cost depend on the rate; run both \
+             with the same --rate"
         )),
         _ => Some("the paced rate was not recorded in both".to_owned()),
     }
 }
 
-/// Whether a stage was measured for the same time in both runs, so that its processes were
-/// asked as much.
+/// Whether a stage lasted equally long in both runs.
 pub(super) fn as_long(base: &Side<'_>, new: &Side<'_>, stage: Stage) -> bool {
     let lengths = |side: &Side<'_>| {
         let run = &side.court.record.run;

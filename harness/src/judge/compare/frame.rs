@@ -1,4 +1,4 @@
-//! What all servers of a cell have in common: the control and the noise floor of a figure.
+//! What all servers of a cell share: the control and the noise floor of a figure.
 
 use super::{Cell, Choice, ControlMove, Place, Ratio, Side};
 use crate::figure::Figure;
@@ -8,7 +8,7 @@ use crate::stats::{
 
 /// One figure of one cell.
 pub(super) struct Frame {
-    /// The noise floor without what the control did, as a log-ratio.
+    /// The noise floor, as a log-ratio, without the change of the control.
     pub(super) floor: f64,
     /// The control in both runs.
     control: Option<Control>,
@@ -18,7 +18,7 @@ struct Control {
     base: Series,
     new: Series,
     moved: UnpairedRatio,
-    /// Figures may be divided by it: its program is the same in both runs.
+    /// Figures may be divided by the control's, because both runs have the same control.
     divides: bool,
 }
 
@@ -54,8 +54,8 @@ impl Frame {
 
     /// The values that are compared, whether they were divided by the control's, and the noise floor.
     ///
-    /// Where the figure is not divided, what the control moved by is what an unchanged program may
-    /// move by between these runs, so the floor is not below it.
+    /// If the figure is not divided, an unchanged program may change as much as the control did, so the floor
+    /// is at least that.
     pub(super) fn values(
         &self,
         figure: &Figure,
@@ -78,7 +78,7 @@ impl Frame {
         (base, new, false, self.floor.max(moved))
     }
 
-    /// By how much the control moved, for the reader.
+    /// How much the control changed, for the report.
     pub(super) fn moved(&self, cell: &Cell, figure: &Figure) -> Option<ControlMove> {
         let control = self.control.as_ref()?;
         let interval = control.moved.interval?;
@@ -107,19 +107,19 @@ pub(super) fn floor(
     of(&base).max(of(&new))
 }
 
-/// The control is part of the harness: another version of it is another program.
+/// The control is part of the harness, so it differs between versions of it.
 fn same_harness(base: &Side<'_>, new: &Side<'_>) -> bool {
     let version = |side: &Side<'_>| side.court.record.run.harness_version.clone();
     version(base) == version(new)
 }
 
-/// Each round's value over the control's; a round without a control is left out.
+/// Each round's value divided by the control's; skips rounds without a control.
 fn divided(series: &Series, control: &Series) -> Series {
     let of = |(round, value): (&u32, &f64)| Some((*round, value / control.get(round)?));
     series.iter().filter_map(of).collect()
 }
 
-/// Whether dividing leaves enough rounds: three, and half of them.
+/// Whether enough rounds remain after dividing: at least three, and half of them.
 fn suffices(divided: &Series, whole: &Series) -> bool {
     divided.len() >= MIN_REPLICATES && 2 * divided.len() >= whole.len()
 }

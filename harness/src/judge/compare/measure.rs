@@ -1,4 +1,4 @@
-//! One server of one side beside one of the other.
+//! Compares one server of one side with one of the other.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::stats::{
     paired_ratio, unpaired_p, unpaired_ratio,
 };
 
-/// Both runs, with what their servers have in common.
+/// Both runs, and what their servers share.
 pub(super) struct Measuring<'m, 'a> {
     base: &'m Side<'a>,
     new: &'m Side<'a>,
@@ -28,7 +28,7 @@ pub(super) struct Measuring<'m, 'a> {
     bootstrap: Bootstrap,
 }
 
-/// What is set beside each other, and where what is found goes.
+/// Two entries to compare, and where the results go.
 struct Pair<'p> {
     base: &'p str,
     new: &'p str,
@@ -45,7 +45,7 @@ impl<'m, 'a> Measuring<'m, 'a> {
         choice: &'m Choice,
     ) -> Self {
         let seed = |side: &Side<'_>| side.court.record.run.seed;
-        // The same whichever of the runs is named first.
+        // Independent of which run is named first.
         let mut bootstrap = Bootstrap::new(seed(base).wrapping_add(seed(new)));
         let mut frames = BTreeMap::new();
         for cell in &cells.alike {
@@ -126,10 +126,10 @@ impl<'m, 'a> Measuring<'m, 'a> {
         }
         let (base, new) = match (base, new) {
             (Found::NotRun, _) => {
-                return pair.not(Some(cell), None, "no trial of it in base".into());
+                return pair.not(Some(cell), None, "no trial in base".into());
             }
             (_, Found::NotRun) => {
-                return pair.not(Some(cell), None, "no trial of it in new".into());
+                return pair.not(Some(cell), None, "no trial in new".into());
             }
             (Found::Sound(base), Found::Sound(new)) => (base, new),
             (base, new) => return pair.failed(Some(cell), cause(base), cause(new)),
@@ -149,7 +149,7 @@ impl<'m, 'a> Measuring<'m, 'a> {
             }
             let (_, frame) = &self.frames[&(cell, figure.id)];
             let values = match is_control(pair.base) {
-                // Divided by itself it would be 1.
+                // Dividing it by itself would give 1.
                 true => (base.clone(), new.clone(), false, frame.floor),
                 false => frame.values(figure, base.clone(), new.clone()),
             };
@@ -157,7 +157,7 @@ impl<'m, 'a> Measuring<'m, 'a> {
         }
     }
 
-    /// A figure of the process, over the cells in which both are sound.
+    /// A figure of the process, over the cells that are valid on both sides.
     fn process(&mut self, pair: &mut Pair<'_>, figure: &'static Figure, sound: &[&'m Cell]) {
         let cells = match figure.compared.contains(&Stage::Peak) {
             true => sound.to_vec(),
@@ -165,12 +165,12 @@ impl<'m, 'a> Measuring<'m, 'a> {
         };
         if cells.is_empty() {
             if self.choice.figures.is_empty() && !self.choice.stages.contains(&Stage::Paced) {
-                // Whoever leaves the paced stage out has not asked for memory.
+                // Without the paced stage, memory wasn't requested.
                 return;
             }
             let cause = match sound.is_empty() {
                 true => "no valid trials in both",
-                false => "no paced stage asked both as much, and memory grows with what is asked",
+                false => "no paced stage had the same load in both, and memory depends on the load",
             };
             return pair.not(None, Some(figure.id), cause.to_owned());
         }
@@ -190,8 +190,8 @@ impl<'m, 'a> Measuring<'m, 'a> {
         self.measure(pair, place, figure, (&base, &new), values);
     }
 
-    /// Of some cells those in which a process of both runs was asked as much: the paced ones, at
-    /// the same rate and for as long. At peak the faster is asked more, and may keep more.
+    /// The cells with the same load in both runs: the paced ones at the same rate and for the same time. At
+    /// peak the faster server gets more requests, and may use more memory.
     fn equal_load(&self, sound: &[&'m Cell]) -> Vec<&'m Cell> {
         let alike = |cell: &&&Cell| {
             cell.stage == Stage::Paced
@@ -287,14 +287,14 @@ fn cause(found: Found<'_, '_>) -> Option<String> {
     }
 }
 
-/// Why a peak is no figure of the server's.
+/// Why a peak rate says nothing about the server.
 fn bound(cell: &Cell, judged: &Judged<'_>) -> Option<&'static str> {
     match cell.stage {
         Stage::Peak if judged.row.lower_bound => {
             Some("the peak rate is a lower bound (≥), limited by the load generator,")
         }
         Stage::Peak if !judged.server_bound => {
-            Some("whether the load generator limited the peak rate is not known")
+            Some("the peak rate may be the load generator's limit")
         }
         _ => None,
     }

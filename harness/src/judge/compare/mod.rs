@@ -1,9 +1,8 @@
-//! Two runs beside each other, or two servers of one run; pure.
+//! Compares two runs, or two servers of one run; pure.
 //!
-//! A figure changed only where the 95 % interval of its ratio lies wholly outside the noise floor.
-//! Two runs share no round, so the rounds of each are resampled by themselves; two
-//! servers of one run are compared within its rounds. What must not be compared is not, and
-//! the cause is given.
+//! A figure changed only if the 95 % interval of its ratio lies entirely outside the noise floor. Two runs
+//! share no round, so the rounds of each are resampled separately; two servers of one run are compared within
+//! its rounds. Anything that can't be compared is listed with the reason.
 
 mod cells;
 mod frame;
@@ -29,17 +28,17 @@ pub const ALPHA: f64 = 0.05;
 pub struct Operand<'a> {
     /// The run.
     pub record: &'a Record,
-    /// The one entry meant; all that both sides have, where it is absent.
+    /// The entry to compare; if absent, all entries that both sides have.
     pub server: Option<&'a str>,
 }
 
-/// What is compared, and how.
+/// What to compare, and how.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
-    /// Only these entries, if any are named. Second entries and the control are compared only
-    /// where they are named, here or by an operand.
+    /// Only these entries, if any are named. Twins and the control are compared only if named, here or by an
+    /// operand.
     pub servers: Vec<String>,
-    /// These entries of the base beside these of the new one; where there are any, nothing else.
+    /// Pairs of an entry of base and an entry of new; if not empty, only these are compared.
     pub pairs: Vec<(String, String)>,
     /// Only these workloads, if any are named.
     pub workloads: Vec<String>,
@@ -70,19 +69,19 @@ impl Default for Choice {
     }
 }
 
-/// How the new one compares with the base.
+/// How new compares with base.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
-    /// It is surely worse by more than the noise floor, or it fails where the base did not.
+    /// Worse by more than the noise floor, or it fails and base did not.
     Regressed,
-    /// It is surely better by more than the noise floor, or the base failed where it does not.
+    /// Better by more than the noise floor, or base failed and it does not.
     Improved,
-    /// Neither can be said.
+    /// Neither.
     Indistinguishable,
 }
 
 impl Outcome {
-    /// The word used in files and tables.
+    /// The name used in files and tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Regressed => "regressed",
@@ -92,10 +91,10 @@ impl Outcome {
     }
 }
 
-/// What a statement is about; what is absent is not narrowed.
+/// What a result is about; an absent field means all of them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Place {
-    /// The entry of the base.
+    /// The entry of base.
     pub server: Option<String>,
     /// The workload.
     pub workload: Option<String>,
@@ -117,31 +116,31 @@ pub struct Ratio {
 /// A figure that was compared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    /// Which. The workload and the stage are absent for a figure of the process.
+    /// Where. Workload and stage are absent for a figure of the process.
     pub place: Place,
-    /// The name shown for the entry.
+    /// Display name of the entry.
     pub display: String,
-    /// Which way is better.
+    /// Which direction is better.
     pub better: Better,
-    /// As measured, over the base's rounds.
+    /// As measured, over the rounds of base.
     pub base: Estimate,
-    /// As measured, over the new one's rounds.
+    /// As measured, over the rounds of new.
     pub new: Estimate,
-    /// new / base; of the values divided by the control's, where `by_control`.
+    /// new / base; of values divided by the control's, if `by_control`.
     pub ratio: Ratio,
-    /// The noise floor, as a log-ratio: what lies within ± it is no difference.
+    /// The noise floor, as a log-ratio: a ratio within ± it is no difference.
     pub delta: f64,
     /// Each round's value was divided by the control's.
     pub by_control: bool,
-    /// What it comes to.
+    /// The outcome.
     pub outcome: Outcome,
-    /// It changed, and stands also Holm's correction for all comparisons made.
+    /// It changed, and is still significant after Holm's correction over all comparisons.
     pub sure: bool,
 }
 
 impl Change {
-    /// How much worse it became, as a share: 0.05 where a cost rose or a rate fell by 5 %.
-    /// Negative where it became better.
+    /// How much worse it became, as a share: 0.05 if a cost rose or a rate fell by 5 %. Negative if it
+    /// improved.
     pub fn worse_by(&self) -> f64 {
         match self.better {
             Better::Lower => self.ratio.median - 1.0,
@@ -150,62 +149,62 @@ impl Change {
     }
 }
 
-/// Something that fails on one side only.
+/// A failure on one side only.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Turn {
     /// A server, or one of its rows.
     pub place: Place,
-    /// The name shown for the entry.
+    /// Display name of the entry.
     pub display: String,
     /// Never [`Outcome::Indistinguishable`].
     pub outcome: Outcome,
-    /// Why the one that fails does.
+    /// Why it fails.
     pub cause: String,
 }
 
-/// Something that was not compared.
+/// Something that could not be compared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NotJudged {
-    /// Why not.
+    /// The reason.
     pub cause: String,
-    /// What.
+    /// Where.
     pub place: Place,
 }
 
-/// By how much the control moved between the runs.
+/// How much the control changed between the runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ControlMove {
     /// Workload, stage and figure.
     pub place: Place,
     /// new / base of the control.
     pub ratio: Ratio,
-    /// The servers' values were divided by it; else it widens their noise floor.
+    /// The servers' values were divided by it; otherwise it widens their noise floor.
     pub divided: bool,
 }
 
-/// What two runs come to beside each other.
+/// The comparison of two runs.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Comparison {
     /// Every figure that was compared.
     pub changes: Vec<Change>,
-    /// What fails on one side only.
+    /// Failures on one side only.
     pub turns: Vec<Turn>,
-    /// What was not compared, by cause.
+    /// What was not compared, and why.
     pub not_judged: Vec<NotJudged>,
-    /// The control between the runs; empty where it did not run in both, or both are one run.
+    /// Changes of the control between the runs; empty if it did not run in both, or if both are the same run.
     pub control: Vec<ControlMove>,
-    /// What else differs between the runs, a sentence each.
+    /// Other differences between the runs, one sentence each.
     pub notes: Vec<String>,
 }
 
 impl Comparison {
-    /// How many figures and failures came to this.
+    /// Number of figures and failures with this outcome.
     pub fn count(&self, outcome: Outcome) -> usize {
         let changes = self.changes.iter().filter(|c| c.outcome == outcome).count();
         changes + self.turns.iter().filter(|t| t.outcome == outcome).count()
     }
 
-    /// How many figures may be called changed by chance alone where nothing changed.
+    /// Expected number of false changes by chance.
     pub fn by_chance(&self) -> usize {
         (ALPHA * self.changes.len() as f64).ceil() as usize
     }
@@ -238,7 +237,7 @@ pub fn compare(base: &Operand<'_>, new: &Operand<'_>, choice: &Choice) -> Compar
     comparison
 }
 
-/// The entries that are set beside each other, as (base, new).
+/// The pairs of entries to compare, as (base, new).
 fn pairs(
     base: &Operand<'_>,
     new: &Operand<'_>,
@@ -282,7 +281,7 @@ fn pairs(
     found
 }
 
-/// Whether it is the second entry of a program; its first stands for it.
+/// Whether it is a twin; the first entry represents it.
 fn is_second(name: &str, base: &Side<'_>, new: &Side<'_>) -> bool {
     let seconds: BTreeSet<&str> = [base, new]
         .iter()
@@ -292,7 +291,7 @@ fn is_second(name: &str, base: &Side<'_>, new: &Side<'_>) -> bool {
     seconds.contains(name)
 }
 
-/// The figures chosen of a stage, or of the process.
+/// The chosen figures of a stage, or of the process.
 fn chosen(choice: &Choice, stage: Option<Stage>) -> impl Iterator<Item = &'static Figure> {
     let wanted = move |figure: &&Figure| {
         choice.figures.is_empty() || choice.figures.iter().any(|id| id == figure.id)

@@ -1,4 +1,4 @@
-//! What a reader of two runs must know besides their figures.
+//! Notes on the comparison of two runs.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::{Choice, Side};
 use crate::judge::is_control;
 use crate::record::{Ended, Record, Verdict};
 
-/// What differs between the runs, and what is to be held against either; a sentence each.
+/// Differences between the runs, and problems of either; one sentence each.
 pub(super) fn between(base: &Side<'_>, new: &Side<'_>, choice: &Choice) -> Vec<String> {
     if choice.same_run {
         return of_one("the run", base, choice);
@@ -20,18 +20,18 @@ pub(super) fn between(base: &Side<'_>, new: &Side<'_>, choice: &Choice) -> Vec<S
     notes
 }
 
-/// What is to be held against a run.
+/// Problems of one run.
 fn of_one(called: &str, side: &Side<'_>, choice: &Choice) -> Vec<String> {
     let chosen =
         |workload: &String| choice.workloads.is_empty() || choice.workloads.contains(workload);
     let mut notes = Vec::new();
     notes.extend(match side.court.record.run.ended {
         Ended::Complete => None,
-        Ended::Open => Some(format!("{called}: not finished, or killed")),
+        Ended::Open => Some(format!("{called}: still running, or killed")),
         Ended::Interrupted => Some(format!("{called}: interrupted")),
     });
     for workload in side.court.workloads().iter().filter(|w| chosen(w)) {
-        // What would have its ranks withheld.
+        // Reasons to withhold its ranks.
         let noise = side.noise(workload).into_iter();
         notes.extend(noise.map(|why| format!("{called}, {workload}: {why}")));
     }
@@ -45,7 +45,7 @@ fn of_one(called: &str, side: &Side<'_>, choice: &Choice) -> Vec<String> {
     if marked > 0 {
         let are = if marked == 1 { "row is" } else { "rows are" };
         notes.push(format!(
-            "{called}: {marked} {are} marked; `harness report` gives the reasons"
+            "{called}: {marked} {are} marked; see `harness report` for the reasons"
         ));
     }
     notes
@@ -69,7 +69,7 @@ fn lengths(base: &Side<'_>, new: &Side<'_>) -> Option<String> {
     };
     (lengths(base) != lengths(new)).then(|| {
         format!(
-            "the stages are of different lengths: {}, {}",
+            "the stages have different lengths: {}, {}",
             told(base),
             told(new)
         )
@@ -81,7 +81,7 @@ fn tools(base: &Record, new: &Record) -> Vec<String> {
         (base != new).then(|| format!("{what} differs: {base} in base, {new} in new"))
     };
     let harness = differ(
-        "the harness, and the control with it,",
+        "the harness (and its control)",
         &base.run.harness_version,
         &new.run.harness_version,
     );
@@ -96,7 +96,7 @@ fn tools(base: &Record, new: &Record) -> Vec<String> {
     harness.into_iter().chain(compiler).chain(control).collect()
 }
 
-/// A workload that is described otherwise is another one.
+/// A workload with another description is another workload.
 fn workloads(base: &Record, new: &Record, choice: &Choice) -> Vec<String> {
     let wanted = |name: &&String| choice.workloads.is_empty() || choice.workloads.contains(name);
     let differs = |name: &&String| {
@@ -105,11 +105,11 @@ fn workloads(base: &Record, new: &Record, choice: &Choice) -> Vec<String> {
     };
     let names = base.run.workloads.keys().filter(wanted).filter(differs);
     names
-        .map(|name| format!("the workload {name} is described differently: it may have changed"))
+        .map(|name| format!("the description of workload {name} differs: it may have changed"))
         .collect()
 }
 
-/// Pairs that were built with different flags: what changed there may be the compiler's doing.
+/// Pairs that were built with different flags, which may explain their changes.
 pub(super) fn other_flags(
     base: &Side<'_>,
     new: &Side<'_>,
@@ -129,7 +129,7 @@ pub(super) fn other_flags(
     let shown = |flags: Option<String>| flags.unwrap_or_else(|| "not recorded".to_owned());
     let note = |((base, new), names): (_, Vec<&str>)| {
         format!(
-            "built with other flags: {} (base: {}; new: {})",
+            "built with different flags: {} (base: {}; new: {})",
             names.join(", "),
             shown(base),
             shown(new)
@@ -138,7 +138,7 @@ pub(super) fn other_flags(
     names.into_iter().map(note).collect()
 }
 
-/// What changed of a program that did not is the machine's doing, or chance.
+/// Unchanged programs: their changes are noise or caused by the machine.
 fn same_binaries(base: &Side<'_>, new: &Side<'_>) -> Option<String> {
     let built = |side: &Side<'_>, name: &str| {
         let build = side.entry(name)?.server?.build.as_ref()?;
@@ -155,7 +155,7 @@ fn same_binaries(base: &Side<'_>, new: &Side<'_>) -> Option<String> {
         .collect();
     (!names.is_empty()).then(|| {
         format!(
-            "the same binary in both: {}; what changed there is the machine's doing, or chance",
+            "same binary in both: {}; any change there is noise or caused by the machine",
             names.join(", ")
         )
     })

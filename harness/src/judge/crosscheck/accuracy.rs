@@ -1,39 +1,39 @@
-//! Measured quantiles beside known ones.
+//! Compares measured quantiles with known ones.
 
 use serde::Serialize;
 
 use super::Goal;
 use crate::record::{Accuracy, Crosscheck};
 
-/// The quantiles in the order they are shown.
+/// The quantiles, in display order.
 const NAMES: [&str; 5] = ["p50", "p90", "p99", "p999", "max"];
 
-/// A server whose delays are known, and what each tool said of it.
+/// A server with known delays, and what each tool measured.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Known {
     /// Its delays.
     pub delay: String,
-    /// Connections asked for.
+    /// Number of connections.
     pub connections: u32,
-    /// What each tool said.
+    /// What each tool measured.
     pub tools: Vec<Quantiles>,
 }
 
-/// What one tool said.
+/// What one tool measured.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Quantiles {
-    /// The tool, and how it was asked.
+    /// The tool and its mode.
     pub tool: String,
     /// Whether it is ours.
     pub ours: bool,
-    /// Right answers per second.
+    /// Valid responses per second.
     pub requests_per_s: Option<f64>,
     /// Quantile by quantile.
     pub points: Vec<Point>,
-    /// Whether the server itself, by its own clock, was further from paper than a tool may be:
-    /// something else had its CPU, and the tool can't be held to account.
+    /// Whether the server's own clock shows delays further from the definition than a tool may be: something
+    /// else used its CPU, so the tool can't be judged.
     pub disturbed: bool,
-    /// Why there are none.
+    /// Why there are no quantiles.
     pub failure: Option<String>,
 }
 
@@ -42,19 +42,19 @@ pub struct Quantiles {
 pub struct Point {
     /// Its name.
     pub name: &'static str,
-    /// What follows from the definition of the delays.
+    /// The value by the definition of the delays.
     pub paper_ns: Option<f64>,
-    /// Of the delays that the server gave the requests that reached it.
+    /// The value of the delays that the server applied, by its own clock.
     pub given_ns: Option<f64>,
-    /// What the tool said.
+    /// The value that the tool measured.
     pub measured_ns: Option<f64>,
-    /// Whether that is as close to paper as it should be (the greatest of drawn delays: to what was
-    /// given, since one late answer of the server makes it). Absent where nothing is known.
+    /// Whether that is close enough to the definition. The maximum of random delays is compared with the
+    /// applied delays instead, because a single late response determines it. Absent if nothing is known.
     pub goal: Option<Goal>,
 }
 
-/// Whether the delays that the server gave are not those on paper. Of a stall only the greatest can be
-/// compared, since what waits in the client does not reach the server; of drawn delays all others.
+/// Whether the applied delays differ from the definition. For a stall only the maximum is compared, because the
+/// server doesn't see requests that wait in the client; for random delays, all but the maximum.
 fn disturbed(one: &Accuracy) -> bool {
     let stalls = one.delay.starts_with("stall");
     let mut known = one.paper_ns.iter();
@@ -64,7 +64,7 @@ fn disturbed(one: &Accuracy) -> bool {
     })
 }
 
-/// What a tool's quantile is held against.
+/// The value that a tool's quantile is compared with.
 fn known_ns(one: &Accuracy, name: &str) -> Option<f64> {
     let paper = one.paper_ns.get(name).copied();
     match name == "max" && !one.delay.starts_with("stall") {
@@ -73,7 +73,7 @@ fn known_ns(one: &Accuracy, name: &str) -> Option<f64> {
     }
 }
 
-/// All of them, in the order they were measured.
+/// All servers, in the order they were measured.
 pub fn known(record: &Crosscheck) -> Vec<Known> {
     let mut all: Vec<Known> = Vec::new();
     for one in &record.accuracy {

@@ -13,19 +13,19 @@ use crate::stats::median;
 pub struct CallsPerRequest {
     /// The tool.
     pub tool: String,
-    /// Connections asked for.
+    /// Number of connections.
     pub connections: u32,
-    /// Of all kinds; absent where they could not be counted.
+    /// System calls of all kinds per request; absent if they could not be counted.
     pub per_request: Option<f64>,
-    /// By name, the most first, those of at least a hundredth.
+    /// By name, most frequent first; at least 1 % each.
     pub by_name: Vec<(String, f64)>,
-    /// The promise.
+    /// The goal.
     pub goal: Option<Goal>,
-    /// Why there are none.
+    /// Why there is no count.
     pub failure: Option<String>,
 }
 
-/// From two runs each: the difference of their calls over that of their requests.
+/// From two runs of different length: the difference in calls / the difference in requests.
 pub fn calls_per_request(record: &Crosscheck) -> Vec<CallsPerRequest> {
     let counted = record.syscalls.iter().map(|counted| {
         let mut by_name: Vec<(String, f64)> = Vec::new();
@@ -58,20 +58,20 @@ pub fn calls_per_request(record: &Crosscheck) -> Vec<CallsPerRequest> {
     counted.collect()
 }
 
-/// How late an engine sends at a rate: medians over the rounds.
+/// How late an I/O backend sends at a rate: medians over the rounds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Lag {
-    /// The engine.
+    /// The I/O backend.
     pub tool: String,
-    /// Requests per second asked for, on one thread.
+    /// Target requests per second, on one thread.
     pub rate_per_s: f64,
-    /// Requests per second answered.
+    /// Responses per second.
     pub achieved_per_s: Option<f64>,
-    /// 99th percentile, nanoseconds; of the rounds the median, the least and the greatest.
+    /// p99, nanoseconds: median, minimum and maximum over the rounds.
     pub p99_ns: Option<(f64, f64, f64)>,
-    /// The promise.
+    /// The goal.
     pub goal: Option<Goal>,
-    /// Why a round is wanting.
+    /// Why a round is missing.
     pub failure: Option<String>,
 }
 

@@ -1,33 +1,33 @@
-//! What the load generator of the harness promises, and whether it keeps it.
+//! The goals of the harness's load generator, and whether it meets them.
 
 use serde::Serialize;
 
-/// CPU time per request over that of another tool: ours, theirs, at most.
+/// Limits of CPU time per request relative to another tool: ours, theirs, limit.
 const CPU: [(&str, &str, f64); 4] = [
     ("epoll", "wrk", 0.85),
     ("io_uring", "wrk", 0.75),
     ("epoll", "oha", 0.65),
     ("io_uring", "oha", 0.65),
 ];
-/// System calls per request: which engine, at most.
+/// Limits of system calls per request: I/O backend, limit.
 const CALLS: [(&str, f64); 1] = [("epoll", 2.1)];
-/// Of the send lag, 99th percentile, nanoseconds, up to [`LAG_RATE`] per thread.
+/// Limit of the p99 send lag, nanoseconds, up to [`LAG_RATE`] per thread.
 const LAG_NS: f64 = 50_000.0;
 const LAG_RATE: f64 = 30_000.0;
-/// Of each quantile of known delays, as a share of it, or [`CLOSE_NS`] where that is larger.
+/// Largest error of a quantile of known delays, as a share of it; or [`CLOSE_NS`], if larger.
 const CLOSE: f64 = 0.02;
 const CLOSE_NS: f64 = 20_000.0;
-/// Of each quantile where the server stalls, as a share of it.
+/// Largest error of a quantile if the server stalls, as a share of it.
 const CLOSE_TO_STALL: f64 = 0.05;
 
-/// A promise with what became of it.
+/// A goal and whether it was met.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Goal {
-    /// What the value may be at most.
+    /// The limit.
     pub most: f64,
-    /// Whether it is.
+    /// Whether the value is within the limit.
     pub met: bool,
-    /// By how much it is too large, as a share of what it may be; 0 where it is met.
+    /// The excess over the limit, as a share of the limit; 0 if met.
     pub over: f64,
 }
 

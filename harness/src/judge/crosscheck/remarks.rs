@@ -1,16 +1,16 @@
-//! What explains figures and differences: one rule a function, each with the figure it goes by.
+//! Remarks that explain figures and differences: one function per rule.
 
 use super::{Figure, Pair, Row};
 use crate::record::BARE;
 
-/// CPU time over time from which a tool on one thread is the limit.
+/// CPU time / elapsed time above which a single-threaded tool is the limit.
 const BUSY: f64 = 0.9;
-/// As of gate 5: so far may rate × mean latency be from the number of connections.
+/// As in gate 5: how far rate × mean latency may be from the number of connections.
 const LITTLE: f64 = 0.05;
-/// As of gate 6.
+/// As in gate 6.
 const ACHIEVED: f64 = 0.995;
 
-/// What the rules look at.
+/// The input of the rules.
 struct View<'a> {
     rate_per_s: Option<f64>,
     connections: u32,
@@ -18,7 +18,7 @@ struct View<'a> {
     pairs: &'a [Pair],
 }
 
-/// All that is to be said, the failures first.
+/// All remarks, failures first.
 pub(super) fn remarks(
     rate_per_s: Option<f64>,
     connections: u32,
@@ -46,7 +46,7 @@ pub(super) fn remarks(
     RULES.into_iter().flat_map(|rule| rule(&view)).collect()
 }
 
-/// A round without a reading.
+/// Rounds without a result.
 fn failures(view: &View<'_>) -> Vec<String> {
     let failed = view.rows.iter().filter_map(|row| {
         let (rounds, why) = row.failures.as_ref()?;
@@ -55,14 +55,14 @@ fn failures(view: &View<'_>) -> Vec<String> {
     failed.collect()
 }
 
-/// Answers that were wrong or did not come, by the tool's own count.
+/// Wrong or missing responses, as counted by the tool.
 fn errors(view: &View<'_>) -> Vec<String> {
     let rows = view.rows.iter().filter(|row| row.errors > 0);
     rows.map(|row| format!("{} counted {} errors", row.tool, row.errors))
         .collect()
 }
 
-/// In a closed loop: the CPU time of the process over its time.
+/// Clients that were the limit in a closed loop, by their CPU time.
 fn limits(view: &View<'_>) -> Vec<String> {
     let limits: Vec<String> = view
         .rows
@@ -80,8 +80,8 @@ fn limits(view: &View<'_>) -> Vec<String> {
         return Vec::new();
     }
     vec![format!(
-        "the client was the limit, by the CPU its process used of the time: {}. The rate of such a one \
-         is what it can ask, not what the server can answer, and its latency holds its own queue",
+        "the client was the limit, by its CPU use: {}. Such a rate is the client's maximum, not \
+         the server's, and its latency includes the client's own queue",
         limits.join(", ")
     )]
 }
@@ -90,7 +90,7 @@ fn is_limit(view: &View<'_>, row: &Row) -> bool {
     view.rate_per_s.is_none() && row.busy_ratio.is_some_and(|busy| busy > BUSY)
 }
 
-/// Rates that differ beyond the noise, with what explains it.
+/// Rates that differ beyond the noise, and why.
 fn rates(view: &View<'_>) -> Vec<String> {
     if view.rate_per_s.is_some() {
         return Vec::new();
@@ -108,7 +108,7 @@ fn rates(view: &View<'_>) -> Vec<String> {
         let (ours, theirs) = (&pair.ours, &pair.theirs);
         let why = match (limit(ours), limit(theirs), cpu) {
             (true, true, Some(cpu)) => format!(
-                "both are the limit, and {ours} spends {:.2} of the CPU time on a request",
+                "both are the limit, and {ours} takes {:.2} times the CPU time per request",
                 cpu.median
             ),
             (false, true, _) => format!("{theirs} is the limit and {ours} is not"),
@@ -123,7 +123,7 @@ fn rates(view: &View<'_>) -> Vec<String> {
     pairs.collect()
 }
 
-/// Little's law: by these clocks the connections were not in use all the time.
+/// Little's law: the latencies don't cover all the time the connections were in use.
 fn short_clocks(view: &View<'_>) -> Vec<String> {
     if view.rate_per_s.is_some() {
         return Vec::new();
@@ -131,8 +131,9 @@ fn short_clocks(view: &View<'_>) -> Vec<String> {
     let rows = view.rows.iter().filter_map(|row| {
         let little = row.little_ratio.filter(|little| *little < 1.0 - LITTLE)?;
         Some(format!(
-            "{}: by its own latencies only {:.0} % of {} connections were in use at a time (rate × mean \
-             latency): from one answer to the clock of the next request they waited for the client",
+            "{}: by its own latencies only {:.0} % of {} connections were in use at a time (rate × \
+             mean latency): between a response and the start of the next request's clock they \
+             waited for the client",
             row.tool,
             little * 100.0,
             view.connections
@@ -141,7 +142,7 @@ fn short_clocks(view: &View<'_>) -> Vec<String> {
     rows.collect()
 }
 
-/// More than is possible.
+/// Little's law: more than is possible.
 fn long_clocks(view: &View<'_>) -> Vec<String> {
     if view.rate_per_s.is_some() {
         return Vec::new();
@@ -151,12 +152,12 @@ fn long_clocks(view: &View<'_>) -> Vec<String> {
         let why = match row.tool.as_str() {
             // stats_correct() in its stats.c; no other tool here does so.
             "wrk" => {
-                "wrk adds latencies that it did not measure below each that is over twice the mean"
+                "for each latency over twice the mean, wrk adds lower latencies that it did not measure"
             }
-            _ => "its mean and its rate are not of the same requests, or of the same time",
+            _ => "its mean and its rate cover different requests or different times",
         };
         Some(format!(
-            "{}: rate × mean latency is {:.0} % of {} connections, more than they can hold: {why}",
+            "{}: rate × mean latency is {:.0} % of {} connections, which is impossible: {why}",
             row.tool,
             little * 100.0,
             view.connections
@@ -165,7 +166,7 @@ fn long_clocks(view: &View<'_>) -> Vec<String> {
     rows.collect()
 }
 
-/// A median that is few steps of what the tool can print.
+/// A median that is only a few steps of the tool's printed resolution.
 fn steps(view: &View<'_>) -> Vec<String> {
     let rows = view.rows.iter().filter_map(|row| {
         let p50 = row.figures.get(&Figure::P50)?;
@@ -174,7 +175,7 @@ fn steps(view: &View<'_>) -> Vec<String> {
             return None;
         }
         Some(format!(
-            "{} prints latency in steps of {:.0} µs: its median is known to {:.0} µs only",
+            "{} prints latency in steps of {:.0} µs, so its median is only known to ±{:.0} µs",
             row.tool,
             row.resolution_ns / 1e3,
             half / 1e3
@@ -183,21 +184,21 @@ fn steps(view: &View<'_>) -> Vec<String> {
     rows.collect()
 }
 
-/// By the kernel's count, which is of the whole machine.
+/// Reopened connections, by the kernel's count for the whole machine.
 fn reconnects(view: &View<'_>) -> Vec<String> {
     let rows = view.rows.iter().filter_map(|row| {
-        // One is a try before the clock runs, which ours, wrk and hey make.
+        // Ours, wrk and hey open one to test the server before they measure.
         let further = row.further_connections.filter(|further| *further > 1)?;
         Some(format!(
-            "{}: the kernel saw {further} connections more than asked for, made again by the tool or by \
-             other programs of this machine",
+            "{}: the kernel accepted {further} connections more than requested, opened by the tool \
+             or by other programs",
             row.tool
         ))
     });
     rows.collect()
 }
 
-/// Paced: what was asked for and not reached, and what a rate means to whom.
+/// Paced: target rates that were missed, and what a rate means to each tool.
 fn paces(view: &View<'_>) -> Vec<String> {
     let Some(rate) = view.rate_per_s else {
         return Vec::new();
@@ -208,27 +209,26 @@ fn paces(view: &View<'_>) -> Vec<String> {
         .filter_map(|row| {
             let reached = reached(row).filter(|reached| *reached < ACHIEVED)?;
             Some(format!(
-                "{} reached {:.1} % of the rate",
+                "{} reached only {:.1} % of the target rate",
                 row.tool,
                 reached * 100.0
             ))
         })
         .collect();
     if view.rows.iter().any(|row| row.ours) {
-        remarks
-            .push("CPU time of ours holds what it spins for the sake of its send times".to_owned());
+        remarks.push("our CPU time includes spinning, which keeps send times exact".to_owned());
     }
     if view.rows.iter().any(|row| row.tool == "hey") {
         remarks.push(
-            "hey paces each connection by itself and times from the actual sending: a stall of the \
-             server makes it send less, and does not show as latency"
+            "hey paces each connection separately and measures from the actual send time: if the \
+             server stalls, it sends less, and the latency doesn't show it"
                 .to_owned(),
         );
     }
     remarks
 }
 
-/// What the calls alone cost, and goals that lie below that.
+/// The cost of the system calls alone, and goals below that cost.
 fn floor(view: &View<'_>) -> Vec<String> {
     let cpu = |tool: &str| {
         let mut rows = view.rows.iter();
@@ -239,8 +239,8 @@ fn floor(view: &View<'_>) -> Vec<String> {
         return Vec::new();
     };
     let mut remarks = vec![format!(
-        "{BARE} writes requests and reads answers and does nothing else: its {:.2} µs are what the calls \
-         cost here, and what a tool spends above that is its own doing",
+        "{BARE} only writes requests and reads responses: its {:.2} µs are the cost of the system \
+         calls here; the rest of a tool's CPU time is its own",
         bare / 1e3
     )];
     for pair in view.pairs {
@@ -251,8 +251,8 @@ fn floor(view: &View<'_>) -> Vec<String> {
         let floor = bare / theirs;
         if floor > goal.most {
             remarks.push(format!(
-                "{BARE} itself spends {floor:.2} of the CPU time of {}: the goal of {} for {} lies below \
-                 what the calls cost here",
+                "{BARE} alone takes {floor:.2} times the CPU time of {}: the goal of {} for {} is \
+                 below the cost of the system calls here",
                 pair.theirs, goal.most, pair.ours
             ));
         }
@@ -320,7 +320,7 @@ mod tests {
         let both = said(None, &[busy("epoll"), busy("wrk")], &[pair(1.2, 1)]);
         assert!(both.contains("epoll (98 %), wrk (98 %)"), "{both}");
         assert!(
-            both.contains("both are the limit") && both.contains("0.80 of the CPU"),
+            both.contains("both are the limit") && both.contains("0.80 times the CPU"),
             "{both}"
         );
         let theirs = said(None, &[row("epoll"), busy("wrk")], &[pair(1.2, 1)]);
@@ -330,7 +330,7 @@ mod tests {
         );
         let neither = said(None, &[row("epoll"), row("wrk")], &[pair(1.2, 1)]);
         assert!(neither.contains("no figure here explains it"), "{neither}");
-        // Within the noise there is nothing to explain.
+        // A difference within the noise needs no explanation.
         assert!(!said(None, &[row("epoll"), row("wrk")], &[pair(1.2, 0)]).contains("rate of"));
     }
 
@@ -356,7 +356,7 @@ mod tests {
         let below = said(None, &rows, &[pair(0.75, false)]);
         assert!(below.contains("its 6.00 µs"), "{below}");
         assert!(
-            below.contains("0.80 of the CPU time of wrk: the goal of 0.75 for epoll"),
+            below.contains("0.80 times the CPU time of wrk: the goal of 0.75 for epoll"),
             "{below}"
         );
         for pair in [pair(0.85, false), pair(0.75, true)] {
@@ -416,7 +416,7 @@ mod tests {
         }
         let paced = said(Some(2e5), &[row("hey")], &[]);
         assert!(
-            paced.contains("50.0 % of the rate") && paced.contains("by itself"),
+            paced.contains("50.0 % of the target rate") && paced.contains("separately"),
             "{paced}"
         );
     }

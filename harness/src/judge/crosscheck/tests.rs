@@ -1,4 +1,4 @@
-//! From a record to what is shown of it.
+//! From a record to its tables.
 
 use super::*;
 use crate::record::{Ended, LatencyReading, ProcessCost, Reading, SendLag, SyscallRun, Syscalls};
@@ -75,7 +75,7 @@ fn record(drives: Vec<Drive>) -> Crosscheck {
 
 #[test]
 fn ratios_are_taken_within_rounds() {
-    // Rounds differ by a factor of 2, the tools by a quarter in each.
+    // Rounds differ by a factor of 2, tools by a quarter in each.
     let rounds = [1e5, 2e5, 1.5e5, 1.2e5, 1.8e5];
     let mut drives = Vec::new();
     for (round, rate) in (1..).zip(rounds) {
@@ -168,7 +168,7 @@ fn a_tool_is_not_judged_by_a_server_that_was_disturbed() {
         panic!("{known:#?}");
     };
     assert!(!sound.disturbed && disturbed.disturbed);
-    // The one late answer was the server's own.
+    // The server itself caused the one late response.
     assert!(
         sound
             .points

@@ -1,4 +1,4 @@
-//! Gates 9 and 10: what the machine must allow.
+//! Gates 9 and 10: what the machine must provide.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use super::super::row_view::{WorkloadView, values};
 use crate::record::{Environment, Level, Moment, Schedule};
 use crate::stats::{Series, median, robust_spread};
 
-/// Gate 9: the share of stolen time, of others' time, or of the control's spread from which
-/// ranks are withheld.
+/// Gate 9: ranks are withheld above this share of stolen time, of other programs' time, or of the control's
+/// spread.
 const NOISE_LIMIT: f64 = 0.10;
-/// Gate 9: the share of the server's CPUs that entries without load may take from the one that has it.
+/// Gate 9: the share of the server's CPUs that waiting entries may take from the entry that has the load.
 const WAITING_LIMIT: f64 = 0.03;
 
 /// Gate 9: CPU time taken by the hypervisor, the median over trials of `steal_ratio`.
@@ -23,8 +23,8 @@ pub(super) fn other_load(workload: &WorkloadView<'_>) -> Option<Reason> {
     over_limit(workload, "other_cpu_ratio").map(Reason::OtherLoad)
 }
 
-/// Gate 9: CPU time taken by entries that had no load, from the one that had it. The sum over the entries of
-/// the median over trials of `waiting_cpu_ratio`, as a share of the server's CPUs.
+/// Gate 9: CPU time that waiting entries took from the entry that had the load. The median over trials of
+/// `waiting_cpu_ratio`, summed over the entries, as a share of the server's CPUs.
 pub(super) fn waiting_load(workload: &WorkloadView<'_>) -> Option<Reason> {
     let mut shares: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for trial in workload.valid {
@@ -42,7 +42,7 @@ fn over_limit(workload: &WorkloadView<'_>, figure: &str) -> Option<f64> {
     median(&values(workload.valid, figure)).filter(|&share| share > NOISE_LIMIT)
 }
 
-/// Gate 9: how far the control spreads over rounds in the figure ranked by.
+/// Gate 9: the spread of the control over rounds, in the figure ranked by.
 pub(super) fn control_spread(workload: &WorkloadView<'_>) -> Option<Reason> {
     let (figure, schedule) = (workload.figure, workload.run.schedule);
     unsteady(workload.control, schedule).map(|share| Reason::ControlSpread {
@@ -52,13 +52,12 @@ pub(super) fn control_spread(workload: &WorkloadView<'_>) -> Option<Reason> {
     })
 }
 
-/// The spread of the control over rounds, where it is over the limit.
+/// The spread of the control over rounds, if it exceeds the limit.
 ///
-/// In an isolated run, that of its own figure, the worse of its entries: a trial is compared with
-/// others that ran at other times, so what moves between them is error. In an interleaved run all
-/// entries of a round share the same milliseconds and what moves between rounds cancels in their
-/// ratios, so it is the spread of the ratio of its two entries within the round; without two
-/// entries there is nothing to tell it by.
+/// In an isolated run this is the spread of the control's own figure, the larger of its entries': trials that
+/// ran at different times are compared, so drift between them is error. In an interleaved run all entries of a
+/// round run in the same milliseconds and drift between rounds cancels in their ratios, so this is the spread
+/// of the ratio of the control's two entries. With one entry it is unknown.
 pub(in crate::judge) fn unsteady(control: &[Series], schedule: Schedule) -> Option<f64> {
     let spread = |series: &Series| {
         let values: Vec<f64> = series.values().copied().collect();
@@ -72,27 +71,27 @@ pub(in crate::judge) fn unsteady(control: &[Series], schedule: Schedule) -> Opti
     (worst > NOISE_LIMIT).then_some(worst)
 }
 
-/// `a / b` in each round that both have.
+/// `a / b` for each round that both have.
 pub(super) fn quotients(a: &Series, b: &Series) -> Series {
     let of = |(round, a): (&u32, &f64)| Some((*round, a / b.get(round).filter(|b| **b > 0.0)?));
     a.iter().filter_map(of).collect()
 }
 
-/// Why there is no control, where one was asked for.
+/// Why there is no control, if one was requested.
 pub(super) fn no_control(workload: &WorkloadView<'_>) -> Option<Reason> {
     let finding = workload.environment.control()?;
     (finding.level > Level::Ok).then(|| Reason::NoControl(finding.found.clone()))
 }
 
-/// Gate 10: the first finding by which figures will be wrong. Warnings stand in the record
-/// and under the table, not on every row.
+/// Gate 10: the first finding that invalidates figures. Warnings are in the record and under the table, not on
+/// every row.
 pub(super) fn finding(environment: &Environment) -> Option<Reason> {
     let wrong = |finding: &&crate::record::Finding| finding.level == Level::Fail;
     let first = environment.findings.iter().find(wrong)?;
     Some(Reason::Machine(first.subject().to_owned()))
 }
 
-/// Gate 10: the settings that were others after the run than before.
+/// Gate 10: the settings that changed during the run.
 pub(super) fn changed(environment: &Environment) -> Option<Reason> {
     let findings = environment.findings.iter();
     let what: Vec<String> = findings
@@ -164,7 +163,7 @@ mod tests {
         assert_eq!(taken(&[("alpha", 0.02), ("beta", 0.01)]), None);
         let found = taken(&[("alpha", 0.02), ("beta", 0.02)]);
         assert!(matches!(found, Some(Reason::WaitingLoad(share)) if (share - 0.04).abs() < 1e-9));
-        // One burst in three rounds is none of an entry's habits.
+        // A burst in one of three rounds is not typical of the entry.
         let burst = [("alpha", 0.5), ("alpha", 0.0), ("alpha", 0.0)];
         assert_eq!(taken(&burst), None);
     }
@@ -187,7 +186,7 @@ mod tests {
             lead_in_ms: 1.0,
         };
         let run = Run { schedule, ..run() };
-        // Rounds differ by up to half; the second entry is off the first by so much in turn.
+        // Rounds differ by up to half; the second entry is alternately this much above and below the first.
         let pair = |off: f64| -> Vec<Series> {
             let round = |r: u32| 100.0 + 50.0 * f64::from(r * 5 % 9) / 9.0;
             let turn = |r: u32| 1.0 + off * (f64::from(r % 3) - 1.0);
@@ -204,7 +203,7 @@ mod tests {
             "{found:?}"
         );
         let told = found.map(|reason| reason.to_string()).unwrap_or_default();
-        assert!(told.contains("measured in the same milliseconds"), "{told}");
+        assert!(told.contains("ran at the same time"), "{told}");
         assert_eq!(of_run(&run, &[], &pair(0.2)[..1], control_spread), None);
     }
 
@@ -242,7 +241,7 @@ mod tests {
                 ..Environment::default()
             })
         };
-        // Not as it should be, but all the time.
+        // Not ideal, but constant.
         assert_eq!(found(&["governor", "load-during"]), None);
         assert_eq!(
             found(&["governor", "governor-changed", "thermal-changed"]),

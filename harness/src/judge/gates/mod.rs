@@ -1,7 +1,7 @@
-//! The gates: each a pure function that finds a [`Reason`] or nothing, all listed in [`GATES`].
+//! The gates, listed in [`GATES`]. Each is a pure function that returns a [`Reason`] or nothing.
 //!
-//! A figure that is absent trips no gate, but for the driver's busy share: without it a peak
-//! rate proves nothing about the server.
+//! An absent figure trips no gate, except the load generator's busy share: without it a peak rate says nothing
+//! about the server.
 
 mod machine;
 mod order;
@@ -24,20 +24,20 @@ pub enum Test {
     Trial(fn(&Run, &Trial) -> Option<Reason>),
     /// The valid trials of a row together.
     Row(fn(&RowView<'_>) -> Option<Reason>),
-    /// All trials of a workload; what is found is said once.
+    /// All trials of a workload; the finding is reported once.
     Workload(fn(&WorkloadView<'_>) -> Option<Reason>),
-    /// The machine; what is found is on every row.
+    /// The machine; the finding is on every row.
     Machine(fn(&Environment) -> Option<Reason>),
 }
 
-/// One line of the table of gates.
+/// An entry in the table of gates.
 #[derive(Clone, Copy)]
 pub struct Gate {
-    /// Its number in the methodology; absent for what is no gate but is said on the row.
+    /// Its number in the methodology; absent for a note.
     pub number: Option<u8>,
-    /// What it asks for.
+    /// What it requires.
     pub about: &'static str,
-    /// How it is asked.
+    /// The function that tests it.
     pub test: Test,
 }
 
@@ -61,7 +61,7 @@ const fn note(about: &'static str, test: Test) -> Gate {
 pub const GATES: &[Gate] = &[
     gate(
         1,
-        "the server could be built, started and asked",
+        "the server could be built and started, and responded",
         Test::Server(server::broken),
     ),
     gate(1, "all checks passed", Test::Server(server::nonconformant)),
@@ -70,15 +70,15 @@ pub const GATES: &[Gate] = &[
         "the first byte at idle is within its limit",
         Test::Server(server::slow_first_byte),
     ),
-    gate(2, "the trial came to its end", Test::Trial(trial::broken)),
+    gate(2, "the trial completed", Test::Trial(trial::broken)),
     gate(
         2,
-        "every answer under load was right and in time",
+        "every response under load was correct and in time",
         Test::Trial(trial::errors),
     ),
     gate(
         2,
-        "no connection was silent at the end",
+        "no connection was without a response at the end",
         Test::Trial(trial::silent),
     ),
     gate(
@@ -94,13 +94,13 @@ pub const GATES: &[Gate] = &[
     ),
     gate(
         8,
-        "bytes received are those of the responses",
+        "bytes received match the responses",
         Test::Trial(trial::bytes),
     ),
-    gate(8, "connections were kept", Test::Row(row::reconnects)),
+    gate(8, "connections were kept open", Test::Row(row::reconnects)),
     gate(
         4,
-        "the driver was not the limit",
+        "the load generator was not the limit",
         Test::Row(row::driver_bound),
     ),
     gate(
@@ -115,12 +115,12 @@ pub const GATES: &[Gate] = &[
     ),
     gate(
         6,
-        "the asked rate was achieved",
+        "the target rate was achieved",
         Test::Trial(trial::rate_missed),
     ),
     gate(
         6,
-        "requests were sent in time in each trial",
+        "requests were sent in time in every trial",
         Test::Trial(trial::sent_late),
     ),
     gate(
@@ -140,7 +140,7 @@ pub const GATES: &[Gate] = &[
     ),
     gate(
         9,
-        "entries that waited took little CPU time",
+        "waiting entries took little CPU time",
         Test::Workload(machine::waiting_load),
     ),
     gate(
@@ -150,41 +150,41 @@ pub const GATES: &[Gate] = &[
     ),
     gate(
         10,
-        "nothing makes all figures wrong",
+        "nothing invalidates all figures",
         Test::Machine(machine::finding),
     ),
     gate(
         10,
-        "the machine stayed as it was",
+        "the machine did not change during the run",
         Test::Machine(machine::changed),
     ),
     note(
-        "the control that was asked for ran",
+        "the requested control ran",
         Test::Workload(machine::no_control),
     ),
     note(
-        "the place within the round does not show",
+        "the order within a round has no effect",
         Test::Workload(order::round_order),
     ),
     note(
-        "memory did not grow with the requests to the end, nor by more than is served and kept",
+        "memory did not keep growing, nor grow beyond what connections, threads and orders need",
         Test::Trial(trial::memory_grows),
     ),
     note(
-        "answers did not wait for a delayed ACK",
+        "responses did not wait for a delayed ACK",
         Test::Trial(trial::delayed_ack),
     ),
     note(
-        "the server rested while it had no load",
+        "the server was idle while it had no load",
         Test::Trial(trial::restless),
     ),
     note("CPU time did not come in bursts", Test::Row(row::bursts)),
     note(
-        "no quota of CPU time stopped the container",
+        "the container was not throttled by a CPU quota",
         Test::Trial(trial::throttled),
     ),
-    note("the level was steady", Test::Row(row::not_steady)),
-    note("no round stands apart", Test::Row(row::outlier_round)),
+    note("rate and latency were steady", Test::Row(row::not_steady)),
+    note("no round is an outlier", Test::Row(row::outlier_round)),
 ];
 
 /// What the gates find on a server before it is measured.
@@ -211,8 +211,7 @@ pub fn on_row(row: &RowView<'_>) -> Vec<Reason> {
     })
 }
 
-/// What the gates find on a workload: why its ranks are withheld, and what is said of it
-/// once.
+/// What the gates find on a workload: why its ranks are withheld, and notes on the workload.
 pub fn on_workload(workload: &WorkloadView<'_>) -> Vec<Reason> {
     collect(|test| match test {
         Test::Workload(gate) => gate(workload),

@@ -1,4 +1,4 @@
-//! What the shuffling is for: whether the place within the round shows in the figures.
+//! Whether the order of trials within a round affects the figures.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +7,16 @@ use super::super::row_view::WorkloadView;
 use crate::record::{Schedule, Trial};
 use crate::stats::{median, permutation_p, spearman};
 
-/// The chance, where the place means nothing, below which it is said to mean something. In
-/// one of a hundred workloads it is said without cause.
+/// The significance level. One in a hundred workloads is a false positive.
 const P_LIMIT: f64 = 0.01;
-/// Orders drawn for the test: a p of [`P_LIMIT`] is then known to ± 0.0014.
+/// Random permutations for the test; they give a p of [`P_LIMIT`] to ± 0.0014.
 const PERMUTATIONS: u32 = 5_000;
 
-/// Whether trials that come late in their round have higher or lower figures than the same
-/// server's others: Spearman's rank correlation of the place with the residual, which is the
-/// logarithm of the figure ranked by, less its median over the server's trials.
+/// Whether trials late in their round have higher or lower figures than the same server's other trials:
+/// Spearman's rank correlation of the position with the residual, which is the logarithm of the figure ranked
+/// by, minus its median over the server's trials.
 ///
-/// Not asked of an interleaved run: its entries share the whole time of a stage, so none has a place.
+/// Doesn't apply to an interleaved run, whose entries share the time of a stage.
 pub(super) fn round_order(workload: &WorkloadView<'_>) -> Option<Reason> {
     if workload.run.schedule != Schedule::Isolated {
         return None;
@@ -36,7 +35,7 @@ pub(super) fn round_order(workload: &WorkloadView<'_>) -> Option<Reason> {
     })
 }
 
-/// Place within the round and logarithm of the figure, of each server's trials.
+/// Position within the round and logarithm of the figure, for each server's trials.
 fn by_server<'a>(workload: &WorkloadView<'a>) -> BTreeMap<&'a str, Vec<(f64, f64)>> {
     let mut found = BTreeMap::<_, Vec<_>>::new();
     for trial in workload.valid {
@@ -74,8 +73,8 @@ mod tests {
 
     const SERVERS: [(&str, f64); 4] = [("a", 1.0), ("b", 1.4), ("c", 0.6), ("d", 3.0)];
 
-    /// A shuffled run in which the trial at place k of its round of n has its cost multiplied
-    /// by `effect(k / n)`, and each has ± 2 % of its own.
+    /// A shuffled run in which the trial at position k of n has its cost multiplied by `effect(k / n)`, with ±
+    /// 2 % of noise.
     fn shuffled(seed: u64, effect: impl Fn(f64) -> f64) -> (Run, Vec<Trial>) {
         let plan = Plan {
             entries: SERVERS.map(|(name, _)| name.to_owned()).to_vec(),
@@ -122,7 +121,7 @@ mod tests {
         for (slope, sign) in [(0.04, 1.0), (-0.04, -1.0)] {
             let trials = shuffled(3, |place| 1.0 + slope * place);
             let Some(Reason::RoundOrder { rho, p, trials, .. }) = found(&trials) else {
-                panic!("4 % over the round were not found");
+                panic!("a drift of 4 % over the round was not found");
             };
             assert!(rho * sign > 0.4 && p < 0.001 && trials == 40, "{rho} {p}");
         }
@@ -142,7 +141,7 @@ mod tests {
     #[test]
     fn a_sound_run_is_not_blamed() {
         let blamed = (0..100).filter(|&seed| found(&shuffled(seed, |_| 1.0)).is_some());
-        // Of 100 sound runs at 1 %: more than five have a probability of 0.0005.
+        // More than 5 false positives in 100 sound runs at the 1 % level have a probability of 0.0005.
         assert!(blamed.count() <= 5);
     }
 
@@ -154,7 +153,7 @@ mod tests {
 
     #[test]
     fn differences_between_servers_and_failed_figures_do_not_count() {
-        // One server after the other, each at a level of its own: no residual follows.
+        // Unshuffled, with a different level for each server: the residuals don't correlate.
         let mut run = shuffled(1, |_| 1.0);
         run.1.sort_by(|a, b| a.server.cmp(&b.server));
         run.1.iter_mut().for_each(|trial| {

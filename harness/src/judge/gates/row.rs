@@ -1,4 +1,4 @@
-//! Gates 4, 6 and 8 on the trials of a row together, and what else is said of a row.
+//! Gates 4, 6 and 8, which look at all trials of a row, and the notes on a row.
 
 use std::collections::BTreeMap;
 
@@ -10,33 +10,32 @@ use crate::figure;
 use crate::record::{Interval, Schedule, Trial};
 use crate::stats::{Series, Steadiness, geometric_mean, median, outliers, steadiness};
 
-/// Gate 4: from this share of busy time on, driver or server counts as busy.
+/// Gate 4: the load generator or server counts as busy from this share on.
 const BUSY: f64 = 0.90;
-/// Gate 4: the greatest share of the control's rate.
+/// Gate 4: the largest share of the control's rate.
 const CONTROL_SHARE: f64 = 0.70;
-/// Gate 6: the 99th percentile of the send lag, microseconds, in the median over trials.
+/// Gate 6: limit of the median over trials of the p99 send lag, in microseconds.
 const USUAL_LAG_LIMIT_US: f64 = 200.0;
-/// Gate 8: so few connections a request, made again while the load ran, are not told.
+/// Gate 8: reconnects per request below this are not reported.
 const FEW_CONNECTIONS: f64 = 1e-4;
-/// Levels of the rate within this share are one level.
+/// Rates within this share count as the same level.
 const RATE_TOLERANCE: f64 = 0.10;
-/// Levels of the median latency within this share are one level; it moves more than a rate.
+/// Median latencies within this share count as the same level; latency varies more than rate.
 const LATENCY_TOLERANCE: f64 = 0.25;
-/// Rounds nearer to the median than this share don't stand apart, however alike the others are.
+/// Rounds closer to the median than this are never outliers.
 const NEAR: f64 = 0.10;
-/// By how much the CPU time over all slices may exceed that of a typical slice, beyond what it does for the
-/// other entries.
+/// How far the mean CPU time over all slices may exceed that of a typical slice, beyond what the other entries
+/// show.
 const BURSTS: f64 = 0.05;
-/// Where more than this share of the control's trials had no steady level, the machine had none.
+/// If more than this share of the control's trials was unsteady, the machine was unsteady.
 const RESTLESS_MACHINE: f64 = 0.25;
 
-/// Gate 4: a busy driver and a server that is not.
+/// Gate 4: the load generator is busy and the server is not.
 ///
-/// Where both are busy, as is usual with one core each, the server's own CPUs are the limit
-/// as well: its rate is at most a tenth below what it could be, and it is no lower bound. That trusts the
-/// CPU time: a server that polls in a loop is always busy, and only
-/// [`near_control`] can tell. Where neither is busy, the connections are the limit; the rate
-/// is then what that many connections get, which the caption states.
+/// If both are busy, as is usual with one core each, the server's CPUs are a limit as well: its rate is at most
+/// a tenth below what it could reach, so it is not a lower bound. That relies on CPU time: a server that polls
+/// in a loop is always busy, and only [`near_control`] detects that. If neither is busy, the number of
+/// connections is the limit; the caption states that number.
 pub(super) fn driver_bound(row: &RowView<'_>) -> Option<Reason> {
     if row.stage != Stage::Peak {
         return None;
@@ -44,7 +43,7 @@ pub(super) fn driver_bound(row: &RowView<'_>) -> Option<Reason> {
     let Some(driver) = row.median("driver_busy_ratio") else {
         return Some(Reason::DriverUnknown);
     };
-    // A thread that waits for its CPU has as little time left as one that works.
+    // A thread that waits for a CPU has no time left either.
     let waiting = row.median("driver_wait_ratio").unwrap_or(0.0);
     let server = row.median("server_busy_ratio");
     let idle = server.is_none_or(|server| server < BUSY);
@@ -55,8 +54,8 @@ pub(super) fn driver_bound(row: &RowView<'_>) -> Option<Reason> {
     })
 }
 
-/// Gate 4: the median over rounds of the rate as a share of the control's in that round, of
-/// the geometric mean of its entries.
+/// Gate 4: the rate in each round as a share of the geometric mean of the control's entries in that round; the
+/// median over rounds.
 pub(super) fn near_control(row: &RowView<'_>) -> Option<Reason> {
     if row.stage != Stage::Peak {
         return None;
@@ -77,7 +76,7 @@ pub(super) fn near_control(row: &RowView<'_>) -> Option<Reason> {
         .map(Reason::NearControl)
 }
 
-/// Gate 6: the send lag in the median over trials; a stricter limit than that on each trial.
+/// Gate 6: the median over trials of the send lag, with a stricter limit than for each trial.
 pub(super) fn usually_late(row: &RowView<'_>) -> Option<Reason> {
     if row.stage != Stage::Paced {
         return None;
@@ -91,12 +90,11 @@ pub(super) fn usually_late(row: &RowView<'_>) -> Option<Reason> {
     })
 }
 
-/// Gate 8: connections that the server closed and that had to be made again while the load ran, over all
-/// trials that count.
+/// Gate 8: connections that the server closed under load and that had to be reopened, over all valid trials.
 pub(super) fn reconnects(row: &RowView<'_>) -> Option<Reason> {
     let sum = |figure| values(row.valid, figure).iter().sum::<f64>();
     let (connections, requests) = (sum("reconnects"), sum("requests_sent"));
-    // A record made before requests were counted has none of them.
+    // Older records don't count requests.
     let many = requests > 0.0 && connections > FEW_CONNECTIONS * requests;
     many.then_some(Reason::Reconnects {
         connections,
@@ -104,13 +102,12 @@ pub(super) fn reconnects(row: &RowView<'_>) -> Option<Reason> {
     })
 }
 
-/// Over half of the trials had no steady level from their start on: of the rate in a peak
-/// stage, of the median latency in a paced one.
+/// More than half of the trials were not steady from their start: in rate at peak, in median latency when
+/// paced.
 ///
-/// In an interleaved run the windows are slices, spread over the whole stage. What the machine does
-/// in that time, all entries have in the slices of the same number, and it is no fault of a server's:
-/// each slice is divided by what the other entries had in theirs first. Where the control was not steady
-/// either, the machine is to blame, and the server isn't marked.
+/// In an interleaved run the windows are slices, spread over the whole stage. Changes of the machine affect the
+/// slices of the same number of all entries, so each slice is first divided by the median of the other entries'
+/// slices. If the control was not steady either, the machine is the cause, and the server isn't marked.
 pub(super) fn not_steady(row: &RowView<'_>) -> Option<Reason> {
     let levels = Levels::of(row, row.valid);
     let control = row.others_of_control();
@@ -125,12 +122,12 @@ pub(super) fn not_steady(row: &RowView<'_>) -> Option<Reason> {
     })
 }
 
-/// How many of some trials had a steady level.
+/// How many trials were steady.
 #[derive(Default)]
 struct Levels {
     judged: usize,
     unsteady: usize,
-    /// When the level of the others was reached, where that was not at once.
+    /// When the others became steady, if not at once.
     settled_ms: Vec<f64>,
 }
 
@@ -151,7 +148,7 @@ impl Levels {
         levels
     }
 
-    /// The share of trials that were not steady from their start on.
+    /// The share of trials that were not steady from their start.
     fn share_unsteady(&self) -> f64 {
         let found = self.unsteady + self.settled_ms.len();
         found as f64 / self.judged.max(1) as f64
@@ -170,7 +167,7 @@ fn trial_steadiness(row: &RowView<'_>, trial: &Trial) -> Steadiness {
                 |other: &&&Trial| other.round == trial.round && other.server != trial.server;
             let of_round = row.others.iter().filter(beside);
             let others: Vec<_> = of_round.filter_map(|other| course(other)).collect();
-            // A slice that no other entry has can't be told from the machine.
+            // Without another entry's slice, an effect of the machine can't be removed.
             let beside = |(place, own): (usize, f64)| {
                 let of_place = others.iter().filter_map(|other| other.get(&place));
                 Some((place, own / median(&of_place.copied().collect::<Vec<_>>())?))
@@ -195,7 +192,7 @@ fn course(trial: &Trial) -> Option<BTreeMap<usize, f64>> {
     )
 }
 
-/// The number and the level of each window that is not cut short.
+/// The number and the level of each full window.
 fn windows(trial: &Trial) -> Vec<(usize, f64)> {
     let rate = |at: &Interval| at.requests as f64 / at.length_ns as f64;
     let whole = trial
@@ -225,8 +222,8 @@ fn window_ms(trial: &Trial) -> f64 {
         .map_or(0.0, |at| at.length_ns as f64 / 1e6)
 }
 
-/// CPU time that comes in bursts: the mean over all slices exceeds that of a typical slice, by more than it
-/// does for the other entries, so the bursts are the server's and not the machine's.
+/// CPU time comes in bursts: the mean over all slices exceeds a typical slice by more than it does for the
+/// other entries, so the server causes the bursts and not the machine.
 pub(super) fn bursts(row: &RowView<'_>) -> Option<Reason> {
     let extra = |trials: &[&Trial]| {
         let (typical, mean) = ("cpu_us_per_request", "cpu_mean_us_per_request");
@@ -242,11 +239,11 @@ pub(super) fn bursts(row: &RowView<'_>) -> Option<Reason> {
     (own / machine > 1.0 + BURSTS).then_some(Reason::Bursts(own - 1.0))
 }
 
-/// The round furthest from the others in the figure that may carry the rank.
+/// The round furthest from the others, in the figure ranked by.
 ///
-/// In an interleaved run a slow round is slow for all entries and cancels in their ratios, so each value
-/// is divided by what the other entries had in that round first; and a round that is no further away than
-/// the control's two copies ever were from each other is the machine's.
+/// In an interleaved run a slow round is slow for all entries and cancels in their ratios, so each value is
+/// first divided by that round's effect on the other entries. A round that is no further off than the control's
+/// two copies ever were from each other is attributed to the machine.
 pub(super) fn outlier_round(row: &RowView<'_>) -> Option<Reason> {
     let figure = match row.stage {
         Stage::Peak => figure::RATE,
@@ -277,8 +274,8 @@ pub(super) fn outlier_round(row: &RowView<'_>) -> Option<Reason> {
         })
 }
 
-/// How far the control's two copies were apart in any round, at most, as a log-ratio; 0 where it was not
-/// entered twice, or not in the same milliseconds.
+/// The largest log-ratio between the control's two copies in any round; 0 if it has only one entry, or the run
+/// is isolated.
 fn control_gap(row: &RowView<'_>, figure: &str) -> f64 {
     let control = row.others_of_control();
     let copies = by_entry(&control);
@@ -293,8 +290,8 @@ fn control_gap(row: &RowView<'_>, figure: &str) -> f64 {
         .fold(0.0, f64::max)
 }
 
-/// What each round did to some entries: the median over them of their value in it, as a share of
-/// their median over rounds.
+/// Each round's effect on these entries: the median over them of their value in the round, as a share of their
+/// median over rounds.
 fn weather(others: &[&Trial], figure: &str) -> Series {
     let mut shares = BTreeMap::<u32, Vec<f64>>::new();
     for trials in by_entry(others).values() {
@@ -329,7 +326,7 @@ mod tests {
     use super::super::on_row;
     use super::*;
 
-    /// The reasons on a row of ten trials, each changed by `change`.
+    /// The reasons for a row of ten trials, each changed by `change`.
     fn found(stage: Stage, control: &[Series], change: impl Fn(u32, &mut Trial)) -> Vec<Reason> {
         let mut trials: Vec<Trial> = (1..=10)
             .map(|round| trial("alpha", stage, round, 1.0 + f64::from(round % 4) / 100.0))
@@ -374,7 +371,7 @@ mod tests {
             server: Some(0.7),
         };
         assert_eq!(busy(0.98, 0.7), [bound]);
-        // Both busy: the server is at its own limit too.
+        // Both are busy: the server is at its limit too.
         assert_eq!(busy(0.98, 0.97), []);
         assert_eq!(busy(0.6, 0.97), []);
         assert_eq!(
@@ -469,7 +466,7 @@ mod tests {
             assert_eq!(reasons, [expected]);
             assert_eq!(reasons[0].effect(), effect, "{each}");
         }
-        // An older record, of which the requests are not known.
+        // An older record without a count of requests.
         assert_eq!(found(Stage::Peak, &[], set(&[("reconnects", 5_000.0)])), []);
     }
 
@@ -489,7 +486,7 @@ mod tests {
 
     #[test]
     fn a_changing_level_is_said_for_each_stage_by_its_own_measure() {
-        // In the first second half the requests, and twice the latency.
+        // Half the requests and twice the latency in the first second.
         let slow_start = |upto: i64| {
             move |_: u32, trial: &mut Trial| {
                 let window = |at: i64| Interval {
@@ -521,8 +518,8 @@ mod tests {
         }
     }
 
-    /// The reasons on a row of an interleaved run, its own trials changed by `own` and those of
-    /// three other entries by `others`.
+    /// The reasons for a row of an interleaved run, its own trials changed by `own` and those of three other
+    /// entries by `others`.
     fn interleaved(
         stage: Stage,
         own: impl Fn(u32, &mut Trial),
@@ -565,7 +562,7 @@ mod tests {
         })
     }
 
-    /// Slices of 20 ms with ± 8 % of noise and, from the fifteenth on, half the speed.
+    /// Slices of 20 ms with ± 8 % of noise, at half speed from the fifteenth on.
     fn slices(halved: bool) -> impl Fn(u32, &mut Trial) {
         move |round, trial| {
             let speed = trial.figures["requests_per_s"] / 50_000.0;
@@ -597,7 +594,7 @@ mod tests {
                 matches!(server[..], [Reason::NotSteady { .. }]),
                 "{stage}: {server:?}"
             );
-            // One copy of the control is steady, the other one isn't: neither is a change of its program.
+            // One copy of the control is steady and the other isn't; both are the same program.
             let half = |round: u32, trial: &mut Trial| {
                 slices(trial.server == "control")(round, trial);
             };

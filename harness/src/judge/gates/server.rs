@@ -3,9 +3,9 @@
 use super::super::reason::Reason;
 use crate::record::{Run, Server};
 
-/// Gate 1: it could be built, started and asked.
+/// Gate 1: it could be built and started, and responded.
 pub(super) fn broken(_: &Run, server: &Server) -> Option<Reason> {
-    // A failed check is told in more detail by the two gates below.
+    // The two gates below report a failed check in more detail.
     let told_below = server
         .check
         .as_ref()
@@ -18,7 +18,7 @@ pub(super) fn broken(_: &Run, server: &Server) -> Option<Reason> {
     })
 }
 
-/// Gate 1: all its answers are the contract's.
+/// Gate 1: all its responses follow the contract.
 pub(super) fn nonconformant(_: &Run, server: &Server) -> Option<Reason> {
     let check = server
         .check
@@ -32,7 +32,7 @@ pub(super) fn nonconformant(_: &Run, server: &Server) -> Option<Reason> {
     })
 }
 
-/// Gate 7: median first byte of warm requests at idle.
+/// Gate 7: median time to first byte of warm requests at idle.
 pub(super) fn slow_first_byte(run: &Run, server: &Server) -> Option<Reason> {
     let limit_us = run.first_byte_limit_ms * 1e3;
     let found_us = server
@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(broken(&run(), &server), None);
         let found = nonconformant(&run(), &server).unwrap();
         assert!(
-            found.to_string().contains("40 of 41 checks passed"),
+            found.to_string().contains("only 40 of 41 checks passed"),
             "{found}"
         );
         assert!(

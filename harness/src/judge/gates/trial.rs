@@ -6,42 +6,42 @@ use crate::record::{Run, Trial};
 
 /// Gate 5: how far rate × mean latency may be from the number of connections, as a share.
 const LITTLE_LIMIT: f64 = 0.05;
-/// Gate 5: from so many connections an answer on, making them again explains it.
+/// Gate 5: reconnects per response above which they explain the mismatch.
 const CLOSES: f64 = 0.01;
-/// Gate 6: the least share of the asked rate.
+/// Gate 6: the smallest share of the target rate.
 const ACHIEVED_LIMIT: f64 = 0.995;
-/// Gate 6: the 99th percentile of the send lag of any trial, microseconds. From here on the
-/// tail of the latency is the load generator's own.
+/// Gate 6: limit of a trial's p99 send lag, in microseconds. Above it the load generator causes the latency
+/// tail.
 const LAG_LIMIT_US: f64 = 1_000.0;
 
 const MIB: f64 = 1_048_576.0;
-/// From this share of a CPU on, what a server takes while it waits is told.
+/// CPU use of a waiting server is reported above this share of a CPU.
 const RESTLESS: f64 = 0.02;
 
-/// From so many bytes for each request on, memory grows with the requests.
+/// Memory grows with the requests above this many bytes per request.
 const GROWTH_LIMIT: f64 = 1_024.0;
-/// Less than this is not told from the steps in which an allocator takes memory, bytes.
+/// Growth below this, in bytes, can't be distinguished from an allocator's step size.
 const GROWTH_LEAST: f64 = 8.0 * MIB;
-/// An order that is kept may take so much, bytes; and so many are.
+/// Bytes that a stored order may take, and how many orders are stored.
 const ORDER: f64 = 2_048.0;
 const ORDERS_KEPT: f64 = 65_536.0;
-/// What a load may take from its start to its end, bytes, is
+/// Memory may grow under load by this many bytes:
 ///
 /// `LOAD_BASE + CONNECTION × connections + THREAD × threads + ORDER × orders kept`.
 ///
-/// With 64 connections and four threads that is 21 MiB; servers that are right took up to 5 MiB.
-/// With 1,000 connections it is 80 MiB, with 65,536 orders 128 MiB more.
+/// With 64 connections and four threads that is 21 MiB; correct servers took up to 5 MiB. With 1,000
+/// connections it is 80 MiB, and 65,536 orders add 128 MiB.
 const LOAD_BASE: f64 = 16.0 * MIB;
-/// A connection that is served: its buffers, its task or coroutine.
+/// A connection: its buffers, its task or coroutine.
 const CONNECTION: f64 = 65_536.0;
-/// A thread of the server: its stack, and the pools that an allocator keeps for each thread.
+/// A thread of the server: its stack and the allocator's per-thread pools.
 const THREAD: f64 = 262_144.0;
 
 fn figure(trial: &Trial, name: &str) -> Option<f64> {
     trial.figures.get(name).copied()
 }
 
-/// Gate 2: it came to its end.
+/// Gate 2: the trial completed.
 pub(super) fn broken(_: &Run, trial: &Trial) -> Option<Reason> {
     let failure = trial.failure.as_ref()?;
     Some(Reason::Broken {
@@ -69,7 +69,7 @@ pub(super) fn errors(_: &Run, trial: &Trial) -> Option<Reason> {
     })
 }
 
-/// Gate 2: no connection was silent at the end: what it would have shown is not in the latencies.
+/// Gate 2: no connection was without a response at the end; the latencies don't include such requests.
 pub(super) fn silent(_: &Run, trial: &Trial) -> Option<Reason> {
     figure(trial, "silent")
         .filter(|&count| count > 0.0)
@@ -89,7 +89,7 @@ pub(super) fn orders_conserved(_: &Run, trial: &Trial) -> Option<Reason> {
     })
 }
 
-/// Gate 3: no id given twice.
+/// Gate 3: no id was issued twice.
 pub(super) fn ids_repeated(_: &Run, trial: &Trial) -> Option<Reason> {
     figure(trial, "ids_repeated")
         .filter(|&count| count > 0.0)
@@ -101,8 +101,8 @@ pub(super) fn littles_law(run: &Run, trial: &Trial) -> Option<Reason> {
     if trial.stage != Stage::Peak || run.connections == 0 {
         return None;
     }
-    // Of slices, that of most: a stall of the machine at the end of one is in the latencies and not in
-    // its length.
+    // The typical slice's value, because a stall at the end of a slice is in the latencies but not in its
+    // length.
     let in_flight = figure(trial, "in_flight_mean").or_else(|| {
         let rate = figure(trial, "requests_per_s")?;
         Some(rate * figure(trial, "latency_mean_us")? / 1e6)
@@ -116,7 +116,7 @@ pub(super) fn littles_law(run: &Run, trial: &Trial) -> Option<Reason> {
     })
 }
 
-/// Gate 6: the asked rate was achieved.
+/// Gate 6: the target rate was achieved.
 pub(super) fn rate_missed(_: &Run, trial: &Trial) -> Option<Reason> {
     paced(trial, "achieved_ratio")
         .filter(|&ratio| ratio < ACHIEVED_LIMIT)
@@ -136,15 +136,15 @@ fn paced(trial: &Trial, name: &str) -> Option<f64> {
     (trial.stage == Stage::Paced).then(|| figure(trial, name))?
 }
 
-/// Gate 8: as many connections as asked for.
+/// Gate 8: the requested number of connections.
 pub(super) fn connections(run: &Run, trial: &Trial) -> Option<Reason> {
     let found = figure(trial, "connections_established")?;
     let asked = run.connections;
     (found != f64::from(asked)).then_some(Reason::Connections { found, asked })
 }
 
-/// Gate 8: the bytes read are those of the responses. A request still in flight at the end
-/// may have brought a part of its response.
+/// Gate 8: the bytes read match the responses. A request in flight at the end may have received part of its
+/// response.
 pub(super) fn bytes(_: &Run, trial: &Trial) -> Option<Reason> {
     let received = figure(trial, "bytes_received")?;
     let expected = figure(trial, "bytes_expected")?;
@@ -153,13 +153,13 @@ pub(super) fn bytes(_: &Run, trial: &Trial) -> Option<Reason> {
     (!sound).then_some(Reason::Bytes { received, expected })
 }
 
-/// Answers waited for the client's delayed ACK: head and body were written apart without TCP_NODELAY.
+/// Responses waited for the client's delayed ACK: head and body were written separately without TCP_NODELAY.
 pub(super) fn delayed_ack(_: &Run, trial: &Trial) -> Option<Reason> {
     figure(trial, "delayed_ack_ratio").map(Reason::DelayedAck)
 }
 
-/// Memory that still grew with the requests in the later half of the load, or that grew by more
-/// over the whole load than what is served and kept explains.
+/// Memory still grew with the requests in the second half of the load, or grew over the whole load by more than
+/// connections, threads and orders explain.
 pub(super) fn memory_grows(run: &Run, trial: &Trial) -> Option<Reason> {
     let orders = figure(trial, "orders_accepted").unwrap_or(0.0);
     let kept = ORDER * orders.min(ORDERS_KEPT);
@@ -186,14 +186,14 @@ fn grew(run: &Run, trial: &Trial, kept: f64) -> Option<Reason> {
     })
 }
 
-/// The server took CPU time while it had no load, or was kept from it.
+/// The server took CPU time while it had no load, or was stopped to prevent that.
 pub(super) fn restless(_: &Run, trial: &Trial) -> Option<Reason> {
     let share = figure(trial, "waiting_cpu_ratio").unwrap_or(0.0);
     let paused = figure(trial, "paused") == Some(1.0);
     (paused || share > RESTLESS).then_some(Reason::Restless { share, paused })
 }
 
-/// The container's CPU time was used up, and all in it stood still.
+/// The container used up its CPU quota and was throttled.
 pub(super) fn throttled(_: &Run, trial: &Trial) -> Option<Reason> {
     let periods = figure(trial, "throttled_periods")?;
     (periods > 0.0).then_some(Reason::Throttled(periods))
@@ -254,7 +254,7 @@ mod tests {
         let found = on_trial(&run(), &trial);
         assert_eq!(
             found[0].to_string(),
-            "the load failed: the server exited with status 101"
+            "load failed: the server exited with status 101"
         );
     }
 
@@ -399,13 +399,12 @@ mod tests {
         assert_eq!(grows(64e6, 1_025.0, 0.0), 1);
         assert_eq!(grows(64e6, 1_023.0, 0.0), 0);
         assert_eq!(grows(8e6, 1e6, 0.0), 0);
-        // 65,536 orders of 2 KiB are 134 MB; a million more change nothing.
+        // 65,536 orders of 2 KiB are 134 MB; more orders don't raise the limit.
         assert_eq!(grows(140e6, 1e4, 65_536.0), 0);
         assert_eq!(grows(143e6, 1e4, 1e6), 1);
     }
 
-    /// What is found on a trial whose memory grew by so many MiB under load, and by so many of
-    /// them in its later half.
+    /// What is found on a trial whose memory grew by `grew` MiB under load.
     fn grew(connections: u32, mib: f64, late_mib: f64, orders: f64) -> Vec<Reason> {
         let mut trial = trial("alpha", Stage::Peak, 1, 1.0);
         let figures = [
@@ -439,10 +438,10 @@ mod tests {
         ));
         assert_eq!(
             found[0].to_string(),
-            "its memory grew by 22 MiB while it was driven, 900 bytes a request, then stopped; look \
-             for a cache or a pool with a high limit, or a leak"
+            "memory grew by 22 MiB under load, 900 bytes per request, then stopped; check for a \
+             cache or pool with a high limit, or a leak"
         );
-        // Too little for each request to be told as growing to the end.
+        // Too little per request to count as growth until the end.
         assert!(matches!(
             grew(64, 90.0, 45.0, 0.0)[..],
             [Reason::MemoryGrew { stopped: false, .. }]

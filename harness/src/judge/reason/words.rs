@@ -1,4 +1,4 @@
-//! A reason in one line: the cause, then what to do.
+//! Formats each reason as one line: the cause, then what to do.
 
 use std::fmt;
 
@@ -60,18 +60,15 @@ impl Reason {
                 total,
                 first,
             } => {
-                write!(
-                    f,
-                    "{passed} of {total} checks passed, so it was not measured"
-                )?;
+                write!(f, "not measured: only {passed} of {total} checks passed")?;
                 first
                     .as_ref()
                     .map_or(Ok(()), |first| write!(f, "; first: {}", one_line(first)))
             }
             Self::SlowFirstByte { found_us, limit_us } => write!(
                 f,
-                "the first byte at idle takes {} (limit {}), so it was not measured; \
-                 --first-byte-limit moves the limit",
+                "not measured: the idle first byte takes {} (limit {}); change the limit with \
+                 --first-byte-limit",
                 millis(*found_us),
                 millis(*limit_us)
             ),
@@ -87,8 +84,8 @@ impl Reason {
             }
             Self::Silent(count) => write!(
                 f,
-                "{} silent at the end of the load, for more than a second and twice the longest \
-                 latency: the server hangs",
+                "{} without a response at the end of the load, for more than a second and twice \
+                 the longest latency: the server hangs",
                 counted(*count as u64, "connection")
             ),
             Self::OrdersNotConserved {
@@ -97,20 +94,21 @@ impl Reason {
                 unanswered,
             } => write!(
                 f,
-                "the client had {accepted} orders accepted and {unanswered} unanswered, but the \
-                 server's total grew by {growth}: orders are lost or made up"
+                "the client counted {accepted} accepted and {unanswered} unanswered orders, but \
+                 the server's total grew by {growth}: it loses or invents orders"
             ),
-            Self::IdsRepeated(count) => write!(f, "{count} order ids were given twice"),
+            Self::IdsRepeated(count) => write!(f, "{count} order ids were issued twice"),
             Self::DelayedAck(share) => write!(
                 f,
-                "{} of the requests took 40 to 50 ms, behind an early first byte: Nagle's algorithm \
-                 with delayed ACK; write head and body in one call, or set TCP_NODELAY",
+                "{} of the requests took 40 to 50 ms after an early first byte: Nagle's algorithm \
+                 and delayed ACKs; write head and body in one call, or set TCP_NODELAY",
                 percent(*share)
             ),
             Self::MemoryGrows { bytes, per_request } => write!(
                 f,
-                "its memory grew to the end: {:.0} MiB in the later half of the load, {per_request:.0} \
-                 bytes for each request; look for a leak, or for a collector that has not run yet",
+                "memory kept growing: {:.0} MiB in the second half of the load, {per_request:.0} \
+                 bytes per request; check for a leak, or a garbage collector that has not run \
+                 yet",
                 bytes / 1_048_576.0
             ),
             Self::MemoryGrew {
@@ -119,21 +117,25 @@ impl Reason {
                 stopped,
             } => write!(
                 f,
-                "its memory grew by {:.0} MiB while it was driven, {per_request:.0} bytes a \
-                 request{}; look for a cache or a pool with a high limit, or a leak",
+                "memory grew by {:.0} MiB under load, {per_request:.0} bytes per request{}; check \
+                 for a cache or pool with a high limit, or a leak",
                 bytes / 1_048_576.0,
                 if *stopped { ", then stopped" } else { "" }
             ),
             Self::Bursts(share) => write!(
                 f,
-                "its CPU time comes in bursts: the mean over all slices is {} above the typical slice that the \
-                 table shows; look for work done now and then, such as growing a table or collecting garbage",
+                "CPU time comes in bursts: the mean over all slices is {} above the typical slice \
+                 shown in the table; check for occasional work, such as table growth or garbage \
+                 collection",
                 percent(*share)
             ),
             Self::TooFewValid { valid, ran } => {
-                write!(f, "only {valid} of {ran} trials are valid; half are needed")
+                write!(
+                    f,
+                    "only {valid} of {ran} trials are valid; at least half must be"
+                )
             }
-            _ => f.write_str("no trial was run; the run ended before"),
+            _ => f.write_str("not measured: the run ended first"),
         }
     }
 
@@ -145,48 +147,54 @@ impl Reason {
                 server,
             } => driver_bound(f, *driver, *waiting, *server),
             Self::DriverUnknown => f.write_str(
-                "whether the load generator was the limit is unknown: its CPU time could not be read",
+                "the load generator may have been the limit: its CPU time could not be read",
             ),
             Self::NearControl(share) => write!(
                 f,
-                "the rate is {} of the control's, near what the load generator reaches at all: \
-                 a lower bound; give it more CPUs",
+                "the rate is {} of the control's, close to the load generator's maximum, so it is \
+                 a lower bound; give the load generator more CPUs",
                 percent(*share)
             ),
             Self::LittlesLaw { off, closes } => write!(
                 f,
-                "rate × mean latency is {} off the number of connections (Little's law allows \
-                 5 %): rate and latency do not belong together; {}",
+                "rate × mean latency is {} off the number of connections (limit 5 %, Little's \
+                 law): rate and latency are inconsistent; {}",
                 signed_percent(*off),
                 match closes {
-                    true => "the server closes its connections, and making them again is in no latency",
+                    true =>
+                        "the server closes its connections, and no latency includes the reconnects",
                     false => "measure longer",
                 }
             ),
             Self::RateMissed(achieved) => write!(
                 f,
-                "only {:.1} % of the asked rate was achieved (99.5 % is needed): its latency is \
-                 that of an overloaded server; lower --rate",
+                "only {:.1} % of the target rate was achieved (99.5 % needed): the latency is that \
+                 of an overloaded server; lower --rate",
                 achieved * 100.0
             ),
             Self::SentLate { found_us, limit_us } => write!(
                 f,
-                "the load generator sent late: p99 {} (limit {}), which its latency contains; \
-                 quieten the machine or lower --rate",
+                "the load generator sent late: p99 {} (limit {}), and the latency includes it; use \
+                 a quieter machine or lower --rate",
                 millis(*found_us),
                 millis(*limit_us)
             ),
             Self::Connections { found, asked } => write!(
                 f,
-                "{found} of {asked} connections were established; see the descriptor limit"
+                "{found} of {asked} connections were established; check the file descriptor limit"
             ),
             Self::Reconnects {
                 connections,
                 requests,
-            } => reconnects(f, *connections, *requests, self.effect() == Effect::SetsApart),
+            } => reconnects(
+                f,
+                *connections,
+                *requests,
+                self.effect() == Effect::SetsApart,
+            ),
             Self::Bytes { received, expected } => write!(
                 f,
-                "{received} bytes were received where the responses have {expected}"
+                "received {received} bytes, but the responses have {expected}"
             ),
             _ => Ok(()),
         }
@@ -201,13 +209,13 @@ impl Reason {
             ),
             Self::OtherLoad(share) => write!(
                 f,
-                "other programs took {} of the CPU time; end them, `top` shows which",
+                "other programs took {} of the CPU time; stop them (`top` shows which)",
                 percent(*share)
             ),
             Self::Throttled(periods) => write!(
                 f,
-                "the container used up its CPU time and was stopped in {}; give it CPUs \
-                 (--cpuset-cpus) instead of CPU time (--cpus)",
+                "the container used up its CPU quota and was throttled in {}; give it CPUs \
+                 (--cpuset-cpus) instead of a quota (--cpus)",
                 counted(*periods as u64, "period")
             ),
             Self::Restless {
@@ -215,18 +223,18 @@ impl Reason {
                 paused: false,
             } => write!(
                 f,
-                "it used {} of a CPU while other servers had the load, time that they lost; look for a \
-                 busy loop or a short timer",
+                "it used {} of a CPU while other servers had the load, and took that time from \
+                 them; check for a busy loop or a short timer",
                 percent(*share)
             ),
             Self::Restless { paused: true, .. } => f.write_str(
-                "it used CPU time while other servers had the load, so it was stopped (SIGSTOP) between \
-                 its slices; its own figures hold the waking up",
+                "it used CPU time while other servers had the load, so it was stopped (SIGSTOP) \
+                 between its slices; its figures include waking up",
             ),
             Self::WaitingLoad(share) => write!(
                 f,
-                "servers that waited for their turn took {} of the CPU time; use --isolated, or leave out \
-                 the one that its row names",
+                "servers waiting for their turn took {} of the CPU time; use --isolated, or leave \
+                 out the server whose row reports it",
                 percent(*share)
             ),
             Self::ControlSpread {
@@ -235,7 +243,7 @@ impl Reason {
                 pair: false,
             } => write!(
                 f,
-                "the control itself varied by {} in {figure} between rounds; use a quieter machine",
+                "the control varied by {} in {figure} between rounds; use a quieter machine",
                 percent(*share)
             ),
             Self::ControlSpread {
@@ -244,8 +252,8 @@ impl Reason {
                 pair: true,
             } => write!(
                 f,
-                "the ratio of the control's two copies, measured in the same milliseconds, varied by \
-                 {} in {figure} between rounds; use a quieter machine",
+                "the ratio of the control's two copies varied by {} in {figure} between rounds, \
+                 though they ran at the same time; use a quieter machine",
                 percent(*share)
             ),
             Self::MachineTail { figures, apart } => {
@@ -253,25 +261,25 @@ impl Reason {
                 let are = if names.len() > 1 { "are" } else { "is" };
                 write!(
                     f,
-                    "{} here (~) {are} the machine's, not the servers': two copies of the control differ \
-                     by up to {}",
+                    "{} marked ~ {are} caused by the machine, not the servers: two copies of the \
+                     control differ by up to {}",
                     listed(&names),
                     apart_by(*apart)
                 )
             }
             Self::NoControl(found) => write!(
                 f,
-                "{found}; what ties is assumed, and no rate is known to be the load \
-                 generator's limit"
+                "{found}; the noise floor is assumed, and rates can't be compared with the load \
+                 generator's maximum"
             ),
             Self::Machine(id) => write!(
                 f,
-                "the machine makes figures wrong ({id}, under Environment); see `harness doctor`"
+                "the machine distorts the figures ({id}, see Environment); run `harness doctor`"
             ),
             Self::Changed(what) => write!(
                 f,
-                "the machine changed during the run ({}, see Environment): rounds before and \
-                 after the change are not alike; keep it as it is and run again",
+                "the machine changed during the run ({}, see Environment): rounds before and after \
+                 aren't comparable; run again without changes",
                 what.join(", ")
             ),
             Self::RoundOrder {
@@ -284,11 +292,11 @@ impl Reason {
                 settled_ms: Some(after),
             } => write!(
                 f,
-                "it was still settling {} s into the measurement; lengthen the warm-up",
+                "not steady until {} s into the measurement; use a longer warm-up",
                 after / 1e3
             ),
             Self::NotSteady { settled_ms: None } => {
-                f.write_str("its level kept changing: no steady state; measure longer")
+                f.write_str("no steady state was reached; measure longer")
             }
             Self::OutlierRound {
                 round,
@@ -297,10 +305,10 @@ impl Reason {
                 beside_others,
             } => write!(
                 f,
-                "round {round} stands apart: its {figure} is {} off the median{}; it is kept",
+                "round {round} is an outlier: its {figure} is {} off the median{}; it still counts",
                 signed_percent(*off),
                 if *beside_others {
-                    ", beside the other entries of that round"
+                    ", relative to the other entries of that round"
                 } else {
                     ""
                 }
@@ -317,28 +325,28 @@ fn reconnects(
     apart: bool,
 ) -> fmt::Result {
     match (requests / connections).round() {
-        every if every <= 1.0 => f.write_str("each request needed a connection")?,
+        every if every <= 1.0 => f.write_str("every request opened a connection")?,
         every => {
             let every = grouped(every as usize);
-            write!(f, "one connection was made for every {every} requests")?;
+            write!(f, "one connection per {every} requests")?;
         }
     }
     write!(
         f,
-        ": {} were made for {} requests; ",
+        " ({} for {} requests); ",
         grouped(connections as usize),
         grouped(requests as usize)
     )?;
     f.write_str(match apart {
         true => {
-            "their cost is in its figures, so it is not ranked beside servers that keep theirs; turn \
-             keep-alive on"
+            "the figures include that cost, so it is not ranked with servers that keep \
+             connections; enable keep-alive"
         }
-        false => "look for a limit of requests, or of idle time, on its connections",
+        false => "check for a limit on requests or idle time per connection",
     })
 }
 
-/// From this share of waiting on, it is worth a word.
+/// Waiting is only mentioned above this share.
 const MUCH_WAITING: f64 = 0.10;
 
 fn driver_bound(
@@ -350,15 +358,19 @@ fn driver_bound(
     let starved = waiting > MUCH_WAITING;
     write!(f, "the load generator was {} busy", percent(driver))?;
     if starved {
-        write!(f, ", waited for its CPU {} of the time,", percent(waiting))?;
+        write!(
+            f,
+            " (and waited for a CPU {} of the time)",
+            percent(waiting)
+        )?;
     }
     match server {
-        Some(server) => write!(f, " and the server only {}", percent(server))?,
-        None => f.write_str(" and the server by an unknown share")?,
+        Some(server) => write!(f, ", the server only {}", percent(server))?,
+        None => f.write_str(", the server by an unknown share")?,
     }
-    f.write_str(": the rate is a lower bound; ")?;
+    f.write_str("; the rate is a lower bound; ")?;
     f.write_str(match starved {
-        true => "end what else runs on the load generator's CPUs",
+        true => "stop other programs on the load generator's CPUs",
         false => "give the load generator more CPUs",
     })
 }
@@ -381,19 +393,19 @@ fn round_order(
     };
     write!(
         f,
-        "the {what} {direction} from the first trial of a round to its last (rank correlation {rho:+.2} \
-         over {trials} trials, {chance}): something carries over from one trial to the next, such as \
-         heat or closed connections; the shuffled order spreads that over all servers, but it widens \
-         the intervals"
+        "the {what} {direction} from the first to the last trial of a round (rank correlation \
+         {rho:+.2} over {trials} trials, {chance}): something carries over between trials, such as \
+         heat or closed connections; the shuffled order spreads it over all servers, but the \
+         intervals are wider"
     )
 }
 
-/// A tail figure as in the head of its column, without the unit.
+/// The figure's column heading, without the unit.
 fn tail_name(figure: &str) -> &str {
     figure::find(figure).map_or(figure, |figure| figure.head.trim_end_matches(" µs"))
 }
 
-/// A factor of at least 1, as in `42 %` or, from twice on, `a factor of 9.4`.
+/// Formats a factor of at least 1: `42 %` below 2, then `a factor of 9.4`.
 fn apart_by(factor: f64) -> String {
     match factor {
         ..2.0 => percent(factor - 1.0),
@@ -402,22 +414,22 @@ fn apart_by(factor: f64) -> String {
     }
 }
 
-/// The name of a step, as its failure begins.
+/// The step, as the start of `… failed`.
 fn step_name(step: Step) -> &'static str {
     match step {
         Step::Build => "build",
         Step::Boot => "boot",
         Step::Check => "check",
-        Step::Accept => "accepting the answers before the clock",
-        Step::Drive => "the load",
-        Step::Stop => "stopping it",
+        Step::Accept => "checking the responses before the load",
+        Step::Drive => "load",
+        Step::Stop => "stop",
     }
 }
 
-/// The longest text taken over from elsewhere, in characters.
+/// The longest quoted text, in characters.
 const MAX_QUOTED: usize = 240;
 
-/// Text from elsewhere on one line, cut where it is long.
+/// Joins quoted text into one line and truncates it.
 fn one_line(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(MAX_QUOTED) {
@@ -576,13 +588,14 @@ mod tests {
         };
         assert_eq!(
             told(0.97, 0.01),
-            "the load generator was 97 % busy and the server only 50 %: the rate is a lower bound; \
+            "the load generator was 97 % busy, the server only 50 %; the rate is a lower bound; \
              give the load generator more CPUs"
         );
         assert_eq!(
             told(0.4, 0.55),
-            "the load generator was 40 % busy, waited for its CPU 55 % of the time, and the server \
-             only 50 %: the rate is a lower bound; end what else runs on the load generator's CPUs"
+            "the load generator was 40 % busy (and waited for a CPU 55 % of the time), the server \
+             only 50 %; the rate is a lower bound; stop other programs on the load generator's \
+             CPUs"
         );
     }
 
@@ -599,18 +612,18 @@ mod tests {
         assert_eq!(effect, Effect::SetsApart);
         assert_eq!(
             text,
-            "each request needed a connection: 18,392 were made for 18,400 requests; their cost is in \
-             its figures, so it is not ranked beside servers that keep theirs; turn keep-alive on"
+            "every request opened a connection (18,392 for 18,400 requests); the figures include \
+             that cost, so it is not ranked with servers that keep connections; enable keep-alive"
         );
         let (effect, text) = told(1_840.0, 18_400.0);
         assert_eq!(effect, Effect::SetsApart);
-        assert!(text.starts_with("one connection was made for every 10 requests: 1,840 were"));
+        assert!(text.starts_with("one connection per 10 requests (1,840 for"));
         let (effect, text) = told(18.0, 18_400.0);
         assert_eq!(effect, Effect::Marks);
         assert_eq!(
             text,
-            "one connection was made for every 1,022 requests: 18 were made for 18,400 requests; look for \
-             a limit of requests, or of idle time, on its connections"
+            "one connection per 1,022 requests (18 for 18,400 requests); check for a limit on \
+             requests or idle time per connection"
         );
     }
 
@@ -622,8 +635,8 @@ mod tests {
         };
         assert_eq!(
             told(&["latency_p99_us", "jitter_us"], 1.42),
-            "p99 and jitter here (~) are the machine's, not the servers': two copies of the control \
-             differ by up to 42 %"
+            "p99 and jitter marked ~ are caused by the machine, not the servers: two copies of the \
+             control differ by up to 42 %"
         );
         assert!(told(&["first_byte_p99_us"], 9.44).ends_with("up to a factor of 9.4"));
         assert!(told(&["latency_p999_us"], 23.4).ends_with("up to a factor of 23"));

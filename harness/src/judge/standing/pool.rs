@@ -1,4 +1,4 @@
-//! A workload's rounds from all runs that have it.
+//! The rounds of a workload from all runs that have it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,11 +7,11 @@ use crate::judge::side::{Cell, Side};
 use crate::record::Run;
 use crate::stats::Series;
 
-/// One workload's figure of every entry, rounds counted through over all runs.
+/// One workload's figure of every entry, with rounds numbered across all runs.
 pub(super) struct Pool {
     pub(super) cell: Cell,
     pub(super) figure: &'static str,
-    /// Rounds there are, and rounds that are used.
+    /// Rounds available, and rounds used.
     rounds: (u32, u32),
     series: BTreeMap<String, Series>,
 }
@@ -61,9 +61,8 @@ impl Pool {
     }
 }
 
-/// A pool for each workload, all of as many rounds. Where workloads were measured in different
-/// runs, the n-th round of one stands beside the n-th of the other: both are replicates, and
-/// neither knows of the other.
+/// A pool for each workload, all with the same number of rounds. If workloads were measured in different runs,
+/// the n-th round of one is paired with the n-th of the other: both are independent replicates.
 pub(super) fn pools(sides: &[Side<'_>], workloads: &[String], by: By) -> Vec<Pool> {
     let mut pools: Vec<Pool> = workloads
         .iter()
@@ -74,14 +73,14 @@ pub(super) fn pools(sides: &[Side<'_>], workloads: &[String], by: By) -> Vec<Poo
     pools
 }
 
-/// What is to be known of the runs that were pooled.
+/// Notes on the pooled runs.
 pub(super) fn notes(sides: &[Side<'_>], pools: &[Pool]) -> Vec<String> {
     let mut notes = Vec::new();
     for pool in pools {
         let (there, used) = pool.rounds;
         if used < there {
             notes.push(format!(
-                "{}: {used} of its {there} rounds are used, as many as every workload has",
+                "{}: only {used} of its {there} rounds are used, because another workload has no more",
                 pool.cell.workload
             ));
         }
@@ -100,7 +99,7 @@ pub(super) fn notes(sides: &[Side<'_>], pools: &[Pool]) -> Vec<String> {
     notes
 }
 
-/// A condition under which the runs of a workload were not alike.
+/// A condition that differs between the runs of a workload.
 fn differs(
     sides: &[Side<'_>],
     pool: &Pool,
@@ -120,15 +119,15 @@ fn differs(
         .collect();
     (values.len() > 1).then(|| {
         format!(
-            "{}: {what} differ: {}; servers are compared within rounds only, so each ratio is \
-             of one condition",
+            "{}: {what} differ: {}; servers are only compared within a round, so each ratio has \
+             one condition",
             pool.cell.workload,
             all.join(", ")
         )
     })
 }
 
-/// Servers whose binary is not the same in all runs.
+/// Servers with different binaries between the runs.
 fn other_builds(sides: &[Side<'_>]) -> Option<String> {
     let mut builds: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for server in sides.iter().flat_map(|side| &side.court.record.servers) {
@@ -142,7 +141,7 @@ fn other_builds(sides: &[Side<'_>]) -> Option<String> {
     let names: Vec<&str> = several.map(|(name, _)| *name).collect();
     (!names.is_empty()).then(|| {
         format!(
-            "not the same binary in all runs: {}; its rounds are pooled",
+            "different binaries between the runs: {}; their rounds are pooled",
             names.join(", ")
         )
     })

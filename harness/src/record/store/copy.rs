@@ -1,4 +1,4 @@
-//! Reading a record that can't be written to.
+//! Reads a record that can't be written.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,12 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::{Store, StoreError};
 use crate::record::Record;
 
-/// Where SQLite keeps what it needs to undo a transaction that was cut off.
+/// SQLite's rollback journal of an interrupted transaction.
 const JOURNAL: &str = "-journal";
 
 impl Store {
-    /// Reads a whole record. One of an older version is brought up to date in place, or, where it can't be
-    /// written, in a copy that is removed again.
+    /// Reads a whole record. An older version is migrated in place or, if it can't be written, in a temporary
+    /// copy.
     ///
     /// # Errors
     /// As for [`Store::open`] and [`Store::load`].
@@ -34,7 +34,7 @@ impl Store {
     }
 }
 
-/// A file or folder without write access, or a journal of a killed harness that can't be played back.
+/// A file or folder without write access, or a killed harness's journal that can't be rolled back.
 fn can_not_write(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
@@ -42,7 +42,7 @@ fn can_not_write(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// A copy in the folder for temporary files; it goes with this value.
+/// A copy in the folder for temporary files, removed on drop.
 struct Copy {
     folder: PathBuf,
     file: PathBuf,
@@ -59,7 +59,7 @@ impl Copy {
             file: folder.join("run.sqlite"),
             folder,
         };
-        // While it is read, nobody writes it. Where it can't be locked either, its writer is gone.
+        // Nobody writes the file while it is read. If it can't be locked either, its writer is gone.
         let lock = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
         if let Ok(lock) = &lock {
             let _ = lock.execute_batch("BEGIN; SELECT count(*) FROM sqlite_master");
@@ -75,7 +75,7 @@ impl Copy {
 
 impl Drop for Copy {
     fn drop(&mut self) {
-        // It lies among temporary files, where no harm is done if it stays.
+        // A leftover temporary file does no harm.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
@@ -106,7 +106,7 @@ mod tests {
         drop(store);
 
         let mut other = Connection::open(&path).unwrap();
-        // Too small a cache: pages go to the file before the transaction ends.
+        // The small cache makes SQLite write pages before the transaction ends.
         other.execute_batch("PRAGMA cache_size = 2").unwrap();
         let unfinished = other.transaction().unwrap();
         unfinished

@@ -1,9 +1,8 @@
-//! The SQLite file of a run, the source of everything else.
+//! The SQLite file of a run, from which everything else is derived.
 //!
-//! One transaction per `put_*` call and a rollback journal instead of a write-ahead
-//! log: between two calls `run.sqlite` alone is the whole record, so that it can be copied
-//! as one file, and a process killed in the middle of a call leaves a journal from
-//! which the next reader restores the state before that call.
+//! Each `put_*` call is one transaction, with a rollback journal instead of a write-ahead log. Between two
+//! calls `run.sqlite` is the whole record and can be copied as one file. If the process is killed during a
+//! call, the next reader uses the journal to restore the state before that call.
 
 mod copy;
 mod read;
@@ -34,7 +33,7 @@ pub struct Store {
     locked: Option<Locked>,
 }
 
-/// What is asked when another program has kept the file locked for [`BUSY_TIMEOUT`].
+/// Called when another program has kept the file locked for [`BUSY_TIMEOUT`].
 struct Locked(Box<dyn FnMut() -> bool>);
 
 impl fmt::Debug for Locked {
@@ -43,16 +42,16 @@ impl fmt::Debug for Locked {
     }
 }
 
-/// Why a record could not be written or read. Each names the file.
+/// Why a record could not be written or read. Every message names the file.
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// A record is never overwritten.
-    #[error("{} exists already and is not overwritten: choose another --out, or remove it", .path.display())]
+    #[error("{} already exists: choose another --out, or remove it", .path.display())]
     Exists {
         /// The file.
         path: PathBuf,
     },
-    /// The file could not be made.
+    /// The file could not be created.
     #[error("cannot create {}: {source}; check that its folder exists and can be written", .path.display())]
     Create {
         /// The file.
@@ -60,7 +59,7 @@ pub enum StoreError {
         /// The cause.
         source: io::Error,
     },
-    /// There is no such file, or it can't be read.
+    /// The file doesn't exist, or can't be read.
     #[error("cannot read {}: {source}", .path.display())]
     Open {
         /// The file.
@@ -68,44 +67,44 @@ pub enum StoreError {
         /// The cause.
         source: io::Error,
     },
-    /// Some other file, or one whose run was killed before anything was stored.
-    #[error("{} is not the record of a run, or nothing was stored before its run was killed: name the folder of another run, or begin a new one", .path.display())]
+    /// Another kind of file, or the run was killed before it stored anything.
+    #[error("{} is not the record of a run, or its run was killed before it stored anything: use the folder of another run, or start a new one", .path.display())]
     NotARecord {
         /// The file.
         path: PathBuf,
     },
     /// Written by a newer harness.
-    #[error("{} has version {found} and this harness reads up to {known}: use the harness that wrote it, or a newer one", .path.display())]
+    #[error("{} has version {found}, but this harness reads only up to {known}: use the harness that wrote it, or a newer one", .path.display())]
     TooNew {
         /// The file.
         path: PathBuf,
         /// The file's version.
         found: u32,
-        /// The newest version known here.
+        /// The newest supported version.
         known: u32,
     },
-    /// A value in the file that no harness writes.
+    /// The file has a value that no harness writes.
     #[error("{} is damaged: {what}; restore it from a copy", .path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// Where, and what is wrong.
+        /// What is wrong, and where.
         what: String,
     },
     /// The file system is full.
-    #[error("no space left to {doing} in {}: what was stored before is kept; free some space and run again", .path.display())]
+    #[error("no space left to {doing} in {}: earlier results are kept; free some space and run again", .path.display())]
     Full {
         /// The file.
         path: PathBuf,
-        /// What was being done.
+        /// The operation.
         doing: &'static str,
     },
-    /// Anything else SQLite refused.
+    /// Any other SQLite error.
     #[error("cannot {doing} in {}: {source}", .path.display())]
     Sqlite {
         /// The file.
         path: PathBuf,
-        /// What was being done.
+        /// The operation.
         doing: &'static str,
         /// The cause.
         source: rusqlite::Error,
@@ -113,7 +112,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// The same of another file.
+    /// The same error for another file.
     fn of_file(mut self, file: &Path) -> Self {
         let (Self::Exists { path }
         | Self::Create { path, .. }
@@ -129,13 +128,12 @@ impl StoreError {
 }
 
 impl Store {
-    /// Makes a new record at `path`, whose folder must exist.
+    /// Creates a new record at `path`, whose folder must exist.
     ///
     /// # Errors
-    /// [`StoreError::Exists`] where there is a file already; [`StoreError::Create`]
-    /// where the folder can't be written.
+    /// [`StoreError::Exists`] if the file exists; [`StoreError::Create`] if the folder can't be written.
     pub fn create(path: &Path) -> Result<Self, StoreError> {
-        // SQLite would open an existing file, so the file is made here, exclusively.
+        // SQLite would open an existing file, so create it exclusively here.
         File::create_new(path).map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => StoreError::Exists { path: path.into() },
             _ => StoreError::Create {
@@ -146,24 +144,23 @@ impl Store {
         let mut store = Self::connect(path)?;
         schema::migrate(&mut store.connection, 0, schema::MIGRATIONS)
             .and_then(|()| schema::refresh_views(&mut store.connection))
-            .map_err(|source| store.error("lay out the tables", source))?;
+            .map_err(|source| store.error("create the tables", source))?;
         Ok(store)
     }
 
-    /// Opens an existing record to read it or to add to it. A record of an older
-    /// version is brought up to date in place, and so are views.
+    /// Opens an existing record to read it or to add to it. Migrates an older version, and updates the views.
     ///
     /// # Errors
-    /// [`StoreError::NotARecord`] and [`StoreError::TooNew`] besides those of the file system.
+    /// [`StoreError::NotARecord`], [`StoreError::TooNew`], and errors of the file system.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let (mut store, found) = Self::open_as_it_is(path)?;
         schema::migrate(&mut store.connection, found, schema::MIGRATIONS)
             .and_then(|()| schema::refresh_views(&mut store.connection))
-            .map_err(|source| store.error("bring the tables up to date", source))?;
+            .map_err(|source| store.error("update the tables", source))?;
         Ok(store)
     }
 
-    /// The version that a record was stored with. It is not brought up to date.
+    /// The version that a record was stored with. Doesn't migrate it.
     ///
     /// # Errors
     /// As for [`Store::open`].
@@ -172,7 +169,7 @@ impl Store {
     }
 
     fn open_as_it_is(path: &Path) -> Result<(Self, u32), StoreError> {
-        // SQLite's own word for a missing file says nothing of the cause.
+        // SQLite's error for a missing file doesn't give the cause.
         File::open(path).map_err(|source| StoreError::Open {
             path: path.into(),
             source,
@@ -192,22 +189,22 @@ impl Store {
         Ok((store, found))
     }
 
-    /// Has all text stored from now on freed of this machine's paths.
+    /// Removes this machine's paths from all text stored from now on.
     #[must_use]
     pub fn hiding(mut self, paths: HiddenPaths) -> Self {
         self.hidden = paths;
         self
     }
 
-    /// Has `again` asked each time another program has kept the file locked for 10 s while something was to be
-    /// stored: true tries again, false gives up. Without it, the first time is the last.
+    /// Calls `again` whenever another program has kept the file locked for 10 s during a write: true retries,
+    /// false gives up. Without it, the first timeout is an error.
     #[must_use]
     pub fn when_locked(mut self, again: impl FnMut() -> bool + 'static) -> Self {
         self.locked = Some(Locked(Box::new(again)));
         self
     }
 
-    /// Where the record lies.
+    /// The path of the record.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -273,7 +270,7 @@ mod tests {
         }
     }
 
-    /// A record that somebody else has locked in this way, and that somebody.
+    /// A record and another connection that holds this lock on it.
     fn locked(by: &str) -> (tempfile::TempDir, Store, Connection) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.sqlite");

@@ -1,4 +1,4 @@
-//! Reading a record back, whole and as of one moment.
+//! Reads a whole record from one consistent snapshot.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use crate::record::{
     SCHEMA_VERSION, Schedule, Server, Trial,
 };
 
-/// What can go wrong below the level at which the file is known.
+/// Errors that don't know the file.
 enum Fault {
     Sqlite(rusqlite::Error),
     /// There is no run in it.
     Empty,
-    /// A value no harness writes, and where.
+    /// A value that no harness writes, and where.
     Damaged(String),
 }
 
@@ -31,11 +31,11 @@ impl From<rusqlite::Error> for Fault {
 type Read<T> = Result<T, Fault>;
 
 impl Store {
-    /// Reads everything stored so far, as of one moment; another process may be writing.
+    /// Reads everything stored so far, as one snapshot; another process may be writing.
     ///
     /// # Errors
-    /// [`StoreError::NotARecord`] where the run itself was never stored,
-    /// [`StoreError::Damaged`] where a value makes no sense.
+    /// [`StoreError::NotARecord`] if the run itself was never stored, [`StoreError::Damaged`] if a value is
+    /// invalid.
     pub fn load(&mut self) -> Result<Record, StoreError> {
         let read = match self.connection.transaction() {
             Ok(moment) => read_record(&moment),
@@ -140,7 +140,7 @@ fn read_run(moment: &Transaction<'_>) -> Read<Run> {
     })
 }
 
-/// The default where a run was killed before its machine was stored.
+/// The default if a run was killed before its environment was stored.
 fn read_environment(moment: &Transaction<'_>) -> Read<Environment> {
     let found = read_all(moment, "SELECT * FROM environment", |row| {
         Ok(Environment {
@@ -208,7 +208,7 @@ fn read_build(row: &Row<'_>) -> Read<Option<Build>> {
     }))
 }
 
-/// The table is younger than version 4, and absent from records made before it.
+/// The table was added after version 4, so older records lack it.
 fn read_flags(moment: &Transaction<'_>, server: &str) -> Read<Option<BTreeMap<String, String>>> {
     if !moment.table_exists(None, "build_flags")? {
         return Ok(None);
@@ -304,7 +304,7 @@ fn read_intervals(moment: &Transaction<'_>, trial: i64) -> Read<Vec<Interval>> {
     Ok(intervals)
 }
 
-/// What `parse` makes of each row.
+/// Parses each row.
 fn read_all<T>(
     moment: &Transaction<'_>,
     sql: &str,
@@ -345,5 +345,5 @@ fn list<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> Read<Vec<T>> {
 }
 
 fn damaged(column: &str) -> Fault {
-    Fault::Damaged(format!("a value in column {column} makes no sense"))
+    Fault::Damaged(format!("invalid value in column {column}"))
 }

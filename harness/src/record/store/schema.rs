@@ -1,12 +1,12 @@
-//! The versions of the tables, and the way from one to the next.
+//! The versions of the tables, and the migrations between them.
 
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::figure::FIGURES;
 use crate::record::SCHEMA_VERSION;
 
-/// The SQL that leads from each version to the next: entry 0 makes version 1 out of
-/// an empty file. Entries are only ever added: files of every version exist.
+/// The SQL that migrates each version to the next; entry 0 creates version 1 in an empty file. Only append
+/// entries: files of every version exist.
 pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("v1.sql"),
     include_str!("v2.sql"),
@@ -14,7 +14,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("v4.sql"),
 ];
 
-/// The views, which are no part of the version: they hold nothing, and no reader of ours asks them.
+/// The views. They aren't part of the version, because they hold no data and the harness doesn't read them.
 const VIEWS: &str = include_str!("views.sql");
 
 /// Marks the file as ours in the header (`PRAGMA application_id`); the letters `HRNS`.
@@ -27,14 +27,14 @@ pub(super) fn known() -> u32 {
     SCHEMA_VERSION
 }
 
-/// The file's version, or `None` where it is no record.
+/// The file's version, or `None` if it isn't a record.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<Option<u32>> {
     let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     Ok((id == APPLICATION_ID && version > 0).then_some(version))
 }
 
-/// Leads from version `from` to the last of `migrations`, each step in a transaction of its own.
+/// Migrates from version `from` to the last of `migrations`, each step in its own transaction.
 pub(super) fn migrate(
     connection: &mut Connection,
     from: u32,
@@ -50,8 +50,7 @@ pub(super) fn migrate(
     Ok(())
 }
 
-/// Makes the views what `views.sql` says. Where they are already, or the file can't be written,
-/// nothing is done.
+/// Updates the views to match `views.sql`. Does nothing if they match or the file can't be written.
 pub(super) fn refresh_views(connection: &mut Connection) -> rusqlite::Result<()> {
     let stale = stale_views(connection)?;
     if stale.is_empty() || connection.is_readonly("main")? {
@@ -64,7 +63,7 @@ pub(super) fn refresh_views(connection: &mut Connection) -> rusqlite::Result<()>
     step.commit()
 }
 
-/// Name and definition of each view that the file lacks or has in other words.
+/// Name and definition of each view that is missing or different in the file.
 fn stale_views(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
     let mut stale = Vec::new();
     for (name, sql) in views() {
@@ -75,7 +74,7 @@ fn stale_views(connection: &Connection) -> rusqlite::Result<Vec<(String, String)
                 |row| row.get(0),
             )
             .optional()?;
-        // SQLite keeps the words of a definition, but for the semicolon.
+        // SQLite stores the text of a definition without the semicolon.
         if stored.as_ref() != Some(&sql) {
             stale.push((name, sql));
         }

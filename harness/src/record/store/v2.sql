@@ -1,5 +1,5 @@
--- run.sqlite, version 2: what a run needs to be resumed, and how long it was to go on.
--- Lists (entries, stages, resumed_at) are JSON arrays. A run stored by version 1 has empty ones.
+-- run.sqlite, version 2: data to resume a run, and its planned length. Lists (entries, stages,
+-- resumed_at) are JSON arrays. A run stored by version 1 has empty ones.
 
 ALTER TABLE run ADD COLUMN entries TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(entries));
 ALTER TABLE run ADD COLUMN stages TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(stages));

@@ -1,3 +1,3 @@
--- run.sqlite, version 3: what moved the bytes of the load. Before, there was epoll alone.
+-- run.sqlite, version 3: the I/O backend. Earlier runs always used epoll.
 
 ALTER TABLE run ADD COLUMN engine TEXT NOT NULL DEFAULT 'epoll';

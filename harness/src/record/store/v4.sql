@@ -1,4 +1,4 @@
--- run.sqlite, version 4: how the entries of a round shared the time. Before, each ran alone.
+-- run.sqlite, version 4: how the entries of a round share the time. In earlier runs each ran alone.
 
 ALTER TABLE run ADD COLUMN schedule TEXT NOT NULL DEFAULT 'isolated'
     CHECK (schedule IN ('isolated', 'interleaved'));

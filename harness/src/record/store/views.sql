@@ -1,14 +1,14 @@
--- The views of run.sqlite, for a person at the sqlite3 prompt. Described in harness/docs/RECORD.md,
--- used in harness/docs/QUERIES.md. They hold nothing and are no part of the version: whoever opens
--- a record has them brought up to date (schema.rs). Each ends in a semicolon at the end of a line.
+-- The views of run.sqlite, for a person at the sqlite3 prompt. Described in harness/docs/RECORD.md, used in
+-- harness/docs/QUERIES.md. They hold no data and aren't part of the version: opening a record updates them
+-- (schema.rs). Each ends in a semicolon at the end of a line.
 
--- One line a figure, with what it belongs to.
+-- One row per figure, with its trial.
 CREATE VIEW trial_figure AS
 SELECT t.trial_id, t.round, t.position, t.server, t.workload, t.stage,
        t.failure_step IS NOT NULL AS failed, f.name, f.value
 FROM trial AS t JOIN figure AS f USING (trial_id);
 
--- One line a trial, with the figures most asked for beside each other; harness/src/figure.rs says which.
+-- One row per trial, with the most used figures as columns (those with `view` in harness/src/figure.rs).
 CREATE VIEW trial_wide AS
 SELECT t.trial_id, t.round, t.position, t.server, t.workload, t.stage, t.started_unix_ns,
        t.failure_step IS NOT NULL AS failed,
@@ -33,8 +33,8 @@ SELECT t.trial_id, t.round, t.server, t.workload, t.stage,
        i.rss_bytes, i.threads
 FROM interval AS i JOIN trial AS t USING (trial_id);
 
--- One line a trial: how it went from its first interval to its last. rate_trend_per_s is the slope of
--- least squares: by how much the rate changed from each second to the next.
+-- One row per trial: changes from its first interval to its last. rate_trend_per_s is the least-squares slope:
+-- the change of the rate per second.
 CREATE VIEW trial_trend AS
 SELECT trial_id, round, server, workload, stage,
        count(*)            AS intervals,
@@ -51,7 +51,7 @@ FROM (SELECT *, min(position) OVER own AS first, max(position) OVER own AS last
       FROM interval_series WINDOW own AS (PARTITION BY trial_id))
 GROUP BY trial_id;
 
--- Each figure's median over the rounds of an entry, of trials that did not fail.
+-- Each figure's median over the rounds of an entry, without failed trials.
 CREATE VIEW figure_median AS
 SELECT server, workload, stage, name, n, avg(value) AS median
 FROM (SELECT server, workload, stage, name, value,
@@ -61,14 +61,14 @@ FROM (SELECT server, workload, stage, name, value,
 WHERE place IN ((n + 1) / 2, (n + 2) / 2)
 GROUP BY server, workload, stage, name;
 
--- Each figure of each trial beside that median: 1 is as usual.
+-- Each figure of each trial relative to that median.
 CREATE VIEW figure_ratio AS
 SELECT f.trial_id, f.round, f.position, f.server, f.workload, f.stage, f.name, f.value, m.n,
        m.median, f.value / nullif(m.median, 0) AS ratio
 FROM trial_figure AS f JOIN figure_median AS m USING (server, workload, stage, name)
 WHERE NOT f.failed;
 
--- What went wrong, servers and trials alike.
+-- Failures of servers and trials.
 CREATE VIEW failure AS
 SELECT name AS server, NULL AS workload, NULL AS stage, NULL AS round,
        failure_step AS step, failure_reason AS reason

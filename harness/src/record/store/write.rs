@@ -1,4 +1,4 @@
-//! Storing: one transaction a call.
+//! Writes the record: one transaction per call.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,22 +10,22 @@ use super::words::{json, word};
 use super::{Locked, Store, StoreError};
 use crate::record::{Ended, Environment, Failure, HiddenPaths, Interval, Run, Server, Trial};
 
-/// No part of the version: an older reader misses it and misreads nothing.
+/// Not part of the version: an older reader ignores it and misreads nothing.
 const BUILD_FLAGS: &str = "CREATE TABLE IF NOT EXISTS build_flags (
     server TEXT PRIMARY KEY,
     flags  TEXT NOT NULL CHECK (json_valid(flags))
 ) STRICT";
 
 impl Store {
-    /// Stores what was asked for; a second call replaces the first.
+    /// Stores the run; a second call replaces the first.
     ///
     /// # Errors
-    /// [`StoreError::Full`] or what else SQLite refuses; nothing is stored then.
+    /// [`StoreError::Full`] or another SQLite error; nothing is stored then.
     pub fn put_run(&mut self, run: &Run) -> Result<(), StoreError> {
         self.within("store the run", |step, hidden| put_run(step, run, hidden))
     }
 
-    /// Stores the machine and its findings, replacing what was stored before.
+    /// Stores the machine and its findings, replacing earlier ones.
     ///
     /// # Errors
     /// As for [`Store::put_run`].
@@ -35,7 +35,7 @@ impl Store {
         })
     }
 
-    /// Stores a server, replacing the one of that name and keeping its place.
+    /// Stores a server, replacing the one of that name at the same position.
     ///
     /// # Errors
     /// As for [`Store::put_run`].
@@ -45,7 +45,7 @@ impl Store {
         })
     }
 
-    /// Stores trials that belong together, all of them or none; see [`Store::put_trial`].
+    /// Stores several trials in one transaction; see [`Store::put_trial`].
     ///
     /// # Errors
     /// As for [`Store::put_trial`].
@@ -57,19 +57,18 @@ impl Store {
         })
     }
 
-    /// Stores a trial whole. Figures that are not finite are left out, as those that
-    /// could not be read.
+    /// Stores a trial. Leaves out figures that are not finite, like those that could not be read.
     ///
     /// # Errors
-    /// As for [`Store::put_run`]; also where the record has a trial of that position, or
-    /// of that server, workload, stage and round.
+    /// As for [`Store::put_run`]; also if the record already has a trial at that position, or of that server,
+    /// workload, stage and round.
     pub fn put_trial(&mut self, trial: &Trial) -> Result<(), StoreError> {
         self.within("store a trial", |step, hidden| {
             put_trial(step, trial, hidden)
         })
     }
 
-    /// Notes how the run ended, and that it did so now. The record stays open.
+    /// Stores how the run ended, with the current time. The record stays open.
     ///
     /// # Errors
     /// As for [`Store::put_run`].
@@ -270,7 +269,7 @@ fn put_build(
     flags.map_or(Ok(()), |flags| put_flags(step, &server.name, flags, hidden))
 }
 
-/// The table is made here, for a record of an older harness has none.
+/// Creates the table first, because an older harness's record lacks it.
 fn put_flags(
     step: &Transaction<'_>,
     server: &str,
@@ -374,7 +373,7 @@ fn put_intervals(step: &Transaction<'_>, id: i64, intervals: &[Interval]) -> rus
 
 type Text<'t> = Option<Cow<'t, str>>;
 
-/// Step, reason and log; all NULL where there was no failure.
+/// Step, reason and log; all NULL if there was no failure.
 fn failure_columns<'f>(
     failure: Option<&'f Failure>,
     hidden: &HiddenPaths,

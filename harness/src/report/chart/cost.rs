@@ -1,4 +1,4 @@
-//! What a request costs: the server's CPU time, user and system, with the interval of their sum.
+//! CPU time per request: user and system, with the interval of their sum.
 
 use crate::catalog::Stage;
 use crate::figure::COST as FIGURE;
@@ -13,7 +13,7 @@ use super::{Chart, Data, interval_cells, number, spoken, whisker};
 
 const BAR: f64 = 13.0;
 
-/// Nothing where no CPU time was read.
+/// `None` if no CPU time was read.
 pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     let stage = if field.has(Stage::Paced) {
         Stage::Paced
@@ -101,8 +101,8 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     ))
 }
 
-/// Median user and system time. Medians of parts need not add up to that of the whole, so the
-/// bar takes only their proportion.
+/// Median user and system time. Medians of parts need not add up to that of the whole, so the bar only uses
+/// their proportion.
 fn split(entry: &Entrant<'_>, stage: Stage) -> Option<(f64, f64)> {
     let user = entry.figure(stage, "cpu_user_us_per_request")?.median;
     let system = entry.figure(stage, "cpu_system_us_per_request")?.median;

@@ -1,5 +1,4 @@
-//! The servers of one workload as charts show them: in the order of the table, with the rows of the
-//! summary, the trials that count and the look of each.
+//! The servers of one workload for charts: in table order, with their summary rows, valid trials and look.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +16,7 @@ use super::key::Key;
 pub(in crate::report) struct Field<'a> {
     pub(in crate::report) workload: &'a str,
     pub(in crate::report) ranking: Option<&'a Ranking>,
-    /// In the order of the table: by rank, the failed behind, the control last.
+    /// In table order: by rank, then failed ones, and the control last.
     pub(in crate::report) entries: Vec<Entrant<'a>>,
 }
 
@@ -28,11 +27,11 @@ pub(in crate::report) struct Entrant<'a> {
     pub(in crate::report) display: &'a str,
     pub(in crate::report) key: Key,
     pub(in crate::report) rows: BTreeMap<Stage, &'a Row>,
-    /// Trials that count, by round.
+    /// Valid trials, by round.
     trials: BTreeMap<Stage, Vec<&'a Trial>>,
 }
 
-/// The trials of a record that no gate invalidates, found once for all charts.
+/// The valid trials of a record, computed once for all charts.
 #[derive(Debug)]
 pub(in crate::report) struct Valid<'a>(Vec<&'a Trial>);
 
@@ -42,7 +41,7 @@ impl<'a> Valid<'a> {
         Self(record.trials.iter().filter(valid).collect())
     }
 
-    /// Those of a server, whatever its workload and stage.
+    /// Those of a server, in all workloads and stages.
     pub(in crate::report) fn of_server(&self, server: &str) -> impl Iterator<Item = &'a Trial> {
         self.0
             .iter()
@@ -126,23 +125,23 @@ impl<'a> Entrant<'a> {
         EntryKind::of(self.server) == EntryKind::Control
     }
 
-    /// The row of a stage, unless it failed: its figures are not for comparing then.
+    /// The row of a stage, unless it failed and its figures don't count.
     pub(in crate::report) fn sound(&self, stage: Stage) -> Option<&'a Row> {
         let row = self.rows.get(&stage).copied();
         row.filter(|row| row.verdict != Verdict::Failed)
     }
 
-    /// A figure of a sound row.
+    /// A figure of a row that did not fail.
     pub(in crate::report) fn figure(&self, stage: Stage, name: &str) -> Option<&'a Estimate> {
         self.sound(stage)?.figures.get(name)
     }
 
-    /// How a sound row compares with the best in a figure.
+    /// How a row that did not fail compares with the best in a figure.
     pub(in crate::report) fn ratio(&self, stage: Stage, name: &str) -> Option<&'a RatioToBest> {
         self.sound(stage)?.ratio_to_best.get(name)
     }
 
-    /// The trials behind a sound row.
+    /// The trials of a row that did not fail.
     pub(in crate::report) fn trials(&self, stage: Stage) -> &[&'a Trial] {
         match self.sound(stage) {
             Some(_) => self.trials.get(&stage).map_or(&[], Vec::as_slice),
@@ -159,7 +158,7 @@ impl<'a> Entrant<'a> {
         verdicts.max().unwrap_or_default()
     }
 
-    /// Whether the row of a stage failed; why is said once, in the notes.
+    /// Whether the row of a stage failed; the notes give the reason.
     pub(in crate::report) fn failed(&self, stage: Stage) -> bool {
         let row = self.rows.get(&stage);
         row.is_some_and(|row| row.verdict == Verdict::Failed)
@@ -174,7 +173,7 @@ impl Field<'_> {
             .any(|entry| entry.rows.contains_key(&stage))
     }
 
-    /// Whether ranks were given, and by this figure.
+    /// Whether servers are ranked by this figure.
     pub(in crate::report) fn ranked_by(&self, figure: &str) -> bool {
         let given = self.entries.iter().any(|entry| entry.rank().is_some());
         given

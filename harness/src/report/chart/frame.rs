@@ -12,7 +12,7 @@ pub(super) struct Area {
     pub(super) bottom: f64,
 }
 
-/// An axis with what it says.
+/// An axis and its title.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Axis<'a> {
     pub(super) scale: &'a Scale,
@@ -20,7 +20,7 @@ pub(super) struct Axis<'a> {
     pub(super) title: &'a str,
 }
 
-/// Lines across the plot at the ticks of the upright axis, with their values; the title above.
+/// Horizontal grid lines with the tick values of the vertical axis, and the title above.
 pub(super) fn upright(svg: &mut Svg, area: Area, axis: Axis<'_>) {
     for tick in axis.scale.ticks(axis.unit) {
         let y = axis.scale.at(tick);
@@ -33,7 +33,7 @@ pub(super) fn upright(svg: &mut Svg, area: Area, axis: Axis<'_>) {
     }
 }
 
-/// Lines up the plot at the ticks of the level axis, with their values; the title below.
+/// Vertical grid lines with the tick values of the horizontal axis, and the title below.
 pub(super) fn level(svg: &mut Svg, area: Area, axis: Axis<'_>) {
     for tick in axis.scale.ticks(axis.unit) {
         let x = axis.scale.at(tick);
@@ -52,8 +52,8 @@ pub(super) fn level(svg: &mut Svg, area: Area, axis: Axis<'_>) {
     }
 }
 
-/// Places as near to those asked for as they can be without being closer than `gap`, within
-/// `low` and `high` if there is room.
+/// Moves places as little as possible so that they are at least `gap` apart, within `low` and `high` if there
+/// is room.
 pub(super) fn spread(asked: &[f64], gap: f64, (low, high): (f64, f64)) -> Vec<f64> {
     let mut order: Vec<usize> = (0..asked.len()).collect();
     order.sort_by(|a, b| asked[*a].total_cmp(&asked[*b]));

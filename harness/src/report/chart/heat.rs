@@ -1,4 +1,4 @@
-//! p99 by time and server: when it was slow, and whether all were slow at once.
+//! p99 by time and server: when servers were slow, and whether all were slow at once.
 
 use crate::catalog::Stage;
 use crate::report::grid::clipped;
@@ -9,15 +9,15 @@ use super::steps::{Step, p99, steps};
 use super::svg::{Anchor, Svg};
 use super::{Chart, Data, WIDTH, number};
 
-/// Shades there are; `templates/chart.css` gives them, darker or lighter with each.
+/// Number of shades; `templates/chart.css` defines them.
 const SHADES: usize = 6;
 const LEFT: f64 = 122.0;
 const TOP: f64 = 8.0;
 const ROW: f64 = 26.0;
-/// The least width of a cell that can hold its figure.
+/// The smallest width of a cell that fits its figure.
 const ROOM_FOR_TEXT: f64 = 26.0;
 
-/// Nothing where no steps were recorded.
+/// `None` if no steps were recorded.
 pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     let of = |entry| (entry, steps(Entrant::trials(entry, Stage::Paced), p99));
     let rows: Vec<(&Entrant<'_>, Vec<Step>)> = field
@@ -41,8 +41,9 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     Some(Chart::new(
         (field.workload, "p99-heat"),
         "p99 by time and server",
-        "The median over rounds of each tenth of a second at the paced rate; the darker, or in the \
-         dark the brighter, the later. A column of late cells is the machine, a row the server."
+        "The median over rounds of each tenth of a second at the paced rate. Darker cells \
+         (brighter in dark mode) are slower. A slow column points to the machine, a slow row to \
+         the server."
             .to_owned(),
         &described(&rows),
         draw(&rows, shades),
@@ -50,7 +51,7 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     ))
 }
 
-/// Shades by logarithm: latencies span powers of ten.
+/// Logarithmic shades, because latencies span powers of ten.
 #[derive(Debug, Clone, Copy)]
 struct Shades {
     low: f64,
@@ -66,7 +67,7 @@ impl Shades {
         ((share * SHADES as f64) as usize).min(SHADES - 1)
     }
 
-    /// The least value of a shade.
+    /// The lowest value of a shade.
     fn from(self, shade: usize) -> f64 {
         self.low * (self.high / self.low).powf(shade as f64 / SHADES as f64)
     }
@@ -128,7 +129,7 @@ fn legend(svg: &mut Svg, shades: Shades, top: f64) {
     }
 }
 
-/// Microseconds in four characters at most: 75, 0.9k.
+/// Microseconds in at most four characters: 75, 0.9k.
 fn brief(us: f64) -> String {
     match us {
         ..999.5 => format!("{us:.0}"),
@@ -153,7 +154,7 @@ fn described(rows: &[(&Entrant<'_>, Vec<Step>)]) -> String {
     )
 }
 
-/// One row a server, one column a step.
+/// One row per server, one column per step.
 fn data(rows: &[(&Entrant<'_>, Vec<Step>)]) -> Data {
     let longest = rows
         .iter()

@@ -1,9 +1,8 @@
-//! How a server is told from the others: by colour, by the shape of its mark and by its name beside
-//! it, never by colour alone.
+//! How servers are distinguished: by colour, by the shape of the mark and by name, never by colour alone.
 
 use super::svg::short;
 
-/// Colours there are; `templates/chart.css` gives them for light and dark.
+/// Number of colours; `templates/chart.css` defines them for light and dark mode.
 const COLOURS: usize = 8;
 
 /// The look of a server, the same in all charts of a report.
@@ -13,7 +12,7 @@ pub(in crate::report) struct Key {
     place: Option<usize>,
 }
 
-/// The shapes of marks, as many as are told apart at a glance.
+/// The shapes of marks, as many as are easy to distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
     Disc,
@@ -33,17 +32,17 @@ const SHAPES: [Shape; 5] = [
 ];
 
 impl Key {
-    /// Of the server at that place.
+    /// The look of the server at that place.
     pub(in crate::report) fn of(place: usize) -> Self {
         Self { place: Some(place) }
     }
 
-    /// Of what is no server.
+    /// The look of the control.
     pub(in crate::report) fn control() -> Self {
         Self { place: None }
     }
 
-    /// The class that gives the colour.
+    /// The CSS class for the colour.
     pub(in crate::report) fn class(self) -> String {
         self.place.map_or_else(
             || "s s-control".to_owned(),
@@ -56,7 +55,7 @@ impl Key {
             .map_or(Shape::Cross, |place| SHAPES[place % SHAPES.len()])
     }
 
-    /// The mark alone, to stand beside the name in a table.
+    /// Only the mark, to show next to the name in a table.
     pub(in crate::report) fn icon(self) -> String {
         format!(
             "<svg class=\"key chart\" viewBox=\"0 0 14 14\" aria-hidden=\"true\"><path class=\"{}\" d=\"{}\"/></svg>",
@@ -81,7 +80,7 @@ impl Key {
         };
         match self.shape() {
             Shape::Disc => {
-                // Rounded first, so that two half circles meet in a whole one.
+                // Round first, so that two half circles join exactly.
                 let radius = (size * 9.5).round() / 10.0;
                 let (r, d) = (short(radius), short(radius * 2.0));
                 let left = short(x - radius);

@@ -1,4 +1,4 @@
-//! Latency against rate: what a server's p99 is at each rate it was driven at.
+//! Latency against rate: a server's p99 at each rate.
 
 use crate::catalog::Stage;
 use crate::record::Estimate;
@@ -18,14 +18,14 @@ const AREA: Area = Area {
     bottom: HEIGHT - 42.0,
 };
 
-/// One stage of a server: what it answered a second, and how late.
+/// One stage of a server: its rate and latency.
 struct Driven<'a> {
     stage: Stage,
     rate: &'a Estimate,
     p99: &'a Estimate,
 }
 
-/// Nothing where no stage has both figures.
+/// `None` if no stage has both figures.
 pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     let driven: Vec<(&Entrant<'_>, Vec<Driven<'_>>)> = field
         .servers()
@@ -100,8 +100,9 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     Some(Chart::new(
         (field.workload, "load"),
         "Latency against rate",
-        "Hollow: at the paced rate. Filled: at peak, where latency follows from the connections and the \
-         rate. Lines across are 95 % intervals; the dotted line only joins a server's points."
+        "Hollow: at the paced rate. Filled: at peak, where latency follows from the number of \
+         connections and the rate. Crossing lines are 95 % intervals; the dotted line only \
+         connects a server's points."
             .to_owned(),
         &format!("99th percentile of latency by rate. {}.", told.join("; ")),
         svg,
@@ -109,7 +110,7 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     ))
 }
 
-/// By rising rate.
+/// By ascending rate.
 fn driven<'a>(entry: &'a Entrant<'_>) -> Vec<Driven<'a>> {
     let of = |stage| {
         Some(Driven {
@@ -144,7 +145,7 @@ fn draw(svg: &mut Svg, entry: &Entrant<'_>, points: &[Driven<'_>], (x, y): (&Sca
     }
 }
 
-/// Each name at the right, level with the server's fastest point.
+/// Each name on the right, at the height of the server's fastest point.
 fn names(svg: &mut Svg, driven: &[(&Entrant<'_>, Vec<Driven<'_>>)], (x, y): (&Scale, &Scale)) {
     let ends: Vec<(f64, f64)> = driven
         .iter()

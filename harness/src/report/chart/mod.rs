@@ -1,10 +1,9 @@
-//! Charts as SVG, each with its data as a table: one file per chart over a shared scale, frame and
-//! palette.
+//! Charts as SVG, each with its data as a table: one file per chart, with shared scales, frame and palette.
 //!
-//! Written here and not by a plotting library, because a report is read in light and dark, on paper
-//! and by a screen reader: shapes carry classes that one style sheet colours, text stays text and
-//! every chart says in words what it shows. Libraries bake in colours, measure fonts that the
-//! reader may not have, and know nothing of a lower bound or a tie.
+//! They don't use a plotting library, because reports are read in light and dark mode, on paper and with a
+//! screen reader. Shapes have classes that one style sheet colours, text stays text, and every chart has a text
+//! description. Libraries fix colours, measure fonts that the reader may not have, and have no notion of a
+//! lower bound or a tie.
 
 mod cost;
 mod field;
@@ -37,15 +36,15 @@ use svg::Svg;
 
 use super::number::{ABSENT, significant};
 
-/// The natural width of every chart, CSS pixels: what fits a phone with its text still read.
+/// The natural width of every chart in CSS pixels; fits a phone with legible text.
 const WIDTH: f64 = 440.0;
 
-/// A chart, what it says in words, and the figures in it.
+/// A chart, its description, and its data.
 #[derive(Debug, Clone)]
 pub(super) struct Chart {
-    /// Unique in a report, and fit for a file's name.
+    /// Unique in a report, and valid as a file name.
     pub(super) id: String,
-    /// The workload, or what else it is of.
+    /// The workload, or another subject.
     pub(super) of: String,
     pub(super) title: String,
     /// How to read it.
@@ -62,7 +61,7 @@ pub(super) struct Data {
 }
 
 impl Chart {
-    /// `description` is for those who can't see the drawing.
+    /// `description` is for readers who can't see the drawing.
     fn new(
         (of, what): (&str, &str),
         title: &str,
@@ -94,7 +93,7 @@ impl Data {
     }
 }
 
-/// Every chart of a workload, those that decide first. What was not measured has none.
+/// Every chart of a workload, the main ones first. Leaves out charts without data.
 pub(super) fn of_workload(field: &Field<'_>, seed: u64) -> Vec<Chart> {
     let mut charts: Vec<Chart> = [throughput::chart(field), cost::chart(field)]
         .into_iter()
@@ -108,12 +107,12 @@ pub(super) fn of_workload(field: &Field<'_>, seed: u64) -> Vec<Chart> {
     charts
 }
 
-/// The one that decides: the ratios to the best.
+/// The main chart: the ratios to the best.
 pub(super) fn decisive(field: &Field<'_>) -> Option<Chart> {
     ratio::chart(field)
 }
 
-/// Those worth a place in a README or a job's summary.
+/// The charts for a README or a job summary.
 pub(super) fn to_publish(field: &Field<'_>, seed: u64) -> Vec<Chart> {
     let first = [
         ratio::chart(field),
@@ -124,7 +123,7 @@ pub(super) fn to_publish(field: &Field<'_>, seed: u64) -> Vec<Chart> {
     first.into_iter().flatten().chain(spectrum).collect()
 }
 
-/// A mark with its interval; an arrow where the value is a lower bound.
+/// A mark with its interval, and an arrow for a lower bound.
 fn mark_interval(
     svg: &mut Svg,
     scale: &Scale,
@@ -145,7 +144,7 @@ fn mark_interval(
     svg.path(&key.mark((x, y), 5.0), &class);
 }
 
-/// A level interval; its ends have stops.
+/// A horizontal interval with end caps.
 fn whisker(svg: &mut Svg, scale: &Scale, y: f64, estimate: &Estimate, class: &str) {
     if estimate.n < 2 {
         return;
@@ -163,7 +162,7 @@ fn whisker_between(svg: &mut Svg, (low, high): (f64, f64), y: f64, class: &str) 
     );
 }
 
-/// Median, low, high and trials; empty where there is no figure.
+/// Median, low, high and trials; empty without a figure.
 fn interval_cells(estimate: Option<&Estimate>) -> [String; 4] {
     estimate.map_or_else(Default::default, |e| {
         [
@@ -185,7 +184,7 @@ fn spoken(estimate: &Estimate, unit: Unit) -> String {
     )
 }
 
-/// A number for a table that is copied into other programs: five digits at most, none grouped.
+/// A number for a table that is copied into other programs: at most five digits, without grouping.
 fn number(value: f64) -> String {
     let text = significant(value, 5).replace(',', "");
     match text.contains('.') {

@@ -1,5 +1,5 @@
-//! What happened within the trials: a small panel for each server, all on the same axes, in steps of
-//! a tenth of a second.
+//! Changes within the trials: a small panel for each server, all on the same axes, in steps of a tenth of a
+//! second.
 
 use crate::catalog::Stage;
 use crate::record::Interval;
@@ -17,7 +17,7 @@ const GAP: f64 = 14.0;
 const PANEL: f64 = 64.0;
 const HEAD: f64 = 18.0;
 
-/// What is drawn, of which stage, and how it is said.
+/// What to draw, of which stage, and its texts.
 struct Subject {
     id: &'static str,
     title: &'static str,
@@ -73,7 +73,7 @@ const SUBJECTS: [Subject; 4] = [
     },
 ];
 
-/// Those for which something was read.
+/// The charts that have data.
 pub(super) fn charts(field: &Field<'_>) -> impl Iterator<Item = Chart> {
     SUBJECTS.iter().filter_map(|subject| chart(field, subject))
 }
@@ -97,8 +97,8 @@ fn chart(field: &Field<'_>, subject: &Subject) -> Option<Chart> {
         (field.workload, subject.id),
         subject.title,
         format!(
-            "{} within the trials: the median over rounds, and the band that holds the middle half \
-             of them.",
+            "{} within the trials: the median over rounds, and a band for the middle half of the \
+             rounds.",
             subject.about
         ),
         &format!(
@@ -172,13 +172,13 @@ fn draw(panels: &[(&Entrant<'_>, Vec<Step>)], subject: &Subject) -> Svg {
     svg
 }
 
-/// Every tick, or every other, so that four at most stand beside a small panel.
+/// Every tick, or every other, so that a small panel has at most four.
 fn thinned(ticks: Vec<f64>) -> Vec<f64> {
     let every = ticks.len().div_ceil(4).max(1);
     ticks.into_iter().step_by(every).collect()
 }
 
-/// First and last step of each server: whether it drifts.
+/// First and last step of each server, to show drift.
 fn told(panels: &[(&Entrant<'_>, Vec<Step>)], unit: Unit) -> String {
     let of = |(entry, steps): &(&Entrant<'_>, Vec<Step>)| {
         let (first, last) = (steps.first()?, steps.last()?);

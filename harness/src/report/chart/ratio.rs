@@ -1,5 +1,5 @@
-//! What decides: each server's ratio to the best in the figure ranked by, with its interval, and which
-//! of them tie with the best.
+//! The main chart: each server's ratio to the best in the figure ranked by, with its interval, and which
+//! servers tie with the best.
 
 use crate::figure;
 use crate::record::RatioToBest;
@@ -12,10 +12,10 @@ use super::scale::{Scale, Unit};
 use super::svg::Anchor;
 use super::{Chart, Data, WIDTH, interval_cells, number, rank_text, whisker_between};
 
-/// For the intervals, right of the values.
+/// Space for the intervals, right of the values.
 const INTERVALS: f64 = 70.0;
 
-/// Nothing where no server can be compared.
+/// `None` if no server can be compared.
 pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     let ranking = field.ranking?;
     let (stage, figure) = (ranking.stage, ranking.ranked_by.as_str());
@@ -112,8 +112,8 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     Some(Chart::new(
         (field.workload, "ratio"),
         "To the best",
-        "The line is the 95 % interval of the ratio to the best. One that touches the band is a tie, and its \
-         mark is filled."
+        "The line is the 95 % interval of the ratio to the best. If it touches the band, the \
+         server ties with the best, and its mark is filled."
             .to_owned(),
         &format!("{what}, as a ratio to the best's: {}.", told.join("; ")),
         svg,
@@ -121,7 +121,7 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     ))
 }
 
-/// From the least end of an interval to the greatest, with some room.
+/// From the lowest end of an interval to the highest, with some margin.
 fn scale(ratios: &[Option<&RatioToBest>], band: Option<f64>, pixels: (f64, f64)) -> Scale {
     let edge = band.unwrap_or(1.01);
     let ends = ratios
@@ -135,8 +135,8 @@ fn scale(ratios: &[Option<&RatioToBest>], band: Option<f64>, pixels: (f64, f64))
     Scale::between((low - room).max(0.0), high + room, pixels)
 }
 
-/// Whether a server is told apart from the best by no more than the noise floor: its interval reaches
-/// into the band. The best ties with itself; where there is no band nothing ties.
+/// Whether a server ties with the best: its interval reaches into the band of the noise floor. The best ties
+/// with itself; without a band nothing ties.
 fn ties(ratio: &RatioToBest, band: Option<f64>) -> bool {
     let (low, high) = ratio.interval().unwrap_or((ratio.ratio, ratio.ratio));
     band.is_some_and(|edge| low <= edge && high >= 1.0 / edge)

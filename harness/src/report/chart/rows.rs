@@ -10,13 +10,13 @@ use super::frame::Area;
 use super::svg::{Anchor, Svg, short};
 
 const ROW: f64 = 25.0;
-/// Above the rows, where the places of the ranks are numbered.
+/// Space above the rows if the ranks are numbered.
 const TOP: f64 = 30.0;
-/// Above the rows, where they are not.
+/// Space above the rows otherwise.
 const BARE_TOP: f64 = 8.0;
 /// Where names begin, after their mark.
 const NAME: f64 = 16.0;
-/// Columns of text that a name may take.
+/// Columns of text for a name.
 const NAME_COLUMNS: usize = 17;
 /// From the left edge to the plot.
 const LEFT: f64 = 122.0;
@@ -54,7 +54,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The servers alone, without their ranks; `room` pixels are kept right of the values.
+    /// Only the servers, without their ranks; keeps `room` pixels right of the values.
     pub(super) fn servers(field: &'a Field<'a>, stage: Stage, room: f64) -> Self {
         let mut rows = Self::of(field, stage, false);
         rows.entries.retain(|entry| !entry.is_control());
@@ -63,7 +63,7 @@ impl<'a> Rows<'a> {
         rows
     }
 
-    /// A drawing that all rows, an axis and `below` more pixels fit into.
+    /// A drawing that fits all rows, an axis and `below` more pixels.
     pub(super) fn canvas(&self, below: f64) -> Svg {
         Svg::new(WIDTH, self.area.bottom + 38.0 + below)
     }
@@ -73,7 +73,7 @@ impl<'a> Rows<'a> {
         self.area.top + ROW * (row as f64 + 0.5)
     }
 
-    /// Names, failures, a line above the control, and the ranks if they are wanted.
+    /// Names, failures, a line above the control, and optionally the ranks.
     pub(super) fn draw(&self, svg: &mut Svg, stage: Stage) {
         for (row, entry) in self.entries.iter().enumerate() {
             let y = self.y(row);
@@ -100,7 +100,7 @@ impl<'a> Rows<'a> {
         svg.text((x, self.y(row) + 4.0), Anchor::End, "value", text);
     }
 
-    /// For each server the places it may hold, and a bracket beside those that tie.
+    /// The possible ranks of each server, and a bracket next to servers that tie.
     fn draw_ranks(&self, svg: &mut Svg) {
         let ranks: Vec<Option<RankInterval>> =
             self.entries.iter().map(|entry| entry.rank()).collect();
@@ -142,8 +142,8 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// The longest stretches of rows, first and last, whose ranks all have a place in common: no
-/// two of them can be told apart by the ranks.
+/// The longest stretches of rows, as first and last, that all share a possible rank, so that their ranks can't
+/// tell them apart.
 fn brackets(ranks: &[Option<RankInterval>]) -> Vec<(usize, usize)> {
     let mut found: Vec<(usize, usize)> = Vec::new();
     for first in 0..ranks.len() {

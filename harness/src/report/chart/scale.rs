@@ -1,18 +1,18 @@
-//! From values to places on an axis, and the round values marked on it.
+//! Maps values to positions on an axis, and finds its round tick values.
 
 use crate::figure;
 use crate::report::number::significant;
 
-/// What is said of a value on an axis.
+/// The unit and format of values on an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
     /// A rate or a count: 50k.
     Count,
-    /// Microseconds, said in µs, ms or s.
+    /// Microseconds, shown in µs, ms or s.
     Micros,
     /// Milliseconds.
     Millis,
-    /// Bytes, said in MiB.
+    /// Bytes, shown in MiB.
     Bytes,
     /// A ratio: 1.05×.
     Times,
@@ -30,7 +30,7 @@ impl From<figure::Unit> for Unit {
 }
 
 impl Unit {
-    /// A value as it stands at a tick.
+    /// Formats a value for a tick.
     pub(super) fn tick(self, value: f64) -> String {
         match self {
             Self::Count => match value.abs() {
@@ -49,7 +49,7 @@ impl Unit {
         }
     }
 
-    /// A value as it stands beside its mark, to three digits.
+    /// Formats a value next to its mark, to three digits.
     pub(super) fn value(self, value: f64) -> String {
         match self {
             Self::Count => significant(value, 4),
@@ -65,13 +65,13 @@ impl Unit {
     }
 }
 
-/// Without decimals that say nothing.
+/// Without trailing zeros.
 fn plain(value: f64) -> String {
     let text = format!("{value:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// An axis: values from `low` to `high` laid on pixels from `start` to `end`.
+/// An axis: maps values from `low` to `high` to pixels from `start` to `end`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Scale {
     log: bool,
@@ -82,7 +82,7 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// From 0 to a round value that holds all of `values`.
+    /// From 0 to a round value that covers all of `values`.
     pub(super) fn from_zero(
         values: impl IntoIterator<Item = f64>,
         (start, end): (f64, f64),
@@ -97,15 +97,15 @@ impl Scale {
         Self {
             log: false,
             low: 0.0,
-            // A little room, so that no line lies on the upper edge.
+            // A small margin, so that no line is on the upper edge.
             high: (high * 1.02 / step).ceil() * step,
             start,
             end,
         }
     }
 
-    /// From a round value below the least to one above the largest, by logarithms. Values
-    /// that are not above zero have no place on it and are drawn at its low end.
+    /// Logarithmic, from a round value below the smallest to one above the largest. Values that are not
+    /// positive are drawn at the low end.
     pub(super) fn log(values: impl IntoIterator<Item = f64>, (start, end): (f64, f64)) -> Self {
         let (low, high) = values
             .into_iter()
@@ -128,7 +128,7 @@ impl Scale {
         }
     }
 
-    /// An axis whose ends are given.
+    /// An axis with given ends.
     pub(super) fn between(low: f64, high: f64, (start, end): (f64, f64)) -> Self {
         Self {
             log: false,
@@ -139,7 +139,7 @@ impl Scale {
         }
     }
 
-    /// The place of a value; what is beyond an end is drawn at it.
+    /// The position of a value, clamped to the ends.
     pub(super) fn at(&self, value: f64) -> f64 {
         let value = value.clamp(self.low, self.high);
         let share = if self.log {
@@ -181,7 +181,7 @@ impl Scale {
     }
 }
 
-/// What round values are multiples of.
+/// The distance between round values.
 fn base(unit: Unit) -> f64 {
     match unit {
         Unit::Bytes => f64::from(1 << 20),
@@ -247,7 +247,7 @@ mod tests {
             .map(|tick| Unit::Micros.tick(tick))
             .collect();
         assert_eq!(ticks, ["100 µs", "1 ms", "10 ms"]);
-        // Nothing to show is no reason to fail.
+        // Don't fail without values.
         assert_eq!(Scale::log([], (0.0, 1.0)).ticks(Unit::Count).len(), 4);
         assert_eq!(Scale::from_zero([], (0.0, 1.0), Unit::Count).at(0.0), 0.0);
     }

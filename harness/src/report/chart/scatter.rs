@@ -1,4 +1,4 @@
-//! Jitter against rate: a point for every trial, so that what one round did to all can be seen.
+//! Jitter against rate: a point for every trial, which shows rounds that affected all servers.
 
 use crate::catalog::Stage;
 use crate::record::Trial;
@@ -25,7 +25,7 @@ struct Dot<'a> {
     jitter_us: f64,
 }
 
-/// Nothing where no trial has both figures.
+/// `None` if no trial has both figures.
 pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     let dots: Vec<Dot<'_>> = field.servers().flat_map(dots).collect();
     if dots.is_empty() {
@@ -49,8 +49,8 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     Some(Chart::new(
         (field.workload, "jitter"),
         "Jitter against rate",
-        "A mark is one trial: hollow at the paced rate, filled at peak. Low and close together is \
-         steady; jitter is the standard deviation of latency."
+        "Each mark is a trial: hollow at the paced rate, filled at peak. Low marks that are close \
+         together mean steady latency; jitter is its standard deviation."
             .to_owned(),
         &format!(
             "Standard deviation of latency by requests per second, {} trials of {}.",

@@ -1,4 +1,4 @@
-//! The latency spectrum: percentiles on a logarithmic axis, of the full answer and of its first byte.
+//! The latency spectrum: percentiles on a logarithmic axis, for the whole response and for its first byte.
 
 use crate::catalog::Stage;
 use crate::record::Trial;
@@ -13,7 +13,7 @@ use super::{Chart, Data, WIDTH, number};
 use crate::report::grid::clipped;
 use crate::report::number::significant;
 
-/// What is drawn through; those with a name are marked, with their interval.
+/// The percentiles to draw; those with a name are marked, with their interval.
 const POINTS: [(f64, Option<&str>); 11] = [
     (0.5, Some("50")),
     (0.75, None),
@@ -28,7 +28,7 @@ const POINTS: [(f64, Option<&str>); 11] = [
     (0.9999, Some("99.99")),
 ];
 
-/// Requests beyond a percentile below which it hangs on single ones.
+/// With fewer requests beyond a percentile, it depends on single requests.
 const ENOUGH_BEYOND: f64 = 10.0;
 
 const HEIGHT: f64 = 270.0;
@@ -39,15 +39,19 @@ const AREA: Area = Area {
     bottom: HEIGHT - 42.0,
 };
 
-/// Full latency, then the first byte; both on one scale, so that they can be held against each other.
+/// Full latency, then the first byte; both with the same scale, so that they can be compared.
 pub(super) fn charts(field: &Field<'_>, seed: u64) -> Vec<Chart> {
     let mut bootstrap = Bootstrap::new(seed);
     let kinds = [
-        ("latency", "Latency spectrum", "the last byte of the answer"),
+        (
+            "latency",
+            "Latency spectrum",
+            "the last byte of the response",
+        ),
         (
             "first_byte",
             "First-byte spectrum",
-            "the first byte of the answer",
+            "the first byte of the response",
         ),
     ];
     let spectra: Vec<Vec<Spectrum<'_>>> = kinds
@@ -108,7 +112,7 @@ impl<'a> Spectrum<'a> {
             })
         };
         let points = (0..).zip(POINTS).map_while(point);
-        // A percentile that no request lies beyond is the maximum under another name.
+        // A percentile with no requests beyond it is the maximum.
         let points: Vec<_> = points.take_while(|point| point.beyond >= 1.0).collect();
         (!points.is_empty()).then_some(Self {
             display: entry.display,
@@ -196,8 +200,9 @@ fn chart(
         (field.workload, &name.replace('_', "-")),
         title,
         format!(
-            "From when a request was due to {until}, {load}: the median over rounds, marked \
-             percentiles with their 95 % interval. Dashed: under ten requests of a trial lie beyond."
+            "From when a request was due to {until}, {load}: the median over rounds, with 95 % \
+             intervals at the marked percentiles. Dashed: a trial has fewer than ten requests \
+             beyond."
         ),
         &format!(
             "Percentiles of latency to {until}, {load}. {}.",
@@ -208,7 +213,7 @@ fn chart(
     )
 }
 
-/// Nines of a quantile: 0.9 is at 1, 0.99 at 2.
+/// Number of nines of a quantile: 1 for 0.9, 2 for 0.99.
 fn place(quantile: f64) -> f64 {
     -(1.0 - quantile).log10()
 }
@@ -246,7 +251,7 @@ fn marks(svg: &mut Svg, spectrum: &Spectrum<'_>, x: impl Fn(f64) -> f64, y: &Sca
     svg.path(&marks, &class);
 }
 
-/// Each name at the end of its line, moved where two would meet.
+/// Each name at the end of its line, moved if two would overlap.
 fn names(svg: &mut Svg, spectra: &[Spectrum<'_>], x: &Scale, y: &Scale) {
     let ends: Vec<(f64, f64)> = spectra
         .iter()

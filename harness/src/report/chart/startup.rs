@@ -1,4 +1,4 @@
-//! How a server starts: time to the first valid answer, and that answer's latency; every start is a dot.
+//! Start-up: time to the first valid response, and that response's latency; every start is a dot.
 
 use crate::figure;
 use crate::record::{Estimate, Summary, Verdict};
@@ -23,7 +23,7 @@ struct Starts<'a> {
     all: Vec<f64>,
 }
 
-/// Nothing where no start was timed.
+/// `None` if no start was timed.
 pub(in crate::report) fn chart(summary: &Summary, valid: &Valid<'_>) -> Option<Chart> {
     let parts: Vec<_> = ["start_ms", "first_request_us"]
         .into_iter()
@@ -61,7 +61,7 @@ pub(in crate::report) fn chart(summary: &Summary, valid: &Valid<'_>) -> Option<C
     Some(Chart::new(
         ("servers", "start"),
         "Start-up",
-        "A dot is the start of one fresh process; the bar across is the median, the line its 95 % \
+        "Each dot is the start of a fresh process; the bar is the median, the line its 95 % \
          interval."
             .to_owned(),
         &format!("{}.", told.join("; ")),
@@ -120,7 +120,7 @@ fn draw(svg: &mut Svg, top: f64, title: &str, unit: Unit, starts: &[Starts<'_>])
         svg.path(&start.key.mark((6.0, y), 4.5), &class);
         let name = clipped(start.display, 17);
         svg.text((16.0, y + 4.0), Anchor::Start, "", &name);
-        // Dots are laid on five heights in turn, so that equal ones don't hide each other.
+        // Dots use five heights in turn, so that equal ones don't hide each other.
         let dots: String = start
             .all
             .iter()

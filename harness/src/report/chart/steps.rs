@@ -1,4 +1,4 @@
-//! What many trials show step by step: the middle over rounds, and how far its halves reach.
+//! Many trials step by step: the median and quartiles over rounds.
 
 use crate::record::{Interval, Trial};
 use crate::stats::quantile;
@@ -8,17 +8,17 @@ use crate::stats::quantile;
 pub(super) struct Step {
     /// Its start, seconds from that of the measured window.
     pub(super) at_s: f64,
-    /// A quarter of the rounds lie below.
+    /// The lower quartile over rounds.
     pub(super) low: f64,
     /// The median over rounds.
     pub(super) median: f64,
-    /// A quarter of the rounds lie above.
+    /// The upper quartile over rounds.
     pub(super) high: f64,
-    /// Rounds it is taken over.
+    /// Number of rounds.
     pub(super) rounds: usize,
 }
 
-/// A figure by the time within a trial. A step that no round has is left out.
+/// A figure by the time within a trial. Leaves out steps that no round has.
 pub(super) fn steps(trials: &[&Trial], figure: fn(&Interval) -> Option<f64>) -> Vec<Step> {
     let longest = trials.iter().map(|trial| trial.intervals.len()).max();
     (0..longest.unwrap_or(0))
@@ -106,6 +106,6 @@ mod tests {
         );
         assert_eq!((found[1].median, found[1].rounds), (300.0, 2));
         assert!((found[1].at_s - 0.1).abs() < 1e-12);
-        assert!(steps(&trials, p99).is_empty(), "what was not read is no 0");
+        assert!(steps(&trials, p99).is_empty(), "an absent figure is not 0");
     }
 }

@@ -1,12 +1,12 @@
-//! A little SVG: shapes that carry classes, so that one style sheet gives them their colours,
-//! light, dark and printed, and text that stays text.
+//! A small SVG writer: shapes have classes, so that one style sheet colours them for light mode, dark mode and
+//! print, and text stays text.
 
 use std::fmt::Write as _;
 
 /// The style sheet of every chart: palette, light and dark, and the classes used here.
 pub(in crate::report) const STYLE: &str = include_str!("../../../templates/chart.css");
 
-/// Where a text stands with respect to its point.
+/// The position of a text relative to its point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Anchor {
     Start,
@@ -14,7 +14,7 @@ pub(super) enum Anchor {
     End,
 }
 
-/// A drawing in the making; lengths in CSS pixels at its natural size.
+/// An unfinished drawing; lengths in CSS pixels at its natural size.
 #[derive(Debug, Clone)]
 pub(super) struct Svg {
     body: String,
@@ -58,7 +58,7 @@ impl Svg {
         self.path(&through(points), class);
     }
 
-    /// The area between two lines of as many points.
+    /// The area between two lines with equally many points.
     pub(super) fn band(&mut self, low: &[(f64, f64)], high: &[(f64, f64)], class: &str) {
         let around: Vec<_> = low.iter().chain(high.iter().rev()).copied().collect();
         if around.len() > 2 {
@@ -83,7 +83,7 @@ impl Svg {
         ));
     }
 
-    /// All of it, to stand in a page that has [`STYLE`].
+    /// Finishes the drawing, with its title and description.
     pub(super) fn finish(self, id: &str, title: &str, description: &str) -> Drawing {
         Drawing {
             id: id.to_owned(),
@@ -96,11 +96,11 @@ impl Svg {
     fn element(&mut self, what: std::fmt::Arguments<'_>) {
         self.body
             .write_fmt(what)
-            .expect("a string takes all that is written to it");
+            .expect("writing to a string can't fail");
     }
 }
 
-/// A finished drawing with what it shows in words.
+/// A finished drawing with its description.
 #[derive(Debug, Clone)]
 pub(in crate::report) struct Drawing {
     id: String,
@@ -110,13 +110,13 @@ pub(in crate::report) struct Drawing {
 }
 
 impl Drawing {
-    /// To stand in an HTML page that has [`STYLE`].
+    /// For an HTML page that includes [`STYLE`].
     pub(in crate::report) fn inline(&self) -> String {
         self.element("", "")
     }
 
-    /// A file of its own: with its style, which follows the reader's choice of light or dark, and
-    /// with a ground, for the page around it may be of the other kind.
+    /// A separate file: includes its style, which follows the reader's light or dark mode, and a background,
+    /// because the surrounding page may use the other mode.
     pub(in crate::report) fn standalone(&self) -> String {
         let ground = format!(
             "<style>{}</style><rect class=\"ground\" width=\"100%\" height=\"100%\"/>",
@@ -158,15 +158,14 @@ pub(super) fn through(points: &[(f64, f64)]) -> String {
     data
 }
 
-/// To a tenth of a pixel, without a needless zero.
+/// To a tenth of a pixel, without trailing zeros.
 pub(super) fn short(value: f64) -> String {
     let text = format!("{value:.1}");
     let text = text.strip_suffix(".0").unwrap_or(&text);
     if text == "-0" { "0" } else { text }.to_owned()
 }
 
-/// Text as it may stand between tags and in an attribute. What XML has no way to hold
-/// becomes a question mark.
+/// Escapes text for content and attributes. Replaces characters that XML doesn't allow by a question mark.
 pub(in crate::report) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

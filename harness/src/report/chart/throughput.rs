@@ -9,7 +9,7 @@ use super::rows::Rows;
 use super::scale::{Scale, Unit};
 use super::{Chart, Data, interval_cells, mark_interval, spoken};
 
-/// Nothing where no peak was measured.
+/// `None` if no peak was measured.
 pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     if !field.has(Stage::Peak) {
         return None;
@@ -71,10 +71,11 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     let mut caption =
         "The line is the 95 % interval of the median over fresh processes.".to_owned();
     if told.iter().any(|text| text.contains('≥')) {
-        caption += " ≥ and an arrow: the load generator may have been the limit, so the server may be faster.";
+        caption +=
+            " ≥ and an arrow: a lower bound, because the load generator may have been the limit.";
     }
     if ranks {
-        caption += " Right: the places each may hold; a bracket joins those that tie.";
+        caption += " Right: the ranks each server may have; a bracket joins ties.";
     }
     Some(Chart::new(
         (field.workload, "throughput"),

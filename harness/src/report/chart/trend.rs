@@ -1,5 +1,5 @@
-//! A figure over several runs: a line for each server, with the interval of each run, and a mark where
-//! the machine was another one.
+//! A figure over several runs: a line for each server, with the interval of each run, and a mark if the machine
+//! changed.
 
 use crate::figure::Figure;
 use crate::record::Estimate;
@@ -24,7 +24,7 @@ const AREA: Area = Area {
 pub(in crate::report) struct Line<'a> {
     pub(in crate::report) display: &'a str,
     pub(in crate::report) key: Key,
-    /// Where it was measured, by the number of the run from 0.
+    /// The runs in which it was measured, by number from 0.
     pub(in crate::report) points: Vec<Point>,
 }
 
@@ -33,12 +33,12 @@ pub(in crate::report) struct Line<'a> {
 pub(in crate::report) struct Point {
     pub(in crate::report) run: usize,
     pub(in crate::report) estimate: Estimate,
-    /// It can't be held against the point before it.
+    /// It can't be compared with the point before it.
     pub(in crate::report) apart: bool,
 }
 
-/// `of` names the workload; `changes` are the runs whose machine is not that
-/// of the run before. `runs` are their names.
+/// `of` names the workload, `changes` are the runs with a different machine than the run before, and `runs` are
+/// the names.
 pub(in crate::report) fn chart(
     (of, figure, title): (&str, &Figure, &str),
     runs: &[String],
@@ -86,7 +86,7 @@ pub(in crate::report) fn chart(
                 (between, AREA.top - 3.0),
                 Anchor::Middle,
                 "fail",
-                "another machine",
+                "different machine",
             );
         }
     }
@@ -100,8 +100,8 @@ pub(in crate::report) fn chart(
     Some(Chart::new(
         (of, &figure.id.replace('_', "-")),
         title,
-        "A mark is the median of one run with its 95 % interval; runs are numbered as in the table. \
-         A line joins runs that can be held against each other."
+        "Each mark is the median of a run with its 95 % interval; runs are numbered as in the \
+         table. Lines connect runs that can be compared."
             .to_owned(),
         &described(lines, runs, unit, title),
         svg,

@@ -1,4 +1,4 @@
-//! A comparison as JSON. Its members are described in `harness/docs/RECORD.md`.
+//! A comparison as JSON. `harness/docs/RECORD.md` describes its members.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::judge::{ALPHA, Change, ControlMove, NotJudged, Outcome, Place, Ratio,
 use crate::record::Record;
 use crate::stats::Better;
 
-/// The version of this form; raised with every change that an older reader would misread.
+/// The version of this format; incremented by every change that an older reader would misread.
 pub const COMPARISON_SCHEMA_VERSION: u32 = 1;
 
 pub(super) fn text(meeting: &Meeting<'_>) -> String {
@@ -60,7 +60,7 @@ fn operand((record, server): (&Record, Option<&str>)) -> Value {
     })
 }
 
-/// What a statement is about, followed by `rest`.
+/// A place, followed by `rest`.
 fn placed(place: &Place, rest: Value) -> Value {
     let mut all = json!({
         "server": place.server,

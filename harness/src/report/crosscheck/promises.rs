@@ -1,4 +1,4 @@
-//! What the load generator of the harness promises beside its cost, as it was measured.
+//! The goals of our load generator other than its cost, as measured.
 
 use crate::judge::crosscheck::{Goal, Known, Point, calls_per_request, known, lags};
 use crate::record::Crosscheck;
@@ -54,8 +54,8 @@ fn late(lines: &mut Vec<String>, record: &Crosscheck) {
         return;
     };
     let about = format!(
-        "How late our load generator sent, 99th percentile, on {}, one thread, {} connections: median \
-         of the rounds, least and greatest.",
+        "p99 of how late our load generator sent, on {}, one thread, {} connections: median over \
+         rounds, minimum and maximum.",
         first.server, first.connections
     );
     heading(lines, "Send lag", &about);
@@ -72,7 +72,7 @@ fn late(lines: &mut Vec<String>, record: &Crosscheck) {
             goal(lag.goal.as_ref(), |most| format!("{} µs", us(most))),
         ]
     });
-    let head = ["engine", "asked/s", "answered/s", "p99 µs", "goal"];
+    let head = ["I/O backend", "target/s", "achieved/s", "p99 µs", "goal"];
     lines.extend(Grid::fitting(&head, &head, 1, rows.collect()).lines());
 }
 
@@ -84,13 +84,13 @@ fn goal(goal: Option<&Goal>, most: impl Fn(f64) -> String) -> String {
 
 fn quantiles(lines: &mut Vec<String>, known: &Known) {
     let allowed = match known.delay.starts_with("stall") {
-        true => "each goal: within 5 % of paper",
-        false => "each goal: within 2 % of paper or 20 µs, whichever is larger",
+        true => "goal: within 5 % of the expected value",
+        false => "goal: within 2 % of the expected value or 20 µs, whichever is larger",
     };
     let about = format!(
-        "Latency in ms over {} connections, 1,000 requests/s where a tool can be paced; {allowed}. \
-         \"given\" is what the server gave the requests that reached it, by its own clock; where \
-         that is further from paper than a tool may be, something disturbed it, and the tool is not judged.",
+        "Latency in ms over {} connections, at 1,000 requests/s if the tool can be paced; \
+         {allowed}. \"applied\" is the delay that the server applied, by its own clock; if that \
+         misses the goal itself, something disturbed the server, and the tool is not judged.",
         known.connections
     );
     heading(lines, &format!("Accuracy: {}", known.delay), &about);
@@ -103,9 +103,9 @@ fn quantiles(lines: &mut Vec<String>, known: &Known) {
     };
     let mut rows = Vec::new();
     if let Some(first) = known.tools.first() {
-        let paper = |point: &Point| point.paper_ns.map_or(ABSENT.into(), ms);
+        let expected = |point: &Point| point.paper_ns.map_or(ABSENT.into(), ms);
         let none = [ABSENT.to_owned(), String::new()];
-        rows.push(row("paper".to_owned(), &paper, &first.points, none));
+        rows.push(row("expected".to_owned(), &expected, &first.points, none));
     }
     for tool in &known.tools {
         let given = |point: &Point| point.given_ns.map_or(ABSENT.into(), ms);
@@ -125,7 +125,7 @@ fn quantiles(lines: &mut Vec<String>, known: &Known) {
         let rest = [shown(tool.requests_per_s, 4), verdict];
         rows.push(row(tool.tool.clone(), &measured, &tool.points, rest));
         if tool.points.iter().any(|point| point.given_ns.is_some()) {
-            let name = "  given".to_owned();
+            let name = "  applied".to_owned();
             rows.push(row(
                 name,
                 &given,

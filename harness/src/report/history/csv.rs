@@ -1,9 +1,9 @@
-//! Tidy CSV over runs: the rows of `table.csv`, each with its run.
+//! Tidy CSV over runs: the rows of `table.csv` with their run.
 
 use super::History;
 use crate::report::csv;
 
-/// What stands before the columns of `table.csv`.
+/// The columns before those of `table.csv`.
 const HEAD: &str = "run,started_at,revision,machine,machine_changed";
 
 pub(super) fn text(history: &History<'_>) -> String {

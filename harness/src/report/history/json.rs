@@ -1,10 +1,10 @@
-//! Runs beside each other for programs.
+//! A history as JSON.
 
 use serde_json::{Value, json};
 
 use super::{History, Past};
 
-/// The version of the JSON form; raised with every change that an older reader would misread.
+/// The version of the JSON; incremented by every change that an older reader would misread.
 pub const HISTORY_SCHEMA_VERSION: u32 = 1;
 
 pub(super) fn text(history: &History<'_>) -> String {

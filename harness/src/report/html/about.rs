@@ -1,4 +1,4 @@
-//! The machine, the method in brief, what the words mean, and how to repeat the run.
+//! The machine, the method in brief, the definitions, and how to repeat the run.
 
 use serde::Serialize;
 
@@ -36,53 +36,54 @@ struct Met {
     found: String,
 }
 
-/// The words that are not figures.
+/// Terms that are not figures.
 const DEFINITIONS: &[(&str, &str)] = &[
     (
         "Trial, round",
-        "A trial is one stage of one workload on one freshly started server process. A round holds every \
-         trial once, in an order shuffled from the seed.",
+        "A trial is one stage of one workload for one server. A round has a fresh process of every \
+         server, and runs every trial once, in an order derived from the seed.",
     ),
     (
         "Interval (±)",
-        "The 95 % interval of the median over rounds, by a bootstrap over fresh processes, never over \
-         requests; ± is its wider half in percent of the median.",
+        "The 95 % confidence interval of the median over rounds, from a bootstrap over fresh \
+         processes, not over requests; ± is its wider half in percent of the median.",
     ),
     (
         "Rank, tie",
-        "The places a server may hold. Two servers differ only where the 95 % interval of their ratio, \
-         taken within rounds, lies outside the noise floor; otherwise they tie. A failed row and the \
-         control have no rank.",
+        "The ranks a server may have. Two servers differ only if the 95 % interval of their ratio, \
+         taken within rounds, lies outside the noise floor; otherwise they tie. Failed rows and \
+         the control have no rank.",
     ),
     (
         "Ratio to the best",
-        "A figure divided by that of the best server in it, within each round; shown is the median over rounds with \
-         its 95 % interval. 1.08× is 8 % more than the best.",
+        "A figure divided by that of the best server within each round: the median over rounds \
+         with its 95 % interval. 1.08× is 8 % more than the best.",
     ),
     (
         "~",
-        "A tail that the machine made and not the server: two copies of the control differ in it, and so do this \
-         server and the best, too widely to tell which is better.",
+        "A tail latency caused by the machine, not by the server: the ratio of the control's two \
+         copies varies too much, and so does the ratio of this server to the best.",
     ),
     (
         "Peak",
-        "Closed loop: every connection sends its next request as soon as it has its answer. A rate with ≥ is \
-         a lower bound: the load generator may have been the limit.",
+        "Closed loop: every connection sends its next request as soon as it has the last response. \
+         A rate with ≥ is a lower bound: the load generator may have been the limit.",
     ),
     (
         "Paced",
-        "Open loop: the same fixed rate for every server. Latency runs from when a request was due to be \
-         sent, so a stall counts for all that waited.",
+        "Open loop: the same fixed rate for every server. Latency counts from when a request was \
+         due, so a stall counts for all requests that waited.",
     ),
     (
         "Control",
-        "Not a server: the harness's own responder, entered twice. It shows what the load generator \
-         reaches, and by its two entries how far apart equals are on this machine (the noise floor).",
+        "Not a server: the harness's own responder, entered twice. It shows what the load \
+         generator can reach, and its two entries show how far identical programs differ on this \
+         machine (the noise floor).",
     ),
     (
         "Marked, failed",
-        "Marked: the figures count, with the reservation given. Failed: they are not for comparing and not \
-         shown. Wrong answers, timeouts and resets never count as throughput.",
+        "Marked: the figures count, but see the note. Failed: the figures don't count and aren't \
+         shown. Wrong responses, timeouts and resets never count as throughput.",
     ),
     (
         "–",
@@ -90,7 +91,7 @@ const DEFINITIONS: &[(&str, &str)] = &[
     ),
 ];
 
-/// One line each, for the head of the page.
+/// Facts for the header of the page.
 pub(super) fn facts(record: &Record) -> Vec<String> {
     let (run, machine) = (&record.run, &record.environment);
     let mut facts = vec![format!(
@@ -100,9 +101,9 @@ pub(super) fn facts(record: &Record) -> Vec<String> {
         run.profile
     )];
     let began = run.started_at.get(..16).unwrap_or(&run.started_at);
-    facts.push(format!("begun {} UTC", began.replace('T', " ")));
+    facts.push(format!("started {} UTC", began.replace('T', " ")));
     let cpu = match machine.cpu_model.as_str() {
-        "" => "CPU not known",
+        "" => "unknown CPU",
         model => model,
     };
     let kind = machine
@@ -124,7 +125,7 @@ pub(super) fn facts(record: &Record) -> Vec<String> {
     if wrong + unmet > 0 {
         facts.push(format!(
             "{} about this machine",
-            counted(wrong + unmet, "reservation")
+            counted(wrong + unmet, "warning")
         ));
     }
     facts
@@ -164,7 +165,7 @@ pub(super) fn about(record: &Record) -> About {
     }
 }
 
-/// What the words mean, and the heads of the columns.
+/// Definitions of terms and column headings.
 fn definitions() -> Vec<(&'static str, String)> {
     let words = DEFINITIONS
         .iter()
@@ -178,8 +179,8 @@ fn definitions() -> Vec<(&'static str, String)> {
     words.chain(figures).collect()
 }
 
-/// The run again: its own command, with the seed and the rates it came to. A `-dirty` revision can't
-/// be checked out, so it is only said.
+/// The command that repeats the run, with its seed and rates. A `-dirty` revision can't be checked out, so it
+/// is only a comment.
 fn command(run: &Run) -> String {
     let mut words: Vec<String> = run.command.iter().map(|word| quoted(word)).collect();
     let has = |flag: &str| {
@@ -196,9 +197,9 @@ fn command(run: &Run) -> String {
     }
     let mut lines = Vec::new();
     match run.revision.as_deref() {
-        Some(revision) if revision.ends_with("-dirty") => lines.push(format!(
-            "# revision {revision}: it had changes that are in no commit"
-        )),
+        Some(revision) if revision.ends_with("-dirty") => {
+            lines.push(format!("# revision {revision} had uncommitted changes"))
+        }
         Some(revision) => lines.push(format!("git checkout {revision}")),
         None => {}
     }
@@ -209,7 +210,7 @@ fn command(run: &Run) -> String {
     lines.join("\n")
 }
 
-/// As a shell takes it.
+/// Quoted for a shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,@%+~".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

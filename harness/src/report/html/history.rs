@@ -1,4 +1,4 @@
-//! The page of several runs: what they are, then for each workload its charts and its table.
+//! The page of several runs: the runs, then the charts and the table of each workload.
 
 use serde::Serialize;
 
@@ -69,7 +69,7 @@ fn plain(grid: Grid) -> Plain {
         .collect();
     let mut name = String::new();
     let row = |mut row: Vec<String>| {
-        // A page is read cell by cell too, so a name that stands above is said again.
+        // Screen readers read cell by cell, so repeat the name in every row.
         if let Some(first) = row.first_mut() {
             if first.is_empty() {
                 first.clone_from(&name);

@@ -1,15 +1,15 @@
-//! `report.html`: one file that needs nothing else, to be read on a screen, a phone or paper.
+//! `report.html`: one self-contained file for screen, phone and paper.
 //!
-//! | file | what it makes |
+//! | file | contents |
 //! |---|---|
-//! | `verdict` | the sentences at the top, and what a reader must know before them |
+//! | `verdict` | the summary at the top, and the warnings before it |
 //! | `tables` | the table of each workload, and that of all workloads |
-//! | `servers` | what the servers are, and what the referee found |
-//! | `protocol` | what the servers do with unusual clients |
+//! | `servers` | the servers, and what the referee found |
+//! | `protocol` | how the servers respond to unusual clients |
 //! | `about` | the machine, the method, the definitions, how to repeat it |
 //!
-//! The charts are in [`super::chart`], the page itself in `harness/templates/report.html`: a section
-//! is a member of [`Page`] and a few lines there.
+//! The charts are in [`super::chart`], the page in `harness/templates/report.html`. To add a section, add a
+//! member to [`Page`] and a few lines there.
 
 mod about;
 mod history;
@@ -36,7 +36,7 @@ const PARTS: &str = include_str!("../../../templates/parts.html");
 const PAGE_STYLE: &str = include_str!("../../../templates/report.css");
 const SCRIPT: &str = include_str!("../../../templates/report.js");
 
-/// What the template fills in, in the order of the page.
+/// The data for the template, in the order of the page.
 #[derive(Debug, Serialize)]
 struct Page {
     title: String,
@@ -45,7 +45,7 @@ struct Page {
     verdicts: verdict::Verdicts,
     overview: Option<tables::Overview>,
     workloads: Vec<Section>,
-    /// What is said of rows and workloads, once each.
+    /// Notes on rows and workloads.
     notes: Vec<String>,
     servers: servers::Servers,
     protocol: Option<protocol::Matrix>,
@@ -62,7 +62,7 @@ struct Section {
     figures: Vec<Figure>,
 }
 
-/// A chart as the page holds it; `svg` and `data` are markup.
+/// A chart; `svg` and `data` are markup.
 #[derive(Debug, Serialize)]
 struct Figure {
     /// Unique in the page.
@@ -107,18 +107,20 @@ fn rendered<T: Serialize>(template: &str, page: &T) -> String {
     let mut environment = Environment::new();
     environment
         .add_template("parts.html", PARTS)
-        .expect("it is part of the program");
+        .expect("the template is built in");
     environment
         .add_template("page.html", template)
-        .expect("it is part of the program");
-    let template = environment.get_template("page.html").expect("it was added");
+        .expect("the template is built in");
+    let template = environment
+        .get_template("page.html")
+        .expect("the template was added");
     let text = template
         .render(Value::from(Serde(page)))
         .expect("every name in the template is a member of the page");
     printable(text)
 }
 
-/// Logs and reasons may hold what no text file does.
+/// Logs and reasons may contain control characters.
 fn printable(text: String) -> String {
     let bad = |c: char| c.is_control() && c != '\n' && c != '\t';
     if text.contains(bad) {
@@ -159,8 +161,8 @@ fn figure(chart: Chart) -> Figure {
     }
 }
 
-/// The figures of a chart, as numbers that can be copied. Made here and not by the template: a
-/// report has some ten thousand of these cells.
+/// The figures of a chart, as numbers that can be copied. Not made by the template, because a report has about
+/// ten thousand of these cells.
 fn data_table(chart: &Chart) -> String {
     let mut out = format!(
         "<table class=\"data\" data-name=\"{}\"><caption>{}: the figures</caption><thead><tr>",
@@ -185,7 +187,7 @@ fn data_table(chart: &Chart) -> String {
     out + "</tbody></table>"
 }
 
-/// A name that can follow `#` in an address.
+/// A name that can follow `#` in a URL.
 fn anchor(name: &str) -> String {
     let fit = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     format!("w-{}", name.chars().map(fit).collect::<String>())

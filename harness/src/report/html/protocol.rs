@@ -1,4 +1,4 @@
-//! What the servers do with unusual, slow, wrong and hostile clients: the matrix beside the run.
+//! How the servers respond to unusual, slow, invalid and hostile clients: the protocol matrix.
 
 use serde::Serialize;
 
@@ -13,14 +13,14 @@ pub(super) struct Matrix {
     made: String,
     servers: Vec<Column>,
     concerns: Vec<Concern>,
-    /// Faults, and what mutated requests did, in sentences.
+    /// Faults, and the results of mutated requests, as sentences.
     notes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
 struct Column {
     display: String,
-    /// What was tried.
+    /// The version tested.
     version: String,
     /// Whether the run measured another version.
     differs: bool,
@@ -50,13 +50,13 @@ struct Row {
 #[derive(Debug, Serialize)]
 struct Cell {
     mark: &'static str,
-    /// The mark in a word.
+    /// The meaning of the mark.
     word: &'static str,
     bad: bool,
     text: String,
 }
 
-/// All of it; none where the run has no matrix, or one of other servers.
+/// The whole section; `None` if the run has no matrix, or one of other servers.
 pub(super) fn section(record: &Record, summary: &Summary) -> Option<Matrix> {
     let matrix = record.protocol.as_ref()?;
     let tried = |name: &str| {
@@ -79,8 +79,8 @@ pub(super) fn section(record: &Record, summary: &Summary) -> Option<Matrix> {
 fn made(matrix: &Protocol) -> String {
     let revision = matrix.revision.as_ref();
     format!(
-        "Made on {} by harness {}{}, apart from this run. An answer was waited for {} s; a server \
-         that held a connection was watched for {} s.",
+        "Made on {} by harness {}{}, separately from this run. Responses had a time limit of {} s; \
+         open connections were watched for {} s.",
         day(matrix),
         matrix.harness_version,
         revision.map_or_else(String::new, |revision| format!(", revision {revision}")),
@@ -143,8 +143,8 @@ fn cell(cell: &ProtocolCell) -> Cell {
     let (mark, word) = match cell.agreement {
         _ if cell.is_fault() => ("‼", "fault"),
         Agreement::Follows => ("", ""),
-        Agreement::Permitted => ("○", "left open"),
-        Agreement::Deviates => ("✗", "against the standard"),
+        Agreement::Permitted => ("○", "allowed"),
+        Agreement::Deviates => ("✗", "violates the standard"),
     };
     Cell {
         mark,

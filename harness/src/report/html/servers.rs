@@ -1,4 +1,4 @@
-//! What the servers are, how they start, and what the referee found of each.
+//! The servers, how they start, and what the referee found.
 
 use std::collections::BTreeSet;
 
@@ -16,9 +16,9 @@ use super::figures;
 /// The section on the servers.
 #[derive(Debug, Serialize)]
 pub(super) struct Servers {
-    /// Whether any was built with features to name.
+    /// Whether any server was built with features to list.
     features: bool,
-    /// Of the columns of figures.
+    /// The headings of the columns of figures.
     head: Vec<&'static str>,
     rows: Vec<Row>,
     figures: Vec<super::Figure>,
@@ -45,8 +45,8 @@ struct Cell {
     value: Option<f64>,
 }
 
-/// Which server passed which check. Checks that all passed are one column: the record names
-/// those that failed.
+/// Which server passed which check. Checks that all servers passed are one column, because the record only
+/// lists failures.
 #[derive(Debug, Serialize)]
 struct Conformance {
     summary: String,
@@ -59,7 +59,7 @@ struct Checked {
     display: String,
     passed: String,
     first_byte: String,
-    /// For each of the checks that someone failed: whether this server passed it.
+    /// For each check that some server failed: whether this server passed it.
     outcomes: Vec<&'static str>,
     failures: Vec<String>,
 }
@@ -158,14 +158,14 @@ fn conformance(servers: &[Server]) -> Conformance {
             .flat_map(|check| check.failures.iter().map(|failure| id(failure)))
             .collect();
         let outcome = |id: &String| match check {
-            None => "not asked",
+            None => "not checked",
             Some(_) if own.contains(id) => "failed",
             Some(_) => "passed",
         };
         Checked {
             display: server.display.clone(),
             passed: check.map_or_else(
-                || "not asked".to_owned(),
+                || "not checked".to_owned(),
                 |check| format!("{} of {}", check.passed, check.total),
             ),
             first_byte: check
@@ -187,8 +187,8 @@ fn conformance(servers: &[Server]) -> Conformance {
         .count();
     Conformance {
         summary: format!(
-            "{sound} of {} servers passed every check of the referee, an independent reading of the \
-             contract. A server that fails one is not measured.",
+            "{sound} of {} servers passed every check of the referee, an independent \
+             implementation of the contract. A server that fails a check is not measured.",
             servers.len()
         ),
         failed_checks,

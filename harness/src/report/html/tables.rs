@@ -29,7 +29,7 @@ pub(super) struct Table {
 #[derive(Debug, Serialize)]
 struct Head {
     text: &'static str,
-    /// What it is, for who does not know the short name.
+    /// The full name, for readers who don't know the short one.
     long: &'static str,
 }
 
@@ -37,13 +37,13 @@ struct Head {
 struct Row {
     display: String,
     icon: String,
-    /// Of the row: `failed`, `control`.
+    /// CSS class of the row: `failed`, `control`.
     class: String,
     rank: String,
-    /// For sorting.
+    /// Sort key.
     rank_value: Option<u32>,
     places: Vec<bool>,
-    /// `marked`, `failed`, `note`; empty where there is nothing to say.
+    /// `marked`, `failed`, `note`; empty if there are no notes.
     word: &'static str,
     bad: bool,
     marks: Vec<usize>,
@@ -54,15 +54,15 @@ struct Row {
 struct Cell {
     text: String,
     uncertainty: String,
-    /// The ends of the interval, in words.
+    /// The ends of the interval, as text.
     range: String,
-    /// To the best, with its interval; empty where the machine made the figure.
+    /// The ratio to the best, with its interval; empty if the machine caused the figure.
     ratio: String,
     value: Option<f64>,
     bar: Option<Bar>,
 }
 
-/// Ends and middle of an interval, percent of the cell's width.
+/// Ends and middle of an interval, in percent of the cell's width.
 #[derive(Debug, Serialize)]
 struct Bar {
     low: f64,
@@ -153,7 +153,7 @@ fn head(figure: &'static Figure) -> Head {
     }
 }
 
-/// Which places are within a rank, of all there are.
+/// For each possible rank, whether it is within the server's interval.
 fn places(rank: Option<RankInterval>, last: Option<u32>) -> Vec<bool> {
     match (rank, last) {
         (Some(rank), Some(last)) => (1..=last)
@@ -163,7 +163,7 @@ fn places(rank: Option<RankInterval>, last: Option<u32>) -> Vec<bool> {
     }
 }
 
-/// From which value to which the bars of a column reach; the control has none.
+/// The range of the bars in a column; the control has no bars.
 fn reach(field: &Field<'_>, column: &Column) -> Option<(f64, f64)> {
     let estimates = field
         .servers()
@@ -232,7 +232,7 @@ fn bar(estimate: &Estimate, (low, high): (f64, f64), log: bool) -> Bar {
     }
 }
 
-/// All workloads beside each other.
+/// All workloads in one table.
 #[derive(Debug, Serialize)]
 pub(super) struct Overview {
     caption: String,
@@ -273,7 +273,7 @@ struct OverviewCell {
     failed: bool,
 }
 
-/// Nothing where there is but one workload.
+/// `None` if there is only one workload.
 pub(super) fn overview(
     record: &Record,
     summary: &Summary,
@@ -349,7 +349,7 @@ pub(super) fn overview(
     })
 }
 
-/// Which servers are not ranked over all, those of one cause together.
+/// The servers that are not ranked over all workloads, grouped by cause.
 fn unranked(all: &Standing) -> Vec<String> {
     let mut causes: Vec<(&str, Vec<&str>)> = Vec::new();
     for one in &all.unranked {
@@ -373,9 +373,9 @@ fn overview_caption(all: &Standing) -> String {
         None => "with its rank and 95 % interval".to_owned(),
     };
     format!(
-        "Each workload: rank, peak requests per second, CPU time per request at equal load, each \
-         with its 95 % interval. All: how many times worse than the best of each workload, the \
-         geometric mean over all by {figure} {load}, {ranked}."
+        "Each workload: rank, peak requests per second, and CPU time per request at equal load, \
+         with 95 % intervals. All: how many times worse than the best, as the geometric mean over \
+         workloads by {figure} {load}, {ranked}."
     )
 }
 

@@ -1,4 +1,4 @@
-//! What the run says, in a sentence for each workload, and what must be known before it is believed.
+//! The result in a sentence for each workload, and warnings about it.
 
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ use super::{Figure, anchor, figure};
 /// A box at the top of the page.
 #[derive(Debug, Serialize)]
 pub(super) struct Banner {
-    /// Figures or ranks are missing or wrong, rather than only less sure.
+    /// Figures or ranks are missing or wrong, not just less precise.
     bad: bool,
     title: String,
     lines: Vec<String>,
@@ -23,28 +23,28 @@ pub(super) struct Banner {
 /// All workloads.
 #[derive(Debug, Serialize)]
 pub(super) struct Verdicts {
-    /// What ranks go by, where that is one figure for all.
+    /// The figure ranked by, if it is the same for all workloads.
     by: String,
     sentences: Vec<Sentence>,
 }
 
-/// What a workload comes to.
+/// The result of a workload.
 #[derive(Debug, Serialize)]
 struct Sentence {
     workload: String,
     id: String,
     text: String,
-    /// The ratios to the best; absent where nothing can be compared.
+    /// The ratios to the best; absent if nothing can be compared.
     figure: Option<Figure>,
 }
 
-/// Unfinished, ranks withheld, servers that failed, a machine that makes figures wrong.
+/// Warnings: an unfinished run, withheld ranks, failed servers, a machine that invalidates figures.
 pub(super) fn banners(record: &Record, summary: &Summary) -> Vec<Banner> {
     let mut banners = Vec::new();
     if let Some(text) = page::unfinished(&record.run) {
         banners.push(Banner {
             bad: false,
-            title: "Not the whole run".to_owned(),
+            title: "Incomplete run".to_owned(),
             lines: vec![text.to_owned()],
         });
     }
@@ -63,10 +63,10 @@ pub(super) fn banners(record: &Record, summary: &Summary) -> Vec<Banner> {
             bad: true,
             title: match count {
                 all if all == summary.rankings.len() => {
-                    "No ranks are given; the figures are shown".to_owned()
+                    "Ranks are withheld; only figures are shown".to_owned()
                 }
                 some => format!(
-                    "No ranks in {some} of {} workloads; the figures are shown",
+                    "Ranks are withheld in {some} of {} workloads; only figures are shown",
                     summary.rankings.len()
                 ),
             },
@@ -95,7 +95,7 @@ pub(super) fn banners(record: &Record, summary: &Summary) -> Vec<Banner> {
     if !lines.is_empty() {
         banners.push(Banner {
             bad: true,
-            title: "This machine makes figures wrong".to_owned(),
+            title: "This machine invalidates the figures".to_owned(),
             lines,
         });
     }
@@ -113,8 +113,9 @@ pub(super) fn verdicts(fields: &[Field<'_>]) -> Verdicts {
         sentence(field, own)
     };
     let sentences = fields.iter().zip(&all).map(sentence).collect();
-    let ties = "Each line is the 95 % interval of a ratio to the best; one that touches the band is a tie, and its \
-                mark is filled. Servers whose places overlap, as 1–2 and 2–3, can't be told apart.";
+    let ties = "Each line is the 95 % interval of a ratio to the best. If it touches the band, the \
+                server ties with the best, and its mark is filled. Servers with overlapping ranks, \
+                such as 1–2 and 2–3, can't be told apart.";
     Verdicts {
         by: match (&common, all.iter().any(Option::is_some)) {
             (Some(by), _) => format!("{by} {ties}"),
@@ -125,7 +126,7 @@ pub(super) fn verdicts(fields: &[Field<'_>]) -> Verdicts {
     }
 }
 
-/// What the ranks of a workload go by; `None` where it has none.
+/// The figure that a workload is ranked by; `None` if it has no ranks.
 fn ranked_by(field: &Field<'_>) -> Option<String> {
     field.entries.iter().find_map(Entrant::rank)?;
     let ranking = field.ranking?;
@@ -149,7 +150,7 @@ fn sentence(field: &Field<'_>, by: Option<String>) -> Sentence {
     for entry in field.servers() {
         match entry.verdict() {
             Verdict::Failed => parts.push(format!("{} failed", entry.display)),
-            // It is set apart, or has too few rounds; the table says which.
+            // It is set apart or has too few rounds; the table shows which.
             _ if !ranked.is_empty() && entry.rank().is_none() => {
                 parts.push(format!("{} has no rank", entry.display));
             }
@@ -166,7 +167,7 @@ fn sentence(field: &Field<'_>, by: Option<String>) -> Sentence {
     }
 }
 
-/// As in `hyper and salvo tie for 1–2`, `axum 3`, best first; `ranked` comes sorted.
+/// As in `hyper and salvo tie for 1–2`, `axum 3`, best first; `ranked` is sorted.
 fn places(ranked: &[(RankInterval, &str)]) -> Vec<String> {
     ranked
         .chunk_by(|(a, _), (b, _)| a == b)
