@@ -696,7 +696,7 @@ fn a_control_that_was_asked_for_and_is_missing_is_told_of_each_workload() {
     assert_eq!(
         with_finding(Level::Warn, missing),
         [format!(
-            "{missing}; what ties is assumed, and no rate is known to be the load generator's limit"
+            "{missing}; the noise floor is assumed, and the load generator's limit is unknown"
         )]
     );
     assert!(with_finding(Level::Ok, "is left out, as --no-control asks").is_empty());
