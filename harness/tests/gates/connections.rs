@@ -171,7 +171,9 @@ fn where_all_close_the_control_answers_by_the_contract() {
     );
     let why = control.why.clone();
     assert!(
-        why.ends_with("; not those of posts: POST /api/v1/orders: the server closes the connection after its response"),
+        why.ends_with(
+            "; not those of posts: POST /api/v1/orders: the server closes the connection after its response"
+        ),
         "{why}"
     );
     assert_control(&record, "replays answers made from the contract", &why);
