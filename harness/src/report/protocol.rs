@@ -16,7 +16,7 @@ const LEGEND: &str = "\
 Each cell is what the server did: the statuses of its answers (with the contract's error code where \
 the body has one), then what became of the connection. `kept`: a further request on it was answered \
 rightly. `closed` and `reset`: by the server. `then out of step`: a further request got an answer \
-that is not its own. `no answer`: the connection stayed open and nothing came. Where several \
+that is not its own. `no response`: the connection stayed open and nothing came. Where several \
 connections did the same thing, one cell stands for them, and the first that differed is named.";
 
 /// The mark before a cell.
