@@ -245,7 +245,7 @@ mod tests {
         assert_eq!(report.results.len(), asked);
         assert_eq!(report.failures().count(), asked);
         let last = report.results.last().unwrap().outcome.as_ref().unwrap_err();
-        assert!(last.contains("server no longer answers"), "{last}");
+        assert!(last.contains("server no longer responds"), "{last}");
         assert_eq!(report.first_byte, None);
     }
 }

@@ -28,7 +28,7 @@ pub(super) const CHECKS: &[CheckDef] = &[
     },
     CheckDef {
         id: "orders-read-while-written",
-        about: "pages read while 32 clients order are complete, in order and consistent; an order is visible once it was confirmed",
+        about: "pages read while 32 clients order are complete and consistent; an order is visible once confirmed",
         run: read_while_written,
     },
 ];

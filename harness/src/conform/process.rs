@@ -122,7 +122,7 @@ pub(super) const CHECKS: &[ProcessCheck] = &[
     },
     ProcessCheck {
         id: "stop-interrupt",
-        about: "SIGINT under load: every request that had arrived is answered, no response is cut off, status 0 within 5 s",
+        about: "SIGINT under load: every request that had arrived is answered in full, status 0 within 5 s",
         run: interrupt,
     },
     ProcessCheck {

@@ -105,7 +105,7 @@ impl Subject {
     /// Fails if the server no longer responds.
     pub(super) fn answers(&self) -> Outcome {
         match &self.state().gone {
-            Some(reason) => Err(format!("server no longer answers: {reason}")),
+            Some(reason) => Err(format!("server no longer responds: {reason}")),
             None => Ok(()),
         }
     }

@@ -306,7 +306,7 @@ impl Gaps {
     }
 }
 
-/// An exponential variate with mean 1, by inversion: `-ln U` with U uniform in (0, 1].
+/// An exponential variate with mean 1, by inversion: `-ln U` with U uniform, above 0 and up to 1.
 fn exponential(rng: &mut Pcg64) -> f64 {
     -(1.0 - rng.random::<f64>()).ln()
 }

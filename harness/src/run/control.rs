@@ -138,7 +138,7 @@ impl Answered {
             let mut left = calls.clone();
             // A server that closes a connection now and then, such as after 1,000 responses, does not do so
             // twice for most requests.
-            let mut in_vain = 0;
+            let mut mostly_closed = 0;
             while !left.is_empty() {
                 let mut accepted = ask(addr, &left, referee, timeout, interrupt)?;
                 let asked = accepted.len();
@@ -150,12 +150,12 @@ impl Answered {
                         None => {}
                     }
                 }
-                in_vain = if 2 * closed.len() > asked {
-                    in_vain + 1
+                mostly_closed = if 2 * closed.len() > asked {
+                    mostly_closed + 1
                 } else {
                     0
                 };
-                if let (Some(call), 2) = (closed.first(), in_vain) {
+                if let (Some(call), 2) = (closed.first(), mostly_closed) {
                     bail!(
                         "{}: the server closes the connection after its response",
                         line(call)

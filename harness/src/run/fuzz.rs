@@ -85,12 +85,12 @@ pub fn fuzz(
     let mut running = start()?;
     let mut volley = Volley::new(options, begin);
     while deaths.len() < MOST_DEATHS
-        && let Some(how) = volley.fly(&mut running, &mut tally, interrupt, show)
+        && let Some(how) = volley.send_rest(&mut running, &mut tally, interrupt, show)
     {
         panics.read(&options.boot);
         let log_tail = running.failure(Step::Drive, "").log_tail;
         drop(running);
-        deaths.push(find_the_one(
+        deaths.push(find_culprit(
             &volley.suspects(),
             options,
             &start,
@@ -106,7 +106,7 @@ pub fn fuzz(
     let rss_after_bytes = resident(&running);
     // After an end the process is a fresh one, so checking it would say nothing.
     let (afterwards, stop_failure) = match deaths.is_empty() {
-        true => look_back(running),
+        true => check_and_end(running),
         false => (None, None),
     };
     panics.read(&options.boot);
@@ -231,7 +231,7 @@ impl<'a> Volley<'a> {
     }
 
     /// Sends the remaining requests. Returns how the process came to harm, if it did.
-    fn fly(
+    fn send_rest(
         &mut self,
         running: &mut Running,
         tally: &mut Tally,
@@ -319,7 +319,7 @@ impl<'a> Volley<'a> {
 }
 
 /// Sends the suspects one by one, each to a fresh process, and minimises the culprit.
-fn find_the_one(
+fn find_culprit(
     suspects: &[u64],
     options: &FuzzOptions,
     start: &dyn Fn() -> Result<Running, Failure>,
@@ -356,7 +356,7 @@ fn find_the_one(
 }
 
 /// The referee's checks of the process, and how it ended.
-fn look_back(running: Running) -> (Option<Check>, Option<String>) {
+fn check_and_end(running: Running) -> (Option<Check>, Option<String>) {
     let options = CheckOptions {
         only: conform::ids()
             .filter(|id| *id != conform::AT_START)

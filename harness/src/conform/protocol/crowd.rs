@@ -84,7 +84,7 @@ pub(super) fn crowd(addr: SocketAddr, limits: &Limits<'_>) -> Observed {
     let (awake, first_silent) = ask_each(idle);
     let asked = match limits.idle_wanted {
         wanted if wanted > limits.idle => {
-            format!(" ({} asked for; descriptors)", grouped(wanted))
+            format!(" ({} requested; too few descriptors)", grouped(wanted))
         }
         _ => String::new(),
     };

@@ -123,7 +123,7 @@ impl Session<'_> {
                     spin: way == Way::Spinning,
                     files: Some(files.clone()),
                 };
-                self.hold_to_account(tool, &load, &case.delay)?;
+                self.measure_accuracy(tool, &load, &case.delay)?;
                 self.spend(case.time + BESIDE);
             }
             self.observer.keep(self.record)?;
@@ -157,7 +157,7 @@ impl Session<'_> {
         Ok(booted)
     }
 
-    fn hold_to_account(&mut self, tool: &Tool, load: &Load, delay: &Delay) -> Result<()> {
+    fn measure_accuracy(&mut self, tool: &Tool, load: &Load, delay: &Delay) -> Result<()> {
         let name = match (tool.kind, load.corrected) {
             (Kind::Wrk, _) => format!("{}, closed loop", tool.record.name),
             (Kind::Ours { .. }, _) if load.spin => format!("{}, spinning", tool.record.name),

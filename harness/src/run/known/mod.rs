@@ -1,7 +1,7 @@
 //! A server with known latencies, to test the accuracy of load generators.
 //!
-//! `GET /` is answered after a delay drawn from a known distribution, or after the end of a known stall. `GET
-//! /ping` is answered at once, and `GET /given` reports the actual delays by the server's own clock. One
+//! `GET /` is answered after a delay drawn from a known distribution, or after the end of a known stall.
+//! `GET /ping` is answered at once, and `GET /given` reports the actual delays by the server's own clock. One
 //! thread, one epoll instance and a heap of due responses: delays on different connections don't wait for each
 //! other. With `--spin` it never sleeps, so that a response is written within about a microsecond of its due
 //! time; it should then have its own CPU.
