@@ -39,10 +39,9 @@ pub(crate) enum State {
     Closed { until: Nanos },
     /// Being opened.
     Opening { since: Nanos },
-    /// Waits for room in the server's listen queue, which a non-blocking connect to a Unix socket does not wait
-    /// for.
+    /// Waiting for room in the server's listen queue: connecting to a Unix socket does not wait for it.
     Queued { since: Nanos },
-    /// Free to send. If a connection is made per number of requests, it may not be open yet.
+    /// Free to send. Not open yet if requests open their own connections.
     Idle,
     /// A request is in flight.
     Busy,
