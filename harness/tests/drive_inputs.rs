@@ -432,7 +432,7 @@ fn a_unix_socket_is_driven_with_the_host_of_the_url() {
     let output = harness(&none).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        text(&output).contains("no/such.sock could not be made"),
+        text(&output).contains("no/such.sock failed"),
         "{}",
         text(&output)
     );
@@ -479,7 +479,7 @@ fn connections_come_from_the_addresses_of_bind() {
             &["--bind", "192.0.2.1"][..],
             "--bind: connections can't come from 192.0.2.1",
         ),
-        (&["--bind", "::1"], "another address family"),
+        (&["--bind", "::1"], "different address family"),
         (&["--bind", "localhost"], "--bind"),
         (
             &["--bind", "127.0.0.2", "--unix", "x"],

@@ -260,7 +260,7 @@ fn a_timeout_enters_the_histogram_at_its_time() {
     assert!(m.latency.equivalent(m.latency.min(), 50_000_000));
     assert!(m.wire.equivalent(m.wire.max(), 50_000_000));
     assert!(m.reconnects >= 4);
-    assert!(m.first_error.unwrap().contains("no answer in time"));
+    assert!(m.first_error.unwrap().contains("no response in time"));
 }
 
 fn connections_closed_in_the_middle_are_errors() {

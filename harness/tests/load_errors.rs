@@ -71,7 +71,7 @@ fn a_server_that_stops_listening_refuses_to_connect() {
     assert_eq!(m.errors.keys().copied().collect::<Vec<_>>(), ["connect"]);
     assert_eq!((m.answered_total, m.sent_total, m.reconnects), (2, 2, 0));
     let first = m.first_error.unwrap();
-    assert!(first.contains("could not be made again"), "{first}");
+    assert!(first.contains("reconnecting failed"), "{first}");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn an_answer_that_is_not_finished_is_closed_early() {
     ] {
         let server = Server::start(move |_, _| vec![Act::Write(begun.into()), Act::Close]);
         let m = measure(&few(server.addr, 6), &ping());
-        assert_only(&m, "closed", "before a complete answer");
+        assert_only(&m, "closed", "before a complete response");
         assert_eq!(m.errors["closed"], 6);
     }
 }
@@ -116,7 +116,7 @@ fn an_answer_that_stops_is_a_timeout() {
         ..few(server.addr, 4)
     };
     let m = measure(&config, &ping());
-    assert_only(&m, "timeout", "only a part of an answer in time");
+    assert_only(&m, "timeout", "only part of a response in time");
     assert_eq!((m.errors["timeout"], m.latency.len()), (4, 4));
 }
 

@@ -1,5 +1,5 @@
-//! What must hold for the response parser whatever comes in. `harness/tests/fuzz_seeds.rs` runs
-//! it too, on the inputs in `seeds/`.
+//! Properties of the response parser for any input. `harness/tests/fuzz_seeds.rs` also runs it, on the inputs
+//! in `seeds/`.
 
 use std::cell::RefCell;
 
@@ -7,13 +7,13 @@ use harness::load::parts::{KEEP, Parts, Whole, means};
 use harness::load::{Expect, Malformed, Request, Script};
 use serde_json::{Value, json};
 
-/// The longest head the parser takes, bytes.
+/// Maximum size of a head in bytes.
 const MAX_HEAD: usize = 32 * 1024;
-/// The longest input that is also read byte by byte, which takes the square of its length.
+/// Maximum length of an input that is also read byte by byte, which takes quadratic time.
 const BYTEWISE: usize = 400;
 
 thread_local! {
-    /// Used again and again, as a connection's parser is.
+    /// Reused, like a connection's parser.
     static PARTS: RefCell<Parts> = RefCell::new(parts());
 }
 
@@ -30,12 +30,11 @@ fn parts() -> Parts {
             id_member: "id".into(),
         },
     }]);
-    Parts::new(script.expect("the request is whole"))
+    Parts::new(script.expect("the request is complete"))
 }
 
-/// The first byte says whether the answer is one to a HEAD, how many cuts there are, and (in one
-/// of four) whether it is read byte by byte too; so many bytes say where the cuts are, and the
-/// rest is what the server sends.
+/// The first byte says whether the request was a HEAD, how many cuts there are, and (in one of four) whether to
+/// read byte by byte too. That many bytes say where the cuts are, and the rest is what the server sends.
 pub fn check(data: &[u8]) {
     let Some((flags, rest)) = data.split_first() else {
         return;
@@ -45,7 +44,7 @@ pub fn check(data: &[u8]) {
         return;
     };
     PARTS.with_borrow_mut(|parts| {
-        // What has a head that is known is understood alike, an answer to either method.
+        // A response with a known head is understood the same way, for either method.
         for method in [!head_only, head_only] {
             let whole = read(parts, &[text], method).ok().flatten();
             let again = parts.again(text, method);
@@ -67,7 +66,7 @@ pub fn check(data: &[u8]) {
 /// Reads it, and checks that the parser's memory is bounded.
 fn read(parts: &mut Parts, pieces: &[&[u8]], head_only: bool) -> Result<Option<Whole>, Malformed> {
     let found = parts.read(pieces.iter().copied(), head_only);
-    // Twice, as buffers grow by doubling.
+    // Twice, because buffers grow by doubling.
     assert!(parts.held() <= 2 * (MAX_HEAD + KEEP));
     found
 }
@@ -88,14 +87,14 @@ fn split<'a>(text: &'a [u8], cuts: &[u8]) -> Vec<&'a [u8]> {
     pieces
 }
 
-/// What is true of every response.
+/// Properties of every response.
 fn holds(whole: &Whole, text: &[u8]) {
     assert!((200..1000).contains(&whole.status));
     assert!(whole.head.len() <= MAX_HEAD);
     let least = whole.head.len() as u64 + whole.body_len;
     assert!((least..=text.len() as u64).contains(&whole.wire_len));
     let expected = json!({"id": 1, "qty": [1, -1, 0.5, "x", null, true]});
-    // Comparing as it is read accepts nothing that comparing values would not.
+    // Comparing while parsing must accept nothing that comparing values would reject.
     if means(&whole.body, &expected) {
         assert_eq!(
             serde_json::from_slice::<Value>(&whole.body).ok(),

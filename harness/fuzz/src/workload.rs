@@ -1,17 +1,17 @@
-//! What must hold for the workload reader whatever a file has in it. `harness/tests/fuzz_seeds.rs`
-//! runs it too, on the inputs in `seeds/`.
+//! Properties of the workload reader for any input. `harness/tests/fuzz_seeds.rs` also runs it, on the inputs
+//! in `seeds/`.
 
 use std::path::Path;
 
 use harness::catalog::Workload;
 use serde_json::Value;
 
-/// Reads the text of a file; whatever is accepted can be drawn from.
+/// Parses the text of a file; whatever is accepted must be usable for drawing requests.
 pub fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    // What it includes is looked for where nothing is.
+    // Includes are looked up in a folder that doesn't exist.
     let Ok(workload) = Workload::parse(Path::new("no-such-folder/fuzz.toml"), text) else {
         return;
     };
@@ -23,7 +23,7 @@ pub fn check(data: &[u8]) {
         if let Some(text) = call.json() {
             assert!(serde_json::from_str::<Value>(text).is_ok_and(|json| json.is_object()));
         }
-        // None of them can end a header line.
+        // None of them may contain a line end.
         let mut head = call.headers.iter().flat_map(|(name, value)| [name, value]);
         assert!(head.all(|text| !text.contains(['\r', '\n', '\0'])));
     }

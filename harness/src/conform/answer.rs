@@ -1,4 +1,4 @@
-//! An answer, and what can be wrong with it.
+//! A response, and what can be wrong with it.
 
 use std::fmt::Display;
 use std::time::SystemTime;
@@ -8,10 +8,10 @@ use serde_json::{Map, Value, json};
 
 use super::Outcome;
 
-/// Of a longer body only so many bytes are shown.
+/// Maximum number of bytes of a body to show.
 const EXCERPT_BYTES: usize = 240;
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug)]
 pub(super) struct Answer {
     /// The request, in one line.
@@ -21,12 +21,12 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
     /// Just before the request was sent.
     pub(super) sent_at: SystemTime,
-    /// Just after the answer was complete.
+    /// Just after the response was complete.
     pub(super) received_at: SystemTime,
 }
 
 impl Answer {
-    /// Request, answer and expectation, for a person.
+    /// Request, response and expectation, for the user.
     pub(super) fn wrong(&self, expected: impl Display) -> String {
         format!(
             "sent: {}\ngot:  {} {}\nexpected: {expected}",
@@ -40,7 +40,7 @@ impl Answer {
         serde_json::from_slice(&self.body).map_err(|error| self.wrong(format!("JSON ({error})")))
     }
 
-    /// The status and the whole body.
+    /// Checks the status and the whole body.
     pub(super) fn is(&self, status: u16, body: &Value) -> Outcome {
         if self.status == status && self.json()? == *body {
             return Ok(());
@@ -48,7 +48,7 @@ impl Answer {
         Err(self.wrong(format!("{status} {}", excerpt(body.to_string().as_bytes()))))
     }
 
-    /// The error envelope with this code; its message is free.
+    /// Checks for the error envelope with this code; its message can be anything.
     pub(super) fn is_error(&self, status: u16, code: &str) -> Outcome {
         let envelope = self.json().unwrap_or_default();
         let message = &envelope["error"]["message"];
@@ -61,7 +61,7 @@ impl Answer {
         )))
     }
 
-    /// An accepted order with these members; gives its id.
+    /// Checks for an accepted order with these members; returns its id.
     pub(super) fn is_order(&self, members: &Map<String, Value>) -> Result<u64, String> {
         let mut body = self.json().unwrap_or_default();
         let id = body
@@ -79,7 +79,7 @@ impl Answer {
     }
 }
 
-/// The beginning of a body, for a person.
+/// The beginning of a body, for the user.
 pub(super) fn excerpt(body: &[u8]) -> String {
     let shown = &body[..body.len().min(EXCERPT_BYTES)];
     let text = String::from_utf8_lossy(shown).replace(char::is_control, "\u{fffd}");

@@ -1,4 +1,4 @@
-//! What a connection carries besides the answers: nothing, and for more than one request.
+//! A connection carries nothing but responses, and serves more than one request.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ const REQUESTS: usize = 30;
 
 pub(super) const CHECKS: &[CheckDef] = &[CheckDef {
     id: "connection-reuse",
-    about: "a connection serves many requests, each answer complete and with nothing after it",
+    about: "a connection serves many requests; each response is complete and nothing follows it",
     run: reuse,
 }];
 
@@ -52,10 +52,10 @@ fn reuse(subject: &Subject) -> Outcome {
         let (asked, wire, status, body) = &requests[position % requests.len()];
         let wrong = |got: String| {
             let nth = position + 1;
-            format!("sent: {asked} (request {nth})\ngot:  {got}\nexpected: {status}, whole")
+            format!("sent: {asked} (request {nth})\ngot:  {got}\nexpected: {status}, complete")
         };
-        // A connection that is closed after an answer that says so is costly, not wrong: it
-        // shows in the connections a load needs.
+        // Closing a connection after a response that says so is costly but not wrong. The number of connections
+        // of a load shows it.
         let answer = subject.exchange(&mut connection, wire).map_err(wrong)?;
         let got: Option<Value> = serde_json::from_slice(&answer.body).ok();
         if answer.status != *status || got.is_none() || (body.is_some() && got != *body) {

@@ -1,5 +1,5 @@
-//! Requests drawn at random, the seed's for ever: any limit, page, status, id and order,
-//! right or wrong and in every spelling. The load draws from far fewer.
+//! Requests drawn at random from the seed: any limit, page, status, id and order, right or wrong and in every
+//! spelling. The load draws from far fewer.
 
 use rand::RngExt;
 use rand::seq::IndexedRandom;
@@ -18,28 +18,28 @@ const ORDERS: usize = 60;
 pub(super) const CHECKS: &[CheckDef] = &[
     CheckDef {
         id: "users-query-drawn",
-        about: "any status, limit and page, right or wrong, percent-encoded or not, in any order",
+        about: "any status, limit and page, valid or not, percent-encoded or not, in any order",
         run: users_query,
     },
     CheckDef {
         id: "orders-query-drawn",
-        about: "the same for pages of orders, which know no status",
+        about: "the same for pages of orders, which have no status",
         run: orders_query,
     },
     CheckDef {
         id: "ids-drawn",
-        about: "any text as an id: the user or order, 404 where there is none, 400 where it is no id",
+        about: "any text as an id: returns the user or order, 404 if there is none, 400 if it is not an id",
         run: ids,
     },
     CheckDef {
         id: "orders-drawn",
-        about: "any item and quantity in any spelling of the JSON, with members nobody knows",
+        about: "any item and quantity in any spelling of the JSON, with unknown members",
         run: orders,
     },
 ];
 
-/// A parameter whose text is drawn for the numbers up to `around`, or none; gives its
-/// value, which is `None` where the text is refused.
+/// A parameter whose text is drawn for numbers up to `around`, or no parameter. Returns its value, which is
+/// `None` if the text must be refused.
 fn parameter(
     rng: &mut Pcg64,
     (name, around, max): (&str, u64, u64),
@@ -54,10 +54,10 @@ fn parameter(
     number(&drawn, 1, max)
 }
 
-/// A limit and a page; `None` where one of them is refused.
+/// A limit and a page; `None` if one of them must be refused.
 fn page(rng: &mut Pcg64, pages: u64, into: &mut Vec<String>) -> Option<Page> {
     let default = Page::default();
-    // Half of the pages are near those that hold something.
+    // Half of the pages are near those that contain something.
     let around = match rng.random() {
         true => pages,
         false => MAX_PAGE,
@@ -70,7 +70,7 @@ fn page(rng: &mut Pcg64, pages: u64, into: &mut Vec<String>) -> Option<Page> {
     })
 }
 
-/// A status, or none; `Err` where it is refused.
+/// A status, or none; `Err` if it must be refused.
 fn status(rng: &mut Pcg64, into: &mut Vec<String>) -> Result<Option<&'static str>, ()> {
     const WRONG: [&str; 5] = ["Active", "archive", "active ", "pending,active", ""];
     let (drawn, result) = match rng.random_range(0..8) {
@@ -110,7 +110,7 @@ fn orders_query(subject: &Subject) -> Outcome {
     for _ in 0..QUERIES {
         let mut parameters = Vec::new();
         let page = page(&mut rng, total / 10 + 1, &mut parameters);
-        // To orders a parameter nobody knows.
+        // An unknown parameter to orders.
         let _ = status(&mut rng, &mut parameters);
         let query = text::query(&mut rng, parameters);
         let answer = subject.get(format!("/api/v1/orders{query}"))?;
@@ -122,7 +122,7 @@ fn orders_query(subject: &Subject) -> Outcome {
     Ok(())
 }
 
-/// A page of orders by its ids, all of which are still kept.
+/// Checks a page of orders by its ids, all of which are still kept.
 fn is_page(answer: &Answer, page: Page, total: u64) -> Outcome {
     let body = answer.json()?;
     let newest = total.saturating_sub(page.offset());
@@ -149,7 +149,7 @@ fn ids(subject: &Subject) -> Outcome {
     for _ in 0..IDS {
         let max = *[12, USERS, MAX_ID].choose(&mut rng).unwrap_or(&USERS);
         let drawn = text::number(&mut rng, max);
-        // A query means nothing here.
+        // A query has no meaning here.
         let query = *["", "?limit=0", "?"].choose(&mut rng).unwrap_or(&"");
         let id = number(&drawn, 0, MAX_ID);
         let answer = subject.get(format!("/api/v1/users/{drawn}{query}"))?;

@@ -1,4 +1,4 @@
-//! No such route, the wrong method, and which error comes first.
+//! Unknown routes, wrong methods, and which error takes precedence.
 
 use std::collections::HashSet;
 
@@ -10,12 +10,12 @@ use super::{CheckDef, Outcome};
 pub(super) const CHECKS: &[CheckDef] = &[
     CheckDef {
         id: "route-unknown",
-        about: "any other path answers 404 not_found; a trailing slash is another route",
+        about: "any other path returns 404 not_found; a trailing slash makes another route",
         run: route_unknown,
     },
     CheckDef {
         id: "method-not-allowed",
-        about: "a known route with another method answers 405 method_not_allowed",
+        about: "a known route with another method returns 405 method_not_allowed",
         run: method_not_allowed,
     },
     CheckDef {
@@ -25,7 +25,7 @@ pub(super) const CHECKS: &[CheckDef] = &[
     },
     CheckDef {
         id: "error-precedence",
-        about: "where two errors apply, the one earlier in the contract's table is answered",
+        about: "if two errors apply, the one first in the contract's table is returned",
         run: precedence,
     },
 ];
@@ -48,7 +48,7 @@ const UNKNOWN: [&str; 15] = [
     "/api/v2/orders",
 ];
 
-/// Routes, the methods they have, and some they do not have.
+/// Routes, their methods, and some they do not have.
 const ROUTES: [(&str, &[&str], &[Method]); 5] = [
     ("/ping", &["GET"], &GET_ONLY),
     ("/api/v1/users", &["GET"], &GET_ONLY),
@@ -159,7 +159,7 @@ fn precedence(subject: &Subject) -> Outcome {
     for (ask, status, code) in cases {
         subject.ask(&ask)?.is_error(status, code)?;
     }
-    // Both apply; the contract leaves open which is answered.
+    // Both apply; the contract allows either.
     let answer = subject.ask(&orders(Method::POST, text, &large))?;
     answer
         .is_error(413, "payload_too_large")

@@ -1,4 +1,4 @@
-//! Headers every answer carries, right or refused.
+//! Headers of every response, successful or not.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -10,42 +10,42 @@ use super::answer::Answer;
 use super::subject::{Ask, Subject};
 use super::{CheckDef, Outcome};
 
-/// How far a Date may be from the clock.
+/// Maximum difference of a Date from the clock.
 const DATE_TOLERANCE: Duration = Duration::from_secs(2);
-/// A Date has moved on after so long: its tolerance, and the second it is rounded to.
+/// A Date must have changed after this time: its tolerance, plus the second it is rounded to.
 const DATE_MOVES_WITHIN: Duration = Duration::from_millis(3_500);
-/// Between two looks at a Date that has not moved yet.
+/// Polling interval for a change of the Date.
 const DATE_POLL: Duration = Duration::from_millis(50);
 
 pub(super) const CHECKS: &[CheckDef] = &[
     CheckDef {
         id: "header-content-type",
-        about: "every answer is labelled application/json, a charset is allowed",
+        about: "every response is labelled application/json; a charset is allowed",
         run: content_type,
     },
     CheckDef {
         id: "header-content-length",
-        about: "every answer has a right Content-Length or is chunked",
+        about: "every response has a correct Content-Length or is chunked",
         run: content_length,
     },
     CheckDef {
         id: "header-once",
-        about: "no answer has Content-Type, Content-Length or Date twice",
+        about: "no response has Content-Type, Content-Length or Date twice",
         run: once,
     },
     CheckDef {
         id: "header-date",
-        about: "every answer has a Date in HTTP's format, right to within 2 s",
+        about: "every response has a Date in HTTP's format, accurate to 2 s",
         run: date,
     },
     CheckDef {
         id: "header-date-moves",
-        about: "the Date moves on with time",
+        about: "the Date advances",
         run: date_moves,
     },
 ];
 
-/// One answer of every kind the contract has.
+/// A response of every kind the contract has.
 fn each_kind(subject: &Subject, check: impl Fn(&Answer) -> Outcome) -> Outcome {
     let order = r#"{"item_id":"SKU-404","qty":1}"#;
     let all_units = r#"{"item_id":"SKU-LIMITED","qty":1000}"#;
@@ -109,7 +109,7 @@ fn content_length(subject: &Subject) -> Outcome {
     })
 }
 
-/// Of two, a client, a proxy and a log may each take another.
+/// If there are two, a client, a proxy and a log may each use a different one.
 fn once(subject: &Subject) -> Outcome {
     each_kind(subject, |answer| {
         for name in ["content-type", "content-length", "date"] {
@@ -137,20 +137,22 @@ fn date_moves(subject: &Subject) -> Outcome {
         }
         if Instant::now() > deadline {
             let waited = DATE_MOVES_WITHIN.as_secs_f64();
-            return Err(answer.wrong(format!("a Date that moves; it stood for {waited} s")));
+            return Err(answer.wrong(format!(
+                "a Date that advances; it stood still for {waited} s"
+            )));
         }
     }
 }
 
-/// The Date of an answer, if it is in the one format that RFC 9110 lets a server send and
-/// lies within the tolerance of the time the answer was on its way.
+/// The Date of a response, if it has the only format that RFC 9110 lets a server send and is within the
+/// tolerance of the time the response was in transit.
 fn read_date(answer: &Answer) -> Result<Timestamp, String> {
     let text = header(answer, "date").unwrap_or("(none)");
     let wrong = |expected: &str| answer.wrong(format!("{expected}; it was {text}"));
     let date = parse_imf_fixdate(text)
-        .ok_or_else(|| wrong("a Date as in Sun, 06 Nov 1994 08:49:37 GMT"))?;
+        .ok_or_else(|| wrong("a Date such as Sun, 06 Nov 1994 08:49:37 GMT"))?;
     let at = SystemTime::from(date);
-    // A Date is cut off to the second, so it may seem up to a second older than it is.
+    // A Date is truncated to the second, so it may seem up to a second older than it is.
     let oldest = answer.sent_at - DATE_TOLERANCE - Duration::from_secs(1);
     let newest = answer.received_at + DATE_TOLERANCE;
     if at < oldest || at > newest {

@@ -1,11 +1,11 @@
-//! The referee: an independent reading of the contract.
+//! The referee: an independent implementation of the contract.
 //!
-//! Nothing here comes from a server's code: a fault shared by server and referee would
-//! be invisible. The data are written out from the contract's text once more.
+//! Nothing here comes from a server's code: a bug shared by server and referee would be invisible. The data are
+//! written out a second time from the contract's text.
 //!
-//! [`check`] asks a freshly started server everything the contract fixes about its answers,
-//! [`check_process`] also how the process refuses to start and how it stops. Each check has
-//! an id; the files below hold them by route or concern, and [`all`] lists them.
+//! [`check`] tests everything that the contract requires of a freshly started server's responses.
+//! [`check_process`] also tests how the process refuses to start and how it stops. Each check has an id. The
+//! files below hold them by route or concern, and [`all`] lists them.
 
 mod answer;
 mod connection;
@@ -40,10 +40,10 @@ pub use model::{Expected, Model};
 pub use process::{Ended, Process, Stop};
 use subject::Subject;
 
-/// `Err` is the request sent, the answer got and the answer expected, in a few lines.
+/// `Err` is the request, the response and the expected response, in a few lines.
 type Outcome = Result<(), String>;
 
-/// A check that asks the server.
+/// A check that sends requests.
 #[derive(Clone, Copy)]
 struct CheckDef {
     id: &'static str,
@@ -56,7 +56,7 @@ struct CheckDef {
 pub struct Check {
     /// A stable name in kebab-case, as in `users-limit-range`.
     pub id: &'static str,
-    /// One line on what the contract asks for.
+    /// One line on what the contract requires.
     pub about: &'static str,
     /// The route or concern it belongs to, as in `users`.
     pub group: &'static str,
@@ -65,16 +65,14 @@ pub struct Check {
 /// What to check, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckOptions {
-    /// Ids of the checks to run; all where it is empty. The caller refuses unknown ids,
-    /// see [`ids`].
+    /// Ids of the checks to run; all if empty. The caller rejects unknown ids, see [`ids`].
     pub only: Vec<String>,
-    /// The longest median time to the first byte of a warm request at idle, and from there
-    /// to the last.
+    /// Limit on the median time to the first byte of a warm request at idle, and from there to the last byte.
     pub first_byte_limit: Duration,
-    /// The random inputs are drawn from it.
+    /// Seed of the random inputs.
     pub seed: u64,
-    /// A server that takes longer to accept 65,536 orders is not judged on how many it
-    /// keeps: being slow is not being wrong, and finding out would take minutes.
+    /// A server that takes longer than this to accept 65,536 orders is not judged on how many it keeps: slow is
+    /// not wrong, and finding out would take minutes.
     pub fill_limit: Duration,
 }
 
@@ -95,14 +93,13 @@ impl CheckOptions {
     }
 }
 
-/// What the referee found.
+/// The result of the checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckReport {
-    /// Every check that was asked for, in the order they ran.
+    /// Every selected check, in the order they ran.
     pub results: Vec<CheckResult>,
-    /// Median time from sending a warm request at idle to the first byte of the status
-    /// line, over 100 of them on one connection. Absent where it was not asked for or
-    /// could not be measured.
+    /// Median time from sending a warm request at idle to the first byte of the status line, over 100 of them
+    /// on one connection. Absent if it was not selected or could not be measured.
     pub first_byte: Option<Duration>,
 }
 
@@ -120,13 +117,12 @@ pub struct CheckResult {
     pub id: &'static str,
     /// See [`Check::about`].
     pub about: &'static str,
-    /// Where it failed: the request sent, the answer got and the answer expected, in a
-    /// few lines.
+    /// If it failed: the request, the response and the expected response, in a few lines.
     pub outcome: Result<(), String>,
 }
 
-/// The checks that ask the server, by group, in the order they run. The first reads of
-/// orders come before the first order, the check that fills the store comes last.
+/// The checks that send requests, by group, in the order they run. The first reads of orders come before the
+/// first order; the check that fills the store comes last.
 const ASKED: &[(&str, &[CheckDef])] = &[
     ("timing", timing::CHECKS),
     ("ping", ping::CHECKS),
@@ -166,7 +162,7 @@ pub fn all() -> &'static [Check] {
     &ALL
 }
 
-/// The one check that holds of a freshly started process alone.
+/// The only check that needs a freshly started process.
 pub const AT_START: &str = "orders-none-at-start";
 
 /// The ids of [`all`] checks.
@@ -174,18 +170,17 @@ pub fn ids() -> impl Iterator<Item = &'static str> {
     all().iter().map(|check| check.id)
 }
 
-/// Runs all checks of a server's answers, or those selected, against a freshly started one.
+/// Runs all or the selected checks of a server's responses against a freshly started one.
 ///
-/// A right server takes less than 10 s with the default options. A server that no longer answers fails the
-/// remaining checks at once.
+/// With the default options, a correct server takes less than 10 s. If a server no longer responds, the
+/// remaining checks fail at once.
 pub fn check(addr: SocketAddr, options: &CheckOptions) -> CheckReport {
     let subject = Subject::new(addr, options);
     let results = asked(&subject, options);
     report(&subject, results)
 }
 
-/// The same, and the checks of how the process refuses to start and how it stops, which
-/// end it.
+/// Like [`check`], plus the checks of how the process refuses to start and how it stops, which end it.
 pub fn check_process(process: &mut dyn Process, options: &CheckOptions) -> CheckReport {
     let subject = Subject::new(process.addr(), options);
     let mut results = asked(&subject, options);
@@ -250,7 +245,7 @@ mod tests {
         assert_eq!(report.results.len(), asked);
         assert_eq!(report.failures().count(), asked);
         let last = report.results.last().unwrap().outcome.as_ref().unwrap_err();
-        assert!(last.contains("server no longer answers"), "{last}");
+        assert!(last.contains("server no longer responds"), "{last}");
         assert_eq!(report.first_byte, None);
     }
 }

@@ -1,18 +1,18 @@
-//! What a right server answers, from the contract's text.
+//! The correct responses, according to the contract's text.
 
 use serde_json::{Map, Value, json};
 
 use crate::catalog::Call;
 
-/// The largest page that is allowed.
+/// The highest allowed page.
 pub(super) const MAX_PAGE: u64 = 1_000_000;
-/// The largest id that is allowed, 2^53 − 1.
+/// The highest allowed id, 2^53 − 1.
 pub(super) const MAX_ID: u64 = 9_007_199_254_740_991;
-/// Users there are; their ids are 1 to this.
+/// Number of users; their ids are 1 to this.
 pub(super) const USERS: u64 = 10_000;
 /// Units of `SKU-LIMITED` at the start.
 pub(super) const LIMITED_UNITS: u64 = 1_000;
-/// The item whose stock ends.
+/// The item with limited stock.
 pub(super) const LIMITED: &str = "SKU-LIMITED";
 /// The statuses a user can have.
 pub(super) const STATUSES: [&str; 3] = ["active", "pending", "archived"];
@@ -22,7 +22,7 @@ const FIRST: &str = "Ada Alan Barbara Claude Donald Edsger Frances Grace Hedy Jo
 const LAST: &str = "Allen Backus Dijkstra Engelbart Hamilton Hopper Johnson Knuth Lamarr Lamport \
                     Liskov Lovelace Shannon Turing Wirth Łukasiewicz";
 
-/// The referee's own model of the contract's data: what a right server answers.
+/// The referee's own model of the contract's data: the correct responses.
 #[derive(Debug, Clone)]
 pub struct Model {
     /// In id order.
@@ -31,26 +31,26 @@ pub struct Model {
     by_status: [Vec<Value>; 3],
 }
 
-/// An answer the contract fixes.
+/// A response that the contract defines.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expected {
-    /// The whole body is fixed.
+    /// The whole body is defined.
     Json {
         /// The status code.
         status: u16,
         /// The body, compared as a JSON value.
         body: Value,
     },
-    /// An order: all members but `id`, which is any new positive integer.
+    /// An order: all members except `id`, which is any new positive integer.
     Order {
         /// The status code.
         status: u16,
-        /// All members but `id`.
+        /// All members except `id`.
         members: Map<String, Value>,
     },
 }
 
-/// `limit` and `page` as asked for, within their ranges.
+/// `limit` and `page` as requested, within their ranges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Page {
     /// Entries on a page, 1 to 100.
@@ -66,14 +66,14 @@ impl Default for Page {
 }
 
 impl Page {
-    /// How many entries come before this page.
+    /// Number of entries before this page.
     pub(super) fn offset(self) -> u64 {
         (self.page - 1) * self.limit
     }
 }
 
 impl Model {
-    /// The state every start of a server begins from.
+    /// The initial state of every server.
     pub fn new() -> Self {
         let users: Vec<Value> = (1..=USERS).map(user).collect();
         let of = |status| {
@@ -86,9 +86,8 @@ impl Model {
         }
     }
 
-    /// What the contract asks for in answer to a call, where it fixes the answer whatever
-    /// came before: `None` for a read of orders, for `SKU-LIMITED`, and for a call that is
-    /// refused, whose message is free.
+    /// The response that the contract requires, if it doesn't depend on earlier requests: `None` for reading
+    /// orders, for `SKU-LIMITED`, and for a refused call, whose message can be anything.
     pub fn expect(&self, call: &Call) -> Option<Expected> {
         let (path, query) = match call.target.split_once('?') {
             Some((path, query)) => (path, query),
@@ -109,7 +108,7 @@ impl Model {
         }
     }
 
-    /// The user of that id.
+    /// The user with this id.
     pub(super) fn user(&self, id: u64) -> Option<&Value> {
         self.users.get(usize::try_from(id.checked_sub(1)?).ok()?)
     }
@@ -177,7 +176,7 @@ pub(super) fn unit_price_cents(item: &str) -> Option<u64> {
     Some(100 + (37 * number(digits, 0, 999)?) % 9_900)
 }
 
-/// All members of an accepted order but its id.
+/// All members of an accepted order except its id.
 pub(super) fn order_members(item: &str, qty: u64) -> Option<Map<String, Value>> {
     let unit_price_cents = unit_price_cents(item)?;
     let members = json!({
@@ -206,8 +205,8 @@ fn accepted_order(body: &str) -> Option<Expected> {
     })
 }
 
-/// Status, limit and page of a query. `None` where it would be refused, or repeats a
-/// parameter, which the contract leaves free. Others are ignored.
+/// Status, limit and page of a query. `None` if it must be refused, or repeats a parameter, which the contract
+/// leaves open. Others are ignored.
 fn users_query(query: &str) -> Option<(Option<String>, Page)> {
     let (mut status, mut limit, mut page) = (None, None, None);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -245,7 +244,7 @@ pub(super) fn number(text: &str, low: u64, high: u64) -> Option<u64> {
         .filter(|value| (low..=high).contains(value))
 }
 
-/// `None` where a `%` is not followed by two hexadecimal digits, or the result is not UTF-8.
+/// `None` if a `%` is not followed by two hexadecimal digits, or the result is not UTF-8.
 fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());

@@ -1,4 +1,4 @@
-//! Many clients order and read at once: nothing is lost, repeated, torn or out of order.
+//! Many clients order and read at the same time: nothing is lost, repeated, torn or out of order.
 
 use rand::RngExt;
 use serde_json::{Value, json};
@@ -9,31 +9,31 @@ use super::model::{Page, order_members};
 use super::subject::Subject;
 use super::{CheckDef, Outcome};
 
-/// So many at once.
+/// Number of clients.
 pub(super) const CLIENTS: u64 = 64;
-/// Orders of each client.
+/// Orders per client.
 const ORDERS: u64 = 8;
-/// Of the clients, so many write while the others read.
+/// Number of clients that write while the others read.
 const WRITERS: u64 = 32;
-/// Pages that each of the others reads: as many requests as a writer makes.
+/// Pages read by each reader: as many requests as a writer sends.
 const READS: u64 = 2 * ORDERS;
-/// The pages that readers ask for lie among so many of the newest orders, which change.
+/// The readers' pages are among this many newest orders, which change.
 const NEWEST: u64 = 60;
 
 pub(super) const CHECKS: &[CheckDef] = &[
     CheckDef {
         id: "orders-concurrent",
-        about: "orders of 64 clients at once get ids without gap or repeat and are all kept",
+        about: "concurrent orders from 64 clients get ids without gaps or repeats, and all are kept",
         run: concurrent,
     },
     CheckDef {
         id: "orders-read-while-written",
-        about: "pages read while 32 clients order are whole, in order and of one moment; an order is there once it was answered",
+        about: "pages read while 32 clients order are complete and consistent; an order is visible once confirmed",
         run: read_while_written,
     },
 ];
 
-/// Runs a closure on as many threads as there are clients; the first failure counts.
+/// Runs a closure on one thread per client; returns the first failure.
 pub(super) fn clients<T: Send>(
     work: impl Fn(u64) -> Result<T, String> + Sync,
 ) -> Result<Vec<T>, String> {
@@ -53,7 +53,7 @@ pub(super) fn clients<T: Send>(
     })
 }
 
-/// Places an order that must be accepted; gives its id and the order as it is read later.
+/// Places an order that must be accepted; returns its id and the order as it will be read later.
 fn place(subject: &Subject, item: &str, qty: u64) -> Result<(u64, Value), String> {
     let mut members = order_members(item, qty).ok_or("the referee lacks an item")?;
     let id = subject.order(item, qty)?.is_order(&members)?;
@@ -61,7 +61,7 @@ fn place(subject: &Subject, item: &str, qty: u64) -> Result<(u64, Value), String
     Ok((id, Value::Object(members)))
 }
 
-/// Every client buys other quantities of its own item, so that each order is told apart.
+/// Every client buys different quantities of its own item, so that each order is unique.
 fn concurrent(subject: &Subject) -> Outcome {
     let before = subject.orders_total()?;
     let accepted = clients(|client| {
@@ -74,7 +74,7 @@ fn concurrent(subject: &Subject) -> Outcome {
     find_again(subject, before + CLIENTS * ORDERS, &by_id)
 }
 
-/// The orders by id: so many, numbered on from `before`.
+/// The orders by id: checks that there are this many, numbered from `before` on.
 fn each_once(
     accepted: Vec<Vec<(u64, Value)>>,
     before: u64,
@@ -97,7 +97,7 @@ fn each_once(
     Ok(by_id)
 }
 
-/// Pages and single reads hold exactly the orders accepted.
+/// Checks that pages and single reads return exactly the accepted orders.
 fn find_again(subject: &Subject, total: u64, by_id: &BTreeMap<u64, Value>) -> Outcome {
     let newest_first: Vec<&Value> = by_id.values().rev().collect();
     for (page, orders) in (1..).zip(newest_first.chunks_exact(100)) {
@@ -114,7 +114,7 @@ fn find_again(subject: &Subject, total: u64, by_id: &BTreeMap<u64, Value>) -> Ou
     Ok(())
 }
 
-/// What a client did: the orders it placed, or those it saw.
+/// The orders that a client placed or read.
 type Seen = Vec<(u64, Value)>;
 
 fn read_while_written(subject: &Subject) -> Outcome {
@@ -127,7 +127,7 @@ fn read_while_written(subject: &Subject) -> Outcome {
     let placed = placed.into_iter().map(|(_, orders)| orders).collect();
     let by_id = each_once(placed, before, WRITERS * ORDERS)?;
     for (id, order) in read.into_iter().flat_map(|(_, orders)| orders) {
-        // What was there before is not ours to know.
+        // Earlier orders are unknown here.
         if id > before && by_id.get(&id) != Some(&order) {
             return Err(format!(
                 "sent: GET /api/v1/orders while {WRITERS} clients ordered\ngot:  {order}\nexpected: {}",
@@ -138,7 +138,7 @@ fn read_while_written(subject: &Subject) -> Outcome {
     find_again(subject, before + WRITERS * ORDERS, &by_id)
 }
 
-/// Each order is read again as soon as it was answered.
+/// Reads each order again as soon as it is confirmed.
 fn write(subject: &Subject, client: u64) -> Result<Seen, String> {
     let item = format!("SKU-{:03}", 7 * client + 3);
     (1..=ORDERS)
@@ -152,7 +152,7 @@ fn write(subject: &Subject, client: u64) -> Result<Seen, String> {
         .collect()
 }
 
-/// Reads pages; gives the orders on them.
+/// Reads pages; returns the orders on them.
 fn read(subject: &Subject, client: u64, mut least_total: u64) -> Result<Seen, String> {
     let mut rng = subject.rng(&format!("orders-read-while-written-{client}"));
     let mut seen = Vec::new();
@@ -162,7 +162,7 @@ fn read(subject: &Subject, client: u64, mut least_total: u64) -> Result<Seen, St
         let answer = subject.get(format!("/api/v1/orders?limit={limit}&page={page}"))?;
         let (total, orders) = of_one_moment(&answer, Page { limit, page })?;
         if total < least_total {
-            return Err(answer.wrong(format!("a total of {least_total} or more, as before")));
+            return Err(answer.wrong(format!("a total of at least {least_total}, as before")));
         }
         least_total = total;
         seen.extend(orders);
@@ -170,8 +170,8 @@ fn read(subject: &Subject, client: u64, mut least_total: u64) -> Result<Seen, St
     Ok(seen)
 }
 
-/// Total and orders of a page that must fit each other: the newest order of all has the
-/// total as its id, and no id is left out down to the page's last.
+/// Total and orders of a page. They must be consistent: the newest order has the total as its id, and no id
+/// down to the page's last is missing.
 fn of_one_moment(answer: &Answer, page: Page) -> Result<(u64, Seen), String> {
     let body = answer.json()?;
     let wrong = |what: &str| answer.wrong(format!("200, {what}"));
@@ -194,7 +194,7 @@ fn of_one_moment(answer: &Answer, page: Page) -> Result<(u64, Seen), String> {
             order.remove("id");
         }
         if members.map(Value::Object) != Some(order) {
-            return Err(wrong("orders whose members fit each other"));
+            return Err(wrong("orders with consistent members"));
         }
     }
     Ok((

@@ -9,13 +9,13 @@ use super::raw;
 use super::subject::{Ask, Subject};
 use super::{CheckDef, Outcome};
 
-/// The largest body that is taken, bytes.
+/// Maximum body size in bytes.
 const MAX_BODY: usize = 16 * 1024;
 
 pub(super) const CHECKS: &[CheckDef] = &[
     CheckDef {
         id: "orders-create",
-        about: "an order is answered 201 with its members, the price and the total",
+        about: "an order returns 201 with its members, the price and the total",
         run: create,
     },
     CheckDef {
@@ -30,47 +30,47 @@ pub(super) const CHECKS: &[CheckDef] = &[
     },
     CheckDef {
         id: "orders-qty-range",
-        about: "qty is a whole number from 1 to 1,000, else 422 invalid_order",
+        about: "qty is a whole number from 1 to 1,000, otherwise 422 invalid_order",
         run: qty_range,
     },
     CheckDef {
         id: "orders-item-unknown",
-        about: "an item that is not in the catalogue answers 422 invalid_order",
+        about: "an item that is not in the catalogue returns 422 invalid_order",
         run: item_unknown,
     },
     CheckDef {
         id: "orders-wrong-shape",
-        about: "JSON that is no order answers 422 invalid_order, also an array",
+        about: "JSON that is not an order, such as an array, returns 422 invalid_order",
         run: wrong_shape,
     },
     CheckDef {
         id: "orders-malformed-json",
-        about: "a body that is not JSON answers 400 malformed_json",
+        about: "a body that is not JSON returns 400 malformed_json",
         run: malformed_json,
     },
     CheckDef {
         id: "orders-unknown-members",
-        about: "unknown members, white space, order and escapes do not change an order",
+        about: "unknown members, white space, member order and escapes do not change an order",
         run: unknown_members,
     },
     CheckDef {
         id: "orders-content-type",
-        about: "a body that is not labelled application/json answers 415",
+        about: "a body that is not labelled application/json returns 415",
         run: content_type,
     },
     CheckDef {
         id: "orders-body-limit",
-        about: "a body of 16 KiB is taken, one byte more answers 413 payload_too_large",
+        about: "a body of 16 KiB is accepted, one byte more returns 413 payload_too_large",
         run: body_limit,
     },
     CheckDef {
         id: "orders-refused-not-counted",
-        about: "a refused order takes no id and is not counted",
+        about: "a refused order uses no id and is not counted",
         run: refused_not_counted,
     },
 ];
 
-/// Places an order that must be accepted; gives its id.
+/// Places an order that must be accepted; returns its id.
 pub(super) fn place(subject: &Subject, item: &str, qty: u64) -> Result<u64, String> {
     let members = order_members(item, qty).ok_or("the referee lacks an item")?;
     subject.order(item, qty)?.is_order(&members)
@@ -281,7 +281,7 @@ fn body_limit(subject: &Subject) -> Outcome {
         subject
             .ask(&Ask::order(body_of(length)))?
             .is_error(413, "payload_too_large")?;
-        // What was not read of a body must not be taken for the next request.
+        // The unread rest of a body must not be taken for the next request.
         subject.get("/ping")?.is(200, &json!({"status": "ok"}))?;
     }
     Ok(())

@@ -10,14 +10,14 @@ use super::subject::Subject;
 use super::{CheckDef, Outcome};
 
 const KEPT: u64 = 65_536;
-/// So many orders are older than the oldest one that is kept; less than a page, so that
-/// the page at the edge holds both kinds.
+/// This many orders are older than the oldest kept one. Less than a page, so that the page at the boundary
+/// contains both kinds.
 const BEYOND: u64 = 50;
 const CLIENTS: u64 = 8;
 
 pub(super) const CHECKS: &[CheckDef] = &[CheckDef {
     id: "orders-kept",
-    about: "the newest 65,536 orders are kept (not judged where it takes too long to place so many)",
+    about: "the newest 65,536 orders are kept (not judged if placing that many takes too long)",
     run: kept,
 }];
 
@@ -42,13 +42,12 @@ fn kept(subject: &Subject) -> Outcome {
     }
     let answer = subject.get(format!("/api/v1/orders/{oldest}"))?;
     if answer.status != 200 || answer.json()?["id"] != oldest {
-        return Err(answer.wrong(format!("200, the oldest order that is kept, id {oldest}")));
+        return Err(answer.wrong(format!("200, the oldest kept order, id {oldest}")));
     }
     edge_page(subject, total, oldest)
 }
 
-/// The page that begins before the oldest order kept and would end after it, and the one
-/// after it.
+/// Checks the page that begins before the oldest kept order and would end after it, and the page after that.
 fn edge_page(subject: &Subject, total: u64, oldest: u64) -> Outcome {
     let page = KEPT / 100 + 1;
     let newest = total - 100 * (page - 1);
@@ -71,7 +70,7 @@ fn edge_page(subject: &Subject, total: u64, oldest: u64) -> Outcome {
     Ok(())
 }
 
-/// Places so many orders; `None` where that takes longer than the limit.
+/// Places this many orders; `None` if that takes longer than the limit.
 fn fill(subject: &Subject, wanted: u64) -> Result<Option<()>, String> {
     let placed = AtomicU64::new(0);
     let deadline = Instant::now() + subject.fill_limit;

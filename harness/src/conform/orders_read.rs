@@ -10,7 +10,7 @@ use super::user::NOT_IDS;
 use super::users::refuses_values;
 use super::{CheckDef, Outcome};
 
-/// They must come before the first order.
+/// They must run before the first order.
 pub(super) const CHECKS_AT_START: &[CheckDef] = &[CheckDef {
     id: "orders-none-at-start",
     about: "a freshly started server has no orders",
@@ -20,22 +20,22 @@ pub(super) const CHECKS_AT_START: &[CheckDef] = &[CheckDef {
 pub(super) const CHECKS: &[CheckDef] = &[
     CheckDef {
         id: "order-by-id",
-        about: "an order is found again by its id, as it was answered",
+        about: "an order can be read by its id, exactly as it was created",
         run: by_id,
     },
     CheckDef {
         id: "order-missing",
-        about: "an id no order has answers 404 not_found, up to 2^53 - 1",
+        about: "an unknown id up to 2^53 - 1 returns 404 not_found",
         run: missing,
     },
     CheckDef {
         id: "order-id-invalid",
-        about: "an id that is not digits or above 2^53 - 1 answers 400 invalid_parameter",
+        about: "an id that is not digits or is above 2^53 - 1 returns 400 invalid_parameter",
         run: id_invalid,
     },
     CheckDef {
         id: "orders-newest-first",
-        about: "pages of orders hold them newest first, and total counts all",
+        about: "pages list orders newest first, and total counts all of them",
         run: newest_first,
     },
     CheckDef {
@@ -45,17 +45,17 @@ pub(super) const CHECKS: &[CheckDef] = &[
     },
     CheckDef {
         id: "orders-limit-range",
-        about: "a limit is digits from 1 to 100, else 400 invalid_parameter",
+        about: "a limit is digits from 1 to 100, otherwise 400 invalid_parameter",
         run: limit_range,
     },
     CheckDef {
         id: "orders-page-range",
-        about: "a page is digits from 1 to 1,000,000, else 400 invalid_parameter",
+        about: "a page is digits from 1 to 1,000,000, otherwise 400 invalid_parameter",
         run: page_range,
     },
     CheckDef {
         id: "orders-unknown-parameter",
-        about: "unknown parameters are ignored, a status among them, and values percent-decoded",
+        about: "unknown parameters are ignored, including status, and values are percent-decoded",
         run: unknown_parameter,
     },
 ];
@@ -66,7 +66,7 @@ fn none_at_start(subject: &Subject) -> Outcome {
     subject.get("/api/v1/orders/1")?.is_error(404, "not_found")
 }
 
-/// An order as it must be answered.
+/// An order as it must be returned.
 fn order(id: u64, item: &str, qty: u64) -> Value {
     let mut members = order_members(item, qty).unwrap_or_default();
     members.insert("id".to_owned(), id.into());
@@ -155,7 +155,7 @@ fn past_the_end(subject: &Subject) -> Outcome {
             .get(format!("/api/v1/orders?limit={limit}&page={page}"))?
             .is(200, &expected)?;
     }
-    // The last page with orders holds the first one ever, as long as all are kept.
+    // The last page with orders contains the very first one, as long as all are kept.
     let answer = subject.get(format!("/api/v1/orders?limit=1&page={total}"))?;
     match answer.json()?["orders"][0]["id"].as_u64() {
         Some(1) => Ok(()),

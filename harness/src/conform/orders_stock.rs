@@ -1,4 +1,4 @@
-//! The item whose stock ends: not a unit more is sold than there is.
+//! The item with limited stock: no more units are sold than there are.
 
 use std::collections::HashSet;
 
@@ -9,23 +9,23 @@ use super::orders_concurrent::{CLIENTS, clients};
 use super::subject::Subject;
 use super::{CheckDef, Outcome};
 
-/// A client buys up to so many units at a time.
+/// Maximum number of units a client buys at a time.
 const MOST: u64 = 3;
 
 pub(super) const CHECKS: &[CheckDef] = &[
     CheckDef {
         id: "orders-out-of-stock",
-        about: "too large an order of the limited item answers 409 and takes nothing",
+        about: "an order beyond the limited item's stock returns 409 and takes nothing",
         run: out_of_stock,
     },
     CheckDef {
         id: "orders-limited-concurrent",
-        about: "64 clients at once buy exactly the 1,000 units there are; all else is 409",
+        about: "64 concurrent clients buy exactly the 1,000 units in stock; every other order gets 409",
         run: limited_concurrent,
     },
 ];
 
-/// Buys units of the limited item; the order's id, or `None` where it is out of stock.
+/// Buys units of the limited item; returns the order's id, or `None` if it is out of stock.
 fn buy(subject: &Subject, units: u64) -> Result<Option<u64>, String> {
     let answer = subject.order(LIMITED, units)?;
     if answer.status == 409 {
@@ -50,7 +50,7 @@ fn expect(subject: &Subject, units: u64, sold: bool) -> Outcome {
     ))
 }
 
-/// Buys one by one what is left, so that nothing is.
+/// Buys the remaining units one by one.
 pub(super) fn sell_out(subject: &Subject) -> Outcome {
     for _ in 0..=LIMITED_UNITS {
         if buy(subject, 1)?.is_none() {
@@ -63,13 +63,13 @@ pub(super) fn sell_out(subject: &Subject) -> Outcome {
     ))
 }
 
-/// Of 1,000 units one is sold first, for an order can't ask for more than 1,000.
+/// Sells one of the 1,000 units first, because an order can't ask for more than 1,000.
 fn out_of_stock(subject: &Subject) -> Outcome {
     let total = subject.orders_total()?;
     expect(subject, 1, true)?;
     expect(subject, LIMITED_UNITS, false)?;
     expect(subject, LIMITED_UNITS, false)?;
-    // Nothing was taken by those: this is still within the stock, and the next is not.
+    // The refused orders took nothing: this one is still within the stock, and the next is not.
     expect(subject, 2, true)?;
     expect(subject, LIMITED_UNITS - 2, false)?;
     let after = subject.orders_total()?;
@@ -106,7 +106,7 @@ fn limited_concurrent(subject: &Subject) -> Outcome {
                     bought.units += units;
                     bought.ids.push(id);
                 }
-                // What is left may still do for fewer.
+                // The rest may be enough for a smaller order.
                 None => most = units - 1,
             }
         }
@@ -120,7 +120,7 @@ fn limited_concurrent(subject: &Subject) -> Outcome {
         return Err(format!(
             "sent: orders of one to {MOST} {LIMITED} from {CLIENTS} clients at once\n\
              got:  {units} units in {orders} orders with {} different ids, and total grew by {growth}\n\
-             expected: {left} units, the others 409; an id for each order, all counted",
+             expected: {left} units, 409 for the others; an id for each order, all counted",
             ids.len()
         ));
     }

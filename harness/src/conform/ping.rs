@@ -7,7 +7,7 @@ use super::{CheckDef, Outcome};
 
 pub(super) const CHECKS: &[CheckDef] = &[CheckDef {
     id: "ping",
-    about: "GET /ping answers {\"status\":\"ok\"}, also with a query",
+    about: "GET /ping returns {\"status\":\"ok\"}, with or without a query",
     run: ping,
 }];
 

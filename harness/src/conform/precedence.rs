@@ -1,4 +1,4 @@
-//! Which error comes first where several apply to an order.
+//! Which error takes precedence if several apply to an order.
 
 use rand::RngExt;
 use rand::seq::IndexedRandom;
@@ -11,24 +11,24 @@ use super::subject::{Ask, Subject};
 use super::{CheckDef, Outcome, text};
 
 const DRAWN: usize = 80;
-/// The largest body that is taken, bytes.
+/// Maximum body size in bytes.
 const MAX_BODY: usize = 16 * 1024;
 
-/// They need the end of the stock, so they come after the checks of it.
+/// They need the stock to be sold out, so they run after its checks.
 pub(super) const CHECKS: &[CheckDef] = &[
     CheckDef {
         id: "error-precedence-drawn",
-        about: "of any errors of an order at once, the one earlier in the contract's table is answered",
+        about: "if an order has several errors, the one first in the contract's table is returned",
         run: drawn,
     },
     CheckDef {
         id: "error-precedence-stock",
-        about: "any other error comes before 409 out_of_stock",
+        about: "any other error takes precedence over 409 out_of_stock",
         run: stock,
     },
 ];
 
-/// What is in a body.
+/// Kind of body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Content {
     Right,
@@ -37,7 +37,7 @@ enum Content {
     Malformed,
 }
 
-/// A request for an order with some things wrong.
+/// A request for an order with some errors.
 struct Drawn {
     ask: Ask,
     large: bool,
@@ -58,7 +58,7 @@ fn draw(rng: &mut Pcg64) -> Drawn {
     };
     let large = rng.random_range(0..3) == 0;
     if large {
-        // White space in front: whatever the body is, it stays.
+        // White space in front keeps the meaning of any body.
         let more = MAX_BODY + rng.random_range(1..=4_000);
         body = format!("{}{body}", " ".repeat(more));
     }
@@ -79,7 +79,7 @@ fn draw(rng: &mut Pcg64) -> Drawn {
     }
 }
 
-/// An object that is no order.
+/// An object that is not an order.
 fn invalid(rng: &mut Pcg64) -> String {
     const ITEMS: [&str; 6] = [
         r#""SKU-1000""#,
@@ -104,7 +104,7 @@ fn invalid(rng: &mut Pcg64) -> String {
     text::order(rng, item, qty)
 }
 
-/// An object, of the right shape or not, that is cut off: it can't be whole at any point.
+/// A truncated object, of the right shape or not: no prefix of it is complete.
 fn malformed(rng: &mut Pcg64) -> String {
     let whole = match rng.random() {
         true => text::order(rng, r#""SKU-700""#, "7"),
@@ -127,7 +127,7 @@ fn drawn(subject: &Subject) -> Outcome {
         let answer = subject.ask(&drawn.ask)?;
         match (drawn.large, drawn.labelled, drawn.content) {
             (true, true, _) => answer.is_error(413, "payload_too_large")?,
-            // Both apply; the contract leaves open which is answered.
+            // Both apply; the contract allows either.
             (true, false, _) => answer
                 .is_error(413, "payload_too_large")
                 .or_else(|_| answer.is_error(415, "unsupported_media_type"))?,

@@ -10,50 +10,48 @@ use super::raw;
 use super::stop::{self, Crowd, Stopped};
 use super::subject::Subject;
 
-/// How long a program may take to refuse to start.
+/// Time limit for a program to refuse to start.
 const REFUSAL_LIMIT: Duration = Duration::from_secs(10);
-/// Requests sent to see whether something is printed for each.
+/// Number of requests to see whether something is printed for each.
 const PRINTED_FOR: usize = 200;
 
-/// A server's process, as far as the referee deals with it. Values are as the contract's
-/// command line has them.
+/// A server's process, as the referee sees it. Values are in the form of the contract's command line.
 pub trait Process {
     /// Where it listens.
     fn addr(&self) -> SocketAddr;
 
-    /// Makes it stand still, until it is asked to stop: what comes meanwhile waits unread.
+    /// Freezes it until it is asked to stop: incoming data waits unread.
     ///
     /// # Errors
-    /// Why it could not be held, as where the process has ended.
+    /// Why it could not be frozen, for example because the process has ended.
     fn hold(&mut self) -> Result<(), String>;
 
-    /// Sends the signal that asks it to stop, and lets it go on where it is held.
+    /// Sends the signal that asks it to stop, and unfreezes it if necessary.
     ///
     /// # Errors
-    /// Why it could not be sent, as where the process has ended.
+    /// Why it could not be sent, for example because the process has ended.
     fn stop(&mut self, stop: Stop) -> Result<(), String>;
 
-    /// Waits for its end, but not longer than `limit`; `None` where it still runs.
+    /// Waits up to `limit` for its end; `None` if it still runs.
     fn wait(&mut self, limit: Duration) -> Option<Ended>;
 
-    /// Whether nobody listens on its port any more, once it has ended.
+    /// Checks that nothing listens on its port after it has ended.
     ///
     /// # Errors
-    /// Who does.
+    /// The process that does.
     fn frees_port(&self) -> Result<(), String>;
 
-    /// All it has printed.
+    /// Everything it printed.
     ///
     /// # Errors
     /// Why that can't be read.
     fn printed(&self) -> Result<String, String>;
 
-    /// Whether its command line has a place for the number of workers.
+    /// Whether its command line has a placeholder for the number of workers.
     fn takes_workers(&self) -> bool;
 
-    /// Starts a further process with these values and waits for its end, but not longer than
-    /// `limit`. Gives how it ended, `None` where it runs all the same and was killed, and
-    /// what it printed.
+    /// Starts another process with these values and waits up to `limit` for its end. Returns how it ended
+    /// (`None` if it kept running and was killed) and what it printed.
     ///
     /// # Errors
     /// Why it could not be started at all.
@@ -64,7 +62,7 @@ pub trait Process {
         limit: Duration,
     ) -> Result<(Option<Ended>, String), String>;
 
-    /// Starts a further process that serves on a port of its own.
+    /// Starts another process that serves on its own port.
     ///
     /// # Errors
     /// Why it does not.
@@ -94,7 +92,7 @@ impl Stop {
 pub struct Ended {
     /// In words, as in `with status 1` or `by signal 9`.
     pub how: String,
-    /// The exit status, where there is one.
+    /// The exit status, if there is one.
     pub status: Option<i32>,
 }
 
@@ -109,12 +107,12 @@ pub(super) struct ProcessCheck {
 pub(super) const CHECKS: &[ProcessCheck] = &[
     ProcessCheck {
         id: "start-bad-value",
-        about: "a bad address or number of workers ends it with status 2, and what it prints names the value",
+        about: "a bad address or number of workers ends it with status 2 and a message that names the value",
         run: bad_value,
     },
     ProcessCheck {
         id: "start-taken-port",
-        about: "an address in use ends it with status 1, what it prints names it, and the first process serves on",
+        about: "an address in use ends it with status 1 and a message that names it; the first process keeps serving",
         run: taken_port,
     },
     ProcessCheck {
@@ -124,22 +122,22 @@ pub(super) const CHECKS: &[ProcessCheck] = &[
     },
     ProcessCheck {
         id: "stop-interrupt",
-        about: "SIGINT under load: what had arrived is answered, nothing is cut off, status 0 within 5 s",
+        about: "SIGINT under load: every request that had arrived is answered in full, status 0 within 5 s",
         run: interrupt,
     },
     ProcessCheck {
         id: "stop-answers",
-        about: "SIGTERM under load: every request that had arrived is answered, no answer is cut off",
+        about: "SIGTERM under load: every request that had arrived is answered, no response is cut off",
         run: answers,
     },
     ProcessCheck {
         id: "stop-exits",
-        about: "SIGTERM ends it with status 0 within 5 s, in spite of idle and half-sent connections",
+        about: "SIGTERM ends it with status 0 within 5 s, despite idle connections and half-sent requests",
         run: exits,
     },
     ProcessCheck {
         id: "stop-frees-port",
-        about: "once it has ended nobody listens on its port",
+        about: "once it has ended, nothing listens on its port",
         run: frees_port,
     },
 ];
@@ -160,7 +158,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Stops the process under load, the first time it is asked for.
+    /// Stops the process under load on the first call.
     fn stopped(&mut self) -> Result<&Stopped, String> {
         let process = &mut *self.process;
         let stopped = self
@@ -170,8 +168,7 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// Fails unless a start with these values ends with this status, and prints something that
-/// names `named`.
+/// Fails unless a start with these values ends with this status and prints something that contains `named`.
 fn refuses(
     scene: &mut Scene<'_>,
     (addr, workers): (Option<&str>, Option<&str>),
@@ -202,7 +199,7 @@ fn bad_value(scene: &mut Scene<'_>) -> Outcome {
     refuses(scene, (Some("nonsense"), None), 2, "nonsense")?;
     if scene.process.takes_workers() {
         refuses(scene, (None, Some("many")), 2, "many")?;
-        // A nought is in too much of what is printed to prove anything.
+        // A zero occurs in too many outputs to prove anything.
         refuses(scene, (None, Some("0")), 2, "")?;
     }
     Ok(())
@@ -217,7 +214,7 @@ fn taken_port(scene: &mut Scene<'_>) -> Outcome {
         .is(200, &json!({"status": "ok"}))
 }
 
-/// What is printed now and then, as once a second, is no concern of it.
+/// Occasional output, such as once a second, is allowed.
 fn prints_nothing(scene: &mut Scene<'_>) -> Outcome {
     let before = scene.process.printed()?.len();
     let mut connection = None;
@@ -228,7 +225,7 @@ fn prints_nothing(scene: &mut Scene<'_>) -> Outcome {
     }
     let printed = scene.process.printed()?;
     let more = printed.get(before..).unwrap_or_default();
-    // A line for each has a byte for each at the least.
+    // One line per request has at least one byte per request.
     if more.len() < PRINTED_FOR {
         return Ok(());
     }
@@ -254,7 +251,7 @@ fn exits(scene: &mut Scene<'_>) -> Outcome {
 }
 
 fn frees_port(scene: &mut Scene<'_>) -> Outcome {
-    // Of one that still runs that is told already.
+    // If it still runs, another check reports that.
     match scene.stopped()?.has_ended() {
         true => scene.process.frees_port(),
         false => Ok(()),

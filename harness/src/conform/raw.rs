@@ -1,6 +1,5 @@
-//! One connection without a client library in between, for what such a library hides:
-//! the moment of the first byte, bytes that do not belong to an answer, and a connection
-//! that is closed although nobody said so.
+//! A connection without a client library, which would hide some things: the moment of the first byte, bytes
+//! that do not belong to a response, and an unannounced close.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
@@ -10,19 +9,19 @@ use std::time::{Duration, Instant};
 use super::subject::TIMEOUT;
 
 const MAX_HEADERS: usize = 64;
-/// More than any answer of the contract.
+/// More than any response of the contract.
 const MAX_ANSWER: usize = 1 << 20;
 
 /// An open connection. Any error leaves it unusable.
 pub(super) struct RawConnection {
     stream: TcpStream,
-    /// Received and not yet part of an answer.
+    /// Received, but not yet part of a response.
     buffer: Vec<u8>,
     /// Bytes received since the last request was sent.
     received: usize,
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug)]
 pub(super) struct RawAnswer {
     pub(super) status: u16,
@@ -31,16 +30,16 @@ pub(super) struct RawAnswer {
     pub(super) first_byte: Duration,
     /// From the same moment to the last byte of the body.
     pub(super) last_byte: Duration,
-    /// The server says that it closes the connection now.
+    /// Whether the server says that it closes the connection now.
     pub(super) closes: bool,
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug)]
 pub(super) enum NoAnswer {
-    /// Not all of it came in time.
+    /// It was not complete in time.
     Timeout,
-    /// Anything else, in words.
+    /// Anything else, as text.
     Other(String),
 }
 
@@ -53,7 +52,7 @@ impl<T: Into<String>> From<T> for NoAnswer {
 impl fmt::Display for NoAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Timeout => write!(f, "no whole answer within {} s", TIMEOUT.as_secs()),
+            Self::Timeout => write!(f, "no complete response within {} s", TIMEOUT.as_secs()),
             Self::Other(reason) => f.write_str(reason),
         }
     }
@@ -91,18 +90,18 @@ impl RawConnection {
         self.received > 0
     }
 
-    /// Sends one request and reads its answer.
+    /// Sends one request and reads its response.
     pub(super) fn exchange(&mut self, wire: &[u8]) -> Result<RawAnswer, NoAnswer> {
         let sent = Instant::now();
         self.send(wire)?;
         self.answer(sent)
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes unmodified.
     pub(super) fn send(&mut self, wire: &[u8]) -> Result<(), NoAnswer> {
         if !self.buffer.is_empty() {
             let excess = super::answer::excerpt(&self.buffer);
-            return Err(format!("bytes after the end of the last answer: {excess}").into());
+            return Err(format!("bytes after the end of the last response: {excess}").into());
         }
         self.received = 0;
         self.stream
@@ -110,13 +109,13 @@ impl RawConnection {
             .map_err(|error| format!("the request could not be sent: {error}").into())
     }
 
-    /// Reads the answer to a request sent at that moment.
+    /// Reads the response to a request sent at `sent`.
     pub(super) fn answer(&mut self, sent: Instant) -> Result<RawAnswer, NoAnswer> {
         self.receive()?;
         let first_byte = sent.elapsed();
         let head = self.head()?;
         if head.version != 1 {
-            return Err(format!("the answer is HTTP/1.{}, not HTTP/1.1", head.version).into());
+            return Err(format!("the response is HTTP/1.{}, not HTTP/1.1", head.version).into());
         }
         self.buffer.drain(..head.length);
         let body = match head.body {
@@ -137,11 +136,11 @@ impl RawConnection {
 
     fn receive(&mut self) -> Result<(), NoAnswer> {
         if self.buffer.len() > MAX_ANSWER {
-            return Err(format!("an answer of more than {MAX_ANSWER} bytes").into());
+            return Err(format!("a response of more than {MAX_ANSWER} bytes").into());
         }
         let mut chunk = [0; 16 * 1024];
         match self.stream.read(&mut chunk) {
-            Ok(0) => Err("the connection was closed before the answer's end".into()),
+            Ok(0) => Err("the connection was closed before the end of the response".into()),
             Ok(count) => {
                 self.buffer.extend_from_slice(&chunk[..count]);
                 self.received += count;
@@ -199,7 +198,7 @@ impl RawConnection {
     }
 }
 
-/// `None` where the head is not complete.
+/// `None` if the head is not complete.
 fn parse_head(bytes: &[u8]) -> Result<Option<Head>, NoAnswer> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
@@ -208,7 +207,7 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, NoAnswer> {
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(error) => {
             let got = super::answer::excerpt(bytes);
-            return Err(format!("no HTTP answer ({error}): {got}").into());
+            return Err(format!("not an HTTP response ({error}): {got}").into());
         }
     };
     let mut head = Head {
@@ -222,7 +221,9 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, NoAnswer> {
         let value = String::from_utf8_lossy(header.value).to_ascii_lowercase();
         match header.name.to_ascii_lowercase().as_str() {
             "content-length" => {
-                let length = value.parse().map_err(|_| "Content-Length is no number")?;
+                let length = value
+                    .parse()
+                    .map_err(|_| "Content-Length is not a number")?;
                 head.body = Framing::Length(length);
             }
             "transfer-encoding" if value == "chunked" => head.body = Framing::Chunked,
@@ -233,12 +234,12 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, NoAnswer> {
     Ok(Some(head))
 }
 
-/// A GET as it goes over the wire.
+/// A GET in wire format.
 pub(super) fn get(target: &str) -> Vec<u8> {
     format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes()
 }
 
-/// An order as it goes over the wire.
+/// An order in wire format.
 pub(super) fn order(body: &str) -> Vec<u8> {
     format!(
         "POST /api/v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\

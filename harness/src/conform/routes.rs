@@ -1,4 +1,4 @@
-//! Which requests are a route's, and which methods it has.
+//! Which paths are routes, and which methods they have.
 
 use rand::RngExt;
 use rand::seq::IndexedRandom;
@@ -16,17 +16,17 @@ const METHODS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", "PATCH"];
 pub(super) const CHECKS: &[CheckDef] = &[
     CheckDef {
         id: "routes-drawn",
-        about: "any path of the service's own words with any method is a route only where the contract has it",
+        about: "paths made of the service's own words are routes only if the contract defines them, with any method",
         run: drawn,
     },
     CheckDef {
         id: "method-unknown",
-        about: "a method nobody knows answers 405 on a route and 404 elsewhere",
+        about: "an unknown method returns 405 on a route and 404 elsewhere",
         run: unknown_method,
     },
 ];
 
-/// The methods of a path; `None` where there is no such route.
+/// The methods of a path; `None` if it is not a route.
 fn methods(path: &str) -> Option<&'static [&'static str]> {
     match path.split('/').skip(1).collect::<Vec<_>>()[..] {
         ["ping"] | ["api", "v1", "users"] => Some(&["GET"]),
@@ -39,7 +39,7 @@ fn methods(path: &str) -> Option<&'static [&'static str]> {
 fn drawn(subject: &Subject) -> Outcome {
     let mut rng = subject.rng("routes-drawn");
     for _ in 0..DRAWN {
-        // Most begin as the service's own do: else nearly all would be unknown at once.
+        // Most begin like the service's own paths, otherwise nearly all would be rejected at the first segment.
         let start = *["", "/api/v1", "/api/v1", "/api/v1"]
             .choose(&mut rng)
             .unwrap_or(&"");
@@ -63,7 +63,7 @@ fn expect(subject: &Subject, path: &str, method: &str) -> Outcome {
         }
         // It has no Content-Type.
         (_, _, "POST") => answer.is_error(415, "unsupported_media_type"),
-        // Whether there is such an order depends on the past.
+        // Whether this order exists depends on earlier checks.
         (_, "/api/v1/orders/7", _) => Ok(()),
         (_, "/ping" | "/api/v1/users" | "/api/v1/orders" | "/api/v1/users/7", _) => {
             match answer.status {

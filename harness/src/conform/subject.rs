@@ -1,4 +1,4 @@
-//! The server under check, and the requests made of it.
+//! The server under check, and the requests sent to it.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -16,9 +16,9 @@ use super::answer::Answer;
 use super::raw::{NoAnswer, RawAnswer, RawConnection};
 use super::{CheckOptions, Model, Outcome};
 
-/// The time limit of one request.
+/// Request timeout.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
-/// After so many requests without an answer in time the remaining checks are not made.
+/// After this many timeouts the remaining checks are skipped.
 const TIMEOUTS_ALLOWED: u32 = 2;
 
 /// The server under check.
@@ -32,11 +32,11 @@ pub(super) struct Subject {
     state: Mutex<State>,
 }
 
-/// What is known of the server so far.
+/// What is known about the server so far.
 #[derive(Default)]
 struct State {
     timeouts: u32,
-    /// Why no more requests are made.
+    /// Why no more requests are sent.
     gone: Option<String>,
     first_byte: Option<Duration>,
     limited_units_sold: u64,
@@ -65,7 +65,7 @@ impl Ask {
         Self::new(Method::GET, target)
     }
 
-    /// A body sent to the orders as JSON, whatever it is.
+    /// Sends any body to the orders route as JSON.
     pub(super) fn order(body: impl Into<Vec<u8>>) -> Self {
         Self::new(Method::POST, "/api/v1/orders").with_body(Some("application/json"), body)
     }
@@ -102,15 +102,15 @@ impl Subject {
         }
     }
 
-    /// Whether it is worth asking more.
+    /// Fails if the server no longer responds.
     pub(super) fn answers(&self) -> Outcome {
         match &self.state().gone {
-            Some(reason) => Err(format!("server no longer answers: {reason}")),
+            Some(reason) => Err(format!("server no longer responds: {reason}")),
             None => Ok(()),
         }
     }
 
-    /// The generator of a check's random inputs: the same whichever checks are selected.
+    /// A check's random number generator, independent of which checks are selected.
     pub(super) fn rng(&self, check: &str) -> Pcg64 {
         let stream = check.bytes().fold(0u64, |hash, byte| {
             hash.wrapping_mul(31).wrapping_add(u64::from(byte))
@@ -128,7 +128,7 @@ impl Subject {
         ))
     }
 
-    /// Orders ever accepted, as the server counts them.
+    /// Number of accepted orders, as counted by the server.
     pub(super) fn orders_total(&self) -> Result<u64, String> {
         let answer = self.get("/api/v1/orders?limit=1")?;
         match answer.json().as_ref().map(|body| &body["total"]) {
@@ -139,7 +139,7 @@ impl Subject {
         }
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the complete response.
     pub(super) fn ask(&self, ask: &Ask) -> Result<Answer, String> {
         self.answers()?;
         let asked = describe(ask);
@@ -179,7 +179,7 @@ impl Subject {
         let reason = if error.is_connect() {
             "no connection".to_owned()
         } else if error.is_timeout() {
-            format!("no whole answer within {} s", TIMEOUT.as_secs())
+            format!("no complete response within {} s", TIMEOUT.as_secs())
         } else {
             innermost(error)
         };
@@ -188,11 +188,11 @@ impl Subject {
         } else if error.is_timeout() {
             self.note_timeout();
         }
-        format!("sent: {asked}\ngot:  {reason}\nexpected: an answer")
+        format!("sent: {asked}\ngot:  {reason}\nexpected: a response")
     }
 
-    /// Sends a request as it is over one connection, which is opened where there is none
-    /// or the server said that it closes it.
+    /// Sends a request unmodified over one connection, which is opened if there is none or the server said that
+    /// it closes it.
     pub(super) fn exchange(
         &self,
         connection: &mut Option<RawConnection>,
@@ -219,7 +219,7 @@ impl Subject {
         Ok(answer)
     }
 
-    /// Counts a request that was not answered in time.
+    /// Counts a request that timed out.
     fn note_timeout(&self) {
         let mut state = self.state();
         state.timeouts += 1;

@@ -4,8 +4,8 @@ use rand::RngExt;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand_pcg::Pcg64;
 
-/// What makes a number none, before it and after it. No text of these ends or divides a
-/// segment of a path, or is one that a client resolves, as `..` is.
+/// Makes a number invalid if put before and after it. None of these texts ends or splits a path segment, or is
+/// resolved by a client like `..`.
 const NO_NUMBER: [(&str, &str); 10] = [
     ("+", ""),
     ("-", ""),
@@ -20,13 +20,13 @@ const NO_NUMBER: [(&str, &str); 10] = [
 ];
 /// White space of JSON.
 const SPACE: [&str; 6] = ["", "", "", " ", "\n", "\r\n\t "];
-/// Members an order does not have, however alike they look; each may come once.
+/// Members an order does not have, however similar they look; each may occur once.
 const OTHER_MEMBERS: [&str; 8] = [
     "note", "Qty", "ITEM_ID", "itemId", "qty ", "", "id", "größe",
 ];
 
-/// A text for a number from 0 or 1 to `max`: right, at the edges, beyond them, or none.
-/// What it means is for the model to say.
+/// A text for a number from 0 or 1 to `max`: valid, at the limits, beyond them, or not a number. The model
+/// decides what it means.
 pub(super) fn number(rng: &mut Pcg64, max: u64) -> String {
     match rng.random_range(0..8) {
         0..=2 => rng.random_range(1..=max).to_string(),
@@ -35,7 +35,7 @@ pub(super) fn number(rng: &mut Pcg64, max: u64) -> String {
         5 => max
             .saturating_add(rng.random_range(1..=u64::MAX / 2))
             .to_string(),
-        // Of more than 64 bits: what is left of it there may be in range.
+        // More than 64 bits: truncated to 64 it may be in range.
         6 => format!("{}", (1_u128 << 64) + u128::from(rng.random_range(1..=max))),
         _ => {
             let (before, after) = NO_NUMBER.choose(rng).unwrap_or(&("x", ""));
@@ -44,8 +44,7 @@ pub(super) fn number(rng: &mut Pcg64, max: u64) -> String {
     }
 }
 
-/// The text as the value of a parameter: percent-encoded where it has to be, and elsewhere
-/// now and then.
+/// The text as the value of a parameter: percent-encoded where necessary, and elsewhere at random.
 pub(super) fn in_query(rng: &mut Pcg64, text: &str) -> String {
     text.bytes()
         .map(|byte| match byte.is_ascii_alphanumeric() {
@@ -56,7 +55,7 @@ pub(super) fn in_query(rng: &mut Pcg64, text: &str) -> String {
         .collect()
 }
 
-/// A query of these parameters in any order, with some that nobody knows.
+/// A query with these parameters in any order, and some unknown ones.
 pub(super) fn query(rng: &mut Pcg64, mut parameters: Vec<String>) -> String {
     for unknown in ["sort=name", "Limit=0", "pages=x", "q=%C3%A9", "offset=-1"] {
         if rng.random_range(0..4) == 0 {
@@ -70,8 +69,7 @@ pub(super) fn query(rng: &mut Pcg64, mut parameters: Vec<String>) -> String {
     }
 }
 
-/// An object with these two values, given as JSON, in any order and spelling and with
-/// members that nobody knows.
+/// An object with these two values, given as JSON, in any order and spelling and with unknown members.
 pub(super) fn order(rng: &mut Pcg64, item: &str, qty: &str) -> String {
     let mut members = vec![
         (string(rng, "item_id"), item.to_owned()),
@@ -110,7 +108,7 @@ pub(super) fn string(rng: &mut Pcg64, text: &str) -> String {
     format!("\"{escaped}\"")
 }
 
-/// Any JSON, at most so deep.
+/// Any JSON up to this depth.
 pub(super) fn json(rng: &mut Pcg64, depth: u32) -> String {
     let plain = [
         "null", "true", "false", "0", "-1", "12.50", "6e2", "-0.5E-3",

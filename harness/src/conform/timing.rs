@@ -8,18 +8,18 @@ use super::{CheckDef, Outcome};
 
 const WARM_UP: usize = 20;
 const MEASURED: usize = 100;
-/// A page that is longer than one segment on most links.
+/// A page that is longer than one TCP segment on most links.
 const PAGE: &str = "/api/v1/users?limit=100";
 
 pub(super) const CHECKS: &[CheckDef] = &[
     CheckDef {
         id: "first-byte",
-        about: "at idle the first byte of an answer comes within the limit (median of 100)",
+        about: "at idle, the first byte of a response arrives within the limit (median of 100)",
         run: first_byte,
     },
     CheckDef {
         id: "last-byte",
-        about: "at idle the last byte of an answer comes within the limit after the first (median of 100)",
+        about: "at idle, the last byte of a response follows the first within the limit (median of 100)",
         run: last_byte,
     },
 ];
@@ -56,14 +56,14 @@ fn median(
     let mut connection = None;
     let mut times = Vec::with_capacity(MEASURED);
     for position in 0..WARM_UP + MEASURED {
-        let answer = subject
-            .exchange(&mut connection, &wire)
-            .map_err(|reason| format!("sent: GET {target}\ngot:  {reason}\nexpected: an answer"))?;
+        let answer = subject.exchange(&mut connection, &wire).map_err(|reason| {
+            format!("sent: GET {target}\ngot:  {reason}\nexpected: a response")
+        })?;
         if position >= WARM_UP {
             times.push(time(&answer));
         }
     }
     times.sort_unstable();
-    // Of an even number of values, the mean of the middle two.
+    // For an even number of values, the mean of the middle two.
     Ok((times[MEASURED / 2 - 1] + times[MEASURED / 2]) / 2)
 }

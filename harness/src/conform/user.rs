@@ -6,7 +6,7 @@ use super::model::{MAX_ID, USERS};
 use super::subject::Subject;
 use super::{CheckDef, Outcome};
 
-/// Texts that are no id. Percent-encoded paths are free, so none is here.
+/// Texts that are not an id. Percent-encoding in paths is optional, so it isn't tested here.
 pub(super) const NOT_IDS: [&str; 9] = [
     "abc",
     "-1",
@@ -22,17 +22,17 @@ pub(super) const NOT_IDS: [&str; 9] = [
 pub(super) const CHECKS: &[CheckDef] = &[
     CheckDef {
         id: "user-by-id",
-        about: "each user is found by id, with the members of the contract's table",
+        about: "each user can be read by id and matches the contract's table",
         run: by_id,
     },
     CheckDef {
         id: "user-missing",
-        about: "an id no user has answers 404 not_found, up to 2^53 - 1",
+        about: "an unknown id up to 2^53 - 1 returns 404 not_found",
         run: missing,
     },
     CheckDef {
         id: "user-id-invalid",
-        about: "an id that is not digits or above 2^53 - 1 answers 400 invalid_parameter",
+        about: "an id that is not digits or is above 2^53 - 1 returns 400 invalid_parameter",
         run: id_invalid,
     },
 ];
@@ -45,7 +45,7 @@ fn by_id(subject: &Subject) -> Outcome {
         let user = subject.model.user(id).ok_or("the referee lacks a user")?;
         subject.get(format!("/api/v1/users/{id}"))?.is(200, user)?;
     }
-    // Digits all the same; and a query means nothing here.
+    // These are digits too; and a query has no meaning here.
     let user = subject.model.user(42).ok_or("the referee lacks a user")?;
     for target in ["/api/v1/users/0042", "/api/v1/users/42?limit=0&status=x"] {
         subject.get(target)?.is(200, user)?;

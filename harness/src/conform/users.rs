@@ -6,7 +6,7 @@ use super::model::{MAX_PAGE, Page, STATUSES, USERS};
 use super::subject::Subject;
 use super::{CheckDef, Outcome};
 
-/// Values that are no limit and no page.
+/// Values that are neither a limit nor a page.
 pub(super) const NOT_NUMBERS: [&str; 12] = [
     "",
     "0",
@@ -25,7 +25,7 @@ pub(super) const NOT_NUMBERS: [&str; 12] = [
 pub(super) const CHECKS: &[CheckDef] = &[
     CheckDef {
         id: "users-defaults",
-        about: "a page has 20 users and is the first unless asked otherwise",
+        about: "by default a page is the first and has 20 users",
         run: defaults,
     },
     CheckDef {
@@ -40,7 +40,7 @@ pub(super) const CHECKS: &[CheckDef] = &[
     },
     CheckDef {
         id: "users-all",
-        about: "all 10,000 users, page by page, are as the contract's table says",
+        about: "all 10,000 users, page by page, match the contract's table",
         run: all,
     },
     CheckDef {
@@ -50,17 +50,17 @@ pub(super) const CHECKS: &[CheckDef] = &[
     },
     CheckDef {
         id: "users-limit-range",
-        about: "a limit is digits from 1 to 100, else 400 invalid_parameter",
+        about: "a limit is digits from 1 to 100, otherwise 400 invalid_parameter",
         run: limit_range,
     },
     CheckDef {
         id: "users-page-range",
-        about: "a page is digits from 1 to 1,000,000, else 400 invalid_parameter",
+        about: "a page is digits from 1 to 1,000,000, otherwise 400 invalid_parameter",
         run: page_range,
     },
     CheckDef {
         id: "users-status-unknown",
-        about: "a status that is none of the three answers 400 invalid_parameter",
+        about: "a status other than the three returns 400 invalid_parameter",
         run: status_unknown,
     },
     CheckDef {
@@ -70,7 +70,7 @@ pub(super) const CHECKS: &[CheckDef] = &[
     },
     CheckDef {
         id: "users-percent-decoded",
-        about: "values of the query are percent-decoded",
+        about: "query values are percent-decoded",
         run: percent_decoded,
     },
 ];
@@ -106,8 +106,7 @@ fn status(subject: &Subject) -> Outcome {
     Ok(())
 }
 
-/// Drawn from all limits, pages and statuses, and with the parameters in any order;
-/// the load draws from far fewer.
+/// Drawn from all limits, pages and statuses, with the parameters in any order. The load draws from far fewer.
 fn pages(subject: &Subject) -> Outcome {
     let mut rng = subject.rng("users-pages");
     for _ in 0..60 {

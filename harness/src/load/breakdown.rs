@@ -1,4 +1,4 @@
-//! The window's requests apart: by class, and by the stage of the rate in which they were due.
+//! The window's requests by class, and by the stage of the rate in which they were due.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use hdrhistogram::Histogram;
 use super::recorder::{Ended, Nanos, histogram, nanos};
 use super::{Class, Pace, RateStage, StageFigures};
 
-/// What one thread records by class and by stage; nothing where there is only one of each.
+/// What one thread records by class and by stage; empty if there is only one of each.
 #[derive(Debug, Default)]
 pub(crate) struct Breakdown {
     classes: Vec<Part>,
     stages: Vec<Stage>,
-    /// The schedule's start, and the ends of the stages from there.
+    /// The schedule's start, and the ends of the stages relative to it.
     pub(crate) origin: Nanos,
     ends: Vec<Nanos>,
 }
@@ -21,7 +21,7 @@ pub(crate) struct Breakdown {
 #[derive(Debug)]
 struct Part {
     latency: Histogram<u64>,
-    /// Valid answers in the window.
+    /// Valid responses in the window.
     requests: u64,
     /// Over the whole drive.
     errors: u64,
@@ -35,15 +35,14 @@ struct Stage {
 }
 
 impl Breakdown {
-    /// Room for that many classes and the stages of `pace`; latencies up to `max` are told
-    /// apart.
+    /// For this many classes, the stages of `pace`, and latencies up to `max`.
     pub(crate) fn new(classes: usize, pace: &Pace, max: Duration) -> Self {
         let stages = stages(pace);
-        // A single class is the whole, which is recorded anyhow.
+        // A single class equals the total, which is recorded anyway.
         let classes = if classes > 1 { classes } else { 0 };
         let mut end = 0;
         Self {
-            // None is a clone of another, so that memory is touched only where it is used.
+            // Not clones of each other, so that memory is touched only where it is used.
             classes: (0..classes).map(|_| Part::new(max)).collect(),
             stages: stages.iter().map(|_| Stage::new(max)).collect(),
             origin: 0,
@@ -80,7 +79,7 @@ impl Breakdown {
         }
     }
 
-    /// A request that ended in the window, well or at its timeout.
+    /// A request that ended in the window, successfully or by timeout.
     pub(crate) fn time(&mut self, class: u32, request: &Ended, valid: bool) {
         let latency = request.ended.saturating_sub(request.intended);
         self.parts(class, request.intended, |part| {
@@ -89,7 +88,7 @@ impl Breakdown {
         });
     }
 
-    /// A request that ended with an error, in the window or not.
+    /// A request that ended with an error, inside the window or not.
     pub(crate) fn error(&mut self, class: u32, intended: Nanos) {
         self.parts(class, intended, |part| part.errors += 1);
     }
@@ -101,14 +100,14 @@ impl Breakdown {
         }
     }
 
-    /// A request that was due then was sent that late.
+    /// A request that was due at `intended` was sent `lag` late.
     pub(crate) fn sent(&mut self, lag: Nanos, intended: Nanos) {
         if let Some(stage) = self.stage(intended) {
             stage.send_lag.saturating_record(lag);
         }
     }
 
-    /// Adds what another thread of the same drive recorded.
+    /// Adds the results of another thread of the same drive.
     pub(crate) fn merge(&mut self, other: &Self) {
         for (mine, theirs) in self.classes.iter_mut().zip(&other.classes) {
             mine.merge(theirs);
@@ -120,7 +119,7 @@ impl Breakdown {
         }
     }
 
-    /// The classes by their names; none where there is only one.
+    /// The classes with their names; empty if there is only one.
     pub(crate) fn classes(&self, names: &[String]) -> Vec<Class> {
         let parts = self.classes.iter().zip(names);
         parts
@@ -228,7 +227,7 @@ mod tests {
         let mut breakdown = breakdown();
         for at in [5_000_000_000, 5_999_999_999, 6_000_000_000] {
             breakdown.due(at);
-            // They end in the second stage, all of them.
+            // All of them end in the second stage.
             breakdown.time(0, &ended(at, 1_500_000_000), at != 5_999_999_999);
             breakdown.sent(1000, at);
         }

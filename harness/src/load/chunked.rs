@@ -1,17 +1,17 @@
-//! The chunked transfer coding (RFC 9112, section 7.1), decoded as it comes in.
+//! An incremental decoder of the chunked transfer coding (RFC 9112, section 7.1).
 
 use super::malformed::Malformed;
 
-/// The longest line of a chunk size with its extensions, and the longest trailer section.
+/// Maximum length of a chunk size line with its extensions, and of the trailer section.
 const MAX_LINE: u32 = 8 * 1024;
 
-/// A decoder in the middle of a body.
+/// Decoder state within a body.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Chunked {
     at: At,
-    /// The size being read, then the bytes of the chunk still to come.
+    /// The size being read, then the remaining bytes of the chunk.
     left: u64,
-    /// Hexadecimal digits read of the size.
+    /// Hexadecimal digits of the size read so far.
     digits: u8,
     /// Bytes of extensions and trailers read since the last chunk.
     line: u32,
@@ -29,7 +29,7 @@ enum At {
     DataLf,
     /// The beginning of a trailer, or of the empty line at the end.
     Line,
-    /// The same behind a trailer, which may also be folded.
+    /// The same after a trailer, which may also be folded.
     NextLine,
     TrailerName,
     TrailerValue,
@@ -48,8 +48,8 @@ impl Chunked {
         }
     }
 
-    /// Decodes from `input`, gives the data to `data`, and returns the bytes used and whether
-    /// the body is complete. All of `input` is used where it is not.
+    /// Decodes `input` and passes the data to `data`. Returns the number of bytes used and whether the body is
+    /// complete; if not, all of `input` is used.
     pub(super) fn feed(
         &mut self,
         input: &[u8],
@@ -77,7 +77,7 @@ impl Chunked {
         Ok((used, true))
     }
 
-    /// Takes one byte that is not data.
+    /// Handles a byte that is not data.
     fn step(&mut self, byte: u8) -> Result<At, Malformed> {
         match self.at {
             At::Size | At::SizeEnd | At::Extension | At::SizeLf => self.step_of_size(byte),
@@ -88,7 +88,7 @@ impl Chunked {
         }
     }
 
-    /// In the line of a chunk's size.
+    /// In a chunk size line.
     fn step_of_size(&mut self, byte: u8) -> Result<At, Malformed> {
         match (self.at, byte) {
             (At::Size, b) if b.is_ascii_hexdigit() => self.digit(b),
@@ -153,12 +153,12 @@ impl Chunked {
     }
 }
 
-/// A character of a header field's name (RFC 9110, section 5.6.2).
+/// A character of a header field name (RFC 9110, section 5.6.2).
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// A character of a header field's value or of an extension: no control character.
+/// A character of a header field value or of an extension: not a control character.
 fn is_text(byte: u8) -> bool {
     byte == b'\t' || byte >= b' ' && byte != 0x7f
 }

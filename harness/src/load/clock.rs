@@ -1,4 +1,4 @@
-//! The clock that all threads of a drive share.
+//! The clock shared by all threads of a drive.
 
 use std::time::{Duration, Instant};
 
@@ -6,8 +6,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::recorder::Nanos;
 
-/// Counts from its start. It is read twice a request, so it reads what [`Instant`] reads without
-/// its way over seconds and [`Duration`].
+/// Counts from its start. It is read twice per request, so it reads the same clock as [`Instant`] but skips the
+/// conversion to seconds and [`Duration`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     instant: Instant,
@@ -28,7 +28,7 @@ impl Clock {
         monotonic() - self.zero
     }
 
-    /// The instant at which it says `time`, to a microsecond.
+    /// The instant at which it reads `time`, to a microsecond.
     pub(crate) fn instant(&self, time: Nanos) -> Instant {
         self.instant + Duration::from_nanos(time)
     }
@@ -61,7 +61,7 @@ mod tests {
             let now = clock.now();
             let after = Instant::now();
             assert!(now >= last);
-            // The start reads both, the one behind the other, so this one is ahead by that.
+            // `start` reads both clocks one after the other, so this one is ahead by that time.
             assert!(clock.instant(now) >= before);
             assert!(clock.instant(now) < after + Duration::from_secs(10));
             last = now;

@@ -1,4 +1,4 @@
-//! What is asked of a drive, and why it could not be done.
+//! The configuration of a drive, and its errors.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -6,57 +6,56 @@ use std::time::Duration;
 use super::dial::{Dial, can_come_from};
 use super::{Address, EngineKind};
 
-/// How a drive is to be made.
+/// The configuration of a drive.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The one address everything is sent to.
+    /// The target address.
     pub addr: Address,
-    /// Addresses that connections come from, in turn, of the family of `addr`; the system chooses where
-    /// there are none. Each has ports of its own, some 28,000 for one server unless more are allowed
-    /// (`net.ipv4.ip_local_port_range`).
+    /// Source addresses of connections, used in turn, of the same family as `addr`; if empty, the system
+    /// chooses. Each has its own ports, about 28,000 for one server unless `net.ipv4.ip_local_port_range`
+    /// allows more.
     pub from: Vec<IpAddr>,
-    /// Connections, at least 1, spread over the threads; a remainder goes to the first ones.
+    /// Connections, at least 1, spread over the threads; the first threads get the remainder.
     pub connections: usize,
-    /// One thread pinned to each of these CPUs; where empty, [`Self::threads`] that are not
-    /// pinned.
+    /// One thread pinned to each of these CPUs; if empty, [`Self::threads`] unpinned ones.
     pub cpus: Vec<u32>,
-    /// Threads where no CPUs are given, at least 1. There are never more than connections.
+    /// Threads if no CPUs are given, at least 1. There are never more than connections.
     pub threads: usize,
-    /// What moves the bytes.
+    /// I/O backend of the load generator.
     pub engine: EngineKind,
     /// When requests are sent.
     pub pace: Pace,
     /// Load before the measured window; its latencies are discarded, its errors are not.
     pub warmup: Duration,
-    /// The measured window; shorter where `limit` is reached before.
+    /// The measured window; shorter if `limit` is reached earlier.
     pub duration: Duration,
-    /// Requests sent in all, shared out among the threads: the window ends when all of them
-    /// have ended. Only without warm-up; at least 1.
+    /// Total number of requests, at least 1, divided among the threads. The window ends when all of them have
+    /// ended. Only without warm-up.
     pub limit: Option<u64>,
-    /// The longest a request may take from its actual sending, and a connection to be made.
+    /// Maximum time for a request from its actual sending, and for opening a connection.
     pub timeout: Duration,
-    /// The length of one entry of the time series.
+    /// The length of one element of the time series.
     pub interval: Duration,
-    /// The requests are drawn from it, and so are random arrivals and think times.
+    /// Seed of the drawn requests, random arrivals and think times.
     pub seed: u64,
     /// How the requests of an open loop are spread over time.
     pub arrivals: Arrivals,
     /// In a closed loop: from the end of a connection's request to its next.
     pub think: Option<Think>,
-    /// Makes a connection for so many requests, at least 1, and closes it behind the last answer;
-    /// the last request asks the server to close, unless it has a `Connection` header. A connection is
-    /// made when its first request is due, whose latency holds the connecting, in either loop; `wire`
-    /// and `connect` tell them apart. Where absent, connections are kept.
+    /// Opens a connection for this many requests, at least 1, and closes it after the last response. The last
+    /// request asks the server to close, unless it has a `Connection` header. A connection is opened when its
+    /// first request is due, whose latency includes connecting, in either loop; `wire` and `connect` separate
+    /// the two. If absent, connections are kept open.
     pub requests_per_connection: Option<u32>,
-    /// Never sleeps while the load is on. What comes is then taken at once, and not when a thread
-    /// that slept has been woken: some microseconds later, on a virtual CPU some tens or hundreds. Each
-    /// thread takes a CPU whole, so it should have one that the server does not run on.
+    /// Never sleeps during the load. Responses are then handled at once, not after waking a sleeping thread,
+    /// which takes some microseconds, on a virtual CPU tens or hundreds. Each thread fully uses a CPU, so the
+    /// server should not run on the same one.
     pub spin: bool,
 }
 
 impl Config {
-    /// A closed loop over 64 connections on one unpinned thread: 1 s of warm-up, 5 s measured,
-    /// a timeout of 5 s, intervals of 100 ms, over epoll.
+    /// A closed loop over 64 connections on one unpinned thread with epoll: 1 s of warm-up, 5 s measured, a
+    /// timeout of 5 s, intervals of 100 ms.
     pub fn new(addr: impl Into<Address>) -> Self {
         Self {
             addr: addr.into(),
@@ -83,39 +82,39 @@ impl Config {
 /// When requests are sent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Pace {
-    /// The next request of a connection goes out as soon as its last answer is complete, or
-    /// after [`Config::think`].
+    /// A connection sends its next request as soon as its last response is complete, or after
+    /// [`Config::think`].
     Closed,
     /// Requests have fixed send times, whether or not earlier ones were answered.
     Rate {
         /// Requests per second over all connections; finite, above 0, at most 10 million.
         per_second: f64,
     },
-    /// The same at a rate that changes: one stage after the other, 1 to 64 of them, which last
-    /// as long as [`Config::duration`], without warm-up or limit.
+    /// Fixed send times at a changing rate: 1 to 64 stages in sequence, which last as long as
+    /// [`Config::duration`], without warm-up or limit.
     Stages(Vec<RateStage>),
 }
 
-/// The most stages of one drive; each takes up to half a MiB a thread.
+/// Maximum number of stages of one drive; each takes up to half a MiB per thread.
 pub const MAX_RATE_STAGES: usize = 64;
-/// The highest rate, requests per second.
+/// Maximum rate in requests per second.
 pub const MAX_RATE: f64 = 1e7;
-/// The longest think time.
+/// Maximum think time.
 const MAX_THINK: Duration = Duration::from_secs(86_400);
 
-/// A stretch of time in which the rate grows or falls evenly, or stays.
+/// A period in which the rate grows or falls linearly, or is constant.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RateStage {
-    /// How long it lasts, above 0.
+    /// Its length, above 0.
     pub length: Duration,
-    /// Requests per second at its start, over all connections; 0 to 10 million.
+    /// Requests per second at its start over all connections; 0 to 10 million.
     pub from: f64,
-    /// The same at its end.
+    /// Requests per second at its end.
     pub to: f64,
 }
 
 impl RateStage {
-    /// How many requests are due in it: the integral of its rate.
+    /// Number of requests due in it: the integral of its rate.
     pub fn requests(&self) -> f64 {
         (self.from + self.to) / 2.0 * self.length.as_secs_f64()
     }
@@ -124,19 +123,18 @@ impl RateStage {
 /// How the requests of an open loop are spread over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrivals {
-    /// At even steps, each connection in its turn.
+    /// At even intervals, each connection in turn.
     Constant,
-    /// As independent users come: a Poisson process. Whichever connection is free takes the
-    /// next.
+    /// Like independent users: a Poisson process. Whichever connection is free takes the next.
     Poisson,
 }
 
-/// How long a connection waits after an answer before it sends again.
+/// How long a connection waits after a response before it sends again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Think {
-    /// Always as long; at most a day.
+    /// Always the same; at most a day.
     Fixed(Duration),
-    /// Exponentially distributed, with this mean; at most a day.
+    /// Exponentially distributed with this mean; at most a day.
     Exponential(Duration),
 }
 
@@ -150,12 +148,12 @@ impl Think {
 }
 
 impl Config {
-    /// Whether requests have send times of their own.
+    /// Whether requests have scheduled send times.
     pub fn is_open(&self) -> bool {
         self.pace != Pace::Closed
     }
 
-    /// Whether connections can go there, and come from where they are to.
+    /// Checks whether connections can reach `addr` and come from the source addresses.
     ///
     /// # Errors
     /// See [`DriveError`].
@@ -175,7 +173,7 @@ impl Config {
             if !fits {
                 let why = format!("connections to {} can't come from {from}", self.addr);
                 return Err(DriveError::Config(format!(
-                    "{why}: it is of another address family"
+                    "{why}: different address family"
                 )));
             }
             can_come_from(*from).map_err(|errno| DriveError::From {
@@ -186,7 +184,7 @@ impl Config {
         Ok(())
     }
 
-    /// Whether pace, arrivals and think time make sense together.
+    /// Checks whether pace, arrivals and think time fit together.
     pub(crate) fn check_pace(&self) -> Result<(), DriveError> {
         let refuse = |what: &str| Err(DriveError::Config(what.to_owned()));
         match &self.pace {
@@ -200,7 +198,7 @@ impl Config {
             Pace::Closed | Pace::Rate { .. } => {}
         }
         match self.think {
-            Some(_) if self.is_open() => refuse("think time is for a closed loop, without a rate"),
+            Some(_) if self.is_open() => refuse("think time needs a closed loop, without a rate"),
             Some(think) if think.mean() > MAX_THINK => refuse("think time must be at most a day"),
             _ => Ok(()),
         }
@@ -219,13 +217,13 @@ impl Config {
             return refuse("each stage must last longer than 0");
         }
         if stages.iter().map(RateStage::requests).sum::<f64>() < 1.0 {
-            return refuse("the stages have no request together: raise a rate or a length");
+            return refuse("the stages add up to no request: raise a rate or a length");
         }
         if stages.iter().map(|stage| stage.length).sum::<Duration>() != self.duration {
-            return refuse("the duration must be that of all stages together");
+            return refuse("the duration must be the sum of all stages");
         }
         if !self.warmup.is_zero() || self.limit.is_some() {
-            return refuse("stages go without warm-up and without a limit on requests");
+            return refuse("stages can't be combined with a warm-up or a limit on requests");
         }
         Ok(())
     }
@@ -234,81 +232,81 @@ impl Config {
 /// Why nothing was measured.
 #[derive(Debug, thiserror::Error)]
 pub enum DriveError {
-    /// A value of [`Config`] that makes no sense.
+    /// An invalid value of [`Config`].
     #[error("{0}")]
     Config(String),
     /// Nothing listens at the address.
     #[error("{addr} refused connection {established} of {asked}: is the server listening there?")]
     Refused {
-        /// The address asked for.
+        /// The target address.
         addr: Address,
-        /// Connections made before.
+        /// Connections opened before.
         established: usize,
-        /// Connections asked for.
+        /// Connections requested.
         asked: usize,
     },
-    /// The process may not open enough descriptors.
+    /// The process may not open enough file descriptors.
     #[error(
         "{asked} connections need {needed} file descriptors and the limit is {limit}: \
-         run `ulimit -n {needed}` first, or ask for fewer connections"
+         run `ulimit -n {needed}` first, or use fewer connections"
     )]
     Descriptors {
-        /// Connections asked for.
+        /// Connections requested.
         asked: usize,
-        /// The limit (`RLIMIT_NOFILE`) that would do.
+        /// The limit (`RLIMIT_NOFILE`) that would be enough.
         needed: u64,
-        /// The limit there is.
+        /// The current limit.
         limit: u64,
     },
     /// No local port was free.
     #[error(
-        "no local port left after {established} of {asked} connections: widen \
-         net.ipv4.ip_local_port_range, come from more addresses (`--bind`), or wait a minute for closed \
+        "no free local port after {established} of {asked} connections: widen \
+         net.ipv4.ip_local_port_range, use more source addresses (`--bind`), or wait a minute for closed \
          connections to be forgotten"
     )]
     Ports {
-        /// Connections made before.
+        /// Connections opened before.
         established: usize,
-        /// Connections asked for.
+        /// Connections requested.
         asked: usize,
     },
     /// No connection can come from that address.
     #[error(
-        "connections can't come from {from}: {cause}; an address of this machine is wanted, see `ip address`"
+        "connections can't come from {from}: {cause}; it must be an address of this machine, see `ip address`"
     )]
     From {
-        /// The address asked for.
+        /// The source address.
         from: IpAddr,
-        /// The system's word for it.
+        /// The system's error.
         cause: std::io::Error,
     },
-    /// A connection could not be made for another reason.
-    #[error("connection {established} of {asked} to {addr} could not be made: {cause}")]
+    /// Opening a connection failed for another reason.
+    #[error("connection {established} of {asked} to {addr} failed: {cause}")]
     Connect {
-        /// The address asked for.
+        /// The target address.
         addr: Address,
-        /// Connections made before.
+        /// Connections opened before.
         established: usize,
-        /// Connections asked for.
+        /// Connections requested.
         asked: usize,
-        /// The system's word for it.
+        /// The system's error.
         cause: std::io::Error,
     },
-    /// The system does not let the load generator use that engine.
-    #[error("the engine {engine} can't be used: {why}. `--engine epoll` works on every Linux")]
+    /// The I/O backend can't be used on this system.
+    #[error("the I/O backend {engine} can't be used: {why}. `--engine epoll` works on every Linux")]
     NoEngine {
-        /// The engine asked for.
+        /// The requested backend.
         engine: EngineKind,
-        /// The cause, and what would mend it.
+        /// The cause, and a fix.
         why: String,
     },
-    /// The stop flag was set before all connections were made.
+    /// The stop flag was set before all connections were open.
     #[error("stopped before the load began")]
     Stopped,
-    /// The system refused what the engine needs.
-    #[error("the load generator's engine failed: {0}")]
+    /// The system refused something the I/O backend needs.
+    #[error("the load generator's I/O backend failed: {0}")]
     Engine(std::io::Error),
-    /// A fault of the load generator itself.
+    /// A bug in the load generator.
     #[error("a thread of the load generator panicked")]
     Panicked,
 }

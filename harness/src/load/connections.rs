@@ -1,4 +1,4 @@
-//! How a worker makes its connections, and makes them again.
+//! How a worker opens its connections, and reconnects.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use super::recorder::Nanos;
 use super::slot::State;
 use super::worker::Worker;
 
-/// Connections being made at a time before the clock runs, so that no listen queue overflows.
+/// Connections being opened at a time before the clock runs, so that no listen queue overflows.
 const OPENING: usize = 64;
 
-/// How soon a listen queue that was full is tried again.
+/// How soon to retry when the listen queue was full.
 const QUEUED: Nanos = 5_000_000;
 
-/// How long a slice waits for connections that are made again.
+/// How long a slice waits for reconnects.
 const RECONNECT: Nanos = 20_000_000;
 
-/// Why the connections could not be made.
+/// Why the connections could not be opened.
 #[derive(Debug)]
 pub(crate) enum NotReady {
-    /// The system's word for it.
+    /// The system's error.
     Errno(Errno),
     /// The stop flag was set.
     Stopped,
@@ -35,14 +35,14 @@ impl From<Errno> for NotReady {
 }
 
 impl<'w, E: Engine<'w>> Worker<'w, E> {
-    /// Makes all connections; each may take the timeout.
+    /// Opens all connections; each may take up to the timeout.
     pub(crate) fn establish(&mut self) -> Result<(), NotReady> {
         let mut begun = 0;
         let mut deadline = self.now() + self.timeout;
         loop {
             while begun < self.slots.len() && self.opening < OPENING {
                 match self.engine.open(begun) {
-                    // The listen queue of a Unix socket is full: it goes on when some are accepted.
+                    // The listen queue of a Unix socket is full: continue when some are accepted.
                     Err(Errno::AGAIN) => break,
                     opened => opened?,
                 }
@@ -73,7 +73,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         }
     }
 
-    /// Makes again, before a slice, the connections that the server closed since the last one.
+    /// Before a slice, reopens the connections that the server closed since the last one.
     pub(crate) fn reconnect(&mut self) -> Result<(), Errno> {
         let deadline = self.now() + RECONNECT;
         loop {
@@ -98,7 +98,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         }
     }
 
-    /// Closes all connections, which showed that they can be made: requests make their own.
+    /// Closes all connections. Opening them has shown that it works; requests will open their own.
     pub(crate) fn close_all(&mut self) {
         for index in 0..self.slots.len() {
             self.engine.close(index);
@@ -108,7 +108,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         }
     }
 
-    /// Closes a connection and makes it again, at once or after a pause.
+    /// Closes a connection and reopens it, at once or after a pause.
     pub(crate) fn reopen(&mut self, index: usize, now: Nanos) {
         self.engine.close(index);
         let slot = &mut self.slots[index];
@@ -121,7 +121,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         }
     }
 
-    /// Makes use of a closed connection whose pause is over.
+    /// Uses a closed connection whose pause is over.
     pub(crate) fn resume(&mut self, index: usize, now: Nanos) {
         if self.per_connection > 0 {
             let slot = &mut self.slots[index];
@@ -148,7 +148,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         slot.barren += 1;
     }
 
-    /// Tries a listen queue again that has been full since then.
+    /// Retries a listen queue that has been full since `since`.
     pub(crate) fn open_again(&mut self, index: usize, since: Nanos, now: Nanos) {
         match self.engine.open(index) {
             Ok(()) => {
@@ -160,14 +160,14 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         }
     }
 
-    /// A connection stands.
+    /// A connection is open.
     pub(crate) fn opened(&mut self, index: usize, now: Nanos) {
         self.opening -= 1;
         let slot = &mut self.slots[index];
         if let State::Opening { since } = slot.state {
             self.tally.recorder.connected(now - since);
         }
-        // Before the clock runs, none is made again.
+        // Before the clock runs, nothing is reopened.
         let running = self.plan.origin != Nanos::MAX;
         self.tally.counts.reconnects += u64::from(running);
         if running && self.per_connection > 0 {
@@ -180,7 +180,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         }
     }
 
-    /// A connection could not be made.
+    /// Opening a connection failed.
     pub(crate) fn open_failed(&mut self, index: usize, errno: Errno, now: Nanos) {
         if let State::Opening { since } = self.slots[index].state {
             self.opening -= 1;
@@ -194,20 +194,20 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             return self.lost(index, ErrorKind::Connect, &got, now);
         }
         self.tally.error(ErrorKind::Connect, now, || {
-            format!("a connection could not be made again: {}", why_not(errno))
+            format!("reconnecting failed: {}", why_not(errno))
         });
         self.reopen(index, now);
     }
 }
 
-/// The system's word for why there is no connection, and what helps where that is known.
+/// The system's error when a connection fails, with a fix if one is known.
 #[cold]
 fn why_not(errno: Errno) -> String {
     let help = match errno {
         Errno::ADDRNOTAVAIL => {
-            ": no local port is free, since closed connections hold theirs for a minute \
-             (TIME_WAIT); send fewer requests a second with a connection each, keep connections \
-             open, come from more addresses (--bind), or widen net.ipv4.ip_local_port_range"
+            ": no local port is free, because closed connections hold theirs for a minute \
+             (TIME_WAIT); open fewer connections per second, keep connections \
+             open, use more source addresses (--bind), or widen net.ipv4.ip_local_port_range"
         }
         Errno::MFILE => ": too many open files; raise the limit with `ulimit -n`",
         Errno::CONNREFUSED => ": nothing listens there any more",

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 pub struct Window {
     /// Its start, after the warm-up.
     pub start: Instant,
-    /// Its end, as planned; a stop brings the end forward, which [`Control::is_over`] tells.
+    /// Its planned end; a stop brings it forward, see [`Control::is_over`].
     pub end: Instant,
     /// [`Self::start`] as Unix nanoseconds.
     pub start_unix_ns: i64,
@@ -36,7 +36,7 @@ struct Phase {
 }
 
 impl Control {
-    /// A control whose drive ends early, within 100 ms, once `stop` is true.
+    /// The drive ends early, within 100 ms, once `stop` is true.
     pub fn new(stop: Arc<AtomicBool>) -> Self {
         Self {
             stop,
@@ -54,12 +54,12 @@ impl Control {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// The measured window; known from before the warm-up on.
+    /// The measured window; known from before the warm-up.
     pub fn window(&self) -> Option<Window> {
         self.phase().window
     }
 
-    /// Waits until the window is known; `None` where the drive ended, or `limit` passed, before.
+    /// Waits until the window is known; `None` if the drive ended, or `limit` passed, before.
     pub fn wait_window(&self, limit: Duration) -> Option<Window> {
         let phase = self.phase();
         let (phase, _) = self
@@ -69,12 +69,12 @@ impl Control {
         phase.window
     }
 
-    /// Whether the drive has ended, be it well or not.
+    /// Whether the drive has ended, successfully or not.
     pub fn is_over(&self) -> bool {
         self.phase().over
     }
 
-    /// Waits until the drive has ended, at most for `limit`; whether it has.
+    /// Waits up to `limit` until the drive has ended; returns whether it has.
     pub fn wait_over(&self, limit: Duration) -> bool {
         let phase = self.phase();
         let (phase, _) = self
@@ -84,12 +84,12 @@ impl Control {
         phase.over
     }
 
-    /// Valid answers so far, warm-up included; some 10 ms behind. For a progress line.
+    /// Valid responses so far, warm-up included, about 10 ms behind. For a progress line.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Errors so far, warm-up included; some 10 ms behind. For a progress line.
+    /// Errors so far, warm-up included, about 10 ms behind. For a progress line.
     pub fn errors(&self) -> u64 {
         self.errors.load(Ordering::Relaxed)
     }

@@ -1,5 +1,4 @@
-//! The threads of a drive: each has its share of the connections to every target, and does what it
-//! is told in turns.
+//! The threads of a drive: each has its share of the connections to every target, and takes turns on command.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Scope, ScopedJoinHandle};
@@ -19,17 +18,17 @@ use super::uring::Uring;
 use super::worker::Worker;
 use super::{Config, Control, DriveError, EngineKind, Script};
 
-/// Descriptors a drive needs besides its connections and those open already.
+/// File descriptors a drive needs besides its connections and those already open.
 const SPARE_DESCRIPTORS: u64 = 16;
 
-/// What is loaded, and with what.
+/// The target of a load.
 #[derive(Debug, Clone, Copy)]
 pub struct Target<'a> {
-    /// How.
+    /// How to load it.
     pub config: &'a Config,
-    /// With what.
+    /// What to send.
     pub script: &'a Script,
-    /// Stops it, and counts what it gets.
+    /// Stops the load, and receives its counters.
     pub control: &'a Control,
 }
 
@@ -40,25 +39,25 @@ struct Turn {
     plan: Plan,
 }
 
-/// What a thread says of a turn once nothing is in flight.
+/// A thread's report on a turn, once nothing is in flight.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Drained {
-    /// Valid answers in this turn.
+    /// Valid responses in this turn.
     pub(super) answered: u64,
-    /// Requests of this turn that got none in time, or that were never sent.
+    /// Requests of this turn that timed out or were never sent.
     pub(super) unanswered: u64,
 }
 
-/// What a thread leaves behind: what it found out of each target, and whether it ran where it was to.
+/// A thread's results: a tally for each target, and whether it ran on its CPU.
 struct Left {
     tallies: Vec<Tally>,
     pinned: bool,
 }
 
-/// Connections of one target that stand on one thread, and why not all do.
+/// Number of open connections of one target on one thread, and why not all are.
 type Made = (usize, Result<(), NotReady>);
 
-/// What a thread says once it has tried to connect to every target.
+/// A thread's report after trying to connect to every target.
 type Ready = Vec<Made>;
 
 struct Thread<'s> {
@@ -68,20 +67,20 @@ struct Thread<'s> {
     handle: ScopedJoinHandle<'s, Result<Left, Errno>>,
 }
 
-/// The threads under way.
+/// The running threads.
 pub(super) struct Crew<'s> {
     threads: Vec<Thread<'s>>,
 }
 
-/// What is left when all threads have ended: a tally for each target.
+/// The results of all threads: a tally for each target.
 pub(super) struct Leavings {
     pub(super) tallies: Vec<Vec<Tally>>,
     pub(super) pinned: bool,
 }
 
 impl<'s> Crew<'s> {
-    /// Starts the threads that `targets` ask for; all targets ask for the same CPUs and engine.
-    /// `slices` is how many turns of each target count at most, where there is more than one.
+    /// Starts the threads that `targets` ask for; all targets ask for the same CPUs and I/O backend. `slices`
+    /// is the maximum number of counted turns per target, if there are several targets.
     pub(super) fn start<'e>(
         scope: &'s Scope<'s, 'e>,
         targets: &'e [Target<'e>],
@@ -101,7 +100,7 @@ impl<'s> Crew<'s> {
             let place = (thread, count);
             let handle = scope.spawn(move || {
                 let pinned = pin(cpu);
-                // Sleeps are otherwise lengthened by 50 µs; where that is refused, the spin covers it.
+                // Otherwise sleeps take 50 µs longer; if the kernel refuses, the spin covers it.
                 let _ = set_current_timer_slack(std::num::NonZeroU64::new(1));
                 let engine = targets[0].config.engine;
                 let hand = Hand {
@@ -140,8 +139,8 @@ impl<'s> Crew<'s> {
         self.threads.len()
     }
 
-    /// Waits until every thread has its connections to every target; names the first cause why a
-    /// target has not. `None` where a thread ended before that: its join tells why.
+    /// Waits until every thread is connected to every target. For each target, returns the first reason why it
+    /// is not. `None` if a thread ended before that; joining it tells why.
     pub(super) fn wait_ready(&self, targets: &[Target<'_>]) -> Option<Vec<Result<(), DriveError>>> {
         let of_threads: Vec<Ready> = self
             .threads
@@ -163,7 +162,7 @@ impl<'s> Crew<'s> {
         Some(targets.iter().enumerate().map(of_target).collect())
     }
 
-    /// Has all threads take a turn, and waits for its end. `None` where a thread is gone.
+    /// Runs a turn on all threads and waits for its end. `None` if a thread has ended.
     pub(super) fn turn(&self, target: usize, plan: Plan) -> Option<Result<Drained, Errno>> {
         for thread in &self.threads {
             thread.turns.send(Turn { target, plan }).ok()?;
@@ -173,7 +172,7 @@ impl<'s> Crew<'s> {
             unanswered: 0,
         };
         let mut failed = None;
-        // Every thread is waited for, also behind one that failed.
+        // Wait for every thread, even after one has failed.
         for thread in &self.threads {
             match thread.drained.recv().ok()? {
                 Ok(drained) => {
@@ -188,9 +187,9 @@ impl<'s> Crew<'s> {
 
     /// Ends the threads.
     pub(super) fn end(self) -> Result<Leavings, DriveError> {
-        // Without a further turn a thread ends, so each is let go before any is waited for.
+        // A thread without a further turn ends, so release all of them before joining any.
         let handles: Vec<_> = self.threads.into_iter().map(|t| t.handle).collect();
-        // Every thread is waited for, also behind one that failed.
+        // Wait for every thread, even after one has failed.
         let results: Vec<_> = handles.into_iter().map(ScopedJoinHandle::join).collect();
         let mut tallies: Vec<Vec<Tally>> = Vec::new();
         let mut pinned = true;
@@ -207,7 +206,7 @@ impl<'s> Crew<'s> {
     }
 }
 
-/// One thread's view of its work.
+/// What one thread works with.
 struct Hand<'e> {
     place: (usize, usize),
     targets: &'e [Target<'e>],
@@ -216,7 +215,7 @@ struct Hand<'e> {
 }
 
 impl<'e> Hand<'e> {
-    /// Connects to every target, says so, and takes turns until there are no more.
+    /// Connects to every target, reports that, and takes turns until there are no more.
     fn work<E: Engine<'e>>(
         &self,
         make: impl Fn(Dial, usize) -> Result<E, Errno>,
@@ -264,7 +263,7 @@ impl<'e> Hand<'e> {
     }
 }
 
-/// Whether the thread runs where it is to.
+/// Whether the thread runs on the given CPU.
 fn pin(cpu: Option<u32>) -> bool {
     let Some(cpu) = cpu else {
         return true;

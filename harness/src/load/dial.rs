@@ -1,4 +1,4 @@
-//! Where connections go and where they come from, alike for every engine.
+//! Target and source addresses of connections, the same for every I/O backend.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -41,21 +41,21 @@ impl fmt::Display for Address {
     }
 }
 
-/// How the connections of one thread are made.
+/// How the connections of one thread are opened.
 #[derive(Debug)]
 pub(crate) struct Dial {
-    /// It stays where it is while a connection is being made.
+    /// Boxed, because its address must not change while connecting.
     to: Box<SocketAddrAny>,
     family: AddressFamily,
-    /// Source addresses, taken in turn; any where there are none.
+    /// Source addresses, used in turn; any if empty.
     from: Vec<IpAddr>,
-    /// The thread, and how many there are.
+    /// The index of the thread, and the number of threads.
     place: (usize, usize),
 }
 
 impl Dial {
     /// # Errors
-    /// Where the path of a Unix socket can't be one.
+    /// If the path is not valid for a Unix socket.
     pub(crate) fn new(to: &Address, from: &[IpAddr], place: (usize, usize)) -> Result<Self, Errno> {
         let to: SocketAddrAny = match to {
             Address::Tcp(addr) => (*addr).into(),
@@ -69,12 +69,12 @@ impl Dial {
         })
     }
 
-    /// What to connect to.
+    /// The address to connect to.
     pub(crate) fn to(&self) -> &SocketAddrAny {
         &self.to
     }
 
-    /// The family a socket has to be of.
+    /// The address family of the sockets.
     pub(crate) fn family(&self) -> AddressFamily {
         self.family
     }
@@ -83,7 +83,7 @@ impl Dial {
         self.family == AddressFamily::UNIX
     }
 
-    /// Makes a new socket ready to connect as that connection of the thread.
+    /// Prepares a new socket for the given connection of the thread.
     pub(crate) fn prepare(&self, socket: impl AsFd, connection: usize) -> Result<(), Errno> {
         if self.is_unix() {
             return Ok(());
@@ -99,15 +99,16 @@ impl Dial {
     }
 }
 
-/// Has a socket come from an address. Its port is chosen when it connects: then only connections to the same
-/// server need ports of their own.
+/// Binds a socket to a source address. The port is chosen on connect, so that only connections to the same
+/// server need different ports.
 fn come_from(socket: impl AsFd, from: IpAddr) -> Result<(), Errno> {
     let set = setsockopt(&socket.as_fd(), IpBindAddressNoPort, &true);
     set.map_err(|errno| Errno::from_raw_os_error(errno as i32))?;
     bind(socket, &SocketAddr::from((from, 0)))
 }
 
-/// Whether connections can come from an address, so that a lack of it is not taken for one of ports.
+/// Whether connections can come from an address. Checked first, so that a missing address is not mistaken for a
+/// lack of ports.
 pub(crate) fn can_come_from(from: IpAddr) -> Result<(), Errno> {
     let family = match from {
         IpAddr::V4(_) => AddressFamily::INET,
@@ -136,7 +137,7 @@ mod tests {
                 (own.ip(), own.port())
             })
             .collect();
-        // No port is taken before it connects.
+        // No port is taken before connecting.
         let expected = [3, 2, 4, 3].map(|host| (IpAddr::from([127, 0, 0, host]), 0));
         assert_eq!(hosts, expected);
     }
@@ -144,7 +145,7 @@ mod tests {
     #[test]
     fn an_address_of_another_machine_is_told() {
         can_come_from(IpAddr::from([127, 0, 0, 9])).unwrap();
-        // Reserved for documents (RFC 5737).
+        // Reserved for documentation (RFC 5737).
         let refused = can_come_from(IpAddr::from([192, 0, 2, 1]));
         assert_eq!(refused, Err(Errno::ADDRNOTAVAIL));
     }

@@ -13,16 +13,16 @@ use super::slot::Plan;
 use super::tally::Tally;
 use super::{Class, Config, Control, DriveError, Measurement, Script, ThreadTime, Window};
 
-/// From when all connections stand to the schedule's start.
+/// From when all connections are open to the schedule's start.
 const HEADSTART: Duration = Duration::from_millis(5);
-/// The most intervals of one drive; each takes some 16 KiB a thread.
+/// Maximum number of intervals of one drive; each takes about 16 KiB per thread.
 pub const MAX_INTERVALS: u32 = 10_000;
 
-/// Drives load as `config` says and waits until it is over.
+/// Drives load as `config` says and waits until it is done.
 ///
 /// # Errors
-/// See [`DriveError`]; once the load has begun, faults of the server are counted in the
-/// [`Measurement`] instead.
+/// See [`DriveError`]. Once the load has begun, errors of the server are counted in the [`Measurement`]
+/// instead.
 pub fn drive(
     config: &Config,
     script: &Script,
@@ -46,7 +46,7 @@ fn run(target: Target<'_>) -> Result<Measurement, DriveError> {
     scope(|scope| {
         let crew = Crew::start(scope, &targets, None, clock);
         let Some(ready) = crew.wait_ready(&targets) else {
-            // A thread is gone; its join tells why.
+            // A thread has ended; joining it tells why.
             return Err(crew.end().err().unwrap_or(DriveError::Panicked));
         };
         if let Some(Err(not_ready)) = ready.into_iter().next() {
@@ -81,14 +81,14 @@ pub(super) fn check(config: &Config) -> Result<(), DriveError> {
         .div_ceil(config.interval.as_nanos())
         > u128::from(MAX_INTERVALS)
     {
-        return refuse("more than 10,000 intervals: ask for longer ones");
+        return refuse("more than 10,000 intervals: make them longer");
     }
     let limits = [config.limit, config.requests_per_connection.map(u64::from)];
     if config.threads == 0 || limits.contains(&Some(0)) {
         return refuse("threads, and limits on requests, must be at least 1");
     }
     if config.limit.is_some() && !config.warmup.is_zero() {
-        return refuse("a limit on requests goes without warm-up");
+        return refuse("a limit on requests can't be combined with a warm-up");
     }
     let day = Duration::from_secs(86_400);
     if config.warmup > day || config.timeout > day {
@@ -110,7 +110,7 @@ fn plan(config: &Config, clock: Clock) -> Plan {
     Plan { origin, start, end }
 }
 
-/// A stretch of the common clock.
+/// A span of the common clock.
 pub(super) fn window(span: Range<Nanos>, clock: Clock, unix_base: i64) -> Window {
     Window {
         start: clock.instant(span.start),
@@ -126,7 +126,7 @@ pub(super) fn unix_ns() -> i64 {
     since.map_or(0, |d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX))
 }
 
-/// Adds up what the threads found out of one target. `window` says where the time measured lies.
+/// Adds up the threads' results for one target. `window` is the measured time.
 pub(super) fn measurement(
     Target { config, script, .. }: Target<'_>,
     left: Vec<Tally>,
@@ -180,7 +180,7 @@ pub(super) fn measurement(
     })
 }
 
-/// The classes of the script; a single one is all there is.
+/// The classes of the script. With a single class it holds everything.
 fn classes(script: &Script, recorder: &Recorder) -> Vec<Class> {
     match &script.classes[..] {
         [only] => vec![Class {

@@ -1,8 +1,8 @@
-//! The narrow interface to the sockets.
+//! The interface to the sockets.
 //!
-//! A worker decides what is sent and judges what comes; an engine moves the bytes. It hands
-//! out one event at a time, so that the worker may send on any connection between two events,
-//! and lends what was received from a buffer of its own, so that an idle connection needs none.
+//! A worker decides what to send and judges what arrives; an engine does the I/O. It returns one event at a
+//! time, so that the worker can send on any connection between two events. Received bytes are lent from the
+//! engine's own buffer, so that an idle connection needs none.
 
 use std::ffi::c_int;
 use std::time::Duration;
@@ -11,73 +11,73 @@ use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::ioctl::{Getter, Opcode, ioctl};
 
-/// Sends and receives on numbered connections; `'w` is the life of the requests sent.
+/// Sends and receives on numbered connections; `'w` is the lifetime of the requests.
 pub(crate) trait Engine<'w> {
-    /// Begins to connect; [`Event::Opened`] or [`Event::OpenFailed`] follows. An open
-    /// connection of that number is closed first, and none of its events follow.
+    /// Begins to connect; [`Event::Opened`] or [`Event::OpenFailed`] follows. If a connection with this number
+    /// is open, closes it first and drops its events.
     fn open(&mut self, connection: usize) -> Result<(), Errno>;
 
-    /// Closes the connection; none of its events follow.
+    /// Closes the connection and drops its events.
     fn close(&mut self, connection: usize);
 
-    /// Sends all of `wire`, as soon as the socket takes it: at once, or with the next flush or wait.
-    /// The one before must have been sent whole. That the peer takes no more is no error here: what it
-    /// sent before can still be read, and [`Event::Failed`] follows that.
+    /// Sends all of `wire` as soon as the socket accepts it: at once, or with the next flush or wait. The
+    /// previous request must have been sent completely. If the peer accepts no more, that is not an error here:
+    /// what it sent earlier can still be read, and [`Event::Failed`] follows.
     fn send(&mut self, connection: usize, wire: &'w [u8]) -> Result<(), Errno>;
 
-    /// Whether all of the last request has left for the peer. Asked once its answer is complete: then
-    /// a peer that has read the request has acknowledged it too.
+    /// Whether the last request was sent completely. Called once its response is complete: by then a peer that
+    /// has read the request has acknowledged it too.
     fn sent_whole(&self, connection: usize) -> bool;
 
-    /// Sends what only waits to be sent with more.
+    /// Sends requests that are held back for batching.
     fn flush(&mut self) -> Result<(), Errno> {
         Ok(())
     }
 
-    /// Waits for events, at most for `limit`, and returns whether there are any.
+    /// Waits up to `limit` for events; returns whether there are any.
     fn wait(&mut self, limit: Duration) -> Result<bool, Errno>;
 
-    /// The next event of those waited for, and the connection it belongs to.
+    /// The next event and its connection.
     fn next(&mut self) -> Option<(usize, Event)>;
 
-    /// What the last [`Event::Received`] brought.
+    /// The bytes of the last [`Event::Received`].
     fn received(&self) -> &[u8];
 }
 
 /// What happened on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// It stands.
+    /// The connection is open.
     Opened,
-    /// It could not be made.
+    /// Opening failed.
     OpenFailed(Errno),
-    /// Bytes came; `ended` tells that the peer has ended its side behind them.
+    /// Bytes arrived.
     Received {
-        /// Whether the end is known to follow.
+        /// Whether the peer is known to have ended its side after them.
         ended: bool,
     },
     /// The peer ended its side.
     Ended,
-    /// It failed.
+    /// The connection failed.
     Failed(Errno),
 }
 
-/// A request of at most that many bytes fits the send buffer of an idle connection: it goes out
-/// whole, or the connection is broken.
+/// A request of at most this size fits the send buffer of an idle connection: it is sent completely, or the
+/// connection is broken.
 pub(crate) const SURE: usize = 16 * 1024;
 
 /// Whether the kernel still holds bytes that the peer has not acknowledged.
 pub(crate) fn holds_back(socket: impl AsFd) -> bool {
-    #[allow(unsafe_code, reason = "no safe call tells it")]
+    #[allow(unsafe_code, reason = "rustix has no safe call for this")]
     // SAFETY: this request writes one integer.
     let held = unsafe { ioctl(socket, Getter::<SIOCOUTQ, c_int>::new()) };
     held.is_ok_and(|bytes| bytes > 0)
 }
 
-/// Tells how much of what was sent is not acknowledged (tcp(7)).
+/// Returns the number of unacknowledged bytes (tcp(7)).
 const SIOCOUTQ: Opcode = 0x5411;
 
-/// Whether a send failed because the peer takes no more.
+/// Whether a send failed because the peer accepts no more.
 pub(crate) fn takes_no_more(errno: Errno) -> bool {
     matches!(errno, Errno::PIPE | Errno::CONNRESET)
 }

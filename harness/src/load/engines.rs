@@ -1,17 +1,17 @@
-//! The engines there are, and whether this system has them.
+//! The I/O backends, and whether this system supports them.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::{DriveError, uring};
 
-/// What moves the bytes of a drive. Figures of different engines are not compared.
+/// I/O backend of the load generator. Figures of different backends are not compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum EngineKind {
-    /// epoll, on every Linux: a system call to write a request, one to read its answer.
+    /// epoll, on every Linux: a system call to write a request, one to read its response.
     #[default]
     Epoll,
-    /// io_uring, on Linux from 6.1 on where nothing forbids it: one system call for many requests.
+    /// io_uring, on Linux from 6.1 on unless it is forbidden: one system call for many requests.
     IoUring,
 }
 
@@ -19,7 +19,7 @@ impl EngineKind {
     /// All of them, the default first.
     pub const ALL: [Self; 2] = [Self::Epoll, Self::IoUring];
 
-    /// The word used in flags and files.
+    /// The name used in flags and files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Epoll => "epoll",
@@ -27,10 +27,10 @@ impl EngineKind {
         }
     }
 
-    /// Whether this system lets a drive use it: tried, not looked up.
+    /// Checks whether a drive can use it on this system, by trying.
     ///
     /// # Errors
-    /// [`DriveError::NoEngine`] with the cause and what would mend it.
+    /// [`DriveError::NoEngine`] with the cause and a fix.
     pub fn available(self) -> Result<(), DriveError> {
         let tried = match self {
             Self::Epoll => Ok(()),
@@ -53,7 +53,7 @@ impl FromStr for EngineKind {
         let named = Self::ALL.into_iter().find(|kind| kind.name() == text);
         named.ok_or_else(|| {
             let names = Self::ALL.map(Self::name).join(", ");
-            format!("there is no engine {text}; there are {names}")
+            format!("unknown I/O backend {text}; choose one of {names}")
         })
     }
 }

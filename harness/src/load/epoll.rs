@@ -1,10 +1,9 @@
-//! The engine over epoll: two system calls a request, one to write and one to read.
+//! The epoll backend: two system calls per request, one write and one read.
 //!
-//! Read interest is edge-triggered and set once per connection: an edge costs the kernel less
-//! than a level, which is looked at again on every wait. A read that fills less than the
-//! buffer has emptied the socket, so it is not repeated, unless the event told of the end of
-//! the stream, which no later event would tell again. Write interest is set only while a
-//! connection is being made and after a short write.
+//! Read interest is edge-triggered and set once per connection: an edge costs the kernel less than a level,
+//! which is checked again on every wait. A read that doesn't fill the buffer has emptied the socket, so it is
+//! not repeated, unless the event reported the end of the stream, which no later event would report again.
+//! Write interest is set only while connecting and after a short write.
 
 use std::time::Duration;
 
@@ -18,9 +17,9 @@ use rustix::net::{
 use super::dial::Dial;
 use super::engine::{Engine, Event, SURE, holds_back, takes_no_more};
 
-/// Events taken in one wait.
+/// Events per wait.
 const BATCH: usize = 256;
-/// The buffer all connections of a thread are read into, bytes.
+/// Read buffer shared by all connections of a thread, in bytes.
 const BUFFER: usize = 64 * 1024;
 
 /// The peer has ended its side, or the connection is gone.
@@ -38,10 +37,10 @@ pub(crate) struct Epoll<'w> {
     dial: Dial,
     sockets: Vec<Socket<'w>>,
     events: Vec<epoll::Event>,
-    /// The event being worked on, and how many there are.
+    /// The current event, and the number of events.
     at: usize,
     ready: usize,
-    /// What is left to look at of the event being worked on; `None` before it begins.
+    /// Flags of the current event still to handle; `None` before it is looked at.
     flags: Option<epoll::EventFlags>,
     buffer: Vec<u8>,
     filled: usize,
@@ -50,19 +49,19 @@ pub(crate) struct Epoll<'w> {
 #[derive(Debug, Default)]
 struct Socket<'w> {
     fd: Option<OwnedFd>,
-    /// Counts openings, so that events of a closed socket are known as such.
+    /// Counts openings, to recognise events of a closed socket.
     generation: u32,
     opening: bool,
-    /// The end of a request the socket would not take.
+    /// The rest of a request that the socket would not take.
     unsent: &'w [u8],
-    /// Whether a request was too large to be sure that it went out whole.
+    /// Whether a request was too large to be sure that it was sent completely.
     large: bool,
     /// Why the peer takes no more of it.
     broken: Option<Errno>,
 }
 
 impl Epoll<'_> {
-    /// An engine for that many connections, none of them open.
+    /// For this many connections, all closed.
     pub(crate) fn new(dial: Dial, connections: usize) -> Result<Self, Errno> {
         let empty = epoll::Event {
             flags: epoll::EventFlags::empty(),
@@ -81,10 +80,10 @@ impl Epoll<'_> {
         })
     }
 
-    /// Looks at what is left of the event being worked on.
+    /// Handles the remaining flags of the current event.
     fn look(&mut self, connection: usize, flags: epoll::EventFlags) -> Option<Event> {
         if self.sockets[connection].opening {
-            // Data may be there at once: it is looked at next.
+            // Data may already be there: check that next.
             self.flags = Some(flags.difference(epoll::EventFlags::OUT));
             return Some(self.opened(connection));
         }
@@ -118,7 +117,7 @@ impl Epoll<'_> {
         }
     }
 
-    /// Sends what a short write left.
+    /// Sends the rest of a short write.
     fn flush(&mut self, connection: usize) -> Result<(), Errno> {
         let unsent = std::mem::take(&mut self.sockets[connection].unsent);
         if unsent.is_empty() {
@@ -190,7 +189,7 @@ impl<'w> Engine<'w> for Epoll<'w> {
 
     fn close(&mut self, connection: usize) {
         let socket = &mut self.sockets[connection];
-        // Closing the last descriptor takes it out of the epoll set.
+        // Closing the last descriptor removes it from the epoll instance.
         socket.fd = None;
         socket.opening = false;
         socket.unsent = &[];
@@ -210,7 +209,7 @@ impl<'w> Engine<'w> for Epoll<'w> {
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break,
                 Err(errno) if takes_no_more(errno) => {
-                    // The end of the stream is an event, which is to come or being looked at.
+                    // The end of the stream is an event, still to come or being handled.
                     socket.broken = Some(errno);
                     return Ok(());
                 }
@@ -236,7 +235,7 @@ impl<'w> Engine<'w> for Epoll<'w> {
             tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: limit.subsec_nanos().into(),
         };
-        // With its feature `linux_5_11`, rustix makes this epoll_pwait2: nanoseconds.
+        // With its feature `linux_5_11`, rustix uses epoll_pwait2 here, which takes nanoseconds.
         match epoll::wait(&self.epoll, &mut self.events[..], Some(&limit)) {
             Ok(ready) => self.ready = ready,
             Err(Errno::INTR) => {}

@@ -19,55 +19,54 @@ use super::malformed::Malformed;
 use super::response::{Answer, Parser};
 use super::{Address, Config};
 
-/// The largest body taken, bytes.
+/// Maximum body size in bytes.
 const MAX_BODY: usize = 16 << 20;
-/// The largest answer taken as it is on the wire, bytes: head, chunk sizes and interim
-/// responses included.
+/// Maximum response size on the wire in bytes, including head, chunk sizes and interim responses.
 const MAX_WIRE: usize = 2 * MAX_BODY;
 
-/// One answer.
+/// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
     /// The status.
     pub status: u16,
     /// Status line and headers as received, with the empty line that ends them.
     pub head: Vec<u8>,
-    /// The body, its chunks joined.
+    /// The body, with its chunks joined.
     pub body: Vec<u8>,
-    /// All of it byte for byte as received, interim (1xx) responses included.
+    /// All of it as received, including interim (1xx) responses.
     pub wire: Vec<u8>,
     /// Whether the connection can't be used again.
     pub close: bool,
-    /// From before the sending to the read that brought the first byte of the status line.
+    /// From before sending to the read that brought the first byte of the status line.
     pub first_byte: Duration,
-    /// From before the sending to the end of the body.
+    /// From before sending to the end of the body.
     pub total: Duration,
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {
     /// No connection could be made.
     #[error("could not connect to {addr}: {cause}")]
     Connect {
-        /// Where to.
+        /// Target address.
         addr: Address,
-        /// The system's word for it.
+        /// The system's error.
         cause: io::Error,
     },
     /// The connection failed.
     #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
-    /// The server closed the connection before the answer was complete.
-    #[error("the connection was closed after {received} bytes of the answer")]
+    /// The server closed the connection before the response was complete.
+    #[error("the connection was closed after {received} bytes of the response")]
     Closed {
         /// Bytes received.
         received: u64,
     },
-    /// No complete answer in time.
-    #[error("no complete answer within {limit:?}, {received} bytes received")]
+    /// No complete response in time.
+    #[error("no complete response within {limit:?}, {received} bytes received")]
     Timeout {
-        /// The limit.
+        /// The time limit.
         limit: Duration,
         /// Bytes received.
         received: u64,
@@ -77,18 +76,18 @@ pub enum ExchangeError {
     Protocol {
         /// What is wrong with it.
         kind: Malformed,
-        /// The beginning of what came.
+        /// The beginning of what was received.
         begin: String,
     },
 }
 
-/// Sends `wire`, a whole request, and waits for the whole answer.
+/// Sends `wire`, a complete request, and waits for the complete response.
 ///
-/// An answer may come before the request was sent whole. After an error, or where
-/// [`Response::close`] is true, the stream must not be used again.
+/// A response may arrive before the request is sent completely. After an error, or if [`Response::close`] is
+/// true, the stream must not be used again.
 ///
 /// # Errors
-/// See [`ExchangeError`]; `timeout` limits all of it together.
+/// See [`ExchangeError`]; `timeout` limits the whole exchange.
 pub fn exchange(
     stream: &mut impl AsFd,
     wire: &[u8],
@@ -132,7 +131,7 @@ pub fn exchange(
             }
             let first = if answer.begins { now } else { first_byte };
             let response = respond(&answer, came, first, now)?;
-            // What followed a request that was not sent whole would be read as its rest.
+            // The server would read whatever follows an incomplete request as the rest of it.
             let held = wire.len() > SURE && holds_back(&*stream);
             let close = response.close || held || !request.left.is_empty();
             return Ok(Response { close, ..response });
@@ -171,15 +170,15 @@ fn protocol(kind: Malformed, begin: &[u8]) -> ExchangeError {
     ExchangeError::Protocol { kind, begin }
 }
 
-/// A request that may not be sent whole yet.
+/// A request that may not be sent completely yet.
 struct Sending<'a> {
     left: &'a [u8],
-    /// Why the peer takes no more of it; what it sent before can still be read.
+    /// Why the peer takes no more of it. What the peer sent earlier can still be read.
     broken: Option<Errno>,
 }
 
 impl Sending<'_> {
-    /// Sends as much as the socket takes now.
+    /// Sends as much as the socket accepts now.
     fn go_on(&mut self, stream: &impl AsFd) -> io::Result<()> {
         while !self.left.is_empty() && self.broken.is_none() {
             match send(stream, self.left, SendFlags::DONTWAIT) {
@@ -193,7 +192,7 @@ impl Sending<'_> {
         Ok(())
     }
 
-    /// What to wait for.
+    /// Events to wait for.
     fn interest(&self) -> PollFlags {
         match self.left {
             [_, ..] if self.broken.is_none() => PollFlags::IN | PollFlags::OUT,
@@ -202,7 +201,7 @@ impl Sending<'_> {
     }
 }
 
-/// Waits until the socket is ready for one of these, at most for `limit`; whether it is.
+/// Waits up to `limit` until the socket is ready for one of these; returns whether it is.
 fn wait(stream: &impl AsFd, interest: PollFlags, limit: Duration) -> io::Result<bool> {
     let limit = Timespec {
         tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
@@ -214,7 +213,7 @@ fn wait(stream: &impl AsFd, interest: PollFlags, limit: Duration) -> io::Result<
     }
 }
 
-/// Exchanges with one address over one connection, made anew where it can't be used again.
+/// Exchanges with one address over one connection, reconnecting if it can't be reused.
 #[derive(Debug)]
 pub struct Client {
     addr: Address,
@@ -224,7 +223,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that allows each connection and each exchange `timeout`.
+    /// A client that allows `timeout` for connecting and for each exchange.
     pub fn new(addr: impl Into<Address>, timeout: Duration) -> Self {
         Self {
             addr: addr.into(),
@@ -234,7 +233,7 @@ impl Client {
         }
     }
 
-    /// A client that connects as a drive of that configuration does.
+    /// A client that connects the way a drive with this configuration does.
     pub fn of(config: &Config) -> Self {
         Self {
             from: config.from.clone(),
@@ -242,11 +241,11 @@ impl Client {
         }
     }
 
-    /// Sends `wire`, a whole request, and waits for the whole answer.
+    /// Sends `wire`, a complete request, and waits for the complete response.
     ///
     /// # Errors
-    /// See [`ExchangeError`]; the next exchange then makes a new connection. Nothing is sent
-    /// twice: where a kept connection turns out to have been closed, that is an error.
+    /// See [`ExchangeError`]; the next exchange then reconnects. Nothing is sent twice: if a kept connection
+    /// turns out to be closed, that is an error.
     pub fn exchange(&mut self, wire: &[u8]) -> Result<Response, ExchangeError> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
@@ -271,7 +270,7 @@ impl Client {
             None,
         )?;
         dial.prepare(&fd, 0)?;
-        // It limits how long a connection may take as well (socket(7)).
+        // It also limits how long connecting may take (socket(7)).
         set_socket_timeout(&fd, Timeout::Send, Some(self.timeout))?;
         match connect(&fd, dial.to()) {
             Ok(()) => Ok(fd),

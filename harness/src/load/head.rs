@@ -1,31 +1,31 @@
-//! Status line and headers of a response, and what they say of its body.
+//! Status line and headers of a response, and its body framing.
 
 use std::mem::MaybeUninit;
 
 use super::malformed::Malformed;
 
-/// The longest head, status line and headers together.
+/// Maximum size of a head (status line and headers together).
 pub(super) const MAX_HEAD: usize = 256 * 1024;
-/// The most headers of a response.
+/// Maximum number of headers of a response.
 pub(super) const MAX_HEADERS: usize = 1024;
-/// The most of a usual one, for which there is room without an allocation.
+/// Number of headers that need no allocation.
 const USUAL_HEADERS: usize = 100;
 
-/// What a complete head says.
+/// The meaning of a complete head.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Head {
-    /// Its bytes, with the empty line.
+    /// Its length, including the empty line.
     pub(super) len: usize,
     pub(super) status: u16,
     pub(super) framing: Framing,
-    /// Whether the connection ends with the response.
+    /// Whether the connection ends after the response.
     pub(super) close: bool,
 }
 
 /// Where the body ends (RFC 9112, section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// After so many bytes.
+    /// After this many bytes.
     Length(u64),
     /// With the last chunk.
     Chunked,
@@ -33,8 +33,8 @@ pub(super) enum Framing {
     UntilClose,
 }
 
-/// Parses the head at the beginning of `bytes`; `None` where it is incomplete. `head_only`:
-/// the request was a HEAD.
+/// Parses the head at the beginning of `bytes`; `None` if it is incomplete. `head_only`: the request was a
+/// HEAD.
 pub(super) fn parse_head(bytes: &[u8], head_only: bool) -> Result<Option<Head>, Malformed> {
     // The parser would skip empty lines.
     if bytes.first().is_some_and(|first| *first != b'H') {
@@ -48,7 +48,7 @@ pub(super) fn parse_head(bytes: &[u8], head_only: bool) -> Result<Option<Head>, 
     }
 }
 
-/// Reads a head with folded lines, or with more of them than usual.
+/// Parses a head with folded lines, or with more headers than usual.
 #[cold]
 fn read_unusual(bytes: &[u8], head_only: bool) -> Result<Option<Head>, Malformed> {
     let bytes = unfold(bytes);
@@ -58,7 +58,7 @@ fn read_unusual(bytes: &[u8], head_only: bool) -> Result<Option<Head>, Malformed
     read(&bytes, head_only, &mut room)
 }
 
-/// `room`: for as many headers as are taken.
+/// `room` is as large as the maximum number of headers.
 fn read<'a>(
     bytes: &'a [u8],
     head_only: bool,
@@ -81,7 +81,7 @@ fn read<'a>(
         return Err(Malformed::Status);
     }
     let minor = response.version.unwrap_or(0);
-    // Whatever its fields say, such an answer has no body.
+    // Such a response has no body, whatever its fields say.
     let empty = head_only || status < 200 || status == 204 || status == 304;
     let fields = Fields::read(response.headers, empty)?;
     let framing = match empty {
@@ -96,12 +96,12 @@ fn read<'a>(
     }))
 }
 
-/// The head with spaces in place of each fold of a header line (RFC 9112, section 5.2), so that
-/// its length stays. Nothing before the first header line is folded.
+/// Replaces each fold of a header line with spaces (RFC 9112, section 5.2), so that the length stays the same.
+/// Nothing before the first header line is folded.
 #[cold]
 fn unfold(bytes: &[u8]) -> Vec<u8> {
     let mut head = bytes.to_vec();
-    // Where the field begins that the next line may go on with.
+    // Where the field begins that the next line may continue.
     let mut field = None;
     let mut line = 0;
     while let Some(length) = bytes[line..].iter().position(|byte| *byte == b'\n') {
@@ -123,8 +123,8 @@ fn unfold(bytes: &[u8]) -> Vec<u8> {
     head
 }
 
-/// What stands for the fold of a header field. What delimits a body must not be folded: there
-/// it is a quotation mark, which no length and no transfer coding holds.
+/// The replacement for the fold of a header field. Fields that delimit the body must not be folded: they get a
+/// quotation mark, which is invalid in a length or a transfer coding.
 fn fill(field: &[u8]) -> u8 {
     let name = field.split(|byte| *byte == b':').next().unwrap_or_default();
     let delimits = name.eq_ignore_ascii_case(b"content-length")
@@ -145,7 +145,7 @@ fn kind(error: httparse::Error) -> Malformed {
     }
 }
 
-/// The header fields that matter to framing.
+/// The header fields that matter for framing.
 #[derive(Default)]
 struct Fields {
     length: Option<u64>,
@@ -153,18 +153,18 @@ struct Fields {
     coded: bool,
     /// One of its codings is chunked.
     chunked: bool,
-    /// The last one is.
+    /// The last one is chunked.
     ends_chunked: bool,
     close: bool,
     keep_alive: bool,
 }
 
 impl Fields {
-    /// `empty`: what delimits a body is passed over.
+    /// `empty`: ignore what would delimit a body.
     fn read(headers: &[httparse::Header<'_>], empty: bool) -> Result<Self, Malformed> {
         let mut fields = Self::default();
         for header in headers {
-            // Most names are ruled out by their length alone.
+            // The length alone rules out most names.
             match header.name.len() {
                 14 if !empty && header.name.eq_ignore_ascii_case("content-length") => {
                     fields.content_length(header.value)?;
@@ -184,7 +184,7 @@ impl Fields {
         Ok(fields)
     }
 
-    /// Takes one number, or several that are the same.
+    /// Parses one number, or several equal ones.
     fn content_length(&mut self, value: &[u8]) -> Result<(), Malformed> {
         for number in value.split(|byte| *byte == b',') {
             let length = number_of(number.trim_ascii()).ok_or(Malformed::ContentLength)?;
@@ -195,9 +195,9 @@ impl Fields {
         Ok(())
     }
 
-    /// Takes the codings of one field; those of several fields are one list.
+    /// Parses the codings of one field; several fields form one list.
     fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), Malformed> {
-        // A quoted parameter could hold a comma; no coding in use has one.
+        // A quoted parameter could contain a comma; no coding in use has one.
         if value.contains(&b'"') || list(value).next().is_none() {
             return Err(Malformed::TransferCoding);
         }
@@ -232,7 +232,7 @@ impl Fields {
     }
 }
 
-/// The elements of a comma-separated list; empty ones are passed over (RFC 9110, 5.6.1).
+/// The elements of a comma-separated list, without empty ones (RFC 9110, 5.6.1).
 fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let elements = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     elements.filter(|element| !element.is_empty())

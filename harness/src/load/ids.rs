@@ -1,23 +1,23 @@
-//! Which ids have been seen.
+//! The set of ids seen so far.
 
 use std::collections::HashSet;
 
-/// Ids up to here are bits; beyond, which no server that counts from 1 reaches, they are hashed.
+/// Ids up to here are stored as bits. Higher ones, which no server that counts from 1 reaches, are hashed.
 const DENSE: u64 = 1 << 30;
-/// Bits by which the set grows: 4 MiB, which the system gives as zero pages until touched.
+/// Growth of the set in bits: 4 MiB, which the system provides as zero pages until touched.
 const STEP: u64 = 1 << 25;
 
-/// A set of ids that tells when one is repeated.
+/// A set of ids that counts repetitions.
 #[derive(Debug)]
 pub(crate) struct Ids {
     bits: Vec<u64>,
     beyond: HashSet<u64>,
-    /// How often an id was inserted that was there.
+    /// How often an inserted id was already there.
     pub(crate) repeated: u64,
 }
 
 impl Ids {
-    /// Room for ids that count from 1; `expected` tells whether any are.
+    /// Room for ids that count from 1; `expected`: whether there will be any.
     pub(crate) fn new(expected: bool) -> Self {
         let bits = if expected { STEP / 64 } else { 0 };
         Self {
@@ -41,7 +41,7 @@ impl Ids {
         self.bits[word] |= bit;
     }
 
-    /// Adds the ids of another set; those in both are repeated.
+    /// Adds the ids of another set; ids in both are repeated.
     pub(crate) fn merge(&mut self, other: &Self) {
         if self.bits.len() < other.bits.len() {
             self.bits.resize(other.bits.len(), 0);

@@ -1,8 +1,8 @@
-//! Several targets that get the load in turn, in short slices.
+//! Several targets take turns in short slices.
 //!
-//! What is compared runs in the same milliseconds, so that what the machine does to one it does to all. A
-//! slice is closed: it ends when each of its requests has ended, and none of another target is
-//! in flight meanwhile.
+//! The targets to compare run within the same milliseconds, so that disturbances of the machine affect all of
+//! them alike. A slice ends only when each of its requests has ended, so no request of another target is in
+//! flight meanwhile.
 
 use std::thread::scope;
 use std::time::{Duration, Instant};
@@ -16,51 +16,49 @@ use super::recorder::nanos;
 use super::slot::Plan;
 use super::{DriveError, Measurement};
 
-/// From the word to begin to the first request of a slice, where more than one thread must hear it.
+/// From the start signal to the first request of a slice, if several threads must receive it.
 const HEADSTART: Duration = Duration::from_micros(50);
 
-/// A stretch of time in which one target has the load.
+/// A time in which one target has the load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slice {
-    /// The target's place in the list.
+    /// The index of the target.
     pub target: usize,
-    /// From the first request until the slice counts. As long as `length` where it does not
-    /// count at all.
+    /// From the first request until the slice counts. Equals `length` if it does not count at all.
     pub lead_in: Duration,
-    /// From the first request until no further one is due; the drain follows.
+    /// From the first request until none is due any more; the drain follows.
     pub length: Duration,
 }
 
-/// What came of a slice, once nothing is in flight.
+/// The result of a slice, once nothing is in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SliceEnd {
-    /// Valid answers, those of lead-in and drain included.
+    /// Valid responses, including lead-in and drain.
     pub answered: u64,
-    /// Requests that got no answer in time, or were never sent. After one of these the target may
-    /// still be at work on it.
+    /// Requests that timed out or were never sent. The target may still be working on one that timed out.
     pub unanswered: u64,
-    /// From before the first request until after the last answer.
+    /// From before the first request until after the last response.
     pub elapsed: Duration,
 }
 
 /// Decides who has the load next. Called between slices, when nothing is in flight.
 pub trait Conductor {
-    /// The next slice; `None` when it is over.
+    /// The next slice; `None` at the end.
     fn next(&mut self) -> Option<Slice>;
 
-    /// The slice that was asked for last has ended.
+    /// The last slice has ended.
     fn ended(&mut self, slice: Slice, end: SliceEnd);
 }
 
-/// Connects to all targets and gives them the load as `conductor` says. Of each target at most `most`
-/// slices count. All must ask for the same CPUs, threads and engine.
+/// Connects to all targets and gives them the load as `conductor` says. At most `most` slices count per target.
+/// All must have the same CPUs, threads and I/O backend.
 ///
-/// A target that can't be connected to, or whose sockets fail, has an error of its own, and no
-/// slice; the others go on.
+/// A target that can't be connected to, or whose sockets fail, gets its own error and no further slices; the
+/// others continue.
 ///
 /// # Errors
-/// What concerns all of them: too few descriptors, an engine this system does not have, a thread that
-/// panicked.
+/// What affects all of them: too few file descriptors, an I/O backend that this system does not support, a
+/// panicking thread.
 pub fn interleave(
     targets: &[Target<'_>],
     most: usize,
@@ -74,7 +72,7 @@ pub fn interleave(
 fn check_all(targets: &[Target<'_>]) -> Result<(), DriveError> {
     targets.iter().try_for_each(|target| check(target.config))?;
     let connections: usize = targets.iter().map(|target| target.config.connections).sum();
-    // A thread has an epoll set, or rings, for each target.
+    // A thread has an epoll instance, or rings, for each target.
     let threads = targets.first().map_or(0, |t| t.config.cpus.len().max(1));
     let asked = connections + threads * targets.len();
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);

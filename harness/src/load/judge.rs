@@ -1,14 +1,14 @@
-//! Is this answer the right one?
+//! Judges whether a response is right.
 
 use super::ErrorKind;
 use super::response::Answer;
 use super::same;
 use super::script::{Entry, Expect};
 
-/// How much of a body a message shows, bytes.
+/// Bytes of a body to show in a message.
 const CLIP: usize = 300;
 
-/// What is to be said of an answer.
+/// The verdict on a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// As expected.
@@ -19,7 +19,7 @@ pub(crate) enum Verdict {
     Wrong(ErrorKind),
 }
 
-/// Judges `answer` to `entry`. Equal bytes are right; only a difference is parsed.
+/// Judges `answer` to `entry`. Equal bytes are right; only a difference needs parsing.
 pub(crate) fn judge(entry: &Entry, answer: &Answer<'_>) -> Verdict {
     let status_is_right = match entry.expect.status() {
         None => (200..300).contains(&answer.status),
@@ -51,7 +51,7 @@ fn means(answer: &Answer<'_>, json: &serde_json::Value) -> bool {
     answer.is_whole() && same::means(answer.body, json)
 }
 
-/// The positive integer that alone stands between `before` and `after`.
+/// The positive integer between `before` and `after`, if there is nothing else.
 fn id_between(answer: &Answer<'_>, before: &[u8], after: &[u8]) -> Option<u64> {
     let digits = answer.body.strip_prefix(before)?.strip_suffix(after)?;
     // JSON has no leading zeros, and 19 digits can't overflow.
@@ -78,7 +78,7 @@ fn id_beside_members(entry: &Entry, answer: &Answer<'_>) -> Option<u64> {
     same::id_beside(answer.body, members, id_member)
 }
 
-/// Says what was wrong with an answer, in a few lines.
+/// Describes what was wrong with a response, in a few lines.
 pub(crate) fn explain(entry: &Entry, answer: &Answer<'_>) -> String {
     let got = clip(answer.body);
     let more = if answer.is_whole() { "" } else { " (cut)" };
@@ -88,7 +88,7 @@ pub(crate) fn explain(entry: &Entry, answer: &Answer<'_>) -> String {
     format!("{line}\n  got {status}, {length} bytes: {got}{more}\n  expected {expected}")
 }
 
-/// What is expected of the answer to `entry`, in one line.
+/// Describes the expected response to `entry` in one line.
 pub(crate) fn expected(entry: &Entry) -> String {
     match &entry.expect {
         Expect::Status(status) => format!("{status}"),
@@ -101,7 +101,7 @@ pub(crate) fn expected(entry: &Entry) -> String {
             bytes,
             id_member,
             ..
-        } => format!("{status}, but for `{id_member}`: {}", clip(bytes)),
+        } => format!("{status}, except for `{id_member}`: {}", clip(bytes)),
     }
 }
 

@@ -1,25 +1,24 @@
-//! A head that was parsed before need not be parsed again.
+//! Skips parsing of a head that was parsed before.
 //!
-//! Answers to requests of one kind differ in little but their bodies: from one second to the next, their
-//! heads are mostly the same to the byte. What the last one meant is kept, and one that is equal
-//! to it means the same; any other is parsed.
+//! Responses to requests of one kind differ mostly in their bodies: within a second, their heads are usually
+//! identical. The last head and its meaning are kept, and an identical one means the same. Any other is parsed.
 
 use super::head::{Framing, parse_head};
 use super::response::Answer;
 
-/// The longest head that is kept, bytes.
+/// Maximum size of a kept head in bytes.
 const LONGEST: usize = 256;
 
 /// The last head of a kind whose body was delimited by its length.
 #[derive(Debug, Clone)]
 pub(crate) struct Known {
     bytes: [u8; LONGEST],
-    /// 0 where there is none.
+    /// 0 if there is none.
     len: usize,
-    /// It answered a HEAD, so no body follows whatever it says.
+    /// It is the response to a HEAD, so no body follows.
     head_only: bool,
     status: u16,
-    /// Of the body that follows.
+    /// Length of the body that follows.
     body_len: usize,
     close: bool,
 }
@@ -36,8 +35,8 @@ impl Known {
         }
     }
 
-    /// The answer that `input` begins with, where it is whole and has the head that is known.
-    /// `head_only`: the request was a HEAD.
+    /// The response at the start of `input`, if it is complete and has the known head. `head_only`: the request
+    /// was a HEAD.
     pub(crate) fn answer<'a>(&self, input: &'a [u8], head_only: bool) -> Option<Answer<'a>> {
         let known = &self.bytes[..self.len];
         let (head, rest) = input.split_at_checked(known.len())?;
@@ -55,12 +54,12 @@ impl Known {
         })
     }
 
-    /// Keeps the head of an answer instead of the one before, where that is of use. `head_only`:
-    /// the request was a HEAD.
+    /// Replaces the kept head with that of this response, if it can be used. `head_only`: the request was a
+    /// HEAD.
     pub(crate) fn learn(&mut self, answer: &Answer<'_>, head_only: bool) {
         let head = answer.head;
         let alone = answer.wire_len == head.len() as u64 + answer.body_len;
-        // Chunks and interim responses would not be looked for.
+        // Chunked and interim responses can't be recognised this way.
         if !alone || (head == &self.bytes[..self.len] && head_only == self.head_only) {
             return;
         }
@@ -86,7 +85,7 @@ mod tests {
     const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
     const INPUT: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
-    /// Has it learn from the answer in these pieces, as the parser reads it.
+    /// Learns from the response in these pieces, as the parser reads it.
     fn learn(known: &mut Known, pieces: &[&[u8]], head_only: bool) {
         let mut parser = Parser::new();
         parser.start(head_only, 1000);

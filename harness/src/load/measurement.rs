@@ -1,4 +1,4 @@
-//! What a drive gives back.
+//! The results of a drive.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,16 +11,16 @@ use super::{RateStage, Unfinished, Window};
 /// The kinds of error under load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ErrorKind {
-    /// A connection could not be made. Where requests make their connections it is the end of the
-    /// request that needed it, else an attempt to make one again.
+    /// Opening a connection failed. If requests open their own connections, this is the end of the request that
+    /// needed it; otherwise it is a failed attempt to reconnect.
     Connect,
     /// The server reset a connection with a request in flight.
     Reset,
-    /// The server closed a connection before the answer was complete.
+    /// The server closed a connection before the response was complete.
     Closed,
-    /// No complete answer in time.
+    /// No complete response in time.
     Timeout,
-    /// Another status than expected.
+    /// An unexpected status.
     Status,
     /// The expected status with a wrong body.
     Body,
@@ -60,75 +60,74 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// What a drive measured.
+/// The results of a drive.
 ///
-/// A request belongs to the measured window by the instant at which it ends (its answer is
-/// complete, or its time is up). Histograms hold nanoseconds to three significant digits;
-/// `latency`, `wire` and `first_byte` hold the valid answers of the window and its timeouts.
+/// A request belongs to the measured window if it ends there (its response is complete, or it times out).
+/// Histograms hold nanoseconds to three significant digits; `latency`, `wire` and `first_byte` hold the
+/// window's valid responses and timeouts.
 #[derive(Debug, Clone)]
 pub struct Measurement {
-    /// From the intended send time to the complete answer. In a closed loop a request is
-    /// intended for the moment it is sent, or, where it makes its connection, for the moment that is
-    /// begun: then it holds the connecting, in either loop.
+    /// From the intended send time to the complete response. In a closed loop the intended send time is the
+    /// actual one. If a request opens its connection, it is when that begins in a closed loop, so latency
+    /// includes connecting in either loop.
     pub latency: Histogram<u64>,
-    /// From the actual sending to the complete answer.
+    /// From the actual send time to the complete response.
     pub wire: Histogram<u64>,
     /// From the intended send time to the read that brought the first byte of the status line;
     /// never above `latency`.
     pub first_byte: Histogram<u64>,
-    /// From the call to `connect` until the connection stood, over the whole drive.
+    /// From the call to `connect` until the connection was open, over the whole drive.
     pub connect: Histogram<u64>,
-    /// How late the load generator itself was: from the intended send time, or from when the
-    /// connection became free where that was later, to the actual sending or the beginning of
-    /// the request's own connection. With think time, from its end. Else empty in a closed
-    /// loop.
+    /// How late the load generator itself was: from the intended send time, or from when the connection became
+    /// free if that was later, until the request was sent or its own connection was begun. With think time,
+    /// from its end. Otherwise empty in a closed loop.
     pub send_lag: Histogram<u64>,
-    /// Valid answers in the window.
+    /// Valid responses in the window.
     pub requests: u64,
-    /// Send times that fell in the window; 0 in a closed loop.
+    /// Send times within the window; 0 in a closed loop.
     pub asked: u64,
-    /// Requests sent over the whole drive, or begun where each makes a connection first.
+    /// Requests sent over the whole drive, or begun if each opens a connection first.
     pub sent_total: u64,
-    /// Valid answers over the whole drive.
+    /// Valid responses over the whole drive.
     pub answered_total: u64,
     /// Errors over the whole drive, warm-up and drain included, by [`ErrorKind::name`].
     pub errors: BTreeMap<&'static str, u64>,
-    /// The first error in words: the request line, what came, what was expected.
+    /// The message of the first error: request line, response, expected response.
     pub first_error: Option<String>,
-    /// Requests still in flight when the drain ended.
+    /// Requests in flight when the drain ended.
     pub unanswered: u64,
-    /// The same, each with the time it had waited.
+    /// The same requests, with the time each had waited.
     pub unfinished: Vec<Unfinished>,
-    /// Requests whose send time had passed when the window ended, and that were never sent.
+    /// Requests whose send time had passed when the window ended, but that were never sent.
     pub unsent: u64,
-    /// Requests sent over the whole drive that were never validly answered, be it for an
-    /// error or for lack of time: what the server may have done without our knowing.
+    /// Requests sent over the whole drive that never got a valid response, because of an error or lack of time:
+    /// the server may have processed them.
     pub unanswered_total: u64,
-    /// Valid answers to [`super::Expect::Numbered`] over the whole drive.
+    /// Valid responses to [`super::Expect::Numbered`] over the whole drive.
     pub accepted_orders_total: u64,
-    /// Of those, how many repeated an id that had been seen.
+    /// How many of those repeated an id.
     pub ids_repeated: u64,
     /// Bytes read from the sockets over the whole drive.
     pub bytes_received: u64,
     /// Bytes of the complete responses over the whole drive, heads and framing included.
     pub bytes_expected: u64,
-    /// Connections that stood before the clock ran.
+    /// Connections that were open before the clock ran.
     pub established: usize,
-    /// Connections made after that: again, or for a request of their own.
+    /// Connections opened after that: to reconnect, or for a request.
     pub reconnects: u64,
-    /// The measured window's length; shorter than asked for after a stop.
+    /// The measured window's length; shorter than configured after a stop.
     pub window: Duration,
-    /// Where that window lies.
+    /// The time of that window.
     pub window_at: Window,
-    /// Mean of `latency`, nanoseconds, from exact sums; absent where nothing ended.
+    /// Mean of `latency` in nanoseconds, from exact sums; absent if nothing ended.
     pub latency_mean_ns: Option<f64>,
-    /// Standard deviation of `latency`, nanoseconds, from exact sums.
+    /// Standard deviation of `latency` in nanoseconds, from exact sums.
     pub latency_jitter_ns: Option<f64>,
     /// The time series, in order, without gaps.
     pub intervals: Vec<Interval>,
-    /// What each thread spent in the window.
+    /// Time each thread spent in the window.
     pub threads: Vec<ThreadTime>,
-    /// Whether every thread runs on the CPU asked for; true where none was.
+    /// Whether every thread ran on its CPU; true if none was given.
     pub pinned: bool,
     /// Whether the stop flag ended it.
     pub stopped: bool,
@@ -143,42 +142,41 @@ pub struct Measurement {
 pub struct Class {
     /// Its name.
     pub name: String,
-    /// Valid answers in the window.
+    /// Valid responses in the window.
     pub requests: u64,
-    /// Errors of its requests over the whole drive; those of no request are in none.
+    /// Errors of its requests over the whole drive; errors that belong to no request are in no class.
     pub errors: u64,
-    /// As [`Measurement::latency`].
+    /// Like [`Measurement::latency`].
     pub latency: Histogram<u64>,
 }
 
 /// The requests that were due in one stage.
 #[derive(Debug, Clone)]
 pub struct StageFigures {
-    /// As it was asked for.
+    /// As configured.
     pub stage: RateStage,
-    /// How much of it the window holds: all, but for a stop.
+    /// How much of it is in the window: all of it, unless stopped.
     pub ran: Duration,
-    /// Send times that fell in it; fewer than asked for only after a stop.
+    /// Send times within it; fewer than configured only after a stop.
     pub asked: u64,
-    /// Valid answers in the window.
+    /// Valid responses in the window.
     pub requests: u64,
     /// Errors of these requests over the whole drive.
     pub errors: u64,
-    /// As [`Measurement::latency`].
+    /// Like [`Measurement::latency`].
     pub latency: Histogram<u64>,
-    /// As [`Measurement::send_lag`].
+    /// Like [`Measurement::send_lag`].
     pub send_lag: Histogram<u64>,
 }
 
 impl Measurement {
-    /// Valid answers per second of the window.
+    /// Valid responses per second of the window.
     pub fn requests_per_s(&self) -> f64 {
         self.requests as f64 / self.window.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
-    /// How many requests were in flight on average, by Little's law: their rate times their mean
-    /// time. Those that timed out were in flight too; those that ended with another error are
-    /// left out. Absent where nothing ended.
+    /// Average number of requests in flight by Little's law: their rate times their mean time. Includes
+    /// timeouts; requests that ended with another error are left out. Absent if nothing ended.
     pub fn in_flight_mean(&self) -> Option<f64> {
         let rate = self.latency.len() as f64 / self.window.as_secs_f64().max(f64::MIN_POSITIVE);
         Some(rate * self.latency_mean_ns? / 1e9)
@@ -190,39 +188,38 @@ impl Measurement {
     }
 }
 
-/// One entry of the time series: an interval, in which what ended in it counts, or a slice of
-/// [`super::interleave`], in which what was due in it counts.
+/// One element of the time series: an interval, which counts what ended in it, or a slice of
+/// [`super::interleave`], which counts what was due in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Interval {
-    /// Its start, from the start of the window.
+    /// Its start, relative to the start of the window.
     pub start: Duration,
     /// Its length; the last one may be shorter.
     pub length: Duration,
-    /// Valid answers; of a slice, to the requests that were due while it counted.
+    /// Valid responses; in a slice, to the requests that were due while it counted.
     pub requests: u64,
-    /// Of a slice: valid answers in all, from the first request of its lead-in to the end of its
-    /// drain. Else 0.
+    /// In a slice: all valid responses, from the first request of its lead-in to the end of its drain.
+    /// Otherwise 0.
     pub answered: u64,
-    /// Of a slice: requests that were due while it counted; 0 in a closed loop. Else 0.
+    /// In a slice: requests that were due while it counted; 0 in a closed loop. Otherwise 0.
     pub asked: u64,
-    /// Of a slice: valid answers that came while it counted. Else 0.
+    /// In a slice: valid responses that arrived while it counted. Otherwise 0.
     pub on_time: u64,
-    /// How many of the requests counted were in flight on average: the sum of their latencies over the
-    /// length.
+    /// Average number of the counted requests in flight: the sum of their latencies divided by the length.
     pub in_flight: f64,
     /// Errors.
     pub errors: u64,
-    /// Median latency in nanoseconds, to two significant digits; absent where nothing ended.
+    /// Median latency in nanoseconds to two significant digits; absent if nothing ended.
     pub p50_ns: Option<u64>,
-    /// 99th percentile of latency in nanoseconds, to two significant digits.
+    /// 99th percentile of latency in nanoseconds to two significant digits.
     pub p99_ns: Option<u64>,
     /// Standard deviation of latency in nanoseconds, from exact sums.
     pub jitter_ns: Option<f64>,
-    /// Latency in nanoseconds, to two significant digits.
+    /// Latency in nanoseconds to two significant digits.
     pub latency: Histogram<u32>,
 }
 
-/// What one thread spent in the window.
+/// Time one thread spent in the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ThreadTime {
     /// CPU time, spinning included.
@@ -231,19 +228,18 @@ pub struct ThreadTime {
     pub wall_ns: u64,
     /// Time spent spinning for the next send time with nothing to do; part of `cpu_ns`.
     pub spin_ns: u64,
-    /// Time in which it was ready to run and something else had its CPU; absent where the
-    /// kernel does not tell.
+    /// Time it was ready to run while something else had its CPU; absent if the kernel does not report it.
     pub wait_ns: Option<u64>,
 }
 
 impl ThreadTime {
-    /// The share of the wall time it worked, 0 to 1; deliberate spinning not counted.
+    /// The share of the wall time it worked, 0 to 1, without deliberate spinning.
     pub fn busy_ratio(&self) -> f64 {
         let busy = self.cpu_ns.saturating_sub(self.spin_ns);
         (busy as f64 / (self.wall_ns as f64).max(1.0)).min(1.0)
     }
 
-    /// The share of the wall time in which it had no CPU to run on, 0 to 1; 0 where unknown.
+    /// The share of the wall time it waited for a CPU, 0 to 1; 0 if unknown.
     pub fn wait_ratio(&self) -> f64 {
         let waited = self.wait_ns.unwrap_or(0) as f64;
         (waited / (self.wall_ns as f64).max(1.0)).min(1.0)

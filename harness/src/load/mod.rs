@@ -1,37 +1,38 @@
-//! The load generator; knows nothing of servers or reports.
+//! The load generator; knows nothing about servers or reports.
 //!
-//! [`drive`] sends the requests of a [`Script`] over a fixed number of connections, as fast as
-//! they are answered ([`Pace::Closed`]), at a fixed rate ([`Pace::Rate`]) or at one that changes
-//! ([`Pace::Stages`]), checks every response, and gives a [`Measurement`]. [`exchange`] sends one request and waits for its answer.
+//! [`drive`] sends the requests of a [`Script`] over a fixed number of connections, as fast as they are
+//! answered ([`Pace::Closed`]), at a fixed rate ([`Pace::Rate`]) or at a changing rate ([`Pace::Stages`]). It
+//! checks every response and returns a [`Measurement`]. [`exchange`] sends one request and waits for its
+//! response.
 //!
-//! | file | what it holds |
+//! | file | contents |
 //! |---|---|
-//! | `config` | what is asked for, and why it could not be done |
+//! | `config` | the configuration of a drive, and its errors |
 //! | `control` | what a caller shares with a drive while it runs |
-//! | `clock` | what all threads of a drive read the time from |
-//! | `script` | requests, and what is expected of their answers |
-//! | `pick` | which of them is next |
+//! | `clock` | the clock shared by all threads of a drive |
+//! | `script` | requests and their expected responses |
+//! | `pick` | which request is next |
 //! | `schedule` | when each request is meant to be sent |
-//! | `pacing` | whose turn it is: closed loop, think time, even steps, Poisson arrivals |
-//! | `response` | the HTTP/1.1 response parser, fed with whatever a read brought |
+//! | `pacing` | who sends next: closed loop, think time, even steps, Poisson arrivals |
+//! | `response` | the incremental HTTP/1.1 response parser |
 //! | `head`, `chunked` | status line and headers; the chunked transfer coding |
 //! | `known` | heads that were parsed before |
 //! | `malformed` | what can be wrong with a response |
-//! | `judge`, `same` | is this answer the right one? does this JSON mean the same? |
+//! | `judge`, `same` | is this response right? does this JSON mean the same? |
 //! | `ids` | which ids have been seen |
 //! | `recorder`, `breakdown`, `tally` | histograms, intervals, classes, stages, errors, counts of one thread |
-//! | `measurement` | what a drive gives back |
-//! | `unfinished` | what requests that had not ended do to the figures |
+//! | `measurement` | the results of a drive |
+//! | `unfinished` | how unfinished requests affect the figures |
 //! | `nagle` | is it the stall of Nagle's algorithm with delayed ACK? |
-//! | `dial` | where connections go, and where they come from |
-//! | `engine` | the narrow interface to the sockets |
+//! | `dial` | target and source addresses of connections |
+//! | `engine` | the interface to the sockets |
 //! | `epoll`, `uring` | its implementations |
-//! | `engines` | which there are, and whether this system has them |
+//! | `engines` | the I/O backends, and whether this system supports them |
 //! | `worker`, `slot` | one thread: decides what is sent on which connection, and when |
-//! | `connections` | makes its connections, and makes them again |
-//! | `replies` | takes what comes back |
+//! | `connections` | opens its connections, and reconnects |
+//! | `replies` | handles what it receives |
 //! | `crew` | starts the threads and gives them turns |
-//! | `drive` | one target, one window: the turn, and its sum |
+//! | `drive` | one target, one window, and the results |
 //! | `interleave` | several targets in turn, in slices |
 //! | `exchange` | one blocking request |
 

@@ -1,24 +1,24 @@
-//! The stall of Nagle's algorithm with delayed ACK.
+//! Detects stalls by Nagle's algorithm with delayed ACK.
 //!
-//! A server that writes an answer in two parts on a socket without TCP_NODELAY sends the second only
-//! when the first is acknowledged, and the client delays that by 40 ms, which a timer makes up to 50.
+//! A server that writes a response in two parts on a socket without TCP_NODELAY sends the second only when the
+//! first is acknowledged. The client delays that by 40 ms, which its timer extends to up to 50.
 
 use hdrhistogram::Histogram;
 
 use super::Measurement;
 
-/// Where such latencies lie, nanoseconds.
+/// Range of such latencies in nanoseconds.
 const STALL: std::ops::Range<u64> = 38_000_000..50_000_000;
-/// As wide a range on each side, in which other causes would show too.
+/// Width of the ranges on each side, which other causes would also fill.
 const BESIDE: u64 = 12_000_000;
-/// The least share of the requests that is worth a word.
+/// The smallest share of requests worth reporting.
 const LEAST: f64 = 0.1;
-/// The share of its time that an idle client works at most.
+/// Maximum busy share of an idle client.
 const IDLE: f64 = 0.5;
 
 impl Measurement {
-    /// The share of the requests that such a stall explains, where one does: many that end at 40 to
-    /// 50 ms, few that end shortly before or after, first bytes that came at once, an idle client.
+    /// The share of requests that such a stall explains, if it does: many end at 40 to 50 ms, few shortly
+    /// before or after, first bytes came at once, and the client was idle.
     pub fn delayed_ack(&self) -> Option<f64> {
         let is_idle = self.threads.iter().all(|thread| thread.busy_ratio() < IDLE);
         share(&self.latency, &self.first_byte).filter(|_| is_idle)
@@ -64,10 +64,10 @@ mod tests {
         let soon = histogram(&[(1, 100)]);
         // Too few.
         assert_eq!(share(&histogram(&[(1, 91), (42, 9)]), &soon), None);
-        // A slow server: its first byte is as late.
+        // A slow server: its first byte is just as late.
         let slow = histogram(&[(42, 100)]);
         assert_eq!(share(&slow, &slow), None);
-        // A large body: no pile, but a slope.
+        // A large body: a slope instead of a peak.
         let slope: Vec<(u64, u64)> = (20..80).map(|ms| (ms, 10)).collect();
         assert_eq!(share(&histogram(&slope), &soon), None);
         assert_eq!(share(&histogram(&[]), &histogram(&[])), None);

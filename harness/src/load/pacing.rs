@@ -1,4 +1,4 @@
-//! Whose turn it is to send, and when; for the connections of one thread.
+//! When each connection of a thread sends next.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -13,29 +13,29 @@ use super::{Arrivals, Config, Pace, Think};
 /// How the connections of one thread take turns.
 #[derive(Debug)]
 pub(crate) enum Pacing {
-    /// Each sends again as soon as it has its answer.
+    /// Each sends again as soon as it has its response.
     Closed,
-    /// Each sends again some time after its answer.
+    /// Each sends again some time after its response.
     Thinking(Thinking),
-    /// Each has send times of its own.
+    /// Each has its own send times.
     Turns(Turns),
-    /// Requests come at random; whichever connection is free takes the next.
+    /// Requests arrive at random; whichever connection is free takes the next.
     Poisson(Poisson),
 }
 
 /// Whose turn has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// That connection of the thread has one request more to send.
+    /// This connection of the thread has one more request to send.
     Slot(usize),
-    /// That connection of the thread has thought long enough.
+    /// The think time of this connection is over.
     Thought(usize),
-    /// A request waits for any connection.
+    /// A request waits for any free connection.
     Any,
 }
 
 impl Pacing {
-    /// For every `threads`-th connection from `thread` on.
+    /// For every `threads`-th connection, starting with `thread`.
     pub(crate) fn new(config: &Config, place: (usize, usize), seed: u64) -> Self {
         let schedule = || Schedule::new(&config.pace, config.connections);
         match (&config.pace, config.arrivals, config.think) {
@@ -57,7 +57,7 @@ impl Pacing {
         }
     }
 
-    /// Sets the schedule's start, before which nothing is due. It may start again.
+    /// Sets the start of the schedule; nothing is due before. Can be called again.
     pub(crate) fn begin(&mut self, origin: Nanos) {
         match self {
             Self::Closed => {}
@@ -67,7 +67,7 @@ impl Pacing {
         }
     }
 
-    /// When the next turn comes; `Nanos::MAX` where that is not known, or never.
+    /// When the next turn comes; `Nanos::MAX` if that is unknown, or never.
     pub(crate) fn next_due(&self) -> Nanos {
         match self {
             Self::Closed => Nanos::MAX,
@@ -77,7 +77,7 @@ impl Pacing {
         }
     }
 
-    /// Takes the next turn; only where there is one.
+    /// Takes the next turn, if there is one.
     pub(crate) fn take(&mut self) -> Option<Turn> {
         match self {
             Self::Closed => None,
@@ -91,17 +91,17 @@ impl Pacing {
     }
 }
 
-/// How many of `connections` a thread has.
+/// Number of `connections` that belong to this thread.
 fn slots(connections: usize, (thread, threads): (usize, usize)) -> usize {
     (thread..connections).step_by(threads).len()
 }
 
-/// Send times of each connection, from the closed form.
+/// Send times of each connection, computed in closed form.
 #[derive(Debug)]
 pub(crate) struct Turns {
     schedule: Schedule,
     slots: usize,
-    /// The thread, and how many there are.
+    /// The index of the thread, and the number of threads.
     place: (u64, u64),
     origin: Nanos,
     /// The next turn: request `round` of slot `turn`.
@@ -132,16 +132,16 @@ impl Turns {
     }
 }
 
-/// Connections that pause between an answer and the next request.
+/// Connections that pause between a response and the next request.
 #[derive(Debug)]
 pub(crate) struct Thinking {
     think: Think,
     rng: Pcg64,
-    /// When each slot has thought long enough. A slot has one entry; a stale one is passed over.
+    /// When each slot's think time ends. Entries that are no longer valid are skipped.
     ends: BinaryHeap<Reverse<(Nanos, u32)>>,
-    /// The valid one of each slot; 0 where it has none.
+    /// The valid entry of each slot; 0 if none.
     valid: Vec<Nanos>,
-    /// Of each slot, its place among all connections, from 0 to 1.
+    /// The position of each slot among all connections, from 0 to 1.
     phase: Vec<f64>,
 }
 
@@ -160,8 +160,7 @@ impl Thinking {
         }
     }
 
-    /// Spreads the first requests over one mean think time, so that they come no closer
-    /// together than later ones.
+    /// Spreads the first requests over one mean think time, so that they are no denser than later ones.
     fn begin(&mut self, origin: Nanos) {
         let mean = nanos(self.think.mean()) as f64;
         for slot in 0..self.phase.len() {
@@ -175,7 +174,7 @@ impl Thinking {
         self.ends.push(Reverse((end, slot as u32)));
     }
 
-    /// A request of this slot has ended; when its next is due.
+    /// A request of this slot has ended. Returns when its next is due.
     pub(crate) fn rest(&mut self, slot: usize, now: Nanos) -> Nanos {
         let time = match self.think {
             Think::Fixed(time) => nanos(time),
@@ -188,7 +187,7 @@ impl Thinking {
         end
     }
 
-    /// When the slot has thought long enough.
+    /// When the slot's think time ends.
     pub(crate) fn end(&self, slot: usize) -> Nanos {
         self.valid[slot]
     }
@@ -204,28 +203,27 @@ impl Thinking {
     }
 }
 
-/// Requests that come at random, as those of many independent users do.
+/// Requests that arrive at random, like those of many independent users.
 ///
-/// A Poisson process of rate 1 is a sum of exponential gaps; put through `Λ⁻¹`, the inverse of
-/// the integrated rate, it becomes one of that rate, be it constant or not (the time change of
-/// Çinlar, *Introduction to Stochastic Processes*, 1975, chapter 4.7). Each thread has a
-/// process of its own with its connections' share of the rate; together they are one with all
-/// of it (superposition). Gaps are drawn from a generator seeded by run and thread and are
-/// never measured, so the times are the same in each run and nothing drifts.
+/// A Poisson process of rate 1 is a sum of exponential gaps. Mapped through `Λ⁻¹`, the inverse of the
+/// integrated rate, it becomes one of that rate, constant or not (the time change of Çinlar, *Introduction to
+/// Stochastic Processes*, 1975, chapter 4.7). Each thread has its own process with its connections' share of
+/// the rate; together they form one with the full rate (superposition). Gaps are drawn from a generator seeded
+/// by run and thread and are never measured, so the times are the same in each run and nothing drifts.
 #[derive(Debug)]
 pub(crate) struct Poisson {
     schedule: Schedule,
     origin: Nanos,
-    /// Requests of all threads for one of this thread's.
+    /// Requests of all threads per request of this thread.
     scale: f64,
-    /// Up to the next request to come, and up to the next to be sent: the same sequence twice,
-    /// so that those that wait in between need no memory.
+    /// The sum up to the next arrival, and up to the next request to send: the same sequence twice, so that
+    /// waiting requests need no memory.
     coming: Gaps,
     sending: Gaps,
     due: Nanos,
-    /// Requests that came and were not sent.
+    /// Requests that arrived and were not sent.
     pub(crate) waiting: u64,
-    /// Free connections, that which was free for longest first.
+    /// Free connections, the one free for longest first.
     idle: VecDeque<u32>,
     is_idle: Vec<bool>,
 }
@@ -253,7 +251,7 @@ impl Poisson {
     fn begin(&mut self, origin: Nanos) {
         self.origin = origin;
         self.waiting = 0;
-        // The sums start anew; the gaps go on.
+        // Restart the sums, but continue the sequence of gaps.
         self.coming.sum = 0.0;
         self.sending = self.coming.clone();
         let first = self.coming.next();
@@ -271,7 +269,7 @@ impl Poisson {
         self.due = self.at(sum);
     }
 
-    /// Takes the request that waits for longest; when it came.
+    /// Takes the request that has waited longest; returns when it arrived.
     pub(crate) fn send(&mut self) -> Nanos {
         self.waiting -= 1;
         let sum = self.sending.next();
@@ -286,7 +284,7 @@ impl Poisson {
         }
     }
 
-    /// A connection that had nothing to send; it may since have been closed.
+    /// A connection that had nothing to send; it may have been closed since.
     pub(crate) fn rested(&mut self) -> Option<usize> {
         let slot = self.idle.pop_front()? as usize;
         self.is_idle[slot] = false;
@@ -294,7 +292,7 @@ impl Poisson {
     }
 }
 
-/// The sums of exponential gaps of mean 1.
+/// The sums of exponential gaps with mean 1.
 #[derive(Debug, Clone)]
 struct Gaps {
     rng: Pcg64,
@@ -308,7 +306,7 @@ impl Gaps {
     }
 }
 
-/// An exponential variate of mean 1, by inversion: `-ln U` for U uniform above 0 up to 1.
+/// An exponential variate with mean 1, by inversion: `-ln U` with U uniform, above 0 and up to 1.
 fn exponential(rng: &mut Pcg64) -> f64 {
     -(1.0 - rng.random::<f64>()).ln()
 }
@@ -393,8 +391,8 @@ mod tests {
         assert_eq!(poisson.waiting, 0);
     }
 
-    /// Gaps of an exponential distribution have a mean and a standard deviation that are equal,
-    /// and 1/e of them are longer than the mean.
+    /// The mean and the standard deviation of an exponential distribution are equal, and 1/e of its values are
+    /// above the mean.
     #[test]
     fn the_threads_together_are_one_poisson_process() {
         let config = poisson(Pace::Rate { per_second: 2000.0 });
@@ -407,7 +405,7 @@ mod tests {
             );
         }
         due.sort_unstable();
-        // 50,000 are expected, give or take √50,000 = 224.
+        // 50,000 expected, give or take √50,000 = 224.
         assert!(due.len().abs_diff(50_000) < 900, "{}", due.len());
         let gaps: Vec<f64> = due.windows(2).map(|w| (w[1] - w[0]) as f64).collect();
         let n = gaps.len() as f64;
@@ -477,7 +475,7 @@ mod tests {
             unreachable!()
         };
         assert_eq!(thinking.rest(2, at(6)), at(13));
-        // Only the last word counts.
+        // Only the last call counts.
         assert_eq!(thinking.rest(2, at(7)), at(14));
         assert_eq!(thinking.end(2), at(14));
         assert_eq!(turns(&mut pacing, Nanos::MAX), [(at(14), Turn::Thought(2))]);

@@ -1,4 +1,4 @@
-//! The load generator's inner parts, for benchmarks and fuzzing; no part of its interface.
+//! Internals of the load generator, for benchmarks and fuzzing; not part of its interface.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use super::recorder::{Ended, Recorder};
 use super::response::{Answer, Parser};
 use super::{ErrorKind, Malformed, Script};
 
-/// Kept of a split body, bytes.
+/// Bytes kept of a split body.
 pub const KEEP: usize = 1 << 20;
 
-/// A response that was read.
+/// A parsed response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Whole {
     /// The status.
@@ -20,11 +20,11 @@ pub struct Whole {
     pub head: Vec<u8>,
     /// The body, chunks joined.
     pub body: Vec<u8>,
-    /// The body's true length.
+    /// The full length of the body.
     pub body_len: u64,
-    /// Bytes of it on the wire.
+    /// Size of the response on the wire in bytes.
     pub wire_len: u64,
-    /// Whether the connection ends with it.
+    /// Whether the connection ends after it.
     pub close: bool,
 }
 
@@ -41,12 +41,12 @@ impl Whole {
     }
 }
 
-/// Whether the JSON `text` means the same as `value`, compared as it is read.
+/// Whether the JSON `text` means the same as `value`, compared while parsing.
 pub fn means(text: &[u8], value: &serde_json::Value) -> bool {
     super::same::means(text, value)
 }
 
-/// What is done with each response: parsed, judged, recorded.
+/// The processing of each response: parsed, judged, recorded.
 #[derive(Debug)]
 pub struct Parts {
     script: Script,
@@ -57,7 +57,7 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Parts that expect what the first request of `script` does.
+    /// Expects the responses to the first request of `script`.
     pub fn new(script: Script) -> Self {
         let second = Duration::from_secs(1);
         let mut recorder = Recorder::new(second, second / 10, 10 * second);
@@ -71,7 +71,7 @@ impl Parts {
         }
     }
 
-    /// Parses a response that comes in `pieces`; the status, or `None` where it is incomplete.
+    /// Parses a response that arrives in `pieces`. Returns its status, or `None` if it is incomplete.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -88,7 +88,7 @@ impl Parts {
         Ok(self.parser.finish().map(|a| a.status))
     }
 
-    /// The same, with all that was understood; `head_only`: the request was a HEAD.
+    /// Like [`Self::parse`], but returns the whole response. `head_only`: the request was a HEAD.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -107,22 +107,22 @@ impl Parts {
         Ok(self.parser.finish().map(|a| Whole::of(&a)))
     }
 
-    /// The response that `text` begins with, where it is whole and has the head that
-    /// [`Self::read`] or [`Self::judge`] saw last; `head_only`: the request was a HEAD.
+    /// The response at the start of `text`, if it is complete and has the same head as the last one that
+    /// [`Self::read`] or [`Self::judge`] saw. `head_only`: the request was a HEAD.
     pub fn again(&self, text: &[u8], head_only: bool) -> Option<Whole> {
         let known = self.known.answer(text, head_only);
         known.map(|answer| Whole::of(&answer))
     }
 
-    /// Bytes the parser holds on to.
+    /// Bytes the parser keeps allocated.
     pub fn held(&self) -> usize {
         self.parser.held()
     }
 
-    /// Judges a response that comes whole; it is parsed where its head is not that of the last.
+    /// Judges a complete response, and parses it only if its head differs from the last one.
     ///
     /// # Errors
-    /// The kind of error it is.
+    /// The kind of error.
     pub fn judge(&mut self, response: &[u8]) -> Result<(), ErrorKind> {
         let answer = match self.known.answer(response, false) {
             Some(answer) => answer,
@@ -141,7 +141,7 @@ impl Parts {
         }
     }
 
-    /// Records a request that took that long, at a time that moves through the window.
+    /// Records a request that took this long, ending at a time that moves through the window.
     pub fn record(&mut self, took_ns: u64) {
         self.at = (self.at + 10_007) % 999_000_000;
         let request = Ended {
@@ -153,7 +153,7 @@ impl Parts {
         self.recorder.answered(&request, 0);
     }
 
-    /// How many were recorded.
+    /// Number of recorded requests.
     pub fn recorded(&self) -> u64 {
         self.recorder.requests
     }

@@ -6,9 +6,10 @@ use rand_pcg::rand_core::{Rng, SeedableRng};
 /// How a thread goes through the list of a script.
 #[derive(Debug, Clone)]
 pub(crate) enum Pick {
-    /// It draws from it, uniformly.
+    /// Draws uniformly.
     Drawn(Pcg32),
-    /// It takes every so-manieth, so that all threads together go through it in order, again and again.
+    /// Takes every `step`-th request, so that all threads together go through the list in order, again and
+    /// again.
     InTurn { next: usize, step: usize },
 }
 
@@ -17,7 +18,7 @@ impl Pick {
         Self::Drawn(Pcg32::seed_from_u64(seed))
     }
 
-    /// For one of several threads, and a list of that length.
+    /// For one of several threads, with a list of this length.
     pub(crate) fn in_turn((thread, threads): (usize, usize), len: usize) -> Self {
         Self::InTurn {
             next: thread % len,
@@ -25,7 +26,7 @@ impl Pick {
         }
     }
 
-    /// The place in a list of that length.
+    /// The index into a list of this length.
     pub(crate) fn next(&mut self, len: usize) -> usize {
         match self {
             Self::Drawn(rng) => ((u64::from(rng.next_u32()) * len as u64) >> 32) as usize,
@@ -48,7 +49,7 @@ mod tests {
     #[test]
     fn threads_go_through_a_list_together() {
         for (threads, len) in [(1, 1), (1, 5), (2, 5), (3, 6), (4, 6), (5, 3), (3, 3)] {
-            // The threads in turn, as those that are alike would send.
+            // Take the threads in turn, like equally fast threads would send.
             let mut picks: Vec<Pick> = (0..threads)
                 .map(|thread| Pick::in_turn((thread, threads), len))
                 .collect();

@@ -1,4 +1,4 @@
-//! Histograms, intervals and counts of one thread; nothing is allocated while the clock runs.
+//! Histograms, intervals and counts of one thread; it allocates nothing while the clock runs.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,18 +9,18 @@ use hdrhistogram::Histogram;
 use super::breakdown::Breakdown;
 use super::{ErrorKind, Interval, Unfinished};
 
-/// Nanoseconds from the common base of a drive's clocks.
+/// Nanoseconds since the common start of a drive's clocks.
 pub(crate) type Nanos = u64;
 
-/// A request that has ended, by its instants.
+/// The instants of a request that has ended.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ended {
-    /// When it was meant to be sent; when it was sent in a closed loop.
+    /// When it was meant to be sent; in a closed loop, when it was sent.
     pub(crate) intended: Nanos,
     pub(crate) sent: Nanos,
-    /// The read that brought the first byte of the status line.
+    /// When the read returned that brought the first byte of the status line.
     pub(crate) first_byte: Nanos,
-    /// The read that completed it, or the end of its time.
+    /// When the read returned that completed it, or when it timed out.
     pub(crate) ended: Nanos,
 }
 
@@ -34,46 +34,46 @@ pub(crate) struct Recorder {
     pub(crate) latency: Histogram<u64>,
     pub(crate) wire: Histogram<u64>,
     pub(crate) first_byte: Histogram<u64>,
-    /// Of requests for which these three are the same: sent when intended, and answered in one
-    /// read. [`Self::settle`] adds them to each.
+    /// Requests whose latency, wire time and first byte are equal: sent on time, and answered in one read.
+    /// [`Self::settle`] adds them to each histogram.
     alike: Histogram<u64>,
     pub(crate) connect: Histogram<u64>,
     pub(crate) send_lag: Histogram<u64>,
     cells: Vec<Cell>,
-    /// The slices so far that count; empty where there is one window.
+    /// The counted slices so far; empty with a single window.
     slices: Vec<Range<Nanos>>,
-    /// Valid answers in the window.
+    /// Valid responses in the window.
     pub(crate) requests: u64,
     errors: [u64; ErrorKind::ALL.len()],
-    /// When the first error was seen, and what it was.
+    /// When the first error happened, and what it was.
     pub(crate) first_error: Option<(Nanos, String)>,
-    /// In flight when the drain ended.
+    /// Requests in flight when the drain ended.
     pub(crate) unfinished: Vec<Unfinished>,
     /// The same by class and by stage.
     pub(crate) breakdown: Breakdown,
 }
 
-/// Which requests count, and what an entry of the time series is.
+/// Which requests count, and what an element of the time series is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum By {
-    /// Those that end in the window, in intervals of that length.
+    /// Requests that end in the window, in intervals of this length.
     End(Nanos),
-    /// Those that are due in a slice, whenever they end. A slice starts and ends without a request in
-    /// flight, so none of them belongs to another one.
+    /// Requests that are due in a slice, whenever they end. Slices start and end with nothing in flight, so
+    /// each request belongs to one slice.
     Slice,
 }
 
 /// One interval, or one slice.
 #[derive(Debug, Clone)]
 struct Cell {
-    /// Two digits keep it at some 16 KiB.
+    /// Two digits keep it at about 16 KiB.
     latency: Histogram<u32>,
     requests: u64,
     errors: u64,
     moments: Moments,
-    /// Of a slice: valid answers from its start to the end of its drain, lead-in included.
+    /// In a slice: valid responses from its start to the end of its drain, lead-in included.
     answered: u64,
-    /// Of a slice: requests that were due while it counted, and valid answers that came then.
+    /// In a slice: requests that were due while it counted, and valid responses that arrived then.
     asked: u64,
     on_time: u64,
 }
@@ -86,12 +86,12 @@ struct Moments {
     squares: u128,
 }
 
-/// A histogram of three significant digits up to `max`; beyond, values saturate.
+/// A histogram with three significant digits up to `max`; higher values saturate.
 pub(crate) fn histogram(max: Duration) -> Histogram<u64> {
     Histogram::new_with_max(nanos(max).max(2), 3).expect("1 to 2 or more, with 3 digits, is valid")
 }
 
-/// A duration in whole nanoseconds; 584 years at most.
+/// A duration in whole nanoseconds, up to 584 years.
 pub(crate) fn nanos(duration: Duration) -> Nanos {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -112,13 +112,13 @@ impl Cell {
 }
 
 impl Recorder {
-    /// Room for a window of that length; values up to `max` are told apart.
+    /// For a window of this length, and values up to `max`.
     pub(crate) fn new(window: Duration, interval: Duration, max: Duration) -> Self {
         let cells = nanos(window).div_ceil(nanos(interval));
         Self::with(By::End(nanos(interval)), cells as usize, max)
     }
 
-    /// Room for that many slices.
+    /// For this many slices.
     pub(crate) fn sliced(slices: usize, max: Duration) -> Self {
         Self::with(By::Slice, slices, max)
     }
@@ -144,7 +144,7 @@ impl Recorder {
         }
     }
 
-    /// Begins a window, or a slice; one that ends where it starts counts nothing.
+    /// Begins a window or a slice. An empty one counts nothing.
     pub(crate) fn begin(&mut self, window: Range<Nanos>) {
         (self.start, self.end) = (window.start, window.end);
         if self.by == By::Slice && window.start < window.end {
@@ -152,7 +152,7 @@ impl Recorder {
         }
     }
 
-    /// Ends the window, or the slice, before its time.
+    /// Ends the window or the slice early.
     pub(crate) fn end_early(&mut self, at: Nanos) {
         let counts = self.start < self.end;
         self.end = at.max(self.start);
@@ -165,7 +165,7 @@ impl Recorder {
         (self.start..self.end).contains(&at)
     }
 
-    /// Whether a request counts that was due at the one time and ended at the other.
+    /// Whether a request with these times counts.
     fn counts(&self, due: Nanos, ended: Nanos) -> bool {
         self.in_window(match self.by {
             By::End(_) => ended,
@@ -173,7 +173,7 @@ impl Recorder {
         })
     }
 
-    /// The interval of that time; the slice under way.
+    /// The interval at this time, or the current slice.
     fn cell(&mut self, at: Nanos) -> Option<&mut Cell> {
         let index = match self.by {
             By::End(interval) => ((at - self.start) / interval) as usize,
@@ -193,7 +193,7 @@ impl Recorder {
         }
     }
 
-    /// A valid answer to a request of that class.
+    /// A valid response to a request of this class.
     pub(crate) fn answered(&mut self, request: &Ended, class: u32) {
         if self.counts(request.intended, request.ended) {
             self.requests += 1;
@@ -209,7 +209,7 @@ impl Recorder {
         }
     }
 
-    /// A request whose time was up; the error itself is counted by [`Self::error_of`].
+    /// A request that timed out; [`Self::error_of`] counts the error itself.
     pub(crate) fn timed_out(&mut self, request: &Ended, class: u32) {
         if self.counts(request.intended, request.ended) {
             self.time(request, false);
@@ -235,7 +235,7 @@ impl Recorder {
         }
     }
 
-    /// Brings the histograms up to date, when all is recorded.
+    /// Completes the histograms after everything is recorded.
     pub(crate) fn settle(&mut self) {
         for histogram in [&mut self.latency, &mut self.wire, &mut self.first_byte] {
             histogram
@@ -245,13 +245,13 @@ impl Recorder {
         self.alike.reset();
     }
 
-    /// An error of a request of that class, in the window or not.
+    /// An error of a request of this class, inside the window or not.
     pub(crate) fn error_of(&mut self, kind: ErrorKind, request: &Ended, class: u32) {
         self.error(kind, request.ended);
         self.breakdown.error(class, request.intended);
     }
 
-    /// An error, be it of a request or not, in the window or not.
+    /// An error, of a request or not, inside the window or not.
     pub(crate) fn error(&mut self, kind: ErrorKind, at: Nanos) {
         self.errors[kind as usize] += 1;
         if (self.by == By::Slice || self.in_window(at))
@@ -261,14 +261,14 @@ impl Recorder {
         }
     }
 
-    /// Keeps the words of the first error; `say` is called for that one only.
+    /// Keeps the message of the first error; calls `say` only for that one.
     pub(crate) fn first_error(&mut self, at: Nanos, say: impl FnOnce() -> String) {
         if self.first_error.is_none() {
             self.first_error = Some((at, say()));
         }
     }
 
-    /// A request that was due at `due` was sent `lag` later than it could have been.
+    /// A request that was due at `due` was sent `lag` later than possible.
     pub(crate) fn sent(&mut self, lag: Nanos, due: Nanos, at: Nanos) {
         if self.counts(due, at) {
             self.send_lag.saturating_record(lag);
@@ -284,12 +284,12 @@ impl Recorder {
         self.errors.iter().sum()
     }
 
-    /// Requests whose time was up.
+    /// Requests that timed out.
     pub(crate) fn timeouts(&self) -> u64 {
         self.errors[ErrorKind::Timeout as usize]
     }
 
-    /// Errors by kind, those there were.
+    /// The error kinds that occurred, with their counts.
     pub(crate) fn errors(&self) -> BTreeMap<&'static str, u64> {
         let counts = ErrorKind::ALL
             .iter()
@@ -297,7 +297,7 @@ impl Recorder {
         counts.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// Adds what another thread of the same drive recorded.
+    /// Adds the results of another thread of the same drive.
     pub(crate) fn merge(&mut self, other: &Self) {
         for (mine, theirs) in [
             (&mut self.latency, &other.latency),
@@ -332,7 +332,7 @@ impl Recorder {
         }
     }
 
-    /// How long was measured: the window's length, or that of all slices.
+    /// The measured time: the window's length, or that of all slices.
     pub(crate) fn measured(&self) -> Nanos {
         match self.by {
             By::End(_) => self.end.saturating_sub(self.start),
@@ -344,7 +344,7 @@ impl Recorder {
         }
     }
 
-    /// The first time that counted, and the last; of the slices, where there are some.
+    /// The first and last time that counted, of the window or the slices.
     pub(crate) fn span(&self) -> Range<Nanos> {
         match (self.slices.first(), self.slices.last()) {
             (Some(first), Some(last)) => first.start..last.end,
@@ -352,7 +352,7 @@ impl Recorder {
         }
     }
 
-    /// The time series up to the end of the window: intervals, or slices.
+    /// The time series up to the end of the window: intervals or slices.
     pub(crate) fn intervals(&self) -> Vec<Interval> {
         let interval = match self.by {
             By::End(interval) => interval,
@@ -432,7 +432,7 @@ impl Moments {
         (self.n > 0).then(|| self.sum as f64 / self.n as f64)
     }
 
-    /// Of the population: √(Σx²/n − (Σx/n)²), from n·Σx² − (Σx)², which is exact in integers.
+    /// The population's: √(Σx²/n − (Σx/n)²), from n·Σx² − (Σx)², which is exact in integers.
     fn deviation(&self) -> Option<f64> {
         let n = u128::from(self.n);
         let scaled = n

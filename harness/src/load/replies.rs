@@ -1,4 +1,4 @@
-//! What comes back to a worker.
+//! Handles what a worker receives.
 
 use rustix::io::Errno;
 
@@ -10,7 +10,7 @@ use super::worker::Worker;
 use super::{ErrorKind, Malformed};
 
 impl<'w, E: Engine<'w>> Worker<'w, E> {
-    /// Takes one event.
+    /// Handles one event.
     pub(crate) fn handle(&mut self, slot: usize, event: Event) {
         let now = self.now();
         match event {
@@ -47,7 +47,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
                         if slot.parser.begins() {
                             slot.first_byte = now;
                         } else if !slot.parser.has_begun() {
-                            // What had begun was an interim response, which does not count.
+                            // It was the beginning of an interim response, which doesn't count.
                             slot.first_byte = 0;
                         }
                         return;
@@ -67,8 +67,8 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             request.first_byte = now;
         }
         let surplus = answer.consumed < input.len();
-        // A request that is not sent whole is not sent further once it is answered, and what
-        // followed it would be read as its rest (RFC 9112, section 9.3).
+        // If a request was answered before it was sent completely, the rest is not sent, and the server would
+        // read whatever follows as that rest (RFC 9112, section 9.3).
         let cut = !self.engine.sent_whole(index);
         let last = answer.close || ended || surplus || cut;
         self.tally.answer(entry, &answer, &request, surplus);
@@ -80,7 +80,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         let slot = &mut self.slots[index];
         match slot.state {
             State::Busy => {}
-            // Between requests it may close a connection.
+            // The server may close a connection between requests.
             State::Idle => return self.reopen(index, now),
             State::Opening { .. } | State::Queued { .. } | State::Closed { .. } => return,
         }
@@ -92,7 +92,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             self.tally.answer(entry, &answer, &request, false);
             self.done(index, true, now);
         } else {
-            let got = "the end of the connection before a complete answer";
+            let got = "the end of the connection before a complete response";
             self.lost(index, ErrorKind::Closed, got, now);
         }
     }
@@ -109,21 +109,21 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         }
     }
 
-    /// A request's time is up.
+    /// A request timed out.
     pub(crate) fn timed_out(&mut self, index: usize, at: Nanos) {
         let slot = &self.slots[index];
         let class = self.entries[slot.entry as usize].class;
         self.tally.recorder.timed_out(&slot.ended(at), class);
         let begun = slot.fed && slot.parser.has_begun();
         let got = if begun {
-            "only a part of an answer in time"
+            "only part of a response in time"
         } else {
-            "no answer in time"
+            "no response in time"
         };
         self.lost(index, ErrorKind::Timeout, got, at);
     }
 
-    /// An answer, right or wrong, is complete; `last` on this connection or not.
+    /// A response, right or wrong, is complete; `last`: it is the last on this connection.
     fn done(&mut self, index: usize, last: bool, now: Nanos) {
         self.in_flight -= 1;
         self.rest(index, now);
@@ -131,7 +131,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         slot.barren = 0;
         slot.free_at = now;
         slot.state = State::Idle;
-        // The last that its connection was made for.
+        // It was the connection's last request.
         let spent = self.per_connection > 0 && slot.allowed == 0;
         if last || spent {
             self.reopen(index, now);
@@ -140,7 +140,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         }
     }
 
-    /// A request will have no answer.
+    /// A request will get no response.
     pub(crate) fn lost(&mut self, index: usize, kind: ErrorKind, got: &str, now: Nanos) {
         self.in_flight -= 1;
         self.rest(index, now);

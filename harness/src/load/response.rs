@@ -1,7 +1,6 @@
-//! The HTTP/1.1 response parser, fed with whatever a read brought.
+//! The incremental HTTP/1.1 response parser.
 //!
-//! It does no I/O. A response that lies whole in one read is judged where it lies; only one
-//! that is split is copied together.
+//! It does no I/O. A response that arrives in one read is used in place; only a split one is copied.
 
 use std::ops::Range;
 
@@ -9,42 +8,42 @@ use super::chunked::Chunked;
 use super::head::{Framing, MAX_HEAD, parse_head};
 use super::malformed::Malformed;
 
-/// A whole response.
+/// A complete response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Answer<'a> {
     pub(crate) status: u16,
     /// Status line and headers with the empty line.
     pub(crate) head: &'a [u8],
-    /// The body, chunks joined; cut where it was longer than what is kept.
+    /// The body, with chunks joined; truncated if longer than what is kept.
     pub(crate) body: &'a [u8],
-    /// The body's true length.
+    /// The full length of the body.
     pub(crate) body_len: u64,
     /// Bytes of the response on the wire, interim (1xx) responses included.
     pub(crate) wire_len: u64,
-    /// Whether the connection ends with it.
+    /// Whether the connection ends after it.
     pub(crate) close: bool,
-    /// Whether the input that completed it brought its first byte too, after interim responses.
+    /// Whether the input that completed it also brought its first byte, after interim responses.
     pub(crate) begins: bool,
-    /// Bytes used of the input that completed it.
+    /// Bytes used from the input that completed it.
     pub(crate) consumed: usize,
 }
 
 impl Answer<'_> {
-    /// Whether all of the body was kept.
+    /// Whether the full body was kept.
     pub(crate) fn is_whole(&self) -> bool {
         self.body.len() as u64 == self.body_len
     }
 }
 
-/// A parser in the middle of a response.
+/// Parser state within a response.
 #[derive(Debug)]
 pub(crate) struct Parser {
     state: State,
-    /// The answer to a HEAD request has no body.
+    /// The response to a HEAD request has no body.
     head_only: bool,
-    /// Bytes of a split body that are kept.
+    /// Bytes to keep of a split body.
     keep: usize,
-    /// The head, or its beginning, where it was not whole in the read that ends the response.
+    /// The head or its beginning, if it was not complete in the read that ends the response.
     head: Vec<u8>,
     body: Vec<u8>,
     body_len: u64,
@@ -64,7 +63,7 @@ enum State {
 }
 
 impl Parser {
-    /// A parser; without [`Self::start`] it expects the answer to a GET and keeps nothing.
+    /// Without [`Self::start`] the parser expects the response to a GET and keeps nothing.
     pub(crate) fn new() -> Self {
         Self {
             state: State::Head,
@@ -80,8 +79,7 @@ impl Parser {
         }
     }
 
-    /// Forgets what came before. `head_only`: the request was a HEAD. `keep`: bytes kept of a
-    /// body that comes in pieces.
+    /// Resets the parser. `head_only`: the request was a HEAD. `keep`: bytes to keep of a split body.
     pub(crate) fn start(&mut self, head_only: bool, keep: usize) {
         self.state = State::Head;
         self.head_only = head_only;
@@ -93,23 +91,22 @@ impl Parser {
         self.begins = false;
     }
 
-    /// Whether a byte of the final response has been seen, or of what may turn out to be an
-    /// interim one.
+    /// Whether it has seen a byte of the final response, or of one that may turn out to be interim.
     pub(crate) fn has_begun(&self) -> bool {
         !(matches!(self.state, State::Head) && self.head.is_empty())
     }
 
-    /// Whether the first of those bytes was in the input fed last.
+    /// Whether the first of those bytes was in the last input.
     pub(crate) fn begins(&self) -> bool {
         self.begins
     }
 
-    /// Bytes it holds on to for the answers to come.
+    /// Bytes it keeps allocated between responses.
     pub(crate) fn held(&self) -> usize {
         self.head.capacity() + self.body.capacity()
     }
 
-    /// Takes the bytes of one read. After an answer or an error, [`Self::start`] must follow.
+    /// Takes the bytes of one read. After a response or an error, call [`Self::start`].
     pub(crate) fn feed<'a>(&'a mut self, input: &'a [u8]) -> Result<Option<Answer<'a>>, Malformed> {
         let mut head_at = 0..0;
         self.begins = false;
@@ -134,7 +131,7 @@ impl Parser {
         }
     }
 
-    /// Takes the end of the connection; it completes a body that is delimited by it.
+    /// Handles the end of the connection, which completes a body without other framing.
     pub(crate) fn finish(&mut self) -> Option<Answer<'_>> {
         self.begins = false;
         match self.state {
@@ -143,7 +140,7 @@ impl Parser {
         }
     }
 
-    /// `head` is empty where the head came in an earlier read.
+    /// `head` is empty if the head came in an earlier read.
     fn answer<'a>(&'a self, head: &'a [u8], body: &'a [u8], consumed: usize) -> Answer<'a> {
         Answer {
             status: self.status,
@@ -157,8 +154,8 @@ impl Parser {
         }
     }
 
-    /// Reads heads until a final one is complete, and returns where it lies in `input`; where
-    /// it began in an earlier read, it is in `self.head` and the range is empty.
+    /// Parses heads until a final one is complete, and returns its range in `input`. If it began in an earlier
+    /// read, it is in `self.head` and the range is empty.
     fn feed_head(&mut self, input: &[u8]) -> Result<Option<Range<usize>>, Malformed> {
         let mut at = 0;
         loop {
@@ -179,7 +176,7 @@ impl Parser {
                 return Ok(None);
             };
             let start = at;
-            // A head that was incomplete before ends in this read.
+            // A head from an earlier read ends in this one.
             at += head.len - kept;
             self.wire_len += head.len as u64;
             if head.status < 200 {
@@ -198,7 +195,7 @@ impl Parser {
         }
     }
 
-    /// Reads the body from `at`; returns where its bytes are, and where this read's part ends.
+    /// Parses the body from `at`; returns where its bytes are, and where this read's part ends.
     fn feed_body(&mut self, input: &[u8], at: usize) -> Result<(Body, usize), Malformed> {
         let rest = &input[at..];
         let mut body = Kept {
@@ -237,15 +234,15 @@ impl Parser {
 
 /// Where the bytes of a body are after a read.
 enum Body {
-    /// Not all are there.
+    /// Incomplete.
     Partial,
-    /// All in this read.
+    /// Entirely in this read.
     Here,
-    /// Copied together.
+    /// In the copy.
     Kept,
 }
 
-/// The body being copied together.
+/// The copy of a split body.
 struct Kept<'a> {
     bytes: &'a mut Vec<u8>,
     len: &'a mut u64,

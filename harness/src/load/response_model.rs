@@ -1,4 +1,4 @@
-//! The parser against responses written from a model, mutations of them, and noise.
+//! Tests the parser with responses written from a model, with mutations of them, and with noise.
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -6,7 +6,7 @@ use proptest::sample::{Index, select};
 use super::*;
 use crate::load::known::Known;
 
-/// Kept of a split body in these tests, bytes: less than the longest body.
+/// Bytes kept of a split body in these tests: less than the longest body.
 const KEEP: usize = 200;
 
 /// A response as its server means it.
@@ -16,7 +16,7 @@ struct Model {
     minor: u8,
     status: u16,
     fields: Vec<Field>,
-    /// Connection options, in a field each.
+    /// Connection options, one per field.
     options: Vec<&'static str>,
     framing: Framed,
     body: Vec<u8>,
@@ -30,7 +30,7 @@ type Field = (String, String);
 
 #[derive(Debug, Clone)]
 enum Framed {
-    /// So many times, and in one field or several.
+    /// How many times, and whether in separate fields.
     Length {
         times: usize,
         one_field: bool,
@@ -49,7 +49,7 @@ impl Model {
         !self.head_only && ![204, 304].contains(&self.status)
     }
 
-    /// The response's own bytes, and all that is sent.
+    /// The length of the response itself, and everything that is sent.
     fn write(&self) -> (usize, Vec<u8>) {
         let mut wire = Vec::new();
         for (status, fields) in &self.interim {
@@ -100,7 +100,7 @@ impl Model {
         write_fields(wire, trailers);
     }
 
-    /// What the parser is to make of it: status, body, whether it ends the connection.
+    /// What the parser should return: status, body, whether it ends the connection.
     fn meant(&self) -> (u16, Vec<u8>, bool) {
         let has = |option| self.options.iter().any(|o| o.eq_ignore_ascii_case(option));
         let persists = !has("close") && (self.minor == 1 || has("keep-alive"));
@@ -139,9 +139,9 @@ fn cut<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
     pieces
 }
 
-/// A field that says nothing of framing.
+/// A field irrelevant to framing.
 fn field() -> impl Strategy<Value = Field> {
-    // The first letter keeps it apart from those that do.
+    // The first letter keeps it distinct from those that matter.
     (
         "x[a-zA-Z0-9!#$%&'*+.^_`|~-]{0,20}",
         "[ -~\t\u{e9}]{0,40}(\r\n[ \t]{1,3}[ -~\u{e9}]{0,10}){0,2}",
@@ -209,12 +209,12 @@ fn model() -> impl Strategy<Value = Model> {
         )
 }
 
-/// What a parser made of its input.
+/// What the parser returned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Read {
     status: u16,
     head: Vec<u8>,
-    /// As much as is kept at any split.
+    /// As much as is kept however the body is split.
     body: Vec<u8>,
     body_len: u64,
     wire_len: u64,
@@ -232,7 +232,7 @@ fn of(answer: &Answer<'_>) -> Read {
     }
 }
 
-/// Reads a response that comes in pieces and then ends, and checks the parser's own bounds.
+/// Reads a response that arrives in pieces and then ends, and checks the parser's memory limits.
 fn read(pieces: &[&[u8]], head_only: bool) -> Result<Option<Read>, Malformed> {
     let mut parser = Parser::new();
     parser.start(head_only, KEEP);
@@ -245,7 +245,7 @@ fn read(pieces: &[&[u8]], head_only: bool) -> Result<Option<Read>, Malformed> {
             }
             Err(kind) => Err(kind),
         };
-        // Twice, as buffers grow by doubling.
+        // Twice, because buffers grow by doubling.
         assert!(parser.held() <= 2 * (crate::load::head::MAX_HEAD + KEEP));
         if found != Ok(None) {
             return found;
@@ -254,7 +254,7 @@ fn read(pieces: &[&[u8]], head_only: bool) -> Result<Option<Read>, Malformed> {
     Ok(parser.finish().map(|answer| of(&answer)))
 }
 
-/// A head that is known is understood as the parser understood it.
+/// A known head is understood the way the parser understood it.
 fn is_known_as_read(bytes: &[u8], head_only: bool) -> Result<(), TestCaseError> {
     let mut parser = Parser::new();
     parser.start(head_only, KEEP);
@@ -287,7 +287,7 @@ proptest! {
         prop_assert_eq!(&found.body[..], &body[..body.len().min(KEEP)]);
         prop_assert_eq!((found.wire_len, found.close), (own as u64, close));
         agrees(&wire, &cuts, model.head_only)?;
-        // Nothing short of it is an answer, but for one that the connection's end completes.
+        // A shorter input isn't a response, unless the end of the connection completes it.
         let short = read(&[&wire[..own - 1]], model.head_only);
         if !close || !matches!(model.framing, Framed::UntilClose) {
             prop_assert_eq!(short, Ok(None));

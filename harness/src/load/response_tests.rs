@@ -1,9 +1,9 @@
-//! The parser against whole, split, odd and broken responses.
+//! Tests the parser with complete, split, odd and broken responses.
 
 use super::*;
 use crate::load::head::{MAX_HEAD, MAX_HEADERS};
 
-/// An answer that outlives the parser, and the bytes left over.
+/// A response that outlives the parser, and the bytes left over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Owned {
     status: u16,
@@ -14,7 +14,7 @@ struct Owned {
     left: usize,
 }
 
-/// Feeds `pieces` one after another; `Ok(None)` where they end before an answer does.
+/// Feeds `pieces` one after another; `Ok(None)` if they end before a response does.
 fn parse<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
     head_only: bool,
@@ -62,10 +62,10 @@ const RIGHT: &[(&str, u16, &str, bool, usize)] = &[
     ("HTTP/1.1 200 OK\r\nContent-Length: 0002 \t\r\n\r\nok", 200, "ok", false, 0),
     ("HTTP/1.1 200 \u{e9}t\u{e9}\r\nContent-Length: 2\r\n\r\nok", 200, "ok", false, 0),
     ("HTTP/1.1 599\r\nContent-Length: 2\r\n\r\nok", 599, "ok", false, 0),
-    // Several that are the same are one.
+    // Several equal ones count as one.
     ("HTTP/1.1 200\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok", 200, "ok", false, 0),
     ("HTTP/1.1 200 OK\r\nContent-Length: 2, 2\t,02\r\n\r\nok", 200, "ok", false, 0),
-    // A fold is read as spaces, in any field that does not delimit the body.
+    // A fold counts as spaces, in any field that does not delimit the body.
     ("HTTP/1.1 200 OK\r\nX-A: one\r\n  two\r\nContent-Length: 2\r\n\r\nok", 200, "ok", false, 0),
     ("HTTP/1.1 200 OK\r\nX-A:\r\n\tone\r\n \r\n two\r\nContent-Length: 2\r\n\r\nok", 200, "ok", false, 0),
     ("HTTP/1.1 200 OK\nX: content-length:\n 7\nContent-Length: 2\n\nok", 200, "ok", false, 0),
@@ -95,7 +95,7 @@ const RIGHT: &[(&str, u16, &str, bool, usize)] = &[
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: ,chunked,\r\n\r\n1 \t;a;b=\"c\t\u{e9}\"\r\n\n\r\n0 \r\n\r\n",
         200, "\n", false, 0,
     ),
-    // A coding after chunked, or without it: the connection's end delimits.
+    // A coding after chunked, or without it: the end of the connection delimits the body.
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n", 200, "0\r\n\r\n", true, 0),
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n0\r\n\r\n", 200, "0\r\n\r\n", true, 0),
     // Interim responses, several in a row.
@@ -107,7 +107,7 @@ const RIGHT: &[(&str, u16, &str, bool, usize)] = &[
         "HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\nConnection: close\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
         204, "", false, 0,
     ),
-    // No body whatever the fields say.
+    // No body, whatever the fields say.
     ("HTTP/1.1 204 No Content\r\n\r\n", 204, "", false, 0),
     ("HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", 204, "", false, 0),
     ("HTTP/1.1 304 Not Modified\r\nContent-Length: 10\r\n\r\n", 304, "", false, 0),
@@ -187,7 +187,7 @@ fn the_answer_to_head_has_no_body() {
     }
 }
 
-/// What is broken, by what is wrong with it: whole, a header field, a chunked body.
+/// Broken responses by error: whole, a header field, a chunked body.
 #[rustfmt::skip]
 const BROKEN: &[(Malformed, &str, &[&str])] = &[
     (Malformed::StatusLine, "", &[
@@ -243,9 +243,9 @@ const BROKEN: &[(Malformed, &str, &[&str])] = &[
         "0\r\na: b\rc", "0\r\na : b\r\n", "0\r\na: \0\r\n", "0\r\nHTTP/1.1 200 OK\r\n",
     ]),
 ];
-/// Before a broken header field.
+/// Precedes a broken header field.
 const FIELD: &str = "HTTP/1.1 200 OK\r\nServer: x\r\n";
-/// Before a broken chunked body.
+/// Precedes a broken chunked body.
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 fn broken() -> Vec<(String, Malformed)> {
@@ -288,7 +288,7 @@ fn broken_responses_are_malformed_of_a_kind_at_any_split() {
     for (text, kind) in broken() {
         let begin = &text[..text.len().min(90)];
         assert_eq!(whole(&text), Err(kind), "{begin:?}");
-        // A head is read anew with each piece of it.
+        // A head is parsed again with each piece of it.
         let step = (text.len() / 500).max(1) * (1 + text.len() / 20_000);
         for at in (0..=text.len()).step_by(step) {
             let (a, b) = text.as_bytes().split_at(at);
@@ -411,7 +411,7 @@ fn an_interim_response_is_not_the_beginning_of_the_final_one() {
         assert!(parser.has_begun() && !parser.begins());
         assert!(!parser.feed(b"\r\n").unwrap().unwrap().begins);
 
-        // The rest of the interim response and the whole final one in the same read.
+        // The rest of the interim response and the complete final one in the same read.
         parser.start(false, 0);
         assert_eq!(parser.feed(&INTERIM[..at]), Ok(None));
         let rest = [&INTERIM[at..], b"HTTP/1.1 204 No Content\r\n\r\n"].concat();

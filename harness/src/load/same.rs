@@ -1,8 +1,8 @@
-//! Does this JSON mean the same as an accepted value?
+//! Compares JSON with an accepted value by meaning.
 //!
-//! The text is compared as it is read, without making a value of it, so a server whose bodies
-//! differ in white space or in the order of members costs no allocation per answer either
-//! (but for escapes in strings, and for objects of more than [`FEW`] members).
+//! Compares while parsing, without building a value. So a server whose bodies differ in white space or in the
+//! order of members costs no allocation per response either (except for escapes in strings, and for objects of
+//! more than [`FEW`] members).
 
 use std::collections::HashSet;
 use std::fmt;
@@ -12,20 +12,20 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// Members of an object that fit one word of bits.
+/// Number of members whose flags fit one word.
 const FEW: usize = 64;
 
-/// Whether `text` is JSON for `value`: members in any order and each once, white space and
-/// escapes free. Numbers are compared as `serde_json` does: 1.0 is another value than 1, since
-/// to a reader that asks for an integer it is. Nesting beyond 128 is no JSON here.
+/// Whether `text` is JSON for `value`: each member once and in any order, any white space and escapes. Numbers
+/// are compared as in `serde_json`: 1.0 differs from 1, as it does to a reader that expects an integer. Nesting
+/// deeper than 128 is rejected.
 pub(crate) fn means(text: &[u8], value: &Value) -> bool {
     let mut json = serde_json::Deserializer::from_slice(text);
     let same = Same(value).deserialize(&mut json);
     same.and_then(|()| json.end()).is_ok()
 }
 
-/// The positive integer in the member `id` of the object `text`, where all its other members
-/// mean the same as those of `members`.
+/// The positive integer in the member `id` of the object `text`, if all its other members mean the same as
+/// `members`.
 pub(crate) fn id_beside(text: &[u8], members: &Map<String, Value>, id: &str) -> Option<u64> {
     let mut json = serde_json::Deserializer::from_slice(text);
     let id = Some(id);
@@ -33,12 +33,12 @@ pub(crate) fn id_beside(text: &[u8], members: &Map<String, Value>, id: &str) -> 
     json.end().ok().and(found)
 }
 
-/// The error of what is JSON, but another; it ends the reading.
+/// The error for valid JSON with another meaning; it ends parsing.
 fn another<E: Error>() -> E {
     E::custom("another value")
 }
 
-/// Reads what must mean the same as a value.
+/// Parses JSON that must mean the same as a value.
 #[derive(Clone, Copy)]
 struct Same<'a>(&'a Value);
 
@@ -106,8 +106,7 @@ impl<'de> Visitor<'de> for Same<'_> {
     }
 }
 
-/// Reads an object that must have the same members, but for one with an id where that is
-/// asked for.
+/// Parses an object that must have the same members, plus an id if one is expected.
 struct Members<'a> {
     members: &'a Map<String, Value>,
     id: Option<&'a str>,
@@ -144,7 +143,7 @@ impl<'de> Visitor<'de> for Members<'_> {
                 }
             }
         }
-        // An accepted object may itself be given with its id, which is compared with none.
+        // If the accepted object includes its own id, that is not compared.
         let beside = self.id.is_some_and(|id| self.members.contains_key(id));
         let all = seen.count() + usize::from(beside) == self.members.len();
         if all && id.is_some() == self.id.is_some() {
@@ -155,20 +154,20 @@ impl<'de> Visitor<'de> for Members<'_> {
     }
 }
 
-/// What a name stands for.
+/// The meaning of a member's name.
 enum Found<'a> {
     Id,
     Member {
-        /// Its index; in an object of many members, where it lies in memory.
+        /// Its index; in a large object, its address.
         place: usize,
         value: &'a Value,
     },
 }
 
-/// Reads the name of a member.
+/// Parses the name of a member.
 struct Key<'a> {
     of: &'a Members<'a>,
-    /// The index of the member that comes next where the order is the same.
+    /// The index of the next member if the order is the same.
     likely: usize,
 }
 
@@ -211,14 +210,14 @@ impl<'a> Visitor<'_> for Key<'a> {
     }
 }
 
-/// The members that were read.
+/// The members seen so far.
 enum Seen {
     Few(u64),
     Many(HashSet<usize>),
 }
 
 impl Seen {
-    /// For an object of so many members.
+    /// For an object with this many members.
     fn new(members: usize) -> Self {
         if members > FEW {
             Self::Many(HashSet::with_capacity(members))
@@ -227,7 +226,7 @@ impl Seen {
         }
     }
 
-    /// Whether the member at that place had not been read before.
+    /// Marks the member at `place`; returns whether it is new.
     fn insert(&mut self, place: usize) -> bool {
         match self {
             Self::Few(bits) => {

@@ -1,4 +1,4 @@
-//! Equal meaning against `serde_json`'s own idea of it, and where the two must differ.
+//! Compares our equality with `serde_json`'s, and tests where the two must differ.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -41,10 +41,10 @@ fn another_meaning_is_told() {
 #[test]
 fn a_member_twice_is_wrong_even_with_the_right_value() {
     assert!(!means(br#"{"a":1,"a":1}"#, &json!({"a": 1})));
-    // As many members as there should be, but one of them twice.
+    // The right number of members, but one of them twice.
     assert!(!means(br#"{"a":1,"a":1}"#, &json!({"a": 1, "b": 2})));
     assert!(!means(br#"{"b":2,"a":1,"b":2}"#, &json!({"a": 1, "b": 2})));
-    // Written otherwise it is the same member.
+    // The same member in another spelling.
     assert!(!means(br#"{"a":1,"\u0061":1}"#, &json!({"a": 1, "b": 2})));
 }
 
@@ -150,14 +150,14 @@ fn an_id_is_found_beside_the_other_members() {
     ] {
         assert_eq!(id(text), None, "{text}");
     }
-    // The accepted object given with its own id.
+    // The accepted object includes its own id.
     let Value::Object(whole) = json!({"id": 5, "qty": 2}) else {
         unreachable!()
     };
     assert_eq!(id_beside(br#"{"qty":2,"id":6}"#, &whole, "id"), Some(6));
 }
 
-/// Any JSON value, small enough to be equal to another now and then.
+/// Any JSON value, small enough to equal another now and then.
 fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -176,7 +176,7 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// The same value with the members of every object the other way round.
+/// The same value with the members of every object in reverse order.
 fn turned(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(turned).collect(),

@@ -1,7 +1,7 @@
 //! When each request is meant to be sent.
 //!
-//! Send times are a closed form, never accumulated. Let `Λ(t)` be how many requests are due in
-//! the first `t` seconds, the integral of the rate; then request `n` of all is due at `Λ⁻¹(n)`.
+//! Send times have a closed form and are never accumulated. Let `Λ(t)` be the number of requests due in the
+//! first `t` seconds, the integral of the rate. Then the `n`-th request is due at `Λ⁻¹(n)`.
 //!
 //! - At a constant rate `r` that is `n / r`.
 //! - In a stage in which the rate goes from `a` to `b` within `L` seconds, `Λ` grows by
@@ -13,7 +13,7 @@
 
 use super::{Pace, RateStage};
 
-/// The send times of all connections; without any in a closed loop.
+/// The send times of all connections; empty in a closed loop.
 #[derive(Debug, Clone)]
 pub(crate) struct Schedule {
     connections: u64,
@@ -25,7 +25,7 @@ pub(crate) struct Schedule {
 enum Curve {
     /// Nothing is ever due.
     None,
-    /// Nanoseconds from one request to the next over all connections.
+    /// Nanoseconds between requests over all connections.
     Constant { step_ns: f64 },
     /// In order, without gaps.
     Stages(Box<[Piece]>),
@@ -36,11 +36,11 @@ enum Curve {
 struct Piece {
     start: f64,
     length: f64,
-    /// Requests due before it, and before its end.
+    /// Requests due before its start, and before its end.
     before: f64,
     after: f64,
     rate: f64,
-    /// By how much the rate grows per second.
+    /// Growth of the rate per second.
     slope: f64,
 }
 
@@ -58,20 +58,18 @@ impl Schedule {
         }
     }
 
-    /// When request `k` of `connection` is due, nanoseconds after the start; `u64::MAX` is
-    /// never.
+    /// When request `k` of `connection` is due, in nanoseconds after the start; `u64::MAX` means never.
     pub(crate) fn due_ns(&self, connection: u64, k: u64) -> u64 {
         self.at_ns((k * self.connections + connection) as f64)
     }
 
-    /// When as many requests as `count` were due, nanoseconds after the start; `u64::MAX` is
-    /// never.
+    /// When `count` requests were due, in nanoseconds after the start; `u64::MAX` means never.
     pub(crate) fn at_ns(&self, count: f64) -> u64 {
         match &self.curve {
             Curve::None => u64::MAX,
             Curve::Constant { step_ns } => (count * step_ns).round() as u64,
             Curve::Stages(pieces) => {
-                // A stage in which nothing is due ends where it began, and is passed over.
+                // A stage in which nothing is due ends where it began, and is skipped.
                 let index = pieces.partition_point(|piece| piece.after <= count);
                 let piece = pieces.get(index);
                 piece.map_or(u64::MAX, |piece| (piece.at(count) * 1e9).round() as u64)
@@ -81,17 +79,16 @@ impl Schedule {
 }
 
 impl Piece {
-    /// The second in which as many requests as `count` were due, for a count it reaches.
+    /// The second in which `count` requests were due, for a count it reaches.
     ///
-    /// `slope t² / 2 + rate t = n` solved for `t`, in the form that neither divides by the
-    /// slope, which may be 0, nor subtracts what is nearly equal (Press et al., *Numerical
-    /// Recipes*, section 5.6).
+    /// Solves `slope t² / 2 + rate t = n` for `t` in the form that doesn't divide by the slope, which may be 0,
+    /// and doesn't subtract nearly equal numbers (Press et al., *Numerical Recipes*, section 5.6).
     fn at(&self, count: f64) -> f64 {
         let n = count - self.before;
         if n <= 0.0 {
             return self.start;
         }
-        // Rounding alone can bring it below 0, at the end of a ramp down to 0.
+        // Rounding can bring it below 0 at the end of a ramp down to 0.
         let rate_then = (self.rate * self.rate + 2.0 * self.slope * n).max(0.0);
         let t = 2.0 * n / (self.rate + rate_then.sqrt());
         self.start + t.min(self.length)
@@ -117,7 +114,7 @@ fn pieces(stages: &[RateStage]) -> Box<[Piece]> {
     stages.iter().map(piece).collect()
 }
 
-/// The requests one thread may send; the first ones take the remainder.
+/// The number of requests one thread may send; the first threads get the remainder.
 pub(crate) fn share(limit: Option<u64>, (thread, threads): (usize, usize)) -> u64 {
     limit.map_or(u64::MAX, |limit| {
         let (thread, threads) = (thread as u64, threads as u64);
@@ -171,7 +168,7 @@ mod tests {
 
     #[test]
     fn send_times_do_not_drift() {
-        // A third of a nanosecond is lost in each step; after an hour the sum would be off.
+        // Each step would lose a third of a nanosecond; after an hour the sum would be off.
         let hour = 3_600_000_000_000;
         assert_eq!(rate(30_000.0, 64).at_ns(30_000.0 * 3600.0), hour);
         let steps = staged(&[(1_800_000, 30_000.0, 30_000.0), (3_600_000, 7.0, 7.0)]);
@@ -187,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_ramp_is_the_inverse_of_a_parabola() {
-        // From 0 up by 100/s in each second: 50 t² are due after t seconds.
+        // From 0 up by 100/s each second: 50 t² are due after t seconds.
         let up = staged(&[(10_000, 0.0, 1000.0)]);
         for (n, seconds) in [
             (0, 0.0),
@@ -200,7 +197,7 @@ mod tests {
             assert!((at - seconds).abs() < 1e-6, "{n}: {at}");
         }
         assert_eq!(up.due_ns(0, 5000), u64::MAX);
-        // And down again: the time reversed.
+        // And down again: time reversed.
         let down = staged(&[(10_000, 1000.0, 0.0)]);
         for n in [1, 50, 1250, 4999, 5000] {
             let mirrored = 10_000_000_000 - up.due_ns(0, 5000 - n);

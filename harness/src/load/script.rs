@@ -1,43 +1,43 @@
-//! Requests, and what is expected of their answers.
+//! Requests and their expected responses.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
 
-/// The requests of a drive, and a list of them; each thread draws from that uniformly, unless it
-/// [goes through it](Script::listed).
+/// The requests of a drive, and a list of them. Each thread draws from the list uniformly, unless it [goes
+/// through it](Script::listed) in order.
 #[derive(Debug)]
 pub struct Script {
     pub(crate) entries: Vec<Entry>,
-    /// Places in `entries`, at least one.
+    /// Indices into `entries`, at least one.
     pub(crate) list: Vec<u32>,
     pub(crate) order: Order,
     /// The names of the classes, at least one.
     pub(crate) classes: Vec<String>,
-    /// How many kinds of answers are expected, at least one.
+    /// Number of kinds of expected responses, at least one.
     pub(crate) kinds: usize,
 }
 
-/// How the list of a script is gone through.
+/// How to go through the list of a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Each request is drawn from it, uniformly.
+    /// Draw each request uniformly.
     Drawn,
-    /// From its start to its end, and again: all threads together, each taking every so-manieth.
+    /// From start to end, again and again: the threads share the list, each taking every n-th request.
     InTurn,
 }
 
-/// One request, and what is expected of its answer.
+/// A request and its expected response.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The whole request as sent.
+    /// The complete request as sent.
     pub wire: Vec<u8>,
-    /// What is expected of its answer.
+    /// The expected response.
     pub expect: Expect,
 }
 
-/// What is expected of an answer. Its framing is always checked.
+/// An expected response. Its framing is always checked.
 #[derive(Debug, Clone)]
 pub enum Expect {
     /// Only this status.
@@ -48,82 +48,80 @@ pub enum Expect {
     Body {
         /// The status.
         status: u16,
-        /// The accepted body; an equal one is right without a further look.
+        /// The accepted body; an equal one is right without parsing.
         bytes: Vec<u8>,
-        /// What a body that differs in its bytes is compared with.
+        /// The value for comparing a body whose bytes differ.
         json: Value,
     },
-    /// An object that is the same each time but for a new positive integer in one member.
+    /// An object that is always the same except for a new positive integer in one member.
     Numbered {
         /// The status.
         status: u16,
-        /// A body accepted earlier; one that differs from it only in the digits of
-        /// `id_member` is right without a further look.
+        /// An accepted body; one that differs only in the digits of `id_member` is right without parsing.
         bytes: Vec<u8>,
-        /// All other members; what a body that differs otherwise is compared with.
+        /// All other members, for comparing a body that differs otherwise.
         members: Map<String, Value>,
-        /// The member with the integer, as in `id`. No two answers of a drive may have the
-        /// same.
+        /// The member with the integer, such as `id`. It must be different in every response of a drive.
         id_member: String,
     },
 }
 
-/// Why a script can't be used; requests are counted from 0.
+/// Why a script can't be used; request numbers start at 0.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScriptError {
     /// There is nothing to send.
     #[error("a script needs at least one request")]
     Empty,
-    /// More than can be addressed.
+    /// More requests than supported.
     #[error("a script holds at most {max} requests")]
     TooMany {
         /// The limit.
         max: usize,
     },
     /// A request without a request line and the empty line that ends its head.
-    #[error("request {index} is not a whole HTTP/1.1 request")]
+    #[error("request {index} is not a complete HTTP/1.1 request")]
     NotARequest {
-        /// Its place.
+        /// Its index.
         index: usize,
     },
-    /// An accepted body that is no object with a positive integer in that member.
-    #[error("the accepted answer of request {index} has no positive integer `{member}`")]
+    /// An accepted body that is not an object with a positive integer in this member.
+    #[error("the accepted response to request {index} has no positive integer `{member}`")]
     NoId {
-        /// Its place.
+        /// Its index.
         index: usize,
         /// The member.
         member: String,
     },
 }
 
-/// A request made ready for sending and judging.
+/// A request prepared for sending and judging.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) wire: Vec<u8>,
     pub(crate) expect: Expect,
-    /// The answer has no body whatever its head says.
+    /// The response has no body, whatever its head says.
     pub(crate) head_only: bool,
-    /// For [`Expect::Numbered`]: the accepted body before and after the id's digits.
+    /// For [`Expect::Numbered`]: the lengths of the accepted body before and after the id's digits.
     pub(crate) around_id: (usize, usize),
-    /// Which of the script's classes it belongs to.
+    /// The index of its class.
     pub(crate) class: u32,
-    /// Which of the kinds its answer is of: those whose heads are likely to be equal.
+    /// The kind of its response: responses of one kind are likely to have equal heads.
     pub(crate) kind: u32,
-    /// The request as the last of its connection.
+    /// The request in its form as the last of its connection.
     last: OnceLock<Vec<u8>>,
 }
 
-/// Requests of one script at most; an index fits 32 bits.
+/// Maximum number of requests in a script, so that an index fits 32 bits.
 const MAX_REQUESTS: usize = 1 << 24;
-/// Kinds of answers at most; what is beyond shares one. Each takes some 300 bytes a thread.
+/// Maximum number of response kinds; the rest share one. Each takes about 300 bytes per thread.
 const MAX_KINDS: u32 = 1024;
-/// Classes of one script at most; each takes a histogram of some 200 KiB a thread.
+/// Maximum number of classes in a script; each takes a histogram of about 200 KiB per thread.
 const MAX_CLASSES: usize = 64;
-/// The name of the class of those that have no class of their own any more.
+/// The class for requests beyond the maximum.
 const OTHERS: &str = "others";
 
 impl Script {
-    /// Makes `requests` ready for sending, all of one class, `all`.
+    /// Prepares `requests` for sending, all in one class, `all`.
     ///
     /// # Errors
     /// See [`ScriptError`].
@@ -149,9 +147,8 @@ impl Script {
         })
     }
 
-    /// Makes `requests` ready for sending, each with the name of its class: latency is
-    /// recorded for each class too. Beyond 63 classes, in order of first mention, the rest are
-    /// one class, `others`.
+    /// Prepares `requests` for sending, each with the name of its class. Latency is also recorded by class.
+    /// Beyond 63 classes, in order of first mention, the rest share one class, `others`.
     ///
     /// # Errors
     /// See [`ScriptError`].
@@ -165,10 +162,10 @@ impl Script {
         Ok(script)
     }
 
-    /// Sends the requests of a list, which may name one several times; `list` has their places. It
-    /// is not empty, and every place is one of the script.
+    /// Sends the requests in the order of a list of indices, which may repeat. The list must not be empty, and
+    /// every index must be valid.
     pub fn listed(mut self, list: Vec<u32>, order: Order) -> Self {
-        assert!(!list.is_empty(), "there is something to send");
+        assert!(!list.is_empty(), "the list is not empty");
         let len = self.entries.len();
         assert!(
             list.iter().all(|place| (*place as usize) < len),
@@ -178,15 +175,15 @@ impl Script {
         self
     }
 
-    /// How many requests it has; at least 1.
+    /// Number of requests, at least 1.
     #[expect(clippy::len_without_is_empty, reason = "a script is never empty")]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 }
 
-/// Numbers the kinds of answers and says how many there are. Heads of one server differ by the
-/// length they announce, and by whether there is a body at all.
+/// Numbers the kinds of responses and returns how many there are. Heads of one server differ by the length they
+/// announce, and by whether there is a body at all.
 fn number_kinds(entries: &mut [Entry]) -> usize {
     let mut kinds = HashMap::new();
     for entry in entries {
@@ -201,7 +198,7 @@ fn number_kinds(entries: &mut [Entry]) -> usize {
     kinds.len().min(MAX_KINDS as usize)
 }
 
-/// The place of a class, which is added where it is new and there is room.
+/// The index of a class, which is added if it is new and there is room.
 fn class(classes: &mut Vec<String>, name: String) -> usize {
     if let Some(known) = classes.iter().position(|class| *class == name) {
         return known;
@@ -217,7 +214,7 @@ fn class(classes: &mut Vec<String>, name: String) -> usize {
 }
 
 impl Expect {
-    /// The one status that is right; none where any success is.
+    /// The only correct status; `None` if any success is.
     pub(crate) fn status(&self) -> Option<u16> {
         match self {
             Self::Success => None,
@@ -227,7 +224,7 @@ impl Expect {
         }
     }
 
-    /// The length of the accepted body, bytes; 0 where none is expected.
+    /// The length of the accepted body in bytes; 0 if none is expected.
     pub(crate) fn body_len(&self) -> usize {
         match self {
             Self::Status(_) | Self::Success => 0,
@@ -264,8 +261,8 @@ impl Entry {
         })
     }
 
-    /// The request as the last of its connection: it asks the server to close, unless it says itself
-    /// what is to become of the connection.
+    /// The request as the last of its connection: with `Connection: close`, unless it has its own `Connection`
+    /// header.
     pub(crate) fn last(&self) -> &[u8] {
         self.last.get_or_init(|| {
             let mut wire = self.wire.clone();
@@ -289,11 +286,11 @@ impl Entry {
     }
 }
 
-/// Where the digits of the top-level member `name` begin and end in the object `body`.
+/// The range of the digits of the top-level member `name` in the object `body`.
 fn around_integer(body: &[u8], name: &str) -> Option<(usize, usize)> {
     let object: Map<String, Value> = serde_json::from_slice(body).ok()?;
     let value = object.get(name)?.as_u64().filter(|n| *n > 0)?;
-    // The document is known to be valid, so strings and depth are all there is to follow.
+    // The document is known to be valid, so tracking strings and depth is enough.
     let (mut depth, mut at) = (0_u32, 0);
     while at < body.len() {
         match body[at] {
@@ -307,7 +304,7 @@ fn around_integer(body: &[u8], name: &str) -> Option<(usize, usize)> {
                     let start = skip_space(body, after + 1);
                     let digits = body[start..].iter().take_while(|b| b.is_ascii_digit());
                     let end = start + digits.count();
-                    // Of a repeated member the last one counts; `1e3` is no run of digits.
+                    // The last of repeated members counts; `1e3` is not just digits.
                     if body[start..end] == *value.to_string().as_bytes() {
                         return Some((start, end));
                     }
@@ -322,7 +319,7 @@ fn around_integer(body: &[u8], name: &str) -> Option<(usize, usize)> {
     None
 }
 
-/// The place after the string that begins at `start`.
+/// The index after the string that begins at `start`.
 fn string_end(body: &[u8], start: usize) -> Option<usize> {
     let mut at = start + 1;
     while *body.get(at)? != b'"' {

@@ -4,7 +4,7 @@ use super::Unfinished;
 use super::recorder::{Ended, Nanos};
 use super::response::Parser;
 
-/// The longest pause before a server that gave no answer is connected to again.
+/// The longest pause before reconnecting to a server that sent no response.
 const LONGEST_PAUSE: Nanos = 100_000_000;
 
 /// One connection.
@@ -15,33 +15,33 @@ pub(crate) struct Slot {
     pub(crate) entry: u32,
     pub(crate) intended: Nanos,
     pub(crate) sent: Nanos,
-    /// 0 before the first byte.
+    /// 0 until the first byte arrives.
     pub(crate) first_byte: Nanos,
     /// When it last became free to send.
     pub(crate) free_at: Nanos,
-    /// Requests of its own schedule that were sent.
+    /// Number of requests sent from its own schedule.
     pub(crate) next: u64,
-    /// Requests of its own schedule whose time has come.
+    /// Number of requests due from its own schedule.
     pub(crate) due: u64,
-    /// Connections made since the last answer.
+    /// Connections opened since the last response.
     pub(crate) barren: u32,
-    /// Requests its connection may still take; counted only where that is limited. 0 is none open.
+    /// Requests its connection may still take, if that is limited. 0 if none is open.
     pub(crate) allowed: u32,
-    /// Whether the parser has been given something of the answer in flight.
+    /// Whether the parser was fed any of the response in flight.
     pub(crate) fed: bool,
     pub(crate) parser: Parser,
 }
 
-/// What a connection is doing.
+/// State of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Not open, and not to be opened before that time.
+    /// Closed, and not to be opened before this time.
     Closed { until: Nanos },
-    /// Being made.
+    /// Being opened.
     Opening { since: Nanos },
-    /// To be made once the server's listen queue has room, which a Unix socket does not wait for.
+    /// Waiting for room in the server's listen queue: connecting to a Unix socket does not wait for it.
     Queued { since: Nanos },
-    /// Free to send; without a connection yet, where one is made for a number of requests.
+    /// Free to send. Not open yet if requests open their own connections.
     Idle,
     /// A request is in flight.
     Busy,
@@ -65,8 +65,8 @@ impl Slot {
         }
     }
 
-    /// How long to wait before connecting again: not at all after an answer, else from 2 ms
-    /// doubled up to 100 ms, so that a server which closes at once does not spin the run.
+    /// How long to wait before reconnecting: not at all after a response, otherwise 2 ms, doubled each time up
+    /// to 100 ms, so that a server that closes at once does not cause a busy loop.
     pub(crate) fn pause(&self) -> Nanos {
         match self.barren {
             0 => 0,
@@ -74,12 +74,12 @@ impl Slot {
         }
     }
 
-    /// The request in flight, if one is, as one that has not ended by `now`. `kept`: connections are
-    /// made before they have a request.
+    /// The request in flight, if any, as unfinished at `now`. `kept`: connections are opened before they have a
+    /// request.
     pub(crate) fn unfinished(&self, now: Nanos, kept: bool) -> Option<Unfinished> {
         let first_byte = match self.state {
             State::Busy => self.ended(now).first_byte,
-            // Before it is sent, that of the request before is still there.
+            // Until it is sent, `sent` still belongs to the previous request.
             State::Opening { .. } | State::Queued { .. } if !kept => now,
             State::Opening { .. } | State::Queued { .. } => return None,
             State::Closed { .. } | State::Idle => return None,

@@ -1,26 +1,25 @@
-//! The last stretch before a send time, in which the thread no longer sleeps.
+//! How long a thread spins before a send time instead of sleeping.
 //!
-//! A sleep ends late: by some microseconds on bare metal, by hundreds where the CPU is virtual and its
-//! host has to wake it. So the stretch is as long as sleeps have overrun of late, and shrinks
-//! while time passes without that.
+//! Sleeps end late: by some microseconds on bare metal, by hundreds on a virtual CPU that its host has to wake.
+//! So this time is as long as sleeps have recently overrun, and shrinks while they don't.
 
 use super::recorder::Nanos;
 
-/// However punctual sleeps are.
+/// Minimum, however punctual sleeps are.
 const LEAST: Nanos = 60_000;
-/// However late they are: such a thread has lost its CPU to another.
+/// Maximum: a thread that sleeps longer has lost its CPU to another.
 const MOST: Nanos = 1_000_000;
-/// In so long it shrinks to 1/e.
+/// Time in which it shrinks to 1/e.
 const FORGET: Nanos = 1_000_000_000;
 
-/// It is shortened in steps of so much time, which whole nanoseconds can express.
+/// It is shortened after this much time, so that whole nanoseconds can express the change.
 const STEP: Nanos = 1_000_000;
 
-/// How long before a send time the thread is to be awake.
+/// How long before a send time the thread should be awake.
 #[derive(Debug)]
 pub(super) struct Stretch {
     length: Nanos,
-    /// Time that has passed since it was shortened.
+    /// Time since it was last shortened.
     passed: Nanos,
 }
 
@@ -38,12 +37,12 @@ impl Stretch {
         self.length
     }
 
-    /// A sleep ended by so much after its time.
+    /// A sleep ended late by this much.
     pub(super) fn overslept(&mut self, by: Nanos) {
         self.length = self.length.max(by.min(MOST));
     }
 
-    /// Time went by.
+    /// Time has passed.
     pub(super) fn passes(&mut self, time: Nanos) {
         self.passed += time;
         if self.passed >= STEP {
@@ -65,7 +64,7 @@ mod tests {
         assert_eq!(stretch.length(), LEAST);
         stretch.overslept(200_000);
         assert_eq!(stretch.length(), 200_000);
-        // A shorter one takes nothing back.
+        // A shorter one changes nothing.
         stretch.overslept(100_000);
         assert_eq!(stretch.length(), 200_000);
         for _ in 0..FORGET / 1_000 {

@@ -1,4 +1,4 @@
-//! All that one thread found out.
+//! All results of one thread.
 
 use super::ids::Ids;
 use super::judge::{Verdict, explain, judge};
@@ -7,7 +7,7 @@ use super::response::Answer;
 use super::script::Entry;
 use super::{ErrorKind, Malformed, ThreadTime};
 
-/// All that one thread found out.
+/// All results of one thread.
 #[derive(Debug)]
 pub(crate) struct Tally {
     pub(crate) recorder: Recorder,
@@ -16,8 +16,8 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Judges the answer to a request and counts it. With `surplus`, more bytes came than it
-    /// has: it can't be told where the next answer begins.
+    /// Judges the response to a request and counts it. `surplus`: there were more bytes than the response has,
+    /// so it is unknown where the next response begins.
     pub(crate) fn answer(
         &mut self,
         entry: &Entry,
@@ -47,7 +47,7 @@ impl Tally {
         self.recorder.answered(request, entry.class);
     }
 
-    /// Counts the error a request ended with; `say` puts it into words where it is the first.
+    /// Counts the error of a request; `say` returns the message and is called only for the first error.
     pub(crate) fn failed(
         &mut self,
         kind: ErrorKind,
@@ -59,13 +59,13 @@ impl Tally {
         self.recorder.first_error(request.ended, say);
     }
 
-    /// Counts an error of no request; `say` puts it into words where it is the first.
+    /// Counts an error that belongs to no request; `say` as above.
     pub(crate) fn error(&mut self, kind: ErrorKind, at: Nanos, say: impl FnOnce() -> String) {
         self.recorder.error(kind, at);
         self.recorder.first_error(at, say);
     }
 
-    /// Adds what another thread found out, but for its time.
+    /// Adds the results of another thread, except its time.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.recorder.merge(&other.recorder);
         self.ids.merge(&other.ids);
@@ -73,17 +73,17 @@ impl Tally {
     }
 }
 
-/// What a worker counts over the whole drive, besides its recorder.
+/// Counts over the whole drive, besides the recorder.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) sent: u64,
-    /// Valid answers, and those of them that were numbered.
+    /// Valid responses, and those of them that were numbered.
     pub(crate) answered: u64,
     pub(crate) orders: u64,
     /// In flight when the drain ended.
     pub(crate) unanswered: u64,
     pub(crate) unsent: u64,
-    /// Send times that fell in the window.
+    /// Send times within the window.
     pub(crate) asked: u64,
     pub(crate) bytes_received: u64,
     pub(crate) bytes_expected: u64,
@@ -94,7 +94,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// Adds what another thread counted, but for its time.
+    /// Adds the counts of another thread, except its time.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.sent += other.sent;
         self.answered += other.answered;

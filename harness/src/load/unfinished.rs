@@ -1,5 +1,5 @@
-//! Requests that had not ended when a drive did. How long they would have taken is unknown, but for
-//! how long at least: they are censored observations, and figures without them would be too low.
+//! Requests that had not ended when a drive did. Only a lower bound of their latency is known. They are
+//! censored observations, and figures without them would be too low.
 
 use std::time::Duration;
 
@@ -7,29 +7,29 @@ use hdrhistogram::Histogram;
 
 use super::Measurement;
 
-/// A connection that is silent for less than this is not held against the server.
+/// A connection silent for less than this is not reported.
 const SILENT: Duration = Duration::from_secs(1);
-/// The least share of the window without an answer at its end that is worth a warning, and how many
-/// times longer it must be than answers were apart before.
+/// When to warn about a window that ends without responses: that part is at least 1/10 of the window, and 10
+/// times as long as the typical time between responses.
 const QUIET_SHARE: u32 = 10;
 const QUIET_GAPS: f64 = 10.0;
 
-/// A request that was sent and had not ended, by how long it had waited.
+/// How long a request that was sent and has not ended has waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unfinished {
-    /// Since its intended send time, nanoseconds.
+    /// Since its intended send time, in nanoseconds.
     pub waited_ns: u64,
-    /// Of this until the first byte of its answer, if one came.
+    /// How much of it until the first byte of its response, if one arrived.
     pub first_byte_ns: u64,
 }
 
-/// A distribution with the requests that belong to it and had not ended.
+/// A distribution that includes unfinished requests.
 #[derive(Debug)]
 pub struct Bounds<'a> {
     ended: &'a Histogram<u64>,
-    /// With the unfinished at the time they had waited.
+    /// With the unfinished ones at the time they had waited.
     all: Histogram<u64>,
-    /// How many requests may be above any value.
+    /// Number of requests that may exceed any value.
     open: u64,
 }
 
@@ -49,8 +49,8 @@ impl<'a> Bounds<'a> {
         self.ended.is_empty()
     }
 
-    /// The value at a quantile in nanoseconds, and whether that is only a lower bound: with answers
-    /// to the unfinished it may be higher.
+    /// The value at a quantile in nanoseconds, and whether it is only a lower bound: if the unfinished had
+    /// ended, it could be higher.
     pub fn at(&self, quantile: f64) -> (u64, bool) {
         let lowest = self.ended.value_at_quantile(quantile);
         let moves = self
@@ -59,37 +59,37 @@ impl<'a> Bounds<'a> {
         (self.all.value_at_quantile(quantile), self.open > 0 && moves)
     }
 
-    /// The value at a quantile if the unfinished are slower than all that ended: it is no higher than
-    /// that, in nanoseconds. `None` where it is one of theirs, so that nothing limits it.
+    /// An upper bound of the value at a quantile in nanoseconds, reached if the unfinished are slower than all
+    /// that ended. `None` if the quantile falls on an unfinished one, so that nothing limits it.
     pub fn highest(&self, quantile: f64) -> Option<u64> {
         let ended = self.ended.len() as f64;
         let rank = (quantile * (ended + self.open as f64)).ceil().max(1.0);
-        // Half a rank less meets the rank itself, however the division is rounded.
+        // Subtracting half a rank hits the exact rank despite rounding.
         let highest = || self.ended.value_at_quantile((rank - 0.5) / ended.max(1.0));
         (rank <= ended).then(highest)
     }
 }
 
 impl Measurement {
-    /// Latency, with the requests that had not ended.
+    /// Latency, including unfinished requests.
     pub fn latency_bounds(&self) -> Bounds<'_> {
         let waited = self.unfinished.iter().map(|request| request.waited_ns);
         Bounds::new(&self.latency, waited, self.unsent)
     }
 
-    /// The same of the first byte.
+    /// Time to first byte, including unfinished requests.
     pub fn first_byte_bounds(&self) -> Bounds<'_> {
         let waited = self.unfinished.iter().map(|request| request.first_byte_ns);
         Bounds::new(&self.first_byte, waited, self.unsent)
     }
 
-    /// How late the load generator was, with the requests it never sent.
+    /// Send lag, including requests that were never sent.
     pub fn send_lag_bounds(&self) -> Bounds<'_> {
         Bounds::new(&self.send_lag, std::iter::empty(), self.unsent)
     }
 
-    /// The mean latency in nanoseconds, with the unfinished at the time they had waited, and whether
-    /// there are any: then it is a lower bound.
+    /// The mean latency in nanoseconds, with the unfinished at the time they had waited, and whether there are
+    /// any. If so, it is a lower bound.
     pub fn latency_mean_bound(&self) -> Option<(f64, bool)> {
         let ended = self.latency.len() as f64;
         let waited: f64 = self.unfinished.iter().map(|r| r.waited_ns as f64).sum();
@@ -98,21 +98,21 @@ impl Measurement {
         Some((mean, !self.unfinished.is_empty() || self.unsent > 0))
     }
 
-    /// How long a request must be unanswered for its connection to be called silent: a second, and
-    /// twice the longest latency.
+    /// How long a request must be unanswered before its connection counts as silent: a second, and twice the
+    /// longest latency.
     pub fn silent_after(&self) -> Duration {
         SILENT.max(Duration::from_nanos(self.latency.max()).saturating_mul(2))
     }
 
-    /// Connections that were silent at the end.
+    /// Number of connections that were silent at the end.
     pub fn silent(&self) -> u64 {
         let limit = self.silent_after().as_nanos();
         let silent = |request: &&Unfinished| u128::from(request.waited_ns) > limit;
         self.unfinished.iter().filter(silent).count() as u64
     }
 
-    /// The last part of the window, where it is without an answer and the part before was not:
-    /// at least a tenth, and ten times as long as answers were apart.
+    /// The last part of the window, if it had no responses but the part before did: at least a tenth of the
+    /// window, and ten times as long as the gaps between responses.
     pub fn quiet(&self) -> Option<Duration> {
         let answered = self.intervals.iter().rposition(|i| i.requests > 0)?;
         let quiet: Duration = self.intervals[answered + 1..]
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn only_what_they_could_change_is_a_bound() {
-        // Nine of ten are alike, so that the median does not move.
+        // Nine of ten are equal, so that the median does not move.
         let ended = ended((0..900).map(|_| 10).chain(901..=1000));
         let bounds = Bounds::new(&ended, [500, 700].into_iter(), 0);
         assert_eq!(bounds.at(0.5), (10, false));

@@ -1,5 +1,5 @@
-//! One thread: decides what is sent on which connection and when. Its connections are made in
-//! `connections`, and what comes back is taken in `replies`.
+//! One thread: decides what to send on which connection and when. `connections` opens its connections, and
+//! `replies` handles what it receives.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -22,22 +22,22 @@ use super::tally::{Counts, Tally};
 use super::{Config, Control, Order, Script, ThreadTime};
 use crate::probe::run_delay_ns;
 
-/// A turn of the spinning loop takes about a microsecond; in a longer one the thread was
-/// interrupted or put off its CPU, which is no spinning.
+/// One iteration of the spinning loop takes about a microsecond. In a longer one the thread was interrupted or
+/// lost its CPU, which doesn't count as spinning.
 const LONGEST_TURN: Nanos = 20_000;
-/// How often timeouts, reconnects and the stop flag are looked at, at least and at most; a
-/// microsecond is added for each connection, so that thousands of them cost no more. Whatever
-/// ends a wait is a timer of the kernel's, and one that is due before its own next tick costs a
-/// write to the CPU's timer each time, on a virtual CPU a way out to the host: up to a tenth of a request.
+/// Minimum and maximum time between checks of timeouts, reconnects and the stop flag. A microsecond is added
+/// per connection, so that thousands of them cost no more. A kernel timer ends each wait, and one that is due
+/// before the kernel's next tick costs a write to the CPU's timer. On a virtual CPU that is an exit to the
+/// host: up to a tenth of a request.
 const TICKS: RangeInclusive<Nanos> = 5_000_000..=50_000_000;
-/// The longest wait for answers after the window.
+/// The longest wait for responses after the window.
 const DRAIN: Nanos = 1_000_000_000;
 /// The same after a stop.
 const SHORT_DRAIN: Nanos = 40_000_000;
-/// Kept of a split body beyond twice the expected length, bytes.
+/// Bytes kept of a split body beyond twice the expected length.
 const KEEP: usize = 64 * 1024;
 
-/// What a thread has spent so far.
+/// Time a thread has used so far.
 #[derive(Debug, Clone, Copy)]
 struct Clocks {
     cpu: Nanos,
@@ -53,40 +53,40 @@ pub(crate) struct Worker<'w, E> {
     pick: Pick,
     pub(crate) control: &'w Control,
     pub(crate) pacing: Pacing,
-    /// How many requests a connection takes that the first of them makes; 0 where they are kept.
+    /// Requests per connection, if the first of them opens it; 0 if connections are kept open.
     pub(crate) per_connection: u32,
     pub(crate) timeout: Nanos,
     spin: bool,
-    /// Whether it has the load in turns, each of which ends with nothing in flight.
+    /// Whether it runs in slices, each of which ends with nothing in flight.
     sliced: bool,
     clock: Clock,
     pub(crate) plan: Plan,
     pub(crate) slots: Vec<Slot>,
-    /// When the next turn comes over all slots, as far as is known.
+    /// When the next turn comes on any slot, as far as known.
     next_due: Nanos,
     stretch: Stretch,
-    /// When timeouts, reconnects and the stop flag are looked at next.
+    /// When to check timeouts, reconnects and the stop flag next.
     tick_at: Nanos,
-    /// Requests sent, or begun with a connection of their own, that have not ended.
+    /// Requests that were sent, or whose own connection was begun, and that have not ended.
     pub(crate) in_flight: usize,
     pub(crate) opening: usize,
-    /// Whether requests are sent: between the schedule's start and the window's end.
+    /// Whether to send requests: between the schedule's start and the window's end.
     pub(crate) sending: bool,
-    /// Requests still to be sent; no end where there is no limit.
+    /// Requests still to be sent; the maximum if there is no limit.
     left: u64,
     pub(crate) keep: usize,
-    /// Of each kind of answer, the head of the last.
+    /// The last head of each kind of response.
     pub(crate) known: Vec<Known>,
     pub(crate) tally: Tally,
-    /// Answers and errors the live counters have been told.
+    /// Responses and errors already added to the live counters.
     told: (u64, u64),
-    /// At the window's start.
+    /// At the start of the window.
     at_start: Option<Clocks>,
 }
 
 impl<'w, E: Engine<'w>> Worker<'w, E> {
-    /// A worker for every `threads`-th connection from `thread` on; it has one window, or at most
-    /// that many slices that count.
+    /// A worker for every `threads`-th connection, starting with `thread`. It has one window, or at most this
+    /// many counted slices.
     pub(crate) fn new(
         engine: E,
         (thread, threads): (usize, usize),
@@ -99,17 +99,17 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         let entries = &script.entries[..];
         let longest = entries.iter().map(|e| e.expect.body_len()).max();
         let numbered = |e: &Entry| matches!(e.expect, Expect::Numbered { .. });
-        // The longest latency there can be: due at once, sent at the end, timed out.
+        // The highest possible latency: due at once, sent at the end, timed out.
         let max = config.warmup + config.duration + config.timeout + Duration::from_secs(2);
         let connections = (thread..config.connections).step_by(threads);
         let per_connection = config.requests_per_connection.unwrap_or(0);
         if per_connection > 0 {
-            // Made now, and not while the clock runs.
+            // Prepared now, not while the clock runs.
             for entry in entries {
                 entry.last();
             }
         }
-        // Streams of one generator may be correlated, so each thread has a seed of its own.
+        // Streams of one generator may be correlated, so each thread has its own seed.
         let seed = config
             .seed
             .wrapping_add((thread as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -163,7 +163,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         self.clock.now()
     }
 
-    /// Sends, measures and drains as planned. In slices it is called again for each.
+    /// Sends, measures and drains as planned. Called again for each slice.
     pub(crate) fn run(&mut self, plan: Plan) -> Result<(), Errno> {
         self.next_due = Nanos::MAX;
         if self.sliced {
@@ -181,7 +181,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         if self.per_connection > 0 {
             self.close_all();
         }
-        // In a closed loop nothing is sent but by an answer, so it is begun on time here.
+        // A closed loop sends only after responses, so start it exactly on time.
         let early = match self.pacing {
             Pacing::Closed => 0,
             _ => 1_000_000,
@@ -193,12 +193,12 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             self.free(slot);
         }
         self.load()?;
-        // What was due while the thread slept towards the end.
+        // Send what became due while the thread slept towards the end.
         if self.sending {
             self.send_due(self.plan.end);
         }
         self.end_time();
-        // What was due in a slice is sent, however late: the wait is a part of its latency.
+        // Requests due in a slice are sent, however late: the wait is part of their latency.
         self.sending = self.sliced && !matches!(self.pacing, Pacing::Closed | Pacing::Thinking(_));
         if !self.sliced {
             self.count_unsent();
@@ -211,12 +211,12 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         Ok(())
     }
 
-    /// Valid answers so far.
+    /// Valid responses so far.
     pub(crate) fn answered(&self) -> u64 {
         self.tally.counts.answered
     }
 
-    /// Requests so far that got no answer in time, or that were never sent.
+    /// Requests so far that timed out or were never sent.
     pub(crate) fn unanswered(&self) -> u64 {
         let counts = &self.tally.counts;
         self.tally.recorder.timeouts() + counts.unanswered + counts.unsent
@@ -242,7 +242,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
                 self.next_due = Nanos::MAX;
             }
             if !self.sending && self.in_flight == 0 {
-                // The limit is reached and all is answered; the last answer is in the window.
+                // The limit is reached and every response has arrived; the last one is in the window.
                 self.plan.end = now + 1;
                 self.tally
                     .recorder
@@ -277,7 +277,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
     fn handle_all(&mut self) {
         while let Some((slot, event)) = self.engine.next() {
             self.handle(slot, event);
-            // A long batch must not hold up what is due.
+            // A long batch must not delay requests that are due.
             if self.next_due != Nanos::MAX {
                 let now = self.now();
                 if now >= self.next_due {
@@ -288,13 +288,13 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         }
     }
 
-    /// What is due goes out now, not with what the rest of a batch may bring.
+    /// Sends due requests now, not together with those from the rest of the batch.
     fn flush(&mut self) {
-        // Where it can't, the next wait can't either, and tells.
+        // If it fails, the next wait fails too and reports it.
         let _ = self.engine.flush();
     }
 
-    /// Sends what is due by `now` on free connections; on busy ones it waits its turn.
+    /// Sends what is due by `now` on free connections; on busy ones it waits.
     fn send_due(&mut self, now: Nanos) {
         loop {
             let due = self.pacing.next_due();
@@ -332,7 +332,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         }
     }
 
-    /// Lets a connection that is free send what it has to send.
+    /// Lets a free connection send its next request.
     pub(crate) fn free(&mut self, index: usize) {
         let slot = &self.slots[index];
         if !self.sending || slot.state != State::Idle {
@@ -355,7 +355,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         }
     }
 
-    /// Lets the connection that is free for longest send, if one is.
+    /// Lets the connection that has been free longest send, if there is one.
     fn free_any(&mut self) {
         loop {
             let Pacing::Poisson(poisson) = &mut self.pacing else {
@@ -370,7 +370,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         }
     }
 
-    /// A connection's request has ended, one way or the other.
+    /// A connection's request has ended, successfully or not.
     pub(crate) fn rest(&mut self, index: usize, now: Nanos) {
         if let Pacing::Thinking(thinking) = &mut self.pacing {
             let end = thinking.rest(index, now);
@@ -378,7 +378,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         }
     }
 
-    /// Sends a request, or begins its connection.
+    /// Sends a request, or opens its connection first.
     fn request(&mut self, index: usize) {
         let entry = self.list[self.pick.next(self.list.len())];
         let now = self.now();
@@ -412,7 +412,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         }
     }
 
-    /// Writes the request of a connection that stands.
+    /// Writes the request of an open connection.
     pub(crate) fn transmit(&mut self, index: usize, now: Nanos) {
         let slot = &mut self.slots[index];
         let entry = &self.entries[slot.entry as usize];
@@ -432,10 +432,10 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         }
     }
 
-    /// What is done when `tick_at` has come, which it sets anew.
+    /// Periodic work at `tick_at`, which it sets to its next time.
     fn tick(&mut self, now: Nanos) {
         let least = TICKS.start() + 1000 * self.slots.len() as u64;
-        // Nothing that begins from now on has its timeout earlier.
+        // No request begun from now on can time out earlier.
         let longest = TICKS.end().min(&self.timeout);
         self.tick_at = now + least.max(*longest);
         if self.at_start.is_none() {
@@ -470,12 +470,12 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         self.tell();
     }
 
-    /// Has the next look not later than that.
+    /// Makes the next check happen by `time`.
     pub(crate) fn look_by(&mut self, time: Nanos) {
         self.tick_at = self.tick_at.min(time);
     }
 
-    /// Brings the live counters up to date.
+    /// Updates the live counters.
     fn tell(&mut self) {
         let (answered, errors) = (
             self.tally.counts.answered,
@@ -509,7 +509,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         }
     }
 
-    /// Requests whose time has come and that were not sent.
+    /// Requests that were due but not sent.
     fn waiting(&self) -> u64 {
         match &self.pacing {
             Pacing::Closed | Pacing::Thinking(_) => 0,
@@ -519,12 +519,12 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
     }
 
     fn count_unsent(&mut self) {
-        // Beyond a limit nothing was to be sent.
+        // Requests beyond the limit were not meant to be sent.
         self.tally.counts.unsent += self.waiting().min(self.left);
     }
 
-    /// Takes the answers still to come, so that what was accepted can be told exactly. A slice waits
-    /// until each request has ended, if by its timeout.
+    /// Waits for outstanding responses, so that the number of accepted requests is exact. A slice waits until
+    /// every request has ended or timed out.
     fn drain(&mut self) -> Result<(), Errno> {
         let mut now = self.now();
         let deadline = now

@@ -15,7 +15,7 @@ const LEGEND: &str = "\
 Each cell shows what the server did: the statuses of its responses (with the contract's error code \
 if the body has one), then what happened to the connection. `kept`: another request on it got the \
 right response. `closed` and `reset`: by the server. `then out of step`: another request got a \
-response that belongs to a different one. `no answer`: the connection stayed open and nothing \
+response that belongs to a different one. `no response`: the connection stayed open and nothing \
 came. If a case uses several connections, the cell covers all that behaved the same, and names the \
 first that differed.";
 

@@ -1,9 +1,8 @@
-//! Makes sure of each request's answer before the clock runs.
+//! Checks the response to each request before the clock runs.
 //!
-//! Every request of the round is sent once, its answer held against the referee's own
-//! model of the contract as JSON (each member once), and the bytes that passed become what the load
-//! generator expects. So under load a comparison of bytes is enough, and still every
-//! answer is checked.
+//! Sends every request of the round once and checks the JSON of its response, each member once, against the
+//! referee's own model of the contract. The accepted bytes become what the load generator expects. So comparing
+//! bytes is enough under load, and still every response is checked.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -19,12 +18,12 @@ use crate::catalog::{Body, Call};
 use crate::conform::{Expected, Model};
 use crate::load::{Client, Expect, Request, Response, Script, id_beside, means};
 
-/// How long all the answers of a round may take before the load.
+/// Time limit for all responses of a round before the load.
 const LIMIT: Duration = Duration::from_secs(30);
-/// The member that numbers an order.
+/// The member that holds an order's number.
 const ID: &str = "id";
 
-/// Knows what a right server answers.
+/// Knows the correct responses.
 #[derive(Debug, Default)]
 pub struct Referee {
     model: Model,
@@ -38,7 +37,7 @@ impl Referee {
         }
     }
 
-    /// The request a starting server is asked until it answers.
+    /// The request sent to a starting server until it responds.
     pub fn readiness(&self) -> Call {
         Call {
             method: "GET".to_owned(),
@@ -48,10 +47,10 @@ impl Referee {
         }
     }
 
-    /// Whether an answer is what the contract asks for; if so, what to expect under load.
+    /// Whether a response is what the contract requires; if so, what to expect under load.
     ///
     /// # Errors
-    /// The request, what came and what was expected.
+    /// The request, the response, and what was expected.
     pub fn judge(&self, call: &Call, response: &Response) -> Result<Expect> {
         let expected = self.expected(call)?;
         let json: Value = serde_json::from_slice(&response.body)
@@ -80,13 +79,14 @@ impl Referee {
             }
             Expected::Json { .. } | Expected::Order { .. } => None,
         };
-        expect.ok_or_else(|| self.refused(call, response, "not what the contract asks for"))
+        expect.ok_or_else(|| self.refused(call, response, "not what the contract requires"))
     }
 
-    /// A right answer made from the model, with the headers that the contract asks for. An order has the id 1.
+    /// A correct response made from the model, with the headers that the contract requires. An order has the id
+    /// 1.
     ///
     /// # Errors
-    /// Where the contract fixes no answer to the call.
+    /// If the contract defines no response to the call.
     pub(super) fn made(&self, call: &Call) -> Result<Accepted> {
         let (status, body) = match self.expected(call)? {
             Expected::Json { status, body } => (status, body),
@@ -121,7 +121,7 @@ impl Referee {
     fn expected(&self, call: &Call) -> Result<Expected> {
         self.model
             .expect(call)
-            .with_context(|| format!("the contract fixes no answer to {}", line(call)))
+            .with_context(|| format!("the contract defines no response to {}", line(call)))
     }
 
     fn refused(&self, call: &Call, response: &Response, why: &str) -> anyhow::Error {
@@ -130,7 +130,7 @@ impl Referee {
             Some(Expected::Order { status, members }) => {
                 format!("{status} {} with an id", Value::Object(members))
             }
-            None => "nothing in particular".to_owned(),
+            None => "no particular response".to_owned(),
         };
         anyhow!(
             "{}: {why}; got {} {}, expected {}",
@@ -142,19 +142,19 @@ impl Referee {
     }
 }
 
-/// An answer that the referee accepted.
+/// A response that the referee accepted.
 #[derive(Debug)]
 pub(super) struct Accepted {
-    /// As it came.
+    /// As received.
     pub(super) response: Response,
-    /// What to expect of the answers to the same call under load.
+    /// What to expect in response to the same call under load.
     pub(super) expect: Expect,
 }
 
-/// Sends each call once and makes the script of those accepted.
+/// Sends each call once and makes the script from the accepted responses.
 ///
 /// # Errors
-/// The first answer that is not what the contract asks for.
+/// The first response that is not what the contract requires.
 pub(super) fn accept(
     addr: SocketAddr,
     calls: &[Call],
@@ -176,10 +176,10 @@ pub(super) fn accept(
     Ok(Script::new(requests)?)
 }
 
-/// Sends each call once, however often it comes; there is an answer to every one of them.
+/// Sends each distinct call once, however often it occurs, and returns a response for every call.
 ///
 /// # Errors
-/// The first answer that is not what the contract asks for.
+/// The first response that is not what the contract requires.
 pub(super) fn ask<'c>(
     addr: SocketAddr,
     calls: &'c [Call],
@@ -199,21 +199,21 @@ pub(super) fn ask<'c>(
         }
         if begin.elapsed() > LIMIT {
             bail!(
-                "only {index} of {} answers came within {} s, one request at a time",
+                "only {index} of {} responses arrived within {} s, one request at a time",
                 calls.len(),
                 LIMIT.as_secs()
             );
         }
         let response = client
             .exchange(&wire(call, addr))
-            .with_context(|| format!("no answer to {}", line(call)))?;
+            .with_context(|| format!("no response to {}", line(call)))?;
         let expect = referee.judge(call, &response)?;
         accepted.insert(call, Accepted { response, expect });
     }
     Ok(accepted)
 }
 
-/// The whole request as it is sent; only what HTTP/1.1 and the contract need.
+/// The complete request as sent; only what HTTP/1.1 and the contract need.
 pub(super) fn wire(call: &Call, addr: SocketAddr) -> Vec<u8> {
     let mut text = format!("{} HTTP/1.1\r\n", line(call));
     if !call.has_header("Host") {

@@ -1,8 +1,8 @@
-//! The floor of what a client can cost: it writes requests, reads answers, and does nothing else.
+//! The minimum cost of a client: it writes requests, reads responses, and does nothing else.
 //!
-//! One thread over blocking sockets that it goes round: no events are waited for, no answer is looked
-//! at but for its length, and the clock is read once a lap. CPU time above that is a load generator's own;
-//! below it none can come with a call for each write and each read.
+//! One thread cycles through blocking sockets. It waits for no events, checks only the length of a response,
+//! and reads the clock once per cycle. A load generator's CPU time above this is its own; none that uses a call
+//! for each write and each read can be below it.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -14,12 +14,12 @@ use super::accept::wire;
 use crate::catalog::Call;
 use crate::load::Client;
 
-/// How long one answer may take.
+/// Time limit for a response.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// What one read may bring.
+/// Maximum bytes per read.
 const BUFFER: usize = 64 * 1024;
 
-/// The hidden verb's flags.
+/// Flags of the hidden command.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Where the server listens
@@ -28,21 +28,21 @@ pub struct Arguments {
     /// The path of the GET
     #[arg(long)]
     path: String,
-    /// How many connections it goes round
+    /// Number of connections
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     connections: u32,
-    /// When it ends
+    /// Stop after this many milliseconds
     #[arg(long)]
     duration_ms: u64,
-    /// When it ends, if that is earlier
+    /// Stop after this many requests
     #[arg(long, default_value_t = u64::MAX)]
     requests: u64,
 }
 
-/// Drives and says how many answers came, as JSON.
+/// Drives the server and returns the number of responses as JSON.
 ///
 /// # Errors
-/// Where a connection fails, or answers differ in length.
+/// If a connection fails, or responses differ in length.
 pub fn drive(arguments: &Arguments) -> Result<String> {
     let request = wire(
         &Call {
@@ -53,7 +53,7 @@ pub fn drive(arguments: &Arguments) -> Result<String> {
         },
         arguments.addr,
     );
-    // What is as long as the first answer is taken for an answer.
+    // Any later response must be as long as the first.
     let first = Client::new(arguments.addr, TIMEOUT).exchange(&request)?;
     let length = first.wire.len();
     let mut streams = (0..arguments.connections)
@@ -95,11 +95,11 @@ fn take(stream: &mut TcpStream, length: usize, buffer: &mut [u8]) -> Result<()> 
             Ok(0) => bail!("the server closed a connection"),
             Ok(read) => taken += read,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error).context("no whole answer came"),
+            Err(error) => return Err(error).context("no complete response arrived"),
         }
     }
     if taken > length {
-        bail!("an answer is longer than the first, of {length} bytes");
+        bail!("a response is longer than the first ({length} bytes)");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Starts a server on its CPUs, waits for its first valid answer, ends it.
+//! Starts a server on its CPUs, waits for its first valid response, stops it.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -20,50 +20,50 @@ use crate::load::Client;
 use crate::probe::{Processes, listeners};
 use crate::record::{Failure, Step};
 
-/// The contract's limit on ending after SIGTERM.
+/// The contract's time limit for stopping after SIGTERM.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
-/// Between two tries to reach a server that is starting; bounds the error of `start_ms`.
+/// Interval between attempts to reach a starting server; bounds the error of `start_ms`.
 const POLL: Duration = Duration::from_micros(200);
 /// How long the port of a server that has ended may still be listened on.
 const PORT_WAIT: Duration = Duration::from_secs(1);
-/// How long one try waits for an answer before the server's state is looked at again.
+/// How long one attempt waits for a response before the server's state is checked again.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// How a server is started.
+/// How to start a server.
 #[derive(Debug, Clone)]
 pub struct BootOptions {
-    /// The CPUs it may run on; all where none is given.
+    /// The CPUs it may run on; all if none are given.
     pub cpus: Vec<u32>,
-    /// Worker threads asked for.
+    /// Requested number of worker threads.
     pub workers: usize,
-    /// A fixed port; a free one where absent.
+    /// A fixed port; a free one if absent.
     pub port: Option<u16>,
     /// Where its output goes.
     pub log: PathBuf,
-    /// How long it may take until its first valid answer.
+    /// Time limit for its first valid response.
     pub ready_timeout: Duration,
 }
 
-/// A server that answers. It and all it started die with this value.
+/// A server that responds. It and everything it started end when this is dropped.
 #[derive(Debug)]
 pub struct Running {
     /// Where it listens.
     pub addr: SocketAddr,
-    /// From spawn to the first valid answer.
+    /// From spawn to the first valid response.
     pub start: Duration,
-    /// The latency of the first request it answered.
+    /// The latency of its first request.
     pub first_request: Duration,
     group: Group,
     log: PathBuf,
-    /// What the kernel had killed for want of memory before it was started.
+    /// The kernel's count of out-of-memory kills before it was started.
     oom_kills: Option<u64>,
 }
 
-/// Starts a server and waits for its first valid answer.
+/// Starts a server and waits for its first valid response.
 ///
 /// # Errors
-/// A [`Failure`] of the boot step: it can't be started, ends early, does not answer in
-/// time, answers wrongly, or is not the one listener of its port.
+/// A [`Failure`] of the boot step: it can't be started, ends early, does not respond in time, responds wrongly,
+/// or is not the only listener on its port.
 pub fn boot(
     launch: &Launch,
     options: &BootOptions,
@@ -101,8 +101,8 @@ fn spawn(launch: &Launch, options: &BootOptions) -> Result<Running> {
     })
 }
 
-/// A port no other process holds: bound plainly once, so that a server which sets
-/// `SO_REUSEPORT` can't end up sharing it.
+/// A port that no other process holds. It is bound once without `SO_REUSEPORT`, so that a server that sets it
+/// can't end up sharing the port.
 pub(super) fn choose_addr(port: Option<u16>) -> Result<SocketAddr> {
     let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(0)));
     let listener = TcpListener::bind(wanted).with_context(|| format!("cannot listen on {wanted}"));
@@ -120,8 +120,8 @@ pub(super) fn choose_addr(port: Option<u16>) -> Result<SocketAddr> {
     }
 }
 
-/// What to say where the kernel has killed for want of memory since the server was started: the count
-/// before and now, and how the server ended.
+/// The message if the kernel has killed a process for lack of memory since the server was started. Takes the
+/// count before and now, and how the server ended.
 fn out_of_memory(
     before: Option<u64>,
     now: Option<u64>,
@@ -131,21 +131,21 @@ fn out_of_memory(
         return None;
     }
     Some(match ended {
-        // 128 + 9 is how a shell around the server ends.
+        // A shell that runs the server ends with 128 + 9.
         Some("by signal 9" | "with status 137") => {
-            "the kernel killed the server for want of memory (oom_kill)"
+            "the kernel killed the server: out of memory (oom_kill)"
         }
-        _ => "the kernel killed a process here for want of memory meanwhile (oom_kill)",
+        _ => "meanwhile the kernel killed a process on this machine: out of memory (oom_kill)",
     })
 }
 
 impl Running {
-    /// The process group's id: the server, what it started, and the supervisor.
+    /// The process group's id. The group is the server, what it started, and the supervisor.
     pub fn group(&self) -> u32 {
         self.group.id()
     }
 
-    /// The server's processes, to be sampled.
+    /// The server's processes, for sampling.
     pub(super) fn processes(&self) -> Processes {
         let supervisor = Some(self.group());
         Processes::in_group(self.group(), supervisor).counted_by(self.group.control_group())
@@ -156,7 +156,7 @@ impl Running {
         self.group.ended().map(|(how, _)| how)
     }
 
-    /// What to say where the kernel has killed for want of memory since it was started.
+    /// The message if the kernel has killed a process for lack of memory since it was started.
     pub(super) fn out_of_memory(&mut self) -> Option<&'static str> {
         let now = oom_kills(&Root::host());
         out_of_memory(self.oom_kills, now, self.ended())
@@ -165,7 +165,7 @@ impl Running {
     /// A failure of this server, with the end of its log.
     pub fn failure(&mut self, step: Step, reason: impl Into<String>) -> Failure {
         let mut reason = reason.into();
-        // Its end explains a broken connection; the notice may be a moment behind it.
+        // Its end explains a broken connection; the report of it may come a moment later.
         let notice = Duration::from_millis(if step == Step::Drive { 100 } else { 0 });
         if let Some((how, _)) = self.group.wait(notice)
             && !reason.contains(how)
@@ -184,19 +184,19 @@ impl Running {
         }
     }
 
-    /// Ends it as the contract says: SIGTERM, exit 0 within 5 s, the port free again.
+    /// Stops it as the contract says: SIGTERM, exit 0 within 5 s, the port free again.
     ///
     /// # Errors
-    /// A [`Failure`] of the stop step. Whatever it is, nothing of the group is left.
+    /// A [`Failure`] of the stop step. In any case nothing of the group is left.
     pub fn stop(mut self) -> Result<(), Failure> {
         let result = self.try_stop();
         result.map_err(|error| self.failure(Step::Stop, format!("{error:#}")))
     }
 
-    /// Ends it at once; how it stops when asked to was seen when it was checked.
+    /// Kills it. The checks have already tested that it stops when asked to.
     ///
     /// # Errors
-    /// A [`Failure`] of the stop step where somebody still listens on its port.
+    /// A [`Failure`] of the stop step if something still listens on its port.
     pub fn kill(mut self) -> Result<(), Failure> {
         self.group.kill();
         self.port_is_free()
@@ -205,24 +205,24 @@ impl Running {
 
     /// Sends it a signal.
     ///
-    /// # Errors
+    /// If it has ended or can't be signalled.
     /// Where it has ended, or can't be signalled.
     pub(super) fn signal(&mut self, signal: Signal) -> Result<()> {
         if let Some(how) = self.ended() {
-            return Err(anyhow!("it had ended {how}"));
+            return Err(anyhow!("it had already ended {how}"));
         }
         self.group.signal(signal)
     }
 
-    /// Waits for its end, but not longer than `limit`; gives how it ended.
+    /// Waits up to `limit` for it to end; returns how it ended.
     pub(super) fn wait(&mut self, limit: Duration) -> Option<&str> {
         self.group.wait(limit).map(|(how, _)| how)
     }
 
-    /// All it has printed.
+    /// Everything it printed.
     ///
     /// # Errors
-    /// What reading its log says.
+    /// If its log can't be read.
     pub(super) fn printed(&self) -> Result<String> {
         let bytes = fs::read(&self.log).context("its log can't be read")?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -230,20 +230,20 @@ impl Running {
 
     fn try_stop(&mut self) -> Result<()> {
         if let Some(how) = self.ended() {
-            return Err(anyhow!("it had ended {how}"));
+            return Err(anyhow!("it had already ended {how}"));
         }
         self.group.signal(Signal::TERM)?;
         match self.group.wait(STOP_LIMIT) {
             None => Err(anyhow!("it did not end within 5 s of SIGTERM")),
-            Some((how, false)) => Err(anyhow!("it ended {how} on SIGTERM instead of status 0")),
+            Some((how, false)) => Err(anyhow!("it ended {how} on SIGTERM; expected status 0")),
             Some((_, true)) => self.port_is_free(),
         }
     }
 
-    /// Polls for a moment: a process that was killed closes its sockets a little later.
+    /// Polls for a moment: a killed process closes its sockets a little later.
     ///
     /// # Errors
-    /// Who listens on it once the process has ended.
+    /// The process that still listens on it.
     pub(super) fn port_is_free(&self) -> Result<()> {
         let deadline = Instant::now() + PORT_WAIT;
         loop {
@@ -271,7 +271,7 @@ impl Running {
     ) -> Result<()> {
         let call = referee.readiness();
         let wire = super::accept::wire(&call, self.addr);
-        // Says more than that the last try, which is short, got no answer.
+        // More informative than the last attempt, which is short and just timed out.
         let mut refused = None;
         loop {
             if let Some(how) = self.ended() {
@@ -294,14 +294,15 @@ impl Running {
                     self.first_request = asked.elapsed();
                     let answered_ns = monotonic_ns();
                     let started_ns = self.group.started_ns();
-                    let started_ns = started_ns.context("its start was not reported")?;
+                    let started_ns =
+                        started_ns.context("the supervisor did not report its start")?;
                     self.start = Duration::from_nanos(answered_ns.saturating_sub(started_ns));
                     return Ok(());
                 }
                 Err(error) if left.is_zero() => {
                     let error = refused.map_or(error, |refused| anyhow!(refused));
                     return Err(error.context(format!(
-                        "no valid answer to GET /ping within {:.0} s (--ready-timeout)",
+                        "no valid response to GET /ping within {:.0} s (--ready-timeout)",
                         limit.as_secs_f64()
                     )));
                 }
@@ -310,7 +311,7 @@ impl Running {
         }
     }
 
-    /// A server that runs on other CPUs than the record says is not measured.
+    /// Fails if the server runs on other CPUs than the record says.
     fn refuse_unpinned(&mut self) -> Result<()> {
         match self.group.not_pinned() {
             Some(why) => Err(anyhow!("it could not be pinned: {why}; see --no-pin")),
@@ -318,7 +319,7 @@ impl Running {
         }
     }
 
-    /// The port measured has one listener, and it is that child's.
+    /// Fails unless the port has exactly one listener, and it belongs to the server.
     fn refuse_another_listener(&mut self) -> Result<()> {
         let group = self.processes().pids();
         let found = listeners(self.addr.port())?;
@@ -326,8 +327,8 @@ impl Running {
             return Ok(());
         }
         Err(anyhow!(
-            "another process listens on {} too ({:?}, the server's are {group:?}), so answers \
-             could be anyone's",
+            "another process also listens on {} ({:?}; the server's are {group:?}), so responses \
+             may not be the server's",
             self.addr,
             found.pids
         ))
@@ -345,9 +346,9 @@ mod tests {
             assert!(said(Some(1), Some(2), Some(ended)).contains("killed the server"));
         }
         for ended in [None, Some("with status 1")] {
-            assert!(said(Some(1), Some(2), ended).contains("killed a process here"));
+            assert!(said(Some(1), Some(2), ended).contains("killed a process on this machine"));
         }
-        // Killed by another, or not known.
+        // Killed by something else, or unknown.
         assert_eq!(said(Some(2), Some(2), Some("by signal 9")), "");
         assert_eq!(said(None, Some(2), Some("by signal 9")), "");
     }

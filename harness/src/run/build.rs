@@ -1,8 +1,7 @@
-//! Builds each server alone and copies its binary aside.
+//! Builds each server separately and copies its binary aside.
 //!
-//! Alone, because cargo unifies the features of all packages built together: a
-//! dependency shared by two servers would then be compiled with the features of both,
-//! and neither would be the program its author wrote.
+//! Separately, because cargo unifies the features of all packages built together. A dependency shared by two
+//! servers would be compiled with the features of both, and neither would be the program its author wrote.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,9 +17,9 @@ use super::group::Group;
 use crate::catalog::{CONTRACT_FLAGS, Catalog, Server, Source, sha256};
 use crate::record;
 
-/// How often a build looks whether the user asked to stop.
+/// How often a build checks whether the user asked to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// The one cargo profile all servers are built with.
+/// The cargo profile of all servers.
 const CARGO_PROFILE: &str = "release";
 
 /// A server that can be started.
@@ -28,16 +27,16 @@ const CARGO_PROFILE: &str = "release";
 pub struct Built {
     /// What was built.
     pub server: Server,
-    /// How it is started.
+    /// How to start it.
     pub launch: Launch,
-    /// What is recorded of it.
+    /// Its entry in the record.
     pub record: record::Build,
 }
 
 /// The command that starts a server.
 #[derive(Debug, Clone)]
 pub struct Launch {
-    /// Program and arguments, with `{addr}` and `{workers}` to be filled in.
+    /// Program and arguments, with `{addr}` and `{workers}` to be substituted.
     pub command: Vec<String>,
     /// The folder it runs in.
     pub folder: PathBuf,
@@ -46,7 +45,7 @@ pub struct Launch {
 /// Builds one server.
 ///
 /// # Errors
-/// A [`record::Failure`] of the build step with the end of the compiler's messages.
+/// A [`record::Failure`] of the build step, with the end of the compiler's messages.
 pub fn build(
     catalog: &Catalog,
     server: &Server,
@@ -95,7 +94,7 @@ fn log_of(catalog: &Catalog, server: &Server) -> PathBuf {
     folder.join(format!("{}-build.log", server.name))
 }
 
-/// The end of what a build printed for people; cargo's messages to programs left out.
+/// The end of the human-readable output of a build, without cargo's JSON messages.
 fn messages(log: &Path) -> String {
     let bytes = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
@@ -127,9 +126,11 @@ fn build_package(
     for (flag, path) in places {
         command.extend([flag.to_owned(), path.to_string_lossy().into_owned()]);
     }
-    run_to_its_end(&command, &catalog.root, log, interrupt).context("it does not compile")?;
+    run_to_its_end(&command, &catalog.root, log, interrupt).context("compilation failed")?;
     let artifact = find_binary(log, id, bin)?;
-    let made = artifact.executable.context("cargo named no executable")?;
+    let made = artifact
+        .executable
+        .context("cargo reported no executable")?;
     let aside = copy_aside(made.as_std_path(), &catalog.target, &server.name)?;
     let mut command = vec![aside.to_string_lossy().into_owned()];
     command.extend(CONTRACT_FLAGS.map(str::to_owned));
@@ -149,7 +150,7 @@ fn build_package(
     })
 }
 
-/// Runs a build command, in a process group that ends with the harness.
+/// Runs a build command in a process group that ends with the harness.
 fn run_to_its_end(
     command: &[String],
     folder: &Path,
@@ -158,7 +159,7 @@ fn run_to_its_end(
 ) -> Result<()> {
     if let Some(folder) = log.parent() {
         fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+            .with_context(|| format!("cannot create the folder {}", folder.display()))?;
     }
     let mut group = Group::start(command, folder, &[], log)?;
     loop {
@@ -195,8 +196,8 @@ fn build_program(
     if !build.is_empty() {
         run_to_its_end(build, folder, log, interrupt).context("its build command failed")?;
     }
-    // A relative program is one of the manifest's folder, a bare name one of the PATH. Only
-    // the former is the server's own, worth a size and a hash.
+    // A relative program is in the manifest's folder, a bare name on the PATH. Only the former is the server's
+    // own, so only that gets a size and a hash.
     let program = folder.join(&run[0]);
     let own = run[0].contains('/') && program.is_file() && program.starts_with(folder);
     let mut command = run.to_vec();
@@ -219,13 +220,13 @@ fn build_program(
     })
 }
 
-/// Whether a build command is cargo's, whose settings are read.
+/// Whether cargo runs the build, so that its settings should be read.
 fn by_cargo(build: &[String]) -> bool {
     let program = build.first().map(Path::new);
     program.and_then(Path::file_name) == Some("cargo".as_ref())
 }
 
-/// A binary that was made before: copied aside, so that nothing changes it during the run.
+/// A binary built earlier: copied aside, so that nothing changes it during the run.
 fn take_binary(
     catalog: &Catalog,
     server: &Server,
@@ -247,11 +248,11 @@ fn take_binary(
 }
 
 impl Built {
-    /// The same program under another name, from a separate copy of its binary where it has
-    /// one that was copied aside; a program in another language is started by the same command.
+    /// The same program under another name. Uses a separate copy of its binary if that was copied aside; a
+    /// program in another language is started by the same command.
     ///
     /// # Errors
-    /// Where the binary can't be copied.
+    /// If the binary can't be copied.
     pub fn twin(&self, name: &str) -> Result<Self> {
         let mut twin = self.clone();
         twin.server.name = name.to_owned();
@@ -268,7 +269,7 @@ impl Built {
     }
 }
 
-/// Copies a binary to where no later build changes it: its name holds its hash.
+/// Copies a binary to a name that contains its hash, so that no later build changes it.
 fn copy_aside(made: &Path, target: &Path, name: &str) -> Result<PathBuf> {
     copy_into(&target.join("harness").join("bin"), made, name)
 }
@@ -283,8 +284,8 @@ fn copy_into(folder: &Path, made: &Path, name: &str) -> Result<PathBuf> {
     Ok(aside)
 }
 
-/// Size and hash of a binary; its path only where it lies in the workspace, since a
-/// record holds none of the machine's own paths.
+/// Size and hash of a binary. Its path is included only if it is in the workspace, since a record holds no
+/// paths of the machine.
 fn describe(binary: &Path, catalog: &Catalog) -> Result<record::Build> {
     Ok(record::Build {
         binary: binary
@@ -298,8 +299,8 @@ fn describe(binary: &Path, catalog: &Catalog) -> Result<record::Build> {
     })
 }
 
-/// Whether both builds run the same instructions on the same data: their binaries are equal, or differ
-/// only in what tells a debugger where they were built.
+/// Whether both builds run the same instructions on the same data: their binaries are equal, or differ only in
+/// debug information about where they were built.
 pub fn same_program(catalog: &Catalog, one: &record::Build, other: &record::Build) -> bool {
     if one.sha256.is_some() && one.sha256 == other.sha256 {
         return true;
@@ -314,14 +315,14 @@ pub fn same_program(catalog: &Catalog, one: &record::Build, other: &record::Buil
     matches!((stripped(one), stripped(other)), (Some(one), Some(other)) if one == other)
 }
 
-/// The size without symbols, as binutils' `strip` leaves it; none where that is absent.
+/// The size after binutils' `strip`; `None` if that is not installed.
 fn stripped_size(binary: &Path, scratch: &Path) -> Option<u64> {
     strip(binary, scratch, &[], |path| {
         Some(fs::metadata(path).ok()?.len())
     })
 }
 
-/// Strips a copy of a binary with these further flags and looks at it.
+/// Strips a copy of a binary with these extra flags and passes it to `look`.
 fn strip<T>(
     binary: &Path,
     scratch: &Path,
@@ -337,7 +338,7 @@ fn strip<T>(
         .stderr(Stdio::null())
         .status();
     let found = look(&stripped);
-    // Nothing depends on it being gone.
+    // It doesn't matter if this fails.
     let _ = fs::remove_file(&stripped);
     found.filter(|_| status.is_ok_and(|status| status.success()))
 }

@@ -1,8 +1,8 @@
 //! The settings that change what cargo builds: environment variables and cargo's config files.
 //!
-//! `cargo config get` is not stable, so the files are read here, by the rules of
-//! <https://doc.rust-lang.org/cargo/reference/config.html>: of the folder and each above it, then
-//! of `CARGO_HOME`; the nearest wins, lists are joined, environment variables go before files.
+//! `cargo config get` is not stable, so this reads the files by the rules of
+//! <https://doc.rust-lang.org/cargo/reference/config.html>: those of the folder, of each parent, then of
+//! `CARGO_HOME`. The nearest wins, lists are joined, and environment variables override files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,10 +12,10 @@ use toml::{Table, Value};
 
 use super::build::rustc_says;
 
-/// Settings by name, as in `rustflags` or `profile.release.lto`. Empty: all are cargo's defaults.
+/// Settings by name, such as `rustflags` or `profile.release.lto`. Empty if all are cargo's defaults.
 pub(super) type BuildFlags = BTreeMap<String, String>;
 
-/// Keys of `[build]` that matter, with the variables that set them, the strongest first.
+/// Keys of `[build]` that matter, with the variables that set them, strongest first.
 const BUILD_KEYS: [(&str, &[&str]); 5] = [
     ("rustc", &["RUSTC", "CARGO_BUILD_RUSTC"]),
     (
@@ -36,12 +36,12 @@ const BUILD_KEYS: [(&str, &[&str]); 5] = [
     ),
 ];
 const PROFILE_VARIABLE: &str = "CARGO_PROFILE_RELEASE_";
-/// How deep files that include each other are followed; cargo refuses a cycle.
+/// Maximum depth of includes. Cargo refuses a cycle.
 const MOST_INCLUDES: u32 = 8;
 /// Separates the words of `CARGO_ENCODED_RUSTFLAGS`.
 const ENCODED: char = '\u{1f}';
 
-/// What is set for a build that cargo makes in `folder`.
+/// The settings for a cargo build in `folder`.
 pub(super) fn build_flags(folder: &Path) -> BuildFlags {
     let variables: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -75,7 +75,7 @@ impl Settings {
             if let Some(value) = self.variable(variables).or_else(of_file)
                 && !value.is_empty()
             {
-                // A program's folder is the machine's own business.
+                // The program's folder is specific to this machine.
                 let value = if key.starts_with("rustc") {
                     file_name(&value)
                 } else {
@@ -106,8 +106,8 @@ impl Settings {
         }
     }
 
-    /// Flags for rustc, and the linker. Cargo takes the first of these that is not empty: the
-    /// variables, the target's flags, those of `[build]`.
+    /// Flags for rustc, and the linker. Cargo takes the first of these that is not empty: the variables, the
+    /// target's flags, those of `[build]`.
     fn add_target(&self, flags: &mut BuildFlags, host: impl Fn() -> String) {
         let given = |name: &str, separator| {
             let text = self.variables.get(name)?;
@@ -145,7 +145,7 @@ impl Settings {
             of_target.retain(|name, _| !is_rustflags(name));
             flags.insert("rustflags".to_owned(), words);
         } else if of_target.keys().any(|name| is_rustflags(name)) {
-            // Whether a condition holds is cargo's to say, so both are listed.
+            // Only cargo knows whether a condition holds, so list both.
             flags.extend(of_build);
         } else if let Some(words) = of_build.remove("build.rustflags") {
             flags.insert("rustflags".to_owned(), words);
@@ -153,7 +153,7 @@ impl Settings {
         flags.extend(of_target);
     }
 
-    /// A key of the files and the variable that adds to its list, or goes before it.
+    /// A key of the files, and the variable that extends its list or overrides it.
     fn add_one(&self, flags: &mut BuildFlags, keys: &[&str], variable: &str) {
         let of_file = self.at(keys).map(shown);
         let of_variable = self.variable(&[variable]);
@@ -185,7 +185,7 @@ impl Settings {
     }
 }
 
-/// All config files that hold in a folder as one. A file that can't be read is left out: cargo says what
+/// All config files that apply to a folder, merged. A file that can't be read is left out: cargo reports what
 /// is wrong with it.
 fn merged(folder: &Path, home: Option<&Path>) -> Table {
     let mut folders: Vec<PathBuf> = folder.ancestors().map(|f| f.join(".cargo")).collect();
@@ -196,7 +196,7 @@ fn merged(folder: &Path, home: Option<&Path>) -> Table {
     }
     let mut all = Table::new();
     for folder in folders {
-        // Cargo reads the old name where both are there.
+        // Cargo prefers the old name if both exist.
         let names = ["config", "config.toml"].map(|name| folder.join(name));
         let file = names.into_iter().find(|file| file.is_file());
         if let Some(table) = file.and_then(|file| read(&file, MOST_INCLUDES)) {
@@ -206,7 +206,7 @@ fn merged(folder: &Path, home: Option<&Path>) -> Table {
     all
 }
 
-/// A file and those it includes, the later of them before the earlier.
+/// A file and its includes; later includes override earlier ones.
 fn read(file: &Path, depth: u32) -> Option<Table> {
     let mut table: Table = fs::read_to_string(file).ok()?.parse().ok()?;
     let included = match table.remove("include") {
@@ -214,7 +214,7 @@ fn read(file: &Path, depth: u32) -> Option<Table> {
         _ => Vec::new(),
     };
     for one in included.iter().rev().filter(|_| depth > 0) {
-        // A name, or a table with more about it.
+        // A name, or a table with details.
         let name = one.as_str().or_else(|| one.get("path")?.as_str());
         let far = name.and_then(|name| read(&file.with_file_name(name), depth - 1));
         if let Some(far) = far {
@@ -224,7 +224,7 @@ fn read(file: &Path, depth: u32) -> Option<Table> {
     Some(table)
 }
 
-/// Adds what a file further away says.
+/// Adds the settings of a file further away.
 fn fill(near: &mut Table, far: Table) {
     for (key, value) in far {
         match (near.get_mut(&key), value) {
@@ -260,7 +260,7 @@ fn shown(value: &Value) -> String {
         Value::Float(number) => number.to_string(),
         Value::Boolean(flag) => flag.to_string(),
         Value::Array(items) => items.iter().map(shown).collect::<Vec<_>>().join(" "),
-        // No key that is read here holds one.
+        // No key that is read here has such a value.
         Value::Datetime(_) | Value::Table(_) => String::new(),
     }
 }
@@ -279,7 +279,7 @@ mod tests {
 
     const HOST: &str = "x86_64-unknown-linux-gnu";
 
-    /// The flags in `work/inner`, with these files and variables; `home` is CARGO_HOME.
+    /// The flags in `work/inner` with these files and variables; `home` is CARGO_HOME.
     fn flags(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         for (path, text) in files {
@@ -408,7 +408,7 @@ mod tests {
         ];
         let found = flags(&files, &[]);
         assert_eq!(found[0], "profile.release.lto=off");
-        // The file that includes itself is read until the limit.
+        // A file that includes itself is read up to the limit.
         assert!(found[1].starts_with("rustflags=-Cone -Ctwo"), "{found:?}");
         assert!(found[1].ends_with("-Ctwo -Cown"), "{found:?}");
     }

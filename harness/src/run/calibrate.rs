@@ -14,8 +14,8 @@ use crate::{record, stats};
 const PACED_SHARE: f64 = 0.8;
 
 impl<W: Watch> Session<'_, W> {
-    /// Finds the paced rate of each workload that has none: a share of the slowest
-    /// server's peak, so that every server can keep up with it.
+    /// Finds the paced rate of each workload that has none: a share of the slowest server's peak, so that every
+    /// server can keep up with it.
     pub(super) fn calibrate(
         &mut self,
         servers: &[Verified],
@@ -27,7 +27,7 @@ impl<W: Watch> Session<'_, W> {
             return Ok(());
         }
         for workload in self.options.calibrated() {
-            // Server after server, then all again: a busy second of the machine spoils one peak each.
+            // Server after server, then all again: a busy second of the machine distorts one peak of each.
             let mut peaks = vec![Vec::new(); servers.len()];
             for _ in 0..CALIBRATIONS {
                 for (server, peaks) in servers.iter().zip(&mut peaks) {
@@ -51,7 +51,7 @@ impl<W: Watch> Session<'_, W> {
         Ok(())
     }
 
-    /// The peak of one server; none where the trial failed, which its own trials will say.
+    /// The peak of one server; `None` if the trial failed, which its own trials will report.
     fn peak_of(&mut self, server: &Verified, workload: &Workload) -> Option<f64> {
         let calls = workload.draw(round_seed(self.options.seed, 0), DISTINCT_CALLS);
         let step = plan::Step {
@@ -88,7 +88,7 @@ impl<W: Watch> Session<'_, W> {
     }
 }
 
-/// Rounded down to two significant digits: a rate people can say and ask for again.
+/// Rounded down to two significant digits, so that the rate is easy to quote and to request again.
 fn two_digits(value: f64) -> f64 {
     let unit = 10_f64.powf(value.log10().floor() - 1.0);
     (value / unit).floor() * unit

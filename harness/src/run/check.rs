@@ -1,4 +1,4 @@
-//! Has the referee check a server on a process of its own.
+//! Has the referee check a server in a separate process.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -15,23 +15,23 @@ use super::group::Group;
 use crate::conform::{self, CheckOptions, CheckReport, Ended, Process, Stop};
 use crate::record::{self, Failure, Step};
 
-/// The place of the number of workers in a server's command.
+/// The placeholder for the number of workers in a server's command.
 const WORKERS: &str = "{workers}";
-/// What the ids of the checks that stop a server begin with.
+/// Prefix of the ids of checks that stop a server.
 const STOPS: &str = "stop-";
 
-/// What a server is held to before it is measured.
+/// Requirements on a server before it is measured.
 #[derive(Debug, Clone)]
 pub struct CheckLimits {
-    /// Only these checks; all where empty.
+    /// Only these checks; all if empty.
     pub only: Vec<String>,
-    /// The most the first byte may take at idle, median of 100 warm requests.
+    /// Limit on the first byte at idle, as the median of 100 warm requests.
     pub first_byte: Duration,
-    /// Inputs are drawn from it.
+    /// Seed of the drawn inputs.
     pub seed: u64,
 }
 
-/// A server that passed every check: the only kind that can be measured.
+/// A server that passed every check. Only these can be measured.
 #[derive(Debug, Clone)]
 pub struct Verified {
     built: Built,
@@ -46,7 +46,7 @@ impl Verified {
     /// The same program under another name, from a separate copy of its binary.
     ///
     /// # Errors
-    /// Where the binary can't be copied.
+    /// If the binary can't be copied.
     pub(super) fn twin(&self, name: &str) -> anyhow::Result<Self> {
         Ok(Self {
             built: self.built.twin(name)?,
@@ -54,18 +54,18 @@ impl Verified {
     }
 }
 
-/// What came of a check.
+/// The result of checking a server.
 #[derive(Debug)]
 pub struct Checked {
-    /// Each check's result; absent where the server could not be asked.
+    /// Each check's result; absent if the server could not be reached.
     pub report: Option<CheckReport>,
-    /// What is recorded of it.
+    /// Its entry in the record.
     pub record: Option<record::Check>,
     /// The server, or why it is not measured.
     pub verdict: Result<Verified, Failure>,
 }
 
-/// Boots the server, lets the referee check it, and ends it as the contract says.
+/// Boots the server, lets the referee check it, and stops it as the contract says.
 pub fn check(
     built: Built,
     boot_options: &BootOptions,
@@ -104,7 +104,7 @@ pub fn check(
         Some((step, reason)) => Err(serving.running.failure(step, reason)),
         None => serving.end(),
     };
-    // A table shows the first failure alone.
+    // A table shows only the first failure.
     if let (Some(why), Some(first)) = (out_of_memory, record.failures.first_mut()) {
         *first = format!("{why}; {first}");
     }
@@ -115,7 +115,7 @@ pub fn check(
     }
 }
 
-/// What further processes of the server are started with.
+/// How to start further processes of the server.
 #[derive(Clone, Copy)]
 struct Scene<'a> {
     launch: &'a Launch,
@@ -134,7 +134,7 @@ impl<'a> Scene<'a> {
         })
     }
 
-    /// A log beside the server's own, for a process that is gone in a moment.
+    /// A log next to the server's own, for a short-lived process.
     fn extra_log(self, name: &str) -> PathBuf {
         let log = &self.options.log;
         let stem = log.file_stem().unwrap_or_default().to_string_lossy();
@@ -142,17 +142,17 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// A process that the referee deals with.
+/// A process that the referee is checking.
 struct Serving<'a> {
     scene: Scene<'a>,
     running: Running,
     signalled: bool,
-    /// Removed with it.
+    /// Removed on drop.
     _extra_log: Option<ExtraLog>,
 }
 
 impl Serving<'_> {
-    /// Ends it, where the referee has not, as the contract says.
+    /// Stops it as the contract says, if the referee has not.
     fn end(self) -> Result<(), Failure> {
         match self.signalled {
             true => Ok(()),
@@ -177,7 +177,7 @@ impl Process for Serving<'_> {
             Stop::Interrupt => Signal::INT,
         };
         told(self.running.signal(signal))?;
-        // It may have ended by now, where it was not held.
+        // It may have ended by now if it was not stopped.
         let _ = self.running.signal(Signal::CONT);
         Ok(())
     }
@@ -237,7 +237,7 @@ impl Process for Serving<'_> {
     }
 }
 
-/// The log of a process that no reader of the run has heard of.
+/// The log of a short-lived process, which no user needs.
 struct ExtraLog(PathBuf);
 
 impl Drop for ExtraLog {
@@ -259,7 +259,7 @@ fn ended(how: &str) -> Ended {
     }
 }
 
-/// What a process printed that has ended; its log is removed.
+/// The output of a process that has ended; its log is removed.
 fn take(log: &Path) -> String {
     let text = fs::read(log).unwrap_or_default();
     let _ = fs::remove_file(log);

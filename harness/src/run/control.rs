@@ -1,10 +1,9 @@
-//! The control: stored answers to the requests of a run, and the command that replays them.
+//! The control: stored responses to the requests of a run, and the command that replays them.
 //!
-//! The same program as the harness answers each request of a round with the bytes that a real
-//! server answered it with, at next to no cost (see [`super::respond`]). Where no server's answers
-//! can be sent again on a connection that is kept, they are made from the referee's model. Measured
-//! like a server, it shows the most that the load generator reaches; entered twice, how far two
-//! equal entries differ on this machine.
+//! The harness's own binary replies to each request of a round with the bytes that a real server sent, at next
+//! to no cost (see [`super::respond`]). If no server's responses can be replayed on a persistent connection,
+//! they are made from the referee's model. Measured like a server, the control shows the most that the load
+//! generator can reach. Measured twice, it shows how far two equal entries differ on this machine.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,9 +22,9 @@ use crate::catalog::Call;
 use crate::load::{Expect, Request, Script};
 use crate::record::{Failure, Step};
 
-/// Stored answers, and the command that replays them.
+/// Stored responses, and the command that replays them.
 ///
-/// Its file of answers is removed with this value.
+/// Their file is removed on drop.
 #[derive(Debug)]
 pub(super) struct Control {
     launch: Launch,
@@ -36,10 +35,10 @@ pub(super) struct Control {
 }
 
 impl Control {
-    /// Stores `answers` to `calls` beside `log`, for a responder that runs there.
+    /// Stores the responses (`answers`) to `calls` next to `log`, for a responder that runs there.
     ///
     /// # Errors
-    /// Where they can't be written, or a path can't be a word of a command.
+    /// If they can't be written, or a path can't be part of a command.
     pub(super) fn keep(
         answers: Answered,
         calls: &BTreeMap<String, Vec<Call>>,
@@ -50,7 +49,8 @@ impl Control {
             let word = path.to_str().map(str::to_owned);
             word.with_context(|| format!("the path {} is not UTF-8", path.display()))
         };
-        let harness = std::env::current_exe().context("cannot find the harness's own program")?;
+        let harness =
+            std::env::current_exe().context("cannot find the harness's own executable")?;
         let mut command = vec![word(&harness)?];
         let flags = [
             "respond",
@@ -71,20 +71,20 @@ impl Control {
         })
     }
 
-    /// How it is started, as a server is.
+    /// How to start it, like a server.
     pub(super) fn launch(&self) -> &Launch {
         &self.launch
     }
 
-    /// The requests of a workload, drawn as those of any server, and of each exactly its one
-    /// stored answer: an order's id is repeated here, where no order is made.
+    /// The requests of a workload, drawn as for any server, each with its one stored response. No orders are
+    /// created, so ids of orders repeat.
     ///
     /// # Errors
-    /// Where the workload has no stored answers.
+    /// If the workload has no stored responses.
     pub(super) fn script(&self, workload: &str, addr: SocketAddr) -> Result<Script> {
         let calls = self.calls.get(workload);
         let requests = calls
-            .with_context(|| format!("the control has no answers for the workload {workload}"))?
+            .with_context(|| format!("the control has no responses for the workload {workload}"))?
             .iter()
             .map(|call| Request {
                 wire: wire(call, addr),
@@ -94,7 +94,7 @@ impl Control {
     }
 }
 
-/// The answer to every call of a run, and to the one that a start is told by.
+/// The responses to every call of a run and to the readiness request.
 #[derive(Debug, Default)]
 pub(super) struct Answered {
     entries: Entries,
@@ -102,13 +102,13 @@ pub(super) struct Answered {
 }
 
 impl Answered {
-    /// Boots `verified` once, sends it every call of every workload once, has the referee
-    /// accept each answer, and keeps the bytes that came.
+    /// Boots `verified`, sends it every call of every workload once, has the referee accept each response, and
+    /// keeps the received bytes.
     ///
     /// # Errors
-    /// A [`Failure`]: of the boot step where it does not start; of the accept step where an answer
-    /// is not what the contract asks for, or ends its connection again and again; of the stop step
-    /// where it leaks its port.
+    /// A [`Failure`]: of the boot step if it does not start; of the accept step if a response is not what the
+    /// contract requires, or if the connection keeps being closed after a response; of the stop step if it
+    /// leaks its port.
     pub(super) fn of_server(
         verified: &Verified,
         calls: &BTreeMap<String, Vec<Call>>,
@@ -136,9 +136,9 @@ impl Answered {
         let mut answered = Self::default();
         for calls in calls.values().chain([&readiness]) {
             let mut left = calls.clone();
-            // A server that closes a connection now and then, as after 1,000 answers, does not do so twice at
-            // most answers.
-            let mut in_vain = 0;
+            // A server that closes a connection now and then, such as after 1,000 responses, does not do so
+            // twice for most requests.
+            let mut mostly_closed = 0;
             while !left.is_empty() {
                 let mut accepted = ask(addr, &left, referee, timeout, interrupt)?;
                 let asked = accepted.len();
@@ -150,13 +150,16 @@ impl Answered {
                         None => {}
                     }
                 }
-                in_vain = if 2 * closed.len() > asked {
-                    in_vain + 1
+                mostly_closed = if 2 * closed.len() > asked {
+                    mostly_closed + 1
                 } else {
                     0
                 };
-                if let (Some(call), 2) = (closed.first(), in_vain) {
-                    bail!("{}: its answer ends the connection", line(call));
+                if let (Some(call), 2) = (closed.first(), mostly_closed) {
+                    bail!(
+                        "{}: the server closes the connection after its response",
+                        line(call)
+                    );
                 }
                 left = closed;
             }
@@ -164,12 +167,12 @@ impl Answered {
         Ok(answered)
     }
 
-    /// Right answers made from the referee's model.
+    /// Correct responses made from the referee's model.
     ///
     /// # Errors
-    /// Where the contract fixes no answer to a call.
+    /// If the contract defines no response to a call.
     pub(super) fn of_model(calls: &BTreeMap<String, Vec<Call>>, referee: &Referee) -> Result<Self> {
-        // No address is in what a request is found by.
+        // The lookup key contains no address.
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
         let mut answered = Self::default();
         for call in calls.values().flatten().chain([&referee.readiness()]) {
@@ -182,17 +185,17 @@ impl Answered {
 
     fn take(&mut self, call: &Call, accepted: Accepted, addr: SocketAddr) -> Result<()> {
         let wire = wire(call, addr);
-        // Read as the responder will read it, so that it finds what is stored here.
+        // Parsed the way the responder will, so that it finds what is stored here.
         let request = respond::first(&wire)
             .map_err(anyhow::Error::from)
             .and_then(|request| {
                 request
                     .filter(|request| request.len == wire.len())
-                    .context("the responder does not take this request whole")
+                    .context("the responder sees this request as incomplete")
             })
             .with_context(|| line(call))?;
         let key = (request.line.to_vec(), request.body.to_vec());
-        // Of a call of two workloads the last answer is kept, and expected.
+        // If two workloads share a call, the last response is stored and expected.
         self.entries.insert(key, accepted.response.wire);
         let expect = match accepted.expect {
             Expect::Numbered { status, bytes, .. } => Expect::Body {
@@ -207,19 +210,19 @@ impl Answered {
     }
 }
 
-/// A file of answers, removed with this value.
+/// A file of responses, removed on drop.
 #[derive(Debug)]
 struct AnswersFile(PathBuf);
 
 impl AnswersFile {
-    /// Beside `log`, under a name that is used once: the answers of one round are written
-    /// while those of the round before may still be there.
+    /// Next to `log`, under a unique name: the responses of one round are written while those of the previous
+    /// round may still be there.
     fn write(log: &Path, entries: &Entries) -> Result<Self> {
         static WRITTEN: AtomicU32 = AtomicU32::new(0);
         let count = WRITTEN.fetch_add(1, Ordering::Relaxed);
         let path = log.with_extension(format!("{}-{count}.answers", std::process::id()));
-        // Made before the writing, so that half a file is removed too.
-        let file = Self(std::path::absolute(&path).context("cannot tell the current folder")?);
+        // Created before writing, so that a partial file is removed too.
+        let file = Self(std::path::absolute(&path).context("cannot determine the current folder")?);
         respond::write(&file.0, entries)?;
         Ok(file)
     }
@@ -227,7 +230,7 @@ impl AnswersFile {
 
 impl Drop for AnswersFile {
     fn drop(&mut self) {
-        // Where it can't be removed, nothing depends on it being gone.
+        // It doesn't matter if this fails.
         let _ = std::fs::remove_file(&self.0);
     }
 }

@@ -1,4 +1,4 @@
-//! The control against the fixture: what it answered is replayed byte for byte.
+//! The control against the fixture: its responses are replayed byte for byte.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
@@ -62,7 +62,7 @@ fn collect_from(addr: SocketAddr, calls: &BTreeMap<String, Vec<Call>>) -> Result
     Answered::collect(addr, calls, &Referee::new(), LIMIT, &Interrupt::default())
 }
 
-/// Every workload of the house, a few requests of each.
+/// Every bundled workload, a few requests of each.
 fn all_workloads() -> BTreeMap<String, Vec<Call>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads");
     let workloads = Workload::load_dir(&folder).unwrap();
@@ -70,7 +70,7 @@ fn all_workloads() -> BTreeMap<String, Vec<Call>> {
     drawn.collect()
 }
 
-/// Replays in this process what `file` holds, on two threads that end with it.
+/// Replays the contents of `file` in this process, on two threads that end with it.
 fn replay(file: &Path) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
@@ -79,7 +79,8 @@ fn replay(file: &Path) -> SocketAddr {
     addr
 }
 
-/// A server of one connection at a time that sends `answer` to whatever comes, so often on each.
+/// A server that takes one connection at a time and sends `answer` to every request, `times` times per
+/// connection.
 fn says(answer: &'static str, times: usize) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
@@ -96,7 +97,7 @@ fn says(answer: &'static str, times: usize) -> SocketAddr {
     addr
 }
 
-/// Fails unless the answers are replayed to these calls under load, each of them right.
+/// Fails unless the responses to these calls are replayed correctly under load.
 fn assert_replayed(answered: Answered, calls: &BTreeMap<String, Vec<Call>>) {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("control.log");
@@ -155,7 +156,7 @@ fn what_the_contract_leaves_open_has_no_answer() {
     let error = Answered::of_model(&calls("/api/v1/orders/1"), &Referee::new()).unwrap_err();
     let text = format!("{error:#}");
     assert!(
-        text.contains("fixes no answer to GET /api/v1/orders/1"),
+        text.contains("defines no response to GET /api/v1/orders/1"),
         "{text}"
     );
 }
@@ -186,7 +187,7 @@ fn it_is_started_as_this_program() {
     );
     let file = PathBuf::from(launch.command.last().unwrap());
     assert!(file.is_absolute());
-    // What boot asks for is among the answers though no workload asks for it.
+    // The readiness request is stored too, though no workload has it.
     let mut client = Client::new(replay(&file), LIMIT);
     let referee = Referee::new();
     let ready = referee.readiness();
@@ -220,21 +221,27 @@ fn an_answer_that_ends_its_connection_is_refused() {
     for addr in [closes, says(until_close, 1), says(http_1_0, 1)] {
         let error = collect_from(addr, &calls("/ping")).unwrap_err();
         let text = format!("{error:#}");
-        assert_eq!(text, "GET /ping: its answer ends the connection");
+        assert_eq!(
+            text,
+            "GET /ping: the server closes the connection after its response"
+        );
     }
 }
 
-/// One of several kinds of answers does, so the others are of no use either.
+/// One kind of request is affected, which makes the others useless too.
 #[test]
 fn answers_of_which_some_always_end_their_connection_are_refused() {
     let fixture = Fixture::start(&["--fault", "closes-posts"]);
     let calls = all_workloads();
     let error = collect_from(fixture.addr, &calls).unwrap_err();
     let text = format!("{error:#}");
-    assert_eq!(text, "POST /api/v1/orders: its answer ends the connection");
+    assert_eq!(
+        text,
+        "POST /api/v1/orders: the server closes the connection after its response"
+    );
 }
 
-/// As after 1,000 answers: it is no fault of the answer at which that happens.
+/// As after 1,000 responses: the response at which it happens is not to blame.
 #[test]
 fn an_answer_that_happens_to_end_its_connection_is_asked_for_again() {
     let fixture = Fixture::start(&["--fault", "closes-some"]);

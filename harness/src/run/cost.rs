@@ -1,5 +1,5 @@
-//! CPU time per request of entries that took turns: of a typical slice, corrected for how slow
-//! the machine was at that moment.
+//! CPU time per request of interleaved entries: that of a typical slice, corrected for how slow the machine was
+//! at that moment.
 
 use super::figures::middle;
 use super::rotation::Turns;
@@ -7,7 +7,7 @@ use crate::load::Measurement;
 use crate::probe::LightSample;
 use crate::stats::median;
 
-/// CPU time of an answer in each slice, ns, as far as it is exact. Absent where it could not be read, or
+/// CPU time per response in each slice in nanoseconds, as far as it is exact. Absent if it could not be read or
 /// nothing was answered.
 pub(super) fn of_slices(measured: &Measurement, turns: &Turns) -> Vec<Option<f64>> {
     let slices = measured.intervals.iter().zip(&turns.slices);
@@ -20,8 +20,8 @@ pub(super) fn of_slices(measured: &Measurement, turns: &Turns) -> Vec<Option<f64
         .collect()
 }
 
-/// Adds the CPU time that is known in ticks, that of processes which ended. A tick is as long as a slice, so no slice
-/// is a typical one: the mean over all of them is added.
+/// Adds the CPU time that is known only in ticks, that of processes that ended. A tick is as long as a slice,
+/// so no slice is typical: this adds the mean over all of them.
 pub(super) fn with_ticks(
     typical: Option<f64>,
     slices: &[(LightSample, LightSample)],
@@ -34,14 +34,14 @@ pub(super) fn with_ticks(
     let in_ticks: f64 = slices.iter().map(grown).sum();
     let each = in_ticks.max(0.0) / answered.max(1) as f64;
     match typical {
-        // All its work may be done by processes that end.
+        // All work may be done by processes that end.
         None => (each > 0.0).then_some(each),
         Some(typical) => Some(typical + each),
     }
 }
 
-/// How slow the machine was in each cycle: the median, over the entries, of their cost in it relative to their own
-/// median. 1 for a single entry, which can't be told from the machine.
+/// How slow the machine was in each cycle: the median over the entries of their cost relative to their own
+/// median. 1 for a single entry, which can't be told apart from the machine.
 pub(super) fn slowness(entries: &[Vec<Option<f64>>]) -> Vec<f64> {
     let cycles = entries.iter().map(Vec::len).max().unwrap_or(0);
     if entries.len() < 2 {
@@ -64,7 +64,8 @@ pub(super) fn slowness(entries: &[Vec<Option<f64>>]) -> Vec<f64> {
     (0..cycles).map(of_cycle).collect()
 }
 
-/// The cost of a typical slice: the mean of the middle half, each slice divided by how slow its cycle was.
+/// The cost of a typical slice: the mean of the middle half, with each slice divided by the slowness of its
+/// cycle.
 pub(super) fn typical(costs: &[Option<f64>], slowness: &[f64]) -> Option<f64> {
     let both = costs.iter().zip(slowness);
     middle(both.filter_map(|(cost, slowness)| Some((*cost)? / slowness)))
@@ -74,7 +75,7 @@ pub(super) fn typical(costs: &[Option<f64>], slowness: &[f64]) -> Option<f64> {
 mod tests {
     use super::*;
 
-    /// An entry's costs in 40 slices of a machine that is slower in some of them.
+    /// An entry's costs in 40 slices on a machine that is slower in some of them.
     fn entry(cost: f64, bursts: impl Fn(usize) -> bool) -> Vec<Option<f64>> {
         let machine = |at: usize| 1.0 + 0.2 * (at % 7) as f64;
         let of = |at: usize| Some(cost * machine(at) * if bursts(at) { 5.0 } else { 1.0 });
@@ -101,12 +102,12 @@ mod tests {
             in_ticks_ns,
             ..LightSample::default()
         };
-        // A tick in one slice of four, and one between two of them, which is none of any slice.
+        // A tick in one slice of four, and one between two slices, which belongs to neither.
         let ns = [(0, 0), (0, 10), (20, 20), (20, 20)];
         let slices = ns.map(|(before, after)| (sample(Some(before)), sample(Some(after))));
         assert_eq!(with_ticks(Some(4.0), &slices, 5), Some(6.0));
         assert_eq!(with_ticks(None, &slices, 5), Some(2.0));
-        // All is exact, or nothing is known.
+        // All of it is exact, or nothing is known.
         assert_eq!(with_ticks(Some(4.0), &slices[..1], 5), Some(4.0));
         assert_eq!(with_ticks(None, &slices[..1], 5), None);
         assert_eq!(with_ticks(None, &[(sample(None), sample(None))], 0), None);

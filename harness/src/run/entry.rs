@@ -12,17 +12,16 @@ use super::{Interrupt, Verified};
 use crate::catalog::Call;
 use crate::load::Script;
 
-/// What a round measures under one name. There is no other way to make one than from a
-/// [`Verified`] server or the control.
+/// What a round measures under one name. It can only be made from a [`Verified`] server or the control.
 #[derive(Debug)]
 pub(super) struct Entry<'a> {
     /// The name in plan and record.
     pub(super) name: String,
-    /// What is started.
+    /// What to start.
     pub(super) subject: Subject<'a>,
 }
 
-/// What is started for an entry.
+/// What to start for an entry.
 #[derive(Debug)]
 pub(super) enum Subject<'a> {
     Server(Box<Verified>),
@@ -37,8 +36,8 @@ impl Entry<'_> {
         }
     }
 
-    /// The requests to be sent, each with the answer it must get: a server is asked each of
-    /// them first, the control replays what was accepted from a server.
+    /// The requests to send, each with its expected response. A server is sent each of them once first; the
+    /// control replays what was accepted from a server.
     pub(super) fn script(
         &self,
         workload: &str,
@@ -54,7 +53,7 @@ impl Entry<'_> {
         }
     }
 
-    /// Whether it keeps orders: the control replays one answer for ever.
+    /// Whether it stores orders. The control doesn't: it always replays the same response.
     pub(super) fn keeps_orders(&self) -> bool {
         matches!(self.subject, Subject::Server(_))
     }

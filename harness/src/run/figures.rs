@@ -1,5 +1,5 @@
-//! From what was measured and read to the figures of a trial. A figure whose source
-//! could not be read is left out.
+//! Computes the figures of a trial from measurements and readings. A figure whose source could not be read is
+//! absent.
 
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2Serializer};
@@ -13,7 +13,7 @@ use crate::record::{self, Figures};
 
 const NS_PER_US: f64 = 1e3;
 
-/// Adds a figure. One that could not be read is absent, never 0.
+/// Adds a figure, unless it could not be read.
 pub(super) fn note(figures: &mut Figures, id: &'static str, value: impl Into<Option<f64>>) {
     debug_assert!(
         figure::find(id).is_some(),
@@ -78,7 +78,7 @@ pub(super) fn of_load(measured: &Measurement) -> Figures {
         "driver_cpu_us_per_request",
         per_request(driver_cpu_ns, measured),
     );
-    // The thread with the least time left over, be it for work or for want of its CPU.
+    // The thread with the least idle time, whether it was working or waiting for its CPU.
     let left_over = |t: &&ThreadTime| 1.0 - t.busy_ratio() - t.wait_ratio();
     let busiest = measured
         .threads
@@ -93,7 +93,7 @@ pub(super) fn of_load(measured: &Measurement) -> Figures {
     figures
 }
 
-/// The figures of a paced drive alone.
+/// The figures of paced drives only.
 pub(super) fn of_pace(measured: &Measurement, per_second: f64) -> Figures {
     let mut figures = Figures::new();
     note(&mut figures, "asked_per_s", per_second);
@@ -101,10 +101,10 @@ pub(super) fn of_pace(measured: &Measurement, per_second: f64) -> Figures {
     figures
 }
 
-/// Right answers as a share of the requests that were due.
+/// Correct responses as a share of the requests that were due.
 ///
-/// A slice waits for the answers to all of its requests, so those that came in its time are set beside those
-/// that were due in it: of a server that can't keep up, fewer.
+/// A slice waits for the responses to all of its requests. So this compares the responses that arrived within
+/// the slice with the requests due in it; a server that can't keep up has fewer.
 fn achieved(measured: &Measurement) -> Option<f64> {
     let share = |slice: &Interval| slice.on_time as f64 / slice.asked as f64;
     let slices = measured.intervals.iter().filter(|slice| slice.asked > 0);
@@ -112,8 +112,8 @@ fn achieved(measured: &Measurement) -> Option<f64> {
         .or_else(|| (measured.asked > 0).then(|| measured.requests as f64 / measured.asked as f64))
 }
 
-/// The mean of the middle half. What is in flight at both ends of a slice, and a stall of the machine at one
-/// of them, makes a single slice say little.
+/// The mean of the middle half. A single slice says little: requests in flight at either end, or a stall of the
+/// machine there, can distort it.
 pub(super) fn middle(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
@@ -122,7 +122,7 @@ pub(super) fn middle(values: impl Iterator<Item = f64>) -> Option<f64> {
     (!middle.is_empty()).then(|| middle.iter().sum::<f64>() / middle.len() as f64)
 }
 
-/// How the CPU time is known.
+/// How the CPU time was counted.
 pub(super) fn of_counting(processes: &Processes) -> Figures {
     let counted = f64::from(u8::from(processes.has_control_group()));
     let mut figures = Figures::new();
@@ -130,8 +130,8 @@ pub(super) fn of_counting(processes: &Processes) -> Figures {
     figures
 }
 
-/// The figures read from the server's processes. `rss_before` is their resident memory before
-/// the load, in bytes.
+/// The figures read from the server's processes. `rss_before` is their resident memory in bytes before the
+/// load.
 pub(super) fn of_server(
     measured: &Measurement,
     samples: &Samples,
@@ -177,7 +177,7 @@ pub(super) fn of_server(
     figures
 }
 
-/// How memory and threads went, from a reading at each edge of the time series.
+/// Memory and threads over time, from a reading at each edge of the time series.
 fn of_memory(measured: &Measurement, edges: &[LightSample], rss_before: Option<u64>) -> Figures {
     let mut figures = Figures::new();
     let mut put = |id, value: f64| note(&mut figures, id, value);
@@ -195,8 +195,8 @@ fn of_memory(measured: &Measurement, edges: &[LightSample], rss_before: Option<u
     figures
 }
 
-/// The figures read from the processes of an entry that took turns with others. `typical_ns` is its CPU time
-/// for a request in a typical slice.
+/// The figures read from the processes of an interleaved entry. `typical_ns` is its CPU time per request in a
+/// typical slice.
 pub(super) fn of_turns(
     measured: &Measurement,
     turns: &Turns,
@@ -249,8 +249,8 @@ pub(super) fn of_turns(
     figures
 }
 
-/// The time series of an entry that took turns: an entry is a slice. Its CPU time is that of the answers
-/// that count, their share of what the whole slice took.
+/// The time series of an interleaved entry: one element per slice. The CPU time of a slice is scaled to the
+/// responses that count.
 pub(super) fn slices(measured: &Measurement, turns: &Turns) -> Vec<record::Interval> {
     let both = measured.intervals.iter().zip(&turns.slices);
     both.map(|(slice, (before, after))| {
@@ -262,9 +262,8 @@ pub(super) fn slices(measured: &Measurement, turns: &Turns) -> Vec<record::Inter
     .collect()
 }
 
-/// By how many bytes resident memory grew in the later half of the window, when what a server
-/// needs at all has been taken, and by how many for each request answered there. Absent where it
-/// did not grow.
+/// Growth of resident memory in bytes during the second half of the window, when the server has taken its base
+/// memory, in total and per response. Absent if it did not grow.
 fn late_growth(measured: &Measurement, edges: &[LightSample]) -> Option<(f64, f64)> {
     let half = edges.len() / 2;
     let bytes = grown(edges.get(half)?.rss_bytes, edges.last()?.rss_bytes)? as f64;
@@ -273,8 +272,8 @@ fn late_growth(measured: &Measurement, edges: &[LightSample]) -> Option<(f64, f6
     Some((bytes, bytes / requests.max(1) as f64))
 }
 
-/// By how many bytes resident memory grew from before the load, warm-up included, to its end, and
-/// by how many for each request answered. Absent where it did not grow.
+/// Growth of resident memory in bytes from before the load, warm-up included, to its end, in total and per
+/// response. Absent if it did not grow.
 fn whole_growth(
     measured: &Measurement,
     edges: &[LightSample],
@@ -284,8 +283,8 @@ fn whole_growth(
     Some((bytes, bytes / measured.answered_total.max(1) as f64))
 }
 
-/// The split of CPU time is mostly read in clock ticks of 10 ms, too coarse to be a time of its
-/// own, so it divides the time read in nanoseconds.
+/// The split of CPU time mostly comes in clock ticks of 10 ms. That's too coarse for a time, so it only splits
+/// the time read in nanoseconds.
 fn user_share(start: &LightSample, end: &LightSample) -> Option<f64> {
     let user = grown(start.user_ns, end.user_ns)?;
     let system = grown(start.system_ns, end.system_ns)?;
@@ -304,7 +303,7 @@ fn per_request(ns: u64, measured: &Measurement) -> f64 {
     ns as f64 / NS_PER_US / measured.requests as f64
 }
 
-/// The histograms as they are stored.
+/// The histograms in stored form.
 pub(super) fn histograms(
     measured: &Measurement,
 ) -> impl Iterator<Item = (String, record::Histogram)> + '_ {
@@ -324,11 +323,11 @@ fn encode(histogram: &Histogram<u64>) -> record::Histogram {
     let mut v2 = Vec::new();
     V2Serializer::new()
         .serialize(histogram, &mut v2)
-        .expect("a vector takes all that is written to it");
+        .expect("writing to a vector can't fail");
     record::Histogram { v2 }
 }
 
-/// The time series, the load generator's figures joined with the server's.
+/// The time series: the load generator's figures joined with the server's.
 pub(super) fn intervals(measured: &Measurement, edges: &[LightSample]) -> Vec<record::Interval> {
     let sampled = |index: usize| edges.get(index);
     measured
@@ -345,7 +344,7 @@ pub(super) fn intervals(measured: &Measurement, edges: &[LightSample]) -> Vec<re
         .collect()
 }
 
-/// An entry of the time series; the processes as they were at its end.
+/// One element of the time series, with the processes as they were at its end.
 fn interval(
     measured: &Measurement,
     interval: &Interval,

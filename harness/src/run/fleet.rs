@@ -1,4 +1,4 @@
-//! The processes of an interleaved round: a fresh one of every entry, all running at once.
+//! The processes of an interleaved round: a fresh one for every entry, all running at once.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -17,17 +17,17 @@ pub(super) struct Member<'e> {
     pub(super) entry: &'e Entry<'e>,
     pub(super) running: Running,
     pub(super) processes: Processes,
-    /// The figures of its start; taken by its first trial, as a process starts once.
+    /// The figures of its start; its first trial takes them, as a process starts once.
     pub(super) start: Figures,
-    /// Its resident memory when its last stage ended, or when it had started: what it takes from then on
-    /// belongs to the next stage.
+    /// Its resident memory at the end of its last stage, or after its start. Growth from then on belongs to the
+    /// next stage.
     pub(super) rss_bytes: Option<u64>,
-    /// The workload whose answers it was asked last, and what is expected of it.
+    /// The workload it was last checked with, and its expected responses.
     accepted: Option<(String, Script)>,
     boot: BootOptions,
 }
 
-/// What the members of a stage are to be asked.
+/// The requests of a stage.
 pub(super) struct Asked<'a> {
     pub(super) round: u32,
     pub(super) workload: &'a str,
@@ -40,7 +40,7 @@ impl Member<'_> {
         accepted.is_some_and(|(name, _)| name == workload)
     }
 
-    /// Makes sure of its answer to each request.
+    /// Checks its response to each request.
     fn accept(
         &mut self,
         asked: &Asked<'_>,
@@ -65,15 +65,15 @@ impl Member<'_> {
         }
     }
 
-    /// What is expected of its answers to the workload under way, and what is watched meanwhile.
+    /// The expected responses for the current workload, and what to watch meanwhile.
     pub(super) fn parts(&mut self) -> (&Script, &mut Running, &mut Processes) {
         let accepted = self.accepted.as_ref();
-        let (_, script) = accepted.expect("a member is ready before it is loaded");
+        let (_, script) = accepted.expect("`ready` comes before the load");
         (script, &mut self.running, &mut self.processes)
     }
 }
 
-/// The processes of one round. All of them end with it.
+/// The processes of one round. All of them end when this is dropped.
 #[derive(Default)]
 pub(super) struct Fleet<'e> {
     members: BTreeMap<String, Member<'e>>,
@@ -82,8 +82,8 @@ pub(super) struct Fleet<'e> {
 }
 
 impl<'e> Fleet<'e> {
-    /// Sees to it that the entries run and that their answers to the workload are accepted. For each, why it
-    /// does not run, or which answer was wrong; it is ended then.
+    /// Makes sure that the entries run and that their responses to the workload are accepted. Returns for each
+    /// why it doesn't run or which response was wrong; that process is ended.
     pub(super) fn ready(
         &mut self,
         entries: &[&'e Entry<'e>],
@@ -93,7 +93,7 @@ impl<'e> Fleet<'e> {
         interrupt: &Interrupt,
     ) -> Vec<Option<Failure>> {
         let mut failures: BTreeMap<&str, Failure> = BTreeMap::new();
-        // One after the other, so that none starts beside another.
+        // One after another, so that no two start at the same time.
         for entry in entries {
             if !self.members.contains_key(&entry.name) && !interrupt.is_set() {
                 match self.boot(entry, asked.round, settings, referee, interrupt) {
@@ -102,7 +102,7 @@ impl<'e> Fleet<'e> {
                 }
             }
         }
-        // Together: asking one request at a time, each alone would mostly wait.
+        // All at once: with one request at a time, each entry alone would mostly wait.
         let accepted: Vec<(String, Result<(), Failure>)> = thread::scope(|scope| {
             let stale = self.members.iter_mut().filter(|(name, member)| {
                 entries.iter().any(|entry| entry.name == **name) && !member.knows(asked.workload)
@@ -142,7 +142,7 @@ impl<'e> Fleet<'e> {
         let boot_options = BootOptions {
             cpus: settings.server_cpus.clone(),
             workers: settings.workers,
-            // A port each, from the one asked for on.
+            // A port for each, counting up from the requested one.
             port: settings
                 .port
                 .map(|port| port.saturating_add(self.members.len() as u16)),
@@ -166,7 +166,7 @@ impl<'e> Fleet<'e> {
         })
     }
 
-    /// The members of these names, in the order of the names.
+    /// The members with these names, in the same order.
     pub(super) fn members(&mut self, names: &[String]) -> Vec<&mut Member<'e>> {
         let mut all: Vec<&mut Member<'e>> = self.members.values_mut().collect();
         let place = |name: &String| names.iter().position(|wanted| wanted == name);
@@ -175,10 +175,10 @@ impl<'e> Fleet<'e> {
         all
     }
 
-    /// Ends a process; the entry has another one when it is next needed.
+    /// Ends a process; the entry gets a new one when it is next needed.
     ///
     /// # Errors
-    /// A failure of the stop step where somebody still listens on its port.
+    /// A failure of the stop step if something still listens on its port.
     pub(super) fn end(&mut self, name: &str) -> Result<(), Failure> {
         let Some(member) = self.members.remove(name) else {
             return Ok(());
@@ -188,7 +188,7 @@ impl<'e> Fleet<'e> {
         result
     }
 
-    /// Ends all of them; which of them failed to.
+    /// Ends all of them; returns those that failed to end.
     pub(super) fn end_all(mut self) -> Vec<(String, Failure)> {
         let names: Vec<String> = self.members.keys().cloned().collect();
         let failed = names

@@ -1,4 +1,4 @@
-//! Sends mutated requests at one server, and finds the one that ends it, if any does.
+//! Sends mutated requests to one server, and finds the one that ends it, if any does.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -17,60 +17,59 @@ use crate::conform::{self, CheckOptions, protocol as cases};
 use crate::probe::Processes;
 use crate::record::{Check, Failure, Fuzz, FuzzDeath, FuzzExample, Step};
 
-/// How long an answer to a mutated request is waited for: many are incomplete and get none.
+/// How long to wait for a response to a mutated request. Many are incomplete and get none.
 const WAIT: Duration = Duration::from_millis(10);
-/// The same where a single request is looked at.
+/// The same when replaying a single request.
 const PATIENT_WAIT: Duration = Duration::from_millis(300);
-/// How often the process is looked at.
+/// How often to check whether the process is alive.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How often it is asked something valid in between.
+/// How often to send a valid request in between.
 const ASK_EVERY: Duration = Duration::from_secs(2);
-/// How long it may take to answer that.
+/// Time limit for the response to it.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Memory is read first after so many requests, when pools and buffers are there.
+/// Number of requests before memory is first read, so that pools and buffers exist.
 const WARM: u64 = 1_000;
-/// Requests of each connection that may be to blame for an end.
+/// Number of recent requests per connection that are suspects when the process ends.
 const REMEMBERED: usize = 4;
-/// After so many ends no more are looked for.
+/// Stop looking after this many ends.
 const MOST_DEATHS: usize = 5;
-/// Starts of the server that cutting down a request may take.
+/// Maximum server starts for minimising a request.
 const TRIES: usize = 80;
-/// Panics that are quoted, at most.
+/// Maximum number of quoted panics.
 const MOST_EXAMPLES: usize = 5;
-/// Bytes of a request that are shown.
+/// Bytes of a request to show.
 const SHOWN: usize = 400;
 
 /// What to send, and how.
 #[derive(Debug, Clone)]
 pub struct FuzzOptions {
-    /// Requests follow from it.
+    /// Determines the requests.
     pub seed: u64,
-    /// How many.
+    /// Number of requests.
     pub requests: u64,
-    /// Connections at a time.
+    /// Concurrent connections.
     pub connections: usize,
-    /// No longer than this.
+    /// Stops after this time.
     pub time_limit: Duration,
     /// How the server is started.
     pub boot: BootOptions,
 }
 
-/// What came of a single request.
+/// The result of a single request.
 #[derive(Debug)]
 pub struct Replayed {
-    /// Its answer.
+    /// Its response.
     pub answer: Answer,
-    /// How the process ended, or what it answered wrongly afterwards.
+    /// How the process ended, or what it got wrong afterwards.
     pub harm: Option<String>,
-    /// The end of the log where it did harm.
+    /// The end of the log, if it did harm.
     pub log_tail: String,
 }
 
-/// Sends the requests, and looks at the server while and afterwards. `show` is told how many were
-/// sent.
+/// Sends the requests and checks the server meanwhile and afterwards. Calls `show` with the number sent.
 ///
 /// # Errors
-/// A [`Failure`] where the server can't be started, or the user asked to stop.
+/// A [`Failure`] if the server can't be started or the user asked to stop.
 pub fn fuzz(
     built: &Built,
     options: &FuzzOptions,
@@ -86,12 +85,12 @@ pub fn fuzz(
     let mut running = start()?;
     let mut volley = Volley::new(options, begin);
     while deaths.len() < MOST_DEATHS
-        && let Some(how) = volley.fly(&mut running, &mut tally, interrupt, show)
+        && let Some(how) = volley.send_rest(&mut running, &mut tally, interrupt, show)
     {
         panics.read(&options.boot);
         let log_tail = running.failure(Step::Drive, "").log_tail;
         drop(running);
-        deaths.push(find_the_one(
+        deaths.push(find_culprit(
             &volley.suspects(),
             options,
             &start,
@@ -105,9 +104,9 @@ pub fn fuzz(
     }
     let duration_ms = begin.elapsed().as_millis() as u64;
     let rss_after_bytes = resident(&running);
-    // After an end the process is a fresh one, of which the checks would say nothing.
+    // After an end the process is a fresh one, so checking it would say nothing.
     let (afterwards, stop_failure) = match deaths.is_empty() {
-        true => look_back(running),
+        true => check_and_end(running),
         false => (None, None),
     };
     panics.read(&options.boot);
@@ -132,10 +131,10 @@ pub fn fuzz(
     })
 }
 
-/// Sends one request alone to a fresh process.
+/// Sends one request to a fresh process.
 ///
 /// # Errors
-/// A [`Failure`] where the server can't be started.
+/// A [`Failure`] if the server can't be started.
 pub fn replay(
     built: &Built,
     one: &Shot,
@@ -156,14 +155,14 @@ pub fn replay(
     })
 }
 
-/// What is wrong with a process that was sent something: its end, or a wrong answer.
+/// What is wrong with a process after a request: it ended, or responds wrongly.
 fn harm(running: &mut Running) -> Option<String> {
     let right = cases::still_right(running.addr, PATIENCE);
     let why = right.err()?;
     running.failure(Step::Drive, "");
     match running.ended() {
         Some(how) => Some(format!("the process ended {how}")),
-        None => Some(format!("a valid request is answered wrongly: {why}")),
+        None => Some(format!("wrong response to a valid request: {why}")),
     }
 }
 
@@ -210,12 +209,12 @@ impl Tally {
     }
 }
 
-/// Requests on their way, over several processes where one ends.
+/// Requests in flight. They may take several processes if one ends.
 struct Volley<'a> {
     options: &'a FuzzOptions,
     next: AtomicU64,
     deadline: Instant,
-    /// The numbers each connection sent last.
+    /// The numbers of the requests each connection sent last.
     recent: Vec<Mutex<VecDeque<u64>>>,
     rss_before_bytes: Option<u64>,
 }
@@ -231,8 +230,8 @@ impl<'a> Volley<'a> {
         }
     }
 
-    /// Sends what is left; how the process came to harm, where it did.
-    fn fly(
+    /// Sends the remaining requests. Returns how the process came to harm, if it did.
+    fn send_rest(
         &mut self,
         running: &mut Running,
         tally: &mut Tally,
@@ -300,13 +299,13 @@ impl<'a> Volley<'a> {
             let answer = fire(addr, &one, WAIT);
             tally.note(index, &one, &answer);
             if matches!(answer, Answer::NotConnected(_)) {
-                // It has ended, which the watcher finds, or is busy with what it was sent.
+                // It has ended, which the watcher will notice, or is busy with earlier requests.
                 thread::sleep(LOOK_EVERY);
             }
         }
     }
 
-    /// Those that may be to blame, the latest first.
+    /// Suspects for an end, latest first.
     fn suspects(&self) -> Vec<u64> {
         let mut all: Vec<u64> = Vec::new();
         for recent in &self.recent {
@@ -319,8 +318,8 @@ impl<'a> Volley<'a> {
     }
 }
 
-/// Sends the suspects one by one, each to a fresh process, and cuts the culprit down.
-fn find_the_one(
+/// Sends the suspects one by one, each to a fresh process, and minimises the culprit.
+fn find_culprit(
     suspects: &[u64],
     options: &FuzzOptions,
     start: &dyn Fn() -> Result<Running, Failure>,
@@ -356,14 +355,14 @@ fn find_the_one(
     })
 }
 
-/// The referee's checks on the process, and its end.
-fn look_back(running: Running) -> (Option<Check>, Option<String>) {
+/// The referee's checks of the process, and how it ended.
+fn check_and_end(running: Running) -> (Option<Check>, Option<String>) {
     let options = CheckOptions {
         only: conform::ids()
             .filter(|id| *id != conform::AT_START)
             .map(str::to_owned)
             .collect(),
-        // Whether it is right is asked here, on a machine that need not be quiet.
+        // This checks correctness, on a machine that need not be quiet.
         first_byte_limit: Duration::from_millis(100),
         ..CheckOptions::default()
     };
@@ -379,11 +378,11 @@ fn resident(running: &Running) -> Option<u64> {
         .rss_bytes
 }
 
-/// What logs tell of panics, as Rust's runtime words them.
+/// Panics found in logs, as Rust's runtime prints them.
 #[derive(Debug, Default)]
 struct Panics {
     lines: u64,
-    /// Those that differ.
+    /// Distinct ones.
     examples: Vec<String>,
 }
 
@@ -397,7 +396,7 @@ impl Panics {
                 continue;
             };
             self.lines += 1;
-            // The message stands on the line below.
+            // The message is on the next line.
             let message = lines.next().unwrap_or_default();
             let example = format!("{} {message}", within_crate(place));
             if self.examples.len() < MOST_EXAMPLES && !self.examples.contains(&example) {
@@ -407,13 +406,13 @@ impl Panics {
     }
 }
 
-/// A source path from its crate's folder on, as in `name-1.0.0/src/lib.rs:1:2:`; what lies before
-/// belongs to the machine.
+/// A source path starting at its crate's folder, such as `name-1.0.0/src/lib.rs:1:2:`. What comes before is
+/// specific to this machine.
 fn within_crate(place: &str) -> &str {
     let source = place.find("/src/").map(|at| &place[..at]);
     let registry = source.and_then(|path| path.strip_suffix("/registry"));
     match registry {
-        // Behind `registry/src/` comes the index, then the crate.
+        // After `registry/src/` comes the index, then the crate.
         Some(home) => {
             let rest = &place[home.len() + "/registry/src/".len()..];
             rest.split_once('/').map_or(rest, |(_, within)| within)

@@ -1,4 +1,4 @@
-//! A command in a process group of its own, led by the supervisor.
+//! A command in its own process group, led by the supervisor.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
@@ -15,10 +15,10 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use super::supervise::Event;
 use crate::environment::cpu_group;
 
-/// How long a killed command may take to be gone.
+/// Time limit for a killed command to be gone.
 const KILL_WAIT: Duration = Duration::from_secs(1);
 
-/// A command under its supervisor. It and all it started die with this value.
+/// A command under its supervisor. It and everything it started end when this is dropped.
 #[derive(Debug)]
 pub(super) struct Group {
     supervisor: Child,
@@ -33,8 +33,7 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// Starts `command` in `folder`, on `cpus` or on all where none is given; what it prints
-    /// goes to `log`.
+    /// Starts `command` in `folder` on `cpus` (all if empty). Its output goes to `log`.
     pub(super) fn start(
         command: &[String],
         folder: &Path,
@@ -44,7 +43,7 @@ impl Group {
         Self::start_with(&[], command, folder, cpus, log)
     }
 
-    /// The same, with its CPU time counted by a control group, where the system allows one.
+    /// The same, with its CPU time counted by a control group if the system allows it.
     pub(super) fn start_counted(
         command: &[String],
         folder: &Path,
@@ -55,7 +54,7 @@ impl Group {
         Self::start_with(&counted, command, folder, cpus, log)
     }
 
-    /// The same, with its standard output in a file of its own.
+    /// The same, with its standard output in a separate file.
     pub(super) fn start_apart(
         command: &[String],
         folder: &Path,
@@ -74,7 +73,8 @@ impl Group {
         cpus: &[u32],
         log: &Path,
     ) -> Result<Self> {
-        let harness = std::env::current_exe().context("cannot find the harness's own program")?;
+        let harness =
+            std::env::current_exe().context("cannot find the harness's own executable")?;
         let mut supervise = Command::new(harness);
         supervise.arg("supervise").arg("--log").arg(log).args(more);
         if !cpus.is_empty() {
@@ -106,12 +106,12 @@ impl Group {
         })
     }
 
-    /// The process group's id, which is the supervisor's process id too.
+    /// The process group's id, which is also the supervisor's process id.
     pub(super) fn id(&self) -> u32 {
         self.supervisor.id()
     }
 
-    /// When the command itself was started, nanoseconds of the monotonic clock.
+    /// When the command itself was started, in nanoseconds of the monotonic clock.
     pub(super) fn started_ns(&mut self) -> Option<u64> {
         self.wait_until(KILL_WAIT, |group| {
             group.started_ns.is_some() || group.ended.is_some()
@@ -119,22 +119,22 @@ impl Group {
         self.started_ns
     }
 
-    /// Why the command could not be kept to its CPUs, where it could not.
+    /// Why the command could not be pinned to its CPUs, if it could not.
     pub(super) fn not_pinned(&self) -> Option<&str> {
         self.not_pinned.as_deref()
     }
 
-    /// The folder of the control group that counts its CPU time, where one does.
+    /// The folder of the control group that counts its CPU time, if any.
     pub(super) fn control_group(&self) -> Option<&Path> {
         self.control_group.as_deref()
     }
 
-    /// CPU time in user and in system mode, from its start to its end; absent before that.
+    /// User and system CPU time from its start to its end; absent until then.
     pub(super) fn spent(&self) -> Option<(Duration, Duration)> {
         self.spent
     }
 
-    /// How it ended, as in `with status 1`, if it did, and whether that was status 0.
+    /// How it ended, as in `with status 1`, and whether that was status 0; `None` while it runs.
     pub(super) fn ended(&mut self) -> Option<(&str, bool)> {
         while let Ok(event) = self.events.try_recv() {
             self.take(event);
@@ -142,7 +142,7 @@ impl Group {
         self.ended.as_ref().map(|(how, well)| (how.as_str(), *well))
     }
 
-    /// Waits for its end, but not longer than `limit`.
+    /// Waits up to `limit` for it to end.
     pub(super) fn wait(&mut self, limit: Duration) -> Option<(&str, bool)> {
         self.wait_until(limit, |group| group.ended.is_some());
         self.ended()
@@ -160,8 +160,8 @@ impl Group {
         .context("it can't be signalled")
     }
 
-    /// Ends all of it at once. The command goes first, so that its supervisor can wait for it
-    /// and its CPU time is known to be ours.
+    /// Kills the whole group. The command goes first, so that its supervisor can reap it and report its CPU
+    /// time.
     pub(super) fn kill(&mut self) {
         if self.reaped {
             return;
@@ -169,7 +169,7 @@ impl Group {
         if self.ended().is_none() && self.signal(Signal::KILL).is_ok() {
             self.wait(KILL_WAIT);
         }
-        // Until the supervisor has been waited for, the group's id can't be anyone else's.
+        // Until the supervisor has been reaped, nothing else can have the group's id.
         if let Some(group) = i32::try_from(self.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process_group(group, Signal::KILL);
         }

@@ -1,38 +1,37 @@
-//! How long rounds go on.
+//! How many rounds to run.
 
 use std::time::Duration;
 
 use crate::record::StoppedBy;
 use crate::stats::RESAMPLING_SUFFICES;
 
-/// How long rounds go on. Without a precision and a budget their number is fixed.
+/// How many rounds to run. Without a precision or a budget the number is fixed.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Length {
-    /// Rounds go on until each ratio's 95 % interval reaches no further than this share to
-    /// either side.
+    /// Stop when each ratio's 95 % interval extends no further than this share to either side.
     pub precision: Option<f64>,
-    /// Rounds go on for this time at most.
+    /// Stop after this time at the latest.
     pub budget: Option<Duration>,
 }
 
-/// How surely the ratios between the servers are known so far.
+/// How precisely the ratios between the servers are known so far.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sureness {
-    /// How far the widest 95 % interval reaches from its median, as a share of it.
+    /// Half the width of the widest 95 % interval, as a share of its median.
     pub half_width: f64,
-    /// Whose ratio that is and in which figure, in words.
+    /// The ratio and figure it belongs to, in words.
     pub of: String,
 }
 
 impl Length {
-    /// Whether rounds end early.
+    /// Whether rounds can end early.
     pub fn is_adaptive(&self) -> bool {
         self.precision.is_some() || self.budget.is_some()
     }
 
-    /// Why no round follows, after `rounds` that took `spent`; `round` is what one takes.
-    /// Looking at the width of an interval, and not at who is ahead, keeps repeated looking from
-    /// favouring a difference.
+    /// Whether to stop after `rounds` that took `spent`, and why; `round` is the time of one round. It looks
+    /// only at the width of an interval, not at who is ahead, so that repeated checks don't favour a
+    /// difference.
     pub(super) fn ended(
         &self,
         rounds: u32,
@@ -49,7 +48,7 @@ impl Length {
             .then_some(StoppedBy::Budget)
     }
 
-    /// About how many rounds are wanting, from the width after `rounds`: it shrinks with their root.
+    /// Estimate of the rounds still needed. The width after `rounds` shrinks with their square root.
     pub fn rounds_wanting(&self, rounds: u32, sureness: &Sureness) -> Option<u32> {
         let times = (sureness.half_width / self.precision?).powi(2);
         let all = (f64::from(rounds) * times).ceil() as u32;
@@ -57,7 +56,7 @@ impl Length {
     }
 }
 
-/// No interval from fewer rounds is trusted to end a run.
+/// An interval from fewer rounds can't end a run.
 pub const LEAST_ROUNDS: u32 = RESAMPLING_SUFFICES as u32;
 
 #[cfg(test)]

@@ -1,16 +1,16 @@
-//! What is seen of a load while it runs.
+//! Counters of a load while it runs.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::load::Control;
 
-/// The counters of the loads under way, or of the last ones, by the name of the entry. Copies share them.
+/// The counters of the current or last loads, by the name of the entry. Copies share them.
 ///
-/// Looking costs the load nothing: its threads add to the counters every 10 ms or so, whoever looks.
+/// Reading costs the load nothing: its threads add to the counters about every 10 ms anyway.
 #[derive(Debug, Clone, Default)]
 pub struct Live(Arc<Mutex<Loads>>);
 
-/// What each entry is loaded by.
+/// Each entry's load.
 type Loads = Vec<(String, Arc<Control>)>;
 
 impl Live {
@@ -18,7 +18,7 @@ impl Live {
         *self.slot() = loads;
     }
 
-    /// Right answers and errors of an entry so far, warm-up included; `None` before its first load and
+    /// Correct responses and errors of an entry so far, warm-up included; `None` before its first load and
     /// after [`Self::forget`].
     pub fn counts(&self, entry: &str) -> Option<(u64, u64)> {
         let slot = self.slot();
@@ -32,7 +32,7 @@ impl Live {
     }
 
     fn slot(&self) -> std::sync::MutexGuard<'_, Loads> {
-        // It holds pointers, whole at any time.
+        // It holds pointers, which are always in a valid state.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -60,24 +60,24 @@ fn tail(text: &str) -> String {
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Set by SIGINT and SIGTERM; a second one ends the process at once with status 130,
-    /// and the supervisors then end the servers.
+    /// Set by SIGINT and SIGTERM. A second one ends the process at once with status 130, and the supervisors
+    /// then end the servers.
     ///
     /// # Errors
-    /// Where a handler can't be installed.
+    /// If a handler can't be installed.
     pub fn on_signals() -> std::io::Result<Self> {
         use signal_hook::consts::{SIGINT, SIGTERM};
         let interrupt = Self::default();
         for signal in [SIGINT, SIGTERM] {
             let flag = Arc::clone(&interrupt.0);
-            // Before the flag is set by the first, so only a second one ends the process.
+            // Registered before the flag is first set, so only a second signal ends the process.
             signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&flag))?;
             signal_hook::flag::register(signal, flag)?;
         }
         Ok(interrupt)
     }
 
-    /// Whether it was asked.
+    /// Whether it was set.
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! What a run is asked to do.
+//! Options of a run.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,17 +15,17 @@ use crate::record::{CONTROL, Schedule, base_name, second_name};
 
 /// The measured time of one calibration trial.
 pub(super) const CALIBRATION: Duration = Duration::from_millis(250);
-/// Calibration trials of each server and workload; their median counts.
+/// Calibration trials of each server and workload; the median counts.
 pub(super) const CALIBRATIONS: u32 = 3;
 
-/// What a run is asked to do.
+/// Options of a run.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The servers and other builds of them; none only where all failed before a run was interrupted.
+    /// The servers and other builds of them; empty only if all failed before a run was interrupted.
     pub servers: Vec<Server>,
-    /// The names of those that are entered twice.
+    /// The names of those with a twin.
     pub twins: Vec<String>,
-    /// Whether the control is entered, twice.
+    /// Whether the control is measured (twice).
     pub control: bool,
     /// The workloads, at least one.
     pub workloads: Vec<Workload>,
@@ -33,29 +33,29 @@ pub struct Options {
     pub stages: Vec<Stage>,
     /// How long each trial is, and how many rounds there are at most.
     pub profile: Profile,
-    /// Whether rounds end before.
+    /// Whether rounds can end early.
     pub length: Length,
-    /// Everything random is drawn from it.
+    /// Determines everything random.
     pub seed: u64,
     /// Connections of every stage.
     pub connections: usize,
     /// How the entries of a round share the time.
     pub schedule: Schedule,
-    /// What moves the bytes.
+    /// I/O backend of the load generator.
     pub engine: EngineKind,
-    /// Paced rates given by hand, by workload.
+    /// Paced rates set by the user, by workload.
     pub rates_per_s: BTreeMap<String, f64>,
     /// The limit on the first byte at idle.
     pub first_byte_limit: Duration,
     /// A request's time limit.
     pub timeout: Duration,
-    /// How long a server may take until its first valid answer.
+    /// Time limit for a server's first valid response.
     pub ready_timeout: Duration,
-    /// A fixed port; a free one where absent.
+    /// A fixed port; a free one if absent.
     pub port: Option<u16>,
-    /// CPUs of both sides.
+    /// CPUs of the server and the load generator.
     pub layout: Layout,
-    /// Whether both sides are pinned to them.
+    /// Whether both are pinned to them.
     pub pinned: bool,
     /// Where server logs go.
     pub logs: PathBuf,
@@ -74,8 +74,7 @@ impl Options {
         }
     }
 
-    /// What each round measures, of the servers that are `ready`: those, then second entries,
-    /// then the control's two.
+    /// The entries of each round: the servers that are `ready`, then their twins, then the control twice.
     pub(super) fn entries(&self, ready: impl Fn(&str) -> bool, control: bool) -> Vec<String> {
         let servers = self.servers.iter().map(|server| server.name.clone());
         let twins = self.twins.iter().map(|name| second_name(name));
@@ -89,7 +88,7 @@ impl Options {
         entries
     }
 
-    /// How many rounds there will be, about: as many as there are, or as fit the budget.
+    /// Estimated number of rounds: the fixed number, or as many as fit the budget.
     pub fn expected_rounds(&self) -> u32 {
         let Some(budget) = self.length.budget else {
             return self.profile.rounds;
@@ -99,7 +98,7 @@ impl Options {
         fit.clamp(1, self.profile.rounds)
     }
 
-    /// How long it will take after the build, about; with a precision asked for, at most.
+    /// Estimated time after the build; with a precision, the maximum.
     pub fn estimate(&self) -> Duration {
         let servers = self.servers.len() as u32;
         let calibrations = if self.calibrated().is_empty() {
@@ -114,7 +113,7 @@ impl Options {
             + self.plan().round_time(&self.profile) * self.expected_rounds()
     }
 
-    /// The workloads whose paced rate must be found out.
+    /// The workloads whose paced rate must be calibrated.
     pub(super) fn calibrated(&self) -> Vec<&Workload> {
         let paced = self.stages.contains(&Stage::Paced);
         self.workloads

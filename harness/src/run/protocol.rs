@@ -1,8 +1,8 @@
-//! Takes one server through the cases of the protocol matrix.
+//! Puts one server through the cases of the protocol matrix.
 //!
-//! Most cases wait more than they work, so they share a process and run side by side. Where that
-//! process dies, or answers wrongly afterwards, the cases are run again one by one, each followed
-//! by a look at the process, so that the one to blame is known.
+//! Most cases wait more than they work, so they share a process and run in parallel. If that process dies or
+//! responds wrongly afterwards, the cases run again one by one, each followed by a check of the process, to
+//! find the one to blame.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -19,13 +19,13 @@ use crate::conform::{self, CheckOptions};
 use crate::probe::Processes;
 use crate::record::{Agreement, Check, Failure, ProtocolCell, Step};
 
-/// Cases that do not wait for the server to let go, at a time.
+/// Number of parallel cases that don't wait for the server to close the connection.
 const SIDE_BY_SIDE: usize = 8;
-/// Time of such a case, for the time left that is shown.
+/// Typical time of such a case, for the time left.
 const USUAL: Duration = Duration::from_millis(700);
-/// How often the progress is shown.
+/// How often to show progress.
 const SHOW_EVERY: Duration = Duration::from_millis(250);
-/// How long a server may take to answer a plain request after a case.
+/// Time limit for the response to a plain request after a case.
 const AFTERWARDS: Duration = Duration::from_secs(5);
 
 /// What to try, and how.
@@ -33,45 +33,44 @@ const AFTERWARDS: Duration = Duration::from_secs(5);
 pub struct ProtocolOptions {
     /// The cases, in the matrix's order.
     pub cases: Vec<Case>,
-    /// How the server is started.
+    /// How to start the server.
     pub boot: BootOptions,
-    /// How long an answer is waited for.
+    /// How long to wait for a response.
     pub patience: Duration,
-    /// How long a server is watched that holds a connection.
+    /// How long to watch a server that keeps a connection open.
     pub let_go: Duration,
-    /// Connections that idle at once.
+    /// Number of idle connections.
     pub idle: usize,
-    /// As many as were asked for.
+    /// Number that was requested.
     pub idle_wanted: usize,
 }
 
 /// What one server did.
 #[derive(Debug)]
 pub struct Column {
-    /// One for each case, in their order.
+    /// One per case, in their order.
     pub cells: Vec<ProtocolCell>,
-    /// The referee's checks on the process that had been through most cases.
+    /// The referee's checks of the process that went through most cases.
     pub afterwards: Option<Check>,
-    /// How it failed to end as the contract says.
+    /// Why stopping it failed, if it did.
     pub stop_failure: Option<String>,
 }
 
-/// How far it is.
+/// Progress.
 #[derive(Debug, Clone, Copy)]
 pub struct Done {
-    /// Cases that are done.
+    /// Cases done.
     pub done: usize,
-    /// Of so many.
+    /// Total cases.
     pub of: usize,
-    /// About as long as the rest takes.
+    /// Estimated time for the rest.
     pub left: Duration,
 }
 
-/// Starts the server as often as needed, and carries out every case.
+/// Starts the server as often as needed, and runs every case.
 ///
 /// # Errors
-/// A [`Failure`] where it can't be started, and [`Step::Boot`] with "interrupted" where the user
-/// asked to stop.
+/// A [`Failure`] if it can't be started; [`Step::Boot`] with "interrupted" if the user asked to stop.
 pub fn protocol(
     built: &Built,
     options: &ProtocolOptions,
@@ -95,7 +94,7 @@ pub fn protocol(
         None => subject.apart(&others, show)?,
     };
     let (afterwards, stop_failure) = subject.afterwards()?;
-    // On a process of their own, so that the memory of each connection can be told.
+    // In a separate process, so that the memory of each connection can be measured.
     cells.extend(subject.one_by_one(&crowds, &mut |_| {})?);
     if interrupt.is_set() {
         return Err(interrupted());
@@ -126,7 +125,7 @@ struct Subject<'a> {
     running: Option<Running>,
 }
 
-/// A case that is done, and whether the server was right after it.
+/// A finished case, and whether the server was right after it.
 type Finished = (Case, Observed, Result<(), String>);
 
 impl Subject<'_> {
@@ -143,7 +142,7 @@ impl Subject<'_> {
         Ok(self.running.insert(running))
     }
 
-    /// All at once; nothing where the process died or was wrong afterwards.
+    /// Runs all at once; empty if the process died or was wrong afterwards.
     fn together(
         &mut self,
         cases: &[Case],
@@ -191,7 +190,7 @@ impl Subject<'_> {
         }))
     }
 
-    /// One by one, but for those that wait: these share a process again if they can.
+    /// One by one, except those that wait: these share a process again if they can.
     fn apart(
         &mut self,
         cases: &[Case],
@@ -210,7 +209,7 @@ impl Subject<'_> {
         Ok(cells)
     }
 
-    /// Each is followed by a look at the process, which is started anew where it is spoilt.
+    /// Checks the process after each case, and starts it anew if it is damaged.
     fn one_by_one(
         &mut self,
         cases: &[Case],
@@ -280,13 +279,13 @@ impl Subject<'_> {
     /// How the process ended and the end of its log, if it did.
     fn death(&mut self) -> Option<(String, String)> {
         let running = self.running.as_mut()?;
-        // The notice of an end may be a moment behind it.
+        // The report of its end may come a moment later.
         let failure = running.failure(Step::Drive, "");
         let how = running.ended()?.to_owned();
         Some((how, failure.log_tail))
     }
 
-    /// The referee's checks on what is running, and its end.
+    /// The referee's checks of the running process, and how it ends.
     fn afterwards(&mut self) -> Result<(Option<Check>, Option<String>), Failure> {
         if self.interrupt.is_set() {
             return Err(interrupted());
@@ -326,11 +325,11 @@ fn carry_out(
 ) {
     let observed = case.observe(addr, limits);
     let after = cases::still_right(addr, AFTERWARDS);
-    // The receiver is there until all senders are gone.
+    // The receiver outlives all senders.
     let _ = sender.send((*case, observed, after));
 }
 
-/// Takes what is finished, and has all stop at the first sign that the process is spoilt.
+/// Collects finished cases, and stops all of them at the first sign that the process is damaged.
 fn collect(
     receiver: &Receiver<Finished>,
     of: usize,

@@ -1,15 +1,14 @@
-//! The responder: answers known requests with stored bytes, as cheaply as can be.
+//! The responder: replies to known requests with stored bytes, as cheaply as possible.
 //!
-//! It is the control of a run. It does nothing that a server must do beyond finding where a
-//! request ends: no routing, no parsing of values, no JSON, no Date. What the load generator
-//! reaches against it is the most it reaches at all. A request costs it one `recv` and one
-//! `send`, and its share of an `epoll_wait`.
+//! It is the control of a run. Beyond finding where a request ends, it does nothing that a server must do: no
+//! routing, no parsing of values, no JSON, no Date. So what the load generator reaches against it is the most
+//! it can reach. A request costs one `recv`, one `send` and a share of an `epoll_wait`.
 //!
-//! | file | what it holds |
+//! | file | contents |
 //! |---|---|
-//! | `answers` | the answers, and the file they come in |
+//! | `answers` | the responses and their file |
 //! | `request` | where one request ends and the next begins |
-//! | `connection` | requests in, answers out |
+//! | `connection` | requests in, responses out |
 //! | `worker` | one thread with its connections |
 
 mod answers;
@@ -35,7 +34,7 @@ pub(super) use answers::{Answers, Entries, write};
 pub(super) use request::first;
 use worker::{Desk, Worker};
 
-/// The hidden verb's flags.
+/// Flags of the hidden command.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Address to listen on; with port 0 the chosen address is the first line of stdout
@@ -44,7 +43,7 @@ pub struct Arguments {
     /// Worker threads
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub workers: u16,
-    /// The file of answers
+    /// The file of responses
     #[arg(long)]
     pub answers: PathBuf,
 }
@@ -52,8 +51,7 @@ pub struct Arguments {
 /// Serves until SIGTERM or SIGINT, which end the process at once with status 0.
 ///
 /// # Errors
-/// Where the answers can't be read, the address can't be listened on, or the system refuses
-/// what serving needs.
+/// If the responses can't be read, it can't listen on the address, or the system refuses a resource.
 pub fn respond(arguments: &Arguments) -> Result<Infallible> {
     for signal in [SIGTERM, SIGINT] {
         let always = Arc::new(AtomicBool::new(true));
@@ -71,16 +69,16 @@ pub fn respond(arguments: &Arguments) -> Result<Infallible> {
     serve(listener, usize::from(arguments.workers), answers)
 }
 
-/// Serves on a listening socket, with so many threads beside the one that accepts.
+/// Serves on a listening socket with this many threads, plus the one that accepts.
 ///
 /// # Errors
-/// Where a thread can't be started, or the system refuses one what it needs.
+/// If a thread can't be started, or the system refuses a resource.
 pub(super) fn serve(listener: TcpListener, workers: usize, answers: Answers) -> Result<Infallible> {
     let answers = Arc::new(answers);
     let (sender, receiver) = channel();
     let mut desks = Vec::new();
     for _ in 0..workers {
-        let desk = Arc::new(Desk::new().context("cannot make an epoll set")?);
+        let desk = Arc::new(Desk::new().context("cannot create an epoll instance")?);
         desks.push(Arc::clone(&desk));
         let (answers, ended) = (Arc::clone(&answers), sender.clone());
         start("worker", move || {
@@ -90,11 +88,11 @@ pub(super) fn serve(listener: TcpListener, workers: usize, answers: Answers) -> 
     }
     start("acceptor", move || {
         let errno = accept(&listener, &desks);
-        let _ = sender.send(("taking a connection", errno));
+        let _ = sender.send(("accepting a connection", errno));
     })?;
     match receiver.recv() {
         Ok((doing, errno)) => bail!("{doing} failed: {errno}"),
-        Err(_) => bail!("no thread is left"),
+        Err(_) => bail!("all threads have ended"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Gives the load to the entries of a round in turn, and reads their counters between the slices.
+//! Gives the load to the entries of a round in turn, and reads their counters between slices.
 
 use std::time::{Duration, Instant};
 
@@ -9,42 +9,42 @@ use crate::load::{Conductor, Slice, SliceEnd};
 use crate::plan;
 use crate::probe::{LightSample, Processes, Sample};
 
-/// A slice is so many times as long as the slowest entry takes for a request, at least: else little more than its
-/// filling and draining would be measured.
+/// A slice is at least this many times as long as the slowest entry's latency. Otherwise it would mostly
+/// measure filling and draining.
 const LATENCIES_A_SLICE: f64 = 6.0;
-/// And its lead-in as long as one request: then the queue has filled.
+/// A lead-in is as long as one request: by then the queue has filled.
 const LATENCIES_A_LEAD_IN: f64 = 1.0;
-/// An entry that takes more than this share of a CPU while it waits takes it from the others, so from then
-/// on it is stopped while it waits. See METHODOLOGY, "Entries that wait".
+/// An entry that uses more than this share of a CPU while it waits takes it from the others, so from then on it
+/// is stopped while it waits. See METHODOLOGY, "Entries that wait".
 const PAUSE_FROM: f64 = 0.05;
-/// It must have waited so long for that to be known.
+/// Waiting time needed to judge that.
 const PAUSE_AFTER: Duration = Duration::from_millis(300);
 
 /// How a stage is cut into slices.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cut {
-    /// Of the whole slice, lead-in included.
+    /// Length of a slice, lead-in included.
     pub(super) slice: Duration,
     pub(super) lead_in: Duration,
     /// For each entry, over all slices, without lead-ins.
     pub(super) measured: Duration,
-    /// For each entry, in slices before all others, which do not count.
+    /// For each entry, in slices at the start that don't count.
     pub(super) warmup: Duration,
 }
 
 impl Cut {
-    /// How often each entry has its turn, where slices are as short as they may be.
+    /// Turns of each entry with the shortest slices.
     pub(super) fn cycles(self) -> usize {
         let counts = self.slice.saturating_sub(self.lead_in).as_secs_f64();
         ((self.measured.as_secs_f64() / counts.max(1e-6)).round() as usize).max(1)
     }
 
-    /// How often each entry has its turn before any slice counts.
+    /// Turns of each entry before slices count.
     fn warmup_cycles(self) -> usize {
         (self.warmup.as_secs_f64() / self.slice.as_secs_f64()).ceil() as usize
     }
 
-    /// Longer slices, and fewer, for a rate at which so many requests would not be due in one.
+    /// Fewer but longer slices, so that at this rate at least `requests` are due in one.
     pub(super) fn holding(self, requests: usize, per_second: f64) -> Self {
         let needed = Duration::from_secs_f64(requests as f64 / per_second);
         Self {
@@ -53,12 +53,12 @@ impl Cut {
         }
     }
 
-    /// One slice for all of the time.
+    /// A single slice for the whole time.
     fn longest(self) -> Duration {
         self.measured + self.lead_in
     }
 
-    /// Longer slices, and never more of them, for entries of which the slowest takes that long for a request.
+    /// Longer slices, and never more of them, if the slowest entry has this latency.
     fn fitting(self, latency: Duration) -> Self {
         let lead_in = self
             .lead_in
@@ -75,27 +75,27 @@ impl Cut {
     }
 }
 
-/// What was read of an entry between the slices.
+/// Readings of an entry between slices.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
-    /// Of each slice that counts: before its first request, and after its last answer.
+    /// Of each slice that counts: before its first request, and after its last response.
     pub(super) slices: Vec<(LightSample, LightSample)>,
-    /// From the one to the other, in all.
+    /// Total time of these slices.
     pub(super) elapsed: Duration,
     /// Before the first slice that counts and after the last, with the connections open.
     pub(super) start: Option<Sample>,
     pub(super) end: Option<Sample>,
-    /// CPU time it took while others had the load, and how long that was.
+    /// CPU time it used while others had the load, and how long that was.
     pub(super) waiting_cpu_ns: u64,
     pub(super) waiting: Duration,
     /// Whether it was stopped meanwhile.
     pub(super) paused: bool,
-    /// Why it lost its turn.
+    /// Why it lost its turn, if it did.
     pub(super) out: Option<String>,
 }
 
 impl Turns {
-    /// What was read before the first slice that counts, and after each.
+    /// The readings before the first slice that counts, and after each.
     pub(super) fn edges(&self) -> Vec<LightSample> {
         let first = self.slices.first().map(|(before, _)| *before);
         let after = self.slices.iter().map(|(_, after)| *after);
@@ -111,16 +111,15 @@ struct Entrant<'m> {
     rests: Option<(Instant, Option<u64>)>,
     before: LightSample,
     stopped: bool,
-    /// The least time for a request that a slice of the warm-up showed; a stall of the machine is none of
-    /// the server's.
+    /// The lowest latency in a slice of the warm-up. A stall of the machine is not the server's fault.
     latency: Option<Duration>,
 }
 
-/// The order of the slices of one stage, and what is read between them.
+/// The order of the slices of one stage, and the readings between them.
 pub(super) struct Rotation<'m> {
     entrants: Vec<Entrant<'m>>,
     cut: Cut,
-    /// In a closed loop, how many requests are in flight.
+    /// Requests in flight in a closed loop.
     in_flight: Option<usize>,
     timeout: Duration,
     seed: u64,
@@ -165,7 +164,7 @@ impl<'m> Rotation<'m> {
         }
     }
 
-    /// What was read of each entry, in their order.
+    /// The readings of each entry, in their order.
     pub(super) fn finish(mut self) -> (Vec<Turns>, Duration) {
         for entrant in &mut self.entrants {
             entrant.go_on();
@@ -174,7 +173,7 @@ impl<'m> Rotation<'m> {
         (turns.collect(), self.wall)
     }
 
-    /// After the warm-up: every entry's slices that count.
+    /// Ends the warm-up: from here on every slice counts.
     fn begin_counting(&mut self) {
         let slowest = self
             .entrants
@@ -242,8 +241,8 @@ impl Conductor for Rotation<'_> {
             entrant.turns.out = Some(format!("it ended {how} under load"));
         }
         if entrant.turns.out.is_some() {
-            // It may still be at work on what it was asked. It is ended when the stage is over, with
-            // what can be said of it.
+            // It may still be working on earlier requests. It is ended when the stage is over, when all its
+            // results are known.
             entrant.stop();
         } else if let (false, Some(in_flight)) = (self.counts, self.in_flight)
             && end.answered > 0

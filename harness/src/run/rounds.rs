@@ -1,4 +1,4 @@
-//! Round after round of trials, until there are enough.
+//! Measures rounds of trials until there are enough.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -16,11 +16,11 @@ use crate::load::Pace;
 use crate::plan::{self, Plan, round_seed};
 use crate::record::{self, Failure, Schedule, StoppedBy, Trial};
 
-/// After so many failed trials in a row a server is measured no more.
+/// Skip a server after this many consecutive failed trials.
 const GIVE_UP: u32 = 3;
 
 impl<W: Watch> Session<'_, W> {
-    /// Runs the trials of every round that are not there yet.
+    /// Runs all trials of every round that haven't run yet.
     pub(super) fn measure(
         &mut self,
         entries: &[Entry<'_>],
@@ -55,7 +55,7 @@ impl<W: Watch> Session<'_, W> {
                 self.some(entries, &missing, rate, &mut fleet, &mut course)?;
             }
             self.end_round(fleet, &mut course);
-            // A later round was begun, so this one was found not to be the last.
+            // A later round has begun, so this one was already found not to be the last.
             if round < course.begun {
                 continue;
             }
@@ -66,7 +66,7 @@ impl<W: Watch> Session<'_, W> {
         Ok(StoppedBy::Rounds)
     }
 
-    /// Runs trials that run together, or says why one of them is not run, and stores them.
+    /// Runs trials that belong together, or says why one of them is skipped, and stores them.
     fn some<'e>(
         &mut self,
         entries: &'e [Entry<'e>],
@@ -104,7 +104,7 @@ impl<W: Watch> Session<'_, W> {
                     .collect::<Result<Vec<_>, _>>()?,
                 Schedule::Interleaved { .. } => self.in_turn(entries, &runs, calls, pace, fleet)?,
             };
-            // A trial that was cut short says nothing of its server.
+            // A trial that was cut short says nothing about its server.
             self.go_on()?;
             trials.extend(measured);
         }
@@ -128,8 +128,8 @@ impl<W: Watch> Session<'_, W> {
         Ok(())
     }
 
-    /// Ends the processes of a round. One that leaves its port behind fails in its next trial,
-    /// which can't have that port: it is told here, and stops nothing.
+    /// Ends the processes of a round. If one still holds its port, its next trial fails because it can't have
+    /// that port. So the failure is only reported here.
     fn end_round(&mut self, fleet: Fleet<'_>, course: &mut Course<'_>) {
         for (name, failure) in fleet.end_all() {
             self.watch.happens(&Happening::Left(&name, &failure));
@@ -137,7 +137,7 @@ impl<W: Watch> Session<'_, W> {
         }
     }
 
-    /// The pace of a trial, or why it is not run.
+    /// The pace of a trial, or why it is skipped.
     fn can_run(
         &self,
         step: &plan::Step,
@@ -151,16 +151,14 @@ impl<W: Watch> Session<'_, W> {
         };
         if let (true, Some(last)) = (failed.in_a_row >= GIVE_UP, &failed.last) {
             return Err(not_run(format!(
-                "given up after {GIVE_UP} failed trials in a row; the last: {}",
+                "skipped after {GIVE_UP} consecutive failures; the last: {}",
                 last.reason
             )));
         }
         trial::pace(step.stage, rate_per_s).ok_or_else(|| {
             let why = self.uncalibrated.get(&step.workload);
             let why = why.map_or("no server could be calibrated", String::as_str);
-            not_run(format!(
-                "there is no paced rate: {why}; give one with --rate"
-            ))
+            not_run(format!("no paced rate: {why}; set one with --rate"))
         })
     }
 
@@ -191,7 +189,7 @@ impl<W: Watch> Session<'_, W> {
         ))
     }
 
-    /// A stage of a workload, all entries in turn.
+    /// Runs a stage of a workload with all entries taking turns.
     fn in_turn<'e>(
         &self,
         entries: &'e [Entry<'e>],
@@ -223,7 +221,7 @@ impl<W: Watch> Session<'_, W> {
                 measured: profile.measured(step.stage),
                 warmup: profile.warmup,
             },
-            // Each stage has an order of its own.
+            // Each stage has its own order.
             seed: round_seed(self.options.seed, step.round) ^ planned[0].index as u64,
         };
         let (settings, referee) = (&self.settings, &self.referee);
@@ -237,7 +235,7 @@ impl<W: Watch> Session<'_, W> {
         ))
     }
 
-    /// Whether and why no round follows this one.
+    /// Whether to stop after this round, and why.
     fn enough(&mut self, round: u32, plan: &Plan, course: &Course<'_>) -> Option<StoppedBy> {
         let length = self.options.length;
         if !length.is_adaptive() {
@@ -261,7 +259,7 @@ impl<W: Watch> Session<'_, W> {
     }
 }
 
-/// A trial of the plan and its place in it.
+/// A trial of the plan and its position there.
 #[derive(Debug, Clone, Copy)]
 struct Planned<'a> {
     step: &'a plan::Step,
@@ -270,20 +268,21 @@ struct Planned<'a> {
 
 fn named<'e>(entries: &'e [Entry<'e>], name: &str) -> Result<&'e Entry<'e>, SessionError> {
     let found = entries.iter().find(|entry| entry.name == name);
-    let found = found.with_context(|| format!("the plan names {name}, which is not entered"))?;
+    let found =
+        found.with_context(|| format!("the plan names {name}, but there is no such entry"))?;
     Ok(found)
 }
 
-/// What is kept while rounds go on.
+/// State kept across rounds.
 struct Course<'a> {
     done: BTreeSet<plan::Step>,
-    /// The last round of which an earlier process ran a trial; 0 in a new run.
+    /// The last round in which an earlier process ran a trial; 0 in a new run.
     begun: u32,
     failed: BTreeMap<String, Failed>,
     drawn: Drawn,
     clock: Clock<'a>,
     trials_expected: usize,
-    /// All so far, without what is large.
+    /// All trials so far, without their large parts.
     trials: Vec<Trial>,
 }
 
@@ -346,13 +345,13 @@ impl Failed {
         self.last.clone_from(&trial.failure);
     }
 
-    /// True once.
+    /// True once, when the limit is reached.
     fn just_given_up(&mut self) -> bool {
         self.in_a_row >= GIVE_UP && !std::mem::replace(&mut self.told, true)
     }
 }
 
-/// The requests of the round under way, drawn once for all servers.
+/// The requests of the current round, drawn once for all servers.
 #[derive(Default)]
 struct Drawn {
     round: u32,
@@ -373,12 +372,12 @@ impl Drawn {
     }
 }
 
-/// Says how much time is left, by the plan's estimate scaled with what it took so far.
+/// Estimates the time left: the plan's estimate, scaled by how long things took so far.
 struct Clock<'a> {
     profile: &'a Profile,
     plan: &'a Plan,
     begin: Instant,
-    /// What ran before this process did, by the plan's estimate.
+    /// What ran before this process, by the plan's estimate.
     before: Duration,
     expected_so_far: Duration,
     expected: Duration,
@@ -396,7 +395,7 @@ impl<'a> Clock<'a> {
         }
     }
 
-    /// What passed so far was passed before.
+    /// Counts everything passed so far as run by an earlier process.
     fn begin_again(&mut self) {
         self.before = std::mem::take(&mut self.expected_so_far);
         self.expected = self.expected.saturating_sub(self.before);
@@ -406,7 +405,7 @@ impl<'a> Clock<'a> {
         self.expected_so_far += self.plan.trial_time(self.profile, step.stage);
     }
 
-    /// The time of all trials, also of those that another process ran.
+    /// The time of all trials, including those run by an earlier process.
     fn spent(&self) -> Duration {
         self.before + self.begin.elapsed()
     }

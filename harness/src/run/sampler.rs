@@ -9,21 +9,20 @@ use crate::probe::{LightSample, Processes, Sample};
 /// How long the load generator may take to connect before its window is known.
 const WINDOW_WAIT: Duration = Duration::from_secs(30);
 
-/// What was read of the server while it was driven.
+/// Readings of the server while it was driven.
 #[derive(Debug, Default)]
 pub(super) struct Samples {
     /// At the start of the window.
     pub(super) start: Option<Sample>,
-    /// At the last edge inside the window, while the connections are still open.
+    /// At the last edge inside the window, with the connections still open.
     pub(super) inside: Option<Sample>,
     /// At the end of the window.
     pub(super) end: Option<Sample>,
-    /// At each edge between intervals, from the start of the window to its end; empty where
-    /// one of them was missed.
+    /// At each edge between intervals, from the start of the window to its end; empty if one was missed.
     pub(super) edges: Vec<LightSample>,
 }
 
-/// Samples until the window ends, in step with it.
+/// Samples in step with the window until it ends.
 pub(super) fn sample(processes: &mut Processes, control: &Control, interval: Duration) -> Samples {
     let Some(window) = control.wait_window(WINDOW_WAIT) else {
         return Samples::default();
@@ -33,12 +32,11 @@ pub(super) fn sample(processes: &mut Processes, control: &Control, interval: Dur
     let mut samples = Samples::default();
     for (index, edge) in edges.iter().enumerate() {
         thread::sleep(edge.saturating_duration_since(Instant::now()));
-        // The last edge is read even where the drive is over by now: without it there is no
-        // CPU time of the window.
+        // Read the last edge even if the drive is over by now: without it there is no CPU time of the window.
         if control.is_stopped() || (control.is_over() && index < edges.len() - 1) {
             return Samples::default();
         }
-        // The cheap sample first: it is what must be on time.
+        // The cheap sample first: it has to be on time.
         samples.edges.push(processes.sample_light());
         if index == 0 {
             samples.start = Some(processes.sample());

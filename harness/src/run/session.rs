@@ -1,4 +1,5 @@
-//! A whole run: build all, check all, capture the control, calibrate, then round after round.
+//! A whole run: builds and checks all servers, captures the control, calibrates, then measures round after
+//! round.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,68 +24,67 @@ use crate::record::{
     self, CONTROL, Ended, Environment, Failure, Finding, Level, Store, Trial, base_name, is_control,
 };
 
-/// Something a person watching the run wants to know.
+/// An event to show the user.
 #[derive(Debug)]
 pub enum Happening<'a> {
     /// A server is being built.
     Building(&'a str),
     /// A server is being checked.
     Checking(&'a str),
-    /// A server was built and checked, or failed at it.
+    /// A server was built and checked, or failed one of these.
     Ready(&'a record::Server),
-    /// The answers that the control replays are taken from this server.
+    /// The control captures its responses from this server.
     Capturing(&'a str),
-    /// The control can't replay the answers of this server.
+    /// The control can't replay this server's responses.
     PassedOver(&'a str, &'a Failure),
-    /// The control: whose answers it replays, or why there is none.
+    /// The control: whose responses it replays, or why there is none.
     Control(&'a Finding),
-    /// The peak of a server is measured to choose the paced rate.
+    /// A server's peak is being measured to choose the paced rate.
     Calibrating(&'a str, &'a str),
-    /// The paced rates of the run are known.
+    /// The paced rates of the run.
     Rates(&'a BTreeMap<String, f64>),
-    /// Trials begin that run together: the place of the first from 0, how many trials there are, the time
-    /// left.
+    /// Trials that run together begin: the index of the first, the total number of trials, the time left.
     Trials(&'a [plan::Step], usize, usize, Duration),
-    /// A server could not be ended properly when its round was over.
+    /// A server did not end properly after its round.
     Left(&'a str, &'a Failure),
     /// A trial ended.
     Measured(&'a Trial),
-    /// A server is measured no more.
+    /// A server is skipped from now on.
     GivenUp(&'a str),
-    /// After this round the ratios are known so surely, and about so many rounds are wanting.
+    /// How precisely the ratios are known after this round, and about how many more rounds are needed.
     Known(u32, &'a Sureness, Option<u32>),
 }
 
-/// Hears of what happens; only the command line prints.
+/// Receives events; only the command line prints.
 pub trait Watch {
-    /// Called as it happens.
+    /// Called on each event.
     fn happens(&mut self, happening: &Happening<'_>);
 }
 
-/// Why a run can't go on.
+/// Why a run can't continue.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// The user asked to stop; what was measured is kept.
+    /// The user asked to stop; measurements are kept.
     #[error("interrupted")]
     Interrupted,
-    /// A run that is taken up again is no longer the same.
+    /// Something changed since the interrupted run began.
     #[error("{0}")]
     Changed(String),
-    /// The record can't be written, or the like.
+    /// The record can't be written, or similar.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
 }
 
-/// What a run that is taken up again has already. Nothing, in a new one.
+/// What a resumed run already has; empty in a new one.
 #[derive(Debug, Clone, Default)]
 pub struct Earlier {
-    /// Servers that were built and checked, or failed at it.
+    /// Servers that were built and checked, or failed.
     pub servers: Vec<record::Server>,
-    /// Trials that ran.
+    /// Finished trials.
     pub trials: Vec<Trial>,
 }
 
-/// A run under way.
+/// A running session.
 pub struct Session<'a, W: Watch> {
     pub(super) catalog: &'a Catalog,
     pub(super) options: &'a Options,
@@ -100,8 +100,8 @@ pub struct Session<'a, W: Watch> {
 }
 
 impl<'a, W: Watch> Session<'a, W> {
-    /// Makes ready; nothing is started yet. `sureness` is asked how surely the ratios are
-    /// known from the trials so far, where a precision was asked for.
+    /// Prepares a session without starting anything. `sureness` computes how precisely the ratios are known
+    /// from the trials so far; it is used if a precision was requested.
     pub fn new(
         catalog: &'a Catalog,
         options: &'a Options,
@@ -123,17 +123,17 @@ impl<'a, W: Watch> Session<'a, W> {
         }
     }
 
-    /// Has its loads seen through this while they run.
+    /// Publishes the counters of its loads in `live` while they run.
     pub fn show_in(&mut self, live: &Live) {
         self.settings.live = live.clone();
     }
 
-    /// Runs everything that is not there yet. Each server and each trial is stored as soon as it is known, and
-    /// with the machine's findings what became of the control.
+    /// Runs everything that isn't done yet. Stores each server and each trial as soon as it is known, and a
+    /// finding about the control.
     ///
     /// # Errors
-    /// Where the user stops it, the record can't be written, or a run taken up again is no
-    /// longer the same. A server's failure is no error: it is stored, and the run goes on.
+    /// If the user stops it, the record can't be written, or something changed since an interrupted run began.
+    /// A server's failure is not an error: it is stored, and the run continues.
     pub fn run(
         &mut self,
         run: &mut record::Run,
@@ -157,8 +157,8 @@ impl<'a, W: Watch> Session<'a, W> {
         environment: &mut Environment,
     ) -> Result<(), SessionError> {
         let servers = self.prepare()?;
-        // Nothing of the harness itself may run on the server's CPUs from here on. Threads
-        // inherit this; a load that can't be pinned is found out by its trial.
+        // From here on nothing of the harness itself may run on the server's CPUs. Threads inherit this; a
+        // trial notices if its load can't be pinned.
         if self.options.pinned {
             let _ = affinity::pin_current_thread(&self.options.layout.driver);
         }
@@ -179,8 +179,8 @@ impl<'a, W: Watch> Session<'a, W> {
         Ok(())
     }
 
-    /// Builds all servers, then checks those that were built: never both at once, so that
-    /// no first byte is timed beside a compiler.
+    /// Builds all servers, then checks those that were built. Never both at once, so that no first byte is
+    /// timed while a compiler runs.
     fn prepare(&mut self) -> Result<Vec<Verified>, SessionError> {
         let mut built = Vec::new();
         for server in &self.options.servers {
@@ -229,8 +229,8 @@ impl<'a, W: Watch> Session<'a, W> {
         }
     }
 
-    /// A server that failed is a row of the table; one that was measured before is a reason not to
-    /// go on, since its trials would be lost with it.
+    /// A server that failed becomes a row of the table. If it was measured before, the run stops, because its
+    /// trials would be lost with it.
     fn failed(
         &mut self,
         server: &Server,
@@ -240,7 +240,7 @@ impl<'a, W: Watch> Session<'a, W> {
     ) -> Result<(), SessionError> {
         if self.known(&server.name).is_some() {
             return Err(SessionError::Changed(format!(
-                "{} could be measured when the run began and now fails to {}: {}; mend it and resume \
+                "{} could be measured when the run began but now fails to {}: {}; fix it and resume \
                  again, or begin a new run",
                 server.name,
                 failure.step.verb(),
@@ -284,7 +284,7 @@ impl<'a, W: Watch> Session<'a, W> {
         Ok(())
     }
 
-    /// What the record has of a server already.
+    /// What the record already has about a server.
     fn known(&self, name: &str) -> Option<&record::Server> {
         self.earlier.servers.iter().find(|known| known.name == name)
     }
@@ -299,25 +299,24 @@ impl<'a, W: Watch> Session<'a, W> {
         }
         let shown = |sha256: &Option<String>| match sha256 {
             Some(sha256) => sha256.chars().take(12).collect(),
-            None => "that of no program of its own".to_owned(),
+            None => "unknown (no binary of its own)".to_owned(),
         };
         Err(SessionError::Changed(format!(
-            "{name} is not the program that was measured before: the SHA-256 of its binary was {} and \
-             is {}; begin a new run, or restore its source and toolchain",
+            "{name} is not the program that was measured before: the SHA-256 of its binary was {}, \
+             now it is {}; begin a new run, or restore its source and toolchain",
             shown(&known.sha256),
             shown(&built.record.sha256),
         )))
     }
 
-    /// Makes the control where one is asked for, and notes in the record whose answers it replays, or why
-    /// there is none.
+    /// Creates the control if it is enabled, and records whose responses it replays, or why there is none.
     fn control(
         &mut self,
         servers: &[Verified],
         environment: &mut Environment,
     ) -> Result<Option<Control>, SessionError> {
         let (control, finding) = match (self.options.control, servers) {
-            // A run that is taken up again may know of another reason.
+            // Keep the reason of the interrupted run.
             (false, _) if environment.control().is_some() => return Ok(None),
             (false, _) => (None, about_control("is left out, as --no-control asks")),
             (true, []) => return Ok(None),
@@ -327,7 +326,7 @@ impl<'a, W: Watch> Session<'a, W> {
             && then.found != finding.found
         {
             return Err(SessionError::Changed(format!(
-                "the control is no longer what it was when the run began. Then: {}. Now: {}. Mend that and \
+                "the control has changed since the run began. Then: {}. Now: {}. Fix that and \
                  resume again, or begin a new run",
                 then.found,
                 finding.told(),
@@ -338,13 +337,13 @@ impl<'a, W: Watch> Session<'a, W> {
         environment.findings.push(finding);
         self.store
             .put_environment(environment)
-            .context("cannot store what became of the control")?;
+            .context("cannot store the finding about the control")?;
         Ok(control)
     }
 
-    /// Makes it of the answers of the first server that has some to replay; where none has, of the referee's
-    /// model. Its requests are those of a round 0, the same in every round: it is no server that could remember
-    /// them.
+    /// Makes it from the responses of the first server whose responses can be replayed; if there is none, from
+    /// the referee's model. It uses the requests of round 0 in every round, which is fine because it can't
+    /// cache them.
     fn make_control(
         &mut self,
         servers: &[Verified],
@@ -439,7 +438,7 @@ impl<'a, W: Watch> Session<'a, W> {
     }
 }
 
-/// What became of the control, where all is well.
+/// The finding about a control without problems.
 fn about_control(found: &str) -> Finding {
     Finding {
         id: CONTROL.to_owned(),
@@ -450,12 +449,11 @@ fn about_control(found: &str) -> Finding {
     }
 }
 
-/// What the record says of a run that goes on without the control it was asked for.
+/// The finding for a run that continues without its control.
 fn without_control(error: &anyhow::Error) -> Finding {
     Finding {
         level: Level::Warn,
-        why: "what ties is assumed, and no rate is known to be the load generator's limit"
-            .to_owned(),
+        why: "the noise floor is assumed, and rates can't be compared with the load generator's maximum".to_owned(),
         ..about_control(&format!("there is no control: {error:#}"))
     }
 }

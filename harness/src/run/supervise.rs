@@ -1,11 +1,10 @@
 //! The small process between the harness and a server.
 //!
-//! It leads the process group that the server belongs to, and kills the whole group
-//! when the pipe from the harness closes: at a normal end, at Ctrl-C, at a panic, and
-//! also where the harness itself is killed and can do nothing any more.
+//! It leads the process group that the server belongs to, and kills the whole group when the pipe from the
+//! harness closes: at a normal end, on Ctrl-C, on a panic, and when the harness itself is killed and can't
+//! clean up.
 //!
-//! It waits for what the server's processes leave behind, as init would, so that the CPU time of those can be
-//! read from it.
+//! Like init, it reaps orphans of the server, so that their CPU time is known.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -24,19 +23,19 @@ use rustix::process::{
 use crate::environment::{Root, cpu_group};
 use crate::probe::affinity;
 
-/// The hidden verb's flags.
+/// Flags of the hidden command.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Where the server's output goes
     #[arg(long)]
     pub log: PathBuf,
-    /// Where its standard output goes, if not there too
+    /// Where its standard output goes, if somewhere else
     #[arg(long)]
     pub out: Option<PathBuf>,
-    /// CPUs the server may run on; all where none is given
+    /// CPUs the server may run on; all if none are given
     #[arg(long, value_delimiter = ',')]
     pub cpus: Vec<u32>,
-    /// Have a control group count the server's CPU time, where the system allows one
+    /// Count the server's CPU time in a control group, if the system allows it
     #[arg(long)]
     pub control_group: bool,
     /// The server's folder
@@ -47,20 +46,20 @@ pub struct Arguments {
     pub command: Vec<String>,
 }
 
-/// What the supervisor tells the harness, one line each on its stdout.
+/// What the supervisor tells the harness: one line each on its stdout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The server runs as this process, started at this time of the monotonic clock,
-    /// nanoseconds; the clock is the same in every process.
+    /// The server runs as this process, started at this time in nanoseconds of the monotonic clock, which is
+    /// the same in every process.
     Started(u32, u64),
-    /// It could not be started at all.
+    /// It could not be started.
     NotStarted(String),
     /// It could not be pinned; it runs unpinned.
     NotPinned(String),
     /// The control group in this folder counts its CPU time.
     ControlGroup(PathBuf),
-    /// It took this CPU time in user and in system mode, microseconds, from its start to its
-    /// end, with all it started that has ended.
+    /// User and system CPU time in microseconds, from its start to its end, including everything it started
+    /// that has ended.
     Spent(u64, u64),
     /// It ended, as in `exit status: 1`; `true` for status 0.
     Ended(String, bool),
@@ -78,7 +77,7 @@ impl Event {
         }
     }
 
-    /// Reads a line of the supervisor's.
+    /// Parses a line written by the supervisor.
     pub fn parse(line: &str) -> Option<Self> {
         let (kind, rest) = line.split_once(' ')?;
         match kind {
@@ -109,7 +108,7 @@ pub fn supervise(arguments: &Arguments) -> ExitCode {
     {
         tell(&Event::NotPinned(error.to_string()));
     }
-    // A kernel that refuses it leaves them to init, and their last moments unknown.
+    // If the kernel refuses, orphans go to init and the CPU time of their last moments is unknown.
     let _ = set_child_subreaper(Some(getpid()));
     if arguments.control_group
         && let Some(folder) = cpu_group::enter(&Root::host())
@@ -131,7 +130,7 @@ pub fn supervise(arguments: &Arguments) -> ExitCode {
             until_the_pipe_closes();
         }
     }
-    // Ends this process too: it belongs to its own group.
+    // Ends this process too: it is in its own group.
     let _ = kill_process_group(getpgrp(), Signal::KILL);
     ExitCode::FAILURE
 }
@@ -151,13 +150,13 @@ fn start(arguments: &Arguments) -> std::io::Result<std::process::Child> {
         .spawn()
 }
 
-/// Waits for the server, which it tells of, and for every process left behind by another.
+/// Waits for the server, whose end it reports, and for all orphans.
 fn wait_for_all(server: Pid) {
     let mut waiting = true;
     loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if waiting && pid == server => {
-                // From now on another process may be given its number.
+                // From now on another process may get its pid.
                 waiting = false;
                 if let Some((user_us, system_us)) = spent() {
                     tell(&Event::Spent(user_us, system_us));
@@ -166,21 +165,21 @@ fn wait_for_all(server: Pid) {
                 tell(&Event::Ended(describe(status), status.success()));
             }
             Ok(_) | Err(Errno::INTR) => {}
-            // None is left.
+            // No children left.
             Err(_) => return,
         }
     }
 }
 
-/// User and system CPU time of the children waited for, microseconds: of the server, what it has waited for,
-/// and what was left behind.
+/// User and system CPU time of the reaped children in microseconds: of the server, everything it reaped, and
+/// its orphans.
 fn spent() -> Option<(u64, u64)> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
     let us = |time: TimeVal| u64::try_from(time.num_microseconds()).ok();
     Some((us(usage.user_time())?, us(usage.system_time())?))
 }
 
-/// The monotonic clock, nanoseconds.
+/// The monotonic clock in nanoseconds.
 pub(super) fn monotonic_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
@@ -195,7 +194,7 @@ fn describe(status: ExitStatus) -> String {
 }
 
 fn tell(event: &Event) {
-    // A harness that is gone can't be told; the closed pipe ends this process anyway.
+    // If the harness is gone it can't be told, but the closed pipe ends this process anyway.
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{}", event.line().replace('\n', " "));
     let _ = out.flush();

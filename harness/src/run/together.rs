@@ -1,4 +1,4 @@
-//! One stage of one workload, all entries in turn.
+//! One stage of one workload, with all entries taking turns.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::load::{self, Config, Control, DriveError, Measurement, Pace, Target};
 use crate::plan;
 use crate::record::{Failure, Step, Trial};
 
-/// Requests that are due in a paced slice, at least; and at least one for each connection.
+/// Minimum requests due in a paced slice; also at least one per connection.
 const LEAST_REQUESTS: usize = 16;
 
 /// What all entries of a stage have in common.
@@ -25,14 +25,14 @@ pub(super) struct Task<'a> {
     pub(super) seed: u64,
 }
 
-/// An entry's part in the stage: its place in the plan, and its trial.
+/// An entry's part in the stage: its position in the plan, and its trial.
 pub(super) struct Part<'e> {
     pub(super) entry: &'e Entry<'e>,
     pub(super) step: plan::Step,
     pub(super) position: u32,
 }
 
-/// Runs the stage. A failure is part of an entry's trial, and the others go on.
+/// Runs the stage. A failure is part of an entry's trial, and the others continue.
 pub(super) fn measure<'e>(
     parts: &[Part<'e>],
     fleet: &mut Fleet<'e>,
@@ -99,21 +99,21 @@ pub(super) fn measure<'e>(
         trial.figures.extend(found.after);
         trial.failure = found.failure;
         if trial.failure.is_some() {
-            // Its next trial has another process.
+            // Its next trial gets a new process.
             let _ = fleet.end(name);
         }
     }
     trials
 }
 
-/// What came of one entry.
+/// The result of one entry.
 struct Found {
     /// Of its start, and of the machine meanwhile.
     figures: crate::record::Figures,
     measured: Option<(Measurement, Turns)>,
     /// Its resident memory before this stage.
     rss_before: Option<u64>,
-    /// Of what the server kept.
+    /// From the comparison of the server's state before and after.
     after: crate::record::Figures,
     failure: Option<Failure>,
 }
@@ -150,7 +150,8 @@ fn drive(
     let served: Option<u64> = unloaded_ns
         .iter()
         .zip(&loaded_ns)
-        // What a process that ended took is not known; it counts as others' time, so the share is left out.
+        // The CPU time of a process that ended is unknown and counts as other processes' time, so leave the
+        // share out.
         .map(|(before, after)| Some((*after)?.saturating_sub((*before)?)))
         .sum();
     let others = others.stop(served.map(Duration::from_nanos));
@@ -195,7 +196,7 @@ fn drive(
     all
 }
 
-/// Why the trial does not count, or what the server kept of its load.
+/// Why the trial does not count, or the figures of the server's state after the load.
 fn after(
     before: &Before,
     measured: &Measurement,
@@ -233,7 +234,7 @@ fn take_turns(
     let configs: Vec<Config> = members
         .iter()
         .map(|member| Config {
-            // A request's latency is at most a slice and its timeout.
+            // A request's latency is at most a slice plus its timeout.
             duration: task.cut.measured,
             warmup: task.cut.warmup,
             ..trial::config(&member.running, task.pace.clone(), settings, task.seed)
@@ -261,7 +262,7 @@ fn take_turns(
     let driven = load::interleave(&targets, cut.cycles(), &mut rotation);
     let (turns, wall) = rotation.finish();
     let measured = driven.unwrap_or_else(|error| {
-        // What stops all of them is said of each.
+        // What stops all of them is reported for each.
         let why = error.to_string();
         turns
             .iter()

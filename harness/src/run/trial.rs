@@ -1,4 +1,4 @@
-//! One stage of one workload on one freshly started server, checked, driven, sampled.
+//! One stage of one workload on one freshly started server: checked, driven, sampled.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::plan;
 use crate::probe::Processes;
 use crate::record::{Failure, Figures, Step, Trial};
 
-/// The length of one entry of the time series.
+/// The length of one element of the time series.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// How long the server may keep a connection that the client has closed.
 const LEAK_WAIT: Duration = Duration::from_secs(2);
@@ -39,7 +39,7 @@ pub(super) struct Settings {
     pub(super) timeout: Duration,
     pub(super) ready_timeout: Duration,
     pub(super) logs: PathBuf,
-    /// Shows the load to who watches.
+    /// Publishes the load's counters.
     pub(super) live: Live,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct Settings {
 pub(super) struct Task<'a> {
     pub(super) step: &'a plan::Step,
     pub(super) position: u32,
-    /// Tells its log from others of the same server.
+    /// Tells its log apart from others of the same server.
     pub(super) log: String,
     pub(super) calls: &'a [Call],
     pub(super) pace: Pace,
@@ -57,7 +57,7 @@ pub(super) struct Task<'a> {
     pub(super) seed: u64,
 }
 
-/// A trial that was planned and not run.
+/// A planned trial that was skipped.
 pub(super) fn not_run(step: &plan::Step, position: u32, failure: Failure) -> Trial {
     Trial {
         failure: Some(failure),
@@ -65,8 +65,8 @@ pub(super) fn not_run(step: &plan::Step, position: u32, failure: Failure) -> Tri
     }
 }
 
-/// Whether a stored trial is one that ran, and not one of [`not_run`]. One that fails while it is
-/// driven has at least the figures of its start.
+/// Whether a stored trial ran, unlike one from [`not_run`]. A trial that failed while it was driven has at
+/// least the figures of its start.
 pub(super) fn was_run(trial: &Trial) -> bool {
     let at_drive = |failure: &Failure| failure.step == Step::Drive;
     !(trial.figures.is_empty() && trial.failure.as_ref().is_some_and(at_drive))
@@ -89,7 +89,7 @@ pub(super) fn blank(step: &plan::Step, position: u32) -> Trial {
     }
 }
 
-/// Runs one trial. A failure is part of the result, so the run goes on.
+/// Runs one trial. A failure is part of the result, so the run continues.
 pub(super) fn measure(
     entry: &Entry<'_>,
     task: &Task<'_>,
@@ -187,14 +187,14 @@ pub(super) fn start_figures(running: &Running, processes: &mut Processes) -> Fig
     figures
 }
 
-/// An empty log says nothing; a file for each of hundreds of processes would hide those that do.
+/// Removes an empty log: files for each of hundreds of processes would hide the useful ones.
 pub(super) fn remove_empty(log: &Path) {
     if std::fs::metadata(log).is_ok_and(|metadata| metadata.len() == 0) {
         let _ = std::fs::remove_file(log);
     }
 }
 
-/// How a server is driven, but for how long.
+/// How to drive a server, except for how long.
 pub(super) fn config(running: &Running, pace: Pace, settings: &Settings, seed: u64) -> Config {
     Config {
         connections: settings.connections,
@@ -208,7 +208,7 @@ pub(super) fn config(running: &Running, pace: Pace, settings: &Settings, seed: u
     }
 }
 
-/// What was cut short says nothing of the server, and what ran elsewhere nothing of the machine.
+/// Rejects a drive that was cut short, which says nothing about the server, or that ran on the wrong CPUs.
 pub(super) fn refuse_disturbed(measured: &Measurement, settings: &Settings) -> Result<()> {
     if measured.stopped {
         return Err(anyhow!("interrupted"));
@@ -222,7 +222,7 @@ pub(super) fn refuse_disturbed(measured: &Measurement, settings: &Settings) -> R
     Ok(())
 }
 
-/// The load generator and, beside it, the sampler.
+/// Runs the load generator, and the sampler in parallel.
 fn drive(
     running: &Running,
     script: &Script,
@@ -266,7 +266,7 @@ fn note_measured(
     trial.intervals = figures::intervals(measured, &samples.edges);
 }
 
-/// What the load generator found out.
+/// The load generator's results.
 pub(super) fn note_load(trial: &mut Trial, measured: &Measurement, pace: &Pace) {
     trial.started_unix_ns = measured.window_at.start_unix_ns;
     trial.figures.extend(figures::of_load(measured));
@@ -285,7 +285,7 @@ pub(super) fn note_load(trial: &mut Trial, measured: &Measurement, pace: &Pace) 
     trial.histograms = figures::histograms(measured).collect();
 }
 
-/// The state of the server before the load, to be compared with that after it.
+/// The state of the server before the load, to compare with afterwards.
 pub(super) struct Before {
     orders: Option<u64>,
     sockets: Option<u32>,
@@ -298,7 +298,7 @@ impl Before {
         processes: &mut Processes,
         timeout: Duration,
     ) -> Result<Self> {
-        // Workers that were started since belong to it too.
+        // Include workers that were started since.
         processes.refresh();
         Ok(Self {
             orders: posts.then(|| orders_total(running, timeout)).transpose()?,
@@ -306,8 +306,8 @@ impl Before {
         })
     }
 
-    /// Conservation: what the client saw accepted is what the server's total grew by, and
-    /// no connection stays open once the client has closed it. Gives what it found.
+    /// Conservation: the server's total grew by the orders that the client saw accepted, and no connection
+    /// stays open after the client closed it. Returns its figures.
     pub(super) fn compare(
         &self,
         measured: &Measurement,
@@ -358,14 +358,14 @@ fn orders_total(running: &Running, timeout: Duration) -> Result<u64> {
     };
     let response = Client::new(running.addr, timeout)
         .exchange(&wire(&call, running.addr))
-        .context("no answer to GET /api/v1/orders?limit=1")?;
+        .context("no response to GET /api/v1/orders?limit=1")?;
     let json: serde_json::Value = serde_json::from_slice(&response.body)?;
     json.get("total")
         .and_then(serde_json::Value::as_u64)
         .with_context(|| format!("GET /api/v1/orders?limit=1: no `total` in {json}"))
 }
 
-/// The pace of a stage; none where a paced stage has no rate.
+/// The pace of a stage; `None` if a paced stage has no rate.
 pub(super) fn pace(stage: Stage, rate_per_s: Option<f64>) -> Option<Pace> {
     match stage {
         Stage::Peak => Some(Pace::Closed),

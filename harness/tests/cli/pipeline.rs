@@ -64,7 +64,7 @@ fn a_server_that_never_gets_ready_is_refused() {
     let bench = Bench::new().with("bad", &["--fault", "never-ready"]);
     bench
         .bench(&["--ready-timeout", "1s"])
-        .assert_failed("bad", "no valid answer");
+        .assert_failed("bad", "no valid response");
 }
 
 #[test]

@@ -121,9 +121,9 @@ fn a_twin_another_build_and_the_control_are_taken_up_too() {
     let closes = "\"--fault\", \"closes-each\", \"--addr\"";
     fs::write(&manifest, text.replace("\"--addr\"", closes)).unwrap();
     let another = [
-        "the control is no longer what it was when the run began",
+        "the control has changed since the run began",
         "Then: replays the answers of right. Now: replays answers made from the contract (not those of \
-         right: GET /ping: its answer ends the connection;",
+         right: GET /ping: the server closes the connection after its response;",
     ];
     assert_refused(resume(&bench, &out, &[]), &out, &another);
     fs::write(&manifest, text).unwrap();
@@ -430,7 +430,7 @@ fn a_budget_spent_before_ends_the_run_after_the_round_that_was_begun() {
 #[test]
 fn a_server_that_was_given_up_stays_so_for_the_same_reason() {
     let bench = killed_early(&["--rounds", "3", "--rate", "300"]);
-    let reason = "given up after 3 failed trials in a row; the last: it ended";
+    let reason = "skipped after 3 consecutive failures; the last: it ended";
     let ended = Some((Step::Boot, "it ended"));
     let given_up = Some((Step::Drive, reason));
     put_trials(&bench.out(), &[ended, ended, ended, given_up]);

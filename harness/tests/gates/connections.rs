@@ -60,7 +60,7 @@ fn assert_control(record: &Record, found: &str, why: &str) {
     );
 }
 
-const ENDS: &str = "GET /ping: its answer ends the connection";
+const ENDS: &str = "GET /ping: the server closes the connection after its response";
 
 /// Gate 8, interleaved, in each form in which the run is written; and the control is made of the other server.
 #[test]
@@ -171,7 +171,9 @@ fn where_all_close_the_control_answers_by_the_contract() {
     );
     let why = control.why.clone();
     assert!(
-        why.ends_with("; not those of posts: POST /api/v1/orders: its answer ends the connection"),
+        why.ends_with(
+            "; not those of posts: POST /api/v1/orders: the server closes the connection after its response"
+        ),
         "{why}"
     );
     assert_control(&record, "replays answers made from the contract", &why);
@@ -205,7 +207,7 @@ fn a_server_that_fails_as_its_answers_are_taken_leaves_the_control_to_the_next()
     let record = run(&bench, &["--workload", "users", "--stage", "peak"]).record;
     let why = &record.environment.control().unwrap().why;
     assert!(
-        why.starts_with("not those of fails: the server ended with status 3; no answer to GET "),
+        why.starts_with("not those of fails: the server ended with status 3; no response to GET "),
         "{why}"
     );
     assert_control(&record, "replays the answers of keeping", why);

@@ -64,8 +64,8 @@ fn a_right_server_has_a_cell_for_each_case_and_no_fault() {
         ("expect-continue", "100, 201, kept"),
         ("head", "200, kept"),
         ("headers-16", "200, kept"),
-        ("chunked", "closed without an answer"),
-        ("length-text", "closed without an answer"),
+        ("chunked", "closed without a response"),
+        ("length-text", "closed without a response"),
         ("http10", "200, closed"),
         ("half-head", "open after 1 s"),
         ("reset", "left"),
@@ -98,7 +98,7 @@ fn a_server_that_dies_on_a_bad_header_is_a_fault_of_that_case_alone() {
     assert_eq!(run.status, Some(1), "{}", run.stderr);
     let dead = cell(&run, "header-no-colon");
     assert_eq!(dead["died"], "with status 3", "{dead}");
-    assert_eq!(dead["text"], "closed without an answer, process ended");
+    assert_eq!(dead["text"], "closed without a response, process ended");
     assert!(
         dead["log_tail"].as_str().unwrap().contains("as asked"),
         "{dead}"

@@ -85,7 +85,7 @@ fn sample() -> Protocol {
         cell("cut-get", "200", Agreement::Follows, None),
         cell(
             "length-text",
-            "closed without an answer, process ended",
+            "closed without a response, process ended",
             Agreement::Deviates,
             Some("clients can't tell it from a crash"),
         ),
@@ -128,7 +128,7 @@ fn the_page_has_a_column_for_each_server_and_names_its_faults() {
             "no line\n{line}\nin\n{page}"
         );
     }
-    assert!(page.contains("| 400, closed | ‼ closed without an answer, process ended |"));
+    assert!(page.contains("| 400, closed | ‼ closed without a response, process ended |"));
     assert!(page.contains("501 ×12"));
     assert!(page.contains(r"closes that connection: `name-1.0.0/src/lib.rs:9:8: a \x7c b`"));
 }

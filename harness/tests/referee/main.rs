@@ -169,7 +169,7 @@ fn a_server_that_never_answers_fails_the_rest_at_once() {
     let report = is_refused("never-ready", &["first-byte", "ping"]);
     assert_eq!(report.failures().count(), report.results.len());
     let last = report.results.last().unwrap().outcome.as_ref().unwrap_err();
-    assert!(last.contains("server no longer answers"), "{last}");
+    assert!(last.contains("server no longer responds"), "{last}");
 }
 
 #[test]
@@ -183,7 +183,10 @@ fn a_server_that_hangs_or_exits_half_way_fails_the_rest_at_once() {
             shown(&report)
         );
         let last = report.results.last().unwrap().outcome.as_ref().unwrap_err();
-        assert!(last.contains("server no longer answers"), "{fault}: {last}");
+        assert!(
+            last.contains("server no longer responds"),
+            "{fault}: {last}"
+        );
     }
 }
 

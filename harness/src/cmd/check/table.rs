@@ -355,7 +355,7 @@ mod tests {
 
     #[test]
     fn what_failed_for_one_reason_is_told_once() {
-        let gone = "server no longer answers: no connection";
+        let gone = "server no longer responds: no connection";
         let failed: Vec<_> = conform::ids().map(|id| (id, gone)).collect();
         let text = lines(&[row("alpha", &failed)]).join("\n");
         assert_eq!(text.matches(gone).count(), 1, "{text}");

@@ -3,7 +3,7 @@
 use rand::RngExt;
 use rand_pcg::Pcg64;
 
-/// A request before it is bytes.
+/// A request before it is serialized.
 #[derive(Debug, Clone)]
 pub(super) struct Request {
     pub(super) method: Vec<u8>,
@@ -58,13 +58,13 @@ fn order(body: &str) -> Request {
 }
 
 impl Request {
-    /// Adds a field, whether or not there is one of that name.
+    /// Adds a field, even if there is already one with that name.
     pub(super) fn set(&mut self, name: &str, value: &str) {
         self.fields
             .push((name.as_bytes().to_vec(), value.as_bytes().to_vec()));
     }
 
-    /// Makes `Content-Length` right, where there is one or a body.
+    /// Corrects `Content-Length` if there is one, or adds it if there is a body.
     pub(super) fn set_length(&mut self) {
         let length = self.body.len().to_string();
         let mut fields = self.fields.iter_mut();

@@ -3,7 +3,7 @@
 use rand::RngExt;
 use rand_pcg::Pcg64;
 
-/// How deep arrays are nested, at most; within the contract's 16 KiB.
+/// Maximum nesting depth of arrays; fits the contract's 16 KiB.
 const DEEPEST: usize = 8_000;
 
 const VALUES: [&str; 22] = [
@@ -45,7 +45,7 @@ const WHOLE: [&str; 12] = [
     "{\"item_id\":\"SKU-001\",\"item_id\":1,\"qty\":1}",
 ];
 
-/// The body, or another in its place.
+/// The body, or one that replaces it.
 pub(super) fn mutated(rng: &mut Pcg64, body: &[u8]) -> Vec<u8> {
     match rng.random_range(0..8_u32) {
         0 => WHOLE[rng.random_range(0..WHOLE.len())].as_bytes().to_vec(),
@@ -77,7 +77,7 @@ fn members(item: &str, qty: &str) -> String {
     format!(r#"{{"item_id":{item},"qty":{qty}}}"#)
 }
 
-/// Arrays or objects within each other, closed or not, alone or as a member.
+/// Nested arrays or objects, closed or not, alone or as a member.
 fn nested(rng: &mut Pcg64) -> Vec<u8> {
     let depth = rng.random_range(1..=DEEPEST);
     let (open, close) = match rng.random_ratio(1, 2) {

@@ -1,7 +1,7 @@
-//! Cuts a request that does harm down to what does it.
+//! Reduces a harmful request to what does the harm.
 
-/// Removes pieces, large ones first, as long as `harms` still says so; asks it at most `tries`
-/// times. What is left still harms.
+/// Removes pieces, large ones first, as long as `harms` is still true. Calls it at most `tries` times. The
+/// result still does harm.
 pub fn minimise(bytes: &[u8], tries: usize, mut harms: impl FnMut(&[u8]) -> bool) -> Vec<u8> {
     let mut least = bytes.to_vec();
     let mut left = tries;

@@ -1,5 +1,5 @@
-//! Mutated requests: each follows from the seed and its number alone, so that any of them can be
-//! sent again by itself.
+//! Mutated requests: each depends only on the seed and its number, so that any of them can be sent again by
+//! itself.
 
 mod base;
 mod json;
@@ -15,11 +15,11 @@ pub use shoot::{Answer, fire};
 
 /// Spreads neighbouring numbers over the generator's seeds (the golden ratio, 2^64 / φ).
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-/// One request in so many is left as it is.
+/// One in this many requests is left unchanged.
 const WHOLE_ONE_IN: u32 = 32;
-/// One connection in so many is closed by the client in the ordinary way and not reset.
+/// One in this many connections is closed normally by the client instead of reset.
 const CLOSED_ONE_IN: u32 = 8;
-/// Pieces a request is written in, at most.
+/// Maximum number of writes for a request.
 const MOST_PIECES: usize = 4;
 
 /// One mutated request.
@@ -27,9 +27,9 @@ const MOST_PIECES: usize = 4;
 pub struct Shot {
     /// What is sent.
     pub bytes: Vec<u8>,
-    /// Where it is cut into separate writes, in rising order.
+    /// Where it is cut into separate writes, ascending.
     pub cuts: Vec<usize>,
-    /// The client resets the connection in the end.
+    /// Whether the client resets the connection at the end.
     pub resets: bool,
 }
 
@@ -44,7 +44,7 @@ impl Shot {
     }
 }
 
-/// The request of that number, from 0.
+/// The request with this number, from 0.
 pub fn shot(seed: u64, index: u64) -> Shot {
     let mut rng = Pcg64::seed_from_u64(seed ^ index.wrapping_add(1).wrapping_mul(SPREAD));
     let mut request = base::draw(&mut rng);
@@ -70,7 +70,7 @@ fn cuts(rng: &mut Pcg64, length: usize) -> Vec<usize> {
     cuts
 }
 
-/// The beginning of a request for a person: printable ASCII as it is, all else as escapes.
+/// The beginning of a request in readable form: printable ASCII unchanged, everything else escaped.
 pub fn shown(bytes: &[u8], limit: usize) -> String {
     let text = bytes[..bytes.len().min(limit)].escape_ascii().to_string();
     match bytes.len() > limit {

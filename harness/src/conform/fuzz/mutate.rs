@@ -1,4 +1,4 @@
-//! What is done to a request: first to its parts, then to its bytes.
+//! Mutates a request: first its parts, then its bytes.
 
 use rand::RngExt;
 use rand_pcg::Pcg64;
@@ -6,9 +6,9 @@ use rand_pcg::Pcg64;
 use super::base::{Request, draw};
 use super::json;
 
-/// Changes of each kind, at most.
+/// Maximum number of changes of each kind.
 const MOST_CHANGES: u32 = 3;
-/// Bytes of a part that is made long, as a power of two: 1 KiB to 64 KiB.
+/// Length of an enlarged part in bytes, as a power of two: 1 KiB to 64 KiB.
 const LONG: std::ops::RangeInclusive<u32> = 10..=16;
 
 const METHODS: [&str; 14] = [
@@ -114,7 +114,7 @@ const TARGETS: [&str; 16] = [
     "?",
     "",
 ];
-/// Bytes that mean something to a parser.
+/// Bytes with a meaning to a parser.
 const SHARP: [u8; 14] = [
     0, b'\r', b'\n', b' ', b'\t', b':', b',', b';', b'%', b'"', b'/', 0x7f, 0x80, 0xff,
 ];
@@ -172,7 +172,7 @@ fn pick<'a, T>(rng: &mut Pcg64, from: &'a [T]) -> &'a T {
     &from[rng.random_range(0..from.len())]
 }
 
-/// The last number of the target becomes another.
+/// Replaces the last number of the target.
 fn number_in_target(rng: &mut Pcg64, request: &mut Request) {
     let digits = |byte: &u8| byte.is_ascii_digit();
     if let Some(end) = request.target.iter().rposition(digits) {
@@ -217,7 +217,7 @@ fn lengthen(rng: &mut Pcg64, request: &mut Request) {
     }
 }
 
-/// A chunked body: right, or wrong in one place. `Content-Length` goes, or stays beside it.
+/// A chunked body: valid, or wrong in one place. `Content-Length` is removed or kept.
 fn chunk(rng: &mut Pcg64, request: &mut Request) {
     let mut body = Vec::new();
     let mut rest = &request.body[..];
@@ -258,7 +258,7 @@ fn place(rng: &mut Pcg64, bytes: &mut Vec<u8>) {
         return;
     }
     let at = rng.random_range(0..bytes.len());
-    // Most places of a long request are padding, so a short reach does more.
+    // Most of a long request is padding, so short ranges are more effective.
     let end = at + rng.random_range(0..=(bytes.len() - at).min(64));
     match rng.random_range(0..8_u32) {
         0 => bytes[at] ^= 1 << rng.random_range(0..8),

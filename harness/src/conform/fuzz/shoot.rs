@@ -1,4 +1,4 @@
-//! Sends a mutated request and looks, not for long, at what comes.
+//! Sends a mutated request and waits briefly for a response.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -8,42 +8,42 @@ use rustix::net::sockopt::set_socket_linger;
 
 use super::Shot;
 
-/// How long a connection, or the server's taking of a request, is waited for.
+/// How long to wait for a connection, or for the server to read a request.
 const CONNECT: Duration = Duration::from_secs(2);
 const MAX_HEADERS: usize = 64;
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// The status of the first answer that is no interim one.
+    /// The status of the first response that is not interim.
     Status(u16),
-    /// Bytes that are no HTTP answer.
+    /// Bytes that are not an HTTP response.
     Garbled,
-    /// The server ended the connection without an answer.
+    /// The server ended the connection without a response.
     Ended,
-    /// Nothing came while it was watched.
+    /// Nothing arrived in time.
     Silent,
-    /// There was no connection.
+    /// The connection could not be opened.
     NotConnected(String),
 }
 
-/// Sends it on a connection of its own, and waits for an answer, but not longer than `wait`.
+/// Sends it on its own connection, and waits up to `wait` for a response.
 pub fn fire(addr: SocketAddr, shot: &Shot, wait: Duration) -> Answer {
     let stream = match connect(addr) {
         Ok(stream) => stream,
         Err(error) => return Answer::NotConnected(error.to_string()),
     };
     if shot.resets {
-        // Closing the socket then resets it. Nothing is left to wait on either side, so ports
-        // do not run out. Where it can't be set, the connection is closed as usual.
+        // Makes closing the socket reset it. Nothing lingers on either side, so ports don't run out. If this
+        // fails, the connection is closed the usual way.
         let _ = set_socket_linger(&stream, Some(Duration::ZERO));
     }
-    // What can't be sent because the server has ended the connection shows in its answer.
+    // If the server ended the connection, the response will show it.
     let _ = send(&stream, shot);
     receive(&stream, wait)
 }
 
-/// Many connections at once may for a moment leave no port free.
+/// With many connections at once, no port may be free for a moment.
 fn connect(addr: SocketAddr) -> std::io::Result<TcpStream> {
     let deadline = Instant::now() + CONNECT;
     loop {
@@ -81,7 +81,7 @@ fn receive(mut stream: &TcpStream, wait: Duration) -> Answer {
             return answer;
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        // A limit of zero would be none.
+        // A limit of zero would mean no limit.
         let limit = left.max(Duration::from_micros(1));
         let count = stream
             .set_read_timeout(Some(limit))
@@ -100,7 +100,7 @@ fn receive(mut stream: &TcpStream, wait: Duration) -> Answer {
     }
 }
 
-/// The answer at the start, past interim ones; none where more has to come.
+/// The response at the start, after interim ones; `None` if more has to arrive.
 fn read(received: &[u8]) -> Option<Answer> {
     let mut rest = received;
     loop {

@@ -12,11 +12,11 @@ const DECODE: Rule = Rule {
 };
 const BROKEN: Rule = Rule {
     section: "9112 §7.1",
-    asks: "chunks that are none end the message's framing: 400, and close",
+    asks: "invalid chunks break the message's framing: 400, and close",
 };
 const BOTH: Rule = Rule {
     section: "9112 §6.1",
-    asks: "both: refuse, or go by Transfer-Encoding alone; close after the answer either way",
+    asks: "both: refuse, or use Transfer-Encoding alone; close after the response either way",
 };
 
 pub(super) const CASES: &[Case] = &[
@@ -123,7 +123,7 @@ pub(super) const CASES: &[Case] = &[
         sends: "a request whose last encoding is not chunked: chunked, gzip",
         rule: Rule {
             section: "9112 §6.3",
-            asks: "its length can't be told: 400, and close",
+            asks: "its length is unknown: 400, and close",
         },
         in_terms: false,
         plan: Plan::Talks(|| {
@@ -139,7 +139,7 @@ pub(super) const CASES: &[Case] = &[
         sends: "an order in a chunk by HTTP/1.0",
         rule: Rule {
             section: "9112 §6.1",
-            asks: "HTTP/1.0 has no chunks: the framing is faulty, close after the answer",
+            asks: "HTTP/1.0 has no chunks: the framing is faulty, close after the response",
         },
         in_terms: false,
         plan: Plan::Talks(|| {
@@ -196,11 +196,11 @@ fn decodes(seen: &Seen) -> Judgement {
         (Some(411), _) => permitted("refused with 411: clients have to send a Content-Length"),
         (Some(201), _) => answered(seen),
         (Some(_), _) => deviates(
-            "a chunked body is not understood: clients that stream their bodies can't use it without a \
+            "a chunked body is not supported: clients that stream their bodies can't use it without a \
              proxy that buffers them",
         ),
         (None, true) => deviates(
-            "a chunked body ends the connection without an answer: clients that stream their bodies \
+            "a chunked body ends the connection without a response: clients that stream their bodies \
              can't use it without a proxy that buffers them",
         ),
         (None, false) => unanswered(seen),
@@ -210,7 +210,7 @@ fn decodes(seen: &Seen) -> Judgement {
 fn unknown_encoding(seen: &Seen) -> Judgement {
     match (seen.status(), seen.ended()) {
         (Some(501 | 400), true) => follows(),
-        (Some(201), _) => deviates("an encoding it does not know is passed over"),
+        (Some(201), _) => deviates("an unknown encoding is ignored"),
         _ => refused(seen),
     }
 }
@@ -223,28 +223,30 @@ fn faulty_framing(seen: &Seen) -> Judgement {
     }
 }
 
-/// An order that both framings cover; in `malformed_json` the chunks were read as the body.
+/// An order that both framings cover; `malformed_json` means the chunks were read as the body.
 fn both(seen: &Seen) -> Judgement {
     match (seen.status(), seen.code().as_deref()) {
         (Some(400), Some("malformed_json")) => deviates(
-            "Content-Length is gone by where Transfer-Encoding must be: behind a proxy that goes by \
+            "Content-Length is used although Transfer-Encoding must be: behind a proxy that uses \
              the latter, requests can be smuggled",
         ),
         _ => covered(seen),
     }
 }
 
-/// The body is empty by the one and garbage by the other, so either is refused.
+/// The body is empty by one framing and garbage by the other, so both lead to a refusal.
 fn covered(seen: &Seen) -> Judgement {
     if seen.replies.finals().count() > 1 || seen.rest == Rest::OutOfStep {
         return deviates(
-            "what the Content-Length covers is run as a second request: behind a proxy that goes by \
+            "what the Content-Length covers is executed as a second request: behind a proxy that uses \
              Content-Length, requests can be smuggled",
         );
     }
     match (seen.status(), seen.ended()) {
         (Some(201 | 400), true) => follows(),
-        (Some(201 | 400), false) => deviates("the connection is kept where both framings end it"),
+        (Some(201 | 400), false) => {
+            deviates("the connection is kept although both framings require its end")
+        }
         _ => refused(seen),
     }
 }

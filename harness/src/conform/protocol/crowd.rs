@@ -1,4 +1,4 @@
-//! What one client does to the others: many idle connections, and resets.
+//! How one client affects others: many idle connections, and resets.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -12,14 +12,14 @@ use super::talk::talk;
 use super::{Case, Concern, Limits, Observed, Plan, Rule};
 use crate::words::grouped;
 
-/// Requests of the connection that works while the others idle.
+/// Requests on the active connection while the others are idle.
 const WORKING: usize = 200;
-/// How long one of the crowd may wait for its connection.
+/// Time limit for opening a connection.
 const CONNECT: Duration = Duration::from_secs(2);
-/// And at the least, once others have used that up.
+/// Minimum time limit, once others have used that up.
 const LEAST: Duration = Duration::from_millis(2);
 const RESETS: usize = 20;
-/// Pipelined requests whose answers are more than the sockets' buffers take.
+/// Pipelined requests whose responses exceed the socket buffers.
 const UNREAD: usize = 400;
 
 pub(super) const CASES: &[Case] = &[
@@ -29,7 +29,7 @@ pub(super) const CASES: &[Case] = &[
         sends: "400 GETs of a large page, then a reset in the middle of an answer; 20 times",
         rule: Rule {
             section: "9112 §9.6",
-            asks: "a connection may end at any time; the others are not concerned",
+            asks: "a connection may end at any time; the others must not be affected",
         },
         in_terms: true,
         plan: Plan::Talks(resets),
@@ -41,7 +41,7 @@ pub(super) const CASES: &[Case] = &[
         sends: "one connection works while thousands are idle, then each of these asks once",
         rule: Rule {
             section: "9112 §9.4",
-            asks: "no limit on connections is set",
+            asks: "the standard sets no limit on connections",
         },
         in_terms: true,
         plan: Plan::Crowd,
@@ -60,12 +60,12 @@ fn resets() -> Vec<Script> {
 fn left_alone(seen: &Seen) -> Judgement {
     match seen.rest {
         Rest::Left => follows(),
-        Rest::None => deviates("no connection could be made any more"),
+        Rest::None => deviates("no further connection could be opened"),
         _ => permitted("the server ended the connection first"),
     }
 }
 
-/// Opens the idle connections, works on another, then asks something of each.
+/// Opens the idle connections, sends requests on another, then one on each of them.
 pub(super) fn crowd(addr: SocketAddr, limits: &Limits<'_>) -> Observed {
     let mut idle = Vec::new();
     let mut refused = None;
@@ -84,7 +84,7 @@ pub(super) fn crowd(addr: SocketAddr, limits: &Limits<'_>) -> Observed {
     let (awake, first_silent) = ask_each(idle);
     let asked = match limits.idle_wanted {
         wanted if wanted > limits.idle => {
-            format!(" ({} asked for; descriptors)", grouped(wanted))
+            format!(" ({} requested; too few descriptors)", grouped(wanted))
         }
         _ => String::new(),
     };
@@ -98,7 +98,9 @@ pub(super) fn crowd(addr: SocketAddr, limits: &Limits<'_>) -> Observed {
     let wrong =
         wrong.or_else(|| refused.map(|why| format!("connection {} failed: {why}", held + 1)));
     let judgement = match (&wrong, first_silent) {
-        (Some(_), _) => deviates("with many idle connections a valid request is not answered"),
+        (Some(_), _) => {
+            deviates("with many idle connections a valid request gets no correct response")
+        }
         (None, Some(_)) => permitted("idle connections are closed within seconds"),
         (None, None) => follows(),
     };
@@ -109,7 +111,8 @@ pub(super) fn crowd(addr: SocketAddr, limits: &Limits<'_>) -> Observed {
     }
 }
 
-/// Requests on one connection, and one on a new one: how many were right, and what was not.
+/// Sends requests on one connection, and one on a new one. Returns how many responses were right, and the first
+/// error.
 fn work(addr: SocketAddr, limits: &Limits<'_>) -> (usize, Option<String>) {
     let mut working = Script::new(Vec::new()).until(Finish::Answered);
     for nth in 0..WORKING {
@@ -130,7 +133,7 @@ fn work(addr: SocketAddr, limits: &Limits<'_>) -> (usize, Option<String>) {
     (right, all.iter().find_map(Seen::wrong))
 }
 
-/// Asks something of every connection; how many answered, and the first that did not.
+/// Sends a request on every connection. Returns how many responded, and the first that did not.
 fn ask_each(idle: Vec<TcpStream>) -> (usize, Option<usize>) {
     let mut left = CONNECT;
     let mut answered = 0;
@@ -141,7 +144,7 @@ fn ask_each(idle: Vec<TcpStream>) -> (usize, Option<usize>) {
             Ok(status) if status == *b"HTTP/1.1 200" => answered += 1,
             _ => {
                 silent = silent.or(Some(nth));
-                // A crowd that has gone silent is not waited for one by one.
+                // If all have gone silent, don't wait for each in full.
                 left = left.saturating_sub(begin.elapsed());
             }
         }

@@ -7,7 +7,7 @@ use super::judge::answered;
 use super::script::{Finish, ORDER, Script, Step, Want, bytes_of, order, ping, user};
 use super::{Case, Concern, Plan, Rule};
 
-/// Between two halves, so that they come apart.
+/// Between two halves, so that they arrive separately.
 const APART: Duration = Duration::from_millis(2);
 const SLOWLY: Duration = Duration::from_millis(30);
 const PIPELINED: u64 = 16;

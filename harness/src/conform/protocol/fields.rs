@@ -10,7 +10,7 @@ use super::{Case, Concern, Plan, Rule};
 
 const ANY_NUMBER: Rule = Rule {
     section: "9110 §5.4",
-    asks: "no limit is set; a server that has one answers beyond it with a 4xx",
+    asks: "the standard sets no limit; a server with one responds with a 4xx beyond it",
 };
 const HOST: Rule = Rule {
     section: "9112 §3.2",
@@ -109,7 +109,7 @@ pub(super) const CASES: &[Case] = &[
         sends: "bytes that are no UTF-8 in a header's value",
         rule: Rule {
             section: "9110 §5.5",
-            asks: "bytes above 0x7F should be taken as they are",
+            asks: "bytes above 0x7F should be accepted unchanged",
         },
         in_terms: false,
         plan: Plan::Talks(|| {
@@ -125,7 +125,7 @@ pub(super) const CASES: &[Case] = &[
         sends: "a header's name that is no token: X(Test)",
         rule: Rule {
             section: "9110 §5.1",
-            asks: "a name is a token; what to do with another is left open",
+            asks: "a name is a token; how to handle any other is left open",
         },
         in_terms: false,
         plan: Plan::Talks(|| vec![with("X(Test): a\r\n")]),
@@ -173,7 +173,7 @@ pub(super) const CASES: &[Case] = &[
         sends: "a GET whose lines end in LF alone",
         rule: Rule {
             section: "9112 §2.2",
-            asks: "LF alone may be taken for a line's end",
+            asks: "a bare LF may be accepted as a line end",
         },
         in_terms: false,
         plan: Plan::Talks(|| {
@@ -204,7 +204,7 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
-/// So many headers, `Host` among them.
+/// This many headers, `Host` among them.
 fn headers(count: usize) -> Script {
     let lines: String = (1..count).map(|n| format!("X-Test-{n}: {n}\r\n")).collect();
     Script::wanting(get_with("/ping", &lines), ping())
@@ -224,8 +224,8 @@ fn many(seen: &Seen) -> Judgement {
     let judgement = taken_or_too_large(seen);
     match judgement.agreement {
         Agreement::Deviates if seen.status().is_none() => deviates(
-            "more headers than it takes end the connection without an answer: browsers behind a few \
-             proxies come to 30, and can't tell this from a crash",
+            "too many headers end the connection without a response: browsers behind a few \
+             proxies send up to 30, and can't tell this from a crash",
         ),
         _ => judgement,
     }
@@ -233,23 +233,21 @@ fn many(seen: &Seen) -> Judgement {
 
 fn no_controls(seen: &Seen) -> Judgement {
     match seen.status() {
-        Some(200..=299) => {
-            permitted("taken; what a handler sees in the value is to be treated with care in logs")
-        }
+        Some(200..=299) => permitted("accepted; log such values with care"),
         _ => refused_or_kept(seen),
     }
 }
 
 fn opaque(seen: &Seen) -> Judgement {
     match seen.status() {
-        Some(400..=499) => permitted("refused, where taking such bytes as they are is recommended"),
+        Some(400..=499) => permitted("refused, although accepting such bytes is recommended"),
         _ => answered(seen),
     }
 }
 
 fn skips_line(seen: &Seen) -> Judgement {
     match seen.status() {
-        Some(200..=299) => permitted("the line is passed over, where 400 is recommended"),
+        Some(200..=299) => permitted("the line is ignored, although 400 is recommended"),
         _ => refused_or_kept(seen),
     }
 }
@@ -258,7 +256,7 @@ fn host(seen: &Seen) -> Judgement {
     match seen.status() {
         Some(400) => follows(),
         Some(200..=299) => deviates(
-            "taken: whoever builds links or picks a site by Host has to check it, for nobody has",
+            "accepted: code that builds links or picks a site by Host has to check it, because the server does not",
         ),
         _ => refused_or_kept(seen),
     }

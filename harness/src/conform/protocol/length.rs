@@ -1,4 +1,4 @@
-//! `Content-Length`: absent, repeated, and values that are none.
+//! `Content-Length`: absent, repeated, and invalid values.
 
 use super::judge::{Judgement, deviates, either, follows, permitted, refused, unanswered};
 use super::script::{ORDER, Script, order, order_saying};
@@ -11,7 +11,7 @@ const INVALID: Rule = Rule {
 };
 const SAME: Rule = Rule {
     section: "9110 §8.6",
-    asks: "the same length twice: take it once, or refuse the request",
+    asks: "the same length twice: use it once, or refuse the request",
 };
 
 pub(super) const CASES: &[Case] = &[
@@ -123,16 +123,16 @@ fn saying(length: &str) -> Script {
     Script::one(order_saying(&format!("Content-Length: {length}\r\n")))
 }
 
-/// The body that comes all the same is no request, so something ends the connection.
+/// The body is sent anyway but is not a request, so something ends the connection.
 fn no_length(seen: &Seen) -> Judgement {
     let first = (seen.status(), seen.code());
     match (first, seen.rest) {
         ((Some(201), _), _) => deviates("an order is placed from bytes that belong to no request"),
         ((Some(400..=499), _), Rest::Closed | Rest::Reset) => follows(),
         ((Some(400..=499), _), _) => {
-            permitted("refused; the bytes behind it are held as a request begun")
+            permitted("refused; the bytes after it are kept as the start of a request")
         }
-        ((Some(_), _), _) => deviates("taken as a valid request"),
+        ((Some(_), _), _) => deviates("accepted as a valid request"),
         ((None, _), _) => unanswered(seen),
     }
 }

@@ -9,11 +9,11 @@ use super::script::{ORDER, Script, Step, order, order_with};
 use super::seen::{Rest, Seen};
 use super::{Case, Concern, Plan, Rule};
 
-/// A client that waits for 100 goes on by itself after about this time.
+/// A client that waits for 100 continues by itself after about this time.
 const CLIENTS_WAIT: Duration = Duration::from_secs(1);
 const CONTINUE: Rule = Rule {
     section: "9110 §10.1.1",
-    asks: "100 at once, or the final status where the head decides it",
+    asks: "100 at once, or the final status if the head decides it",
 };
 
 pub(super) const CASES: &[Case] = &[
@@ -23,7 +23,7 @@ pub(super) const CASES: &[Case] = &[
         sends: "HEAD /ping",
         rule: Rule {
             section: "9110 §9.3.2",
-            asks: "every server supports HEAD: the answer to GET without its body",
+            asks: "every server supports HEAD: the response to GET without its body",
         },
         in_terms: false,
         plan: Plan::Talks(|| {
@@ -38,7 +38,7 @@ pub(super) const CASES: &[Case] = &[
         sends: "OPTIONS /api/v1/orders",
         rule: Rule {
             section: "9110 §9.3.7",
-            asks: "optional; where it is not allowed, 405 with Allow",
+            asks: "optional; if it is not allowed, 405 with Allow",
         },
         in_terms: false,
         plan: Plan::Talks(|| {
@@ -53,7 +53,7 @@ pub(super) const CASES: &[Case] = &[
         sends: "OPTIONS *",
         rule: Rule {
             section: "9112 §3.2.4",
-            asks: "`*` asks about the server as a whole; any answer will do",
+            asks: "`*` asks about the server as a whole; any response will do",
         },
         in_terms: false,
         plan: Plan::Talks(|| {
@@ -105,7 +105,7 @@ pub(super) const CASES: &[Case] = &[
         sends: "BREW /ping",
         rule: Rule {
             section: "9110 §9.1",
-            asks: "501 for a method nobody knows, or 405 with Allow",
+            asks: "501 for an unknown method, or 405 with Allow",
         },
         in_terms: false,
         plan: Plan::Talks(|| {
@@ -135,7 +135,7 @@ pub(super) const CASES: &[Case] = &[
         sends: "CONNECT localhost:80",
         rule: Rule {
             section: "9110 §9.3.6",
-            asks: "an origin server that is no proxy does not grant a tunnel",
+            asks: "an origin server that is not a proxy does not open a tunnel",
         },
         in_terms: false,
         plan: Plan::Talks(|| {
@@ -148,7 +148,9 @@ pub(super) const CASES: &[Case] = &[
 
 fn head(seen: &Seen) -> Judgement {
     if !seen.replies.excess.is_empty() || seen.rest == Rest::OutOfStep {
-        return deviates("the answer to HEAD has a body, which a client takes for the next answer");
+        return deviates(
+            "the response to HEAD has a body, which a client takes for the next response",
+        );
     }
     match seen.status() {
         Some(200) => follows(),
@@ -166,7 +168,7 @@ fn not_allowed(seen: &Seen) -> Judgement {
         (405, _) if reply.field("allow").is_none() => deviates("405 without the Allow it requires"),
         (200..=299 | 405 | 501, _) => follows(),
         (400..=499, _) => permitted("refused with another status than 405 or 501"),
-        _ => deviates("a client's fault is answered as the server's own"),
+        _ => deviates("a client error is answered as a server error"),
     }
 }
 
@@ -175,7 +177,7 @@ fn continues(seen: &Seen) -> Judgement {
     match (seen.wrong(), went_on) {
         (None, true) => follows(),
         (None, false) => deviates(
-            "100 never comes: clients that ask for it, such as curl with a larger body, lose a second on \
+            "100 never arrives: clients that ask for it, such as curl with a larger body, lose a second on \
              each request",
         ),
         (Some(_), _) => answered(seen),
@@ -186,18 +188,18 @@ fn refuses_early(seen: &Seen) -> Judgement {
     let statuses: Vec<u16> = seen.replies.all.iter().map(|reply| reply.status).collect();
     match statuses.first() {
         Some(413 | 417) => follows(),
-        Some(100) => permitted("a body that is too large is asked for before it is refused"),
+        Some(100) => permitted("a body that is too large is requested before it is refused"),
         Some(400..=499) => permitted("refused before the body, with another status than 413"),
-        Some(_) => deviates("taken without its body"),
-        None => deviates("neither 100 nor a refusal: such a client waits for its own time limit"),
+        Some(_) => deviates("accepted without its body"),
+        None => deviates("neither 100 nor a refusal: such a client waits until its own timeout"),
     }
 }
 
 fn no_tunnel(seen: &Seen) -> Judgement {
     match seen.status() {
-        Some(200..=299) => deviates("a tunnel is granted that leads nowhere"),
+        Some(200..=299) => deviates("a tunnel that leads nowhere is opened"),
         Some(400..=499 | 501) => follows(),
-        Some(_) => deviates("a client's fault is answered as the server's own"),
+        Some(_) => deviates("a client error is answered as a server error"),
         None => unanswered(seen),
     }
 }

@@ -1,11 +1,10 @@
-//! What a server does with clients that are unusual, slow, wrong or hostile.
+//! How a server handles unusual, slow, wrong or hostile clients.
 //!
-//! Each [`Case`] is data: what is sent, what RFC 9110 and RFC 9112 ask, and how to tell whether
-//! the behaviour agrees. The result is a cell of the protocol matrix: it is shown, and judges
-//! nobody, unless the case keeps to the contract's own terms and is answered wrongly. Whether the
-//! process lives on is for the caller to see.
+//! Each [`Case`] is data: what to send, what RFC 9110 and RFC 9112 require, and how to judge the behaviour. The
+//! result is a cell of the protocol matrix. It is shown but excludes no server, unless the case stays within
+//! the contract's terms and gets a wrong response. The caller watches whether the process survives.
 //!
-//! A case is a line in one of the files below; [`all`] lists them.
+//! Each case is an entry in one of the files below; [`all`] lists them.
 
 mod chunked;
 mod crowd;
@@ -37,28 +36,29 @@ use seen::Seen;
 pub struct Case {
     /// A stable name in kebab-case, as in `length-negative`.
     pub id: &'static str,
-    /// What it is about.
+    /// The group it belongs to.
     pub concern: Concern,
     /// What the client does, in one line.
     pub sends: &'static str,
-    /// What the standard asks.
+    /// What the standard requires.
     pub rule: Rule,
-    /// It keeps to what the contract judges, so a wrong answer is a fault and not a finding.
+    /// Whether it stays within the contract's terms, so that a wrong response is a fault and not just a
+    /// finding.
     pub in_terms: bool,
     plan: Plan,
     judge: fn(&Seen) -> Judgement,
 }
 
-/// A place in a standard, and what it asks in our words.
+/// A section of a standard, and its requirement in our words.
 #[derive(Debug, Clone, Copy)]
 pub struct Rule {
     /// The RFC's number and the section, as in `9112 §6.3`.
     pub section: &'static str,
-    /// One line.
+    /// The requirement, in one line.
     pub asks: &'static str,
 }
 
-/// What cases are grouped by, in the order they are shown.
+/// The groups of cases, in the order they are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Concern {
     /// Requests in pieces, or several at once.
@@ -75,34 +75,34 @@ pub enum Concern {
     Length,
     /// `Transfer-Encoding`.
     Chunked,
-    /// Clients that do not go on.
+    /// Clients that stop sending.
     Slow,
-    /// What one client does to others.
+    /// How one client affects others.
     Crowd,
 }
 
-/// How a case is carried out.
+/// How to run a case.
 #[derive(Debug, Clone, Copy)]
 enum Plan {
-    /// Each script on a connection of its own, one after the other.
+    /// Each script on its own connection, one after the other.
     Talks(fn() -> Vec<Script>),
     /// Thousands of connections at once.
     Crowd,
 }
 
-/// How long things may take, and when to give up.
+/// Time limits, and when to stop.
 pub struct Limits<'a> {
-    /// How long an answer is waited for.
+    /// How long to wait for a response.
     pub patience: Duration,
-    /// How long a server is watched that holds a connection for a client that does not go on.
+    /// How long to watch a server that holds a connection for a client that stops sending.
     pub let_go: Duration,
-    /// Connections that idle at once.
+    /// Number of idle connections.
     pub idle: usize,
-    /// As many as were asked for, where the descriptors do not suffice.
+    /// The requested number, if there are not enough file descriptors.
     pub idle_wanted: usize,
-    /// Whether all is to end.
+    /// Whether to stop.
     pub stop: &'a (dyn Fn() -> bool + Sync),
-    /// Told how many connections are idle, while they are.
+    /// Called with the number of idle connections while they are open.
     pub crowded: &'a (dyn Fn(usize) + Sync),
 }
 
@@ -113,7 +113,7 @@ pub struct Observed {
     pub cell: String,
     /// Whether that agrees with the standard.
     pub judgement: Judgement,
-    /// What was wrong about the answer to a request within the contract's terms.
+    /// What was wrong about the response to a request within the contract's terms.
     pub wrong: Option<String>,
 }
 
@@ -154,17 +154,17 @@ impl Concern {
 }
 
 impl Case {
-    /// It mostly waits, for as long as the server holds a connection.
+    /// Whether it mostly waits, for as long as the server holds a connection.
     pub fn waits(&self) -> bool {
         self.concern == Concern::Slow
     }
 
-    /// It takes most of the descriptors there are.
+    /// Whether it needs most of the available file descriptors.
     pub fn needs_all_descriptors(&self) -> bool {
         matches!(self.plan, Plan::Crowd)
     }
 
-    /// Carries it out against a running server.
+    /// Runs it against a running server.
     pub fn observe(&self, addr: SocketAddr, limits: &Limits<'_>) -> Observed {
         let scripts = match self.plan {
             Plan::Talks(scripts) => scripts(),
@@ -202,7 +202,7 @@ fn first_wrong(all: &[Seen]) -> Option<String> {
     })
 }
 
-/// Whether a server answers rightly on new connections: a GET, a user, an order.
+/// Checks that a server responds correctly on new connections: to a GET, a user, an order.
 ///
 /// # Errors
 /// What was wrong.
@@ -228,8 +228,8 @@ pub fn still_right(addr: SocketAddr, patience: Duration) -> Result<(), String> {
     Ok(())
 }
 
-/// The referee's checks that hold of a process which has already placed orders, none of them of
-/// the limited item, and can be made again and again.
+/// The referee's checks that can be repeated on a process that has already placed orders, but none of the
+/// limited item.
 pub fn checks_afterwards() -> Vec<String> {
     const OF_A_FRESH_PROCESS: [&str; 6] = [
         "first-byte",

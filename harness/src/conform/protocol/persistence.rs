@@ -1,4 +1,4 @@
-//! How long a connection serves, and who ends it.
+//! How long a connection lasts, and who ends it.
 
 use super::super::raw;
 use super::judge::{Judgement, answered, deviates, follows, permitted, unanswered};
@@ -8,7 +8,7 @@ use super::{Case, Concern, Plan, Rule};
 
 const CLOSES: Rule = Rule {
     section: "9112 §9.6",
-    asks: "after `close` the server answers, closes, and takes no further request",
+    asks: "after `close` the server responds, closes, and accepts no further request",
 };
 
 pub(super) const CASES: &[Case] = &[
@@ -45,7 +45,7 @@ pub(super) const CASES: &[Case] = &[
         sends: "a GET by HTTP/1.0",
         rule: Rule {
             section: "9112 §9.3",
-            asks: "an HTTP/1.0 connection ends after the answer unless keep-alive is asked for",
+            asks: "an HTTP/1.0 connection ends after the response unless keep-alive is requested",
         },
         in_terms: false,
         plan: Plan::Talks(|| {
@@ -60,7 +60,7 @@ pub(super) const CASES: &[Case] = &[
         sends: "a GET by HTTP/1.0 with Connection: keep-alive",
         rule: Rule {
             section: "9112 §9.3",
-            asks: "the connection may be kept where the client asks for it",
+            asks: "the connection may be kept if the client asks for it",
         },
         in_terms: false,
         plan: Plan::Talks(|| {
@@ -143,7 +143,7 @@ pub(super) const CASES: &[Case] = &[
         sends: "a GET with a body, then another request",
         rule: Rule {
             section: "9110 §9.3.1",
-            asks: "a body of GET has no meaning, but is framed as any other",
+            asks: "the body of a GET has no meaning, but is framed like any other",
         },
         in_terms: false,
         plan: Plan::Talks(|| {
@@ -166,7 +166,7 @@ pub(super) const CASES: &[Case] = &[
         sends: "a POST with a body to no route, then another request",
         rule: Rule {
             section: "9112 §9.3",
-            asks: "the body is read to its end, or the connection closed after the answer",
+            asks: "the body is read to its end, or the connection closed after the response",
         },
         in_terms: false,
         plan: Plan::Talks(|| {
@@ -181,10 +181,10 @@ pub(super) const CASES: &[Case] = &[
 fn closes(seen: &Seen) -> Judgement {
     match (seen.wrong(), seen.rest) {
         (None, Rest::Closed) => follows(),
-        (None, Rest::Reset) => permitted("the connection is reset in place of closed"),
+        (None, Rest::Reset) => permitted("the connection is reset instead of closed"),
         (None, _) => deviates(
-            "the connection stays open: a client that waits for its end, as HTTP/1.0 clients and \
-             simple tools do, hangs until its own time limit",
+            "the connection stays open: a client that waits for its end, like HTTP/1.0 clients and \
+             simple tools, hangs until its own timeout",
         ),
         (Some(_), _) if seen.status().is_none() => unanswered(seen),
         (Some(_), _) => answered(seen),
@@ -197,7 +197,7 @@ fn takes_no_more(seen: &Seen) -> Judgement {
         (1, Rest::Closed | Rest::Reset) => follows(),
         (1, _) => closes(seen),
         (_, _) => deviates(
-            "a request behind `close` is run: a client that has given up on it may repeat it",
+            "a request after `close` is executed: a client that has given up on it may repeat it",
         ),
     }
 }
@@ -211,10 +211,10 @@ fn keeps_if_said(seen: &Seen) -> Judgement {
     match (seen.wrong(), seen.rest, said) {
         (None, Rest::Kept, true) => follows(),
         (None, Rest::Kept, false) => permitted(
-            "kept, but the answer does not say so: an HTTP/1.0 client can't know and waits for the end",
+            "kept, but the response does not say so: an HTTP/1.0 client can't know and waits for the end",
         ),
         (None, Rest::Closed | Rest::Reset, _) => {
-            permitted("closed all the same; such a client connects anew for each request")
+            permitted("closed anyway; such a client reconnects for each request")
         }
         _ => answered(seen),
     }
@@ -233,7 +233,7 @@ fn answers_half_closed(seen: &Seen) -> Judgement {
     match seen.status() {
         Some(_) if seen.wrong().is_none() => follows(),
         None if seen.ended() => permitted(
-            "a client that ends its side after its request, as `nc -N` or some probes do, gets no answer",
+            "a client that ends its side after its request, like `nc -N` or some probes, gets no response",
         ),
         _ => answered(seen),
     }
@@ -244,17 +244,17 @@ fn incomplete(seen: &Seen) -> Judgement {
         (Some(201), _) => deviates("an order is placed from half a body"),
         (Some(400..=499) | None, true) => follows(),
         (Some(_), true) => permitted("half a request is answered with an unusual status"),
-        (_, false) => permitted("the connection is held though its client can send nothing more"),
+        (_, false) => permitted("the connection is kept although its client can send nothing more"),
     }
 }
 
-/// Whatever the answer, no byte of the body may be taken for a request.
+/// Whatever the response, no byte of the body may be taken for a request.
 fn body_is_skipped(seen: &Seen) -> Judgement {
     match (seen.status(), seen.rest) {
         (None, _) => unanswered(seen),
-        (_, Rest::OutOfStep | Rest::Mute) => deviates(
-            "a body that is not asked for is read as the next request: requests can be smuggled",
-        ),
+        (_, Rest::OutOfStep | Rest::Mute) => {
+            deviates("an unexpected body is read as the next request: requests can be smuggled")
+        }
         (Some(status), Rest::Closed | Rest::Reset) if status < 500 => {
             match seen.replies.excess.is_empty() {
                 true => follows(),

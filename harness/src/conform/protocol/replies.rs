@@ -1,4 +1,4 @@
-//! From the bytes a server sent to its answers.
+//! Parses the bytes of a server into responses.
 
 use serde_json::{Map, Value};
 
@@ -6,29 +6,29 @@ use super::script::{Asked, Want};
 
 const MAX_FIELDS: usize = 100;
 
-/// One answer.
+/// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reply {
     pub(super) status: u16,
-    /// Of HTTP/1.
+    /// The minor version of HTTP/1.
     pub(super) minor: u8,
     /// Names in lower case.
     pub(super) fields: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
-    /// All of it came.
+    /// Whether it is complete.
     pub(super) whole: bool,
 }
 
-/// What came, as answers.
+/// The received bytes as responses.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Replies {
     pub(super) all: Vec<Reply>,
-    /// What came behind them and is no answer.
+    /// Trailing bytes that are not a response.
     pub(super) excess: Vec<u8>,
 }
 
 impl Reply {
-    /// It is not followed by another answer to the same request.
+    /// No other response to the same request follows.
     pub(super) fn is_final(&self) -> bool {
         self.status >= 200
     }
@@ -44,13 +44,13 @@ impl Reply {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// The code, where the body is the contract's error.
+    /// The code, if the body is the contract's error.
     pub(super) fn code(&self) -> Option<String> {
         let body = self.json()?;
         body["error"]["code"].as_str().map(str::to_owned)
     }
 
-    /// Whether this is the answer.
+    /// Whether this is the expected response.
     pub(super) fn is(&self, want: &Want) -> bool {
         self.whole
             && match want {
@@ -74,8 +74,8 @@ impl Reply {
 }
 
 impl Replies {
-    /// Reads answers to these requests; `ended` where nothing more can come, which ends a body
-    /// without a length.
+    /// Parses the responses to these requests. `ended`: nothing more can arrive, which ends a body without a
+    /// length.
     pub(super) fn read(bytes: &[u8], asked: &[Asked], ended: bool) -> Self {
         let mut replies = Self::default();
         let mut rest = bytes;
@@ -102,18 +102,18 @@ impl Replies {
         self.all.iter().filter(|reply| reply.is_final())
     }
 
-    /// The first answer that is no interim one.
+    /// The first response that is not interim.
     pub(super) fn first(&self) -> Option<&Reply> {
         self.finals().next()
     }
 
-    /// Final answers that came whole.
+    /// The number of complete final responses.
     pub(super) fn whole(&self) -> usize {
         self.finals().filter(|reply| reply.whole).count()
     }
 }
 
-/// The answer at the start and its length; none where not even its head is there.
+/// The response at the start and its length; `None` if its head is incomplete.
 fn one(bytes: &[u8], to_head: bool, ended: bool) -> Option<(Reply, usize)> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut response = httparse::Response::new(&mut fields);
@@ -142,7 +142,7 @@ fn one(bytes: &[u8], to_head: bool, ended: bool) -> Option<(Reply, usize)> {
     Some((reply, start + length))
 }
 
-/// Takes the body; gives how many bytes it fills.
+/// Parses the body; returns its size on the wire.
 fn body(reply: &mut Reply, bytes: &[u8], ended: bool) -> usize {
     let is_chunked = reply
         .field("transfer-encoding")
@@ -158,7 +158,7 @@ fn body(reply: &mut Reply, bytes: &[u8], ended: bool) -> usize {
             reply.whole = bytes.len() >= length;
             length.min(bytes.len())
         }
-        // It goes on to the end of the connection.
+        // It extends to the end of the connection.
         _ => {
             reply.whole = ended;
             bytes.len()
@@ -168,7 +168,7 @@ fn body(reply: &mut Reply, bytes: &[u8], ended: bool) -> usize {
     length
 }
 
-/// The body in chunks, how many bytes they fill, and whether the last is there.
+/// The body in chunks, its size on the wire, and whether it is complete.
 fn chunks(bytes: &[u8]) -> (Vec<u8>, usize, bool) {
     let mut body = Vec::new();
     let mut at = 0;

@@ -8,20 +8,20 @@ use super::super::model::{Expected, Model};
 use super::super::raw;
 use crate::catalog::{Body, Call};
 
-/// One action of the client. While it waits it reads what comes.
+/// One action of the client. It also reads while it waits.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
     /// Writes all of it at once.
     Send(Vec<u8>),
-    /// Writes these pieces so far apart, until the server ends the connection.
+    /// Writes these pieces this far apart, until the server ends the connection.
     Trickle(Vec<Vec<u8>>, Duration),
-    /// Waits for any answer, an interim one too, but not longer than this.
+    /// Waits up to this time for any response, even an interim one.
     AwaitAnswer(Duration),
-    /// Waits until so many requests are answered.
+    /// Waits until this many requests are answered.
     AwaitAnswers(usize),
-    /// Waits for the first bytes of an answer, and leaves the rest unread.
+    /// Waits for the first bytes of a response, and leaves the rest unread.
     AwaitFirstByte,
-    /// Says that nothing more will be sent.
+    /// Ends the client's side of the connection.
     HalfClose,
     /// Resets the connection.
     Reset,
@@ -32,37 +32,37 @@ pub(super) enum Step {
 pub(super) enum Finish {
     /// As soon as every request is answered.
     Answered,
-    /// Once it is known whether the connection is still good for a further request.
+    /// Once it is known whether the connection can serve another request.
     Probed,
-    /// When the server ends the connection, or has not for as long as is watched.
+    /// When the server ends the connection, or the watching time is over.
     LetGo,
     /// After the last step.
     AtOnce,
 }
 
-/// A request that is sent, as far as its answer can't be read without.
+/// What must be known about a request to read its response.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
-    /// Its answer has no body whatever the head says.
+    /// Its response has no body, whatever the head says.
     pub(super) head: bool,
-    /// The only right answer, where the case has one.
+    /// The only correct response, if the case defines one.
     pub(super) want: Option<Want>,
 }
 
 impl Asked {
-    /// Any request but HEAD, whatever its answer.
+    /// Any request except HEAD, with any response.
     pub(super) const PLAIN: Self = Self {
         head: false,
         want: None,
     };
 }
 
-/// A right answer.
+/// A correct response.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Want {
     /// This status and this JSON.
     Json(u16, Value),
-    /// 201 and an order with these members beside its id.
+    /// 201 and an order with these members besides its id.
     Order(Map<String, Value>),
     /// An error of the contract.
     Error(u16, &'static str),
@@ -71,13 +71,13 @@ pub(super) enum Want {
 /// What a client does on one connection.
 #[derive(Debug, Clone)]
 pub(super) struct Script {
-    /// Tells it from the other scripts of its case, as in `cut at byte 17`.
+    /// Distinguishes it from the other scripts of its case, as in `cut at byte 17`.
     pub(super) label: String,
     pub(super) steps: Vec<Step>,
     /// The requests, in their order.
     pub(super) asked: Vec<Asked>,
     pub(super) finish: Finish,
-    /// The client takes little before the server has to wait.
+    /// The client reads little before the server has to wait.
     pub(super) small_window: bool,
 }
 
@@ -92,17 +92,17 @@ impl Script {
         }
     }
 
-    /// One request, sent at once, with no answer that would be the only right one.
+    /// One request, sent at once, without a single correct response.
     pub(super) fn one(wire: impl Into<Vec<u8>>) -> Self {
         Self::new(vec![Step::Send(wire.into())]).asking(None)
     }
 
-    /// The same of a request whose answer is known.
+    /// The same with a known correct response.
     pub(super) fn wanting(wire: impl Into<Vec<u8>>, want: Want) -> Self {
         Self::new(vec![Step::Send(wire.into())]).asking(Some(want))
     }
 
-    /// One more request, which the steps send.
+    /// Adds a request, which the steps send.
     pub(super) fn asking(mut self, want: Option<Want>) -> Self {
         self.asked.push(Asked {
             want,
@@ -111,7 +111,7 @@ impl Script {
         self
     }
 
-    /// One more request, by HEAD.
+    /// Adds a HEAD request.
     pub(super) fn asking_head(mut self) -> Self {
         self.asked.push(Asked {
             head: true,
@@ -133,15 +133,15 @@ impl Script {
 
 /// The body of the order most cases place.
 pub(super) const ORDER: &str = r#"{"item_id":"SKU-789","qty":1}"#;
-/// The user that the probe asks for, and no case does.
+/// The user that the probe requests, and no case does.
 const PROBE_USER: u64 = 77;
 
-/// The request by which a connection is tried once more.
+/// The request that probes a connection.
 pub(super) fn probe() -> Vec<u8> {
     raw::get(&format!("/api/v1/users/{PROBE_USER}"))
 }
 
-/// Its answer.
+/// The correct response to it.
 pub(super) fn probe_want() -> Want {
     user(PROBE_USER)
 }
@@ -154,7 +154,7 @@ pub(super) fn user(id: u64) -> Want {
     Want::Json(200, model().user(id).cloned().unwrap_or_default())
 }
 
-/// The answer to [`ORDER`].
+/// The correct response to [`ORDER`].
 pub(super) fn order() -> Want {
     let call = Call {
         method: "POST".to_owned(),
@@ -164,7 +164,7 @@ pub(super) fn order() -> Want {
     };
     match model().expect(&call) {
         Some(Expected::Order { members, .. }) => Want::Order(members),
-        _ => unreachable!("the contract fixes the answer to this order"),
+        _ => unreachable!("the contract defines the response to this order"),
     }
 }
 
@@ -173,12 +173,12 @@ fn model() -> &'static Model {
     &MODEL
 }
 
-/// A GET with these further lines, each with its end.
+/// A GET with these additional lines, each with its line end.
 pub(super) fn get_with(target: &str, lines: &str) -> Vec<u8> {
     format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n").into_bytes()
 }
 
-/// The head of an order with these lines about its body, and then what is given as its body.
+/// The head of an order with these lines about its body, and then the given body.
 pub(super) fn order_with(lines: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let mut wire = format!(
         "POST /api/v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
@@ -189,12 +189,12 @@ pub(super) fn order_with(lines: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     wire
 }
 
-/// [`ORDER`] with these lines in place of its `Content-Length`.
+/// [`ORDER`] with these lines instead of its `Content-Length`.
 pub(super) fn order_saying(lines: &str) -> Vec<u8> {
     order_with(lines, ORDER)
 }
 
-/// The same, cut so that each piece is one byte.
+/// The same in pieces of one byte.
 pub(super) fn bytes_of(wire: &[u8]) -> Vec<Vec<u8>> {
     wire.iter().map(|byte| vec![*byte]).collect()
 }

@@ -1,4 +1,4 @@
-//! What a server did with a script, in the few words of a cell.
+//! Summarises what a server did with a script, in the few words of a cell.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use super::replies::{Replies, Reply};
 use super::script::{Asked, Finish, Script, probe_want};
 use super::talk::{End, Talk};
 
-/// A server that ends a connection within this did so because of what it was sent, not
-/// because its patience was over.
+/// A server that ends a connection within this time did so because of what it received, not because of a
+/// timeout.
 const AT_ONCE: Duration = Duration::from_millis(900);
 
 /// What a server did with one script.
@@ -23,22 +23,22 @@ pub(super) struct Seen {
     patience: Duration,
 }
 
-/// The connection after the answers.
+/// The state of the connection after the responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rest {
-    /// A further request was answered rightly.
+    /// A further request got the right response.
     Kept,
-    /// A further request was answered by something else.
+    /// A further request got something else.
     OutOfStep,
-    /// A further request was not answered, though the connection stayed open.
+    /// A further request got no response, although the connection stayed open.
     Mute,
     Closed,
     Reset,
-    /// It was not tried, and stood open.
+    /// It was not probed, and was open.
     Open,
     /// The client ended it.
     Left,
-    /// There was no connection.
+    /// It could not be opened.
     None,
 }
 
@@ -76,22 +76,22 @@ impl Seen {
         }
     }
 
-    /// The status of the first answer that is no interim one.
+    /// The status of the first response that is not interim.
     pub(super) fn status(&self) -> Option<u16> {
         self.replies.first().map(|reply| reply.status)
     }
 
-    /// The contract's code of that answer, where it has one.
+    /// The contract's error code in that response, if any.
     pub(super) fn code(&self) -> Option<String> {
         self.replies.first().and_then(Reply::code)
     }
 
-    /// The server ended the connection.
+    /// Whether the server ended the connection.
     pub(super) fn ended(&self) -> bool {
         matches!(self.rest, Rest::Closed | Rest::Reset)
     }
 
-    /// The last answer says that the connection ends, so that what follows is not answered.
+    /// Whether the last response says that the connection ends, so that later requests get no response.
     pub(super) fn says_close(&self) -> bool {
         let last = self.replies.finals().last();
         let connection = last.and_then(|reply| reply.field("connection"));
@@ -101,12 +101,12 @@ impl Seen {
         })
     }
 
-    /// It says so before all requests are answered.
+    /// Whether it says so before all requests are answered.
     pub(super) fn closes_early(&self) -> bool {
         self.says_close() && self.replies.finals().count() < self.asked.len()
     }
 
-    /// How many requests got the one right answer they have.
+    /// Number of requests that got their only correct response.
     pub(super) fn right(&self) -> usize {
         let answered = self.asked.iter().zip(self.replies.finals());
         answered
@@ -114,7 +114,7 @@ impl Seen {
             .count()
     }
 
-    /// What is wrong about the answers, where each request has only one right answer.
+    /// What is wrong about the responses, if each request has only one correct response.
     pub(super) fn wrong(&self) -> Option<String> {
         let finals: Vec<&Reply> = self.replies.finals().collect();
         for (nth, asked) in self.asked.iter().enumerate() {
@@ -135,18 +135,18 @@ impl Seen {
         }
         if finals.len() > self.asked.len() {
             return Some(format!(
-                "{} answers too many",
+                "too many responses: {} extra",
                 finals.len() - self.asked.len()
             ));
         }
         if !self.replies.excess.is_empty() {
             let got = super::super::answer::excerpt(&self.replies.excess);
-            return Some(format!("bytes that belong to no answer: {got}"));
+            return Some(format!("bytes that belong to no response: {got}"));
         }
         None
     }
 
-    /// The cell's text, as in `200, kept` or `closed without an answer`.
+    /// The cell's text, as in `200, kept` or `closed without a response`.
     pub(super) fn cell(&self) -> String {
         let answers = self.answers();
         if answers.is_empty() {
@@ -171,11 +171,11 @@ impl Seen {
         let excess = &self.replies.excess;
         if !excess.is_empty() {
             let text = match self.replies.all.last() {
-                _ if excess.starts_with(b"HTTP/") => "half an answer",
+                _ if excess.starts_with(b"HTTP/") => "half a response",
                 Some(reply) if reply.whole && self.asked.iter().any(|asked| asked.head) => {
                     "with a body"
                 }
-                Some(_) => "bytes that are no answer",
+                Some(_) => "bytes that are not a response",
                 None => "no HTTP",
             };
             groups.push((text.to_owned(), 1));
@@ -228,14 +228,14 @@ impl Seen {
             (Rest::Left, _) => "left".to_owned(),
             (Rest::Closed, Finish::LetGo) => self.timed("closed"),
             (Rest::Reset, Finish::LetGo) => self.timed("reset"),
-            (Rest::Closed, _) => "closed without an answer".to_owned(),
-            (Rest::Reset, _) => "reset without an answer".to_owned(),
+            (Rest::Closed, _) => "closed without a response".to_owned(),
+            (Rest::Reset, _) => "reset without a response".to_owned(),
             (_, Finish::LetGo) => format!("open after {} s", self.lasted.as_secs()),
-            _ => format!("no answer in {} s", self.patience.as_secs()),
+            _ => format!("no response in {} s", self.patience.as_secs()),
         }
     }
 
-    /// When the end came, where that is what the case is about.
+    /// The time of the end, if the case is about that.
     fn timed(&self, how: &str) -> String {
         match self.finish {
             Finish::LetGo if self.lasted < AT_ONCE => format!("{how} at once"),
@@ -245,7 +245,7 @@ impl Seen {
     }
 }
 
-/// One cell for several scripts: the commonest text, and the first that differs.
+/// One cell for several scripts: the most common text, and the first that differs.
 pub(super) fn cell_of_all(all: &[Seen]) -> String {
     let cells: Vec<String> = all.iter().map(Seen::cell).collect();
     let count = |text: &String| cells.iter().filter(|cell| *cell == text).count();
@@ -273,7 +273,7 @@ mod tests {
 
     fn probed_answer() -> String {
         let Want::Json(_, body) = probe_want() else {
-            panic!("the probe is answered with a user");
+            panic!("the response to the probe is a user");
         };
         let body = body.to_string();
         format!(
@@ -282,7 +282,7 @@ mod tests {
         )
     }
 
-    /// `before` the probe, `after` it where it was sent.
+    /// `before`: received before the probe; `after`: after it, if it was sent.
     fn seen(script: &Script, before: &str, after: Option<&str>, end: End) -> Seen {
         let talk = Talk {
             received: format!("{before}{}", after.unwrap_or_default()).into_bytes(),
@@ -311,9 +311,9 @@ mod tests {
 
     #[test]
     fn no_answer_is_told_from_an_end() {
-        assert_eq!(cell("", None, End::Closed), "closed without an answer");
-        assert_eq!(cell("", None, End::Reset), "reset without an answer");
-        assert_eq!(cell("", None, End::Open), "no answer in 5 s");
+        assert_eq!(cell("", None, End::Closed), "closed without a response");
+        assert_eq!(cell("", None, End::Reset), "reset without a response");
+        assert_eq!(cell("", None, End::Open), "no response in 5 s");
         let refused = End::NotConnected("refused".to_owned());
         assert_eq!(cell("", None, refused), "no connection");
     }
@@ -324,7 +324,7 @@ mod tests {
         assert_eq!(cell(cut, None, End::Closed), "200 cut off, closed");
         assert_eq!(
             cell("HTTP/1.1 20", None, End::Closed),
-            "half an answer, closed"
+            "half a response, closed"
         );
         assert_eq!(cell("SSH-2.0-x\r\n", None, End::Open), "no HTTP");
         let head = Script::new(Vec::new()).asking_head();
@@ -373,7 +373,7 @@ mod tests {
         let one = Script::wanting("", ping());
         assert_eq!(seen(&one, PING, None, End::Closed).wrong(), None);
         let twice = seen(&one, &format!("{PING}{PING}"), None, End::Closed).wrong();
-        assert_eq!(twice.as_deref(), Some("1 answers too many"));
+        assert_eq!(twice.as_deref(), Some("too many responses: 1 extra"));
     }
 
     #[test]

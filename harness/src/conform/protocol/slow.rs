@@ -1,4 +1,4 @@
-//! Clients that do not go on: how long the server holds the connection for them.
+//! Clients that stop sending: how long the server keeps the connection open.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use super::{Case, Concern, Plan, Rule};
 const EVERY: Duration = Duration::from_secs(1);
 const IDLE: Rule = Rule {
     section: "9112 §9.5",
-    asks: "servers usually have a time limit; none is set",
+    asks: "servers usually have a timeout; the standard sets none",
 };
 const LATE: Rule = Rule {
     section: "9110 §15.5.9",
-    asks: "a request that does not come in time may be answered 408, and the connection closed",
+    asks: "a request that does not arrive in time may get a 408, and the connection closed",
 };
 
 pub(super) const CASES: &[Case] = &[

@@ -1,4 +1,4 @@
-//! Carries a script out over a socket, and notes what comes back.
+//! Runs a script over a socket, and records what comes back.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -11,41 +11,40 @@ use super::Limits;
 use super::replies::Replies;
 use super::script::{Asked, Finish, Script, Step, probe};
 
-/// How long a connection is watched for an end, or for a further answer, before it is tried
-/// with another request.
+/// How long to watch a connection for its end, or for another response, before probing it with another request.
 const QUIET: Duration = Duration::from_millis(200);
-/// How long that request may take.
+/// Time limit for that request.
 const PROBE: Duration = Duration::from_secs(2);
-/// How often a long wait looks whether it is to be given up.
+/// How often a long wait checks whether to stop.
 const SLICE: Duration = Duration::from_millis(100);
-/// More than any answer to a script; a server that never ends must not fill the memory.
+/// More than any response to a script needs; a server that never stops sending must not fill the memory.
 const MAX_RECEIVED: usize = 8 << 20;
-/// The receive buffer of a client that takes little, bytes; the kernel doubles it.
+/// Receive buffer in bytes of a client that reads little; the kernel doubles it.
 const SMALL: usize = 4 * 1024;
 
-/// How a connection stood at last.
+/// The final state of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum End {
-    /// Nobody ended it.
+    /// Still open.
     Open,
     /// The server closed it.
     Closed,
     /// The server reset it.
     Reset,
-    /// The client ended it, as the script said.
+    /// The client ended it, as the script says.
     Left,
-    /// There was none.
+    /// It could not be opened.
     NotConnected(String),
 }
 
-/// What came of a script.
+/// The result of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Talk {
     pub(super) received: Vec<u8>,
-    /// How much had been received when the connection was tried once more.
+    /// How much had been received when the connection was probed.
     pub(super) probed_at: Option<usize>,
     pub(super) end: End,
-    /// From the beginning to the end of the connection, or to when it was no longer watched.
+    /// From the start to the end of the connection, or until it was no longer watched.
     pub(super) lasted: Duration,
 }
 
@@ -57,11 +56,11 @@ struct Line<'a> {
     asked: &'a [Asked],
     half_closed: bool,
     begin: Instant,
-    /// How long the connection is held open at most.
+    /// Maximum time the connection is held open.
     watched: Duration,
 }
 
-/// Carries it out.
+/// Runs the script.
 pub(super) fn talk(addr: SocketAddr, script: &Script, limits: &Limits<'_>) -> Talk {
     let begin = Instant::now();
     let stream = match connect(addr, script) {
@@ -127,18 +126,18 @@ impl Line<'_> {
             Step::AwaitFirstByte => self.wait_readable(self.limits.patience),
             Step::HalfClose => {
                 self.half_closed = true;
-                // Where the server has ended the connection meanwhile, that is seen when reading.
+                // If the server has closed the connection meanwhile, reading will show that.
                 let _ = self.stream.shutdown(Shutdown::Write);
             }
             Step::Reset => {
-                // With this, closing the socket resets the connection.
+                // Makes closing the socket reset the connection.
                 let _ = set_socket_linger(&self.stream, Some(Duration::ZERO));
                 self.end = End::Left;
             }
         }
     }
 
-    /// An error is not noted: what the server did shows when it is read from.
+    /// Errors are ignored: reading shows what the server did.
     fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes);
     }
@@ -159,7 +158,7 @@ impl Line<'_> {
         }
     }
 
-    /// Ends the script; gives how much had been received when the probe was sent.
+    /// Ends the script; returns how much had been received when the probe was sent.
     fn finish(&mut self, finish: Finish) -> Option<usize> {
         if matches!(self.end, End::Left | End::NotConnected(_)) {
             return None;
@@ -187,7 +186,7 @@ impl Line<'_> {
         }
     }
 
-    /// A client that has ended its side can ask no more: whether the server ends its own is seen.
+    /// A client that has ended its side can't send a probe. It only waits for the server to end its own.
     fn probe(&mut self) -> Option<usize> {
         if self.half_closed {
             self.wait(PROBE, |_| false);
@@ -239,7 +238,7 @@ impl Line<'_> {
             Ok(count) if self.received.len() + count <= MAX_RECEIVED => {
                 self.received.extend_from_slice(&chunk[..count]);
             }
-            // Too much: the rest is of no interest.
+            // Too much: ignore the rest.
             Ok(_) => self.end = End::Left,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(_) => self.end = End::Reset,

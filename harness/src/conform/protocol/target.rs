@@ -37,7 +37,7 @@ pub(super) const CASES: &[Case] = &[
         sends: "a target of 8,000 bytes",
         rule: Rule {
             section: "9112 §3",
-            asks: "request lines of 8,000 bytes at least should be supported",
+            asks: "request lines of at least 8,000 bytes should be supported",
         },
         in_terms: false,
         plan: Plan::Talks(|| vec![long_target(8_000)]),
@@ -127,7 +127,7 @@ pub(super) const CASES: &[Case] = &[
         sends: "the beginning of an HTTP/2 connection",
         rule: Rule {
             section: "9113 §3.4",
-            asks: "the preface is made so that a server of HTTP/1.1 fails on it",
+            asks: "the preface is designed so that an HTTP/1.1 server fails on it",
         },
         in_terms: false,
         plan: Plan::Talks(|| {
@@ -169,17 +169,17 @@ fn with_bytes(before: &str, bytes: &[u8], after: &str) -> Script {
 fn absolute(seen: &Seen) -> Judgement {
     match seen.status() {
         Some(404) => deviates(
-            "the absolute form is not found: clients that take the server for a proxy send it",
+            "the absolute form is not found: clients that use the server as a proxy send it",
         ),
         _ => answered(seen),
     }
 }
 
-/// Such bytes are not allowed in a target, but taking them as they are does no harm.
+/// Such bytes are not allowed in a target, but accepting them unchanged does no harm.
 fn refused_unless_opaque(seen: &Seen) -> Judgement {
     match (seen.status(), seen.rest) {
         (Some(200..=299 | 404), Rest::Kept | Rest::Closed) => {
-            permitted("taken as it is, where 400 is recommended")
+            permitted("accepted unchanged, although 400 is recommended")
         }
         _ => refused_or_kept(seen),
     }
@@ -191,14 +191,14 @@ fn another_protocol(seen: &Seen) -> Judgement {
         (Some(400..=499 | 505), _) => permitted("refused, and the connection kept"),
         (Some(200..=299), _) => permitted("answered as if it were HTTP/1.1"),
         (None, Rest::Closed | Rest::Reset) => {
-            permitted("the connection ends without an answer; 400 is recommended")
+            permitted("the connection ends without a response; 400 is recommended")
         }
         _ => unanswered(seen),
     }
 }
 
 fn preface(seen: &Seen) -> Judgement {
-    // A frame of HTTP/2: SETTINGS (type 4), after three bytes of length.
+    // An HTTP/2 frame: SETTINGS (type 4), after three bytes of length.
     match seen.replies.excess.get(3) {
         Some(4) => follows(),
         _ => another_protocol(seen),

@@ -1,24 +1,24 @@
-//! The buffers all connections of a thread receive into: the kernel takes one when bytes come.
+//! The receive buffers shared by all connections of a thread: the kernel picks one when bytes arrive.
 //!
-//! They are offered to the kernel in a ring that both sides see (`io_uring_register_buf_ring(3)`):
-//! we write a descriptor behind the last and then move the tail; the kernel takes from the head.
-//! So an idle connection needs no buffer.
+//! They are offered to the kernel in a shared ring (`io_uring_register_buf_ring(3)`): we write a descriptor
+//! after the last one and then advance the tail; the kernel takes from the head. So an idle connection needs no
+//! buffer.
 
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
-/// The fewest and the most of them.
+/// Minimum and maximum number of buffers.
 const FEWEST: u16 = 64;
 const MOST: u16 = 1024;
-/// One buffer, bytes: the larger where there are few of them, the smaller where there are many. Together
-/// at most 4 MiB, and pages that nothing was received into take no memory.
+/// Size of a buffer in bytes: large if there are few, small if there are many. Together at most 4 MiB, and
+/// pages that were never written take no memory.
 const LARGE: usize = 16 * 1024;
 const SMALL: usize = 4 * 1024;
-/// The most large ones.
+/// Maximum number of large ones.
 const MOST_LARGE: u16 = 256;
 
-/// One place of the ring: `struct io_uring_buf` of the kernel's interface. The last member of the first place
-/// is the tail of the ring.
+/// One entry of the ring: `struct io_uring_buf` of the kernel's interface. The last field of the first entry is
+/// the tail of the ring.
 #[repr(C)]
 #[derive(Default)]
 struct Place {
@@ -28,20 +28,20 @@ struct Place {
     tail: AtomicU16,
 }
 
-/// All places. The kernel wants them to begin with a page; no Linux has larger ones than this.
+/// All entries. The kernel wants them page-aligned; no Linux has larger pages than this.
 #[repr(C, align(65536))]
 struct Places([Place; MOST as usize]);
 
-/// The buffers, and the ring in which they are offered.
+/// The buffers, and the ring that offers them.
 pub(super) struct Buffers {
     memory: Memory,
     count: u16,
-    /// Of each, bytes.
+    /// Size of each in bytes.
     size: usize,
     tail: u16,
 }
 
-/// What the kernel reads and writes; given up rather than freed where it might still do so.
+/// Memory shared with the kernel; leaked instead of freed if the kernel might still use it.
 struct Memory {
     /// In a vector, because a box claims that nobody else has its address.
     places: Vec<Places>,
@@ -50,7 +50,7 @@ struct Memory {
 }
 
 impl Buffers {
-    /// As many as connections, within bounds; all of them offered.
+    /// One per connection, within limits; all of them offered.
     pub(super) fn new(connections: usize) -> Self {
         let wanted = connections.clamp(FEWEST.into(), MOST.into());
         let count = wanted.next_power_of_two() as u16;
@@ -68,17 +68,17 @@ impl Buffers {
         buffers
     }
 
-    /// How many there are, a power of two.
+    /// The number of buffers, a power of two.
     pub(super) fn count(&self) -> u16 {
         self.count
     }
 
-    /// Where the ring begins.
+    /// The address of the ring.
     pub(super) fn ring_addr(&self) -> u64 {
         self.memory.places.as_ptr().expose_provenance() as u64
     }
 
-    /// Offers a buffer to the kernel, again or for the first time.
+    /// Offers a buffer to the kernel, for the first time or again.
     pub(super) fn give(&mut self, id: u16) {
         let places = &self.memory.places[0].0;
         let place = &places[usize::from(self.tail & (self.count - 1))];
@@ -91,26 +91,25 @@ impl Buffers {
         places[0].tail.store(self.tail, Ordering::Release);
     }
 
-    /// The bytes received into a buffer that a completion named and that was not given back since.
+    /// The bytes received into a buffer that a completion named and that was not returned since.
     pub(super) fn bytes(&self, id: u16, len: usize) -> &[u8] {
         let at = usize::from(id) * self.size;
         assert!(
             id < self.count && len <= self.size,
-            "the kernel names its buffers"
+            "the kernel only names its buffers"
         );
         #[allow(
             unsafe_code,
             reason = "the kernel writes the buffers, so no Rust owner can hold them"
         )]
-        // SAFETY: within the allocation, by the assertion; all of it is initialised. The kernel
-        // has done writing when it names a buffer, and takes it again only after `give`, which
-        // needs the exclusive borrow that the slice excludes.
+        // SAFETY: within the allocation, by the assertion; all of it is initialised. The kernel is done writing
+        // when it names a buffer, and uses it again only after `give`, which needs an exclusive borrow.
         unsafe {
             std::slice::from_raw_parts(self.memory.data.as_ptr().add(at), len)
         }
     }
 
-    /// Leaves the memory to the kernel for ever.
+    /// Leaks the memory, so that the kernel can use it forever.
     pub(super) fn abandon(&mut self) {
         let none = Memory {
             places: Vec::new(),
@@ -134,7 +133,7 @@ impl Place {
 
 impl Memory {
     fn new(places: Places, len: usize) -> Self {
-        // Zeroed pages come from the system untouched.
+        // Zeroed pages come untouched from the system.
         let data = Box::into_raw(vec![0_u8; len].into_boxed_slice());
         Self {
             places: vec![places],
@@ -150,9 +149,9 @@ impl Drop for Memory {
             return;
         }
         let data = std::ptr::slice_from_raw_parts_mut(self.data.as_ptr(), self.len);
-        #[allow(unsafe_code, reason = "taken apart in `new` for the kernel to write")]
-        // SAFETY: of `Box::into_raw` in `new`, with the same length, and freed once. The kernel
-        // writes no more: see `Drop` of the engine, which abandons it otherwise.
+        #[allow(unsafe_code, reason = "split up in `new` so that the kernel can write")]
+        // SAFETY: from `Box::into_raw` in `new`, with the same length, and freed once. The kernel no longer
+        // writes: see `Drop` of the engine, which otherwise leaks it.
         drop(unsafe { Box::from_raw(data) });
     }
 }
@@ -181,7 +180,7 @@ mod tests {
         assert_eq!(tail(&buffers), 64);
         buffers.give(7);
         assert_eq!(tail(&buffers), 65);
-        // Behind the last place comes the first.
+        // The first entry follows the last.
         let first = &buffers.memory.places[0].0[0];
         let start = buffers.memory.data.as_ptr() as u64;
         assert_eq!(first.id.load(Ordering::Relaxed), 7);

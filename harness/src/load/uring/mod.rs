@@ -1,19 +1,19 @@
-//! The engine over io_uring: one system call for all that is sent and received in a turn.
+//! The io_uring backend: one system call for everything sent and received in a turn.
 //!
-//! | file | what it holds |
+//! | file | contents |
 //! |---|---|
-//! | `mod` | the engine: what is asked of the kernel, and what its completions mean |
+//! | `mod` | the engine: submissions and completions |
 //! | `buffers` | the buffers the kernel receives into |
-//! | `tag` | what an operation was for |
-//! | `refusal` | why a system has no io_uring for us |
+//! | `tag` | identifies the operation of a completion |
+//! | `refusal` | why this system does not let us use io_uring |
 //!
-//! Each connection has one receive that goes on until the connection ends (multishot). Sends are queued and
-//! handed over by [`Engine::flush`], by the next wait, or when [`BATCH`] of them are queued.
-//! The ring belongs to one thread, and the kernel does its part of the work when that thread
-//! enters it (`DEFER_TASKRUN`), so nothing interrupts a turn.
+//! Each connection has one multishot receive that lasts until the connection ends. Sends are queued and
+//! submitted by [`Engine::flush`], by the next wait, or when [`BATCH`] of them are queued. The ring belongs to
+//! one thread, and the kernel does its part of the work when that thread enters it (`DEFER_TASKRUN`), so
+//! nothing interrupts a turn.
 //!
-//! What goes well is not told of (`SKIP_SUCCESS`), else the wait would end with each send; only a send too
-//! large to be sure of is.
+//! Successful sends produce no completion (`SKIP_SUCCESS`), otherwise each would end a wait. The exception is a
+//! send so large that it may be incomplete.
 
 mod buffers;
 mod refusal;
@@ -33,16 +33,16 @@ use super::engine::{Engine, Event, SURE, holds_back, takes_no_more};
 use buffers::Buffers;
 use tag::{Op, Tag, next_generation};
 
-/// Sends handed over together at the latest. Entering the kernel costs some 5 % of a send, so more would gain
-/// little, and the first one queued would wait longer.
+/// Maximum number of queued sends. Entering the kernel costs about 5 % of a send, so larger batches would gain
+/// little, and the first send in the queue would wait longer.
 const BATCH: usize = 16;
-/// The fewest and the most places of the queue to the kernel; a full one is handed over.
+/// Minimum and maximum size of the submission queue; a full one is submitted.
 const PLACES: (usize, usize) = (64, 1024);
-/// The most completions that can wait, the kernel's limit; beyond, it keeps them itself.
+/// The kernel's limit on the completion queue; the kernel keeps any more itself.
 const COMPLETIONS: usize = 65_536;
-/// The one group of buffers.
+/// The only group of buffers.
 const GROUP: u16 = 0;
-/// How long the end waits for the kernel to let go of the memory.
+/// How long to wait at the end for the kernel to release the memory.
 const LETTING_GO: Duration = Duration::from_secs(1);
 
 /// The connections of one thread.
@@ -51,35 +51,35 @@ pub(crate) struct Uring<'w> {
     buffers: Buffers,
     dial: Dial,
     sockets: Vec<Socket<'w>>,
-    /// The buffer lent to the worker until it asks for the next event, and the bytes in it.
+    /// The buffer lent to the worker until it asks for the next event, and its length.
     lent: Option<(u16, usize)>,
-    /// A completion that was looked at before its turn.
+    /// A completion that was read ahead.
     ahead: Option<cqueue::Entry>,
-    /// Connections whose receive is to be begun (again) with the next wait.
+    /// Connections whose receive must be (re)started with the next wait.
     unarmed: Vec<usize>,
-    /// Sends queued since the last handing over.
+    /// Sends queued since the last submission.
     queued: usize,
-    /// Closed while the queue could not be handed over: an entry of it may name their number.
+    /// Closed while submitting failed: a queued entry may refer to their number.
     closing: Vec<OwnedFd>,
 }
 
 #[derive(Debug, Default)]
 struct Socket<'w> {
     fd: Option<OwnedFd>,
-    /// Counts openings, so that completions of a closed socket are known as such.
+    /// Counts openings, to recognise completions of a closed socket.
     generation: u32,
-    /// The receive is under way.
+    /// A receive is active.
     receiving: bool,
-    /// What was last sent, and whether its completion will be told whatever it is.
+    /// What was last sent, and whether its completion is reported even on success.
     wire: &'w [u8],
     told: bool,
-    /// Whether the last request was too large to be sure that it went out whole.
+    /// Whether the last request was too large to be sure that it was sent completely.
     large: bool,
     /// Why the peer takes no more of it.
     broken: Option<Errno>,
 }
 
-/// Sets up a ring with all that is used of it and takes it down again; why not, where that fails.
+/// Sets up a ring with all features in use and drops it; returns why that failed, if it did.
 pub(crate) fn try_out() -> Result<(), String> {
     let buffers = Buffers::new(1);
     let tried = set_up(1).and_then(|ring| offer(&ring, &buffers));
@@ -87,7 +87,7 @@ pub(crate) fn try_out() -> Result<(), String> {
 }
 
 impl<'w> Uring<'w> {
-    /// An engine for that many connections, none of them open. Only the calling thread may use it.
+    /// For this many connections, all closed. Only the calling thread may use it.
     pub(crate) fn new(dial: Dial, connections: usize) -> Result<Self, Errno> {
         let buffers = Buffers::new(connections);
         let ring = set_up(connections).map_err(|e| errno(&e))?;
@@ -114,13 +114,13 @@ impl<'w> Uring<'w> {
         .pack()
     }
 
-    /// Queues an operation; a full queue is handed over first.
+    /// Queues an operation, submitting the queue first if it is full.
     fn push(&mut self, entry: &squeue::Entry) -> Result<(), Errno> {
         for _ in 0..2 {
-            #[allow(unsafe_code, reason = "the kernel is given bare addresses")]
-            // SAFETY: what entries point to outlives their operations: requests by `'w`, the
-            // address by the box of `Dial`, both at least as long as the engine, whose end cancels what is
-            // under way; buffers by `Buffers`. Descriptors are closed after the handing over.
+            #[allow(unsafe_code, reason = "the kernel gets raw pointers")]
+            // SAFETY: what entries point to outlives their operations: requests by `'w`, the address by the box
+            // of `Dial`, both at least as long as the engine, which cancels active operations when dropped;
+            // buffers by `Buffers`. Descriptors are closed after submitting.
             let pushed = unsafe { self.ring.submission().push(entry) };
             if pushed.is_ok() {
                 return Ok(());
@@ -130,7 +130,7 @@ impl<'w> Uring<'w> {
         Err(Errno::BUSY)
     }
 
-    /// Hands over all that is queued, waiting for nothing.
+    /// Submits everything in the queue without waiting.
     fn submit(&mut self) -> Result<(), Errno> {
         self.queued = 0;
         while !self.ring.submission().is_empty() {
@@ -144,13 +144,13 @@ impl<'w> Uring<'w> {
         Ok(())
     }
 
-    /// Hands over that many of what is queued, and has the kernel do what has become possible.
+    /// Submits this many queued entries, and lets the kernel do pending work.
     fn enter(&mut self, queued: usize) -> io::Result<usize> {
         let queued = queued as u32;
         let flags = EnterFlags::GETEVENTS.bits();
         #[allow(
             unsafe_code,
-            reason = "the crate's safe calls do that work only while they wait"
+            reason = "the crate's safe calls do that work only when waiting"
         )]
         // SAFETY: no more entries than are queued, and no argument.
         unsafe {
@@ -158,7 +158,7 @@ impl<'w> Uring<'w> {
         }
     }
 
-    /// Whether there is something to take.
+    /// Whether there is a completion to take.
     fn is_ready(&mut self) -> bool {
         self.ahead.is_some() || !self.ring.completion().is_empty()
     }
@@ -169,7 +169,7 @@ impl<'w> Uring<'w> {
         queue.is_empty() && !queue.taskrun() && !queue.cq_overflow()
     }
 
-    /// Begins the receives that are to be begun.
+    /// Starts the receives that must be started.
     fn arm(&mut self) -> Result<(), Errno> {
         while let Some(connection) = self.unarmed.pop() {
             let socket = &self.sockets[connection];
@@ -186,7 +186,7 @@ impl<'w> Uring<'w> {
         Ok(())
     }
 
-    /// Gives the lent buffer back.
+    /// Returns the lent buffer.
     fn give_back(&mut self) {
         if let Some((id, _)) = self.lent.take() {
             self.buffers.give(id);
@@ -221,7 +221,7 @@ impl<'w> Uring<'w> {
         }
     }
 
-    /// A send that failed or fell short, or a large one that is through.
+    /// A send that failed or fell short, or a large one that is complete.
     fn sent(&mut self, connection: usize, result: Result<usize, Errno>) -> Option<Event> {
         let socket = &mut self.sockets[connection];
         socket.told = false;
@@ -229,7 +229,7 @@ impl<'w> Uring<'w> {
         let rest = match result {
             Ok(sent) => &wire[sent.min(wire.len())..],
             Err(errno) if takes_no_more(errno) => {
-                // The receive brings what came before, and then ends.
+                // The receive delivers what arrived earlier, and then ends.
                 socket.broken = Some(errno);
                 return None;
             }
@@ -258,13 +258,13 @@ impl<'w> Uring<'w> {
             return None;
         }
         if !cqueue::more(flags) {
-            // It ends with the connection; else for want of buffers or places.
+            // It ends with the connection, or for lack of buffers or queue space.
             self.sockets[connection].receiving = false;
         }
         match (result, buffer) {
             (Ok(read @ 1..), Some(id)) => {
                 self.lent = Some((id, read));
-                // Of a Unix socket the kernel does not say whether there is more.
+                // For a Unix socket the kernel does not report whether there is more.
                 let more = cqueue::sock_nonempty(flags) || self.dial.is_unix();
                 let ended = more && self.ends(connection);
                 if !ended && !self.sockets[connection].receiving {
@@ -289,8 +289,8 @@ impl<'w> Uring<'w> {
         }
     }
 
-    /// Whether the next completion, which comes at once where there was more to read, is the end
-    /// of the same connection. It stays the next.
+    /// Whether the next completion, which comes at once if there was more to read, is the end of the same
+    /// connection. It stays the next.
     fn ends(&mut self, connection: usize) -> bool {
         let receive = self.tag(Op::Receive, connection);
         self.ahead = self.ring.completion().next();
@@ -298,14 +298,14 @@ impl<'w> Uring<'w> {
         self.ahead.as_ref().is_some_and(is_end)
     }
 
-    /// Queues a send; unless `told`, only a failure will complete.
+    /// Queues a send; unless `told`, it completes only on failure.
     fn send_some(&mut self, connection: usize, wire: &'w [u8], told: bool) -> Result<(), Errno> {
         let socket = &mut self.sockets[connection];
         let fd = socket.fd.as_ref().ok_or(Errno::BADF)?.as_raw_fd();
         (socket.wire, socket.told) = (wire, told);
-        // A longer one goes in several.
+        // A longer one takes several sends.
         let len = u32::try_from(wire.len()).unwrap_or(u32::MAX);
-        // The kernel itself goes on after a short write, but for an error.
+        // The kernel itself continues after a short write, unless there is an error.
         let flags = SendFlags::NOSIGNAL.bits() | RecvFlags::WAITALL.bits();
         let send = opcode::Send::new(Fd(fd), wire.as_ptr(), len).flags(flags as i32);
         let send = send.build().user_data(self.tag(Op::Send, connection));
@@ -321,7 +321,7 @@ impl<'w> Uring<'w> {
         }
     }
 
-    /// Has the kernel end all that is under way on a descriptor; it completes all the same.
+    /// Makes the kernel end all active operations on a descriptor; they still complete.
     fn cancel(&mut self, fd: &OwnedFd, connection: usize) -> Result<(), Errno> {
         let all = CancelBuilder::fd(Fd(fd.as_raw_fd())).all();
         let cancel = opcode::AsyncCancel2::new(all).build();
@@ -333,7 +333,7 @@ impl<'w> Uring<'w> {
 impl<'w> Engine<'w> for Uring<'w> {
     fn open(&mut self, connection: usize) -> Result<(), Errno> {
         self.close(connection);
-        // Blocking as a file is: then the kernel itself waits until it can go on.
+        // Blocking, like a file: the kernel itself then waits until it can continue.
         let flags = SocketFlags::CLOEXEC;
         let fd = socket_with(self.dial.family(), SocketType::STREAM, flags, None)?;
         self.dial.prepare(&fd, connection)?;
@@ -349,11 +349,11 @@ impl<'w> Engine<'w> for Uring<'w> {
         let Some(fd) = self.sockets[connection].fd.take() else {
             return;
         };
-        // An operation under way holds the connection open, and one that is queued for this
-        // number must not reach the next socket that has it.
+        // An active operation keeps the connection open, and a queued one must not reach the next socket with
+        // the same number.
         let handed_over = self.cancel(&fd, connection).and_then(|()| self.submit());
         if handed_over.is_err() {
-            // The next wait will tell why.
+            // The next wait reports the reason.
             self.closing.push(fd);
         }
         let generation = next_generation(self.sockets[connection].generation);
@@ -395,7 +395,7 @@ impl<'w> Engine<'w> for Uring<'w> {
             self.ring.submitter().submit_with_args(1, &limit)
         };
         match entered.map_err(|error| errno(&error)) {
-            // Nothing in time, a signal, or completions that must be taken first.
+            // Timeout, a signal, or completions that must be taken first.
             Ok(_) | Err(Errno::TIME | Errno::INTR | Errno::BUSY | Errno::AGAIN) => {}
             Err(errno) => return Err(errno),
         }
@@ -425,13 +425,13 @@ impl<'w> Engine<'w> for Uring<'w> {
 }
 
 impl Drop for Uring<'_> {
-    /// Ends all that is under way: until then the kernel may write to the buffers and read requests.
+    /// Ends all active operations. Until then the kernel may write to the buffers and read requests.
     fn drop(&mut self) {
         let all = CancelBuilder::any().all();
         let submitter = self.ring.submitter();
         let ended = submitter.register_sync_cancel(Some(LETTING_GO.into()), all);
         let ended = ended.map_err(|error| errno(&error));
-        // What was ended lets go of its connection in here.
+        // Cancelled operations release their connections in here.
         let let_go = self.enter(0);
         if !matches!(ended, Ok(()) | Err(Errno::NOENT)) || let_go.is_err() {
             self.buffers.abandon();
@@ -439,7 +439,7 @@ impl Drop for Uring<'_> {
     }
 }
 
-/// A ring for that many connections, to be used by the calling thread alone.
+/// A ring for this many connections, used only by the calling thread.
 fn set_up(connections: usize) -> io::Result<IoUring> {
     let places = connections.clamp(PLACES.0, PLACES.1).next_power_of_two();
     let completions = (2 * connections + 4 * places).next_power_of_two();
@@ -452,12 +452,12 @@ fn set_up(connections: usize) -> io::Result<IoUring> {
         .build(places as u32)
 }
 
-/// Makes the buffers known to the ring.
+/// Registers the buffers with the ring.
 fn offer(ring: &IoUring, buffers: &Buffers) -> io::Result<()> {
     let submitter = ring.submitter();
     let (addr, count) = (buffers.ring_addr(), buffers.count());
-    #[allow(unsafe_code, reason = "the kernel is given a bare address")]
-    // SAFETY: the places and buffers outlive the ring: the engine drops it before them.
+    #[allow(unsafe_code, reason = "the kernel gets a raw pointer")]
+    // SAFETY: the entries and buffers outlive the ring: the engine drops it before them.
     unsafe {
         submitter.register_buf_ring_with_flags(addr, count, GROUP, 0)
     }

@@ -1,11 +1,11 @@
-//! Why a system has no io_uring for us, and what to do about it.
+//! Why this system does not let us use io_uring, and what to do about it.
 
 use rustix::io::Errno;
 
-/// What forbids io_uring where it is set, see `Documentation/admin-guide/sysctl/kernel.rst`.
+/// A setting that can forbid io_uring, see `Documentation/admin-guide/sysctl/kernel.rst`.
 const DISABLED: &str = "/proc/sys/kernel/io_uring_disabled";
 
-/// The cause behind `errno` when a ring was set up, in words for a person.
+/// The reason for `errno` when setting up a ring, in words.
 pub(super) fn why(errno: Errno) -> String {
     let disabled = std::fs::read_to_string(DISABLED).ok();
     let kernel = rustix::system::uname();
@@ -13,7 +13,7 @@ pub(super) fn why(errno: Errno) -> String {
     words(errno, disabled.as_deref().map(str::trim), &release)
 }
 
-/// The same, of a system with that setting and that kernel.
+/// The same for a given value of the setting and a kernel release.
 fn words(errno: Errno, disabled: Option<&str>, release: &str) -> String {
     match errno {
         Errno::NOSYS => format!(
@@ -21,17 +21,17 @@ fn words(errno: Errno, disabled: Option<&str>, release: &str) -> String {
         ),
         Errno::PERM | Errno::ACCESS => match disabled {
             Some("1" | "2") => {
-                "it is switched off here; `sysctl kernel.io_uring_disabled=0` allows it".to_owned()
+                "it is disabled here; `sysctl kernel.io_uring_disabled=0` enables it".to_owned()
             }
-            _ => "it is forbidden here, as by the seccomp filter of a container; run outside of it, or with \
+            _ => "it is forbidden here, for example by a container's seccomp filter; run outside of it, or with \
                   a filter that allows io_uring_setup, io_uring_enter and io_uring_register"
                 .to_owned(),
         },
         Errno::INVAL => format!(
-            "this kernel ({release}) does not have all that is used of it; Linux 6.1 or newer is needed"
+            "this kernel ({release}) does not support all the features needed; Linux 6.1 or newer is needed"
         ),
         Errno::NOMEM => {
-            "there is not the memory for its rings: raise the limit on locked memory (`ulimit -l`) or that of the \
+            "not enough memory for its rings: raise the limit on locked memory (`ulimit -l`) or that of the \
              control group"
                 .to_owned()
         }

@@ -1,9 +1,9 @@
-//! What an operation was for, as it comes back with its completion.
+//! Identifies the operation of a completion.
 
 /// Bits of a generation.
 const GENERATION_BITS: u32 = 28;
 
-/// What was asked of the kernel.
+/// Kind of operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Op {
     Connect,
@@ -17,7 +17,7 @@ pub(super) enum Op {
 pub(super) struct Tag {
     pub(super) op: Op,
     pub(super) connection: u32,
-    /// Counts the openings of the connection, so that what completes after its closing is known as such.
+    /// Counts the openings of the connection, to recognise completions that arrive after it was closed.
     pub(super) generation: u32,
 }
 
@@ -41,7 +41,7 @@ impl Tag {
     }
 }
 
-/// The generation after this one; they begin again after some 268 million openings.
+/// The generation after this one; wraps after about 268 million openings.
 pub(super) fn next_generation(generation: u32) -> u32 {
     generation.wrapping_add(1) & (u32::MAX >> (32 - GENERATION_BITS))
 }

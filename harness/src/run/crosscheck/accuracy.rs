@@ -1,4 +1,4 @@
-//! What tools say of a server whose latency is known on paper.
+//! What tools report about a server with known latencies.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,21 +14,20 @@ use crate::record::{Accuracy, Failure};
 use crate::run::known::{Delay, GIVEN};
 use crate::run::{BootOptions, Launch, Running};
 
-/// Of all cases.
+/// In all cases.
 const RATE_PER_S: f64 = 1_000.0;
 
-/// A server's delays and how it is driven.
+/// A server's delays, and how to drive it.
 struct Case {
     delay: Delay,
     connections: u32,
     time: Duration,
-    /// Whether a tool's answer depends on where it lets the clock begin.
+    /// Whether a tool's result depends on when it starts its clock.
     tells_clocks_apart: bool,
 }
 
-/// Many connections where delays are drawn, so that at this rate none has a request while its last
-/// one is delayed; few where the server stalls, so that nearly all that is due in a stall waits in
-/// the client.
+/// Many connections for drawn delays, so that at this rate no connection gets a request while its last one is
+/// still delayed. Few for a stalling server, so that nearly every request due in a stall waits in the client.
 fn cases() -> [Case; 4] {
     let ms = Duration::from_millis;
     let drawn = |delay| Case {
@@ -47,26 +46,26 @@ fn cases() -> [Case; 4] {
                 every: ms(5_000),
             },
             connections: 16,
-            // Two whole periods.
+            // Two full periods.
             time: ms(10_000),
             tells_clocks_apart: true,
         },
     ]
 }
 
-/// How a tool is asked beside the load.
+/// How to run a tool, apart from the load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// Latency from the intended send time where that is a choice.
+    /// Latency from the intended send time, if the tool can.
     Corrected,
-    /// From the actual sending.
+    /// Latency from the actual send time.
     Uncorrected,
-    /// As corrected, and it never sleeps.
+    /// Like corrected, and it never sleeps.
     Spinning,
 }
 
-/// The tools of a case, and how each is asked. hey is none of them: the steps of what it prints are
-/// larger than what is to be told apart; nor is one that tells no latency.
+/// The tools of a case, and how to run each. Not hey: it prints steps larger than the differences in question.
+/// Nor tools that report no latency.
 fn tools<'o>(options: &'o Options, case: &Case) -> Vec<(&'o Tool, Way)> {
     let mut all = Vec::new();
     for tool in options.tools.iter() {
@@ -83,7 +82,7 @@ fn tools<'o>(options: &'o Options, case: &Case) -> Vec<(&'o Tool, Way)> {
     all
 }
 
-/// Whether the server and the tools have a CPU each, which either may keep busy.
+/// Whether the server and the tools each have a CPU that they may keep busy.
 fn own_cpu(options: &Options) -> bool {
     !options.server_cpus.is_empty() && options.server_cpus != options.client_cpus
 }
@@ -110,7 +109,7 @@ impl Session<'_> {
                 let known = match self.boot_known(&case.delay)? {
                     Ok(running) => running,
                     Err(failure) => {
-                        self.failed("the server of known delays", &failure);
+                        self.failed("the known-latency server", &failure);
                         return Ok(());
                     }
                 };
@@ -124,7 +123,7 @@ impl Session<'_> {
                     spin: way == Way::Spinning,
                     files: Some(files.clone()),
                 };
-                self.hold_to_account(tool, &load, &case.delay)?;
+                self.measure_accuracy(tool, &load, &case.delay)?;
                 self.spend(case.time + BESIDE);
             }
             self.observer.keep(self.record)?;
@@ -133,7 +132,7 @@ impl Session<'_> {
     }
 
     fn boot_known(&mut self, delay: &Delay) -> Result<Result<Running, Failure>> {
-        let own = std::env::current_exe().context("cannot find the harness's own program")?;
+        let own = std::env::current_exe().context("cannot find the harness's own executable")?;
         let own = own
             .to_str()
             .context("the path of the harness is not UTF-8")?;
@@ -158,7 +157,7 @@ impl Session<'_> {
         Ok(booted)
     }
 
-    fn hold_to_account(&mut self, tool: &Tool, load: &Load, delay: &Delay) -> Result<()> {
+    fn measure_accuracy(&mut self, tool: &Tool, load: &Load, delay: &Delay) -> Result<()> {
         let name = match (tool.kind, load.corrected) {
             (Kind::Wrk, _) => format!("{}, closed loop", tool.record.name),
             (Kind::Ours { .. }, _) if load.spin => format!("{}, spinning", tool.record.name),
@@ -174,7 +173,7 @@ impl Session<'_> {
             connections: load.connections,
             rate_per_s: load.rate_per_s,
             paper_ns: delay.paper_ns(),
-            // A server that has ended can't say, and the tool's own words tell of it.
+            // A server that has ended can't say; the tool's output will show it.
             given_ns: given(load.addr).unwrap_or_default(),
             reading,
             failure,
@@ -184,12 +183,12 @@ impl Session<'_> {
     }
 }
 
-/// The delays that the server gave, by its own clock.
+/// The actual delays, by the server's own clock.
 fn given(addr: SocketAddr) -> Result<BTreeMap<String, f64>> {
     let wire = format!("GET {GIVEN} HTTP/1.1\r\nHost: {addr}\r\n\r\n");
     let answer = Client::new(addr, Duration::from_secs(5))
         .exchange(wire.as_bytes())
-        .context("the server of known delays does not say which it gave")?;
+        .context("the known-latency server does not report its delays")?;
     let json: serde_json::Value = serde_json::from_slice(&answer.body)?;
     let points = json["ns"].as_object().into_iter().flatten();
     Ok(points

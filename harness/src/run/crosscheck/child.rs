@@ -1,4 +1,4 @@
-//! Runs a tool to its end, within bounds, and says what its process took.
+//! Runs a tool to its end, within limits, and reports the resources of its process.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,21 +12,21 @@ use crate::record::ProcessCost;
 use crate::run::Interrupt;
 use crate::run::group::Group;
 
-/// How often it is looked whether the user asked to stop.
+/// How often to check whether the user asked to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// What a tool may take beside the time it was given, to start and to end.
+/// Extra time for a tool to start and end.
 const GRACE: Duration = Duration::from_secs(20);
 
 /// Where tools run.
 #[derive(Debug, Clone)]
 pub(super) struct Bench {
-    /// The CPUs; all where none is given.
+    /// The CPUs; all if none are given.
     pub(super) cpus: Vec<u32>,
-    /// Where they run, and what they say is kept for a moment.
+    /// Where they run and where their output is kept for a moment.
     pub(super) folder: PathBuf,
 }
 
-/// How a tool's process went.
+/// The result of a tool's process.
 #[derive(Debug)]
 pub(super) struct Ran {
     pub(super) started_unix_ns: u64,
@@ -34,15 +34,15 @@ pub(super) struct Ran {
     pub(super) accepted: Option<u64>,
     /// Its standard output.
     pub(super) output: String,
-    /// How it ended, where not with status 0, and the end of what it said on standard error.
+    /// How it ended, if not with status 0, and the end of its standard error.
     pub(super) trouble: Option<String>,
 }
 
 impl Bench {
-    /// Runs a command that is to end by itself within about `time`.
+    /// Runs a command that should end by itself within about `time`.
     ///
     /// # Errors
-    /// [`Stopped`] where the user asked to stop, or why it could not be run at all.
+    /// [`Stopped`] if the user asked to stop; otherwise why it could not be run at all.
     pub(super) fn run(
         &self,
         command: &[String],
@@ -63,7 +63,7 @@ impl Bench {
                 return Err(Stopped.into());
             }
             if begin.elapsed() > time + GRACE {
-                break Some("it did not end by itself and was killed".to_owned());
+                break Some("it did not end in time and was killed".to_owned());
             }
         };
         let wall_ns = begin.elapsed().as_nanos() as u64;
@@ -77,7 +77,7 @@ impl Bench {
         });
         drop(group);
         let read = |path| -> Result<String> {
-            let bytes = fs::read(path).context("cannot read what a tool said")?;
+            let bytes = fs::read(path).context("cannot read the output of a tool")?;
             Ok(String::from_utf8_lossy(&bytes).into_owned())
         };
         let said = read(&err)?;

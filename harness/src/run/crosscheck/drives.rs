@@ -15,7 +15,7 @@ pub(super) fn expected(options: &Options) -> Duration {
     (options.duration + BESIDE) * each as u32 * options.rounds
 }
 
-/// Those that can do what is asked.
+/// Tools that can create the requested load.
 fn tools(options: &Options) -> impl Iterator<Item = &Tool> {
     let paced = options.rate_per_s.is_some();
     let tools = options.tools.iter();
@@ -23,7 +23,7 @@ fn tools(options: &Options) -> impl Iterator<Item = &Tool> {
 }
 
 impl Session<'_> {
-    /// Drives; each round has a fresh process of each server.
+    /// Runs the drives; each round has a fresh process of each server.
     pub(super) fn drives(&mut self, built: &[Built]) -> Result<()> {
         let tools: Vec<Tool> = tools(self.options).cloned().collect();
         let connections = &self.options.connections;
@@ -81,7 +81,7 @@ impl Session<'_> {
         let said = self.run_tool(tool, &load, what)?;
         let position = u32::try_from(self.record.drives.len()).context("too many drives")?;
         let command = said.command.iter().enumerate().map(|(place, word)| {
-            // Where a program lies says nothing of it.
+            // A program's path says nothing about it.
             let file = std::path::Path::new(word)
                 .file_name()
                 .filter(|_| place == 0);

@@ -1,20 +1,20 @@
-//! Files that tools are given beside their flags.
+//! Files that tools need besides their flags.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// Files that tools are given.
+/// Files that tools need.
 #[derive(Debug, Clone)]
 pub(super) struct Files {
-    /// The one request as a workload, by which our load generator checks each answer whole.
+    /// The one request as a workload, so that our load generator checks each response completely.
     workload: String,
-    /// What makes wrk say all it knows.
+    /// Makes wrk print all its results.
     wrk_script: String,
 }
 
 impl Files {
-    /// The file of the one request.
+    /// The file with the one request.
     pub(super) fn workload(&self) -> &str {
         &self.workload
     }
@@ -24,12 +24,12 @@ impl Files {
         &self.wrk_script
     }
 
-    /// Writes them into a folder, which is made; for requests of this path.
+    /// Creates `folder` and writes the files into it, for requests to `path`.
     pub(super) fn write(folder: &Path, path: &str) -> Result<Self> {
         std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+            .with_context(|| format!("cannot create the folder {}", folder.display()))?;
         let workload = format!(
-            "about = \"What a crosscheck asks for\"\n\n[[request]]\npath = {}\n",
+            "about = \"The request of a crosscheck\"\n\n[[request]]\npath = {}\n",
             toml_text(path)
         );
         Ok(Self {
@@ -39,7 +39,7 @@ impl Files {
     }
 }
 
-/// A basic string of TOML; JSON's escapes are among its own.
+/// A basic string of TOML, whose escapes include JSON's.
 fn toml_text(text: &str) -> String {
     serde_json::Value::String(text.to_owned()).to_string()
 }
@@ -53,7 +53,7 @@ fn write(folder: &Path, name: &str, text: &str) -> Result<String> {
 
 #[cfg(test)]
 impl Files {
-    /// Files of these names that are not there.
+    /// Files with these names that don't exist.
     pub(super) fn named(workload: &str, wrk_script: &str) -> Self {
         Self {
             workload: workload.to_owned(),

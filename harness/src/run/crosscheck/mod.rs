@@ -1,20 +1,20 @@
-//! Several load generators in turn against the same server, under the same settings.
+//! Several load generators in turn against the same server, with the same settings.
 //!
-//! Each tool is a child process, ours too, so that the CPU time of all is taken alike: the whole
-//! process from its start to its end. Rounds are interleaved and shuffled, so that what the machine
-//! does to one tool it does to all, and ratios are taken within a round.
+//! Each tool is a child process, ours too, so that CPU time is measured alike: the whole process from start to
+//! end. Rounds are interleaved and shuffled, so that disturbances of the machine affect all tools alike, and
+//! ratios are taken within a round.
 //!
-//! | file | what it holds |
+//! | file | contents |
 //! |---|---|
-//! | `tool` | which tools are here, and how each is asked for the same load |
-//! | `child` | runs one to its end, within bounds |
-//! | `read` | what each says, in one form |
-//! | `files` | what tools are given beside their flags |
-//! | `order` | which tool when |
+//! | `tool` | which tools are available, and how each is told to create the same load |
+//! | `child` | runs one to its end, within limits |
+//! | `read` | parses the output of each into one form |
+//! | `files` | files that tools need besides their flags |
+//! | `order` | which tool runs when |
 //! | `drives` | the rounds |
 //! | `syscalls` | system calls per request |
 //! | `send_lag` | how late our load generator sends |
-//! | `accuracy` | quantiles beside those of a server whose latency is known on paper |
+//! | `accuracy` | quantiles compared with those of a server with known latencies |
 
 mod accuracy;
 mod child;
@@ -42,10 +42,10 @@ use crate::record::{Crosscheck, Driven, Ended, Failure, Reading};
 
 pub use self::tool::{Tool, find_tools, tool_names};
 
-/// What a tool's start and end take beside the time it was given, for the time left.
+/// Extra time for a tool to start and end, for the time left.
 const BESIDE: Duration = Duration::from_millis(300);
 
-/// What is asked for.
+/// Options of a crosscheck.
 #[derive(Debug)]
 pub struct Options {
     /// The servers.
@@ -56,55 +56,55 @@ pub struct Options {
     pub connections: Vec<u32>,
     /// How often each tool drives each server at each number of connections.
     pub rounds: u32,
-    /// Of each drive; whole seconds, which are all that wrk takes.
+    /// Of each drive, in whole seconds, because wrk takes nothing finer.
     pub duration: Duration,
-    /// Requests per second; a closed loop where absent.
+    /// Requests per second; a closed loop if absent.
     pub rate_per_s: Option<f64>,
     /// The path of the one request; it has no query.
     pub path: String,
-    /// The order is drawn from it.
+    /// Determines the order.
     pub seed: u64,
     /// Whether to count system calls.
     pub syscalls: bool,
     /// Rates at which to measure how late requests are sent.
     pub send_lag_rates: Vec<f64>,
-    /// Whether to compare with latencies that are known.
+    /// Whether to compare with known latencies.
     pub accuracy: bool,
-    /// CPUs of the server; not pinned where none is given.
+    /// CPUs of the server; not pinned if empty.
     pub server_cpus: Vec<u32>,
     /// Its worker threads.
     pub workers: usize,
-    /// CPUs of the tools; not pinned where none is given.
+    /// CPUs of the tools; not pinned if empty.
     pub client_cpus: Vec<u32>,
-    /// A folder for logs and for what tools are given and say.
+    /// A folder for logs, files for the tools, and their output.
     pub logs: PathBuf,
-    /// How long a server may take until its first valid answer.
+    /// Time limit for a server's first valid response.
     pub ready_timeout: Duration,
 }
 
-/// Something a person watching wants to know.
+/// An event to show the user.
 #[derive(Debug)]
 pub enum Step<'a> {
     /// A server is being built.
     Building(&'a str),
-    /// A server failed; it is driven no more.
+    /// A server failed; it is skipped from now on.
     Failed(&'a str, &'a Failure),
-    /// A tool is at work: what on, and the time left.
+    /// A tool is running: the description and the time left.
     Driving(String, Duration),
     /// A tool failed.
     Trouble(String),
-    /// Something that was asked for can't be done here.
+    /// A requested part can't be done here.
     LeftOut(&'static str),
 }
 
-/// Hears of what happens, and keeps what was measured.
+/// Receives events, and saves what was measured.
 pub trait Observer {
-    /// Called as it happens.
+    /// Called on each event.
     fn happens(&mut self, step: &Step<'_>);
-    /// Called whenever there is more to keep.
+    /// Called whenever there is more to save.
     ///
     /// # Errors
-    /// Where it can't be kept; nothing more is measured then.
+    /// If it can't be saved; the crosscheck stops then.
     fn keep(&mut self, record: &Crosscheck) -> Result<()>;
 }
 
@@ -113,7 +113,7 @@ pub trait Observer {
 #[error("interrupted")]
 pub(super) struct Stopped;
 
-/// A crosscheck under way.
+/// A running crosscheck.
 struct Session<'a> {
     catalog: &'a Catalog,
     options: &'a Options,
@@ -126,12 +126,12 @@ struct Session<'a> {
     left: Duration,
 }
 
-/// Builds the servers and has every tool drive each of them, then what else was asked for. What is
-/// measured goes into `record`, which says at the end how it ended.
+/// Builds the servers and has every tool drive each of them, then does the other requested parts. Results go
+/// into `record`, which also says how it ended.
 ///
 /// # Errors
-/// Where files can't be written or a tool can't be run at all. A server or a tool that fails, and
-/// a wish to stop, are no errors: they are in the record.
+/// If files can't be written or a tool can't be run at all. A failing server or tool, and an interrupt, are not
+/// errors: they are in the record.
 pub fn crosscheck(
     catalog: &Catalog,
     options: &Options,
@@ -161,7 +161,7 @@ pub fn crosscheck(
     session.observer.keep(session.record)
 }
 
-/// About how long it takes, the builds left out.
+/// Estimated time without the builds.
 pub fn expected(options: &Options) -> Duration {
     drives::expected(options)
         + syscalls::expected(options)
@@ -173,7 +173,7 @@ impl Session<'_> {
     fn run(&mut self) -> Result<()> {
         let built = self.build()?;
         if !self.options.client_cpus.is_empty() {
-            // Nothing of the harness itself may run on the server's CPUs from here on.
+            // From here on nothing of the harness itself may run on the server's CPUs.
             let _ = affinity::pin_current_thread(&self.options.client_cpus);
         }
         self.drives(&built)?;
@@ -184,7 +184,7 @@ impl Session<'_> {
         self.accuracy()
     }
 
-    /// Builds all servers; one that fails is in the record.
+    /// Builds all servers; the record keeps those that fail.
     fn build(&mut self) -> Result<Vec<Built>> {
         let mut ready = Vec::new();
         for server in &self.options.servers {
@@ -209,7 +209,7 @@ impl Session<'_> {
         Ok(ready)
     }
 
-    /// Boots a server and makes sure that it answers what the tools will ask.
+    /// Boots a server and checks its response to the request of the tools.
     fn boot(&mut self, built: &Built) -> Result<Result<Running, Failure>> {
         let name = &built.server.name;
         let options = BootOptions {
@@ -234,11 +234,11 @@ impl Session<'_> {
             Client::new(running.addr, self.options.ready_timeout).exchange(wire.as_bytes())?;
         match answer.status {
             200..300 => Ok(()),
-            status => anyhow::bail!("GET {path} was answered with {status}"),
+            status => anyhow::bail!("GET {path} returned status {status}"),
         }
     }
 
-    /// A server that could not be booted; it is driven no more.
+    /// Records that a server could not be booted; it is skipped from now on.
     fn failed(&mut self, name: &str, failure: &Failure) {
         self.observer.happens(&Step::Failed(name, failure));
         let driven = self.record.servers.iter_mut().find(|s| s.name == name);
@@ -247,11 +247,11 @@ impl Session<'_> {
         }
     }
 
-    /// Runs a tool under this load, after a word on what it is.
+    /// Runs a tool under this load, after announcing it.
     fn run_tool(&mut self, tool: &Tool, load: &Load, what: String) -> Result<Said> {
         let time = match load.until {
             Until::Time(time) => time,
-            // What strace slows down the most stays below that.
+            // Enough even for the tool that strace slows down most.
             Until::Requests(_) => Duration::from_secs(20),
         };
         self.observer
@@ -266,7 +266,7 @@ impl Session<'_> {
         Ok(said)
     }
 
-    /// Takes what a step was expected to take from the time left.
+    /// Subtracts a step's expected time from the time left.
     fn spend(&mut self, time: Duration) {
         self.left = self.left.saturating_sub(time);
     }
@@ -279,7 +279,7 @@ impl Session<'_> {
     }
 }
 
-/// What a tool's run came to.
+/// The result of a tool's run.
 struct Said {
     ran: Ran,
     command: Vec<String>,
@@ -289,7 +289,7 @@ struct Said {
 impl Said {
     fn new(tool: &Tool, command: Vec<String>, mut ran: Ran) -> Self {
         let trouble = ran.trouble.take();
-        // Some exit with another status than 0 where an answer was wrong, and still say all.
+        // Some exit with a nonzero status after a wrong response, but still print everything.
         let reading = read::read(tool.kind, &ran.output)
             .map_err(|error| trouble.unwrap_or_else(|| format!("{error:#}")));
         Self {

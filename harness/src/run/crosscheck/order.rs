@@ -6,13 +6,12 @@ use rand_pcg::Pcg64Mcg;
 
 use crate::plan::round_seed;
 
-/// One server's part of a round: a number of connections and a tool, each by its place in its list.
+/// One server's part of a round: a number of connections and a tool, as indices into their lists.
 pub(super) type Turn = (usize, usize);
 
-/// The servers of a round in shuffled order, each with its turns. All tools have their turn at one
-/// number of connections before the next one's, so that those that are compared are close in time;
-/// the numbers of connections and the tools are shuffled too. A round depends on the seed and its own
-/// number alone.
+/// The servers of a round in shuffled order, each with its turns. All tools have their turn at one number of
+/// connections before the next one, so that the runs to compare are close in time. The numbers of connections
+/// and the tools are shuffled too. A round depends only on the seed and its own number.
 pub(super) fn round(
     seed: u64,
     round: u32,
@@ -52,7 +51,7 @@ mod tests {
                 .collect();
             assert_eq!(each.len(), 2 * 3 * 4);
             for (_, turns) in &order {
-                // Those that are compared follow each other.
+                // Those to compare are next to each other.
                 for tools in turns.chunks(4) {
                     assert!(tools.iter().all(|turn| turn.0 == tools[0].0));
                 }

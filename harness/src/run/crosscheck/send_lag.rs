@@ -9,9 +9,9 @@ use super::{BESIDE, Options, Session};
 use crate::record::SendLag;
 use crate::run::Built;
 
-/// Connections; enough that at none of the usual rates all are busy.
+/// Number of connections: enough that they are never all busy at the usual rates.
 const CONNECTIONS: u32 = 64;
-/// How often each rate is measured; once is chance.
+/// How often each rate is measured, to rule out chance.
 const ROUNDS: u32 = 3;
 
 fn steps(options: &Options) -> impl Iterator<Item = (u32, f64, &Tool)> {
@@ -29,7 +29,7 @@ pub(super) fn expected(options: &Options) -> Duration {
 }
 
 impl Session<'_> {
-    /// Measures every rate with every engine.
+    /// Measures every rate with every I/O backend.
     pub(super) fn send_lags(&mut self, built: &Built) -> Result<()> {
         let options = self.options;
         if options.send_lag_rates.is_empty() {

@@ -1,8 +1,8 @@
 //! System calls per request, counted by strace in two runs of different length.
 //!
-//! What a program calls to start and to end is the same in both, so it is not in the difference:
-//! (calls(N₂) − calls(N₁)) / (N₂ − N₁). Under strace every call takes far longer, so more answers
-//! are there at each wait than without it: the share of waits is that of a client that is the limit.
+//! The calls that a program makes to start and to end are the same in both, so they cancel out: (calls(N₂) −
+//! calls(N₁)) / (N₂ − N₁). Under strace every call takes far longer, so more responses are ready at each wait
+//! than without it. The share of waits is that of a client that is the bottleneck.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,11 +15,11 @@ use super::{Options, Said, Session, Step};
 use crate::record::{SyscallRun, Syscalls};
 use crate::run::Built;
 
-/// Requests of the two runs, of tools that can count them.
+/// Requests of the two runs, for tools that can count them.
 const REQUESTS: [u64; 2] = [1_000, 6_000];
-/// Times of the two runs, of those that can't.
+/// Times of the two runs, for those that can't.
 const TIMES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
-/// What both take, about.
+/// Approximate time of both.
 const BOTH: Duration = Duration::from_secs(4);
 
 /// How long it takes.
@@ -125,7 +125,7 @@ impl Session<'_> {
     }
 }
 
-/// Reads the table of `strace -c`: share, seconds, each, calls, errors (or nothing), name.
+/// Parses the table of `strace -c`: share, seconds, each, calls, errors (or nothing), name.
 fn calls(table: &str) -> Result<BTreeMap<String, u64>> {
     let mut calls = BTreeMap::new();
     for line in table.lines() {
@@ -134,7 +134,9 @@ fn calls(table: &str) -> Result<BTreeMap<String, u64>> {
             continue;
         };
         if words[0].parse::<f64>().is_ok() && *name != "total" {
-            let count = words[3].parse().context("strace printed another table")?;
+            let count = words[3]
+                .parse()
+                .context("strace printed an unexpected table")?;
             calls.insert((*name).to_owned(), count);
         }
     }

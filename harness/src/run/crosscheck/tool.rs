@@ -1,4 +1,4 @@
-//! The load generators: which are here, and how each is asked for the same load.
+//! The load generators: which are available, and how each is told to create the same load.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -12,14 +12,14 @@ use super::files::Files;
 
 use crate::record::{BARE, ToolRecord};
 
-/// Engines of the load generator of the harness; one it does not have is left out.
+/// I/O backends of the harness's load generator; those it does not have are left out.
 const ENGINES: [&str; 2] = ["epoll", "io_uring"];
-/// Other people's tools.
+/// Third-party tools.
 const OTHERS: [&str; 3] = ["wrk", "oha", "hey"];
-/// The longest that one request may take, seconds; the same for all.
+/// Request timeout in seconds; the same for all.
 const TIMEOUT_S: u64 = 5;
 
-/// What a drive is to do.
+/// Settings of a drive.
 #[derive(Debug, Clone)]
 pub(super) struct Load {
     /// The server.
@@ -28,70 +28,70 @@ pub(super) struct Load {
     pub(super) path: String,
     /// Connections.
     pub(super) connections: u32,
-    /// When it ends.
+    /// When to stop.
     pub(super) until: Until,
-    /// Requests per second, for tools that can be paced; a closed loop where absent.
+    /// Requests per second, for tools with a fixed rate; a closed loop if absent.
     pub(super) rate_per_s: Option<f64>,
-    /// Whether latency is to run from the intended send time where that is a choice.
+    /// Whether latency runs from the intended send time, if the tool has the choice.
     pub(super) corrected: bool,
-    /// Whether ours is to spin, not sleep.
+    /// Whether ours spins instead of sleeping.
     pub(super) spin: bool,
-    /// What tools are given beside their flags; without it each is asked as it comes.
+    /// Files for the tools; without them each uses its defaults.
     pub(super) files: Option<Files>,
 }
 
-/// When a drive ends.
+/// When a drive stops.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Until {
     /// After this time.
     Time(Duration),
-    /// After so many requests.
+    /// After this many requests.
     Requests(u64),
 }
 
-/// How a tool is asked and understood.
+/// How to call a tool and parse its output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// The harness's own. The engine is named where there is a choice.
+    /// The harness's own. The I/O backend is named if there is a choice.
     Ours {
         /// The value of `--engine`.
         engine: Option<&'static str>,
     },
-    /// The floor.
+    /// The minimum.
     Bare,
     /// wrk 4.
     Wrk,
-    /// oha; flags have changed.
+    /// oha, whose flags differ between versions.
     Oha {
-        /// Asks for JSON.
+        /// Flags that select JSON.
         json: &'static [&'static str],
-        /// Whether the number of threads can be given.
+        /// Whether the number of threads can be set.
         threads: bool,
     },
     /// hey.
     Hey,
 }
 
-/// A load generator that is here.
+/// An available load generator.
 #[derive(Debug, Clone)]
 pub struct Tool {
-    /// What is recorded of it.
+    /// Its entry in the record.
     pub record: ToolRecord,
     pub(super) kind: Kind,
     program: PathBuf,
 }
 
-/// Names that can be asked for.
+/// Valid tool names.
 pub fn tool_names() -> Vec<&'static str> {
     ENGINES.into_iter().chain([BARE]).chain(OTHERS).collect()
 }
 
-/// The tools of these names (all where none is named), and those left out, each with why.
+/// The tools with these names (all if none are named), and those left out, each with the reason.
 ///
 /// # Errors
-/// Where the harness can't find its own program.
+/// If the harness can't find its own executable.
 pub fn find_tools(wanted: &[String]) -> Result<(Vec<Tool>, Vec<ToolRecord>)> {
-    let own = std::env::current_exe().context("cannot find the harness's own program")?;
+    let own = std::env::current_exe().context("cannot find the harness's own executable")?;
     let own_help = said(&own, &["drive", "--help"]).unwrap_or_default();
     let (mut found, mut left_out) = (Vec::new(), Vec::new());
     for name in tool_names() {
@@ -120,7 +120,7 @@ fn bare(own: &Path) -> Tool {
     Tool {
         record: ToolRecord {
             name: BARE.to_owned(),
-            // It is compared with, like another's.
+            // It is a reference, like a third-party tool.
             ours: false,
             version: Some(format!("harness {}", env!("CARGO_PKG_VERSION"))),
             left_out: None,
@@ -133,7 +133,7 @@ fn bare(own: &Path) -> Tool {
 fn engine(own: &Path, name: &'static str, help: &str) -> Result<Tool, String> {
     let choice = help.contains("--engine");
     if !choice && name != ENGINES[0] {
-        return Err("this harness has no such engine".to_owned());
+        return Err("this harness has no such I/O backend".to_owned());
     }
     let tool = Tool {
         record: ToolRecord {
@@ -168,9 +168,9 @@ fn other(name: &'static str) -> Result<Tool, String> {
         _ => Kind::Hey,
     };
     let version = match kind {
-        // It exits with 1 and its usage below the version.
+        // It prints the version above its usage, and exits with 1.
         Kind::Wrk => said(&program, &["-v"]),
-        // It does not tell.
+        // It has no flag for it.
         Kind::Hey => None,
         _ => said(&program, &["--version"]),
     };
@@ -200,12 +200,12 @@ fn on_path(name: &str) -> Option<PathBuf> {
     candidates.find(|candidate| candidate.is_file())
 }
 
-/// Whether a program of this name can be found.
+/// Whether a program with this name is on the path.
 pub(super) fn is_installed(name: &str) -> bool {
     on_path(name).is_some()
 }
 
-/// What a program says when asked, on either stream.
+/// A program's output, from either stream.
 fn said(program: &Path, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program)
         .args(arguments)
@@ -218,7 +218,7 @@ fn said(program: &Path, arguments: &[&str]) -> Option<String> {
 }
 
 impl Tool {
-    /// Has an engine send one request, since a kernel or a sandbox may deny it.
+    /// Has an I/O backend send one request, since a kernel or a sandbox may deny it.
     fn answers_once(&self) -> Result<(), String> {
         let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
         let addr = listener.local_addr().map_err(|error| error.to_string())?;
@@ -248,7 +248,7 @@ impl Tool {
             .output()
             .map_err(|error| error.to_string())?;
         if output.status.success() {
-            // It has connected, so the server has something to end with.
+            // It has connected, so the server thread will end.
             let _ = server.join();
             return Ok(());
         }
@@ -259,12 +259,12 @@ impl Tool {
         Err(first.unwrap_or("it failed").trim().to_owned())
     }
 
-    /// Whether it can be asked for a rate, rather than for a pause between requests.
+    /// Whether it can send at a fixed rate, rather than with a pause between requests.
     pub(super) fn can_be_paced(&self) -> bool {
         !matches!(self.kind, Kind::Wrk | Kind::Bare)
     }
 
-    /// The command that makes this load on one thread.
+    /// The command that creates this load on one thread.
     pub(super) fn command(&self, load: &Load) -> Vec<String> {
         let mut words = Words(vec![self.program.to_string_lossy().into_owned()]);
         match self.kind {
@@ -278,7 +278,7 @@ impl Tool {
     }
 }
 
-/// A command line.
+/// Command line.
 struct Words(Vec<String>);
 
 impl Words {
@@ -286,7 +286,7 @@ impl Words {
         self.0.extend(more.iter().map(|word| (*word).to_owned()));
     }
 
-    /// The end, as oha and hey have it.
+    /// When to stop, in the flags of oha and hey.
     fn add_until(&mut self, until: Until) {
         match until {
             Until::Time(time) => self.add(&["-z", &format!("{}ms", time.as_millis())]),
@@ -340,7 +340,7 @@ fn bare_words(words: &mut Words, load: &Load) {
 fn wrk(words: &mut Words, load: &Load) {
     words.add(&["-t", "1", "-c", &load.connections.to_string()]);
     words.add(&["--timeout", &format!("{TIMEOUT_S}s")]);
-    // Whole seconds are all it takes, and time is all it ends by.
+    // It takes only whole seconds, and can stop only by time.
     let seconds = match load.until {
         Until::Time(time) => time.as_secs().max(1),
         Until::Requests(_) => 1,
@@ -374,7 +374,7 @@ fn hey(words: &mut Words, load: &Load) {
     words.add(&["-t", &TIMEOUT_S.to_string()]);
     words.add_until(load.until);
     if let Some(rate) = load.rate_per_s {
-        // Its rate is that of each connection.
+        // Its rate is per connection.
         let each = rate / f64::from(load.connections);
         words.add(&["-q", &each.to_string()]);
     }

@@ -1,4 +1,4 @@
--- What wrk knows at its end, on one line for programs. wrk calls nothing here while it drives.
+-- Prints wrk's results as JSON on one line. wrk calls this only at its end, not while it sends.
 done = function(summary, latency, requests)
   local e = summary.errors
   io.write(string.format(

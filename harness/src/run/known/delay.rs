@@ -7,22 +7,22 @@ use std::time::Duration;
 
 use super::QUANTILES;
 
-/// Of the two-humped delays, the share that lies in the hump of the short ones.
+/// The share of short delays in the two-humped distribution.
 const SHORT_SHARE: f64 = 0.7;
-/// A hump reaches so far to either side of its middle, as a share of it.
+/// Half-width of a hump, as a share of its middle.
 const HUMP: f64 = 0.1;
 
-/// How long a server waits before it answers.
+/// How long a server waits before it responds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delay {
-    /// Always as long.
+    /// Always the same.
     Constant(Duration),
     /// Exponentially distributed with this mean.
     Exponential(Duration),
     /// 70 % spread evenly over ±10 % of the first, 30 % over ±10 % of the second.
     TwoHumped(Duration, Duration),
-    /// Nothing for the first time, once in every period of the second; else at once. A period
-    /// begins with what comes before its stall: two fifths of it.
+    /// Nothing for `length`, once in every period; otherwise at once. The stall begins two fifths into its
+    /// period.
     Stall {
         /// The stall.
         length: Duration,
@@ -32,8 +32,8 @@ pub enum Delay {
 }
 
 impl Delay {
-    /// The delay in nanoseconds of which a share of `u` (0 to 1) of all delays is not above:
-    /// the inverse of the distribution function. Of a stall 0.
+    /// The quantile function: a share of `u` (0 to 1) of all delays is at most this, in nanoseconds. 0 for a
+    /// stall.
     pub(super) fn quantile_ns(&self, u: f64) -> f64 {
         let ns = |time: &Duration| time.as_nanos() as f64;
         let hump = |middle: f64, at: f64| middle * (1.0 - HUMP + 2.0 * HUMP * at);
@@ -46,8 +46,8 @@ impl Delay {
         }
     }
 
-    /// When a request that came `arrived` after the first one is answered, by the same clock,
-    /// nanoseconds; `u` draws from the distribution.
+    /// When to respond to a request that came `arrived` after the first one, by the same clock, in nanoseconds;
+    /// `u` draws from the distribution.
     pub(super) fn due_ns(&self, arrived: u64, u: f64) -> u64 {
         let Self::Stall { length, every } = self else {
             return arrived + self.quantile_ns(u).round() as u64;
@@ -60,13 +60,13 @@ impl Delay {
         }
     }
 
-    /// Latency as it follows from the definition, nanoseconds by the quantile's name, where requests
-    /// are sent at even steps, counted from when they are due, and all else takes no time.
+    /// Theoretical latency in nanoseconds by quantile name, if requests are sent at even steps, latency counts
+    /// from their due time, and everything else takes no time.
     ///
-    /// A request that is due `s` into a stall of length S waits S − s. Of all requests
-    /// (S − L) / P are due so that they wait longer than L, P being the period. So the quantile q is
-    /// S − (1 − q) P, where that is above 0, and the longest wait is S. What is answered at once has no
-    /// latency on paper, and what is beyond any bound no maximum.
+    /// A request that is due `s` into a stall of length S waits S − s. Of all requests, (S − L) / P are due so
+    /// that they wait longer than L, with P the period. So the quantile q is S − (1 − q) P if that is above 0,
+    /// and the longest wait is S. Immediate responses have no theoretical latency, and an unbounded
+    /// distribution has no maximum.
     pub(in crate::run) fn paper_ns(&self) -> BTreeMap<String, f64> {
         let mut paper: BTreeMap<String, f64> = QUANTILES
             .iter()
@@ -89,15 +89,15 @@ impl Delay {
     }
 }
 
-/// The `k`-th number between 0 and 1 of a sequence that fills the interval evenly: of any 2ⁿ that
-/// begin at a multiple of 2ⁿ, one lies in each 2ⁿ-th of it. So quantiles of what is drawn agree with
-/// those on paper without the scatter of chance, which would be 5 % at the 99.9th percentile of
-/// 10,000 exponential delays. Van der Corput's sequence in base 2, its digits flipped as `seed` says.
+/// The `k`-th number between 0 and 1 of a sequence that fills the interval evenly: any 2ⁿ numbers starting at a
+/// multiple of 2ⁿ have one in each 2ⁿ-th of it. So the quantiles of the draws match the theoretical ones
+/// without random scatter, which would be 5 % at the 99.9th percentile of 10,000 exponential delays. Van der
+/// Corput's sequence in base 2, with digits flipped by `seed`.
 pub(super) fn even(k: u64, seed: u64) -> f64 {
     /// Spreads a small seed over all digits (the multiplier of splitmix64).
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
     let digits = k.reverse_bits() ^ seed.wrapping_mul(SPREAD);
-    // 53 digits are all that an f64 holds below 1.
+    // An f64 below 1 holds no more than 53 digits.
     (digits >> 11) as f64 / (1_u64 << 53) as f64
 }
 
@@ -129,8 +129,8 @@ impl FromStr for Delay {
             ("two-humped", &[short, long]) => Ok(Self::TwoHumped(short, long)),
             ("stall", &[length, every]) if length * 2 <= every => Ok(Self::Stall { length, every }),
             _ => Err(
-                "constant:TIME, exponential:MEAN, two-humped:SHORT:LONG or stall:LENGTH:EVERY is \
-                 wanted, with times as in 10ms and a stall of at most half its period"
+                "expected constant:TIME, exponential:MEAN, two-humped:SHORT:LONG or stall:LENGTH:EVERY, \
+                 for example 10ms for a TIME; a stall is at most half its period"
                     .to_owned(),
             ),
         }
@@ -142,7 +142,7 @@ fn milliseconds(text: &str) -> Result<Duration, String> {
     let number = number.filter(|ms| (1..=3_600_000).contains(ms));
     number
         .map(Duration::from_millis)
-        .ok_or_else(|| format!("{text}: whole milliseconds are wanted, as in 10ms"))
+        .ok_or_else(|| format!("{text}: expected whole milliseconds, such as 10ms"))
 }
 
 #[cfg(test)]
@@ -223,7 +223,7 @@ mod tests {
     fn what_is_drawn_has_the_quantiles_on_paper() {
         for text in ["exponential:10ms", "two-humped:5ms:20ms"] {
             let delay = delay(text);
-            // Any stretch of it, not only one that begins at a power of two.
+            // Any range of it, not only one that begins at a power of two.
             let mut drawn: Vec<u64> = (1234..11_234)
                 .map(|k| delay.due_ns(0, even(k, 7)))
                 .collect();

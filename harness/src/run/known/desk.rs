@@ -1,4 +1,4 @@
-//! The one thread: connections, what is due, answers.
+//! The server's one thread: connections, due times, responses.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -14,26 +14,25 @@ use super::delay::{Delay, even};
 use super::given::Given;
 use super::{Arguments, GIVEN};
 
-/// Events taken in one wait.
+/// Events per wait.
 const BATCH: usize = 256;
-/// Bytes of requests that may wait on one connection.
+/// Maximum bytes of incomplete requests on one connection.
 const MOST_WAITING: usize = 64 * 1024;
-/// Without `--spin` the last stretch before an answer is due is spun all the same, so that
-/// no delay is longer by a wake-up.
+/// Even without `--spin`, it spins just before a response is due, so that no wake-up delays it.
 const SPIN_NS: u64 = 60_000;
-/// The listening socket's key; a connection's is its descriptor's number.
+/// The listening socket's key; a connection's is its file descriptor.
 const LISTENER: u64 = u64::MAX;
 
-/// A connection and the bytes of its requests that are not complete.
+/// A connection and the bytes of its incomplete requests.
 #[derive(Debug)]
 struct Connection {
     stream: TcpStream,
     waiting: Vec<u8>,
-    /// Which of the connections that had this descriptor it is.
+    /// Tells apart connections that had the same descriptor.
     generation: u64,
 }
 
-/// An answer that is due: when, of which connection, to a request that came when.
+/// A due response: when, on which connection and generation, to a request received when.
 type Due = Reverse<(u64, u64, u64, u64)>;
 
 /// The state of the server.
@@ -45,9 +44,9 @@ pub(super) struct Desk {
     seed: u64,
     spin: bool,
     base: Instant,
-    /// When the first request came that is answered late, by `base`.
+    /// When the first delayed request arrived, by `base`.
     first: Option<u64>,
-    /// How many of those have come.
+    /// How many of those have arrived.
     drawn: u64,
     generations: u64,
     connections: HashMap<u64, Connection>,
@@ -89,7 +88,7 @@ impl Desk {
                 Ok(ready) => {
                     for event in &events[..ready] {
                         self.attend(event.data.u64());
-                        // A long batch must not hold up what is due.
+                        // A long batch must not delay responses that are due.
                         self.answer_due();
                     }
                 }
@@ -104,7 +103,7 @@ impl Desk {
         self.base.elapsed().as_nanos() as u64
     }
 
-    /// How long to wait for requests; for ever where nothing is due.
+    /// How long to wait for requests; forever if no response is due.
     fn limit(&self) -> Option<Timespec> {
         let ns = match self.due.peek() {
             _ if self.spin => 0,
@@ -132,12 +131,12 @@ impl Desk {
                     self.take(&path, now, key, generation);
                 }
             }
-            // What goes wrong on one connection is that client's affair.
+            // An error on one connection is that client's problem.
             Err(_) => drop(self.connections.remove(&key)),
         }
     }
 
-    /// Takes all connections that wait.
+    /// Accepts all waiting connections.
     fn accept(&mut self) {
         while let Ok((stream, _)) = self.listener.accept() {
             let key = stream.as_raw_fd() as u64;
@@ -165,7 +164,7 @@ impl Desk {
         }
     }
 
-    /// A request came.
+    /// Handles a request.
     fn take(&mut self, path: &str, now: u64, key: u64, generation: u64) {
         match path {
             "/ping" => self.answer(key, generation, r#"{"status":"ok"}"#),
@@ -183,7 +182,7 @@ impl Desk {
         }
     }
 
-    /// Answers all that is due by now.
+    /// Sends all responses that are due.
     fn answer_due(&mut self) {
         while let Some(Reverse((due, key, generation, arrived))) = self.due.peek().copied() {
             let now = self.now();
@@ -207,8 +206,7 @@ impl Desk {
         let text = format!(
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
         );
-        // An answer is far smaller than any socket's buffer: one that is not taken whole is
-        // of a client that does not read.
+        // A response is far smaller than any socket buffer. If it doesn't fit, the client is not reading.
         if !matches!(connection.stream.write(text.as_bytes()), Ok(sent) if sent == text.len()) {
             self.connections.remove(&key);
         }
@@ -216,7 +214,7 @@ impl Desk {
 }
 
 impl Connection {
-    /// The paths of the requests that are complete; none has a body.
+    /// The paths of the complete requests; none has a body.
     fn requests(&mut self) -> io::Result<Vec<String>> {
         let mut chunk = [0; 4096];
         match self.stream.read(&mut chunk) {

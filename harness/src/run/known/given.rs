@@ -1,17 +1,17 @@
-//! The delays given, as the server's own clock has them.
+//! The actual delays, by the server's own clock.
 
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use super::QUANTILES;
 
-/// From a request's arrival to the writing of its answer.
+/// From a request's arrival until its response was written.
 #[derive(Debug)]
 pub(super) struct Given(Histogram<u64>);
 
 impl Given {
     pub(super) fn new() -> anyhow::Result<Self> {
-        // Up to an hour; four digits, one more than what is compared with it has.
+        // Up to an hour; four digits, one more than what it is compared with.
         Ok(Self(Histogram::new_with_bounds(1, 3_600_000_000_000, 4)?))
     }
 
@@ -19,7 +19,7 @@ impl Given {
         self.0.saturating_record(ns);
     }
 
-    /// The quantiles by name, nanoseconds, and how many delays there were.
+    /// The quantiles by name in nanoseconds, and the number of delays.
     pub(super) fn json(&self) -> Value {
         let mut points = serde_json::Map::new();
         if !self.0.is_empty() {

@@ -1,16 +1,16 @@
-//! A server whose latency is known on paper: it holds a load generator to account.
+//! A server with known latencies, to test the accuracy of load generators.
 //!
-//! `GET /` is answered after a delay drawn from a known distribution, or not before the end of a
-//! known stall; `GET /ping` is answered at once, and `GET /given` says which delays were given, by the
-//! clock of the server itself. One thread, one epoll set, a heap of what is due: delays on
-//! different connections don't wait for each other. With `--spin` it never sleeps, so that what is
-//! due is written within about a microsecond; it should then have a CPU of its own.
+//! `GET /` is answered after a delay drawn from a known distribution, or after the end of a known stall.
+//! `GET /ping` is answered at once, and `GET /given` reports the actual delays by the server's own clock. One
+//! thread, one epoll instance and a heap of due responses: delays on different connections don't wait for each
+//! other. With `--spin` it never sleeps, so that a response is written within about a microsecond of its due
+//! time; it should then have its own CPU.
 //!
-//! | file | what it holds |
+//! | file | contents |
 //! |---|---|
-//! | `delay` | the distributions, and their quantiles on paper |
-//! | `given` | the delays given |
-//! | `desk` | the thread: connections, what is due, answers |
+//! | `delay` | the distributions and their theoretical quantiles |
+//! | `given` | the delays as measured by the server |
+//! | `desk` | the thread: connections, due times, responses |
 
 mod delay;
 mod desk;
@@ -28,13 +28,13 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 pub(super) use delay::Delay;
 use desk::Desk;
 
-/// Where the delays given are told.
+/// The path that reports the actual delays.
 pub(super) const GIVEN: &str = "/given";
-/// The quantiles that are compared, by their names.
+/// The quantiles to compare, by name.
 pub(super) const QUANTILES: [(&str, f64); 4] =
     [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)];
 
-/// The hidden verb's flags.
+/// Flags of the hidden command.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Address to listen on; with port 0 the chosen address is the first line of stdout
@@ -43,7 +43,7 @@ pub struct Arguments {
     /// constant:TIME, exponential:MEAN, two-humped:SHORT:LONG or stall:LENGTH:EVERY
     #[arg(long)]
     pub delay: Delay,
-    /// Delays are drawn from it
+    /// Seed of the delays
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Never sleep
@@ -54,7 +54,7 @@ pub struct Arguments {
 /// Serves until SIGTERM or SIGINT, which end the process at once with status 0.
 ///
 /// # Errors
-/// Where the address can't be listened on, or the system refuses what serving needs.
+/// If it can't listen on the address, or the system refuses a resource.
 pub fn serve(arguments: &Arguments) -> Result<Infallible> {
     for signal in [SIGTERM, SIGINT] {
         let always = Arc::new(AtomicBool::new(true));

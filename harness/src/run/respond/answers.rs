@@ -1,16 +1,16 @@
-//! The answers, and the file that brings them from the harness to the responder.
+//! The stored responses, and the file that passes them from the harness to the responder.
 //!
-//! The file is made by one process for another of the same program; it is no part of a
-//! record. All numbers are unsigned, 32 bits, little-endian:
+//! One process writes the file for another of the same program; it is not part of a record. All numbers are
+//! unsigned, 32 bits, little-endian:
 //!
 //! | bytes | what |
 //! |---|---|
 //! | 8 | `answers1` |
-//! | 4 | how many entries follow |
-//! | 4, 4, 4 | of each entry: the lengths of its line, its body and its answer |
+//! | 4 | number of entries |
+//! | 4, 4, 4 | for each entry: the lengths of its line, body and response |
 //! | … | the line: method and target of a request, as in `GET /ping` |
-//! | … | the body of that request, empty where it has none |
-//! | … | the answer: status line, headers and body as they came |
+//! | … | the body of that request, empty if it has none |
+//! | … | the response: status line, headers and body as received |
 //!
 //! No two entries have the same line and body.
 
@@ -24,40 +24,40 @@ use anyhow::{Context, Result};
 
 const MAGIC: &[u8; 8] = b"answers1";
 
-/// The line of a request, its body, and the answer to it.
+/// The line of a request, its body, and the response to it.
 pub(in crate::run) type Entries = BTreeMap<(Vec<u8>, Vec<u8>), Vec<u8>>;
 
-/// What is wrong with a file of answers.
+/// What is wrong with a file of responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum BadFile {
-    #[error("it is no file of answers")]
+    #[error("not a file of responses")]
     Magic,
-    #[error("it ends in the middle of an entry")]
+    #[error("ends in the middle of an entry")]
     Cut,
-    #[error("there is something after its last entry")]
+    #[error("has data after its last entry")]
     Surplus,
-    #[error("it has two answers to one request")]
+    #[error("has two responses to one request")]
     Repeated,
 }
 
-/// The answers by request, made for finding.
+/// The responses by request, indexed for lookup.
 #[derive(Debug)]
 pub(in crate::run) struct Answers {
     /// The whole file.
     bytes: Vec<u8>,
-    /// By line, then by body, so that a request can be looked up where it lies.
+    /// By line, then by body, so that a request can be looked up without copying it.
     places: HashMap<Vec<u8>, HashMap<Vec<u8>, Range<usize>>>,
 }
 
-/// Writes a file of answers.
+/// Writes a file of responses.
 ///
 /// # Errors
-/// Where it can't be written, or an entry is beyond 4 GiB.
+/// If it can't be written, or an entry is 4 GiB or larger.
 pub(in crate::run) fn write(path: &Path, entries: &Entries) -> Result<()> {
     File::create(path)
         .map_err(anyhow::Error::from)
         .and_then(|file| write_to(BufWriter::new(file), entries))
-        .with_context(|| format!("cannot write the answers to {}", path.display()))
+        .with_context(|| format!("cannot write the responses to {}", path.display()))
 }
 
 fn write_to(mut file: impl Write, entries: &Entries) -> Result<()> {
@@ -80,15 +80,15 @@ fn number(value: usize) -> Result<[u8; 4]> {
 }
 
 impl Answers {
-    /// Reads a file of answers.
+    /// Reads a file of responses.
     ///
     /// # Errors
-    /// Where it can't be read, or is not one that [`write()`] made.
+    /// If it can't be read, or was not written by [`write()`].
     pub(in crate::run) fn read(path: &Path) -> Result<Self> {
         fs::read(path)
             .map_err(anyhow::Error::from)
             .and_then(|bytes| Ok(Self::parse(bytes)?))
-            .with_context(|| format!("cannot read the answers of {}", path.display()))
+            .with_context(|| format!("cannot read the responses from {}", path.display()))
     }
 
     fn parse(bytes: Vec<u8>) -> Result<Self, BadFile> {
@@ -116,21 +116,21 @@ impl Answers {
         Ok(Self { bytes, places })
     }
 
-    /// The answer to a request.
+    /// The response to a request.
     pub(super) fn find(&self, line: &[u8], body: &[u8]) -> Option<&[u8]> {
         let place = self.places.get(line)?.get(body)?;
         self.bytes.get(place.clone())
     }
 }
 
-/// How far a file has been read.
+/// Position in the file.
 struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl Cursor<'_> {
-    /// Where the next `len` bytes are.
+    /// The range of the next `len` bytes.
     fn take(&mut self, len: usize) -> Result<Range<usize>, BadFile> {
         if len > self.bytes.len() - self.at {
             return Err(BadFile::Cut);

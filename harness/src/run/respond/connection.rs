@@ -1,4 +1,4 @@
-//! One connection of the responder: requests in, stored answers out.
+//! One connection of the responder: requests in, stored responses out.
 
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -7,19 +7,19 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use super::answers::Answers;
 use super::request;
 
-/// What answers a request that has no stored answer.
+/// The reply to a request without a stored response.
 const NOT_FOUND: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
 
-/// A connection is to be closed: its peer has, or has sent what is no request.
+/// The connection must be closed: the peer closed it, or sent something invalid.
 pub(super) struct Over;
 
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Connection<'a> {
     pub(super) socket: OwnedFd,
-    /// Received and not answered yet: a request that is not whole, or those behind `unsent`.
+    /// Received but not answered: an incomplete request, or those behind `unsent`.
     pending: Vec<u8>,
-    /// The rest of an answer that the socket would not take.
+    /// The rest of a response that the socket would not take.
     unsent: &'a [u8],
 }
 
@@ -32,13 +32,13 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Whether it waits for the peer to take its answer. Nothing is read meanwhile, so a peer
-    /// that only sends can't fill the memory.
+    /// Whether it waits for the peer to read its response. It reads nothing meanwhile, so a peer that only
+    /// sends can't fill the memory.
     pub(super) fn is_blocked(&self) -> bool {
         !self.unsent.is_empty()
     }
 
-    /// Does what the socket is ready for: one read and the answers to what it brought.
+    /// Handles readiness of the socket: one read, and responses to what it brought.
     pub(super) fn attend(&mut self, answers: &'a Answers, buffer: &mut [u8]) -> Result<(), Over> {
         if self.is_blocked() {
             self.send()?;
@@ -71,8 +71,8 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
-    /// Answers the whole requests at the beginning of `input`, as far as the socket takes the
-    /// answers; how many bytes they are.
+    /// Answers the complete requests at the beginning of `input`, as far as the socket takes the responses.
+    /// Returns the number of bytes consumed.
     fn answer(&mut self, input: &[u8], answers: &'a Answers) -> Result<usize, Over> {
         let mut used = 0;
         while used < input.len() && !self.is_blocked() {

@@ -2,34 +2,33 @@
 
 use std::mem::MaybeUninit;
 
-/// The longest head, request line and headers together, bytes.
+/// Maximum size of a head (request line and headers together) in bytes.
 const MAX_HEAD: usize = 8 * 1024;
-/// The longest body, bytes.
+/// Maximum size of a body in bytes.
 const MAX_BODY: usize = 64 * 1024;
-/// The most headers of a request.
+/// Maximum number of headers.
 const MAX_HEADERS: usize = 32;
 
-/// A whole request.
+/// A complete request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::run) struct Request<'a> {
-    /// Method and target, as in `GET /ping`: what the answer is found by, with the body.
+    /// Method and target, as in `GET /ping`. Together with the body it finds the response.
     pub(in crate::run) line: &'a [u8],
-    /// Empty where it has none.
+    /// Empty if it has none.
     pub(in crate::run) body: &'a [u8],
-    /// All of it on the wire, bytes.
+    /// Total size on the wire in bytes.
     pub(in crate::run) len: usize,
 }
 
-/// What is wrong with something that should have been a request.
+/// Why input was rejected as a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(in crate::run) struct Refused(&'static str);
 
-/// The request that `input` begins with; `None` where it is not whole yet.
+/// The request at the beginning of `input`; `None` if it is not complete yet.
 ///
 /// # Errors
-/// What is not HTTP/1.1, goes beyond the limits, or has a body that is not delimited by one
-/// Content-Length.
+/// If it is not HTTP/1.1, exceeds the limits, or has a body that is not delimited by one Content-Length.
 pub(in crate::run) fn first(input: &[u8]) -> Result<Option<Request<'_>>, Refused> {
     let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut []);
@@ -39,7 +38,7 @@ pub(in crate::run) fn first(input: &[u8]) -> Result<Option<Request<'_>>, Refused
         Ok(httparse::Status::Partial) if input.len() < MAX_HEAD => return Ok(None),
         Ok(httparse::Status::Partial) => return Err(Refused("a head of more than 8 KiB")),
         Err(httparse::Error::TooManyHeaders) => return Err(Refused("more than 32 headers")),
-        Err(_) => return Err(Refused("a request line or header that is none")),
+        Err(_) => return Err(Refused("an invalid request line or header")),
     };
     if request.version != Some(1) {
         return Err(Refused("not HTTP/1.1"));
@@ -60,7 +59,7 @@ pub(in crate::run) fn first(input: &[u8]) -> Result<Option<Request<'_>>, Refused
 fn body_length(headers: &[httparse::Header<'_>]) -> Result<usize, Refused> {
     let mut length = None;
     for header in headers {
-        // Most names are ruled out by their length alone.
+        // The length alone rules out most names.
         match header.name.len() {
             14 if header.name.eq_ignore_ascii_case("content-length") => {
                 let value = parse_length(header.value)?;
@@ -83,7 +82,7 @@ fn parse_length(value: &[u8]) -> Result<usize, Refused> {
     }
     value.iter().try_fold(0, |length, byte| {
         if !byte.is_ascii_digit() {
-            return Err(Refused("a Content-Length that is no number"));
+            return Err(Refused("a Content-Length that is not a number"));
         }
         let length = length * 10 + usize::from(byte - b'0');
         if length > MAX_BODY {
@@ -115,7 +114,7 @@ mod tests {
         let post = Some(("POST /orders", "{\"qty\": 12}", POST.len()));
         assert_eq!(parts(GET.as_bytes()), get);
         assert_eq!(parts(POST.as_bytes()), post);
-        // What follows belongs to the next.
+        // What follows belongs to the next request.
         assert_eq!(parts([GET, POST].concat().as_bytes()), get);
         assert_eq!(parts([POST, GET].concat().as_bytes()), post);
     }
@@ -157,7 +156,7 @@ mod tests {
         let fits = MAX_HEAD - head(0).len();
         assert!(parts(head(fits).as_bytes()).is_some());
         assert!(first(head(fits + 1).as_bytes()).is_err());
-        // Also before it is known how it ends.
+        // Even before its end is known.
         assert_eq!(first(&vec![b'a'; MAX_HEAD - 1]), Ok(None));
         assert!(first(&vec![b'a'; MAX_HEAD]).is_err());
 

@@ -1,7 +1,7 @@
-//! One thread of the responder, with an epoll set of its own.
+//! One thread of the responder, with its own epoll instance.
 //!
-//! Interest is in reading alone, and level-triggered; only a connection whose answer the socket
-//! would not take is waited for until it can be written to, and is then not read from.
+//! It is level-triggered and normally waits for reads only. If the socket would not take a response, it waits
+//! until that connection is writable, and doesn't read from it meanwhile.
 
 use std::os::fd::AsRawFd as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,12 +13,12 @@ use rustix::io::Errno;
 use super::answers::Answers;
 use super::connection::Connection;
 
-/// Events taken in one wait.
+/// Events per wait.
 const BATCH: usize = 256;
-/// The buffer all connections of a thread are read into, bytes.
+/// Read buffer shared by all connections of a thread, in bytes.
 const BUFFER: usize = 64 * 1024;
 
-/// Where the acceptor leaves the connections of one worker.
+/// Where the acceptor leaves new connections for one worker.
 #[derive(Debug)]
 pub(super) struct Desk {
     epoll: OwnedFd,
@@ -33,9 +33,9 @@ impl Desk {
         })
     }
 
-    /// Hands a connection to the worker. It hears of it by the first request.
+    /// Hands a connection to the worker, which notices it with the first request.
     pub(super) fn hand(&self, socket: OwnedFd) -> Result<(), Errno> {
-        // Held until the socket is there: the worker may hear of it at once.
+        // Hold the lock until the socket is stored: the worker may notice it at once.
         let mut arrived = self.arrived();
         let data = epoll::EventData::new_u64(key(&socket) as u64);
         epoll::add(&self.epoll, &socket, data, epoll::EventFlags::IN)?;
@@ -48,12 +48,12 @@ impl Desk {
     }
 }
 
-/// Answers what comes on the connections left at one [`Desk`].
+/// Answers requests on the connections left at one [`Desk`].
 #[derive(Debug)]
 pub(super) struct Worker<'a> {
     desk: &'a Desk,
     answers: &'a Answers,
-    /// By their descriptors' numbers, which the kernel keeps small.
+    /// Indexed by file descriptor, which the kernel keeps small.
     connections: Vec<Option<Connection<'a>>>,
     buffer: Vec<u8>,
 }
@@ -101,7 +101,7 @@ impl<'a> Worker<'a> {
             Err(_) => Err(Errno::CONNRESET),
         };
         if waits.is_err() {
-            // Closing the last descriptor takes it out of the epoll set.
+            // Closing the last descriptor removes it from the epoll instance.
             *slot = None;
         }
     }
@@ -118,11 +118,11 @@ impl<'a> Worker<'a> {
 }
 
 fn key(socket: &OwnedFd) -> usize {
-    // A descriptor in use is never negative.
+    // An open descriptor is never negative.
     socket.as_raw_fd() as usize
 }
 
-/// Waits for room to write in place of requests, or the other way round.
+/// Switches between waiting for requests and waiting for room to write.
 fn wait_for_other(epoll: &OwnedFd, connection: &Connection<'_>, key: usize) -> Result<(), Errno> {
     let interest = match connection.is_blocked() {
         true => epoll::EventFlags::OUT,

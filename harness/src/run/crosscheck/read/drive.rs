@@ -7,15 +7,17 @@ use serde_json::Value;
 
 use crate::record::{LatencyReading, Reading};
 
-/// Reads its JSON, which a line or two may stand before.
+/// Parses its JSON, which may follow a line or two of text.
 pub(super) fn read(output: &str) -> Result<Reading> {
     let begin = output.find('{').context("it printed no JSON")?;
-    let json: Value = serde_json::from_str(&output[begin..]).context("it printed no whole JSON")?;
+    let json: Value = serde_json::from_str(&output[begin..]).context("its JSON is invalid")?;
     let count = |name: &str| {
         let count = json[name].as_u64();
-        count.with_context(|| format!("it does not say {name}"))
+        count.with_context(|| format!("its output has no {name}"))
     };
-    let errors = json["errors"].as_object().context("it has no errors")?;
+    let errors = json["errors"]
+        .as_object()
+        .context("its output has no `errors`")?;
     let latency = &json["latency_ns"];
     let points = ["p50", "p90", "p95", "p99", "p999", "max"];
     let points_ns: BTreeMap<String, f64> = points
@@ -24,7 +26,7 @@ pub(super) fn read(output: &str) -> Result<Reading> {
         .collect();
     Ok(Reading {
         requests: count("answered_total")?,
-        requests_per_s: json["rate"].as_f64().context("it does not say its rate")?,
+        requests_per_s: json["rate"].as_f64().context("its output has no `rate`")?,
         errors: errors
             .iter()
             .filter_map(|(kind, count)| Some((kind.clone(), count.as_u64().filter(|n| *n > 0)?)))

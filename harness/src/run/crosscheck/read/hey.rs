@@ -6,13 +6,13 @@ use anyhow::{Context, Result};
 
 use crate::record::{LatencyReading, Reading};
 
-/// Reads it.
+/// Parses it.
 pub(super) fn read(output: &str) -> Result<Reading> {
     let value = |name: &str| {
         let line = output.lines().find_map(|l| l.trim().strip_prefix(name));
         let word = line.and_then(|line| line.split_whitespace().next());
         word.and_then(|word| word.parse::<f64>().ok())
-            .with_context(|| format!("it does not say \"{name}\""))
+            .with_context(|| format!("its output has no \"{name}\""))
     };
     let mut errors = BTreeMap::new();
     let mut requests = 0;
@@ -22,7 +22,7 @@ pub(super) fn read(output: &str) -> Result<Reading> {
             false => drop(errors.insert(format!("status {status}"), count)),
         }
     }
-    // There the number stands first.
+    // Here the number comes first.
     for line in section(output, "Error distribution:") {
         if let Some((count, what)) = bracketed(line)
             && let Ok(count) = count.parse()

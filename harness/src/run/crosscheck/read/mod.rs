@@ -1,4 +1,4 @@
-//! What each tool says, read into one form.
+//! Parses each tool's output into one form.
 
 mod drive;
 mod hey;
@@ -10,7 +10,7 @@ use anyhow::Result;
 use super::tool::Kind;
 use crate::record::Reading;
 
-/// Reads the standard output of a tool.
+/// Parses the standard output of a tool.
 ///
 /// # Errors
 /// What is missing in it.

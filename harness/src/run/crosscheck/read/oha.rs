@@ -7,16 +7,16 @@ use serde_json::Value;
 
 use crate::record::{LatencyReading, Reading};
 
-/// How it calls requests that were in flight at the end; they are no errors.
+/// Its name for requests in flight at the end, which are not errors.
 const IN_FLIGHT: &str = "aborted due to deadline";
 
-/// Reads it.
+/// Parses it.
 pub(super) fn read(output: &str) -> Result<Reading> {
     let json: Value = serde_json::from_str(output).context("it printed no JSON")?;
     let summary = &json["summary"];
     let seconds = |value: &Value, name: &str| {
         let seconds = value[name].as_f64();
-        seconds.with_context(|| format!("it does not say {name}"))
+        seconds.with_context(|| format!("its output has no {name}"))
     };
     let mut errors = BTreeMap::new();
     let mut requests = 0;
@@ -42,7 +42,7 @@ pub(super) fn read(output: &str) -> Result<Reading> {
     points_ns.insert("max".to_owned(), seconds(summary, "slowest")? * 1e9);
     Ok(Reading {
         requests,
-        // Its own rate counts what was in flight at the end too.
+        // Its own rate also counts requests in flight at the end.
         requests_per_s: requests as f64 / seconds(summary, "total")?,
         errors,
         reconnects: None,
@@ -73,7 +73,7 @@ mod tests {
         let right = json["statusCodeDistribution"]["200"].as_u64().unwrap();
         assert_eq!(reading.requests, right);
         assert_eq!(reading.errors_total(), 0, "{:?}", reading.errors);
-        // In the sample some were in flight at the end, which its rate counts.
+        // The sample has some in flight at the end, which its rate counts.
         let theirs = json["summary"]["requestsPerSec"].as_f64().unwrap();
         let total = json["summary"]["total"].as_f64().unwrap();
         let in_flight = json["errorDistribution"][IN_FLIGHT].as_u64().unwrap();

@@ -1,4 +1,4 @@
-//! wrk 4, with the line that `wrk.lua` adds: what wrk prints for people lacks the 95th percentile.
+//! wrk 4, with the line that `wrk.lua` adds: wrk's own output lacks the 95th percentile.
 
 use std::collections::BTreeMap;
 
@@ -7,24 +7,26 @@ use serde_json::Value;
 
 use crate::record::{LatencyReading, Reading};
 
-/// How the line begins.
+/// Prefix of the line.
 const MARK: &str = "crosscheck ";
 
-/// Reads that line.
+/// Parses that line.
 pub(super) fn read(output: &str) -> Result<Reading> {
     let line = output.lines().find_map(|line| line.strip_prefix(MARK));
     let line = line.context("it printed no summary")?;
-    let json: Value = serde_json::from_str(line).context("its summary is not whole")?;
+    let json: Value = serde_json::from_str(line).context("its summary is invalid")?;
     let number = |name: &str| {
         let number = json[name].as_f64();
-        number.with_context(|| format!("it does not say {name}"))
+        number.with_context(|| format!("its output has no {name}"))
     };
-    let errors = json["errors"].as_object().context("it has no errors")?;
+    let errors = json["errors"]
+        .as_object()
+        .context("its output has no `errors`")?;
     let errors: BTreeMap<String, u64> = errors
         .iter()
         .filter_map(|(kind, count)| Some((kind.clone(), count.as_u64().filter(|n| *n > 0)?)))
         .collect();
-    // It counts an answer with a wrong status among the others.
+    // It counts a response with a wrong status among the others.
     let wrong = errors.get("status").copied().unwrap_or(0);
     let requests = (number("requests")? as u64).saturating_sub(wrong);
     let mut points_ns = BTreeMap::new();
@@ -54,7 +56,7 @@ mod tests {
     fn a_real_output_is_understood() {
         let sample = include_str!("samples/wrk.txt");
         let reading = read(sample).unwrap();
-        // What it prints for people is the same.
+        // Its human-readable output says the same.
         let after = |word: &str| {
             let line = sample.lines().find(|line| line.contains(word)).unwrap();
             line.replace(word, "").trim().to_owned()
