@@ -134,6 +134,9 @@ pub struct Arguments {
     /// Maximum time until a server's first valid response
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     ready_timeout: Duration,
+    /// Make only this check of each server before it is measured; for the harness's own tests
+    #[arg(long, hide = true, value_name = "ID", value_delimiter = ',')]
+    only_check: Vec<String>,
     /// Fixed port for the servers [default: a free one]
     #[arg(long)]
     port: Option<u16>,

@@ -137,7 +137,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     })
 }
 
-fn refuse_unknown_checks(only: &[String]) -> Result<()> {
+pub(super) fn refuse_unknown_checks(only: &[String]) -> Result<()> {
     let ids: Vec<&str> = conform::all().iter().map(|check| check.id).collect();
     match only.iter().find(|id| !ids.contains(&id.as_str())) {
         Some(id) => Err(Usage(names::unknown("check", id, &ids)).into()),

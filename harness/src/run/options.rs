@@ -51,6 +51,8 @@ pub struct Options {
     pub timeout: Duration,
     /// Time limit for a server's first valid response.
     pub ready_timeout: Duration,
+    /// The checks to make of each server; all if empty.
+    pub only_checks: Vec<String>,
     /// A fixed port; a free one if absent.
     pub port: Option<u16>,
     /// CPUs of the server and the load generator.

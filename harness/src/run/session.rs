@@ -209,7 +209,7 @@ impl<'a, W: Watch> Session<'a, W> {
         self.watch.happens(&Happening::Checking(&server.name));
         let boot = self.boot_options(&format!("{}-check", server.name));
         let limits = CheckLimits {
-            only: Vec::new(),
+            only: self.options.only_checks.clone(),
             first_byte: self.options.first_byte_limit,
             seed: self.options.seed,
         };

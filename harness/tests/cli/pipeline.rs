@@ -8,7 +8,9 @@ const LONG: [&str; 4] = ["--duration", "5s", "--stage", "peak"];
 
 #[test]
 fn a_right_server_gets_its_rows() {
-    let run = Bench::new().with("right", &[]).bench(&["--rounds", "3"]);
+    let run = Bench::new()
+        .with("right", &[])
+        .bench_checked(&["--rounds", "3"]);
     assert_eq!(run.status, Some(0), "{}\n{}", run.stdout, run.stderr);
     let rows = run.record["summary"].as_array().unwrap();
     assert_eq!(rows.len(), 2, "peak and paced: {rows:?}");

@@ -243,7 +243,7 @@ fn refuses_another_server(bench: &Bench) {
     let words = ["right could be measured", "now fails to build", kept];
     assert_refused(resume(bench, &out, &[]), &out, &words);
 
-    let wrong = text.replace("./own\",", "./own\", \"--fault\", \"old-date\",");
+    let wrong = text.replace("./own\",", "./own\", \"--fault\", \"wrong-status\",");
     fs::write(&manifest, wrong).unwrap();
     let words = [
         "right could be measured",

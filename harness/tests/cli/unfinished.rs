@@ -12,7 +12,7 @@ use harness::record::{Ended, Record, Store};
 use rusqlite::{Connection, OpenFlags};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Bench, Run, fixture, processes_with};
+use crate::support::{Bench, Run, SHORT, fixture, processes_with};
 
 /// Longer than anything a test waits for.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -112,6 +112,7 @@ pub(crate) fn begin(bench: &Bench, flags: &[&str], more: &[&str]) -> Command {
 pub(crate) fn resume(bench: &Bench, folder: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
     command.args(["bench", "--resume"]).arg(folder).args(more);
+    command.args(&SHORT[SHORT.len() - 2..]);
     for entry in std::fs::read_dir(bench.dir.path()).unwrap() {
         let manifest = entry.unwrap().path().join("server.toml");
         if manifest.is_file() {

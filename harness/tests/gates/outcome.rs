@@ -12,7 +12,7 @@ use crate::disturb;
 use crate::support::{Bench, CHECKED, Run};
 
 /// Short trials of one round, without the control; the limits on time are wide, for a test may share its machine.
-const SHORT: [&str; 15] = [
+const SHORT: [&str; 17] = [
     "--no-control",
     "--profile",
     "smoke",
@@ -28,6 +28,8 @@ const SHORT: [&str; 15] = [
     "30s",
     "--ready-timeout",
     "60s",
+    "--only-check",
+    "ping,first-byte",
 ];
 
 /// A run of fixtures that has ended.

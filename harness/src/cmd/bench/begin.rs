@@ -10,6 +10,7 @@ use super::rates::parse_rates;
 use super::{Arguments, Job};
 use crate::catalog::{Body, Catalog, Profile, Server, Stage, names, sha256};
 use crate::cli::{Usage, refuse_engine};
+use crate::cmd::check::refuse_unknown_checks;
 use crate::cmd::machine::Place;
 use crate::cmd::results::Folder;
 use crate::environment::Needs;
@@ -39,6 +40,7 @@ pub(super) fn prepare(arguments: &Arguments) -> Result<Prepared> {
     let mut options = options(arguments, &catalog, servers, &place)?;
     refuse_precision_of_nothing(&options)?;
     refuse_engine(options.engine)?;
+    refuse_unknown_checks(&options.only_checks)?;
     let note = fit_to_limits(&mut options)?;
     Ok((catalog, options, place, note, base))
 }
@@ -135,6 +137,7 @@ fn options(
         first_byte_limit: arguments.first_byte_limit,
         timeout: arguments.timeout,
         ready_timeout: arguments.ready_timeout,
+        only_checks: arguments.only_check.clone(),
         port: arguments.port,
         layout: place.layout.clone(),
         pinned: place.unpinned.is_none(),
@@ -296,11 +299,23 @@ pub(super) fn requests_sha256(options: &Options) -> BTreeMap<String, String> {
     workloads.map(|w| (w.name.clone(), hash(w))).collect()
 }
 
+/// The finding of a run whose servers were not checked in full.
+fn checks_left_out(options: &Options) -> Option<Finding> {
+    (!options.only_checks.is_empty()).then(|| Finding {
+        id: "checks".to_owned(),
+        level: Level::Warn,
+        found: format!("--only-check {}", options.only_checks.join(",")),
+        why: "a server that breaks the contract may be faster".to_owned(),
+        fix: Some("leave out --only-check".to_owned()),
+    })
+}
+
 fn environment_of(place: &Place, options: &Options, note: Option<Finding>) -> Environment {
     let needs = Needs {
         connections: options.connections as u32,
     };
     let mut environment = place.environment(&rustc_version().unwrap_or_default(), needs);
     environment.findings.extend(note);
+    environment.findings.extend(checks_left_out(options));
     environment
 }

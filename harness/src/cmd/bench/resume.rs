@@ -179,6 +179,7 @@ fn options(
         first_byte_limit: Duration::from_secs_f64(run.first_byte_limit_ms / 1e3),
         timeout: millis(run.timeout_ms),
         ready_timeout: millis(run.ready_timeout_ms.unwrap_or(10_000)),
+        only_checks: arguments.only_check.clone(),
         port: arguments.port,
         layout: place.layout.clone(),
         pinned: place.unpinned.is_none(),
