@@ -67,12 +67,16 @@ fuzz: tools ## Fuzz the parsers with a million responses and workloads each (nee
 lint: tools ## Check format, clippy and docs, with warnings denied
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --package harness --test gates --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
-nightly: tools ## The slow checks: generated requests, the protocol matrix, 100,000 mutated requests per server
+nightly: tools ## The slow checks: every gate of a trial, generated requests, the protocol matrix, mutated requests
+	cargo test --package harness --test gates --locked
 	@scripts/schemathesis
 	@$(HARNESS) protocol --fuzz 100000 $(SERVERS) $(MANIFESTS)
 
+# `test` has built a harness already. No figure is judged, so it needn't be an optimized one.
+ci: HARNESS := $(or $(CARGO_TARGET_DIR),target)/debug/harness
 ci: lint test smoke ## Run lint, test and smoke, as CI does
 
 clean: ## Remove build output; bench-results stays
