@@ -67,11 +67,11 @@ fuzz: tools ## Fuzz the parsers with a million responses and workloads each (nee
 lint: tools ## Check format, clippy and docs, with warnings denied
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo clippy --package harness --test gates --locked -- -D warnings
+	cargo clippy --workspace --test gates --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
 nightly: tools ## The slow checks: every gate of a trial, generated requests, the protocol matrix, mutated requests
-	cargo test --package harness --test gates --locked
+	cargo test --workspace --test gates --examples --locked
 	@scripts/schemathesis
 	@$(HARNESS) protocol --fuzz 100000 $(SERVERS) $(MANIFESTS)
 
