@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 use std::hint::black_box;
 
+use catalog::Stage;
 use criterion::{Criterion, criterion_group, criterion_main};
-use harness::catalog::Stage;
 use harness::judge::summarise;
 use harness::record::{Ended, Environment, Interval, Record, Run, SCHEMA_VERSION, Trial};
-use harness::stats::{Better, Bootstrap, Scale, Series, ranks};
+use stats::{Better, Bootstrap, Scale, Series, ranks};
 
 const SERVERS: [&str; 5] = ["a", "b", "c", "d", "e"];
 const WORKLOADS: [&str; 4] = ["mixed", "orders", "ping", "users"];

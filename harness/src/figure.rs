@@ -4,8 +4,8 @@
 //! `trial_wide`, the definitions in `report.html`, and the table in `harness/docs/RECORD.md`. To add a figure, read it
 //! in `run::figures`, define it here, and add its line to that table: a test prints it.
 
-use crate::catalog::Stage;
-use crate::stats::Better;
+use catalog::Stage;
+use stats::Better;
 
 /// The rate, ranked by where the load generator limited no server.
 pub const RATE: &str = "requests_per_s";

@@ -17,7 +17,6 @@
 //! | [`stats`], [`judge`] | from samples to intervals, from trials to rows; pure |
 //! | [`report`] | one file per format |
 
-pub mod catalog;
 pub mod cli;
 pub mod cmd;
 pub mod conform;
@@ -25,12 +24,9 @@ pub mod environment;
 pub mod figure;
 pub mod judge;
 pub mod load;
-pub mod plan;
 pub mod probe;
 pub mod record;
 pub mod report;
 pub mod run;
-pub mod stats;
-mod words;
 
 pub use cli::main;

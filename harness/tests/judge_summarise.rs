@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use harness::catalog::Stage;
+use catalog::Stage;
 use harness::judge::summarise;
 use harness::record::{
     Check, Ended, Environment, Failure, Finding, Level, RankInterval, RatioToBest, Record, Row,

@@ -5,8 +5,8 @@
 //! the round and what is left; what is left holds the processes and the mean of their
 //! intervals, whose share is known from the scatter inside the trials.
 
-use harness::catalog::Stage;
-use harness::stats::robust_spread;
+use catalog::Stage;
+use stats::robust_spread;
 
 use crate::Names;
 use crate::pool::{Figure, Kind, Pool, Slice, whole};

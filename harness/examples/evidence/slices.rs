@@ -1,9 +1,9 @@
 //! How long a slice should be: what two copies of a program differ by, and what is spent beside measuring.
 
 use anyhow::{Context as _, Result};
-use harness::catalog::Stage;
+use catalog::Stage;
 use harness::record::{Record, Schedule, Trial};
-use harness::stats::{median, robust_spread};
+use stats::{median, robust_spread};
 
 use crate::Names;
 use crate::table::{NOTHING, Table};

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use harness::catalog::Workload;
+use catalog::Workload;
 use serde_json::Value;
 
 /// Reads the text of a file; whatever is accepted can be drawn from.

@@ -10,10 +10,10 @@ use serde_json::json;
 
 use super::machine::{Cpus, Place};
 use super::progress::Progress;
-use crate::catalog::names;
 use crate::cli::{Servers, Status, Usage, parse_duration};
 use crate::conform;
 use crate::run::{self, BootOptions, CheckLimits, Interrupt};
+use catalog::names;
 use table::Row;
 
 const EXAMPLES: &str = "\

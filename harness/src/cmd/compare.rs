@@ -15,7 +15,7 @@ use crate::environment::differences;
 use crate::figure::{FIGURES, Figure, Scope};
 use crate::judge::{self, Choice, Comparison, Outcome};
 use crate::report::{Colour, Meeting, WIDTH, wrapped};
-use crate::words::listed;
+use words::listed;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -10,7 +10,6 @@ use serde_json::json;
 use super::machine::{Cpus, Place};
 use super::progress::Progress;
 use super::results::Folder;
-use crate::catalog::names;
 use crate::cli::{Servers, Status, Usage, parse_duration};
 use crate::environment::Needs;
 use crate::judge::crosscheck as judge;
@@ -19,6 +18,7 @@ use crate::record::{CROSSCHECK_SCHEMA_VERSION, Crosscheck, Ended, HiddenPaths, w
 use crate::report;
 use crate::run::crosscheck::{self as session, Observer, Options, Step, find_tools, tool_names};
 use crate::run::{Interrupt, rustc_version};
+use catalog::names;
 
 const EXAMPLES: &str = "\
 Examples:

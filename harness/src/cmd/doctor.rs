@@ -14,7 +14,7 @@ use crate::environment::{Needs, cpu_list};
 use crate::record::{Environment, Finding, Level, UNKNOWN};
 use crate::report::{Colour, WIDTH, wrapped};
 use crate::run::rustc_version;
-use crate::words::counted;
+use words::counted;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -8,11 +8,11 @@ use serde_json::json;
 
 use super::machine::{Cpus, Place};
 use super::progress::{Progress, show_time};
-use crate::catalog::Server;
 use crate::cli::{Servers, Status, parse_duration};
 use crate::conform::fuzz::{Answer, Shot, shot, shown};
 use crate::report;
 use crate::run::{self, BootOptions, Built, FuzzOptions, Interrupt, Referee};
+use catalog::Server;
 
 const EXAMPLES: &str = "\
 Examples:

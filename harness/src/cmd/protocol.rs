@@ -10,7 +10,6 @@ use super::fuzz::{Mutated, sent_so_far};
 use super::machine::{Cpus, Place};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
-use crate::catalog::{Catalog, Server, Source, names};
 use crate::cli::{Servers, Status, Usage, parse_duration};
 use crate::conform::protocol::{self as cases, Case};
 use crate::probe::limits;
@@ -19,6 +18,7 @@ use crate::record::{
 };
 use crate::report;
 use crate::run::{self, BootOptions, Built, Done, Interrupt, ProtocolOptions, Referee};
+use catalog::{Catalog, Server, Source, names};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::catalog::Call;
+use catalog::Call;
 
 /// The largest page that is allowed.
 pub(super) const MAX_PAGE: u64 = 1_000_000;
@@ -266,7 +266,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::catalog::{Body, DISTINCT_CALLS, Workload};
+    use catalog::{Body, DISTINCT_CALLS, Workload};
 
     fn expect(method: &str, target: &str, body: Option<&str>) -> Option<Expected> {
         Model::new().expect(&Call {

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::record::{Crosscheck, Drive, ToolRecord};
-use crate::stats::{Bootstrap, Difference, PairedRatio, Series, differs, median, paired_ratio};
+use stats::{Bootstrap, Difference, PairedRatio, Series, differs, median, paired_ratio};
 
 pub use accuracy::{Known, Point, Quantiles, known};
 pub use calls::{CallsPerRequest, Lag, calls_per_request, lags};

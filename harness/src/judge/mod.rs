@@ -1,7 +1,7 @@
 //! From trials to rows: gates, intervals, ranks; pure.
 //!
 //! [`summarise`] is the one way from a record to what is shown. The gates and their reasons are
-//! listed in [`gates::GATES`]; what counts as a difference is in [`crate::stats`].
+//! listed in [`gates::GATES`]; what counts as a difference is in [`stats`].
 
 mod compare;
 pub mod crosscheck;
@@ -35,10 +35,10 @@ pub use widest::{Widest, widest_ratio};
 
 pub use crate::record::{CONTROL, TWIN_SUFFIX};
 
-use crate::catalog::Stage;
 use crate::figure;
 use crate::record::{Estimate, Record, Server, Summary, Trial, base_name, is_control, shown_name};
-use crate::stats::{Bootstrap, Interval, Scale, Series, median};
+use catalog::Stage;
+use stats::{Bootstrap, Interval, Scale, Series, median};
 
 /// What may be chosen in judging.
 #[derive(Debug, Clone, Copy, PartialEq)]

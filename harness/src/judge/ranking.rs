@@ -4,10 +4,10 @@ use super::reason::{Effect, Reason};
 use super::row_view::{WorkloadView, series};
 use super::rows::Judged;
 use super::{Court, Settings, floor, gates};
-use crate::catalog::Stage;
 use crate::figure;
 use crate::record::{NoiseFloor, RankInterval, Ranking, Schedule, Trial, Verdict, is_control};
-use crate::stats::{MIN_REPLICATES, Series, ranks};
+use catalog::Stage;
+use stats::{MIN_REPLICATES, Series, ranks};
 
 /// A figure that ranks may go by.
 pub(super) struct Basis {

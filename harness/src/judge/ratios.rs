@@ -13,10 +13,10 @@ use std::collections::BTreeMap;
 
 use super::row_view::series;
 use super::rows::Judged;
-use crate::catalog::Stage;
 use crate::figure::{self, Figure};
 use crate::record::{EntryKind, RatioToBest, Verdict};
-use crate::stats::{Better, Bootstrap, MIN_REPLICATES, PairedRatio, Series, levels, paired_ratio};
+use catalog::Stage;
+use stats::{Better, Bootstrap, MIN_REPLICATES, PairedRatio, Series, levels, paired_ratio};
 
 /// Fills in [`crate::record::Row::ratio_to_best`] of a workload's rows.
 pub(super) fn give(judged: &mut [Judged<'_>], bootstrap: &mut Bootstrap) {

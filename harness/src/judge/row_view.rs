@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalog::Stage;
 use crate::record::{Environment, Run, Trial, is_control};
-use crate::stats::{Series, median};
+use catalog::Stage;
+use stats::{Series, median};
 
 /// The valid trials of a server in one stage of one workload.
 pub struct RowView<'a> {

@@ -6,9 +6,9 @@ use std::mem::discriminant;
 use super::reason::{Effect, Reason};
 use super::row_view::RowView;
 use super::{Court, Entry, estimates, gates, ranking};
-use crate::catalog::Stage;
 use crate::record::{Row, Run, Schedule, Trial, Verdict, is_control};
-use crate::stats::Series;
+use catalog::Stage;
+use stats::Series;
 
 /// Less than this share of trials are few.
 const FEW: f64 = 0.25;

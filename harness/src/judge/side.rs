@@ -6,9 +6,9 @@ use super::ranking::{basis, controls};
 use super::row_view::{WorkloadView, series};
 use super::rows::{self, Judged};
 use super::{Court, Effect, Entry, TWIN_SUFFIX, gates, is_control};
-use crate::catalog::Stage;
 use crate::record::{Record, Trial, Verdict};
-use crate::stats::{Series, geometric_mean};
+use catalog::Stage;
+use stats::{Series, geometric_mean};
 
 /// One stage of one workload.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,7 +2,7 @@
 //!
 //! In each round a server's figures of all workloads become one by their geometric mean, so that a workload
 //! with large figures counts no more than another. That mean by round is one figure, and
-//! what [`crate::stats::ranks`] does with one figure gives ranks, their intervals and ties.
+//! what [`stats::ranks`] does with one figure gives ranks, their intervals and ties.
 //! Shown beside them is how many times worse than the best of each workload a server is, and
 //! the geometric mean of that over workloads: the best is the same for all servers of a
 //! workload, so it moves no rank.
@@ -17,10 +17,10 @@ use super::compare::Choice;
 use super::ranking::basis;
 use super::side::{Found, Side, geometric_means};
 use super::{is_control, side::Cell};
-use crate::catalog::Stage;
 use crate::figure;
 use crate::record::{RankInterval, Record};
-use crate::stats::{
+use catalog::Stage;
+use stats::{
     Better, Bootstrap, Interval, MIN_REPLICATES, NoiseFloor, PairedRatio, Series, levels,
     noise_floor, paired_ratio, ranks,
 };

@@ -18,10 +18,10 @@
 use super::reason::Reason;
 use super::row_view::series;
 use super::rows::Judged;
-use crate::catalog::Stage;
 use crate::figure::FIGURES;
 use crate::record::{CONTROL, RatioToBest, Verdict, second_name};
-use crate::stats::{Bootstrap, paired_ratio};
+use catalog::Stage;
+use stats::{Bootstrap, paired_ratio};
 
 /// How far the interval of the control's two entries may reach from 1, as a factor.
 const CONTROL_LIMIT: f64 = 1.10;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalog::Stage;
 use crate::record::{Check, Ended, Run, Server, Trial};
+use catalog::Stage;
 
 /// A run that came to its end: 64 connections, one workload.
 pub(super) fn run() -> Run {

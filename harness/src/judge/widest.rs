@@ -5,7 +5,7 @@ use super::row_view::series;
 use super::rows::{self, Judged};
 use super::{Court, is_control};
 use crate::record::{Environment, Record, Run, SCHEMA_VERSION, Trial, Verdict};
-use crate::stats::{Bootstrap, Interval, paired_ratio};
+use stats::{Bootstrap, Interval, paired_ratio};
 
 /// The ratio between two servers that is known least surely.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,7 +84,7 @@ fn half_width(a: &Judged<'_>, b: &Judged<'_>, basis: &Basis, bootstrap: &mut Boo
 mod tests {
     use super::super::testing::{run, trial};
     use super::*;
-    use crate::catalog::Stage;
+    use catalog::Stage;
 
     /// Rounds in which each server's speed varies by its own share.
     fn rounds(count: u32, servers: &[(&str, f64)]) -> Vec<Trial> {

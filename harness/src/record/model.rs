@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, Protocol, Schedule};
-use crate::catalog::Stage;
+use catalog::Stage;
 
 /// The version of `run.sqlite` and `record.json`; raised with every change that an
 /// older reader would misread.

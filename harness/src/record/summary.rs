@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::Stage;
+use catalog::Stage;
 
 /// Estimates by figure name; the name ends in the unit. What could not be read is absent.
 pub type Estimates = BTreeMap<String, Estimate>;

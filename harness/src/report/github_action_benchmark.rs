@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::tracked::{Tracked, tracked};
 use crate::record::{Record, Summary};
-use crate::stats::Better;
+use stats::Better;
 
 /// For its tool `customBiggerIsBetter`.
 pub(super) fn bigger(record: &Record, summary: &Summary) -> String {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::record::{Ended, Environment, Finding, Level, Moment, Record, Run, Server, Summary};
-use crate::words::counted;
+use words::counted;
 
 use super::grid::Grid;
 use super::notes::Notes;

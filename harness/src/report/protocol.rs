@@ -2,7 +2,7 @@
 //! the terminal.
 
 use crate::record::{Agreement, Check, Fuzz, Protocol, ProtocolCase, ProtocolCell, ProtocolServer};
-use crate::words::{counted, grouped};
+use words::{counted, grouped};
 
 use super::number::mebibytes;
 use super::terminal::Colour;

@@ -1,10 +1,10 @@
 //! The table of one workload: rank, throughput, cost and latency of each server.
 
-use crate::catalog::Stage;
 use crate::figure::{self, Figure};
 use crate::record::{EntryKind, Environment, NoiseFloor, Ranking, Record, Row, Summary, Verdict};
-use crate::stats::Better;
-use crate::words::counted;
+use catalog::Stage;
+use stats::Better;
+use words::counted;
 
 use super::chart::rank_text;
 use super::figure::{ratio_interval, shown, times};

@@ -15,9 +15,9 @@ use jiff::fmt::rfc2822::DateTimePrinter;
 use serde_json::Value;
 
 use super::Interrupt;
-use crate::catalog::{Body, Call};
 use crate::conform::{Expected, Model};
 use crate::load::{Client, Expect, Request, Response, Script, id_beside, means};
+use catalog::{Body, Call};
 
 /// How long all the answers of a round may take before the load.
 const LIMIT: Duration = Duration::from_secs(30);

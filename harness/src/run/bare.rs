@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use super::accept::wire;
-use crate::catalog::Call;
 use crate::load::Client;
+use catalog::Call;
 
 /// How long one answer may take.
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@ use super::figures::middle;
 use super::rotation::Turns;
 use crate::load::Measurement;
 use crate::probe::LightSample;
-use crate::stats::median;
+use stats::median;
 
 /// CPU time of an answer in each slice, ns, as far as it is exact. Absent where it could not be read, or
 /// nothing was answered.

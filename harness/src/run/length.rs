@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::record::StoppedBy;
-use crate::stats::RESAMPLING_SUFFICES;
+use stats::RESAMPLING_SUFFICES;
 
 /// How long rounds go on. Without a precision and a budget their number is fixed.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

@@ -6,8 +6,8 @@ use rustix::process::Signal;
 
 use super::boot::Running;
 use crate::load::{Conductor, Slice, SliceEnd};
-use crate::plan;
 use crate::probe::{LightSample, Processes, Sample};
+use catalog::plan;
 
 /// A slice is so many times as long as the slowest entry takes for a request, at least: else little more than its
 /// filling and draining would be measured.

@@ -8,11 +8,11 @@ use super::fleet::{Asked, Fleet, Member};
 use super::rotation::{Cut, Rotation, Turns};
 use super::trial::{self, Before, Settings};
 use super::{Interrupt, Referee, cost, figures};
-use crate::catalog::Call;
 use crate::environment::{OthersMeter, Root, StealMeter, ThrottleMeter};
 use crate::load::{self, Config, Control, DriveError, Measurement, Pace, Target};
-use crate::plan;
 use crate::record::{Failure, Step, Trial};
+use catalog::Call;
+use catalog::plan;
 
 /// Requests that are due in a paced slice, at least; and at least one for each connection.
 const LEAST_REQUESTS: usize = 16;

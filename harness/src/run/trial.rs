@@ -13,12 +13,12 @@ use super::entry::Entry;
 use super::live::Live;
 use super::sampler::{self, Samples};
 use super::{Interrupt, figures};
-use crate::catalog::{Call, Stage};
 use crate::environment::{OthersMeter, Root, StealMeter, ThrottleMeter};
 use crate::load::{self, Client, Config, Control, EngineKind, Measurement, Pace, Script};
-use crate::plan;
 use crate::probe::Processes;
 use crate::record::{Failure, Figures, Step, Trial};
+use catalog::plan;
+use catalog::{Call, Stage};
 
 /// The length of one entry of the time series.
 const INTERVAL: Duration = Duration::from_millis(100);

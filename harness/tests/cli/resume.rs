@@ -5,8 +5,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use harness::catalog::Stage;
-use harness::plan::Plan;
+use catalog::Stage;
+use catalog::plan::Plan;
 use harness::record::{Failure, Record, Step, StoppedBy, Store, Trial};
 use rusqlite::Connection;
 use rustix::fs::{FlockOperation, flock};

@@ -1,6 +1,6 @@
 //! What is not compared, and why; what fails on one side only.
 
-use harness::catalog::Stage;
+use catalog::Stage;
 use harness::judge::{Choice, Comparison, Outcome, Place};
 use harness::record::{Ended, Failure, Record, Step};
 

@@ -1,6 +1,6 @@
 //! Runs made by hand: speeds that are known, and a scatter that is the same every time.
 
-use harness::catalog::Stage;
+use catalog::Stage;
 use harness::judge::{self, Change, Choice, Comparison, Operand, Outcome};
 use harness::record::{Record, SCHEMA_VERSION, Trial};
 use serde_json::json;

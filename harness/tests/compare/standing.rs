@@ -1,6 +1,6 @@
 //! Ranks across workloads and runs.
 
-use harness::catalog::Stage;
+use catalog::Stage;
 use harness::judge::{By, Named, Standing, StandingChoice, Stood, standing, summarise};
 use harness::record::{Failure, RankInterval, Record, Step};
 

@@ -1,6 +1,6 @@
 //! What changed is found, what did not is not, and the control takes away what the machine did.
 
-use harness::catalog::Stage;
+use catalog::Stage;
 use harness::judge::{Choice, Outcome};
 use harness::record::Record;
 

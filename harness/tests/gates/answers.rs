@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use harness::catalog::Stage;
+use catalog::Stage;
 use harness::judge::{Effect, Reason, gates, summarise};
 use harness::record::Verdict;
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use harness::catalog::Stage;
+use catalog::Stage;
 use harness::judge::{CONTROL, summarise};
 use harness::record::{Finding, Level, Record, Row, Trial, Verdict};
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::OnceLock;
 
-use harness::catalog::Stage;
+use catalog::Stage;
 use harness::judge::{Reason, gates, summarise};
 use harness::record::{CONTROL, Record};
 

@@ -3,7 +3,7 @@
 //! A hypervisor that takes CPU time can't be had here, so steal is read from a tree of
 //! `/proc` that is edited as it would be.
 
-use harness::catalog::Stage;
+use catalog::Stage;
 use harness::environment::{Layout, Recheck, StealMeter};
 use harness::judge::{Reason, gates, summarise};
 use harness::record::{Record, Schedule, Verdict};

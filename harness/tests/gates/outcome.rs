@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use harness::catalog::Stage;
+use catalog::Stage;
 use harness::judge::{Reason, gates, summarise};
 use harness::record::{Record, Row, Server, Summary, Trial, read_json};
 use harness::report::{Colour, FORMATS, terminal};

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use harness::catalog::Stage;
+use catalog::Stage;
 use harness::judge::summarise;
 use harness::record::*;
 use harness::report::{Colour, FORMATS, History, illustrated};

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use harness::catalog::Stage;
+use catalog::Stage;
 use harness::record::*;
 use hdrhistogram::serialization::{Serializer as _, V2Serializer};
 

@@ -1,6 +1,6 @@
 //! What a reader sees: golden files, and what must hold for every table.
 
-use harness::catalog::Stage;
+use catalog::Stage;
 use harness::record::*;
 use harness::report::{Colour, WIDTH, formats, terminal, terminal_wide};
 use unicode_width::UnicodeWidthStr;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use harness::catalog::Stage;
+use catalog::Stage;
 use harness::record::*;
 
 pub(crate) fn record() -> Record {

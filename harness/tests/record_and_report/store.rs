@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use harness::catalog::Stage;
+use catalog::Stage;
 use harness::figure;
 use harness::record::*;
 use proptest::prelude::*;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use harness::catalog::Stage;
+use catalog::Stage;
 use harness::record::*;
 use serde_json::Value;
 

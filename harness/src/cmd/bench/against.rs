@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::fs::{FlockOperation, flock};
 
-use crate::catalog::{Catalog, Server, Source, from_manifest};
 use crate::cli::{Status, Usage};
 use crate::cmd::compare::Judging;
 use crate::cmd::git::git;
@@ -17,6 +16,7 @@ use crate::judge::{self, Choice, Operand};
 use crate::record::{EntryKind, Record, write_whole};
 use crate::report::Meeting;
 use crate::run::{self, Interrupt, same_program};
+use catalog::{Catalog, Server, Source, from_manifest};
 
 /// Digits of a revision in the name of an entry; git adds some where they are not enough.
 const DIGITS: &str = "--short=7";

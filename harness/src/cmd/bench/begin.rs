@@ -8,15 +8,15 @@ use anyhow::{Context, Result};
 use super::against::Base;
 use super::rates::parse_rates;
 use super::{Arguments, Job};
-use crate::catalog::{Body, Catalog, Profile, Server, Stage, names, sha256};
 use crate::cli::{Usage, refuse_engine};
 use crate::cmd::machine::Place;
 use crate::cmd::results::Folder;
 use crate::environment::Needs;
-use crate::plan::round_seed;
 use crate::probe::limits;
 use crate::record::{self, Ended, Environment, Finding, Level};
 use crate::run::{Earlier, Length, Options, rustc_version};
+use catalog::plan::round_seed;
+use catalog::{Body, Catalog, Profile, Server, Stage, names, sha256};
 
 /// What rounds may amount to where only a precision or a budget ends them.
 const MOST_ROUNDS: u32 = 10_000;
@@ -280,7 +280,7 @@ pub(super) fn own_sha256() -> Result<Option<String>> {
 /// and the seed.
 pub(super) fn requests_sha256(options: &Options) -> BTreeMap<String, String> {
     use sha2::{Digest as _, Sha256};
-    let hash = |workload: &crate::catalog::Workload| {
+    let hash = |workload: &catalog::Workload| {
         let mut hash = Sha256::new();
         for call in workload.draw(round_seed(options.seed, 1), HASHED_CALLS) {
             hash.update(format!("{} {}\n", call.method, call.target));
@@ -290,7 +290,7 @@ pub(super) fn requests_sha256(options: &Options) -> BTreeMap<String, String> {
                 hash.update(format!("{name}: {value}\n"));
             }
         }
-        crate::catalog::hex(&hash.finalize())
+        catalog::hex(&hash.finalize())
     };
     let workloads = options.workloads.iter();
     workloads.map(|w| (w.name.clone(), hash(w))).collect()

@@ -11,7 +11,6 @@ use rustix::fs::{FlockOperation, flock};
 use super::against::{Base, is_revision};
 use super::begin::{own_sha256, requests_sha256, with_other_builds};
 use super::{Arguments, Job};
-use crate::catalog::{Catalog, Profile, Server, Workload, names};
 use crate::cli::{Usage, refuse_engine};
 use crate::cmd::machine::Place;
 use crate::cmd::results::Folder;
@@ -22,6 +21,7 @@ use crate::record::{
     base_name, is_control,
 };
 use crate::run::{Earlier, Length, Options, rustc_version};
+use catalog::{Catalog, Profile, Server, Workload, names};
 
 /// The version of the record from which on it holds what a run needs to be taken up again.
 const PLAN_STORED_SINCE: u32 = 2;

@@ -10,7 +10,7 @@ use super::script::{Finish, ORDER, Script, Step, order, ping, user};
 use super::seen::{Rest, Seen};
 use super::talk::talk;
 use super::{Case, Concern, Limits, Observed, Plan, Rule};
-use crate::words::grouped;
+use words::grouped;
 
 /// Requests of the connection that works while the others idle.
 const WORKING: usize = 200;

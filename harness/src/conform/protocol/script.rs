@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::model::{Expected, Model};
 use super::super::raw;
-use crate::catalog::{Body, Call};
+use catalog::{Body, Call};
 
 /// One action of the client. While it waits it reads what comes.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use super::{Context, TUNE, ok, unknown, warn};
 use crate::environment::{Root, machine};
 use crate::record::Finding;
-use crate::words::counted;
+use words::counted;
 
 const CPU: &str = "sys/devices/system/cpu";
 /// What helps where a CPU gets too hot.

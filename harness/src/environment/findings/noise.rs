@@ -7,7 +7,7 @@ use super::{Context, fail, finding, ok, unknown, unknown_because, warn};
 use crate::environment::machine;
 use crate::environment::meter::{CpuTimes, cpu_pressure};
 use crate::record::{DURING, Finding, Level};
-use crate::words::counted;
+use words::counted;
 
 const STEAL_WHY: &str = "stolen time is when our virtual CPU had work but the host ran another: it shows as latency of the server";
 const STEAL_FIX: &str = "use a machine with CPUs of its own (dedicated or bare metal)";

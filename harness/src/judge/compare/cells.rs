@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Cell, Choice, Comparison, NotJudged, Place, Side, chosen};
-use crate::catalog::Stage;
+use catalog::Stage;
 
 /// The stages of workloads that both runs have.
 pub(super) struct Cells {

@@ -2,7 +2,7 @@
 
 use super::{Cell, Choice, ControlMove, Place, Ratio, Side};
 use crate::figure::Figure;
-use crate::stats::{
+use stats::{
     Bootstrap, Interval, MIN_REPLICATES, Series, UnpairedRatio, noise_floor, unpaired_ratio,
 };
 

@@ -8,12 +8,12 @@ use super::{
     Cell, Change, Choice, Comparison, ControlMove, NotJudged, Outcome, Place, Ratio, Side, Turn,
     chosen,
 };
-use crate::catalog::Stage;
 use crate::figure::Figure;
 use crate::judge::rows::Judged;
 use crate::judge::side::Found;
 use crate::judge::{estimate, is_control};
-use crate::stats::{
+use catalog::Stage;
+use stats::{
     Better, Bootstrap, Difference, Interval, MIN_REPLICATES, Series, differs, paired_p,
     paired_ratio, unpaired_p, unpaired_ratio,
 };

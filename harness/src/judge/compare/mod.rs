@@ -16,10 +16,10 @@ use cells::Cells;
 
 use super::is_control;
 use super::side::{Cell, Side};
-use crate::catalog::Stage;
 use crate::figure::{self, Figure};
 use crate::record::{Estimate, Record};
-use crate::stats::{Better, Interval, holm};
+use catalog::Stage;
+use stats::{Better, Interval, holm};
 
 /// The level of the intervals, and of Holm's correction over all of them.
 pub const ALPHA: f64 = 0.05;

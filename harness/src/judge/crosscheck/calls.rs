@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Goal;
 use crate::record::Crosscheck;
-use crate::stats::median;
+use stats::median;
 
 /// System calls of one tool at one number of connections.
 #[derive(Debug, Clone, PartialEq, Serialize)]

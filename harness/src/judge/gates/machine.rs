@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::reason::Reason;
 use super::super::row_view::{WorkloadView, values};
 use crate::record::{Environment, Level, Moment, Schedule};
-use crate::stats::{Series, median, robust_spread};
+use stats::{Series, median, robust_spread};
 
 /// Gate 9: the share of stolen time, of others' time, or of the control's spread from which
 /// ranks are withheld.
@@ -108,8 +108,8 @@ mod tests {
 
     use super::super::super::testing::{run, trial};
     use super::*;
-    use crate::catalog::Stage;
     use crate::record::{Finding, Run, Trial};
+    use catalog::Stage;
 
     fn of(trials: &[Trial], control: &[Series], gate: Gate) -> Option<Reason> {
         of_run(&run(), trials, control, gate)

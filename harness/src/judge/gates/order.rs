@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::reason::Reason;
 use super::super::row_view::WorkloadView;
 use crate::record::{Schedule, Trial};
-use crate::stats::{median, permutation_p, spearman};
+use stats::{median, permutation_p, spearman};
 
 /// The chance, where the place means nothing, below which it is said to mean something. In
 /// one of a hundred workloads it is said without cause.
@@ -68,9 +68,9 @@ fn residuals(trials: &[(f64, f64)]) -> Vec<(f64, f64)> {
 mod tests {
     use super::super::super::testing::{run, trial};
     use super::*;
-    use crate::catalog::Stage;
-    use crate::plan::Plan;
     use crate::record::{Environment, Run};
+    use catalog::Stage;
+    use catalog::plan::Plan;
 
     const SERVERS: [(&str, f64); 4] = [("a", 1.0), ("b", 1.4), ("c", 0.6), ("d", 3.0)];
 
@@ -87,7 +87,7 @@ mod tests {
         };
         let steps = plan.steps();
         let per_round = steps.len() / 10;
-        let of_step = |(index, step): (usize, &crate::plan::Step)| {
+        let of_step = |(index, step): (usize, &catalog::plan::Step)| {
             let speed = SERVERS.iter().find(|(name, _)| *name == step.server);
             let own = 1.0 + 0.02 * ((index * 7_919 + seed as usize * 31) % 101) as f64 / 100.0;
             let place = (index % per_round) as f64 / per_round as f64;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::super::reason::Reason;
 use super::super::row_view::{RowView, series, values};
 use super::machine::quotients;
-use crate::catalog::Stage;
 use crate::figure;
 use crate::record::{Interval, Schedule, Trial};
-use crate::stats::{Series, Steadiness, geometric_mean, median, outliers, steadiness};
+use catalog::Stage;
+use stats::{Series, Steadiness, geometric_mean, median, outliers, steadiness};
 
 /// Gate 4: from this share of busy time on, driver or server counts as busy.
 const BUSY: f64 = 0.90;

@@ -1,8 +1,8 @@
 //! Gates 2, 3, 5, 6 and 8: what one trial must show.
 
 use super::super::reason::Reason;
-use crate::catalog::Stage;
 use crate::record::{Run, Trial};
+use catalog::Stage;
 
 /// Gate 5: how far rate × mean latency may be from the number of connections, as a share.
 const LITTLE_LIMIT: f64 = 0.05;

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Effect, Reason};
 use crate::figure;
 use crate::record::Step;
-use crate::words::{counted, grouped, listed};
+use words::{counted, grouped, listed};
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::By;
 use crate::judge::side::{Cell, Side};
 use crate::record::Run;
-use crate::stats::Series;
+use stats::Series;
 
 /// One workload's figure of every entry, rounds counted through over all runs.
 pub(super) struct Pool {

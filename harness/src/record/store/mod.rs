@@ -253,8 +253,8 @@ fn sqlite_error(path: &Path, doing: &'static str, source: rusqlite::Error) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::Stage;
     use crate::record::{Figures, Run, Trial};
+    use catalog::Stage;
 
     fn trial() -> Trial {
         Trial {

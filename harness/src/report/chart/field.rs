@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalog::Stage;
 use crate::judge;
 use crate::record::{
     EntryKind, Estimate, RankInterval, Ranking, RatioToBest, Record, Row, Summary, Trial, Verdict,
 };
 use crate::report::workload_table;
+use catalog::Stage;
 
 use super::key::Key;
 

@@ -1,7 +1,7 @@
 //! p99 by time and server: when it was slow, and whether all were slow at once.
 
-use crate::catalog::Stage;
 use crate::report::grid::clipped;
+use catalog::Stage;
 
 use super::field::{Entrant, Field};
 use super::scale::Unit;

@@ -1,8 +1,8 @@
 //! Charts with a row for each server: the names, the failures, and the ranks with their ties.
 
-use crate::catalog::Stage;
 use crate::record::RankInterval;
 use crate::report::grid::clipped;
+use catalog::Stage;
 
 use super::WIDTH;
 use super::field::{Entrant, Field};

@@ -1,8 +1,8 @@
 //! The latency spectrum: percentiles on a logarithmic axis, of the full answer and of its first byte.
 
-use crate::catalog::Stage;
 use crate::record::Trial;
-use crate::stats::{Bootstrap, Interval, Scale as Symmetry, median};
+use catalog::Stage;
+use stats::{Bootstrap, Interval, Scale as Symmetry, median};
 
 use super::field::{Entrant, Field};
 use super::frame::{Area, Axis, spread, upright};

@@ -1,7 +1,7 @@
 //! What many trials show step by step: the middle over rounds, and how far its halves reach.
 
 use crate::record::{Interval, Trial};
-use crate::stats::quantile;
+use stats::quantile;
 
 /// A tenth of a second of all trials of a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,7 +34,7 @@ pub(super) fn steps(trials: &[&Trial], figure: fn(&Interval) -> Option<f64>) -> 
             values.sort_by(f64::total_cmp);
             let starts: Vec<f64> = found.iter().map(|(at, _)| *at).collect();
             Some(Step {
-                at_s: crate::stats::median(&starts)?,
+                at_s: stats::median(&starts)?,
                 low: quantile(&values, 0.25)?,
                 median: quantile(&values, 0.5)?,
                 high: quantile(&values, 0.75)?,
@@ -67,7 +67,7 @@ pub(super) fn memory(interval: &Interval) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::Stage;
+    use catalog::Stage;
 
     fn trial(rates: &[u64]) -> Trial {
         Trial {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Meeting;
 use crate::judge::{ALPHA, Change, ControlMove, NotJudged, Outcome, Place, Ratio, Turn};
 use crate::record::Record;
-use crate::stats::Better;
+use stats::Better;
 
 /// The version of this form; raised with every change that an older reader would misread.
 pub const COMPARISON_SCHEMA_VERSION: u32 = 1;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::figure;
 use crate::record::{Finding, Level, Record, Run};
 use crate::report::page;
-use crate::words::counted;
+use words::counted;
 
 /// The last sections of the page.
 #[derive(Debug, Serialize)]

@@ -23,7 +23,7 @@ use minijinja::{Environment, Value};
 use serde::Serialize;
 
 use crate::record::{Record, Summary};
-use crate::words::counted;
+use words::counted;
 
 use super::chart::{self, Chart, STYLE, Valid, escaped};
 use super::notes::Notes;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::catalog::Stage;
 use crate::figure::{self, Figure};
 use crate::judge::{Named, Standing, StandingChoice, standing};
 use crate::record::{Estimate, RankInterval, RatioToBest, Record, Summary, Verdict};
@@ -13,6 +12,7 @@ use crate::report::figure::{ratio, ratio_interval, shown, times};
 use crate::report::notes::Notes;
 use crate::report::number::{ABSENT, uncertainty};
 use crate::report::workload_table::{Column, caption, columns, entries};
+use catalog::Stage;
 
 use super::anchor;
 

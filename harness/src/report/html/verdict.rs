@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use crate::catalog::Stage;
 use crate::record::{Level, RankInterval, Record, Summary, Verdict};
 use crate::report::chart::{self, Entrant, Field, rank_text};
 use crate::report::notes::Notes;
 use crate::report::page;
-use crate::words::listed;
+use catalog::Stage;
+use words::listed;
 
 use super::{Figure, anchor, figure};
 

@@ -70,7 +70,7 @@ mod tests {
     fn the_file_of_requests_is_one_the_harness_reads() {
         let folder = tempfile::tempdir().unwrap();
         let files = Files::write(folder.path(), "/a/b%20\"c\\").unwrap();
-        let workload = crate::catalog::Workload::load(Path::new(&files.workload)).unwrap();
+        let workload = catalog::Workload::load(Path::new(&files.workload)).unwrap();
         let calls = workload.draw(1, 1);
         assert_eq!(calls[0].target, "/a/b%20\"c\\");
         assert!(Path::new(&files.wrk_script).is_file());

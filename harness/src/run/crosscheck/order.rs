@@ -4,7 +4,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64Mcg;
 
-use crate::plan::round_seed;
+use catalog::plan::round_seed;
 
 /// One server's part of a round: a number of connections and a tool, each by its place in its list.
 pub(super) type Turn = (usize, usize);

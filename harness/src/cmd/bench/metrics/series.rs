@@ -16,9 +16,9 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::figure::{self, Figure};
-use crate::plan;
 use crate::record::{Run, Trial};
 use crate::run::{Happening, Live};
+use catalog::plan;
 
 /// What all names begin with.
 const PREFIX: &str = "harness";

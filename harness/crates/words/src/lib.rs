@@ -3,13 +3,13 @@
 use std::fmt::Display;
 
 /// As in `1 server` or `2 servers`.
-pub(crate) fn counted<N: Display + PartialEq + From<u8>>(count: N, thing: &str) -> String {
+pub fn counted<N: Display + PartialEq + From<u8>>(count: N, thing: &str) -> String {
     let plural = if count == N::from(1) { "" } else { "s" };
     format!("{count} {thing}{plural}")
 }
 
 /// As in `a`, `a and b` or `a, b and c`.
-pub(crate) fn listed(all: &[&str]) -> String {
+pub fn listed(all: &[&str]) -> String {
     match all {
         [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
         _ => all.concat(),
@@ -17,7 +17,7 @@ pub(crate) fn listed(all: &[&str]) -> String {
 }
 
 /// With a comma between thousands.
-pub(crate) fn grouped(number: usize) -> String {
+pub fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (nth, digit) in digits.chars().enumerate() {

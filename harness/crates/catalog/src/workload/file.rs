@@ -41,7 +41,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Content, Member, Request, Source, Workload, WorkloadError, as_text};
-use crate::catalog::header_problem;
+use crate::header_problem;
 
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
 const METHODS_WITH_BODY: [&str; 3] = ["POST", "PUT", "PATCH"];

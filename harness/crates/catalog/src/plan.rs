@@ -10,7 +10,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64Mcg;
 
-use crate::catalog::{Profile, Stage};
+use crate::{Profile, Stage};
 
 /// One trial to be run: a stage of a workload on a freshly started server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -122,13 +122,13 @@ impl Server {
 ///
 /// # Errors
 /// Where it can't be read.
-pub(crate) fn sha256(path: &Path) -> Result<String> {
+pub fn sha256(path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(hex(&Sha256::digest(&bytes)))
 }
 
 /// Bytes in hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -169,7 +169,7 @@ impl Catalog {
     ///
     /// # Errors
     /// Where cargo can't read that workspace, or its `Cargo.lock` does not fit.
-    pub(crate) fn of_checkout(&self, root: &Path, target: &Path) -> Result<Vec<Server>> {
+    pub fn of_checkout(&self, root: &Path, target: &Path) -> Result<Vec<Server>> {
         let metadata = MetadataCommand::new()
             .manifest_path(root.join("Cargo.toml"))
             .current_dir(&self.root)
@@ -264,7 +264,7 @@ struct ManifestServer {
 }
 
 /// Reads one `server.toml`.
-pub(crate) fn from_manifest(path: &Path) -> Result<Server> {
+pub fn from_manifest(path: &Path) -> Result<Server> {
     let read = || -> Result<Server> {
         if path.is_dir() {
             bail!(

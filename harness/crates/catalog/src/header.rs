@@ -4,7 +4,7 @@
 const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
 
 /// What is wrong with a header, where something is.
-pub(crate) fn header_problem(name: &str, value: &str) -> Option<&'static str> {
+pub fn header_problem(name: &str, value: &str) -> Option<&'static str> {
     if !is_token(name) {
         return Some("the name has a character no header may have");
     }
@@ -18,7 +18,7 @@ pub(crate) fn header_problem(name: &str, value: &str) -> Option<&'static str> {
 }
 
 /// RFC 9110, section 5.6.2.
-pub(crate) fn is_token(text: &str) -> bool {
+pub fn is_token(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     !text.is_empty() && text.bytes().all(allowed)
 }

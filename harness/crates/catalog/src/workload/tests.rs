@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Body, Call, DISTINCT_CALLS, Workload, percent_encode};
 
 fn shipped(name: &str) -> Workload {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads");
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../workloads");
     Workload::load(&dir.join(format!("{name}.toml"))).unwrap()
 }
 
@@ -29,7 +29,7 @@ fn share(calls: &[Call], is: impl Fn(&Call) -> bool) -> f64 {
 
 #[test]
 fn the_folder_holds_the_shipped_workloads_by_name() {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads");
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../workloads");
     let all = Workload::load_dir(&dir).unwrap();
     let names: Vec<_> = all.iter().map(|workload| workload.name.as_str()).collect();
     assert_eq!(names, ["mixed", "orders", "ping", "users"]);
