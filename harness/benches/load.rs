@@ -5,8 +5,8 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use harness::load::parts::Parts;
-use harness::load::{Expect, Request, Script};
+use loadgen::parts::Parts;
+use loadgen::{Expect, Request, Script};
 use serde_json::{Value, json};
 
 /// A page of users as the contract has it, some 2 KiB.

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cmd;
-use crate::load::EngineKind;
 use crate::run::{bare, known, respond, supervise};
 use catalog::{Catalog, Server, Stage, Workload, names};
+use loadgen::EngineKind;
 
 const EXAMPLES: &str = "\
 Examples:

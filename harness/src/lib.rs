@@ -20,11 +20,8 @@
 pub mod cli;
 pub mod cmd;
 pub mod conform;
-pub mod environment;
 pub mod figure;
 pub mod judge;
-pub mod load;
-pub mod probe;
 pub mod record;
 pub mod report;
 pub mod run;

@@ -5,8 +5,8 @@ mod trees;
 
 use std::time::Duration;
 
-use harness::environment::{self, Layout, Needs, Now, Root, Stolen, Topology};
 use harness::record::{Environment, Finding, Level};
+use machine::{Layout, Needs, Now, Root, Stolen, Topology};
 use trees::Tree;
 
 const NEEDS: Needs = Needs { connections: 64 };

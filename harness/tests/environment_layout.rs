@@ -3,7 +3,7 @@
 
 mod trees;
 
-use harness::environment::{Layout, Topology, TopologyError, cpu_list};
+use machine::{Layout, Topology, TopologyError, cpu_list};
 use trees::Tree;
 
 /// Server, load generator.
@@ -271,7 +271,7 @@ fn an_empty_tree_is_an_error() {
 
 #[test]
 fn this_machine_can_be_laid_out() {
-    let topology = Topology::read(&harness::environment::Root::host()).unwrap();
+    let topology = Topology::read(&machine::Root::host()).unwrap();
     let layout = Layout::choose(&topology).unwrap();
     for cpu in layout.both() {
         assert!(topology.usable.contains(&cpu), "{topology:?} {layout:?}");

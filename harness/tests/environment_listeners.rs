@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use harness::probe::{Processes, listeners};
+use machine::probe::{Processes, listeners};
 
 /// One test at a time: between fork and exec a child started by one holds the sockets of all
 /// others, which would then have two owners, or live on after they were dropped.

@@ -5,7 +5,7 @@ mod trees;
 
 use std::time::Duration;
 
-use harness::environment::OthersMeter;
+use machine::OthersMeter;
 use trees::Tree;
 
 /// user, idle and softirq of each CPU since boot, and the CPU time of the harness; all in ticks of

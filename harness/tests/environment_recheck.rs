@@ -3,8 +3,8 @@
 
 mod trees;
 
-use harness::environment::{Layout, Recheck, Root, StealMeter, Topology};
 use harness::record::{Finding, Level, Moment};
+use machine::{Layout, Recheck, Root, StealMeter, Topology};
 
 #[test]
 fn steal_and_other_load_are_what_was_added_since_the_start() {

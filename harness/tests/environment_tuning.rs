@@ -8,8 +8,8 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use harness::environment::{self, Layout, Needs, Now};
 use harness::record::Level;
+use machine::{Layout, Needs, Now};
 use trees::Tree;
 
 const GOVERNOR: &str = "sys/devices/system/cpu/cpu3/cpufreq/scaling_governor";

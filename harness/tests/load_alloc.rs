@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use counting::Counting;
-use harness::load::{
+use loadgen::{
     Arrivals, Config, Control, EngineKind, Expect, Measurement, Pace, RateStage, Request, Script,
     Think, drive,
 };

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use harness::load::{Config, Control, DriveError, Expect, Measurement, Request, Script, drive};
 use load_server::*;
+use loadgen::{Config, Control, DriveError, Expect, Measurement, Request, Script, drive};
 
 over_each_engine!(
     everything_is_counted_over_two_threads,

@@ -13,8 +13,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use harness::load::{Arrivals, Config, Control, DriveError, Expect, Pace, Request, Script, drive};
 use load_server::*;
+use loadgen::{Arrivals, Config, Control, DriveError, Expect, Pace, Request, Script, drive};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
 
 over_each_engine!(

@@ -8,10 +8,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use harness::load::{
-    Client, Config, ExchangeError, Expect, Measurement, Request, Script, exchange,
-};
 use load_server::*;
+use loadgen::{Client, Config, ExchangeError, Expect, Measurement, Request, Script, exchange};
 
 over_each_engine!(
     an_early_answer_is_the_result_of_its_request,

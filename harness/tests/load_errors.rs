@@ -8,8 +8,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use harness::load::{Config, Malformed, Measurement};
 use load_server::*;
+use loadgen::{Config, Malformed, Measurement};
 use rustix::net::sockopt::set_socket_linger;
 
 /// So many requests over two connections.

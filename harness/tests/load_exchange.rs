@@ -8,8 +8,8 @@ use std::net::TcpStream;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use harness::load::{Client, ExchangeError, exchange};
 use load_server::*;
+use loadgen::{Client, ExchangeError, exchange};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 const LIMIT: Duration = Duration::from_secs(20);

@@ -9,8 +9,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use harness::load::{Arrivals, Config, Expect, Measurement, Request, Script, Think};
 use load_server::*;
+use loadgen::{Arrivals, Config, Expect, Measurement, Request, Script, Think};
 
 const MS: Duration = Duration::from_millis(1);
 

@@ -6,8 +6,8 @@ mod load_server;
 
 use std::time::Duration;
 
-use harness::load::{Config, Expect, Request, Script};
 use load_server::*;
+use loadgen::{Config, Expect, Request, Script};
 
 over_each_engine!(
     a_folded_header_is_read_as_spaces,

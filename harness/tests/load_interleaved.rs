@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use harness::load::{
+use load_server::*;
+use loadgen::{
     Conductor, Config, Control, DriveError, Measurement, Script, Slice, SliceEnd, Target,
     interleave,
 };
-use load_server::*;
 
 over_each_engine!(
     only_one_target_has_the_load,

@@ -5,8 +5,8 @@
 
 mod load_server;
 
-use harness::load::{Config, Control, DriveError, drive};
 use load_server::*;
+use loadgen::{Config, Control, DriveError, drive};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 #[test]

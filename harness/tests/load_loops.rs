@@ -10,11 +10,11 @@ use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use harness::load::{
+use load_server::*;
+use loadgen::{
     Arrivals, Config, Control, DriveError, Expect, Measurement, Pace, RateStage, Request, Script,
     Think, drive,
 };
-use load_server::*;
 
 const MS: Duration = Duration::from_millis(1);
 

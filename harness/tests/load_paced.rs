@@ -6,8 +6,8 @@ mod load_server;
 
 use std::time::Duration;
 
-use harness::load::Config;
 use load_server::*;
+use loadgen::Config;
 
 over_each_engine!(
     as_many_are_sent_as_asked_for,

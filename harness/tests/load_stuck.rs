@@ -6,8 +6,8 @@ mod load_server;
 
 use std::time::Duration;
 
-use harness::load::{Config, Measurement};
 use load_server::*;
+use loadgen::{Config, Measurement};
 
 over_each_engine!(
     what_has_no_answer_at_the_end_is_a_bound,

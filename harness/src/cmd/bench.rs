@@ -20,12 +20,12 @@ use super::machine::{Cpus, Place};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use crate::cli::{Filters, Status, Usage, engine_parser, parse_duration, parse_share};
-use crate::environment::{Recheck, Root};
 use crate::judge::{self, Widest};
-use crate::load::EngineKind;
 use crate::record::{self, Environment, Finding, Level, Schedule, Store, Trial, Verdict};
 use crate::run::{Earlier, Interrupt, Length, Live, Options, Session, SessionError, Sureness};
 use catalog::Catalog;
+use loadgen::EngineKind;
+use machine::{Recheck, Root};
 use words::counted;
 
 const EXAMPLES: &str = "\

@@ -11,14 +11,14 @@ use super::machine::{Cpus, Place};
 use super::progress::Progress;
 use super::results::Folder;
 use crate::cli::{Servers, Status, Usage, parse_duration};
-use crate::environment::Needs;
 use crate::judge::crosscheck as judge;
-use crate::probe::limits;
 use crate::record::{CROSSCHECK_SCHEMA_VERSION, Crosscheck, Ended, HiddenPaths, write_whole};
 use crate::report;
 use crate::run::crosscheck::{self as session, Observer, Options, Step, find_tools, tool_names};
 use crate::run::{Interrupt, rustc_version};
 use catalog::names;
+use machine::Needs;
+use machine::probe::limits;
 
 const EXAMPLES: &str = "\
 Examples:

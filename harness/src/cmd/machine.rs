@@ -6,9 +6,9 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::cli::Usage;
-use crate::environment::{self, Layout, Needs, Now, Root, StealMeter, Stolen, Topology, cpu_list};
-use crate::probe::affinity;
 use crate::record::{Environment, Finding, Level};
+use machine::probe::affinity;
+use machine::{Layout, Needs, Now, Root, StealMeter, Stolen, Topology, cpu_list};
 
 /// How long others are watched: the kernel counts CPU time in ticks of 10 ms, and on one CPU
 /// this gives the hundred without which single ticks would decide.
@@ -91,10 +91,9 @@ impl Place {
     /// The same, with what was seen of others.
     pub(super) fn environment_with(&self, rustc: &str, needs: Needs, now: &Now) -> Environment {
         let root = Root::host();
-        let mut environment = environment::read(&root, &self.topology, &self.layout, rustc);
+        let mut environment = machine::read(&root, &self.topology, &self.layout, rustc);
         environment.pinned = self.unpinned.is_none();
-        environment.findings =
-            environment::findings(&root, &self.topology, &self.layout, needs, now);
+        environment.findings = machine::findings(&root, &self.topology, &self.layout, needs, now);
         environment.findings.push(self.pinning());
         environment
     }

@@ -9,9 +9,9 @@ use anyhow::Result;
 
 use super::results::{DATABASE, RESULTS};
 use crate::cli::Usage;
-use crate::environment::MachineDifference;
 use crate::record::{Record, Store, read_json};
 use catalog::{Catalog, names};
+use machine::MachineDifference;
 
 const EXPORT: &str = "record.json";
 

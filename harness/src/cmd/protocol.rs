@@ -12,13 +12,13 @@ use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use crate::cli::{Servers, Status, Usage, parse_duration};
 use crate::conform::protocol::{self as cases, Case};
-use crate::probe::limits;
 use crate::record::{
     PROTOCOL_FILE, PROTOCOL_KIND, PROTOCOL_SCHEMA_VERSION, Protocol, ProtocolCase, ProtocolServer,
 };
 use crate::report;
 use crate::run::{self, BootOptions, Built, Done, Interrupt, ProtocolOptions, Referee};
 use catalog::{Catalog, Server, Source, names};
+use machine::probe::limits;
 
 const EXAMPLES: &str = "\
 Examples:

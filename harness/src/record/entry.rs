@@ -1,7 +1,6 @@
 //! What the name of an entry says: by its name rounds, record and tables tell it from others.
 
-/// The name of the control: a minimal responder that shows what the load generator reaches.
-pub const CONTROL: &str = "control";
+pub use machine::CONTROL;
 
 /// What follows the name of a program's second entry, as in `control~2`.
 pub const TWIN_SUFFIX: &str = "~2";

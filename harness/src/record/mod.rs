@@ -4,7 +4,6 @@ mod crosscheck;
 mod engine;
 mod entry;
 mod export;
-mod finding;
 mod histogram;
 mod model;
 mod paths;
@@ -20,7 +19,7 @@ pub use entry::{
 };
 pub(crate) use export::write_whole;
 pub use export::{ExportError, JSON_SCHEMA, read_json, to_json, write_json};
-pub use finding::{CHANGED, DURING, Moment, UNKNOWN};
+pub use machine::{CHANGED, DURING, Environment, Finding, Level, Moment, UNKNOWN};
 pub use model::*;
 pub use paths::HiddenPaths;
 pub use protocol::*;

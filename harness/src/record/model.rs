@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, Protocol, Schedule};
+use super::{Engine, Environment, Protocol, Schedule};
 use catalog::Stage;
 
 /// The version of `run.sqlite` and `record.json`; raised with every change that an
@@ -135,68 +135,6 @@ pub enum Ended {
     Complete,
     /// It was stopped by a signal.
     Interrupted,
-}
-
-/// The machine, and what could not be met on it.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Environment {
-    /// As in `/proc/cpuinfo`.
-    pub cpu_model: String,
-    /// Logical CPUs online.
-    pub logical_cpus: u32,
-    /// Physical cores online.
-    pub physical_cores: u32,
-    /// NUMA nodes.
-    pub numa_nodes: u32,
-    /// Memory, bytes.
-    pub memory_bytes: u64,
-    /// Release, as `uname -r` prints it.
-    pub kernel: String,
-    /// `rustc --version`.
-    pub rustc: String,
-    /// The frequency governor, where there is one.
-    pub governor: Option<String>,
-    /// The hypervisor or container runtime, where one is known.
-    pub virtualisation: Option<String>,
-    /// The clock source.
-    pub clock_source: Option<String>,
-    /// CPUs given to the server.
-    pub server_cpus: Vec<u32>,
-    /// CPUs given to the load generator.
-    pub driver_cpus: Vec<u32>,
-    /// Whether both sides could be pinned.
-    pub pinned: bool,
-    /// What spoils a measurement here, found before the run and again after.
-    pub findings: Vec<Finding>,
-    /// A hash over what must be equal for two runs to be compared.
-    pub fingerprint: String,
-}
-
-/// One thing about the machine that matters to a measurement.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Finding {
-    /// A short stable name, as in `governor`.
-    pub id: String,
-    /// How bad it is.
-    pub level: Level,
-    /// What was found.
-    pub found: String,
-    /// Why it matters.
-    pub why: String,
-    /// The command that mends it, where there is one.
-    pub fix: Option<String>,
-}
-
-/// How bad a [`Finding`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// As it should be.
-    Ok,
-    /// Figures may be noisier or lower than the hardware allows.
-    Warn,
-    /// Figures will be wrong.
-    Fail,
 }
 
 /// A server of the run.

@@ -3,10 +3,10 @@
 
 mod json;
 
-use crate::environment::MachineDifference;
 use crate::figure;
 use crate::judge::{Change, Comparison, ControlMove, NotJudged, Outcome, Place, Ratio, Turn};
 use crate::record::Record;
+use machine::MachineDifference;
 
 use super::figure::{label, ratio, shown};
 use super::grid::{Align, Grid};

@@ -31,7 +31,7 @@ pub fn crosscheck(record: &Crosscheck) -> String {
 
 /// The settings in words.
 fn about(record: &Crosscheck) -> String {
-    let cpus = crate::environment::cpu_list::format;
+    let cpus = machine::cpu_list::format;
     let environment = &record.environment;
     let place = match environment.pinned {
         true => format!(

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::environment::MachineDifference;
 use crate::judge::{Beside, Distance, Standing, Stood};
 use crate::record::Record;
+use machine::MachineDifference;
 
 use super::figure::ratio;
 use super::grid::{Align, Grid};

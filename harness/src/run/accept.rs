@@ -16,8 +16,8 @@ use serde_json::Value;
 
 use super::Interrupt;
 use crate::conform::{Expected, Model};
-use crate::load::{Client, Expect, Request, Response, Script, id_beside, means};
 use catalog::{Body, Call};
+use loadgen::{Client, Expect, Request, Response, Script, id_beside, means};
 
 /// How long all the answers of a round may take before the load.
 const LIMIT: Duration = Duration::from_secs(30);

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use super::accept::wire;
-use crate::load::Client;
 use catalog::Call;
+use loadgen::Client;
 
 /// How long one answer may take.
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -5,10 +5,10 @@ use super::entry::{Entry, Subject};
 use super::options::{CALIBRATION, CALIBRATIONS};
 use super::session::{Happening, Session, SessionError, Watch};
 use super::trial::{self, Task};
-use crate::load::Pace;
 use crate::record;
 use catalog::plan::{self, round_seed};
 use catalog::{DISTINCT_CALLS, Stage, Workload};
+use loadgen::Pace;
 
 /// The paced rate as a share of the slowest server's peak.
 const PACED_SHARE: f64 = 0.8;

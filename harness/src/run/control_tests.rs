@@ -7,8 +7,8 @@ use std::thread;
 
 use super::super::respond::Answers;
 use super::*;
-use crate::load::{Client, Config, Control as DriveControl, drive};
 use catalog::Workload;
+use loadgen::{Client, Config, Control as DriveControl, drive};
 
 const LIMIT: Duration = Duration::from_secs(20);
 

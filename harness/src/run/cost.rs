@@ -3,8 +3,8 @@
 
 use super::figures::middle;
 use super::rotation::Turns;
-use crate::load::Measurement;
-use crate::probe::LightSample;
+use loadgen::Measurement;
+use machine::probe::LightSample;
 use stats::median;
 
 /// CPU time of an answer in each slice, ns, as far as it is exact. Absent where it could not be read, or

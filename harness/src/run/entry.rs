@@ -9,8 +9,8 @@ use super::accept::{Referee, accept};
 use super::build::Launch;
 use super::control::Control;
 use super::{Interrupt, Verified};
-use crate::load::Script;
 use catalog::Call;
+use loadgen::Script;
 
 /// What a round measures under one name. There is no other way to make one than from a
 /// [`Verified`] server or the control.

@@ -7,9 +7,9 @@ use hdrhistogram::serialization::{Serializer, V2Serializer};
 use super::rotation::Turns;
 use super::sampler::Samples;
 use crate::figure;
-use crate::load::{Interval, Measurement, ThreadTime};
-use crate::probe::{LightSample, Processes, Sample};
 use crate::record::{self, Figures};
+use loadgen::{Interval, Measurement, ThreadTime};
+use machine::probe::{LightSample, Processes, Sample};
 
 const NS_PER_US: f64 = 1e3;
 

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::supervise::Event;
-use crate::environment::cpu_group;
+use machine::cpu_group;
 
 /// How long a killed command may take to be gone.
 const KILL_WAIT: Duration = Duration::from_secs(1);

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::load::Control;
+use loadgen::Control;
 
 /// The counters of the loads under way, or of the last ones, by the name of the entry. Copies share them.
 ///

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::boot::Running;
-use crate::load::{Conductor, Slice, SliceEnd};
-use crate::probe::{LightSample, Processes, Sample};
 use catalog::plan;
+use loadgen::{Conductor, Slice, SliceEnd};
+use machine::probe::{LightSample, Processes, Sample};
 
 /// A slice is so many times as long as the slowest entry takes for a request, at least: else little more than its
 /// filling and draining would be measured.

@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::load::{Control, Window};
-use crate::probe::{LightSample, Processes, Sample};
+use loadgen::{Control, Window};
+use machine::probe::{LightSample, Processes, Sample};
 
 /// How long the load generator may take to connect before its window is known.
 const WINDOW_WAIT: Duration = Duration::from_secs(30);

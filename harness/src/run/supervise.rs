@@ -21,8 +21,8 @@ use rustix::process::{
     Pid, Signal, WaitOptions, getpgrp, getpid, kill_process_group, set_child_subreaper, wait,
 };
 
-use crate::environment::{Root, cpu_group};
-use crate::probe::affinity;
+use machine::probe::affinity;
+use machine::{Root, cpu_group};
 
 /// The hidden verb's flags.
 #[derive(Debug, clap::Args)]

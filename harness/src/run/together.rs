@@ -8,11 +8,11 @@ use super::fleet::{Asked, Fleet, Member};
 use super::rotation::{Cut, Rotation, Turns};
 use super::trial::{self, Before, Settings};
 use super::{Interrupt, Referee, cost, figures};
-use crate::environment::{OthersMeter, Root, StealMeter, ThrottleMeter};
-use crate::load::{self, Config, Control, DriveError, Measurement, Pace, Target};
 use crate::record::{Failure, Step, Trial};
 use catalog::Call;
 use catalog::plan;
+use loadgen::{Config, Control, DriveError, Measurement, Pace, Target};
+use machine::{OthersMeter, Root, StealMeter, ThrottleMeter};
 
 /// Requests that are due in a paced slice, at least; and at least one for each connection.
 const LEAST_REQUESTS: usize = 16;
@@ -258,7 +258,7 @@ fn take_turns(
         _ => (task.cut, Some(settings.connections)),
     };
     let mut rotation = Rotation::new(watched, cut, in_flight, settings.timeout, task.seed);
-    let driven = load::interleave(&targets, cut.cycles(), &mut rotation);
+    let driven = loadgen::interleave(&targets, cut.cycles(), &mut rotation);
     let (turns, wall) = rotation.finish();
     let measured = driven.unwrap_or_else(|error| {
         // What stops all of them is said of each.

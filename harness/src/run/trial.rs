@@ -13,12 +13,12 @@ use super::entry::Entry;
 use super::live::Live;
 use super::sampler::{self, Samples};
 use super::{Interrupt, figures};
-use crate::environment::{OthersMeter, Root, StealMeter, ThrottleMeter};
-use crate::load::{self, Client, Config, Control, EngineKind, Measurement, Pace, Script};
-use crate::probe::Processes;
 use crate::record::{Failure, Figures, Step, Trial};
 use catalog::plan;
 use catalog::{Call, Stage};
+use loadgen::{Client, Config, Control, EngineKind, Measurement, Pace, Script};
+use machine::probe::Processes;
+use machine::{OthersMeter, Root, StealMeter, ThrottleMeter};
 
 /// The length of one entry of the time series.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -242,7 +242,7 @@ fn drive(
         .begin(vec![(task.step.server.clone(), Arc::clone(&control))]);
     thread::scope(|scope| {
         let sampler = scope.spawn(|| sampler::sample(processes, &control, INTERVAL));
-        let measured = load::drive(&config, script, &control)?;
+        let measured = loadgen::drive(&config, script, &control)?;
         let samples = sampler
             .join()
             .map_err(|_| anyhow!("the sampler panicked"))?;

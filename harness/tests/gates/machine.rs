@@ -4,9 +4,9 @@
 //! `/proc` that is edited as it would be.
 
 use catalog::Stage;
-use harness::environment::{Layout, Recheck, StealMeter};
 use harness::judge::{Reason, gates, summarise};
 use harness::record::{Record, Schedule, Verdict};
+use machine::{Layout, Recheck, StealMeter};
 
 use crate::answers::sound;
 use crate::load::{starved, with_control, with_trials_as};

@@ -16,9 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use harness::load::{
-    Config, Control, EngineKind, Expect, Measurement, Pace, Request, Script, drive,
-};
+use loadgen::{Config, Control, EngineKind, Expect, Measurement, Pace, Request, Script, drive};
 
 thread_local! {
     /// What [`config`] asks for in this test.
@@ -39,13 +37,13 @@ pub fn over(engine: EngineKind, test: fn()) {
 macro_rules! over_each_engine {
     ($($test:ident),* $(,)?) => {
         mod over_epoll {
-            $(#[test] fn $test() { super::over(harness::load::EngineKind::Epoll, super::$test) })*
+            $(#[test] fn $test() { super::over(loadgen::EngineKind::Epoll, super::$test) })*
         }
         mod over_io_uring {
-            $(#[test] fn $test() { super::over(harness::load::EngineKind::IoUring, super::$test) })*
+            $(#[test] fn $test() { super::over(loadgen::EngineKind::IoUring, super::$test) })*
         }
         mod over_portable {
-            $(#[test] fn $test() { super::over(harness::load::EngineKind::Portable, super::$test) })*
+            $(#[test] fn $test() { super::over(loadgen::EngineKind::Portable, super::$test) })*
         }
     };
 }

@@ -10,7 +10,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use harness::conform::{Ended, Process, Stop};
-use harness::probe::listeners;
+use machine::probe::listeners;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 

@@ -8,7 +8,7 @@
 
 use std::fs;
 
-use harness::environment::{Root, Topology};
+use machine::{Root, Topology};
 use tempfile::TempDir;
 
 const CPU: &str = "sys/devices/system/cpu";

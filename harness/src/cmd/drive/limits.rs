@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::figures::{self, Figure, Reading, SEND_LAG, Unit};
-use crate::load::ErrorKind;
+use loadgen::ErrorKind;
 
 /// Units of time, and of bytes, in what figures have. The longer names come first, since the shorter
 /// ones end them.

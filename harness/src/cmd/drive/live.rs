@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::pace::words;
 use super::spectrum::grouped;
-use crate::load::{Config, Control, Pace, Window};
+use loadgen::{Config, Control, Pace, Window};
 
 /// How often the line is written, so that it costs the load nothing that could be measured.
 const EVERY: Duration = Duration::from_millis(500);

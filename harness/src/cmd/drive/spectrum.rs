@@ -3,7 +3,7 @@
 use hdrhistogram::{Counter, Histogram};
 use serde_json::{Map, Value, json};
 
-use crate::load::Bounds;
+use loadgen::Bounds;
 
 /// The points of the table; the highest value comes after them.
 pub(super) const SHOWN: [(&str, f64); 7] = [

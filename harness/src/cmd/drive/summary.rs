@@ -9,7 +9,7 @@ use super::pace::words;
 use super::spectrum::{SHOWN, bound, grouped, seconds, time};
 use super::tables;
 use super::target::Target;
-use crate::load::{Arrivals, Config, Measurement, Pace, Think};
+use loadgen::{Arrivals, Config, Measurement, Pace, Think};
 
 /// The share of its time a thread may work before the client is taken for the limit.
 const BUSY: f64 = 0.9;

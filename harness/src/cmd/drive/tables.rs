@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::pace::words;
 use super::spectrum::{self, grouped, time};
-use crate::load::{Measurement, StageFigures};
+use loadgen::{Measurement, StageFigures};
 
 /// A line for each stage, and for each class where there are several; each line ended.
 pub(super) fn text(m: &Measurement) -> String {
@@ -82,7 +82,7 @@ fn table(text: &mut String, head: [&str; 7], lines: Vec<[String; 7]>) {
 
 /// Each class, at least one.
 pub(super) fn classes(m: &Measurement) -> Value {
-    let class = |class: &crate::load::Class| {
+    let class = |class: &loadgen::Class| {
         json!({
             "name": class.name,
             "requests": class.requests,

@@ -35,10 +35,10 @@ use self::child::{Bench, Ran};
 use self::files::Files;
 use self::tool::{Load, Until};
 use super::{BootOptions, Built, Interrupt, Referee, Running};
-use crate::load::Client;
-use crate::probe::affinity;
 use crate::record::{Crosscheck, Driven, Ended, Failure, Reading};
 use catalog::{Catalog, Server};
+use loadgen::Client;
+use machine::probe::affinity;
 
 pub use self::tool::{Tool, find_tools, tool_names};
 

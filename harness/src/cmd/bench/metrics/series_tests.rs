@@ -3,9 +3,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::*;
-use crate::load::Control;
 use crate::record::{Failure, Step};
 use catalog::Stage;
+use loadgen::Control;
 
 const DASHBOARD: &str = include_str!("../../../../../scripts/grafana-dashboard.json");
 

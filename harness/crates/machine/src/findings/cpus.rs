@@ -1,9 +1,9 @@
 //! Which CPUs the two sides run on.
 
 use super::{Context, fail, ok, unknown, warn};
-use crate::environment::cpu_list;
-use crate::environment::topology::intersection;
-use crate::record::Finding;
+use crate::Finding;
+use crate::cpu_list;
+use crate::topology::intersection;
 
 const BY_HAND: &str = "give each side whole cores of one node with --server-cpus and --driver-cpus";
 const QUOTA_FIX: &str =

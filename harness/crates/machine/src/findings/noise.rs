@@ -1,12 +1,12 @@
 //! What others take of the machine.
 //!
-//! What it is now comes from a [`Now`](crate::environment::Now), watched for a short while;
+//! What it is now comes from a [`Now`](crate::Now), watched for a short while;
 //! where there is none, or it saw too little, from the kernel's longer averages.
 
 use super::{Context, fail, finding, ok, unknown, unknown_because, warn};
-use crate::environment::machine;
-use crate::environment::meter::{CpuTimes, cpu_pressure};
-use crate::record::{DURING, Finding, Level};
+use crate::machine;
+use crate::meter::{CpuTimes, cpu_pressure};
+use crate::{DURING, Finding, Level};
 use words::counted;
 
 const STEAL_WHY: &str = "stolen time is when our virtual CPU had work but the host ran another: it shows as latency of the server";
@@ -42,7 +42,7 @@ pub(super) fn steal(context: &Context<'_>) -> Finding {
 }
 
 /// The share of a run.
-pub(in crate::environment) fn steal_during(share: f64) -> Finding {
+pub(crate) fn steal_during(share: f64) -> Finding {
     steal_finding(&format!("steal{DURING}"), share, "during the run")
 }
 
@@ -57,7 +57,7 @@ fn steal_finding(id: &str, share: f64, when: &str) -> Finding {
 }
 
 /// CPU time that neither the harness nor a server used, as a share of all CPUs' time.
-pub(in crate::environment) fn other_load(share: f64) -> Finding {
+pub(crate) fn other_load(share: f64) -> Finding {
     let why = "other processes took CPU time and caches from server and load generator";
     let id = format!("load{DURING}");
     others(&id, share, "during the run".to_owned(), why)

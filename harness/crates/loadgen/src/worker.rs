@@ -20,7 +20,7 @@ use super::slot::{Plan, Slot, State};
 use super::stretch::Stretch;
 use super::tally::{Counts, Tally};
 use super::{Config, Control, Order, Script, ThreadTime};
-use crate::probe::run_delay_ns;
+use crate::run_delay::run_delay_ns;
 
 /// A turn of the spinning loop takes about a microsecond; in a longer one the thread was
 /// interrupted or put off its CPU, which is no spinning.

@@ -1,8 +1,8 @@
 //! Kernel settings that change what a request costs.
 
 use super::{Context, ok, unknown, warn};
-use crate::environment::machine;
-use crate::record::Finding;
+use crate::Finding;
+use crate::machine;
 
 pub(super) fn mitigations(context: &Context<'_>) -> Finding {
     let id = "mitigations";

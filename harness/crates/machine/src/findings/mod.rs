@@ -15,7 +15,7 @@ mod network;
 mod noise;
 
 use super::{Layout, Now, Root, Topology};
-use crate::record::{Finding, Level, UNKNOWN};
+use crate::{Finding, Level, UNKNOWN};
 
 pub(super) use frequency::{COOLER, throttle_count, turbo_on};
 pub(super) use network::descriptor_limits;

@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::newest::Newest;
 use super::process::{Process, Stat, Ticks, pids, ticks_ns};
 use super::sockets;
-use crate::environment::cpu_group::{CpuMeter, CpuUsage};
+use crate::cpu_group::{CpuMeter, CpuUsage};
 
 /// The processes of one process group.
 ///

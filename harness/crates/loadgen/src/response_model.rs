@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use super::*;
-use crate::load::known::Known;
+use crate::known::Known;
 
 /// Kept of a split body in these tests, bytes: less than the longest body.
 const KEEP: usize = 200;
@@ -246,7 +246,7 @@ fn read(pieces: &[&[u8]], head_only: bool) -> Result<Option<Read>, Malformed> {
             Err(kind) => Err(kind),
         };
         // Twice, as buffers grow by doubling.
-        assert!(parser.held() <= 2 * (crate::load::head::MAX_HEAD + KEEP));
+        assert!(parser.held() <= 2 * (crate::head::MAX_HEAD + KEEP));
         if found != Ok(None) {
             return found;
         }

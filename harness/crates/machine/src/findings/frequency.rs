@@ -1,13 +1,13 @@
 //! The clock frequency of the CPUs.
 
 use super::{Context, TUNE, ok, unknown, warn};
-use crate::environment::{Root, machine};
-use crate::record::Finding;
+use crate::Finding;
+use crate::{Root, machine};
 use words::counted;
 
 const CPU: &str = "sys/devices/system/cpu";
 /// What helps where a CPU gets too hot.
-pub(in crate::environment) const COOLER: &str =
+pub(crate) const COOLER: &str =
     "let it cool down and improve the cooling, or: sudo scripts/tune-host --no-turbo";
 
 pub(super) fn governor(context: &Context<'_>) -> Finding {
@@ -40,7 +40,7 @@ pub(super) fn turbo(context: &Context<'_>) -> Finding {
 }
 
 /// intel_pstate says when it is off, the other drivers when it is on.
-pub(in crate::environment) fn turbo_on(root: &Root) -> Option<bool> {
+pub(crate) fn turbo_on(root: &Root) -> Option<bool> {
     let off: Option<u32> = root.number(&format!("{CPU}/intel_pstate/no_turbo"));
     let on: Option<u32> = root.number(&format!("{CPU}/cpufreq/boost"));
     off.map(|off| off == 0).or(on.map(|on| on != 0))
@@ -77,7 +77,7 @@ fn cooled(root: &Root) -> bool {
 }
 
 /// How often some CPUs, or the packages they are in, were throttled since boot (x86 only).
-pub(in crate::environment) fn throttle_count(root: &Root, cpus: &[u32]) -> Option<u64> {
+pub(crate) fn throttle_count(root: &Root, cpus: &[u32]) -> Option<u64> {
     let counts = cpus.iter().flat_map(|cpu| {
         ["core_throttle_count", "package_throttle_count"]
             .into_iter()

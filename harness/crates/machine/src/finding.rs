@@ -4,7 +4,7 @@
 //! the two apart: the same looked at over the run ends in [`DURING`], and a setting that was
 //! another one at its end in [`CHANGED`], as in `steal`, `steal-during`, `governor-changed`.
 
-use super::{CONTROL, Environment, Finding};
+use super::{Environment, Finding};
 
 /// Ends the id of what was measured over the whole run.
 pub const DURING: &str = "-during";
@@ -12,6 +12,10 @@ pub const DURING: &str = "-during";
 pub const CHANGED: &str = "-changed";
 /// Begins what was "found" where it could not be read; such a finding has level ok.
 pub const UNKNOWN: &str = "unknown: ";
+
+/// The name of the control: a minimal responder that shows what the load generator reaches.
+/// A finding of that id says what became of it.
+pub const CONTROL: &str = "control";
 
 /// When something was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +78,7 @@ impl Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Level;
+    use crate::Level;
 
     #[test]
     fn the_id_tells_when() {

@@ -4,7 +4,7 @@ use rustix::io::Errno;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use thiserror::Error;
 
-use crate::environment::cpu_list;
+use crate::cpu_list;
 
 /// Why a thread could not be pinned.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -18,7 +18,7 @@ const FEW: usize = 64;
 /// Whether `text` is JSON for `value`: members in any order and each once, white space and
 /// escapes free. Numbers are compared as `serde_json` does: 1.0 is another value than 1, since
 /// to a reader that asks for an integer it is. Nesting beyond 128 is no JSON here.
-pub(crate) fn means(text: &[u8], value: &Value) -> bool {
+pub fn means(text: &[u8], value: &Value) -> bool {
     let mut json = serde_json::Deserializer::from_slice(text);
     let same = Same(value).deserialize(&mut json);
     same.and_then(|()| json.end()).is_ok()
@@ -26,7 +26,7 @@ pub(crate) fn means(text: &[u8], value: &Value) -> bool {
 
 /// The positive integer in the member `id` of the object `text`, where all its other members
 /// mean the same as those of `members`.
-pub(crate) fn id_beside(text: &[u8], members: &Map<String, Value>, id: &str) -> Option<u64> {
+pub fn id_beside(text: &[u8], members: &Map<String, Value>, id: &str) -> Option<u64> {
     let mut json = serde_json::Deserializer::from_slice(text);
     let id = Some(id);
     let found = json.deserialize_map(Members { members, id }).ok()?;

@@ -8,13 +8,11 @@ pub mod limits;
 mod newest;
 mod process;
 mod processes;
-mod run_delay;
 mod sockets;
 mod tcp;
 #[cfg(test)]
 mod tests;
 
 pub use processes::{LightSample, Processes, Sample};
-pub use run_delay::run_delay_ns;
 pub use sockets::{Listeners, listeners};
 pub use tcp::{TcpCounters, tcp_counters};

@@ -1,8 +1,8 @@
 //! What memory a container may use.
 
 use super::{Context, ok, unknown, warn};
-use crate::environment::{cgroup, machine};
-use crate::record::Finding;
+use crate::Finding;
+use crate::{cgroup, machine};
 
 /// The servers of a round run at once, each with its data, threads and connections.
 const LEAST: u64 = 1 << 30;

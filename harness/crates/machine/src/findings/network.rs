@@ -1,8 +1,8 @@
 //! What connections need of the kernel.
 
 use super::{Context, TUNE, fail, ok, unknown, warn};
-use crate::environment::{Root, machine};
-use crate::record::Finding;
+use crate::Finding;
+use crate::{Root, machine};
 
 /// What `scripts/tune-host` sets at least; where more is needed it does not help.
 const TUNED_SOMAXCONN: u64 = 4096;
@@ -37,7 +37,7 @@ pub(super) fn descriptors(context: &Context<'_>) -> Finding {
 
 /// The soft and the hard limit; `u64::MAX` stands for none. The line is
 /// `Max open files  1024  524288  files`.
-pub(in crate::environment) fn descriptor_limits(root: &Root) -> Option<(u64, u64)> {
+pub(crate) fn descriptor_limits(root: &Root) -> Option<(u64, u64)> {
     let text = root.text("proc/self/limits")?;
     let line = text
         .lines()

@@ -1,7 +1,7 @@
 //! The parser against whole, split, odd and broken responses.
 
 use super::*;
-use crate::load::head::{MAX_HEAD, MAX_HEADERS};
+use crate::head::{MAX_HEAD, MAX_HEADERS};
 
 /// An answer that outlives the parser, and the bytes left over.
 #[derive(Debug, Clone, PartialEq, Eq)]

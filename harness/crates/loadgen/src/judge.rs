@@ -121,7 +121,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::load::{Request, Script};
+    use crate::{Request, Script};
 
     fn entry(expect: Expect) -> Script {
         let wire = b"GET / HTTP/1.1\r\n\r\n".to_vec();

@@ -318,7 +318,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::load::RateStage;
+    use crate::RateStage;
 
     const SECOND: Nanos = 1_000_000_000;
 

@@ -3,7 +3,7 @@
 use super::findings::{self, finding};
 use super::meter::{StealMeter, Stolen};
 use super::{Layout, Root, Topology, cgroup, cpu_list, machine};
-use crate::record::{CHANGED, Finding, Level};
+use crate::{CHANGED, Finding, Level};
 use words::counted;
 
 /// A look at the machine before a run, to be compared with one after it.

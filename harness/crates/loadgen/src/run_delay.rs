@@ -8,7 +8,7 @@ use std::io::Read;
 /// The second number of `/proc/thread-self/schedstat` (`Documentation/scheduler/sched-stats.rst`);
 /// absent on a kernel built without it. What the hypervisor takes is not in it.
 #[must_use]
-pub fn run_delay_ns() -> Option<u64> {
+pub(crate) fn run_delay_ns() -> Option<u64> {
     // Three numbers of at most 20 digits; on the stack, because a load generator asks.
     let mut buffer = [0_u8; 64];
     let mut file = File::open("/proc/thread-self/schedstat").ok()?;

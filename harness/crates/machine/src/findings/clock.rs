@@ -1,8 +1,8 @@
 //! The clock that all times are read from.
 
 use super::{Context, fail, ok, unknown, warn};
-use crate::environment::machine;
-use crate::record::Finding;
+use crate::Finding;
+use crate::machine;
 
 /// Those that the vDSO can read without a system call (`VDSO_CLOCKMODE_*` in the kernel).
 const FAST: &[&str] = &[
