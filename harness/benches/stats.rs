@@ -8,7 +8,7 @@ use std::hint::black_box;
 use catalog::Stage;
 use criterion::{Criterion, criterion_group, criterion_main};
 use harness::judge::summarise;
-use harness::record::{Ended, Environment, Interval, Record, Run, SCHEMA_VERSION, Trial};
+use record::{Ended, Environment, Interval, Record, Run, SCHEMA_VERSION, Trial};
 use stats::{Better, Bootstrap, Scale, Series, ranks};
 
 const SERVERS: [&str; 5] = ["a", "b", "c", "d", "e"];

@@ -20,9 +20,7 @@
 pub mod cli;
 pub mod cmd;
 pub mod conform;
-pub mod figure;
 pub mod judge;
-pub mod record;
 pub mod report;
 pub mod run;
 

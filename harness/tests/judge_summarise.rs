@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use catalog::Stage;
 use harness::judge::summarise;
-use harness::record::{
+use record::{
     Check, Ended, Environment, Failure, Finding, Level, RankInterval, RatioToBest, Record, Row,
     Run, SCHEMA_VERSION, Schedule, Server, Step, Summary, Trial, Verdict,
 };

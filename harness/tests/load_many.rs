@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+#[path = "../crates/loadgen/tests/counting/mod.rs"]
 mod counting;
 
 use std::fs::File;

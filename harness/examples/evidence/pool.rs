@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use catalog::Stage;
 use harness::judge::{Effect, gates};
-use harness::record::{Figures, Record, Run, Trial};
+use record::{Figures, Record, Run, Trial};
 use stats::{Better, Series, geometric_mean};
 
 /// The trials that count of one workload.
@@ -315,7 +315,7 @@ pub(crate) fn whole(column: &Column) -> Series {
 
 #[cfg(test)]
 mod tests {
-    use harness::record::Interval;
+    use record::Interval;
     use serde_json::json;
 
     use super::*;

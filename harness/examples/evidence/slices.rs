@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use catalog::Stage;
-use harness::record::{Record, Schedule, Trial};
+use record::{Record, Schedule, Trial};
 use stats::{median, robust_spread};
 
 use crate::Names;

@@ -21,11 +21,12 @@ use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use crate::cli::{Filters, Status, Usage, engine_parser, parse_duration, parse_share};
 use crate::judge::{self, Widest};
-use crate::record::{self, Environment, Finding, Level, Schedule, Store, Trial, Verdict};
 use crate::run::{Earlier, Interrupt, Length, Live, Options, Session, SessionError, Sureness};
 use catalog::Catalog;
 use loadgen::EngineKind;
 use machine::{Recheck, Root};
+use record::{Environment, Finding, Level, Schedule, Trial, Verdict};
+use store::Store;
 use words::counted;
 
 const EXAMPLES: &str = "\

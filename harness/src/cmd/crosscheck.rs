@@ -12,13 +12,14 @@ use super::progress::Progress;
 use super::results::Folder;
 use crate::cli::{Servers, Status, Usage, parse_duration};
 use crate::judge::crosscheck as judge;
-use crate::record::{CROSSCHECK_SCHEMA_VERSION, Crosscheck, Ended, HiddenPaths, write_whole};
 use crate::report;
 use crate::run::crosscheck::{self as session, Observer, Options, Step, find_tools, tool_names};
 use crate::run::{Interrupt, rustc_version};
 use catalog::names;
 use machine::Needs;
 use machine::probe::limits;
+use record::{CROSSCHECK_SCHEMA_VERSION, Crosscheck, Ended, HiddenPaths};
+use store::write_whole;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -232,7 +233,7 @@ fn client_cpus(place: &Place) -> Vec<u32> {
     }
 }
 
-fn list(options: &Options, left_out: &[crate::record::ToolRecord]) -> Result<()> {
+fn list(options: &Options, left_out: &[record::ToolRecord]) -> Result<()> {
     for tool in &options.tools {
         let version = tool.record.version.as_deref().unwrap_or("version unknown");
         say!("would drive with {:<10} {version}", tool.record.name);

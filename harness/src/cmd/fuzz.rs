@@ -207,7 +207,7 @@ struct Job<'a> {
 }
 
 /// Its row of the JSON, and whether it stood it.
-type Row = Result<(serde_json::Value, bool), crate::record::Failure>;
+type Row = Result<(serde_json::Value, bool), record::Failure>;
 
 impl Job<'_> {
     fn go(&mut self, built: &Built, replayed: Option<&Shot>) -> Result<Row> {

@@ -6,9 +6,9 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::cli::Usage;
-use crate::record::{Environment, Finding, Level};
 use machine::probe::affinity;
 use machine::{Layout, Needs, Now, Root, StealMeter, Stolen, Topology, cpu_list};
+use record::{Environment, Finding, Level};
 
 /// How long others are watched: the kernel counts CPU time in ticks of 10 ms, and on one CPU
 /// this gives the hundred without which single ticks would decide.

@@ -9,9 +9,10 @@ use anyhow::Result;
 
 use super::results::{DATABASE, RESULTS};
 use crate::cli::Usage;
-use crate::record::{Record, Store, read_json};
 use catalog::{Catalog, names};
 use machine::MachineDifference;
+use record::Record;
+use store::{Store, read_json};
 
 const EXPORT: &str = "record.json";
 

@@ -12,13 +12,13 @@ use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use crate::cli::{Servers, Status, Usage, parse_duration};
 use crate::conform::protocol::{self as cases, Case};
-use crate::record::{
-    PROTOCOL_FILE, PROTOCOL_KIND, PROTOCOL_SCHEMA_VERSION, Protocol, ProtocolCase, ProtocolServer,
-};
 use crate::report;
 use crate::run::{self, BootOptions, Built, Done, Interrupt, ProtocolOptions, Referee};
 use catalog::{Catalog, Server, Source, names};
 use machine::probe::limits;
+use record::{
+    PROTOCOL_FILE, PROTOCOL_KIND, PROTOCOL_SCHEMA_VERSION, Protocol, ProtocolCase, ProtocolServer,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -196,7 +196,7 @@ fn list(servers: &[Server], cases: &[Case]) -> Result<Status> {
 }
 
 fn show_again(arguments: &Arguments, path: &Path) -> Result<Status> {
-    let matrix = Protocol::read(path)?;
+    let matrix = store::read_protocol(path)?;
     if !arguments.json && arguments.format == Format::Text {
         for server in &matrix.servers {
             let lines = report::protocol_lines(&matrix.cases, server, results::colour());
@@ -297,11 +297,7 @@ impl Job<'_> {
         Some(column)
     }
 
-    fn fill(
-        &mut self,
-        built: &Built,
-        column: &mut ProtocolServer,
-    ) -> Result<(), crate::record::Failure> {
+    fn fill(&mut self, built: &Built, column: &mut ProtocolServer) -> Result<(), record::Failure> {
         let name = built.server.name.clone();
         let options = self.options(&name);
         let referee = Referee::new();
@@ -358,8 +354,7 @@ fn store(matrix: &Protocol, folder: &Folder) -> Result<()> {
     let path = folder.path().join(PROTOCOL_FILE);
     let text = matrix.to_json();
     let text = folder.hidden().clean(&text).into_owned();
-    crate::record::write_whole(&path, &text)
-        .with_context(|| format!("cannot write {}", path.display()))
+    store::write_whole(&path, &text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Renews the documents made from the matrix.
@@ -396,8 +391,7 @@ fn write(matrix: &Protocol, catalog: &Catalog) -> Result<()> {
 }
 
 fn renew(path: &Path, text: &str) -> Result<()> {
-    crate::record::write_whole(path, text)
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    store::write_whole(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     eprintln!("renewed {}", path.display());
     Ok(())
 }

@@ -10,9 +10,9 @@ use super::compare::{Format, colour, write};
 use super::operand::{Operand, refuse_machines, refuse_unknown};
 use crate::cli::{Status, Usage};
 use crate::judge::{By, Named, StandingChoice, standing};
-use crate::record::Record;
 use crate::report::{Colour, Ranked};
 use machine::{MachineDifference, differences};
+use record::Record;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -10,10 +10,9 @@ use rustix::fs::statvfs;
 use super::git::revision;
 use crate::cli::Usage;
 use crate::judge;
-use crate::record::{
-    HiddenPaths, PROTOCOL_FILE, Protocol, ProtocolError, Record, Run, Store, Summary, write_whole,
-};
 use crate::report::{self, Colour};
+use record::{HiddenPaths, PROTOCOL_FILE, Protocol, Record, Run, Summary};
+use store::{ProtocolError, Store, write_whole};
 
 /// Free space below which no run is begun, bytes: a `standard` run takes about a tenth.
 const LEAST_FREE: u64 = 200 << 20;
@@ -146,7 +145,7 @@ impl Folder {
     /// Puts the workspace's protocol matrix beside the run, so that its report stands alone.
     pub(super) fn keep_matrix(&self) {
         if let Some(matrix) = matrix(&self.root.join(MATRIX))
-            && let Err(error) = matrix.write(&self.path.join(PROTOCOL_FILE))
+            && let Err(error) = store::write_protocol(&matrix, &self.path.join(PROTOCOL_FILE))
         {
             eprintln!("the report has no protocol matrix: {error}");
         }
@@ -194,7 +193,7 @@ pub(super) fn load(database: &Path) -> Result<Record> {
 
 /// None where there is none; one that can't be read is said, as a report is whole without it.
 fn matrix(path: &Path) -> Option<Protocol> {
-    match Protocol::read(path) {
+    match store::read_protocol(path) {
         Ok(matrix) => Some(matrix),
         Err(ProtocolError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => None,
         Err(error) => {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::record::{Crosscheck, Drive, ToolRecord};
+use record::{Crosscheck, Drive, ToolRecord};
 use stats::{Bootstrap, Difference, PairedRatio, Series, differs, median, paired_ratio};
 
 pub use accuracy::{Known, Point, Quantiles, known};
@@ -232,7 +232,7 @@ fn row(tool: &str, ours: bool, drives: &[&Drive]) -> Row {
             Some(accepted - f64::from(drive.connections))
         })
         .map(|further| further.round() as i64),
-        errors: read().map(crate::record::Reading::errors_total).sum(),
+        errors: read().map(record::Reading::errors_total).sum(),
         failures: first,
         resolution_ns: read().map(|r| r.latency.resolution_ns).fold(1.0, f64::max),
     }

@@ -3,7 +3,7 @@
 use super::ranking::Basis;
 use super::rows::Judged;
 use super::{Settings, row_view};
-use crate::record::{NoiseFloor, Pair, TWIN_SUFFIX};
+use record::{NoiseFloor, Pair, TWIN_SUFFIX};
 use stats::{Bootstrap, Series, noise_floor, paired_ratio};
 
 /// The two entries of a program, the control included, by their names.

@@ -33,11 +33,11 @@ pub use standing::{
 };
 pub use widest::{Widest, widest_ratio};
 
-pub use crate::record::{CONTROL, TWIN_SUFFIX};
+pub use record::{CONTROL, TWIN_SUFFIX};
 
-use crate::figure;
-use crate::record::{Estimate, Record, Server, Summary, Trial, base_name, is_control, shown_name};
 use catalog::Stage;
+use record::figure;
+use record::{Estimate, Record, Server, Summary, Trial, base_name, is_control, shown_name};
 use stats::{Bootstrap, Interval, Scale, Series, median};
 
 /// What may be chosen in judging.
@@ -209,7 +209,7 @@ fn entries(record: &Record) -> Vec<Entry<'_>> {
 }
 
 /// Whether no gate invalidates a trial.
-pub(crate) fn is_valid(run: &crate::record::Run, trial: &Trial) -> bool {
+pub(crate) fn is_valid(run: &record::Run, trial: &Trial) -> bool {
     gates::on_trial(run, trial)
         .iter()
         .all(|reason| reason.effect() < Effect::Invalidates)
@@ -239,7 +239,7 @@ fn estimates(
     trials: &[&Trial],
     wanted: impl Fn(&str) -> bool,
     bootstrap: &mut Bootstrap,
-) -> crate::record::Estimates {
+) -> record::Estimates {
     let names: BTreeSet<&str> = trials
         .iter()
         .flat_map(|trial| trial.figures.keys().map(String::as_str))

@@ -4,9 +4,9 @@ use super::reason::{Effect, Reason};
 use super::row_view::{WorkloadView, series};
 use super::rows::Judged;
 use super::{Court, Settings, floor, gates};
-use crate::figure;
-use crate::record::{NoiseFloor, RankInterval, Ranking, Schedule, Trial, Verdict, is_control};
 use catalog::Stage;
+use record::figure;
+use record::{NoiseFloor, RankInterval, Ranking, Schedule, Trial, Verdict, is_control};
 use stats::{MIN_REPLICATES, Series, ranks};
 
 /// A figure that ranks may go by.

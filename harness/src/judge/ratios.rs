@@ -13,12 +13,12 @@ use std::collections::BTreeMap;
 
 use super::row_view::series;
 use super::rows::Judged;
-use crate::figure::{self, Figure};
-use crate::record::{EntryKind, RatioToBest, Verdict};
 use catalog::Stage;
+use record::figure::{self, Figure};
+use record::{EntryKind, RatioToBest, Verdict};
 use stats::{Better, Bootstrap, MIN_REPLICATES, PairedRatio, Series, levels, paired_ratio};
 
-/// Fills in [`crate::record::Row::ratio_to_best`] of a workload's rows.
+/// Fills in [`record::Row::ratio_to_best`] of a workload's rows.
 pub(super) fn give(judged: &mut [Judged<'_>], bootstrap: &mut Bootstrap) {
     for stage in Stage::ALL {
         for figure in figure::of_table() {

@@ -2,7 +2,7 @@
 
 mod words;
 
-use crate::record::Step;
+use record::Step;
 
 /// From so many connections a request on, a row pays for much that others don't. Servers that end a
 /// connection after so many requests do so after 100 or 1,000, unless they are told otherwise.

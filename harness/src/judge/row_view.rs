@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::{Environment, Run, Trial, is_control};
 use catalog::Stage;
+use record::{Environment, Run, Trial, is_control};
 use stats::{Series, median};
 
 /// The valid trials of a server in one stage of one workload.

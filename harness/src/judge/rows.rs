@@ -6,8 +6,8 @@ use std::mem::discriminant;
 use super::reason::{Effect, Reason};
 use super::row_view::RowView;
 use super::{Court, Entry, estimates, gates, ranking};
-use crate::record::{Row, Run, Schedule, Trial, Verdict, is_control};
 use catalog::Stage;
+use record::{Row, Run, Schedule, Trial, Verdict, is_control};
 use stats::Series;
 
 /// Less than this share of trials are few.
@@ -137,7 +137,7 @@ fn blank(entry: &Entry<'_>, workload: &str, stage: Stage) -> Row {
         rank: None,
         lower_bound: false,
         ratio_to_best: BTreeMap::new(),
-        figures: crate::record::Estimates::new(),
+        figures: record::Estimates::new(),
     }
 }
 

@@ -1,8 +1,8 @@
 //! One row for each server, over all its workloads and stages.
 
 use super::{Court, Entry, estimates, rows};
-use crate::figure::{self, Scope};
-use crate::record::{CONTROL, Row, ServerRow, Trial, Verdict, is_control};
+use record::figure::{self, Scope};
+use record::{CONTROL, Row, ServerRow, Trial, Verdict, is_control};
 
 /// The servers' rows, from the record and from the rows of the workloads.
 pub(super) fn rows(court: &mut Court<'_>, rows: &[Row]) -> Vec<ServerRow> {

@@ -6,8 +6,8 @@ use super::ranking::{basis, controls};
 use super::row_view::{WorkloadView, series};
 use super::rows::{self, Judged};
 use super::{Court, Effect, Entry, TWIN_SUFFIX, gates, is_control};
-use crate::record::{Record, Trial, Verdict};
 use catalog::Stage;
+use record::{Record, Trial, Verdict};
 use stats::{Series, geometric_mean};
 
 /// One stage of one workload.

@@ -17,9 +17,9 @@ use super::compare::Choice;
 use super::ranking::basis;
 use super::side::{Found, Side, geometric_means};
 use super::{is_control, side::Cell};
-use crate::figure;
-use crate::record::{RankInterval, Record};
 use catalog::Stage;
+use record::figure;
+use record::{RankInterval, Record};
 use stats::{
     Better, Bootstrap, Interval, MIN_REPLICATES, NoiseFloor, PairedRatio, Series, levels,
     noise_floor, paired_ratio, ranks,

@@ -18,9 +18,9 @@
 use super::reason::Reason;
 use super::row_view::series;
 use super::rows::Judged;
-use crate::figure::FIGURES;
-use crate::record::{CONTROL, RatioToBest, Verdict, second_name};
 use catalog::Stage;
+use record::figure::FIGURES;
+use record::{CONTROL, RatioToBest, Verdict, second_name};
 use stats::{Bootstrap, paired_ratio};
 
 /// How far the interval of the control's two entries may reach from 1, as a factor.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::{Check, Ended, Run, Server, Trial};
 use catalog::Stage;
+use record::{Check, Ended, Run, Server, Trial};
 
 /// A run that came to its end: 64 connections, one workload.
 pub(super) fn run() -> Run {

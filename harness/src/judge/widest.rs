@@ -4,7 +4,7 @@ use super::ranking::{Basis, at, basis};
 use super::row_view::series;
 use super::rows::{self, Judged};
 use super::{Court, is_control};
-use crate::record::{Environment, Record, Run, SCHEMA_VERSION, Trial, Verdict};
+use record::{Environment, Record, Run, SCHEMA_VERSION, Trial, Verdict};
 use stats::{Bootstrap, Interval, paired_ratio};
 
 /// The ratio between two servers that is known least surely.

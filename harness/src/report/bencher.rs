@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::tracked::{Tracked, tracked};
-use crate::figure::RATE;
-use crate::record::{Record, Summary};
+use record::figure::RATE;
+use record::{Record, Summary};
 
 /// The JSON that `bencher run --adapter json` reads.
 pub(super) fn bencher(record: &Record, summary: &Summary) -> String {

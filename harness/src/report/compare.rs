@@ -3,10 +3,10 @@
 
 mod json;
 
-use crate::figure;
 use crate::judge::{Change, Comparison, ControlMove, NotJudged, Outcome, Place, Ratio, Turn};
-use crate::record::Record;
 use machine::MachineDifference;
+use record::Record;
+use record::figure;
 
 use super::figure::{label, ratio, shown};
 use super::grid::{Align, Grid};

@@ -3,7 +3,7 @@
 mod promises;
 
 use crate::judge::crosscheck::{Figure, Goal, Pair, Ratio, Row, Table, tables};
-use crate::record::{Crosscheck, Ended};
+use record::{Crosscheck, Ended};
 
 use super::grid::{Grid, WIDTH, wrapped};
 use super::number::{ABSENT, significant};
@@ -62,7 +62,7 @@ fn about(record: &Crosscheck) -> String {
     )
 }
 
-fn version(tool: &crate::record::ToolRecord) -> Option<&str> {
+fn version(tool: &record::ToolRecord) -> Option<&str> {
     tool.version.as_deref().filter(|_| !tool.ours)
 }
 

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::figure::{RATE, Unit};
-use crate::record::{Estimate, Estimates, RankInterval, RatioToBest, Record, Summary};
+use record::figure::{RATE, Unit};
+use record::{Estimate, Estimates, RankInterval, RatioToBest, Record, Summary};
 
 pub(super) const HEAD: &str = "server,workload,stage,figure,unit,median,low,high,n,ratio,\
                     ratio_low,ratio_high,best,by_machine,verdict,rank_low,rank_high,lower_bound,reasons";

@@ -1,7 +1,7 @@
 //! How a figure of the record is called and shown in a table.
 
 use super::number::{mebibytes, significant};
-use crate::figure::{self, Figure, Unit};
+use record::figure::{self, Figure, Unit};
 
 /// The short name, as in a comparison.
 pub(super) fn label(id: &'static str) -> &'static str {

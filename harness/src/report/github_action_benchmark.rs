@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::tracked::{Tracked, tracked};
-use crate::record::{Record, Summary};
+use record::{Record, Summary};
 use stats::Better;
 
 /// For its tool `customBiggerIsBetter`.

@@ -3,10 +3,10 @@
 mod csv;
 mod json;
 
-use crate::figure::{self, Figure};
-use crate::record::{Estimate, Record, Row, Summary, Verdict, is_control};
 use catalog::Stage;
 use machine::{MachineDifference, differences};
+use record::figure::{self, Figure};
+use record::{Estimate, Record, Row, Summary, Verdict, is_control};
 
 use super::chart::{self, Chart, Line, Point, rank_text};
 use super::figure::shown;

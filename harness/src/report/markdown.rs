@@ -1,6 +1,6 @@
 //! `table.md`: for a README, an issue or a job's summary, and readable as it stands.
 
-use crate::record::{Record, Summary};
+use record::{Record, Summary};
 
 use super::chart::{self, Valid};
 use super::grid::{WIDTH, clipped, one_line, wrapped};

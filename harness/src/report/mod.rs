@@ -40,7 +40,7 @@ pub use protocol::{
 pub use standing::{Ranked, STANDING_SCHEMA_VERSION};
 pub use terminal::{Colour, terminal, terminal_wide};
 
-use crate::record::{Record, Summary, to_json};
+use record::{Record, Summary, to_json};
 
 /// A way to write down a run.
 #[derive(Debug, Clone, Copy)]

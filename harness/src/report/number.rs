@@ -1,6 +1,6 @@
 //! Numbers as a person reads them. ASCII but for ± and –, so that they can be pasted anywhere.
 
-use crate::record::Estimate;
+use record::Estimate;
 
 /// What stands where there is no figure; never 0.
 pub(super) const ABSENT: &str = "–";

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::{Ended, Environment, Finding, Level, Moment, Record, Run, Server, Summary};
+use record::{Ended, Environment, Finding, Level, Moment, Record, Run, Server, Summary};
 use words::counted;
 
 use super::grid::Grid;

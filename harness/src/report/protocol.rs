@@ -1,7 +1,7 @@
 //! The protocol matrix: a page for all servers, a section for each one's README, and lines for
 //! the terminal.
 
-use crate::record::{Agreement, Check, Fuzz, Protocol, ProtocolCase, ProtocolCell, ProtocolServer};
+use record::{Agreement, Check, Fuzz, Protocol, ProtocolCase, ProtocolCell, ProtocolServer};
 use words::{counted, grouped};
 
 use super::number::mebibytes;

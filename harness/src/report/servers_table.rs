@@ -1,9 +1,7 @@
 //! The table of the servers: what they are, what they hold and how they start.
 
-use crate::figure::{self, Figure};
-use crate::record::{
-    BUILD_MARK, Estimate, Record, ServerRow, Summary, Verdict, base_name, is_control,
-};
+use record::figure::{self, Figure};
+use record::{BUILD_MARK, Estimate, Record, ServerRow, Summary, Verdict, base_name, is_control};
 
 use super::figure::shown;
 use super::grid::Grid;

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::judge::{Beside, Distance, Standing, Stood};
-use crate::record::Record;
 use machine::MachineDifference;
+use record::Record;
 
 use super::figure::ratio;
 use super::grid::{Align, Grid};

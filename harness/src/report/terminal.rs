@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use crate::record::{Record, Summary};
+use record::{Record, Summary};
 
 use super::grid::{WIDTH, clipped, one_line, wrapped};
 use super::page::{Block, page, page_with};

@@ -4,9 +4,9 @@
 //! conditions, only names: so the rate is part of a paced row's name, and figures taken at different
 //! rates never end up in one series.
 
-use crate::figure::{self, Figure};
-use crate::record::{Estimate, Estimates, Record, Row, Summary, Verdict};
 use catalog::Stage;
+use record::figure::{self, Figure};
+use record::{Estimate, Estimates, Record, Row, Summary, Verdict};
 
 /// One figure of one server.
 pub(super) struct Tracked<'a> {

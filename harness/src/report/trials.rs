@@ -2,16 +2,16 @@
 //!
 //! A trial without figures is there with an empty one, so that none is lost.
 
-use crate::figure::Unit;
 use crate::judge;
-use crate::record::{Record, Trial};
+use record::figure::Unit;
+use record::{Record, Trial};
 
 use super::csv::quoted;
 
 const HEAD: &str = "run,round,position,server,workload,stage,valid,figure,unit,value,failure";
 
 /// The text of `trials.csv`. Errors under load are figures too: `errors_` and their kind.
-pub(super) fn csv(record: &Record, _summary: &crate::record::Summary) -> String {
+pub(super) fn csv(record: &Record, _summary: &record::Summary) -> String {
     let mut out = format!("{HEAD}\n");
     for trial in &record.trials {
         let valid = judge::is_valid(&record.run, trial);

@@ -1,8 +1,8 @@
 //! The table of one workload: rank, throughput, cost and latency of each server.
 
-use crate::figure::{self, Figure};
-use crate::record::{EntryKind, Environment, NoiseFloor, Ranking, Record, Row, Summary, Verdict};
 use catalog::Stage;
+use record::figure::{self, Figure};
+use record::{EntryKind, Environment, NoiseFloor, Ranking, Record, Row, Summary, Verdict};
 use stats::Better;
 use words::counted;
 
@@ -275,7 +275,7 @@ impl<'a> Entry<'a> {
         self.peak.into_iter().chain(self.paced)
     }
 
-    fn rank(&self) -> Option<crate::record::RankInterval> {
+    fn rank(&self) -> Option<record::RankInterval> {
         self.rows().find_map(|row| row.rank)
     }
 
@@ -416,7 +416,7 @@ impl<'a> Entry<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Pair;
+    use record::Pair;
 
     #[test]
     fn an_assumed_floor_is_told_from_a_measured_one() {

@@ -15,10 +15,10 @@ use super::build::Launch;
 use super::group::Group;
 use super::supervise::monotonic_ns;
 use super::{Interrupt, tail};
-use crate::record::{Failure, Step};
 use loadgen::Client;
 use machine::probe::{Processes, listeners};
 use machine::{Root, oom_kills};
+use record::{Failure, Step};
 
 /// The contract's limit on ending after SIGTERM.
 const STOP_LIMIT: Duration = Duration::from_secs(5);

@@ -15,7 +15,6 @@ use cargo_metadata::{Artifact, Message, PackageId};
 use super::Interrupt;
 use super::build_flags::build_flags;
 use super::group::Group;
-use crate::record;
 use catalog::{CONTRACT_FLAGS, Catalog, Server, Source, sha256};
 
 /// How often a build looks whether the user asked to stop.

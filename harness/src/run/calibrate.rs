@@ -5,7 +5,6 @@ use super::entry::{Entry, Subject};
 use super::options::{CALIBRATION, CALIBRATIONS};
 use super::session::{Happening, Session, SessionError, Watch};
 use super::trial::{self, Task};
-use crate::record;
 use catalog::plan::{self, round_seed};
 use catalog::{DISTINCT_CALLS, Stage, Workload};
 use loadgen::Pace;

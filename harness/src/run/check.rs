@@ -13,7 +13,7 @@ use super::boot::{BootOptions, Running, boot, choose_addr};
 use super::build::{Built, Launch};
 use super::group::Group;
 use crate::conform::{self, CheckOptions, CheckReport, Ended, Process, Stop};
-use crate::record::{self, Failure, Step};
+use record::{Failure, Step};
 
 /// The place of the number of workers in a server's command.
 const WORKERS: &str = "{workers}";

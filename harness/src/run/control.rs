@@ -19,9 +19,9 @@ use super::boot::{BootOptions, boot};
 use super::build::Launch;
 use super::respond::{self, Entries};
 use super::{Interrupt, Verified};
-use crate::record::{Failure, Step};
 use catalog::Call;
 use loadgen::{Expect, Request, Script};
+use record::{Failure, Step};
 
 /// Stored answers, and the command that replays them.
 ///

@@ -6,10 +6,10 @@ use hdrhistogram::serialization::{Serializer, V2Serializer};
 
 use super::rotation::Turns;
 use super::sampler::Samples;
-use crate::figure;
-use crate::record::{self, Figures};
 use loadgen::{Interval, Measurement, ThreadTime};
 use machine::probe::{LightSample, Processes, Sample};
+use record::Figures;
+use record::figure;
 
 const NS_PER_US: f64 = 1e3;
 

@@ -7,10 +7,10 @@ use super::boot::{BootOptions, Running, boot};
 use super::entry::Entry;
 use super::trial::Settings;
 use super::{Interrupt, Referee};
-use crate::record::{Failure, Figures, Step};
 use catalog::Call;
 use loadgen::Script;
 use machine::probe::Processes;
+use record::{Failure, Figures, Step};
 
 /// The process of an entry.
 pub(super) struct Member<'e> {

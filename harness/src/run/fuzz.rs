@@ -14,8 +14,8 @@ use super::build::Built;
 use super::check::summarise;
 use crate::conform::fuzz::{Answer, Shot, fire, minimise, shot, shown};
 use crate::conform::{self, CheckOptions, protocol as cases};
-use crate::record::{Check, Failure, Fuzz, FuzzDeath, FuzzExample, Step};
 use machine::probe::Processes;
+use record::{Check, Failure, Fuzz, FuzzDeath, FuzzExample, Step};
 
 /// How long an answer to a mutated request is waited for: many are incomplete and get none.
 const WAIT: Duration = Duration::from_millis(10);

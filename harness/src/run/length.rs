@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::record::StoppedBy;
+use record::StoppedBy;
 use stats::RESAMPLING_SUFFICES;
 
 /// How long rounds go on. Without a precision and a budget their number is fixed.

@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::length::Length;
 use super::live::Live;
 use super::trial::Settings;
-use crate::record::{CONTROL, Schedule, base_name, second_name};
 use catalog::plan::Plan;
 use catalog::{Profile, Server, Stage, Workload};
 use loadgen::EngineKind;
 use machine::Layout;
+use record::{CONTROL, Schedule, base_name, second_name};
 
 /// The measured time of one calibration trial.
 pub(super) const CALIBRATION: Duration = Duration::from_millis(250);

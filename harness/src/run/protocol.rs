@@ -16,8 +16,8 @@ use super::build::Built;
 use super::check::summarise;
 use crate::conform::protocol::{self as cases, Case, Limits, Observed};
 use crate::conform::{self, CheckOptions};
-use crate::record::{Agreement, Check, Failure, ProtocolCell, Step};
 use machine::probe::Processes;
+use record::{Agreement, Check, Failure, ProtocolCell, Step};
 
 /// Cases that do not wait for the server to let go, at a time.
 const SIDE_BY_SIDE: usize = 8;

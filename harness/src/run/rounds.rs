@@ -11,10 +11,10 @@ use super::rotation::Cut;
 use super::session::{Happening, Session, SessionError, Watch};
 use super::together::{self, Part};
 use super::trial::{self, Task};
-use crate::record::{self, Failure, Schedule, StoppedBy, Trial};
 use catalog::plan::{self, Plan, round_seed};
 use catalog::{Call, DISTINCT_CALLS, Profile, Workload};
 use loadgen::Pace;
+use record::{Failure, Schedule, StoppedBy, Trial};
 
 /// After so many failed trials in a row a server is measured no more.
 const GIVE_UP: u32 = 3;

@@ -16,12 +16,11 @@ use super::length::Sureness;
 use super::live::Live;
 use super::options::Options;
 use super::trial::Settings;
-use crate::record::{
-    self, CONTROL, Ended, Environment, Failure, Finding, Level, Store, Trial, base_name, is_control,
-};
 use catalog::plan::{self, round_seed};
 use catalog::{Catalog, DISTINCT_CALLS, Server};
 use machine::probe::affinity;
+use record::{CONTROL, Ended, Environment, Failure, Finding, Level, Trial, base_name, is_control};
+use store::Store;
 
 /// Something a person watching the run wants to know.
 #[derive(Debug)]

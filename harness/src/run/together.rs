@@ -8,11 +8,11 @@ use super::fleet::{Asked, Fleet, Member};
 use super::rotation::{Cut, Rotation, Turns};
 use super::trial::{self, Before, Settings};
 use super::{Interrupt, Referee, cost, figures};
-use crate::record::{Failure, Step, Trial};
 use catalog::Call;
 use catalog::plan;
 use loadgen::{Config, Control, DriveError, Measurement, Pace, Target};
 use machine::{OthersMeter, Root, StealMeter, ThrottleMeter};
+use record::{Failure, Step, Trial};
 
 /// Requests that are due in a paced slice, at least; and at least one for each connection.
 const LEAST_REQUESTS: usize = 16;
@@ -109,12 +109,12 @@ pub(super) fn measure<'e>(
 /// What came of one entry.
 struct Found {
     /// Of its start, and of the machine meanwhile.
-    figures: crate::record::Figures,
+    figures: record::Figures,
     measured: Option<(Measurement, Turns)>,
     /// Its resident memory before this stage.
     rss_before: Option<u64>,
     /// Of what the server kept.
-    after: crate::record::Figures,
+    after: record::Figures,
     failure: Option<Failure>,
 }
 
@@ -163,7 +163,7 @@ fn drive(
             figures: std::mem::take(&mut member.start),
             measured: None,
             rss_before: member.rss_bytes,
-            after: crate::record::Figures::new(),
+            after: record::Figures::new(),
             failure: None,
         };
         found
@@ -202,7 +202,7 @@ fn after(
     turns: &Turns,
     member: &mut Member<'_>,
     settings: &Settings,
-) -> Result<crate::record::Figures, String> {
+) -> Result<record::Figures, String> {
     if let Some(out) = &turns.out {
         return Err(out.clone());
     }

@@ -13,12 +13,12 @@ use super::entry::Entry;
 use super::live::Live;
 use super::sampler::{self, Samples};
 use super::{Interrupt, figures};
-use crate::record::{Failure, Figures, Step, Trial};
 use catalog::plan;
 use catalog::{Call, Stage};
 use loadgen::{Client, Config, Control, EngineKind, Measurement, Pace, Script};
 use machine::probe::Processes;
 use machine::{OthersMeter, Root, StealMeter, ThrottleMeter};
+use record::{Failure, Figures, Step, Trial};
 
 /// The length of one entry of the time series.
 const INTERVAL: Duration = Duration::from_millis(100);

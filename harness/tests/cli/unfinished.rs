@@ -8,9 +8,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use catalog::plan::Plan;
-use harness::record::{Ended, Record, Store};
+use record::{Ended, Record};
 use rusqlite::{Connection, OpenFlags};
 use rustix::process::{Pid, Signal, kill_process};
+use store::Store;
 
 use crate::support::{Bench, Run, fixture, processes_with};
 

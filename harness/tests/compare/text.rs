@@ -4,9 +4,9 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use harness::judge::{Choice, Comparison, Named, Outcome, StandingChoice, standing};
-use harness::record::{Failure, Record, Step};
 use harness::report::{COMPARISON_SCHEMA_VERSION, Colour, Meeting, Ranked, WIDTH};
 use machine::MachineDifference;
+use record::{Failure, Record, Step};
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
 

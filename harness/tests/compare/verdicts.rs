@@ -2,7 +2,7 @@
 
 use catalog::Stage;
 use harness::judge::{Choice, Outcome};
-use harness::record::Record;
+use record::Record;
 
 use crate::sample::{Sample, change, compare, compare_with, outcomes, within};
 

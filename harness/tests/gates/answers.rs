@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use catalog::Stage;
 use harness::judge::{Effect, Reason, gates, summarise};
-use harness::record::Verdict;
+use record::Verdict;
 
 use crate::outcome::{Outcome, assert_shown, row};
 use crate::support::Bench;

@@ -4,7 +4,7 @@ use std::fs;
 
 use catalog::Stage;
 use harness::judge::{CONTROL, summarise};
-use harness::record::{Finding, Level, Record, Row, Trial, Verdict};
+use record::{Finding, Level, Record, Row, Trial, Verdict};
 
 use crate::outcome::{Outcome, assert_shown, row};
 use crate::support::Bench;

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use catalog::Stage;
 use harness::judge::{Reason, gates, summarise};
-use harness::record::{CONTROL, Record};
+use record::{CONTROL, Record};
 
 use crate::disturb::{self, MANY, Spinners};
 use crate::outcome::{Outcome, assert_passes_when_quiet, assert_shown, row};

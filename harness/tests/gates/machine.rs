@@ -5,8 +5,8 @@
 
 use catalog::Stage;
 use harness::judge::{Reason, gates, summarise};
-use harness::record::{Record, Schedule, Verdict};
 use machine::{Layout, Recheck, StealMeter};
+use record::{Record, Schedule, Verdict};
 
 use crate::answers::sound;
 use crate::load::{starved, with_control, with_trials_as};

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use catalog::Stage;
 use harness::judge::{Reason, gates, summarise};
-use harness::record::{Record, Row, Server, Summary, Trial, read_json};
 use harness::report::{Colour, FORMATS, terminal};
+use record::{Record, Row, Server, Summary, Trial};
+use store::read_json;
 
 use crate::disturb;
 use crate::support::{Bench, CHECKED, Run};

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use catalog::Stage;
 use harness::judge::summarise;
-use harness::record::*;
 use harness::report::{Colour, FORMATS, WIDTH, terminal};
+use record::*;
+use store::*;
 use unicode_width::UnicodeWidthStr;
 
 use crate::sample;

@@ -6,10 +6,11 @@ use std::path::Path;
 
 use catalog::Stage;
 use harness::judge::summarise;
-use harness::record::*;
 use harness::report::{Colour, FORMATS, History, illustrated};
 use hdrhistogram::serialization::{Serializer, V2Serializer};
+use record::*;
 use roxmltree::{Document, Node, ParsingOptions};
+use store::*;
 
 use crate::{sample, summary::summary};
 

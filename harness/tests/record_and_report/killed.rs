@@ -7,8 +7,9 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use catalog::Stage;
-use harness::record::*;
 use hdrhistogram::serialization::{Serializer as _, V2Serializer};
+use record::*;
+use store::*;
 
 use rand::{RngExt as _, SeedableRng};
 use rand_pcg::Pcg64Mcg;

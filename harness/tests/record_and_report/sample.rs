@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use catalog::Stage;
-use harness::record::*;
+use record::*;
 
 pub(crate) fn record() -> Record {
     Record {

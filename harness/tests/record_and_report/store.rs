@@ -6,10 +6,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use catalog::Stage;
-use harness::figure;
-use harness::record::*;
 use proptest::prelude::*;
+use record::figure;
+use record::*;
 use rusqlite::Connection;
+use store::*;
 
 use crate::sample;
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use catalog::Stage;
-use harness::record::*;
+use record::*;
 
 use crate::sample;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use catalog::Stage;
-use harness::record::*;
+use record::*;
 use serde_json::Value;
 
 use crate::report::render;

@@ -13,10 +13,11 @@ use crate::cmd::git::git;
 use crate::cmd::progress::Progress;
 use crate::cmd::results::{Folder, colour};
 use crate::judge::{self, Choice, Operand};
-use crate::record::{EntryKind, Record, write_whole};
 use crate::report::Meeting;
 use crate::run::{self, Interrupt, same_program};
 use catalog::{Catalog, Server, Source, from_manifest};
+use record::{EntryKind, Record};
+use store::write_whole;
 
 /// Digits of a revision in the name of an entry; git adds some where they are not enough.
 const DIGITS: &str = "--short=7";

@@ -11,12 +11,12 @@ use super::{Arguments, Job};
 use crate::cli::{Usage, refuse_engine};
 use crate::cmd::machine::Place;
 use crate::cmd::results::Folder;
-use crate::record::{self, Ended, Environment, Finding, Level};
 use crate::run::{Earlier, Length, Options, rustc_version};
 use catalog::plan::round_seed;
 use catalog::{Body, Catalog, Profile, Server, Stage, names, sha256};
 use machine::Needs;
 use machine::probe::limits;
+use record::{Ended, Environment, Finding, Level};
 
 /// What rounds may amount to where only a precision or a budget ends them.
 const MOST_ROUNDS: u32 = 10_000;
@@ -55,7 +55,7 @@ pub(super) fn begin(
     options.logs = folder.logs();
     let run = describe(&options, &folder)?;
     let environment = environment_of(&place, &options, note);
-    let mut store = record::Store::create(&folder.database())?.hiding(folder.hidden());
+    let mut store = store::Store::create(&folder.database())?.hiding(folder.hidden());
     // The run last: a record with a run has all that is needed to take it up again.
     store.put_environment(&environment)?;
     store.put_run(&run)?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::conform::{self, CheckReport, CheckResult};
-use crate::record::Failure;
 use crate::run::Checked;
+use record::Failure;
 
 /// The widest line, columns of a terminal.
 const WIDTH: usize = 100;
@@ -281,7 +281,7 @@ fn wrapped(indent: &str, text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Step;
+    use record::Step;
 
     /// A server that failed these, each for that reason.
     fn row(server: &str, failed: &[(&str, &str)]) -> Row {

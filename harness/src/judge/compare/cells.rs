@@ -133,7 +133,7 @@ fn obstacle(base: &Side<'_>, new: &Side<'_>, cell: &Cell) -> Option<String> {
     if cell.stage == Stage::Peak {
         return None;
     }
-    let rate = |run: &crate::record::Run| run.rates_per_s.get(&cell.workload).copied();
+    let rate = |run: &record::Run| run.rates_per_s.get(&cell.workload).copied();
     match (rate(base_run), rate(new_run)) {
         (Some(base), Some(new)) if base == new => None,
         (Some(base), Some(new)) => Some(format!(

@@ -1,7 +1,7 @@
 //! What all servers of a cell have in common: the control and the noise floor of a figure.
 
 use super::{Cell, Choice, ControlMove, Place, Ratio, Side};
-use crate::figure::Figure;
+use record::figure::Figure;
 use stats::{
     Bootstrap, Interval, MIN_REPLICATES, Series, UnpairedRatio, noise_floor, unpaired_ratio,
 };

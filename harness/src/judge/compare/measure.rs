@@ -8,11 +8,11 @@ use super::{
     Cell, Change, Choice, Comparison, ControlMove, NotJudged, Outcome, Place, Ratio, Side, Turn,
     chosen,
 };
-use crate::figure::Figure;
 use crate::judge::rows::Judged;
 use crate::judge::side::Found;
 use crate::judge::{estimate, is_control};
 use catalog::Stage;
+use record::figure::Figure;
 use stats::{
     Better, Bootstrap, Difference, Interval, MIN_REPLICATES, Series, differs, paired_p,
     paired_ratio, unpaired_p, unpaired_ratio,

@@ -16,9 +16,9 @@ use cells::Cells;
 
 use super::is_control;
 use super::side::{Cell, Side};
-use crate::figure::{self, Figure};
-use crate::record::{Estimate, Record};
 use catalog::Stage;
+use record::figure::{self, Figure};
+use record::{Estimate, Record};
 use stats::{Better, Interval, holm};
 
 /// The level of the intervals, and of Holm's correction over all of them.

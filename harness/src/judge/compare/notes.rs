@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Choice, Side};
 use crate::judge::is_control;
-use crate::record::{Ended, Record, Verdict};
+use record::{Ended, Record, Verdict};
 
 /// What differs between the runs, and what is to be held against either; a sentence each.
 pub(super) fn between(base: &Side<'_>, new: &Side<'_>, choice: &Choice) -> Vec<String> {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Goal;
-use crate::record::{Accuracy, Crosscheck};
+use record::{Accuracy, Crosscheck};
 
 /// The quantiles in the order they are shown.
 const NAMES: [&str; 5] = ["p50", "p90", "p99", "p999", "max"];

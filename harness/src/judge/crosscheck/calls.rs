@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::Goal;
-use crate::record::Crosscheck;
+use record::Crosscheck;
 use stats::median;
 
 /// System calls of one tool at one number of connections.

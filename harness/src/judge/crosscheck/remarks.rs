@@ -1,7 +1,7 @@
 //! What explains figures and differences: one rule a function, each with the figure it goes by.
 
 use super::{Figure, Pair, Row};
-use crate::record::BARE;
+use record::BARE;
 
 /// CPU time over time from which a tool on one thread is the limit.
 const BUSY: f64 = 0.9;

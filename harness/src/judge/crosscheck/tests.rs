@@ -1,7 +1,7 @@
 //! From a record to what is shown of it.
 
 use super::*;
-use crate::record::{Ended, LatencyReading, ProcessCost, Reading, SendLag, SyscallRun, Syscalls};
+use record::{Ended, LatencyReading, ProcessCost, Reading, SendLag, SyscallRun, Syscalls};
 
 fn drive(round: u32, tool: &str, rate: f64, cpu_us: u64) -> Drive {
     let latency = LatencyReading {
@@ -38,14 +38,14 @@ fn drive(round: u32, tool: &str, rate: f64, cpu_us: u64) -> Drive {
 }
 
 fn record(drives: Vec<Drive>) -> Crosscheck {
-    let tool = |name: &str| crate::record::ToolRecord {
+    let tool = |name: &str| record::ToolRecord {
         name: name.to_owned(),
         ours: name == "epoll",
         version: None,
         left_out: None,
     };
     Crosscheck {
-        schema_version: crate::record::CROSSCHECK_SCHEMA_VERSION,
+        schema_version: record::CROSSCHECK_SCHEMA_VERSION,
         id: String::new(),
         started_at: String::new(),
         ended: Ended::Complete,
@@ -58,9 +58,9 @@ fn record(drives: Vec<Drive>) -> Crosscheck {
         rate_per_s: None,
         path: "/ping".to_owned(),
         connections: vec![16, 64],
-        environment: crate::record::Environment::default(),
+        environment: record::Environment::default(),
         tools: vec![tool("epoll"), tool("wrk"), tool("hey")],
-        servers: vec![crate::record::Driven {
+        servers: vec![record::Driven {
             name: "a".to_owned(),
             upstream_version: None,
             sha256: None,
@@ -150,7 +150,7 @@ fn a_tool_is_not_judged_by_a_server_that_was_disturbed() {
     let mut reading = drive(1, "epoll", 1e3, 1).reading.unwrap();
     reading.latency.points_ns = by_name([1.01e7, 4.1e7]);
     for given in [[1e7, 4.08e7], [1.3e7, 4e7]] {
-        record.accuracy.push(crate::record::Accuracy {
+        record.accuracy.push(record::Accuracy {
             delay: "constant:10ms".to_owned(),
             tool: "epoll".to_owned(),
             ours: true,

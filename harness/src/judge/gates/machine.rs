@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::reason::Reason;
 use super::super::row_view::{WorkloadView, values};
-use crate::record::{Environment, Level, Moment, Schedule};
+use record::{Environment, Level, Moment, Schedule};
 use stats::{Series, median, robust_spread};
 
 /// Gate 9: the share of stolen time, of others' time, or of the control's spread from which
@@ -87,7 +87,7 @@ pub(super) fn no_control(workload: &WorkloadView<'_>) -> Option<Reason> {
 /// Gate 10: the first finding by which figures will be wrong. Warnings stand in the record
 /// and under the table, not on every row.
 pub(super) fn finding(environment: &Environment) -> Option<Reason> {
-    let wrong = |finding: &&crate::record::Finding| finding.level == Level::Fail;
+    let wrong = |finding: &&record::Finding| finding.level == Level::Fail;
     let first = environment.findings.iter().find(wrong)?;
     Some(Reason::Machine(first.subject().to_owned()))
 }
@@ -108,8 +108,8 @@ mod tests {
 
     use super::super::super::testing::{run, trial};
     use super::*;
-    use crate::record::{Finding, Run, Trial};
     use catalog::Stage;
+    use record::{Finding, Run, Trial};
 
     fn of(trials: &[Trial], control: &[Series], gate: Gate) -> Option<Reason> {
         of_run(&run(), trials, control, gate)

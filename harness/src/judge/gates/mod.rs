@@ -13,7 +13,7 @@ pub(super) use machine::unsteady;
 
 use super::reason::Reason;
 use super::row_view::{RowView, WorkloadView};
-use crate::record::{Environment, Run, Server, Trial};
+use record::{Environment, Run, Server, Trial};
 
 /// What a gate looks at.
 #[derive(Clone, Copy)]

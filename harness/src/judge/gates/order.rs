@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::reason::Reason;
 use super::super::row_view::WorkloadView;
-use crate::record::{Schedule, Trial};
+use record::{Schedule, Trial};
 use stats::{median, permutation_p, spearman};
 
 /// The chance, where the place means nothing, below which it is said to mean something. In
@@ -68,9 +68,9 @@ fn residuals(trials: &[(f64, f64)]) -> Vec<(f64, f64)> {
 mod tests {
     use super::super::super::testing::{run, trial};
     use super::*;
-    use crate::record::{Environment, Run};
     use catalog::Stage;
     use catalog::plan::Plan;
+    use record::{Environment, Run};
 
     const SERVERS: [(&str, f64); 4] = [("a", 1.0), ("b", 1.4), ("c", 0.6), ("d", 3.0)];
 

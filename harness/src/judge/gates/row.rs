@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::super::reason::Reason;
 use super::super::row_view::{RowView, series, values};
 use super::machine::quotients;
-use crate::figure;
-use crate::record::{Interval, Schedule, Trial};
 use catalog::Stage;
+use record::figure;
+use record::{Interval, Schedule, Trial};
 use stats::{Series, Steadiness, geometric_mean, median, outliers, steadiness};
 
 /// Gate 4: from this share of busy time on, driver or server counts as busy.
@@ -557,7 +557,7 @@ mod tests {
             lead_in_ms: 1.0,
         };
         on_row(&RowView {
-            run: &crate::record::Run { schedule, ..run() },
+            run: &record::Run { schedule, ..run() },
             stage,
             valid: &own.iter().collect::<Vec<_>>(),
             others: &all.iter().collect::<Vec<_>>(),

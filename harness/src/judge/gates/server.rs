@@ -1,7 +1,7 @@
 //! Gates 1 and 7: what a server must show before it is measured.
 
 use super::super::reason::Reason;
-use crate::record::{Run, Server};
+use record::{Run, Server};
 
 /// Gate 1: it could be built, started and asked.
 pub(super) fn broken(_: &Run, server: &Server) -> Option<Reason> {
@@ -47,7 +47,7 @@ pub(super) fn slow_first_byte(run: &Run, server: &Server) -> Option<Reason> {
 mod tests {
     use super::super::super::testing::{run, server};
     use super::*;
-    use crate::record::{Check, Failure, Step};
+    use record::{Check, Failure, Step};
 
     #[test]
     fn a_sound_server_passes() {

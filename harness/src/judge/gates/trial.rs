@@ -1,8 +1,8 @@
 //! Gates 2, 3, 5, 6 and 8: what one trial must show.
 
 use super::super::reason::Reason;
-use crate::record::{Run, Trial};
 use catalog::Stage;
+use record::{Run, Trial};
 
 /// Gate 5: how far rate × mean latency may be from the number of connections, as a share.
 const LITTLE_LIMIT: f64 = 0.05;
@@ -205,7 +205,7 @@ mod tests {
     use super::super::super::testing::{run, trial};
     use super::super::on_trial;
     use super::*;
-    use crate::record::{Failure, Step};
+    use record::{Failure, Step};
 
     #[test]
     fn a_sound_trial_passes_all() {

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{Effect, Reason};
-use crate::figure;
-use crate::record::Step;
+use record::Step;
+use record::figure;
 use words::{counted, grouped, listed};
 
 impl fmt::Display for Reason {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::By;
 use crate::judge::side::{Cell, Side};
-use crate::record::Run;
+use record::Run;
 use stats::Series;
 
 /// One workload's figure of every entry, rounds counted through over all runs.

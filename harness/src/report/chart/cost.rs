@@ -1,8 +1,8 @@
 //! What a request costs: the server's CPU time, user and system, with the interval of their sum.
 
-use crate::figure::COST as FIGURE;
 use crate::report::number::significant;
 use catalog::Stage;
+use record::figure::COST as FIGURE;
 
 use super::field::{Entrant, Field};
 use super::frame::{Axis, level};

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use crate::judge;
-use crate::record::{
-    EntryKind, Estimate, RankInterval, Ranking, RatioToBest, Record, Row, Summary, Trial, Verdict,
-};
 use crate::report::workload_table;
 use catalog::Stage;
+use record::{
+    EntryKind, Estimate, RankInterval, Ranking, RatioToBest, Record, Row, Summary, Trial, Verdict,
+};
 
 use super::key::Key;
 

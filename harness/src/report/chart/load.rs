@@ -1,8 +1,8 @@
 //! Latency against rate: what a server's p99 is at each rate it was driven at.
 
-use crate::record::Estimate;
 use crate::report::grid::clipped;
 use catalog::Stage;
+use record::Estimate;
 
 use super::field::{Entrant, Field};
 use super::frame::{Area, Axis, level, spread, upright};

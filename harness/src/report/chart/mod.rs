@@ -24,7 +24,7 @@ mod svg;
 mod throughput;
 mod trend;
 
-use crate::record::{Estimate, RankInterval};
+use record::{Estimate, RankInterval};
 
 pub(super) use field::{Entrant, Field, Valid, fields, keys};
 pub(super) use key::Key;

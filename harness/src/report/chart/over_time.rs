@@ -1,9 +1,9 @@
 //! What happened within the trials: a small panel for each server, all on the same axes, in steps of
 //! a tenth of a second.
 
-use crate::record::Interval;
 use crate::report::grid::clipped;
 use catalog::Stage;
+use record::Interval;
 
 use super::field::{Entrant, Field};
 use super::scale::{Scale, Unit};

@@ -1,9 +1,9 @@
 //! What decides: each server's ratio to the best in the figure ranked by, with its interval, and which
 //! of them tie with the best.
 
-use crate::figure;
-use crate::record::RatioToBest;
 use crate::report::figure::{ratio_interval, times};
+use record::RatioToBest;
+use record::figure;
 
 use super::field::{Entrant, Field};
 use super::frame::{Axis, level};

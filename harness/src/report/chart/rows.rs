@@ -1,8 +1,8 @@
 //! Charts with a row for each server: the names, the failures, and the ranks with their ties.
 
-use crate::record::RankInterval;
 use crate::report::grid::clipped;
 use catalog::Stage;
+use record::RankInterval;
 
 use super::WIDTH;
 use super::field::{Entrant, Field};

@@ -1,7 +1,7 @@
 //! From values to places on an axis, and the round values marked on it.
 
-use crate::figure;
 use crate::report::number::significant;
+use record::figure;
 
 /// What is said of a value on an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Jitter against rate: a point for every trial, so that what one round did to all can be seen.
 
-use crate::record::Trial;
 use catalog::Stage;
+use record::Trial;
 
 use super::field::{Entrant, Field};
 use super::frame::{Area, Axis, level, upright};

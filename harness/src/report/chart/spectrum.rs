@@ -1,7 +1,7 @@
 //! The latency spectrum: percentiles on a logarithmic axis, of the full answer and of its first byte.
 
-use crate::record::Trial;
 use catalog::Stage;
+use record::Trial;
 use stats::{Bootstrap, Interval, Scale as Symmetry, median};
 
 use super::field::{Entrant, Field};

@@ -1,8 +1,8 @@
 //! How a server starts: time to the first valid answer, and that answer's latency; every start is a dot.
 
-use crate::figure;
-use crate::record::{Estimate, Summary, Verdict};
 use crate::report::grid::clipped;
+use record::figure;
+use record::{Estimate, Summary, Verdict};
 
 use super::field::{Valid, keys};
 use super::frame::{Area, Axis, level};
@@ -72,7 +72,7 @@ pub(in crate::report) fn chart(summary: &Summary, valid: &Valid<'_>) -> Option<C
 
 fn starts<'a>(summary: &'a Summary, valid: &Valid<'_>, figure: &str) -> Vec<Starts<'a>> {
     let keys = keys(summary);
-    let of = |row: &'a crate::record::ServerRow| {
+    let of = |row: &'a record::ServerRow| {
         let estimate = row.figures.get(figure)?;
         let values = valid
             .of_server(&row.server)

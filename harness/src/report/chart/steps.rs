@@ -1,6 +1,6 @@
 //! What many trials show step by step: the middle over rounds, and how far its halves reach.
 
-use crate::record::{Interval, Trial};
+use record::{Interval, Trial};
 use stats::quantile;
 
 /// A tenth of a second of all trials of a row.

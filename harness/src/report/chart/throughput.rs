@@ -1,7 +1,7 @@
 //! The peak rate of each server with its interval, and its rank.
 
-use crate::figure::RATE as FIGURE;
 use catalog::Stage;
+use record::figure::RATE as FIGURE;
 
 use super::field::Field;
 use super::frame::{Axis, level};

@@ -1,9 +1,9 @@
 //! A figure over several runs: a line for each server, with the interval of each run, and a mark where
 //! the machine was another one.
 
-use crate::figure::Figure;
-use crate::record::Estimate;
 use crate::report::grid::clipped;
+use record::Estimate;
+use record::figure::Figure;
 
 use super::frame::{Area, Axis, spread, upright};
 use super::key::Key;

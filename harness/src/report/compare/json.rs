@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Meeting;
 use crate::judge::{ALPHA, Change, ControlMove, NotJudged, Outcome, Place, Ratio, Turn};
-use crate::record::Record;
+use record::Record;
 use stats::Better;
 
 /// The version of this form; raised with every change that an older reader would misread.

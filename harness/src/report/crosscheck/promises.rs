@@ -1,7 +1,7 @@
 //! What the load generator of the harness promises beside its cost, as it was measured.
 
 use crate::judge::crosscheck::{Goal, Known, Point, calls_per_request, known, lags};
-use crate::record::Crosscheck;
+use record::Crosscheck;
 
 use super::super::grid::{Grid, WIDTH, wrapped};
 use super::super::number::{ABSENT, significant};

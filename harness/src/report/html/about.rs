@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use crate::figure;
-use crate::record::{Finding, Level, Record, Run};
 use crate::report::page;
+use record::figure;
+use record::{Finding, Level, Record, Run};
 use words::counted;
 
 /// The last sections of the page.

@@ -22,7 +22,7 @@ use minijinja::value::Serde;
 use minijinja::{Environment, Value};
 use serde::Serialize;
 
-use crate::record::{Record, Summary};
+use record::{Record, Summary};
 use words::counted;
 
 use super::chart::{self, Chart, STYLE, Valid, escaped};
@@ -132,7 +132,7 @@ fn title(summary: &Summary) -> String {
     let servers = summary
         .servers
         .iter()
-        .filter(|row| !crate::record::is_control(&row.server));
+        .filter(|row| !record::is_control(&row.server));
     let workloads = super::workload_table::workloads(summary).len();
     format!(
         "{} compared on {}",

@@ -2,10 +2,8 @@
 
 use serde::Serialize;
 
-use crate::record::{
-    Agreement, Protocol, ProtocolCase, ProtocolCell, ProtocolServer, Record, Summary,
-};
 use crate::report::protocol::{causes, checks, count, day, fuzz_sentence, version};
+use record::{Agreement, Protocol, ProtocolCase, ProtocolCell, ProtocolServer, Record, Summary};
 
 /// The section on the matrix.
 #[derive(Debug, Serialize)]

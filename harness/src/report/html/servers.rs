@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::figure::{self, Figure, Scope};
-use crate::record::{Estimate, Record, Server, ServerRow, Summary, Verdict, is_control};
 use crate::report::chart::{self, Valid};
 use crate::report::figure::shown;
 use crate::report::number::{ABSENT, significant, uncertainty};
 use crate::report::servers_table::{in_order, log_end};
+use record::figure::{self, Figure, Scope};
+use record::{Estimate, Record, Server, ServerRow, Summary, Verdict, is_control};
 
 use super::figures;
 

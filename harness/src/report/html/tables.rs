@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::figure::{self, Figure};
 use crate::judge::{Named, Standing, StandingChoice, standing};
-use crate::record::{Estimate, RankInterval, RatioToBest, Record, Summary, Verdict};
 use crate::report::chart::{Entrant, Field, rank_text};
 use crate::report::figure::{ratio, ratio_interval, shown, times};
 use crate::report::notes::Notes;
 use crate::report::number::{ABSENT, uncertainty};
 use crate::report::workload_table::{Column, caption, columns, entries};
 use catalog::Stage;
+use record::figure::{self, Figure};
+use record::{Estimate, RankInterval, RatioToBest, Record, Summary, Verdict};
 
 use super::anchor;
 
@@ -305,7 +305,7 @@ pub(super) fn overview(
         .collect();
     let others = summary.servers.iter().map(|row| row.server.as_str());
     let others: Vec<&str> = others
-        .filter(|server| !stood.contains_key(server) && !crate::record::is_control(server))
+        .filter(|server| !stood.contains_key(server) && !record::is_control(server))
         .collect();
     servers.extend(others);
     let rows = servers

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use crate::record::{Level, RankInterval, Record, Summary, Verdict};
 use crate::report::chart::{self, Entrant, Field, rank_text};
 use crate::report::notes::Notes;
 use crate::report::page;
 use catalog::Stage;
+use record::{Level, RankInterval, Record, Summary, Verdict};
 use words::listed;
 
 use super::{Figure, anchor, figure};
@@ -133,7 +133,7 @@ fn ranked_by(field: &Field<'_>) -> Option<String> {
         Stage::Peak => "at peak",
         Stage::Paced => "at the same rate for all",
     };
-    let name = crate::figure::name(&ranking.ranked_by);
+    let name = record::figure::name(&ranking.ranked_by);
     Some(format!("Ranked by {name} {load}."))
 }
 

@@ -9,10 +9,10 @@ use anyhow::{Context as _, Result};
 use super::files::Files;
 use super::tool::{Kind, Load, Tool, Until};
 use super::{BESIDE, Options, Session};
-use crate::record::{Accuracy, Failure};
 use crate::run::known::{Delay, GIVEN};
 use crate::run::{BootOptions, Launch, Running};
 use loadgen::Client;
+use record::{Accuracy, Failure};
 
 /// Of all cases.
 const RATE_PER_S: f64 = 1_000.0;

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::Stopped;
-use crate::record::ProcessCost;
 use crate::run::Interrupt;
 use crate::run::group::Group;
 use machine::probe::tcp_counters;
+use record::ProcessCost;
 
 /// How often it is looked whether the user asked to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

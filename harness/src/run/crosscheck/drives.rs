@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 
 use super::tool::{Load, Tool, Until};
 use super::{BESIDE, Options, Session, order};
-use crate::record::Drive;
 use crate::run::{Built, Running};
+use record::Drive;
 
 /// How long the rounds take.
 pub(super) fn expected(options: &Options) -> Duration {

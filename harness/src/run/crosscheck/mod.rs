@@ -35,10 +35,10 @@ use self::child::{Bench, Ran};
 use self::files::Files;
 use self::tool::{Load, Until};
 use super::{BootOptions, Built, Interrupt, Referee, Running};
-use crate::record::{Crosscheck, Driven, Ended, Failure, Reading};
 use catalog::{Catalog, Server};
 use loadgen::Client;
 use machine::probe::affinity;
+use record::{Crosscheck, Driven, Ended, Failure, Reading};
 
 pub use self::tool::{Tool, find_tools, tool_names};
 
@@ -223,7 +223,7 @@ impl Session<'_> {
         self.go_on()?;
         Ok(booted.and_then(|mut running| match self.asked(&running) {
             Ok(()) => Ok(running),
-            Err(error) => Err(running.failure(crate::record::Step::Accept, format!("{error:#}"))),
+            Err(error) => Err(running.failure(record::Step::Accept, format!("{error:#}"))),
         }))
     }
 

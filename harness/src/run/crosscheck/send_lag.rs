@@ -6,8 +6,8 @@ use anyhow::Result;
 
 use super::tool::{Load, Tool, Until};
 use super::{BESIDE, Options, Session};
-use crate::record::SendLag;
 use crate::run::Built;
+use record::SendLag;
 
 /// Connections; enough that at none of the usual rates all are busy.
 const CONNECTIONS: u32 = 64;

@@ -12,8 +12,8 @@ use anyhow::{Context as _, Result};
 
 use super::tool::{Kind, Load, Tool, Until, is_installed};
 use super::{Options, Said, Session, Step};
-use crate::record::{SyscallRun, Syscalls};
 use crate::run::Built;
+use record::{SyscallRun, Syscalls};
 
 /// Requests of the two runs, of tools that can count them.
 const REQUESTS: [u64; 2] = [1_000, 6_000];

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use super::files::Files;
 
-use crate::record::{BARE, ToolRecord};
+use record::{BARE, ToolRecord};
 
 /// Engines of the load generator of the harness; one it does not have is left out.
 const ENGINES: [&str; 2] = ["epoll", "io_uring"];

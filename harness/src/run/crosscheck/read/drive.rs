@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::record::{LatencyReading, Reading};
+use record::{LatencyReading, Reading};
 
 /// Reads its JSON, which a line or two may stand before.
 pub(super) fn read(output: &str) -> Result<Reading> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 
-use crate::record::{LatencyReading, Reading};
+use record::{LatencyReading, Reading};
 
 /// Reads it.
 pub(super) fn read(output: &str) -> Result<Reading> {

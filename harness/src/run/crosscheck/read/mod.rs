@@ -8,7 +8,7 @@ mod wrk;
 use anyhow::Result;
 
 use super::tool::Kind;
-use crate::record::Reading;
+use record::Reading;
 
 /// Reads the standard output of a tool.
 ///

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::record::{LatencyReading, Reading};
+use record::{LatencyReading, Reading};
 
 /// How it calls requests that were in flight at the end; they are no errors.
 const IN_FLIGHT: &str = "aborted due to deadline";

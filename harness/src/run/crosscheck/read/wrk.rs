@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::record::{LatencyReading, Reading};
+use record::{LatencyReading, Reading};
 
 /// How the line begins.
 const MARK: &str = "crosscheck ";
