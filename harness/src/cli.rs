@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cmd;
-use crate::run::{bare, known, respond, supervise};
 use catalog::{Catalog, Server, Stage, Workload, names};
+use crosscheck::{bare, known};
 use loadgen::EngineKind;
+use runner::{respond, supervise};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -19,9 +19,5 @@
 
 pub mod cli;
 pub mod cmd;
-pub mod conform;
-pub mod judge;
-pub mod report;
-pub mod run;
 
 pub use cli::main;

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result};
-use harness::judge;
 use record::{Record, Trial};
 
 use crate::Names;

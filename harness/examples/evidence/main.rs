@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
-use harness::judge::{CONTROL, Settings, TWIN_SUFFIX};
+use judge::{CONTROL, Settings, TWIN_SUFFIX};
 use record::Record;
 use store::Store;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use catalog::Stage;
-use harness::judge::{Effect, gates};
+use judge::{Effect, gates};
 use record::{Figures, Record, Run, Trial};
 use stats::{Better, Series, geometric_mean};
 

@@ -20,12 +20,12 @@ use super::machine::{Cpus, Place};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use crate::cli::{Filters, Status, Usage, engine_parser, parse_duration, parse_share};
-use crate::judge::{self, Widest};
-use crate::run::{Earlier, Interrupt, Length, Live, Options, Session, SessionError, Sureness};
 use catalog::Catalog;
+use judge::Widest;
 use loadgen::EngineKind;
 use machine::{Recheck, Root};
 use record::{Environment, Finding, Level, Schedule, Trial, Verdict};
+use runner::{Earlier, Interrupt, Length, Live, Options, Session, SessionError, Sureness};
 use store::Store;
 use words::counted;
 

@@ -10,10 +10,10 @@ use super::machine::{Cpus, Place, WINDOW};
 use super::progress::Progress;
 use super::results::colour;
 use crate::cli::Status;
-use crate::report::{Colour, WIDTH, wrapped};
-use crate::run::rustc_version;
 use machine::{Needs, cpu_list};
 use record::{Environment, Finding, Level, UNKNOWN};
+use report::{Colour, WIDTH, wrapped};
+use runner::rustc_version;
 use words::counted;
 
 const EXAMPLES: &str = "\

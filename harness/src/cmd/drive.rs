@@ -23,11 +23,11 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::cli::{Status, Usage, engine_parser, parse_duration, refuse_engine};
-use crate::run::Interrupt;
 use loadgen::{
     Address, Config, Control, DriveError, EngineKind, ErrorKind, Measurement, Pace, Script, drive,
 };
 use machine::cpu_list;
+use runner::Interrupt;
 
 use limits::Limit;
 use series::Series;

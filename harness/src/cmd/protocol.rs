@@ -11,14 +11,13 @@ use super::machine::{Cpus, Place};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use crate::cli::{Servers, Status, Usage, parse_duration};
-use crate::conform::protocol::{self as cases, Case};
-use crate::report;
-use crate::run::{self, BootOptions, Built, Done, Interrupt, ProtocolOptions, Referee};
 use catalog::{Catalog, Server, Source, names};
 use machine::probe::limits;
 use record::{
     PROTOCOL_FILE, PROTOCOL_KIND, PROTOCOL_SCHEMA_VERSION, Protocol, ProtocolCase, ProtocolServer,
 };
+use robustness::protocol::{self as cases, Case};
+use runner::{BootOptions, Built, Done, Interrupt, ProtocolOptions, Referee};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -285,7 +284,7 @@ impl Job<'_> {
             fuzz: None,
         };
         self.progress.note(&format!("building {}", server.name));
-        let tried = run::build(self.catalog, server, self.interrupt)
+        let tried = runner::build(self.catalog, server, self.interrupt)
             .and_then(|built| self.fill(&built, &mut column));
         if self.interrupt.is_set() {
             return None;
@@ -310,14 +309,14 @@ impl Job<'_> {
                 show_time(done.left)
             ));
         };
-        let tried = run::protocol(built, &options, &referee, self.interrupt, &mut show)?;
+        let tried = runner::protocol(built, &options, &referee, self.interrupt, &mut show)?;
         column.cells = tried.cells;
         column.afterwards = tried.afterwards;
         column.stop_failure = tried.stop_failure;
         if let Some(requests) = self.arguments.fuzz {
             let mutated = Mutated::new(requests, self.arguments.seed, options.boot);
             let mut show = sent_so_far(&mut self.progress, &name, requests);
-            column.fuzz = Some(run::fuzz(
+            column.fuzz = Some(runner::fuzz(
                 built,
                 &mutated.0,
                 &referee,

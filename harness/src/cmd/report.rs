@@ -11,10 +11,9 @@ use clap::Args;
 use super::operand::{Operand, refuse_unknown};
 use super::results;
 use crate::cli::{Loads, Status, Usage};
-use crate::judge;
-use crate::report::{self, History};
 use catalog::{Catalog, names};
 use record::{Record, Summary};
+use report::History;
 use store::write_whole;
 
 const EXAMPLES: &str = "\

@@ -9,9 +9,8 @@ use rustix::fs::statvfs;
 
 use super::git::revision;
 use crate::cli::Usage;
-use crate::judge;
-use crate::report::{self, Colour};
 use record::{HiddenPaths, PROTOCOL_FILE, Protocol, Record, Run, Summary};
+use report::Colour;
 use store::{ProtocolError, Store, write_whole};
 
 /// Free space below which no run is begun, bytes: a `standard` run takes about a tenth.

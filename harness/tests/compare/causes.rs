@@ -1,7 +1,7 @@
 //! What is not compared, and why; what fails on one side only.
 
 use catalog::Stage;
-use harness::judge::{Choice, Comparison, Outcome, Place};
+use judge::{Choice, Comparison, Outcome, Place};
 use record::{Ended, Failure, Record, Step};
 
 use crate::sample::{Sample, compare, compare_with, outcomes};

@@ -1,7 +1,7 @@
 //! Runs made by hand: speeds that are known, and a scatter that is the same every time.
 
 use catalog::Stage;
-use harness::judge::{self, Change, Choice, Comparison, Operand, Outcome};
+use judge::{Change, Choice, Comparison, Operand, Outcome};
 use record::{Record, SCHEMA_VERSION, Trial};
 use serde_json::json;
 

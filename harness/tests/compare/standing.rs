@@ -1,7 +1,7 @@
 //! Ranks across workloads and runs.
 
 use catalog::Stage;
-use harness::judge::{By, Named, Standing, StandingChoice, Stood, standing, summarise};
+use judge::{By, Named, Standing, StandingChoice, Stood, standing, summarise};
 use record::{Failure, RankInterval, Record, Step};
 
 use crate::sample::Sample;

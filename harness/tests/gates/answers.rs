@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use catalog::Stage;
-use harness::judge::{Effect, Reason, gates, summarise};
+use judge::{Effect, Reason, gates, summarise};
 use record::Verdict;
 
 use crate::outcome::{Outcome, assert_shown, row};

@@ -3,7 +3,7 @@
 use std::fs;
 
 use catalog::Stage;
-use harness::judge::{CONTROL, summarise};
+use judge::{CONTROL, summarise};
 use record::{Finding, Level, Record, Row, Trial, Verdict};
 
 use crate::outcome::{Outcome, assert_shown, row};

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::OnceLock;
 
 use catalog::Stage;
-use harness::judge::{Reason, gates, summarise};
+use judge::{Reason, gates, summarise};
 use record::{CONTROL, Record};
 
 use crate::disturb::{self, MANY, Spinners};

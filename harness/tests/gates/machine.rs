@@ -4,7 +4,7 @@
 //! `/proc` that is edited as it would be.
 
 use catalog::Stage;
-use harness::judge::{Reason, gates, summarise};
+use judge::{Reason, gates, summarise};
 use machine::{Layout, Recheck, StealMeter};
 use record::{Record, Schedule, Verdict};
 

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use catalog::Stage;
-use harness::judge::{Reason, gates, summarise};
-use harness::report::{Colour, FORMATS, terminal};
+use judge::{Reason, gates, summarise};
 use record::{Record, Row, Server, Summary, Trial};
+use report::{Colour, FORMATS, terminal};
 use store::read_json;
 
 use crate::disturb;

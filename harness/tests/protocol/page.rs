@@ -1,10 +1,10 @@
 //! The documents made from a matrix.
 
-use harness::report::{protocol_page, protocol_section, with_section};
 use record::{
     Agreement, Check, Fuzz, FuzzDeath, PROTOCOL_KIND, PROTOCOL_SCHEMA_VERSION, Protocol,
     ProtocolCase, ProtocolCell, ProtocolServer,
 };
+use report::{protocol_page, protocol_section, with_section};
 
 fn case(id: &str, concern: &str, in_terms: bool) -> ProtocolCase {
     ProtocolCase {

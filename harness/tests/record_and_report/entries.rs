@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use catalog::Stage;
-use harness::judge::summarise;
-use harness::report::{Colour, FORMATS, WIDTH, terminal};
+use judge::summarise;
 use record::*;
+use report::{Colour, FORMATS, WIDTH, terminal};
 use store::*;
 use unicode_width::UnicodeWidthStr;
 

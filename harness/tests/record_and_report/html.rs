@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use catalog::Stage;
-use harness::judge::summarise;
-use harness::report::{Colour, FORMATS, History, illustrated};
 use hdrhistogram::serialization::{Serializer, V2Serializer};
+use judge::summarise;
 use record::*;
+use report::{Colour, FORMATS, History, illustrated};
 use roxmltree::{Document, Node, ParsingOptions};
 use store::*;
 

@@ -1,6 +1,6 @@
 //! The protocol matrix in the page.
 
-use harness::judge::summarise;
+use judge::summarise;
 use record::*;
 
 use crate::html::{SERVERS, all, parse, render, run, text};

@@ -104,7 +104,8 @@ impl Control {
         self.changed.notify_all();
     }
 
-    pub(crate) fn count(&self, requests: u64, errors: u64) {
+    /// Adds to both counts, as workers do.
+    pub fn count(&self, requests: u64, errors: u64) {
         self.requests.fetch_add(requests, Ordering::Relaxed);
         self.errors.fetch_add(errors, Ordering::Relaxed);
     }

@@ -12,11 +12,11 @@ use crate::cmd::compare::Judging;
 use crate::cmd::git::git;
 use crate::cmd::progress::Progress;
 use crate::cmd::results::{Folder, colour};
-use crate::judge::{self, Choice, Operand};
-use crate::report::Meeting;
-use crate::run::{self, Interrupt, same_program};
 use catalog::{Catalog, Server, Source, from_manifest};
+use judge::{Choice, Operand};
 use record::{EntryKind, Record};
+use report::Meeting;
+use runner::{Interrupt, same_program};
 use store::write_whole;
 
 /// Digits of a revision in the name of an entry; git adds some where they are not enough.
@@ -163,7 +163,7 @@ impl Base {
                 progress.note(&format!("building {name}"));
                 let server = servers.iter().find(|server| server.name == name);
                 let server = server.context("it is not entered")?;
-                anyhow::Ok(run::build(catalog, server, interrupt))
+                anyhow::Ok(runner::build(catalog, server, interrupt))
             };
             let built = (build(base)?, build(new)?);
             if interrupt.is_set() {

@@ -11,12 +11,12 @@ use super::{Arguments, Job};
 use crate::cli::{Usage, refuse_engine};
 use crate::cmd::machine::Place;
 use crate::cmd::results::Folder;
-use crate::run::{Earlier, Length, Options, rustc_version};
 use catalog::plan::round_seed;
 use catalog::{Body, Catalog, Profile, Server, Stage, names, sha256};
 use machine::Needs;
 use machine::probe::limits;
 use record::{Ended, Environment, Finding, Level};
+use runner::{Earlier, Length, Options, rustc_version};
 
 /// What rounds may amount to where only a precision or a budget ends them.
 const MOST_ROUNDS: u32 = 10_000;

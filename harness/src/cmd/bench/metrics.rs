@@ -22,9 +22,9 @@ use self::serve::Server;
 use crate::cli::Usage;
 use crate::cmd::machine::Place;
 use crate::cmd::progress::Progress;
-use crate::run::{Happening, Live, Watch};
 use machine::{Layout, Topology};
 use record::Run;
+use runner::{Happening, Live, Watch};
 
 /// The address is ours; nothing is answered yet.
 #[derive(Debug)]

@@ -14,13 +14,13 @@ use super::{Arguments, Job};
 use crate::cli::{Usage, refuse_engine};
 use crate::cmd::machine::Place;
 use crate::cmd::results::Folder;
-use crate::run::{Earlier, Length, Options, rustc_version};
 use catalog::{Catalog, Profile, Server, Workload, names};
 use machine::Needs;
 use machine::probe::limits;
 use record::{
     BUILD_MARK, Ended, Environment, Finding, Level, Record, Run, TWIN_SUFFIX, base_name, is_control,
 };
+use runner::{Earlier, Length, Options, rustc_version};
 use store::{Store, StoreError};
 
 /// The version of the record from which on it holds what a run needs to be taken up again.

@@ -11,7 +11,7 @@ use super::{Arguments, Format, colour};
 use crate::cli::{Status, Usage};
 use crate::cmd::drive::figures::{self, Figure, Unit};
 use crate::cmd::operand::Operand;
-use crate::report::{Colour, DriveDifference, DriveFigure, Drives};
+use report::{Colour, DriveDifference, DriveFigure, Drives};
 
 /// What makes two drives different loads, in words, and where the JSON has it.
 const LOAD: [(&str, &str); 20] = [

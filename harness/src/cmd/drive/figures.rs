@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use super::spectrum::{SHOWN, grouped, time};
 use super::summary::bytes;
-use crate::report::significant;
 use catalog::names::nearest;
 use loadgen::ErrorKind;
+use report::significant;
 
 /// What comes before the name of a point, and the member of the JSON that holds it.
 const DISTRIBUTIONS: [(&str, &str); 4] = [

@@ -12,9 +12,9 @@ use super::Arguments;
 use super::source::Source;
 use super::target::Target;
 use crate::cli::Usage;
-use crate::run::Interrupt;
 use catalog::{Body, Call, DISTINCT_CALLS, Workload, header_problem, is_token};
 use loadgen::{Client, Config, Expect, Order, Request, Response, Script};
+use runner::Interrupt;
 
 /// A member that may number what a POST created.
 const ID: &str = "id";

@@ -15,10 +15,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::run::{Happening, Live};
 use catalog::plan;
 use record::figure::{self, Figure};
 use record::{Run, Trial};
+use runner::{Happening, Live};
 
 /// What all names begin with.
 const PREFIX: &str = "harness";
