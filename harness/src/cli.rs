@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::catalog::{Catalog, Server, Stage, Workload, names};
 use crate::cmd;
-use crate::load::EngineKind;
-use crate::run::{bare, known, respond, supervise};
+use catalog::{Catalog, Server, Stage, Workload, names};
+use crosscheck::{bare, known};
+use loadgen::EngineKind;
+use runner::{respond, supervise};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -17,20 +17,7 @@
 //! | [`stats`], [`judge`] | from samples to intervals, from trials to rows; pure |
 //! | [`report`] | one file per format |
 
-pub mod catalog;
 pub mod cli;
 pub mod cmd;
-pub mod conform;
-pub mod environment;
-pub mod figure;
-pub mod judge;
-pub mod load;
-pub mod plan;
-pub mod probe;
-pub mod record;
-pub mod report;
-pub mod run;
-pub mod stats;
-mod words;
 
 pub use cli::main;

@@ -1,6 +1,7 @@
 //! `harness drive`: the real program against real sockets.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+#[path = "../crates/loadgen/tests/loadgen/load_server/mod.rs"]
 mod load_server;
 
 use std::io::{BufRead as _, BufReader};
@@ -11,11 +12,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use harness::load::EngineKind;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use load_server::{Act, PONG, Server, response};
+use loadgen::EngineKind;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 use seccompiler::{SeccompAction, SeccompFilter};
@@ -357,7 +358,7 @@ fn an_idle_client_is_not_called_the_limit() {
 #[test]
 fn the_threads_go_where_they_are_told() {
     let server = pong();
-    let cpu = harness::probe::affinity::current_allowed()[0].to_string();
+    let cpu = machine::probe::affinity::current_allowed()[0].to_string();
     let json = measured(0, &["-n", "10", "--cpus", &cpu], server.addr, "/");
     assert_eq!(
         (&json["pinned"], &json["threads"]),

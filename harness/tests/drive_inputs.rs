@@ -2,6 +2,7 @@
 //! against real sockets.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+#[path = "../crates/loadgen/tests/loadgen/load_server/mod.rs"]
 mod load_server;
 
 use std::collections::HashSet;

@@ -1,6 +1,7 @@
 //! `harness drive` in its modes beside the plain ones: the real program against real sockets.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+#[path = "../crates/loadgen/tests/loadgen/load_server/mod.rs"]
 mod load_server;
 
 use std::net::SocketAddr;

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+#[path = "../crates/loadgen/tests/counting/mod.rs"]
 mod counting;
 
 use std::fs::File;
@@ -13,8 +14,8 @@ use std::thread;
 use std::time::Duration;
 
 use counting::{Counting, most_bytes};
-use harness::load::{Config, Control, EngineKind, Expect, Measurement, Request, Script, drive};
-use harness::probe::limits;
+use loadgen::{Config, Control, EngineKind, Expect, Measurement, Request, Script, drive};
+use machine::probe::limits;
 
 #[global_allocator]
 static GLOBAL: Counting = Counting;

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use harness::load::{Config, Control, Expect, Request, Script, drive};
+use loadgen::{Config, Control, Expect, Request, Script, drive};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Longer than anything here takes.

@@ -9,8 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use harness::environment::cpu_group;
-use harness::probe::Processes;
+use machine::cpu_group;
+use machine::probe::Processes;
 
 #[path = "cli/support.rs"]
 #[allow(dead_code, reason = "the tests of the command line use the rest")]

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result, bail};
-use harness::catalog::Stage;
-use harness::stats::median;
+use catalog::Stage;
+use stats::median;
 
 use crate::Names;
 use crate::pool::{Column, Figure, Kind, Pool};

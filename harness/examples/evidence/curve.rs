@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::Result;
-use harness::catalog::Profile;
+use catalog::Profile;
 
 use crate::Names;
 use crate::draw::{blocks, draws, on_all_cpus};

@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result};
-use harness::judge;
-use harness::record::{Record, Trial};
+use record::{Record, Trial};
 
 use crate::Names;
 use crate::draw::{blocks, draws, on_all_cpus};

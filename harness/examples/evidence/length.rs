@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use harness::catalog::{Profile, Stage};
-use harness::plan::trial_time;
+use catalog::plan::trial_time;
+use catalog::{Profile, Stage};
 
 use crate::pool::{Figure, Pool};
 
@@ -72,7 +72,7 @@ pub(crate) fn time(rounds: usize, stage: Stage, measured: Duration, profile: &Pr
 
 #[cfg(test)]
 mod tests {
-    use harness::catalog::PROFILES;
+    use catalog::PROFILES;
 
     use super::*;
     use crate::pool::FIGURES;

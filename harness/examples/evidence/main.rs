@@ -22,8 +22,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
-use harness::judge::{CONTROL, Settings, TWIN_SUFFIX};
-use harness::record::{Record, Store};
+use judge::{CONTROL, Settings, TWIN_SUFFIX};
+use record::Record;
+use store::Store;
 
 use curve::Curve;
 use order::Runs;

@@ -5,8 +5,8 @@
 //! residual. The residual includes the processes and the mean of their intervals, whose share is known from the
 //! scatter within trials.
 
-use harness::catalog::Stage;
-use harness::stats::robust_spread;
+use catalog::Stage;
+use stats::robust_spread;
 
 use crate::Names;
 use crate::pool::{Figure, Kind, Pool, Slice, whole};

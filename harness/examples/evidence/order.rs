@@ -3,10 +3,8 @@
 use std::fmt::Write as _;
 
 use anyhow::{Result, bail};
-use harness::catalog::Stage;
-use harness::stats::{
-    Better, Bootstrap, Difference, Scale, Series, differs, median, paired_ratio, ranks,
-};
+use catalog::Stage;
+use stats::{Better, Bootstrap, Difference, Scale, Series, differs, median, paired_ratio, ranks};
 
 use crate::Names;
 use crate::pool::{Column, Figure, Kind, Pool, whole};
@@ -119,15 +117,14 @@ fn places(pool: &Pool, servers: &[String], figure: &Figure, least: f64) -> Vec<P
         least,
         &mut Bootstrap::new(crate::SEED),
     );
-    let place =
-        |((name, series), rank): ((&String, &Series), Option<harness::stats::RankRange>)| {
-            Some(Place {
-                name: name.clone(),
-                median: median(&series.values().copied().collect::<Vec<_>>())?,
-                rank: rank.map(|rank| (rank.low, rank.high)),
-                values: series.clone(),
-            })
-        };
+    let place = |((name, series), rank): ((&String, &Series), Option<stats::RankRange>)| {
+        Some(Place {
+            name: name.clone(),
+            median: median(&series.values().copied().collect::<Vec<_>>())?,
+            rank: rank.map(|rank| (rank.low, rank.high)),
+            values: series.clone(),
+        })
+    };
     sorted(
         servers
             .iter()

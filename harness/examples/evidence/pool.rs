@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use harness::catalog::Stage;
-use harness::judge::{Effect, gates};
-use harness::record::{Figures, Record, Run, Trial};
-use harness::stats::{Better, Series, geometric_mean};
+use catalog::Stage;
+use judge::{Effect, gates};
+use record::{Figures, Record, Run, Trial};
+use stats::{Better, Series, geometric_mean};
 
 /// The valid trials of one workload.
 pub(crate) struct Pool {
@@ -271,7 +271,7 @@ impl Figure {
             }
             (Kind::MiddleCost, _) => {
                 let costs: Vec<f64> = slices.iter().filter_map(Slice::cost_us).collect();
-                harness::stats::median(&costs)
+                stats::median(&costs)
             }
         };
         value.filter(|value| value.is_finite() && *value > 0.0)
@@ -314,7 +314,7 @@ pub(crate) fn whole(column: &Column) -> Series {
 
 #[cfg(test)]
 mod tests {
-    use harness::record::Interval;
+    use record::Interval;
     use serde_json::json;
 
     use super::*;

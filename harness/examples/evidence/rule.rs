@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use harness::stats::{Bootstrap, Difference, Series, differs, noise_floor, paired_ratio};
+use stats::{Bootstrap, Difference, Series, differs, noise_floor, paired_ratio};
 
 /// Whether two servers differ, by the judge's rule.
 #[derive(Clone)]

@@ -1,9 +1,9 @@
 //! How long a slice should be: the difference between two copies of a program, and the overhead.
 
 use anyhow::{Context as _, Result};
-use harness::catalog::Stage;
-use harness::record::{Record, Schedule, Trial};
-use harness::stats::{median, robust_spread};
+use catalog::Stage;
+use record::{Record, Schedule, Trial};
+use stats::{median, robust_spread};
 
 use crate::Names;
 use crate::table::{NOTHING, Table};

@@ -3,7 +3,7 @@
 use std::slice::from_ref;
 use std::time::Duration;
 
-use harness::stats::{Better, Difference, Series};
+use stats::{Better, Difference, Series};
 
 use crate::pool::{Column, Figure, Pool, combined, series};
 use crate::rule::{Rule, Share};
@@ -134,7 +134,7 @@ impl Columns {
     /// The median δ of drawn runs, as a log-ratio.
     pub(crate) fn usual_delta(&self, drawn: &[Vec<usize>], rule: &mut Rule) -> Option<f64> {
         let delta = |draw: &Vec<usize>| rule.delta(self.control(draw));
-        harness::stats::median(&drawn.iter().map(delta).collect::<Vec<_>>())
+        stats::median(&drawn.iter().map(delta).collect::<Vec<_>>())
     }
 
     fn control(&self, draw: &[usize]) -> Option<(Series, Series)> {

@@ -3,8 +3,8 @@
 
 use std::cell::RefCell;
 
-use harness::load::parts::{KEEP, Parts, Whole, means};
-use harness::load::{Expect, Malformed, Request, Script};
+use loadgen::parts::{KEEP, Parts, Whole, means};
+use loadgen::{Expect, Malformed, Request, Script};
 use serde_json::{Value, json};
 
 /// Maximum size of a head in bytes.

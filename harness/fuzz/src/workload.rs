@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use harness::catalog::Workload;
+use catalog::Workload;
 use serde_json::Value;
 
 /// Parses the text of a file; whatever is accepted must be usable for drawing requests.

@@ -19,14 +19,15 @@ use super::compare::Judging;
 use super::machine::{Cpus, Place};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
-use crate::catalog::Catalog;
 use crate::cli::{Filters, Status, Usage, engine_parser, parse_duration, parse_share};
-use crate::environment::{Recheck, Root};
-use crate::judge::{self, Widest};
-use crate::load::EngineKind;
-use crate::record::{self, Environment, Finding, Level, Schedule, Store, Trial, Verdict};
-use crate::run::{Earlier, Interrupt, Length, Live, Options, Session, SessionError, Sureness};
-use crate::words::counted;
+use catalog::Catalog;
+use judge::Widest;
+use loadgen::EngineKind;
+use machine::{Recheck, Root};
+use record::{Environment, Finding, Level, Schedule, Trial, Verdict};
+use runner::{Earlier, Interrupt, Length, Live, Options, Session, SessionError, Sureness};
+use store::Store;
+use words::counted;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::progress::Progress;
 use crate::cli::{Servers, Status};
-use crate::run::{self, Interrupt};
+use runner::Interrupt;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,7 +52,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let mut rows = Vec::new();
     for server in &servers {
         progress.note(&format!("building {}", server.name));
-        match run::build(&catalog, server, &interrupt) {
+        match runner::build(&catalog, server, &interrupt) {
             Ok(built) => {
                 let binary = &built.launch.command[0];
                 if !arguments.json {

@@ -10,10 +10,9 @@ use serde_json::json;
 
 use super::machine::{Cpus, Place};
 use super::progress::Progress;
-use crate::catalog::names;
 use crate::cli::{Servers, Status, Usage, parse_duration};
-use crate::conform;
-use crate::run::{self, BootOptions, CheckLimits, Interrupt};
+use catalog::names;
+use runner::{BootOptions, CheckLimits, Interrupt};
 use table::Row;
 
 const EXAMPLES: &str = "\
@@ -75,7 +74,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         for server in &servers {
             say!("would check {}", server.name);
         }
-        for check in conform::all() {
+        for check in referee::all() {
             say!("  {:<10} {:<26} {}", check.group, check.id, check.about);
         }
         return Ok(Status::Fine);
@@ -87,7 +86,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let mut rows = Vec::new();
     for server in &servers {
         progress.note(&format!("building {}", server.name));
-        let built = match run::build(&catalog, server, &interrupt) {
+        let built = match runner::build(&catalog, server, &interrupt) {
             Ok(built) => built,
             Err(_) if interrupt.is_set() => break,
             Err(failure) => {
@@ -110,7 +109,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
             seed: arguments.seed,
         };
         let begin = Instant::now();
-        let checked = run::check(built, &boot, &limits, &run::Referee::new(), &interrupt);
+        let checked = runner::check(built, &boot, &limits, &runner::Referee::new(), &interrupt);
         if interrupt.is_set() {
             break;
         }
@@ -138,7 +137,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
 }
 
 pub(super) fn refuse_unknown_checks(only: &[String]) -> Result<()> {
-    let ids: Vec<&str> = conform::all().iter().map(|check| check.id).collect();
+    let ids: Vec<&str> = referee::all().iter().map(|check| check.id).collect();
     match only.iter().find(|id| !ids.contains(&id.as_str())) {
         Some(id) => Err(Usage(names::unknown("check", id, &ids)).into()),
         None => Ok(()),

@@ -11,11 +11,11 @@ use clap::{Args, ValueEnum};
 
 use super::operand::{Operand, refuse_machines, refuse_unknown};
 use crate::cli::{Loads, Status, Usage};
-use crate::environment::differences;
-use crate::figure::{FIGURES, Figure, Scope};
-use crate::judge::{self, Choice, Comparison, Outcome};
-use crate::report::{Colour, Meeting, WIDTH, wrapped};
-use crate::words::listed;
+use judge::{Choice, Comparison, Outcome};
+use machine::differences;
+use record::figure::{FIGURES, Figure, Scope};
+use report::{Colour, Meeting, WIDTH, wrapped};
+use words::listed;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -10,15 +10,15 @@ use serde_json::json;
 use super::machine::{Cpus, Place};
 use super::progress::Progress;
 use super::results::Folder;
-use crate::catalog::names;
 use crate::cli::{Servers, Status, Usage, parse_duration};
-use crate::environment::Needs;
-use crate::judge::crosscheck as judge;
-use crate::probe::limits;
-use crate::record::{CROSSCHECK_SCHEMA_VERSION, Crosscheck, Ended, HiddenPaths, write_whole};
-use crate::report;
-use crate::run::crosscheck::{self as session, Observer, Options, Step, find_tools, tool_names};
-use crate::run::{Interrupt, rustc_version};
+use catalog::names;
+use crosscheck::judge;
+use crosscheck::session::{self, Observer, Options, Step, find_tools, tool_names};
+use machine::Needs;
+use machine::probe::limits;
+use record::{CROSSCHECK_SCHEMA_VERSION, Crosscheck, Ended, HiddenPaths};
+use runner::{Interrupt, rustc_version};
+use store::write_whole;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -153,7 +153,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         .tell(&format!("takes about {time} after the builds"));
     session::crosscheck(&catalog, &options, &mut record, &interrupt, &mut watch)?;
     watch.progress.finish();
-    let text = report::crosscheck(&record);
+    let text = crosscheck::text(&record);
     write_whole(&folder.path().join(TEXT), &watch.hidden.clean(&text))
         .with_context(|| format!("cannot write {TEXT}"))?;
     match arguments.json {
@@ -232,7 +232,7 @@ fn client_cpus(place: &Place) -> Vec<u32> {
     }
 }
 
-fn list(options: &Options, left_out: &[crate::record::ToolRecord]) -> Result<()> {
+fn list(options: &Options, left_out: &[record::ToolRecord]) -> Result<()> {
     for tool in &options.tools {
         let version = tool.record.version.as_deref().unwrap_or("version unknown");
         say!("would drive with {:<10} {version}", tool.record.name);

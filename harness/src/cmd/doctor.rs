@@ -10,11 +10,11 @@ use super::machine::{Cpus, Place, WINDOW};
 use super::progress::Progress;
 use super::results::colour;
 use crate::cli::Status;
-use crate::environment::{Needs, cpu_list};
-use crate::record::{Environment, Finding, Level, UNKNOWN};
-use crate::report::{Colour, WIDTH, wrapped};
-use crate::run::rustc_version;
-use crate::words::counted;
+use machine::{Needs, cpu_list};
+use record::{Environment, Finding, Level, UNKNOWN};
+use report::{Colour, WIDTH, wrapped};
+use runner::rustc_version;
+use words::counted;
 
 const EXAMPLES: &str = "\
 Examples:

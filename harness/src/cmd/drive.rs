@@ -23,11 +23,11 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::cli::{Status, Usage, engine_parser, parse_duration, refuse_engine};
-use crate::environment::cpu_list;
-use crate::load::{
+use loadgen::{
     Address, Config, Control, DriveError, EngineKind, ErrorKind, Measurement, Pace, Script, drive,
 };
-use crate::run::Interrupt;
+use machine::cpu_list;
+use runner::Interrupt;
 
 use limits::Limit;
 use series::Series;
@@ -212,7 +212,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let series = arguments.timeseries.as_deref();
     let series = series.map(Series::create).transpose()?;
     // If this fails, the drive itself names the limit it needs.
-    let _ = crate::probe::limits::raise_descriptor_limit();
+    let _ = machine::probe::limits::raise_descriptor_limit();
     let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
     let from = (&target, &source);
     let Some(script) = requests::script(arguments, from, &config, &interrupt)? else {

@@ -8,11 +8,10 @@ use serde_json::json;
 
 use super::machine::{Cpus, Place};
 use super::progress::{Progress, show_time};
-use crate::catalog::Server;
 use crate::cli::{Servers, Status, parse_duration};
-use crate::conform::fuzz::{Answer, Shot, shot, shown};
-use crate::report;
-use crate::run::{self, BootOptions, Built, FuzzOptions, Interrupt, Referee};
+use catalog::Server;
+use robustness::fuzz::{Answer, Shot, shot, shown};
+use runner::{BootOptions, Built, FuzzOptions, Interrupt, Referee};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -151,7 +150,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
             interrupt: &interrupt,
             progress: &mut progress,
         };
-        let row = match run::build(&catalog, server, &interrupt) {
+        let row = match runner::build(&catalog, server, &interrupt) {
             Ok(built) => job.go(&built, replayed.as_ref())?,
             Err(failure) => Err(failure),
         };
@@ -207,7 +206,7 @@ struct Job<'a> {
 }
 
 /// A server's row of the JSON, and whether it passed.
-type Row = Result<(serde_json::Value, bool), crate::record::Failure>;
+type Row = Result<(serde_json::Value, bool), record::Failure>;
 
 impl Job<'_> {
     fn go(&mut self, built: &Built, replayed: Option<&Shot>) -> Result<Row> {
@@ -227,7 +226,7 @@ impl Job<'_> {
             boot: self.boot.clone(),
         };
         let mut show = sent_so_far(self.progress, name, options.requests);
-        let fuzz = run::fuzz(built, &options, &Referee::new(), self.interrupt, &mut show);
+        let fuzz = runner::fuzz(built, &options, &Referee::new(), self.interrupt, &mut show);
         drop(show);
         let fuzz = match fuzz {
             Ok(fuzz) => fuzz,
@@ -243,7 +242,7 @@ impl Job<'_> {
 
     fn replay(&mut self, built: &Built, one: &Shot) -> Result<Row> {
         let name = &self.server.name;
-        let replayed = run::replay(built, one, &self.boot, &Referee::new(), self.interrupt);
+        let replayed = runner::replay(built, one, &self.boot, &Referee::new(), self.interrupt);
         let replayed = match replayed {
             Ok(replayed) => replayed,
             Err(failure) => return Ok(Err(failure)),

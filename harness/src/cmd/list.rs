@@ -4,8 +4,8 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
-use crate::catalog::{PROFILES, Source};
 use crate::cli::{Loads, Servers, Status};
+use catalog::{PROFILES, Source};
 
 const EXAMPLES: &str = "\
 Examples:

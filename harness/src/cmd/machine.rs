@@ -6,9 +6,9 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::cli::Usage;
-use crate::environment::{self, Layout, Needs, Now, Root, StealMeter, Stolen, Topology, cpu_list};
-use crate::probe::affinity;
-use crate::record::{Environment, Finding, Level};
+use machine::probe::affinity;
+use machine::{Layout, Needs, Now, Root, StealMeter, Stolen, Topology, cpu_list};
+use record::{Environment, Finding, Level};
 
 /// How long to watch other processes. The kernel counts CPU time in ticks of 10 ms; this gives at least
 /// a hundred of them on one CPU, so that single ticks don't matter.
@@ -90,10 +90,9 @@ impl Place {
     /// The same, with what was seen of other processes.
     pub(super) fn environment_with(&self, rustc: &str, needs: Needs, now: &Now) -> Environment {
         let root = Root::host();
-        let mut environment = environment::read(&root, &self.topology, &self.layout, rustc);
+        let mut environment = machine::read(&root, &self.topology, &self.layout, rustc);
         environment.pinned = self.unpinned.is_none();
-        environment.findings =
-            environment::findings(&root, &self.topology, &self.layout, needs, now);
+        environment.findings = machine::findings(&root, &self.topology, &self.layout, needs, now);
         environment.findings.push(self.pinning());
         environment
     }

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::results::{DATABASE, RESULTS};
-use crate::catalog::{Catalog, names};
 use crate::cli::Usage;
-use crate::environment::MachineDifference;
-use crate::record::{Record, Store, read_json};
+use catalog::{Catalog, names};
+use machine::MachineDifference;
+use record::Record;
+use store::{Store, read_json};
 
 const EXPORT: &str = "record.json";
 

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::record::{Failure, Level};
-use crate::run::{Happening, Sureness, Watch};
+use record::{Failure, Level};
+use runner::{Happening, Sureness, Watch};
 
 /// How often a line is written if there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);

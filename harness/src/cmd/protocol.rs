@@ -10,15 +10,14 @@ use super::fuzz::{Mutated, sent_so_far};
 use super::machine::{Cpus, Place};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
-use crate::catalog::{Catalog, Server, Source, names};
 use crate::cli::{Servers, Status, Usage, parse_duration};
-use crate::conform::protocol::{self as cases, Case};
-use crate::probe::limits;
-use crate::record::{
+use catalog::{Catalog, Server, Source, names};
+use machine::probe::limits;
+use record::{
     PROTOCOL_FILE, PROTOCOL_KIND, PROTOCOL_SCHEMA_VERSION, Protocol, ProtocolCase, ProtocolServer,
 };
-use crate::report;
-use crate::run::{self, BootOptions, Built, Done, Interrupt, ProtocolOptions, Referee};
+use robustness::protocol::{self as cases, Case};
+use runner::{BootOptions, Built, Done, Interrupt, ProtocolOptions, Referee};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -196,7 +195,7 @@ fn list(servers: &[Server], cases: &[Case]) -> Result<Status> {
 }
 
 fn show_again(arguments: &Arguments, path: &Path) -> Result<Status> {
-    let matrix = Protocol::read(path)?;
+    let matrix = store::read_protocol(path)?;
     if !arguments.json && arguments.format == Format::Text {
         for server in &matrix.servers {
             let lines = report::protocol_lines(&matrix.cases, server, results::colour());
@@ -285,7 +284,7 @@ impl Job<'_> {
             fuzz: None,
         };
         self.progress.note(&format!("building {}", server.name));
-        let tried = run::build(self.catalog, server, self.interrupt)
+        let tried = runner::build(self.catalog, server, self.interrupt)
             .and_then(|built| self.fill(&built, &mut column));
         if self.interrupt.is_set() {
             return None;
@@ -297,11 +296,7 @@ impl Job<'_> {
         Some(column)
     }
 
-    fn fill(
-        &mut self,
-        built: &Built,
-        column: &mut ProtocolServer,
-    ) -> Result<(), crate::record::Failure> {
+    fn fill(&mut self, built: &Built, column: &mut ProtocolServer) -> Result<(), record::Failure> {
         let name = built.server.name.clone();
         let options = self.options(&name);
         let referee = Referee::new();
@@ -314,14 +309,14 @@ impl Job<'_> {
                 show_time(done.left)
             ));
         };
-        let tried = run::protocol(built, &options, &referee, self.interrupt, &mut show)?;
+        let tried = runner::protocol(built, &options, &referee, self.interrupt, &mut show)?;
         column.cells = tried.cells;
         column.afterwards = tried.afterwards;
         column.stop_failure = tried.stop_failure;
         if let Some(requests) = self.arguments.fuzz {
             let mutated = Mutated::new(requests, self.arguments.seed, options.boot);
             let mut show = sent_so_far(&mut self.progress, &name, requests);
-            column.fuzz = Some(run::fuzz(
+            column.fuzz = Some(runner::fuzz(
                 built,
                 &mutated.0,
                 &referee,
@@ -358,8 +353,7 @@ fn store(matrix: &Protocol, folder: &Folder) -> Result<()> {
     let path = folder.path().join(PROTOCOL_FILE);
     let text = matrix.to_json();
     let text = folder.hidden().clean(&text).into_owned();
-    crate::record::write_whole(&path, &text)
-        .with_context(|| format!("cannot write {}", path.display()))
+    store::write_whole(&path, &text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Regenerates the documents from the matrix.
@@ -396,8 +390,7 @@ fn write(matrix: &Protocol, catalog: &Catalog) -> Result<()> {
 }
 
 fn renew(path: &Path, text: &str) -> Result<()> {
-    crate::record::write_whole(path, text)
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    store::write_whole(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     eprintln!("updated {}", path.display());
     Ok(())
 }

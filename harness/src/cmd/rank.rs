@@ -9,10 +9,10 @@ use clap::{Args, ValueEnum};
 use super::compare::{Format, colour, write};
 use super::operand::{Operand, refuse_machines, refuse_unknown};
 use crate::cli::{Status, Usage};
-use crate::environment::{MachineDifference, differences};
-use crate::judge::{By, Named, StandingChoice, standing};
-use crate::record::Record;
-use crate::report::{Colour, Ranked};
+use judge::{By, Named, StandingChoice, standing};
+use machine::{MachineDifference, differences};
+use record::Record;
+use report::{Colour, Ranked};
 
 const EXAMPLES: &str = "\
 Examples:

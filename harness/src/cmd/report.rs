@@ -10,11 +10,11 @@ use clap::Args;
 
 use super::operand::{Operand, refuse_unknown};
 use super::results;
-use crate::catalog::{Catalog, names};
 use crate::cli::{Loads, Status, Usage};
-use crate::judge;
-use crate::record::{Record, Summary, write_whole};
-use crate::report::{self, History};
+use catalog::{Catalog, names};
+use record::{Record, Summary};
+use report::History;
+use store::write_whole;
 
 const EXAMPLES: &str = "\
 Examples:

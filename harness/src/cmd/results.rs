@@ -9,11 +9,9 @@ use rustix::fs::statvfs;
 
 use super::git::revision;
 use crate::cli::Usage;
-use crate::judge;
-use crate::record::{
-    HiddenPaths, PROTOCOL_FILE, Protocol, ProtocolError, Record, Run, Store, Summary, write_whole,
-};
-use crate::report::{self, Colour};
+use record::{HiddenPaths, PROTOCOL_FILE, Protocol, Record, Run, Summary};
+use report::Colour;
+use store::{ProtocolError, Store, write_whole};
 
 /// Minimum free space to start a run, bytes: a `standard` run takes about a tenth of it.
 const LEAST_FREE: u64 = 200 << 20;
@@ -146,7 +144,7 @@ impl Folder {
     /// Copies the workspace's protocol matrix next to the run, so that its report is self-contained.
     pub(super) fn keep_matrix(&self) {
         if let Some(matrix) = matrix(&self.root.join(MATRIX))
-            && let Err(error) = matrix.write(&self.path.join(PROTOCOL_FILE))
+            && let Err(error) = store::write_protocol(&matrix, &self.path.join(PROTOCOL_FILE))
         {
             eprintln!("the report will have no protocol matrix: {error}");
         }
@@ -194,7 +192,7 @@ pub(super) fn load(database: &Path) -> Result<Record> {
 
 /// `None` if there is none. If it can't be read, that is printed: a report is complete without it.
 fn matrix(path: &Path) -> Option<Protocol> {
-    match Protocol::read(path) {
+    match store::read_protocol(path) {
         Ok(matrix) => Some(matrix),
         Err(ProtocolError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => None,
         Err(error) => {

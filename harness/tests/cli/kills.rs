@@ -4,10 +4,11 @@
 use std::path::Path;
 use std::process::Command;
 
-use harness::record::{Record, StoppedBy, read_json};
 use rand::{RngExt as _, SeedableRng};
 use rand_pcg::Pcg64Mcg;
+use record::{Record, StoppedBy};
 use rustix::process::Signal;
+use store::read_json;
 
 use crate::support::{Bench, Run, SHORT, fixture};
 use crate::unfinished::{

@@ -5,12 +5,13 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use harness::catalog::Stage;
-use harness::plan::Plan;
-use harness::record::{Failure, Record, Step, StoppedBy, Store, Trial};
+use catalog::Stage;
+use catalog::plan::Plan;
+use record::{Failure, Record, Step, StoppedBy, Trial};
 use rusqlite::Connection;
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::Signal;
+use store::Store;
 
 use crate::support::{Bench, Run, SHORT, fixture};
 use crate::unfinished::{
@@ -347,7 +348,7 @@ fn what_is_no_run_is_refused_in_words() {
 fn store_as_version_1(path: &Path) {
     let connection = Connection::open(path).unwrap();
     connection
-        .execute_batch(include_str!("../../src/record/store/v1.sql"))
+        .execute_batch(include_str!("../../crates/store/src/v1.sql"))
         .unwrap();
     connection
         .execute_batch(

@@ -135,7 +135,7 @@ impl Run {
             .unwrap_or(Value::Null);
         let trials = record["trials"].as_array().into_iter().flatten();
         for id in trials.flat_map(|trial| trial["figures"].as_object().unwrap().keys()) {
-            assert!(harness::figure::find(id).is_some(), "{id} is not defined");
+            assert!(record::figure::find(id).is_some(), "{id} is not defined");
         }
         Self {
             status: output.status.code(),

@@ -7,10 +7,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use harness::plan::Plan;
-use harness::record::{Ended, Record, Store};
+use catalog::plan::Plan;
+use record::{Ended, Record};
 use rusqlite::{Connection, OpenFlags};
 use rustix::process::{Pid, Signal, kill_process};
+use store::Store;
 
 use crate::support::{Bench, Run, SHORT, fixture, processes_with};
 

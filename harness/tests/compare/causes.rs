@@ -1,8 +1,8 @@
 //! What is not compared, and why; what fails on one side only.
 
-use harness::catalog::Stage;
-use harness::judge::{Choice, Comparison, Outcome, Place};
-use harness::record::{Ended, Failure, Record, Step};
+use catalog::Stage;
+use judge::{Choice, Comparison, Outcome, Place};
+use record::{Ended, Failure, Record, Step};
 
 use crate::sample::{Sample, compare, compare_with, outcomes};
 
@@ -130,7 +130,7 @@ fn other_connections() {
 #[test]
 fn other_engines() {
     let (base, mut new) = runs();
-    new.run.engine = harness::record::Engine("io_uring".into());
+    new.run.engine = record::Engine("io_uring".into());
     let found = compare(&base, &new);
     let all = causes(&found);
     for (stage, cause) in [Stage::Peak, Stage::Paced].into_iter().zip(&all) {

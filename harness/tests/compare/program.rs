@@ -6,9 +6,9 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use harness::record::Store;
 use rusqlite::Connection;
 use serde_json::Value;
+use store::Store;
 use tempfile::TempDir;
 
 /// A real run, of record version 1.

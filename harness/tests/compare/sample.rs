@@ -1,8 +1,8 @@
 //! Runs made by hand: speeds that are known, and a scatter that is the same every time.
 
-use harness::catalog::Stage;
-use harness::judge::{self, Change, Choice, Comparison, Operand, Outcome};
-use harness::record::{Record, SCHEMA_VERSION, Trial};
+use catalog::Stage;
+use judge::{Change, Choice, Comparison, Operand, Outcome};
+use record::{Record, SCHEMA_VERSION, Trial};
 use serde_json::json;
 
 /// What a run is made from.
@@ -62,7 +62,7 @@ impl Sample {
     }
 
     /// From JSON, so that a member added to the record needs no change here.
-    fn run(&self) -> harness::record::Run {
+    fn run(&self) -> record::Run {
         let rates = self
             .workloads
             .iter()
@@ -171,7 +171,7 @@ fn trial(server: &str, workload: &str, stage: Stage, round: u32, speed: f64) -> 
     .unwrap()
 }
 
-fn server(name: &str) -> harness::record::Server {
+fn server(name: &str) -> record::Server {
     serde_json::from_value(json!({
         "name": name,
         "display": name,
@@ -185,7 +185,7 @@ fn server(name: &str) -> harness::record::Server {
     .unwrap()
 }
 
-fn environment() -> harness::record::Environment {
+fn environment() -> record::Environment {
     serde_json::from_value(json!({
         "cpu_model": "a CPU",
         "logical_cpus": 2,

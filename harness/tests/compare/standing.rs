@@ -1,8 +1,8 @@
 //! Ranks across workloads and runs.
 
-use harness::catalog::Stage;
-use harness::judge::{By, Named, Standing, StandingChoice, Stood, standing, summarise};
-use harness::record::{Failure, RankInterval, Record, Step};
+use catalog::Stage;
+use judge::{By, Named, Standing, StandingChoice, Stood, standing, summarise};
+use record::{Failure, RankInterval, Record, Step};
 
 use crate::sample::Sample;
 
@@ -100,7 +100,7 @@ fn one_workload_of_one_run_is_ranked_as_in_its_table() {
 #[test]
 fn a_server_that_makes_a_connection_for_each_request_of_a_workload_is_not_ranked() {
     let mut record = sample(1).record();
-    let closing = |trial: &&mut harness::record::Trial| {
+    let closing = |trial: &&mut record::Trial| {
         (trial.workload.as_str(), trial.server.as_str()) == ("ping", "a")
     };
     for trial in record.trials.iter_mut().filter(closing) {
@@ -128,7 +128,7 @@ fn a_server_that_makes_a_connection_for_each_request_of_a_workload_is_not_ranked
 #[test]
 fn a_peak_limited_by_the_load_generator_has_cost_rank_all() {
     let mut record = sample(1).record();
-    let limited = |trial: &&mut harness::record::Trial| {
+    let limited = |trial: &&mut record::Trial| {
         trial.workload == "ping" && trial.server == "b" && trial.stage == Stage::Peak
     };
     for trial in record.trials.iter_mut().filter(limited) {
@@ -167,7 +167,7 @@ fn only_servers_valid_in_every_workload_are_ranked() {
     });
     record.servers.push(fourth);
     // Of b too few rounds are whole; c answers wrongly in ping.
-    let rounds = |trial: &harness::record::Trial| {
+    let rounds = |trial: &record::Trial| {
         trial.server != "b" || trial.round + u32::from(trial.workload == "ping") * 5 <= 7
     };
     record.trials.retain(rounds);

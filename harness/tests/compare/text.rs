@@ -3,10 +3,10 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use harness::environment::MachineDifference;
-use harness::judge::{Choice, Comparison, Named, Outcome, StandingChoice, standing};
-use harness::record::{Failure, Record, Step};
-use harness::report::{COMPARISON_SCHEMA_VERSION, Colour, Meeting, Ranked, WIDTH};
+use judge::{Choice, Comparison, Named, Outcome, StandingChoice, standing};
+use machine::MachineDifference;
+use record::{Failure, Record, Step};
+use report::{COMPARISON_SCHEMA_VERSION, Colour, Meeting, Ranked, WIDTH};
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -127,7 +127,7 @@ fn a_long_comment_is_shortened_by_whole_sections() {
     let short = format!("<!-- mark -->\n{}", case.meeting().markdown());
     assert_eq!(shorten(&short, 65_000), short);
 
-    let same = |change: &&harness::judge::Change| change.outcome == Outcome::Indistinguishable;
+    let same = |change: &&judge::Change| change.outcome == Outcome::Indistinguishable;
     let same = case.comparison.changes.iter().find(same).unwrap().clone();
     case.comparison.changes.extend(vec![same; 2_000]);
     let whole = format!("<!-- mark -->\n{}", case.meeting().markdown());

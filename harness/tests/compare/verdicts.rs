@@ -1,8 +1,8 @@
 //! What changed is found, what did not is not, and the control takes away what the machine did.
 
-use harness::catalog::Stage;
-use harness::judge::{Choice, Outcome};
-use harness::record::Record;
+use catalog::Stage;
+use judge::{Choice, Outcome};
+use record::Record;
 
 use crate::sample::{Sample, change, compare, compare_with, outcomes, within};
 
@@ -261,7 +261,7 @@ fn second_entries_and_the_control_are_compared_only_where_named() {
         Sample::new(1, &entries).record(),
         Sample::new(2, &entries).record(),
     );
-    let names = |found: &harness::judge::Comparison| {
+    let names = |found: &judge::Comparison| {
         let mut names: Vec<String> = found
             .changes
             .iter()

@@ -2,9 +2,9 @@
 
 use std::sync::OnceLock;
 
-use harness::catalog::Stage;
-use harness::judge::{Effect, Reason, gates, summarise};
-use harness::record::Verdict;
+use catalog::Stage;
+use judge::{Effect, Reason, gates, summarise};
+use record::Verdict;
 
 use crate::outcome::{Outcome, assert_shown, row};
 use crate::support::Bench;

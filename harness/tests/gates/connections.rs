@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use harness::catalog::Stage;
-use harness::judge::{CONTROL, summarise};
-use harness::record::{Finding, Level, Record, Row, Trial, Verdict};
+use catalog::Stage;
+use judge::{CONTROL, summarise};
+use record::{Finding, Level, Record, Row, Trial, Verdict};
 
 use crate::outcome::{Outcome, assert_shown, row};
 use crate::support::Bench;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use harness::environment::{OthersMeter, Root};
-use harness::probe::affinity;
+use machine::probe::affinity;
+use machine::{OthersMeter, Root};
 use rustix::thread::{CpuSet, sched_getaffinity};
 
 /// Threads that take a CPU from a load generator: it is left with a tenth.

@@ -3,9 +3,9 @@
 use std::fs;
 use std::sync::OnceLock;
 
-use harness::catalog::Stage;
-use harness::judge::{Reason, gates, summarise};
-use harness::record::{CONTROL, Record};
+use catalog::Stage;
+use judge::{Reason, gates, summarise};
+use record::{CONTROL, Record};
 
 use crate::disturb::{self, MANY, Spinners};
 use crate::outcome::{Outcome, assert_passes_when_quiet, assert_shown, row};

@@ -3,10 +3,10 @@
 //! A hypervisor that takes CPU time can't be had here, so steal is read from a tree of
 //! `/proc` that is edited as it would be.
 
-use harness::catalog::Stage;
-use harness::environment::{Layout, Recheck, StealMeter};
-use harness::judge::{Reason, gates, summarise};
-use harness::record::{Record, Schedule, Verdict};
+use catalog::Stage;
+use judge::{Reason, gates, summarise};
+use machine::{Layout, Recheck, StealMeter};
+use record::{Record, Schedule, Verdict};
 
 use crate::answers::sound;
 use crate::load::{starved, with_control, with_trials_as};

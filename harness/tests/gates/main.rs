@@ -19,6 +19,6 @@ mod processes;
 #[path = "../cli/support.rs"]
 #[allow(dead_code, reason = "the tests of the command line use the rest")]
 mod support;
-#[path = "../trees/mod.rs"]
+#[path = "../../crates/machine/tests/machine/trees/mod.rs"]
 #[allow(unreachable_pub, reason = "shared with other tests")]
 mod trees;

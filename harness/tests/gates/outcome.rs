@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use harness::catalog::Stage;
-use harness::judge::{Reason, gates, summarise};
-use harness::record::{Record, Row, Server, Summary, Trial, read_json};
-use harness::report::{Colour, FORMATS, terminal};
+use catalog::Stage;
+use judge::{Reason, gates, summarise};
+use record::{Record, Row, Server, Summary, Trial};
+use report::{Colour, FORMATS, terminal};
+use store::read_json;
 
 use crate::disturb;
 use crate::support::{Bench, CHECKED, Run};

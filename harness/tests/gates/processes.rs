@@ -1,6 +1,6 @@
 //! Gate 9: what a server has other processes do is the server's work, also once they have ended.
 
-use harness::record::Trial;
+use record::Trial;
 
 use crate::outcome::{Outcome, assert_passes_when_quiet};
 use crate::support::Bench;

@@ -1,10 +1,10 @@
 //! The documents made from a matrix.
 
-use harness::record::{
+use record::{
     Agreement, Check, Fuzz, FuzzDeath, PROTOCOL_KIND, PROTOCOL_SCHEMA_VERSION, Protocol,
     ProtocolCase, ProtocolCell, ProtocolServer,
 };
-use harness::report::{protocol_page, protocol_section, with_section};
+use report::{protocol_page, protocol_section, with_section};
 
 fn case(id: &str, concern: &str, in_terms: bool) -> ProtocolCase {
     ProtocolCase {
@@ -172,13 +172,13 @@ fn a_stored_matrix_is_read_back_and_a_newer_one_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("protocol.json");
     let matrix = sample();
-    matrix.write(&path).unwrap();
-    assert_eq!(Protocol::read(&path).unwrap(), matrix);
+    store::write_protocol(&matrix, &path).unwrap();
+    assert_eq!(store::read_protocol(&path).unwrap(), matrix);
     let newer = Protocol {
         schema_version: PROTOCOL_SCHEMA_VERSION + 1,
         ..matrix
     };
-    newer.write(&path).unwrap();
-    let error = Protocol::read(&path).unwrap_err().to_string();
+    store::write_protocol(&newer, &path).unwrap();
+    let error = store::read_protocol(&path).unwrap_err().to_string();
     assert!(error.contains("version 2"), "{error}");
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use harness::catalog::Stage;
-use harness::judge::summarise;
-use harness::record::*;
-use harness::report::{Colour, FORMATS, WIDTH, terminal};
+use catalog::Stage;
+use judge::summarise;
+use record::*;
+use report::{Colour, FORMATS, WIDTH, terminal};
+use store::*;
 use unicode_width::UnicodeWidthStr;
 
 use crate::sample;

@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use harness::catalog::Stage;
-use harness::judge::summarise;
-use harness::record::*;
-use harness::report::{Colour, FORMATS, History, illustrated};
+use catalog::Stage;
 use hdrhistogram::serialization::{Serializer, V2Serializer};
+use judge::summarise;
+use record::*;
+use report::{Colour, FORMATS, History, illustrated};
 use roxmltree::{Document, Node, ParsingOptions};
+use store::*;
 
 use crate::{sample, summary::summary};
 

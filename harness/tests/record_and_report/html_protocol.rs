@@ -1,7 +1,7 @@
 //! The protocol matrix in the page.
 
-use harness::judge::summarise;
-use harness::record::*;
+use judge::summarise;
+use record::*;
 
 use crate::html::{SERVERS, all, parse, render, run, text};
 

@@ -2,8 +2,9 @@
 
 use std::fs;
 
-use harness::record::*;
+use record::*;
 use serde_json::Value;
+use store::*;
 
 use crate::{sample, summary::summary};
 

@@ -6,9 +6,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use harness::catalog::Stage;
-use harness::record::*;
+use catalog::Stage;
 use hdrhistogram::serialization::{Serializer as _, V2Serializer};
+use record::*;
+use store::*;
 
 use rand::{RngExt as _, SeedableRng};
 use rand_pcg::Pcg64Mcg;

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use harness::record::*;
+use record::*;
 use rusqlite::Connection;
 use rusqlite::types::Value;
+use store::*;
 use tempfile::TempDir;
 
 use crate::planted::{self, ROUNDS};

@@ -1,8 +1,8 @@
 //! What a reader sees: golden files, and what must hold for every table.
 
-use harness::catalog::Stage;
-use harness::record::*;
-use harness::report::{Colour, WIDTH, formats, terminal, terminal_wide};
+use catalog::Stage;
+use record::*;
+use report::{Colour, WIDTH, formats, terminal, terminal_wide};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{sample, summary::summary};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use harness::catalog::Stage;
-use harness::record::*;
+use catalog::Stage;
+use record::*;
 
 pub(crate) fn record() -> Record {
     Record {

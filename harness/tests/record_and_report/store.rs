@@ -5,11 +5,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use harness::catalog::Stage;
-use harness::figure;
-use harness::record::*;
+use catalog::Stage;
 use proptest::prelude::*;
+use record::figure;
+use record::*;
 use rusqlite::Connection;
+use store::*;
 
 use crate::sample;
 

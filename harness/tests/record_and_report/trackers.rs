@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use harness::catalog::Stage;
-use harness::record::*;
+use catalog::Stage;
+use record::*;
 use serde_json::Value;
 
 use crate::report::render;

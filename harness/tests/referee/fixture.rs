@@ -8,8 +8,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use harness::conform::{Ended, Process, Stop};
-use harness::probe::listeners;
+use machine::probe::listeners;
+use referee::{Ended, Process, Stop};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 

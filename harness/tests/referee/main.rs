@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use harness::conform::{CheckOptions, CheckReport, Process, Stop, check, check_process, ids};
+use referee::{CheckOptions, CheckReport, Process, Stop, check, check_process, ids};
 
 use crate::fixture::{Fixture, command};
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use harness::conform::{CheckOptions, check_process};
+use referee::{CheckOptions, check_process};
 
 use crate::fixture::{Fixture, command};
 use crate::{failed, most, shown};

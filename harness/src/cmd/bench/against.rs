@@ -7,16 +7,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::fs::{FlockOperation, flock};
 
-use crate::catalog::{Catalog, Server, Source, from_manifest};
 use crate::cli::{Status, Usage};
 use crate::cmd::compare::Judging;
 use crate::cmd::git::git;
 use crate::cmd::progress::Progress;
 use crate::cmd::results::{Folder, colour};
-use crate::judge::{self, Choice, Operand};
-use crate::record::{EntryKind, Record, write_whole};
-use crate::report::Meeting;
-use crate::run::{self, Interrupt, same_program};
+use catalog::{Catalog, Server, Source, from_manifest};
+use judge::{Choice, Operand};
+use record::{EntryKind, Record};
+use report::Meeting;
+use runner::{Interrupt, same_program};
+use store::write_whole;
 
 /// Digits of a revision in an entry's name; git adds some if these are ambiguous.
 const DIGITS: &str = "--short=7";
@@ -161,7 +162,7 @@ impl Base {
                 progress.note(&format!("building {name}"));
                 let server = servers.iter().find(|server| server.name == name);
                 let server = server.context("it is not an entry")?;
-                anyhow::Ok(run::build(catalog, server, interrupt))
+                anyhow::Ok(runner::build(catalog, server, interrupt))
             };
             let built = (build(base)?, build(new)?);
             if interrupt.is_set() {

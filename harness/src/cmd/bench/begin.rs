@@ -8,16 +8,16 @@ use anyhow::{Context, Result};
 use super::against::Base;
 use super::rates::parse_rates;
 use super::{Arguments, Job};
-use crate::catalog::{Body, Catalog, Profile, Server, Stage, names, sha256};
 use crate::cli::{Usage, refuse_engine};
 use crate::cmd::check::refuse_unknown_checks;
 use crate::cmd::machine::Place;
 use crate::cmd::results::Folder;
-use crate::environment::Needs;
-use crate::plan::round_seed;
-use crate::probe::limits;
-use crate::record::{self, Ended, Environment, Finding, Level};
-use crate::run::{Earlier, Length, Options, rustc_version};
+use catalog::plan::round_seed;
+use catalog::{Body, Catalog, Profile, Server, Stage, names, sha256};
+use machine::Needs;
+use machine::probe::limits;
+use record::{Ended, Environment, Finding, Level};
+use runner::{Earlier, Length, Options, rustc_version};
 
 /// Maximum number of rounds if only a precision or a budget ends the run.
 const MOST_ROUNDS: u32 = 10_000;
@@ -58,7 +58,7 @@ pub(super) fn begin(
     options.logs = folder.logs();
     let run = describe(&options, &folder)?;
     let environment = environment_of(&place, &options, note);
-    let mut store = record::Store::create(&folder.database())?.hiding(folder.hidden());
+    let mut store = store::Store::create(&folder.database())?.hiding(folder.hidden());
     // The run last: a record that has a run also has everything needed to resume it.
     store.put_environment(&environment)?;
     store.put_run(&run)?;
@@ -283,7 +283,7 @@ pub(super) fn own_sha256() -> Result<Option<String>> {
 /// Hashes requests of the first round for each workload; they depend only on its file and the seed.
 pub(super) fn requests_sha256(options: &Options) -> BTreeMap<String, String> {
     use sha2::{Digest as _, Sha256};
-    let hash = |workload: &crate::catalog::Workload| {
+    let hash = |workload: &catalog::Workload| {
         let mut hash = Sha256::new();
         for call in workload.draw(round_seed(options.seed, 1), HASHED_CALLS) {
             hash.update(format!("{} {}\n", call.method, call.target));
@@ -293,7 +293,7 @@ pub(super) fn requests_sha256(options: &Options) -> BTreeMap<String, String> {
                 hash.update(format!("{name}: {value}\n"));
             }
         }
-        crate::catalog::hex(&hash.finalize())
+        catalog::hex(&hash.finalize())
     };
     let workloads = options.workloads.iter();
     workloads.map(|w| (w.name.clone(), hash(w))).collect()

@@ -22,9 +22,9 @@ use self::serve::Server;
 use crate::cli::Usage;
 use crate::cmd::machine::Place;
 use crate::cmd::progress::Progress;
-use crate::environment::{Layout, Topology};
-use crate::record::Run;
-use crate::run::{Happening, Live, Watch};
+use machine::{Layout, Topology};
+use record::Run;
+use runner::{Happening, Live, Watch};
 
 /// A bound address that isn't served yet.
 #[derive(Debug)]
@@ -120,7 +120,7 @@ impl Watch for Both<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::environment::Core;
+    use machine::Core;
 
     /// `cores` cores of two siblings each: 0 and 1, 2 and 3...
     fn machine(cores: u32) -> Topology {
@@ -141,7 +141,7 @@ mod tests {
             packages: 1,
             nodes: 1,
             quota_cpus: None,
-            known: crate::environment::Known {
+            known: machine::Known {
                 siblings: true,
                 nodes: true,
                 quota: true,

@@ -20,10 +20,7 @@ pub(super) fn parse_rates(flags: &[String], workloads: &[&str]) -> Result<BTreeM
     for flag in flags {
         if let Some((workload, rate)) = flag.split_once('=') {
             if !workloads.contains(&workload) {
-                return Err(Usage(crate::catalog::names::unknown(
-                    "workload", workload, workloads,
-                ))
-                .into());
+                return Err(Usage(catalog::names::unknown("workload", workload, workloads)).into());
             }
             rates.insert(workload.to_owned(), parse_rate(rate)?);
         }

@@ -11,17 +11,17 @@ use rustix::fs::{FlockOperation, flock};
 use super::against::{Base, is_revision};
 use super::begin::{own_sha256, requests_sha256, with_other_builds};
 use super::{Arguments, Job};
-use crate::catalog::{Catalog, Profile, Server, Workload, names};
 use crate::cli::{Usage, refuse_engine};
 use crate::cmd::machine::Place;
 use crate::cmd::results::Folder;
-use crate::environment::Needs;
-use crate::probe::limits;
-use crate::record::{
-    BUILD_MARK, Ended, Environment, Finding, Level, Record, Run, Store, StoreError, TWIN_SUFFIX,
-    base_name, is_control,
+use catalog::{Catalog, Profile, Server, Workload, names};
+use machine::Needs;
+use machine::probe::limits;
+use record::{
+    BUILD_MARK, Ended, Environment, Finding, Level, Record, Run, TWIN_SUFFIX, base_name, is_control,
 };
-use crate::run::{Earlier, Length, Options, rustc_version};
+use runner::{Earlier, Length, Options, rustc_version};
+use store::{Store, StoreError};
 
 /// The first version of the record that stores everything needed to resume a run.
 const PLAN_STORED_SINCE: u32 = 2;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::conform::{self, CheckReport, CheckResult};
-use crate::record::Failure;
-use crate::run::Checked;
+use record::Failure;
+use referee::{CheckReport, CheckResult};
+use runner::Checked;
 
 /// Maximum width of a line, in columns.
 const WIDTH: usize = 100;
@@ -152,7 +152,7 @@ fn cells(rows: &[Row]) -> Vec<Line> {
             }
         }
     }
-    let all: Vec<&str> = conform::ids().collect();
+    let all: Vec<&str> = referee::ids().collect();
     line("all checks".to_owned(), &|row| row.share(&all));
     let or_dash = |figure: Option<String>| figure.unwrap_or_else(|| "-".to_owned());
     line("first byte at idle, µs".to_owned(), &|row| {
@@ -167,7 +167,7 @@ fn cells(rows: &[Row]) -> Vec<Line> {
 /// The checks by topic, in order of first appearance.
 fn groups() -> Vec<(&'static str, Vec<&'static str>)> {
     let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
-    for check in conform::all() {
+    for check in referee::all() {
         match groups.iter_mut().find(|(group, _)| *group == check.group) {
             Some((_, ids)) => ids.push(check.id),
             None => groups.push((check.group, vec![check.id])),
@@ -281,11 +281,11 @@ fn wrapped(indent: &str, text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Step;
+    use record::Step;
 
     /// A server that failed these checks, each for the given reason.
     fn row(server: &str, failed: &[(&str, &str)]) -> Row {
-        let results: Vec<CheckResult> = conform::all()
+        let results: Vec<CheckResult> = referee::all()
             .iter()
             .map(|check| CheckResult {
                 id: check.id,
@@ -320,7 +320,7 @@ mod tests {
         let users = text.iter().find(|line| line.starts_with("users ")).unwrap();
         let words: Vec<_> = users.split_whitespace().collect();
         assert_eq!(words[1], words[2]);
-        let all = format!("{0}/{0}", conform::all().len());
+        let all = format!("{0}/{0}", referee::all().len());
         assert!(
             text.iter()
                 .any(|line| line.starts_with("all checks") && line.contains(&all))
@@ -356,7 +356,7 @@ mod tests {
     #[test]
     fn what_failed_for_one_reason_is_told_once() {
         let gone = "server no longer responds: no connection";
-        let failed: Vec<_> = conform::ids().map(|id| (id, gone)).collect();
+        let failed: Vec<_> = referee::ids().map(|id| (id, gone)).collect();
         let text = lines(&[row("alpha", &failed)]).join("\n");
         assert_eq!(text.matches(gone).count(), 1, "{text}");
         for line in text.lines() {
@@ -366,8 +366,8 @@ mod tests {
 
     #[test]
     fn a_server_that_fails_everything_does_not_fill_the_screen() {
-        let reasons: Vec<String> = conform::ids().map(|id| format!("sent: {id}")).collect();
-        let failed: Vec<_> = conform::ids()
+        let reasons: Vec<String> = referee::ids().map(|id| format!("sent: {id}")).collect();
+        let failed: Vec<_> = referee::ids()
             .zip(reasons.iter().map(String::as_str))
             .collect();
         let text = lines(&[row("alpha", &failed)]);
@@ -401,7 +401,7 @@ mod tests {
         assert_eq!(json["passed"], false);
         assert_eq!(json["took_ms"], 2_345);
         let checks = json["checks"].as_array().unwrap();
-        assert_eq!(checks.len(), conform::all().len());
+        assert_eq!(checks.len(), referee::all().len());
         let ping = checks.iter().find(|check| check["id"] == "ping").unwrap();
         assert_eq!(
             (&ping["passed"], &ping["detail"]),

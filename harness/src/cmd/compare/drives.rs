@@ -11,7 +11,7 @@ use super::{Arguments, Format, colour};
 use crate::cli::{Status, Usage};
 use crate::cmd::drive::figures::{self, Figure, Unit};
 use crate::cmd::operand::Operand;
-use crate::report::{Colour, DriveDifference, DriveFigure, Drives};
+use report::{Colour, DriveDifference, DriveFigure, Drives};
 
 /// Properties that make two drives different loads, and where they are in the JSON.
 const LOAD: [(&str, &str); 20] = [

@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use super::spectrum::{SHOWN, grouped, time};
 use super::summary::bytes;
-use crate::catalog::names::nearest;
-use crate::load::ErrorKind;
-use crate::report::significant;
+use catalog::names::nearest;
+use loadgen::ErrorKind;
+use report::significant;
 
 /// The prefix of a point's name, and the JSON member that holds the distribution.
 const DISTRIBUTIONS: [(&str, &str); 4] = [

@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
-use crate::load::Measurement;
+use loadgen::Measurement;
 
 const ABOUT: &str =
     "Latency of valid responses and of timeouts, in nanoseconds; written by harness drive

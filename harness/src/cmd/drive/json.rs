@@ -7,7 +7,7 @@ use super::spectrum::{self, nanos};
 use super::summary::{busy_ratio, waited};
 use super::tables;
 use super::target::Target;
-use crate::load::{Address, Arrivals, Config, ErrorKind, Measurement, Pace, Think};
+use loadgen::{Address, Arrivals, Config, ErrorKind, Measurement, Pace, Think};
 
 /// Everything that was measured. A value that could not be measured is null; an error kind that didn't
 /// occur is 0.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::figures::{self, Figure, Reading, SEND_LAG, Unit};
-use crate::load::ErrorKind;
+use loadgen::ErrorKind;
 
 /// Units of time and of bytes. A unit that ends in another one comes before it.
 const TIMES: [(&str, f64); 6] = [

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::pace::words;
 use super::spectrum::grouped;
-use crate::load::{Config, Control, Pace, Window};
+use loadgen::{Config, Control, Pace, Window};
 
 /// How often the line is updated: rarely enough to cost the load nothing measurable.
 const EVERY: Duration = Duration::from_millis(500);

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::spectrum::seconds;
 use crate::cli::{Usage, parse_duration};
-use crate::load::{Arrivals, MAX_RATE, MAX_RATE_STAGES, Pace, RateStage, Think};
+use loadgen::{Arrivals, MAX_RATE, MAX_RATE_STAGES, Pace, RateStage, Think};
 
 /// The flags that decide when requests are sent; without any, a closed loop.
 #[derive(Debug, Args)]

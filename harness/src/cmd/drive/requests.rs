@@ -11,10 +11,10 @@ use serde_json::Value;
 use super::Arguments;
 use super::source::Source;
 use super::target::Target;
-use crate::catalog::{Body, Call, DISTINCT_CALLS, Workload, header_problem, is_token};
 use crate::cli::Usage;
-use crate::load::{Client, Config, Expect, Order, Request, Response, Script};
-use crate::run::Interrupt;
+use catalog::{Body, Call, DISTINCT_CALLS, Workload, header_problem, is_token};
+use loadgen::{Client, Config, Expect, Order, Request, Response, Script};
+use runner::Interrupt;
 
 /// The JSON member that may hold the number of what a POST created.
 const ID: &str = "id";

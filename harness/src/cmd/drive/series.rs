@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Arguments, spectrum};
 use crate::cli::Usage;
-use crate::load::{Interval, MAX_INTERVALS, Measurement};
+use loadgen::{Interval, MAX_INTERVALS, Measurement};
 
 /// The path that means standard output.
 const STDOUT: &str = "-";

@@ -8,8 +8,8 @@ use super::Arguments;
 use super::requests::is_method;
 use super::spectrum::grouped;
 use super::target::Target;
-use crate::catalog::Workload;
 use crate::cli::Usage;
+use catalog::Workload;
 
 /// Where the requests come from.
 #[derive(Debug)]

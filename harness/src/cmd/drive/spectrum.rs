@@ -3,7 +3,7 @@
 use hdrhistogram::{Counter, Histogram};
 use serde_json::{Map, Value, json};
 
-use crate::load::Bounds;
+use loadgen::Bounds;
 
 /// The points in the table; the maximum follows them.
 pub(super) const SHOWN: [(&str, f64); 7] = [

@@ -9,7 +9,7 @@ use super::pace::words;
 use super::spectrum::{SHOWN, bound, grouped, seconds, time};
 use super::tables;
 use super::target::Target;
-use crate::load::{Arrivals, Config, Measurement, Pace, Think};
+use loadgen::{Arrivals, Config, Measurement, Pace, Think};
 
 /// The share of its time a thread may be busy before the client counts as the limit.
 const BUSY: f64 = 0.9;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::pace::words;
 use super::spectrum::{self, grouped, time};
-use crate::load::{Measurement, StageFigures};
+use loadgen::{Measurement, StageFigures};
 
 /// One line per stage, and per class if there are several; each ends in a newline.
 pub(super) fn text(m: &Measurement) -> String {
@@ -82,7 +82,7 @@ fn table(text: &mut String, head: [&str; 7], lines: Vec<[String; 7]>) {
 
 /// All classes; at least one.
 pub(super) fn classes(m: &Measurement) -> Value {
-    let class = |class: &crate::load::Class| {
+    let class = |class: &loadgen::Class| {
         json!({
             "name": class.name,
             "requests": class.requests,

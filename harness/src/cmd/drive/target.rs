@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use reqwest::Url;
 
 use crate::cli::Usage;
-use crate::load::Address;
+use loadgen::Address;
 
 /// A valid `http` URL.
 #[derive(Debug)]

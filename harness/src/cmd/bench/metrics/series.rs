@@ -15,10 +15,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::figure::{self, Figure};
-use crate::plan;
-use crate::record::{Run, Trial};
-use crate::run::{Happening, Live};
+use catalog::plan;
+use record::figure::{self, Figure};
+use record::{Run, Trial};
+use runner::{Happening, Live};
 
 /// The prefix of all names.
 const PREFIX: &str = "harness";

@@ -3,9 +3,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::*;
-use crate::catalog::Stage;
-use crate::load::Control;
-use crate::record::{Failure, Step};
+use catalog::Stage;
+use loadgen::Control;
+use record::{Failure, Step};
 
 const DASHBOARD: &str = include_str!("../../../../../scripts/grafana-dashboard.json");
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::setpriority_process;
 
-use crate::probe::affinity;
+use machine::probe::affinity;
 
 /// Content type of the OpenMetrics text format 1.0.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -1,0 +1,15 @@
+//! Servers, workloads and profiles, parsed once into types that can't hold an invalid value; and the order of trials.
+
+mod header;
+pub mod names;
+pub mod plan;
+mod profile;
+mod server;
+mod stage;
+mod workload;
+
+pub use header::{header_problem, is_token};
+pub use profile::{PROFILES, Profile};
+pub use server::{About, CONTRACT_FLAGS, Catalog, Server, Source, from_manifest, hex, sha256};
+pub use stage::Stage;
+pub use workload::{Body, Call, DISTINCT_CALLS, Workload, WorkloadError};

@@ -1,0 +1,436 @@
+//! Servers, found through `cargo metadata` or read from a `server.toml`.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use cargo_metadata::{Metadata, MetadataCommand, Package, PackageId};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+/// A server that can be built and run.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Its folder's name, used in flags, records and tables.
+    pub name: String,
+    /// How it describes itself.
+    pub about: About,
+    /// The version of [`About::upstream`], or the one a `server.toml` states.
+    pub version: Option<String>,
+    /// How it is built and run.
+    pub source: Source,
+}
+
+/// The members of `[package.metadata.server]`, and of `[server]` in a `server.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct About {
+    /// The name shown in tables.
+    pub display: String,
+    /// As in `framework`, `library`, `coroutine`.
+    pub class: String,
+    /// The crate whose version is shown.
+    pub upstream: Option<String>,
+}
+
+/// How a server is built and run.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A member of this workspace.
+    Package {
+        /// Cargo's package id, which is unambiguous.
+        id: PackageId,
+        /// Its one binary.
+        bin: String,
+        /// Its `Cargo.toml`.
+        manifest: PathBuf,
+        /// Cargo's target folder for it.
+        target: PathBuf,
+    },
+    /// A program in any language.
+    Program {
+        /// The manifest's folder; both commands run in it.
+        folder: PathBuf,
+        /// The command that serves; `{addr}` and `{workers}` are placeholders.
+        run: Vec<String>,
+        /// The command that builds it.
+        build: Option<Vec<String>>,
+    },
+    /// An existing binary, entered as another build of a server.
+    Binary {
+        /// Its path.
+        path: PathBuf,
+        /// Its arguments; `{addr}` and `{workers}` are placeholders.
+        arguments: Vec<String>,
+        /// The folder it runs in; `None` means the workspace.
+        folder: Option<PathBuf>,
+    },
+}
+
+/// The file that describes a program in any language.
+const MANIFEST: &str = "server.toml";
+
+/// The arguments every server of the workspace takes.
+pub const CONTRACT_FLAGS: [&str; 4] = ["--addr", "{addr}", "--workers", "{workers}"];
+
+impl Server {
+    /// Another build of this server: the binary at `path`, started with the same arguments.
+    /// Its name is this server's, `@`, and the first seven digits of the binary's SHA-256.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub fn other_build(&self, path: &Path) -> Result<Self> {
+        let path = std::path::absolute(path)?;
+        let mark = sha256(&path)?[..7].to_owned();
+        let (arguments, folder) = match &self.source {
+            Source::Package { .. } => (CONTRACT_FLAGS.map(str::to_owned).to_vec(), None),
+            Source::Program { folder, run, .. } => (run[1..].to_vec(), Some(folder.clone())),
+            Source::Binary {
+                arguments, folder, ..
+            } => (arguments.clone(), folder.clone()),
+        };
+        Ok(Self {
+            // The version of its source is unknown.
+            version: None,
+            source: Source::Binary {
+                path,
+                arguments,
+                folder,
+            },
+            ..self.clone().marked(&mark)
+        })
+    }
+
+    /// The server under the name of another build: its own name, `@` and `mark`.
+    pub fn marked(mut self, mark: &str) -> Self {
+        for name in [&mut self.name, &mut self.about.display] {
+            *name = format!("{name}@{mark}");
+        }
+        self
+    }
+
+    /// The file that describes it: `Cargo.toml` for a package, `server.toml` for a program.
+    pub fn manifest(&self) -> Option<PathBuf> {
+        match &self.source {
+            Source::Package { manifest, .. } => Some(manifest.clone()),
+            Source::Program { folder, .. } => Some(folder.join(MANIFEST)),
+            Source::Binary { .. } => None,
+        }
+    }
+}
+
+/// SHA-256 of a file, in hexadecimal.
+///
+/// # Errors
+/// If it can't be read.
+pub fn sha256(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(hex(&Sha256::digest(&bytes)))
+}
+
+/// Bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The workspace and all known servers.
+#[derive(Debug)]
+pub struct Catalog {
+    /// The workspace's folder.
+    pub root: PathBuf,
+    /// Cargo's target folder.
+    pub target: PathBuf,
+    /// Servers of the workspace in name order, then those of manifests.
+    pub servers: Vec<Server>,
+}
+
+impl Catalog {
+    /// Reads the workspace around the current folder, and the given manifests.
+    ///
+    /// # Errors
+    /// If cargo can't read the workspace, a manifest is invalid, or two servers share a name.
+    pub fn load(manifests: &[PathBuf]) -> Result<Self> {
+        let metadata = MetadataCommand::new()
+            .no_deps()
+            .exec()
+            .context("cannot read the workspace: run this inside it, with cargo in PATH")?;
+        let mut servers = in_workspace(&metadata)?;
+        for path in manifests {
+            servers.push(from_manifest(path)?);
+        }
+        refuse_unusable_names(&servers)?;
+        Ok(Self {
+            root: metadata.workspace_root.clone().into(),
+            target: metadata.target_directory.clone().into(),
+            servers,
+        })
+    }
+
+    /// The servers of another checkout of this workspace. They are built like this one's, with the same toolchain
+    /// and cargo settings, but into `target`.
+    ///
+    /// # Errors
+    /// If cargo can't read that workspace, or its `Cargo.lock` is out of date.
+    pub fn of_checkout(&self, root: &Path, target: &Path) -> Result<Vec<Server>> {
+        let metadata = MetadataCommand::new()
+            .manifest_path(root.join("Cargo.toml"))
+            .current_dir(&self.root)
+            .no_deps()
+            .exec()?;
+        let mut servers = in_workspace(&metadata)?;
+        for server in &mut servers {
+            if let Source::Package { target: own, .. } = &mut server.source {
+                target.clone_into(own);
+            }
+        }
+        Ok(servers)
+    }
+}
+
+/// A `Cargo.lock`. Reading it takes a tenth of the time of `cargo metadata` with dependencies.
+#[derive(Deserialize)]
+struct Lock {
+    package: Vec<Locked>,
+}
+
+#[derive(Deserialize)]
+struct Locked {
+    name: String,
+    version: String,
+    /// Each as `NAME`, or as `NAME VERSION` or `NAME VERSION (SOURCE)` if the lock file has several of that name.
+    #[serde(default)]
+    dependencies: Vec<String>,
+}
+
+impl Lock {
+    fn read(path: &Path) -> Result<Self> {
+        let text = match std::fs::read_to_string(path) {
+            // A workspace that was never built has none, and needs none unless a server names its upstream.
+            Err(error) if error.kind() == ErrorKind::NotFound => "package = []".to_owned(),
+            read => read.with_context(|| format!("cannot read {}", path.display()))?,
+        };
+        toml::from_str(&text).with_context(|| format!("in {}", path.display()))
+    }
+
+    /// The version of a dependency of a package of the workspace.
+    fn version(&self, package: &str, dependency: &str) -> Option<&str> {
+        let named = |name: &str| self.package.iter().find(|p| p.name == name);
+        named(package)?.dependencies.iter().find_map(|text| {
+            let mut words = text.split(' ');
+            (words.next() == Some(dependency)).then_some(())?;
+            words.next().or_else(|| Some(&named(dependency)?.version))
+        })
+    }
+}
+
+fn in_workspace(metadata: &Metadata) -> Result<Vec<Server>> {
+    let lock = Lock::read(metadata.workspace_root.join("Cargo.lock").as_std_path())?;
+    let mut servers = Vec::new();
+    for package in metadata.workspace_packages() {
+        if let Some(about) = package.metadata.get("server") {
+            let server = from_package(metadata, &lock, package, about)
+                .with_context(|| format!("in {}", package.manifest_path))?;
+            servers.push(server);
+        }
+    }
+    servers.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(servers)
+}
+
+fn from_package(
+    metadata: &Metadata,
+    lock: &Lock,
+    package: &Package,
+    about: &serde_json::Value,
+) -> Result<Server> {
+    let about = About::deserialize(about).context("invalid [package.metadata.server]")?;
+    let mut binaries = package.targets.iter().filter(|target| target.is_bin());
+    let (Some(bin), None) = (binaries.next(), binaries.next()) else {
+        bail!("a server must have exactly one binary");
+    };
+    let folder = package.manifest_path.parent().and_then(|f| f.file_name());
+    Ok(Server {
+        name: folder.context("the package has no folder")?.to_owned(),
+        version: upstream_version(lock, package, &about)?,
+        source: Source::Package {
+            id: package.id.clone(),
+            bin: bin.name.clone(),
+            manifest: package.manifest_path.clone().into(),
+            target: metadata.target_directory.clone().into(),
+        },
+        about,
+    })
+}
+
+/// The resolved version of the crate that the server names as its upstream.
+fn upstream_version(lock: &Lock, package: &Package, about: &About) -> Result<Option<String>> {
+    let Some(upstream) = &about.upstream else {
+        return Ok(None);
+    };
+    match lock.version(&package.name, upstream) {
+        Some(version) => Ok(Some(version.to_owned())),
+        None => bail!("upstream = \"{upstream}\" is not among its dependencies in Cargo.lock"),
+    }
+}
+
+/// A `server.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    server: ManifestServer,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ManifestServer {
+    display: String,
+    class: String,
+    upstream: Option<String>,
+    version: Option<String>,
+    run: Vec<String>,
+    build: Option<Vec<String>>,
+}
+
+/// Reads one `server.toml`.
+pub fn from_manifest(path: &Path) -> Result<Server> {
+    let read = || -> Result<Server> {
+        if path.is_dir() {
+            bail!(
+                "it is a folder: name the server.toml in it, as in --manifest {}",
+                path.join(MANIFEST).display()
+            );
+        }
+        let text = std::fs::read_to_string(path)?;
+        let manifest: Manifest = toml::from_str(&text)?;
+        let path = path.canonicalize()?;
+        let folder = path.parent().context("the manifest has no parent folder")?;
+        let name = folder
+            .file_name()
+            .context("the manifest's folder has no name")?;
+        let server = manifest.server;
+        if !server.run.iter().any(|word| word.contains("{addr}")) {
+            bail!("`run` needs an argument with {{addr}} in it");
+        }
+        if server.build.as_ref().is_some_and(Vec::is_empty) {
+            bail!("`build` is empty: leave it out if there is nothing to build");
+        }
+        Ok(Server {
+            name: name.to_string_lossy().into_owned(),
+            version: server.version,
+            about: About {
+                display: server.display,
+                class: server.class,
+                upstream: server.upstream,
+            },
+            source: Source::Program {
+                folder: folder.to_owned(),
+                run: server.run,
+                build: server.build,
+            },
+        })
+    };
+    read().with_context(|| format!("cannot read the manifest {}", path.display()))
+}
+
+fn refuse_unusable_names(servers: &[Server]) -> Result<()> {
+    for (index, server) in servers.iter().enumerate() {
+        if server.name == "control" || server.name.contains(['~', '@', ':']) {
+            bail!(
+                "a server can't be named \"{}\": the harness reserves that name",
+                server.name
+            );
+        }
+        if servers[..index]
+            .iter()
+            .any(|other| other.name == server.name)
+        {
+            bail!(
+                "two servers are named \"{}\": a server is named after its folder, so rename one",
+                server.name
+            );
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(text: &str) -> Result<Server> {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("mine");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("server.toml"), text).unwrap();
+        from_manifest(&folder.join("server.toml"))
+    }
+
+    #[test]
+    fn versions_come_from_the_lock_file() {
+        let text = r#"
+            [[package]]
+            name = "own"
+            version = "0.1.0"
+            dependencies = ["one", "two 2.1.0", "three 3.0.0 (registry+index)"]
+            [[package]]
+            name = "one"
+            version = "1.2.3"
+            [[package]]
+            name = "two"
+            version = "1.0.0"
+        "#;
+        let lock: Lock = toml::from_str(text).unwrap();
+        let versions = ["one", "two", "three", "four"].map(|name| lock.version("own", name));
+        assert_eq!(
+            versions,
+            [Some("1.2.3"), Some("2.1.0"), Some("3.0.0"), None]
+        );
+        assert_eq!(lock.version("other", "one"), None);
+    }
+
+    #[test]
+    fn a_manifest_is_named_by_its_folder() {
+        let server = manifest(
+            "[server]\ndisplay = \"Mine\"\nclass = \"c\"\nrun = [\"./m\", \"--addr\", \"{addr}\"]",
+        )
+        .unwrap();
+        assert_eq!(server.name, "mine");
+        assert_eq!(server.about.display, "Mine");
+    }
+
+    #[test]
+    fn a_folder_is_no_manifest() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = format!("{:#}", from_manifest(dir.path()).unwrap_err());
+        let path = dir.path().join("server.toml");
+        assert!(
+            error.contains(&format!("--manifest {}", path.display())),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_manifest_must_say_where_to_listen() {
+        let error =
+            manifest("[server]\ndisplay = \"M\"\nclass = \"c\"\nrun = [\"./m\"]").unwrap_err();
+        assert!(format!("{error:#}").contains("{addr}"), "{error:#}");
+    }
+
+    #[test]
+    fn an_unknown_member_is_refused() {
+        let error = manifest(
+            "[server]\ndisplay = \"M\"\nclass = \"c\"\nrun = [\"./m\", \"{addr}\"]\nport = 1",
+        )
+        .unwrap_err();
+        assert!(format!("{error:#}").contains("port"), "{error:#}");
+    }
+
+    #[test]
+    fn the_workspace_has_servers_with_versions() {
+        let catalog = Catalog::load(&[]).unwrap();
+        assert!(catalog.servers.len() >= 4);
+        for server in &catalog.servers {
+            assert!(server.version.is_some(), "{} has no version", server.name);
+        }
+    }
+}

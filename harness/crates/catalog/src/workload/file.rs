@@ -1,0 +1,463 @@
+//! The workload file.
+//!
+//! ```toml
+//! about = "One line on what it shows"
+//!
+//! [[request]]
+//! weight = 3                     # default: 1
+//! method = "GET"                 # default: GET
+//! path = "/api/v1/users"
+//! [request.query]                # members in alphabetical order on the wire
+//! limit = 20                     # fixed: a string, an integer or a boolean
+//! page = [{ range = [1, 500] }]  # drawn: one of these, by weight
+//! status = [{ value = "active", weight = 2 }, { absent = true }]
+//!
+//! [[request]]
+//! method = "POST"
+//! path = "/api/v1/orders"
+//! [request.headers]              # fixed or drawn, in alphabetical order
+//! X-Request-Id = [{ range = [1, 9999], prefix = "r-" }]
+//! [request.body]                 # a JSON object
+//! item_id = [{ range = [0, 999], prefix = "SKU-", digits = 3 }]
+//!
+//! [[request]]
+//! method = "PUT"
+//! path = "/notes/7"
+//! headers = { Content-Type = "text/plain" }
+//! body = "sent as it is"         # or body_file = "note.txt", a file in the workload's folder
+//!
+//! [[request]]
+//! weight = 2
+//! include = "orders"             # all requests of orders.toml, sharing this weight
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs::File as Opened;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Content, Member, Request, Source, Workload, WorkloadError, as_text};
+use crate::header_problem;
+
+const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
+const METHODS_WITH_BODY: [&str; 3] = ["POST", "PUT", "PATCH"];
+/// More digits would look the same as zeros typed by mistake.
+const MAX_DIGITS: usize = 20;
+/// Maximum size of a workload file, bytes: far above any workload, and far below what would fill the memory if the
+/// path is wrong.
+const MAX_FILE: u64 = 1 << 20;
+/// Maximum size of a body file, bytes.
+const MAX_BODY: u64 = 64 << 20;
+
+/// This many levels of nesting fit any stack: each takes about 10 KB in debug builds.
+const SHALLOW: usize = 100;
+/// Enough stack for 6,400 levels, bytes; the system allocates only what is used.
+const DEEP_STACK: usize = 256 << 20;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    about: String,
+    #[serde(default)]
+    request: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    weight: Option<u32>,
+    include: Option<String>,
+    method: Option<String>,
+    path: Option<String>,
+    query: Option<BTreeMap<String, toml::Value>>,
+    headers: Option<BTreeMap<String, toml::Value>>,
+    body: Option<toml::Value>,
+    body_file: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Alternative {
+    weight: Option<u32>,
+    value: Option<toml::Value>,
+    absent: Option<bool>,
+    range: Option<[i64; 2]>,
+    prefix: Option<String>,
+    digits: Option<usize>,
+}
+
+/// A key and what is wrong with its value.
+struct Problem {
+    key: String,
+    problem: String,
+}
+
+type Parsed<T> = Result<T, Problem>;
+
+fn wrong<T>(key: impl Into<String>, problem: impl Into<String>) -> Parsed<T> {
+    Err(Problem {
+        key: key.into(),
+        problem: problem.into(),
+    })
+}
+
+/// Whether a workload may include others. An included one may not, so cycles are impossible.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Includes {
+    Allowed,
+    Refused,
+}
+
+/// The text of a file.
+pub(super) fn read(path: &Path) -> Result<String, WorkloadError> {
+    let read_error = |source| WorkloadError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let mut text = String::new();
+    let file = Opened::open(path).map_err(read_error)?;
+    // Read one byte more than allowed, to detect larger files.
+    let mut limited = file.take(MAX_FILE + 1);
+    limited.read_to_string(&mut text).map_err(read_error)?;
+    if text.len() as u64 > MAX_FILE {
+        let kind = io::ErrorKind::FileTooLarge;
+        let what = "more than 1 MiB: not a workload";
+        return Err(read_error(io::Error::new(kind, what)));
+    }
+    Ok(text)
+}
+
+pub(super) fn parse(path: &Path, text: &str) -> Result<Workload, WorkloadError> {
+    with_room_for(text, || parse_with(path, text, Includes::Allowed))
+}
+
+/// Runs `read` with enough stack for the nesting of `text`.
+///
+/// The TOML reader allows 80 tables in a key and 80 tables in a value, so a few kilobytes of dotted keys in
+/// inline tables have 6,400 levels, each one call deeper.
+fn with_room_for<T: Send>(text: &str, read: impl FnOnce() -> T + Send) -> T {
+    // Every level has at least one of these.
+    let levels = text.bytes().filter(|byte| b".{[".contains(byte)).count();
+    if levels <= SHALLOW {
+        return read();
+    }
+    std::thread::scope(|scope| {
+        let deep = std::thread::Builder::new().stack_size(DEEP_STACK);
+        let reader = deep.spawn_scoped(scope, read);
+        let read = reader.expect("a thread can be started").join();
+        read.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn parse_with(path: &Path, text: &str, includes: Includes) -> Result<Workload, WorkloadError> {
+    let file: File = toml::from_str(text).map_err(|source| WorkloadError::Syntax {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })?;
+    let in_this_file = |Problem { key, problem }| WorkloadError::Value {
+        path: path.to_owned(),
+        key,
+        problem,
+    };
+    let name = name_of(path).map_err(in_this_file)?;
+    let about = one_line(file.about).map_err(in_this_file)?;
+    let mut requests = Vec::new();
+    for (index, entry) in file.request.into_iter().enumerate() {
+        let key = format!("request[{index}]");
+        let weight = f64::from(weight_of(&key, entry.weight).map_err(in_this_file)?);
+        match entry.include.clone() {
+            None => requests.push((weight, request(path, &key, entry).map_err(in_this_file)?)),
+            Some(included) => {
+                check_include(&key, &included, &entry, includes).map_err(in_this_file)?;
+                let included = load_included(path, &included)?;
+                requests.extend(shared(weight, included.requests));
+            }
+        }
+    }
+    if requests.is_empty() {
+        return wrong("request", "a workload needs at least one [[request]]").map_err(in_this_file);
+    }
+    Ok(Workload {
+        name,
+        about,
+        requests,
+    })
+}
+
+fn name_of(path: &Path) -> Parsed<String> {
+    match path.file_stem().and_then(|stem| stem.to_str()) {
+        Some(name) if is_name(name) => Ok(name.to_owned()),
+        _ => wrong(
+            "the file's name",
+            "may only have lowercase letters, digits and hyphens",
+        ),
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+}
+
+fn one_line(about: String) -> Parsed<String> {
+    if about.trim().is_empty() || about.chars().any(char::is_control) {
+        return wrong("about", "must be a one-line description");
+    }
+    Ok(about)
+}
+
+fn weight_of(key: &str, weight: Option<u32>) -> Parsed<u32> {
+    match weight.unwrap_or(1) {
+        0 => wrong(format!("{key}.weight"), "must be a whole number from 1 up"),
+        weight => Ok(weight),
+    }
+}
+
+fn check_include(key: &str, name: &str, entry: &Entry, includes: Includes) -> Parsed<()> {
+    let key = format!("{key}.include");
+    let alone = entry.method.is_none()
+        && entry.path.is_none()
+        && entry.query.is_none()
+        && entry.headers.is_none()
+        && entry.body.is_none()
+        && entry.body_file.is_none();
+    if includes == Includes::Refused {
+        return wrong(key, "an included workload can't include another");
+    }
+    if !is_name(name) {
+        return wrong(
+            key,
+            format!("{name:?} must be the name of a workload in the same folder, without .toml"),
+        );
+    }
+    if !alone {
+        return wrong(key, "can only be combined with a weight");
+    }
+    Ok(())
+}
+
+fn load_included(path: &Path, name: &str) -> Result<Workload, WorkloadError> {
+    let included = path.with_file_name(format!("{name}.toml"));
+    let text = read(&included)?;
+    with_room_for(&text, || parse_with(&included, &text, Includes::Refused))
+}
+
+/// Scales an included workload's weights so that together they are `weight`.
+fn shared(weight: f64, requests: Vec<(f64, Request)>) -> impl Iterator<Item = (f64, Request)> {
+    let total: f64 = requests.iter().map(|(weight, _)| weight).sum();
+    requests
+        .into_iter()
+        .map(move |(inner, request)| (weight * inner / total, request))
+}
+
+fn request(path: &Path, key: &str, entry: Entry) -> Parsed<Request> {
+    let method = entry.method.unwrap_or_else(|| "GET".to_owned());
+    if !METHODS.contains(&method.as_str()) {
+        return wrong(
+            format!("{key}.method"),
+            format!("{method:?} is not one of {}", METHODS.join(", ")),
+        );
+    }
+    let has_body = entry.body.is_some() || entry.body_file.is_some();
+    if has_body && !METHODS_WITH_BODY.contains(&method.as_str()) {
+        return wrong(
+            format!("{key}.body"),
+            format!("only {} can have a body", METHODS_WITH_BODY.join(", ")),
+        );
+    }
+    Ok(Request {
+        path: path_of(key, entry.path)?,
+        query: members(&format!("{key}.query"), entry.query.unwrap_or_default())?,
+        headers: headers(key, entry.headers.unwrap_or_default())?,
+        body: body(path, key, entry.body, entry.body_file)?,
+        method,
+    })
+}
+
+fn headers(key: &str, given: BTreeMap<String, toml::Value>) -> Parsed<Vec<(String, Member)>> {
+    let key = format!("{key}.headers");
+    let headers = members(&key, given)?;
+    for (name, Member(alternatives)) in &headers {
+        for (_, source) in alternatives {
+            let value = match source {
+                Source::Fixed(value) => as_text(value),
+                Source::Numbered { prefix, .. } => prefix.clone(),
+                Source::Absent | Source::Range { .. } => String::new(),
+            };
+            if let Some(problem) = header_problem(name, &value) {
+                return wrong(format!("{key}.{name}"), problem);
+            }
+        }
+    }
+    Ok(headers)
+}
+
+/// The body of a request in the workload at `path`.
+fn body(
+    path: &Path,
+    key: &str,
+    given: Option<toml::Value>,
+    file: Option<PathBuf>,
+) -> Parsed<Option<Content>> {
+    let key = format!("{key}.body");
+    Ok(match (given, file) {
+        (None, None) => None,
+        (Some(_), Some(_)) => {
+            return wrong(key, "can't be combined with body_file: use one of them");
+        }
+        (None, Some(file)) => Some(Content::Raw(body_file(path, &key, &file)?)),
+        (Some(toml::Value::String(text)), None) => Some(Content::Raw(text.into_bytes().into())),
+        (Some(toml::Value::Table(table)), None) => {
+            Some(Content::Json(members(&key, table.into_iter().collect())?))
+        }
+        (Some(_), None) => {
+            return wrong(
+                key,
+                "must be a table, sent as JSON, or a string, sent unchanged",
+            );
+        }
+    })
+}
+
+/// Reads a body file next to the workload.
+fn body_file(workload: &Path, key: &str, file: &Path) -> Parsed<Arc<[u8]>> {
+    let path = workload.with_file_name("").join(file);
+    let read = || {
+        // Something that isn't a regular file may be endless.
+        if !std::fs::metadata(&path)?.is_file() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "not a regular file",
+            ));
+        }
+        let mut bytes = Vec::new();
+        Opened::open(&path)?
+            .take(MAX_BODY + 1)
+            .read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_BODY {
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "more than 64 MiB",
+            ));
+        }
+        Ok(bytes.into())
+    };
+    read().or_else(|error| {
+        wrong(
+            format!("{key}_file"),
+            format!("{}: {error}", path.display()),
+        )
+    })
+}
+
+fn path_of(key: &str, path: Option<String>) -> Parsed<String> {
+    let allowed = |byte: u8| byte.is_ascii_graphic() && !b"?#".contains(&byte);
+    match path {
+        Some(path) if path.starts_with('/') && path.bytes().all(allowed) => Ok(path),
+        Some(path) => wrong(
+            format!("{key}.path"),
+            format!(
+                "{path:?} must start with / and must not have a space, ?, # or non-ASCII characters; \
+                 parameters belong in [request.query]"
+            ),
+        ),
+        None => wrong(key, "needs a path or an include"),
+    }
+}
+
+fn members(key: &str, members: BTreeMap<String, toml::Value>) -> Parsed<Vec<(String, Member)>> {
+    members
+        .into_iter()
+        .map(|(name, value)| {
+            let member = member(&format!("{key}.{name}"), value)?;
+            Ok((name, member))
+        })
+        .collect()
+}
+
+fn member(key: &str, value: toml::Value) -> Parsed<Member> {
+    let alternatives = match value {
+        toml::Value::Array(alternatives) if !alternatives.is_empty() => alternatives,
+        scalar => return Ok(Member(vec![(1, Source::Fixed(fixed(key, scalar)?))])),
+    };
+    alternatives
+        .into_iter()
+        .enumerate()
+        .map(|(index, value)| alternative(&format!("{key}[{index}]"), value))
+        .collect::<Parsed<_>>()
+        .map(Member)
+}
+
+fn fixed(key: &str, value: toml::Value) -> Parsed<Value> {
+    match value {
+        toml::Value::String(text) => Ok(text.into()),
+        toml::Value::Integer(number) => Ok(number.into()),
+        toml::Value::Boolean(flag) => Ok(flag.into()),
+        _ => wrong(
+            key,
+            "must be a string, an integer, a boolean, or a list of { value = … }, \
+             { range = [low, high] } and { absent = true }, each with an optional weight",
+        ),
+    }
+}
+
+fn alternative(key: &str, value: toml::Value) -> Parsed<(u32, Source)> {
+    let alternative: Alternative = match value.try_into() {
+        Ok(alternative) => alternative,
+        Err(error) => return wrong(key, error.message()),
+    };
+    let weight = weight_of(key, alternative.weight)?;
+    let is_text = alternative.prefix.is_some() || alternative.digits.is_some();
+    let source = match (alternative.value, alternative.absent, alternative.range) {
+        (Some(value), None, None) if !is_text => Source::Fixed(fixed(key, value)?),
+        (None, Some(true), None) if !is_text => Source::Absent,
+        (None, None, Some(ends)) => {
+            let prefix = alternative.prefix.unwrap_or_default();
+            range(key, ends, prefix, alternative.digits, is_text)?
+        }
+        _ => {
+            return wrong(
+                key,
+                "needs one of value, range and absent = true; prefix and digits need a range",
+            );
+        }
+    };
+    Ok((weight, source))
+}
+
+fn range(
+    key: &str,
+    [low, high]: [i64; 2],
+    prefix: String,
+    digits: Option<usize>,
+    is_text: bool,
+) -> Parsed<Source> {
+    if low > high {
+        return wrong(
+            format!("{key}.range"),
+            format!("{low} is above {high}; both ends are included"),
+        );
+    }
+    let digits = digits.unwrap_or(1);
+    if digits > MAX_DIGITS {
+        return wrong(
+            format!("{key}.digits"),
+            format!("must be at most {MAX_DIGITS}, not {digits}"),
+        );
+    }
+    Ok(match is_text {
+        false => Source::Range { low, high },
+        true => Source::Numbered {
+            low,
+            high,
+            prefix,
+            digits,
+        },
+    })
+}

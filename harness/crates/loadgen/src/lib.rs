@@ -1,0 +1,90 @@
+//! The load generator; knows nothing about servers or reports.
+//!
+//! [`drive`] sends the requests of a [`Script`] over a fixed number of connections, as fast as they are
+//! answered ([`Pace::Closed`]), at a fixed rate ([`Pace::Rate`]) or at a changing rate ([`Pace::Stages`]). It
+//! checks every response and returns a [`Measurement`]. [`exchange`] sends one request and waits for its
+//! response.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `config` | the configuration of a drive, and its errors |
+//! | `control` | what a caller shares with a drive while it runs |
+//! | `clock` | the clock shared by all threads of a drive |
+//! | `script` | requests and their expected responses |
+//! | `pick` | which request is next |
+//! | `schedule` | when each request is meant to be sent |
+//! | `pacing` | who sends next: closed loop, think time, even steps, Poisson arrivals |
+//! | `response` | the incremental HTTP/1.1 response parser |
+//! | `head`, `chunked` | status line and headers; the chunked transfer coding |
+//! | `known` | heads that were parsed before |
+//! | `malformed` | what can be wrong with a response |
+//! | `judge`, `same` | is this response right? does this JSON mean the same? |
+//! | `ids` | which ids have been seen |
+//! | `recorder`, `breakdown`, `tally` | histograms, intervals, classes, stages, errors, counts of one thread |
+//! | `measurement` | the results of a drive |
+//! | `unfinished` | how unfinished requests affect the figures |
+//! | `nagle` | is it the stall of Nagle's algorithm with delayed ACK? |
+//! | `dial` | target and source addresses of connections |
+//! | `engine` | the interface to the sockets |
+//! | `epoll`, `uring` | its implementations |
+//! | `engines` | the I/O backends, and whether this system supports them |
+//! | `worker`, `slot` | one thread: decides what is sent on which connection, and when |
+//! | `connections` | opens its connections, and reconnects |
+//! | `replies` | handles what it receives |
+//! | `crew` | starts the threads and gives them turns |
+//! | `drive` | one target, one window, and the results |
+//! | `interleave` | several targets in turn, in slices |
+//! | `exchange` | one blocking request |
+
+mod breakdown;
+mod chunked;
+mod clock;
+mod config;
+mod connections;
+mod control;
+mod crew;
+mod dial;
+mod drive;
+mod engine;
+mod engines;
+mod epoll;
+mod exchange;
+mod head;
+mod ids;
+mod interleave;
+mod judge;
+mod known;
+mod malformed;
+mod measurement;
+mod nagle;
+mod pacing;
+#[doc(hidden)]
+pub mod parts;
+mod pick;
+mod recorder;
+mod replies;
+mod response;
+mod run_delay;
+mod same;
+mod schedule;
+mod script;
+mod slot;
+mod stretch;
+mod tally;
+mod unfinished;
+mod uring;
+mod worker;
+
+pub use config::{Arrivals, Config, DriveError, MAX_RATE, MAX_RATE_STAGES, Pace, RateStage, Think};
+pub use control::{Control, Window};
+pub use crew::Target;
+pub use dial::Address;
+pub use drive::{MAX_INTERVALS, drive};
+pub use engines::EngineKind;
+pub use exchange::{Client, ExchangeError, Response, exchange};
+pub use interleave::{Conductor, Slice, SliceEnd, interleave};
+pub use malformed::Malformed;
+pub use measurement::{Class, ErrorKind, Interval, Measurement, StageFigures, ThreadTime};
+pub use same::{id_beside, means};
+pub use script::{Expect, Order, Request, Script, ScriptError};
+pub use unfinished::{Bounds, Unfinished};

@@ -1,0 +1,39 @@
+//! How long the calling thread was ready to run but had no CPU.
+
+use std::fs::File;
+use std::io::Read;
+
+/// Time this thread has waited for a CPU since it began, nanoseconds.
+///
+/// This is the second number of `/proc/thread-self/schedstat` (`Documentation/scheduler/sched-stats.rst`);
+/// absent if the kernel was built without it. CPU steal is not included.
+#[must_use]
+pub(crate) fn run_delay_ns() -> Option<u64> {
+    // Three numbers of at most 20 digits; on the stack, because the load generator must not allocate.
+    let mut buffer = [0_u8; 64];
+    let mut file = File::open("/proc/thread-self/schedstat").ok()?;
+    let length = file.read(&mut buffer).ok()?;
+    parse(std::str::from_utf8(buffer.get(..length)?).ok()?)
+}
+
+/// The numbers are: time on a CPU, time waiting for one, and how often the thread got one.
+fn parse(text: &str) -> Option<u64> {
+    let mut numbers = text.split_whitespace().map(|word| word.parse().ok());
+    let mut next = || numbers.next().flatten();
+    let (_, waited, turns): (u64, u64, u64) = (next()?, next()?, next()?);
+    // A thread that reads this has run; a kernel that doesn't count prints three zeros.
+    (turns > 0).then_some(waited)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_number_is_the_wait() {
+        assert_eq!(parse("1000 250 3\n"), Some(250));
+        assert_eq!(parse("0 0 0\n"), None);
+        assert_eq!(parse("12 7"), None);
+        assert_eq!(parse(""), None);
+    }
+}

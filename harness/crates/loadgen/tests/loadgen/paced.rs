@@ -1,0 +1,118 @@
+//! The open loop over real sockets.
+
+use std::time::Duration;
+
+use crate::load_server::*;
+use loadgen::Config;
+
+over_each_engine!(
+    as_many_are_sent_as_asked_for,
+    send_times_are_shared_by_two_threads,
+    a_stall_is_charged_to_every_request_that_waited,
+    what_an_overloaded_server_leaves_over_is_counted,
+    a_server_that_never_answers_leaves_its_requests_unsent,
+    a_limit_leaves_nothing_unsent,
+);
+
+fn as_many_are_sent_as_asked_for() {
+    let server = Server::says(&response("200 OK", PONG));
+    for (connections, per_second, asked) in [(4, 1000.0, 300), (7, 333.0, 100), (1, 10.0, 3)] {
+        let before = server.seen();
+        let config = Config {
+            connections,
+            warmup: Duration::from_millis(100),
+            ..paced(server.addr, per_second)
+        };
+        let m = measure(&config, &ping());
+        let sent = (per_second * 0.4_f64).ceil() as u64;
+        assert_eq!(m.asked, asked);
+        assert_eq!(m.sent_total + m.unsent, sent);
+        assert_eq!(m.sent_total, server.seen() - before);
+        assert_eq!((m.errors_total(), m.unanswered), (0, 0));
+        assert!(m.send_lag.len() <= m.sent_total && !m.send_lag.is_empty());
+    }
+}
+
+fn send_times_are_shared_by_two_threads() {
+    let server = Server::says(&response("200 OK", PONG));
+    let config = Config {
+        connections: 5,
+        cpus: vec![0, 0],
+        ..paced(server.addr, 500.0)
+    };
+    let m = measure(&config, &ping());
+    assert_eq!((m.asked, m.sent_total + m.unsent), (150, 150));
+    assert_eq!(m.errors_total(), 0);
+    assert!(m.threads.iter().all(|t| t.spin_ns > 0));
+}
+
+fn a_stall_is_charged_to_every_request_that_waited() {
+    // Longer than a busy machine keeps any thread from its CPU.
+    let stall = Duration::from_secs(1);
+    let server = Server::start(move |n, _| {
+        let mut acts = vec![Act::Write(response("200 OK", PONG).into())];
+        if n == 10 {
+            acts.insert(0, Act::Sleep(stall));
+        }
+        acts
+    });
+    let config = Config {
+        connections: 1,
+        duration: Duration::from_secs(2),
+        ..paced(server.addr, 200.0)
+    };
+    let m = measure(&config, &ping());
+    assert_eq!(m.errors_total(), 0);
+    let ns = stall.as_nanos() as u64;
+    assert!(m.latency.max() >= ns);
+    // At 200 a second some 200 are due in the stall; the first half waits over half of it.
+    let late = m.latency.count_between(ns / 2, u64::MAX);
+    assert!((90..=150).contains(&late), "{late}");
+    // On the wire one request was slow, and the driver itself was not late.
+    assert_eq!(m.wire.count_between(ns / 2, u64::MAX), 1);
+    assert!(m.send_lag.max() < ns / 2);
+}
+
+fn what_an_overloaded_server_leaves_over_is_counted() {
+    let server = Server::start(|_, _| {
+        vec![
+            Act::Sleep(Duration::from_millis(20)),
+            Act::Write(response("200 OK", PONG).into()),
+        ]
+    });
+    let config = Config {
+        connections: 2,
+        ..paced(server.addr, 1000.0)
+    };
+    let m = measure(&config, &ping());
+    assert_eq!(m.asked, 300);
+    assert_eq!(m.sent_total + m.unsent, 300);
+    assert!(m.unsent > 200, "{}", m.unsent);
+    assert!(m.latency.max() > 2 * m.wire.max());
+    assert_eq!(m.unanswered, 0);
+}
+
+fn a_server_that_never_answers_leaves_its_requests_unsent() {
+    let server = Server::start(|_, _| vec![Act::Hang]);
+    let config = Config {
+        timeout: Duration::from_millis(100),
+        ..paced(server.addr, 100.0)
+    };
+    let m = measure(&config, &ping());
+    assert_eq!(m.sent_total + m.unsent, 30);
+    assert_eq!(m.errors["timeout"] + m.unanswered, m.sent_total);
+    assert!(m.latency.min() >= 99_900_000);
+}
+
+fn a_limit_leaves_nothing_unsent() {
+    let server = Server::says(&response("200 OK", PONG));
+    let config = Config {
+        limit: Some(50),
+        duration: Duration::from_secs(300),
+        ..paced(server.addr, 1000.0)
+    };
+    let m = measure(&config, &ping());
+    assert_clean(&m);
+    assert_eq!((m.requests, m.asked, m.unsent), (50, 50, 0));
+    assert!(m.window < Duration::from_secs(200));
+}

@@ -1,0 +1,103 @@
+//! When a finding was made, and whether it found anything.
+//!
+//! Findings from before and after the run are in one list. Their ids tell them apart: an id ends in [`DURING`]
+//! if it was measured over the run, and in [`CHANGED`] if the setting changed during the run, as in `steal`,
+//! `steal-during`, `governor-changed`.
+
+use super::{Environment, Finding};
+
+/// The suffix of an id measured over the whole run.
+pub const DURING: &str = "-during";
+/// The suffix of the id of a setting that changed during the run.
+pub const CHANGED: &str = "-changed";
+/// The prefix of `found` if it could not be read; such a finding has level ok.
+pub const UNKNOWN: &str = "unknown: ";
+
+/// The name of the control: a minimal responder that shows what the load generator reaches.
+/// A finding of that id says what became of it.
+pub const CONTROL: &str = "control";
+
+/// When something was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Before the run.
+    Before,
+    /// During the run.
+    During,
+    /// At the end of the run, if it changed since the start.
+    Changed,
+}
+
+impl Environment {
+    /// The finding about the control. With level ok, `found` continues a sentence after its name, as in
+    /// `replays the answers of axum`; with any other level, it was requested and there is none. Absent in older
+    /// records.
+    #[must_use]
+    pub fn control(&self) -> Option<&Finding> {
+        self.findings.iter().find(|finding| finding.id == CONTROL)
+    }
+}
+
+impl Finding {
+    /// What was found and, if known, why it matters or its cause.
+    #[must_use]
+    pub fn told(&self) -> String {
+        match self.why.as_str() {
+            "" => self.found.clone(),
+            why => format!("{} ({why})", self.found),
+        }
+    }
+
+    /// When it was found.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        self.parts().1
+    }
+
+    /// The subject: the id without its suffix.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        self.parts().0
+    }
+
+    /// Whether it only says that something could not be read.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.found.starts_with(UNKNOWN)
+    }
+
+    fn parts(&self) -> (&str, Moment) {
+        let ending = |text| self.id.strip_suffix(text);
+        match (ending(DURING), ending(CHANGED)) {
+            (Some(subject), _) => (subject, Moment::During),
+            (_, Some(subject)) => (subject, Moment::Changed),
+            _ => (&self.id, Moment::Before),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Level;
+
+    #[test]
+    fn the_id_tells_when() {
+        let parts = |id: &str| {
+            let finding = Finding {
+                id: id.to_owned(),
+                level: Level::Ok,
+                found: String::new(),
+                why: String::new(),
+                fix: None,
+            };
+            (finding.subject().to_owned(), finding.moment())
+        };
+        assert_eq!(parts("steal"), ("steal".to_owned(), Moment::Before));
+        assert_eq!(parts("steal-during"), ("steal".to_owned(), Moment::During));
+        assert_eq!(
+            parts("clock-source-changed"),
+            ("clock-source".to_owned(), Moment::Changed)
+        );
+    }
+}

@@ -1,0 +1,31 @@
+//! The machine, and what distorts measurements on it.
+//!
+//! Everything here reads files under a [`Root`]. That is `/` in production and a small captured or generated tree
+//! in tests, so the code can be tested for machines that nobody has at hand.
+
+mod cgroup;
+pub mod cpu_group;
+pub mod cpu_list;
+mod finding;
+mod findings;
+mod layout;
+mod machine;
+mod meter;
+mod model;
+mod others;
+pub mod probe;
+mod recheck;
+mod root;
+mod topology;
+
+pub use cgroup::{ThrottleMeter, oom_kills};
+pub use finding::{CHANGED, CONTROL, DURING, Moment, UNKNOWN};
+pub use findings::{Needs, findings};
+pub use layout::{Layout, LayoutError, MAX_CORES_PER_SIDE};
+pub use machine::{MachineDifference, differences, fingerprint, read};
+pub use meter::{Now, StealMeter, Stolen};
+pub use model::{Environment, Finding, Level};
+pub use others::OthersMeter;
+pub use recheck::Recheck;
+pub use root::Root;
+pub use topology::{Core, Known, Topology, TopologyError};

@@ -1,0 +1,409 @@
+//! The definition of every stored figure.
+//!
+//! [`FIGURES`] determines the columns of every table, the contents of `harness compare`, trackers and live
+//! metrics, the view `trial_wide`, the definitions in `report.html`, and the table in `harness/docs/RECORD.md`.
+//! To add a figure, read it in `run::figures`, define it here, and add its line to that table (a test prints
+//! the line).
+
+use catalog::Stage;
+use stats::Better;
+
+/// The rate; used for ranking if the load generator limited no server.
+pub const RATE: &str = "requests_per_s";
+/// The cost of a request; used for ranking otherwise.
+pub const COST: &str = "cpu_us_per_request";
+
+/// What a figure measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// One stage of one workload.
+    Stage,
+    /// The process, regardless of load.
+    Process,
+    /// The server's binary.
+    Build,
+}
+
+/// The unit of a figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Per second.
+    PerSecond,
+    /// Microseconds.
+    Micros,
+    /// Milliseconds.
+    Millis,
+    /// Bytes.
+    Bytes,
+    /// A count or a ratio.
+    One,
+}
+
+impl Unit {
+    /// The unit at the end of a figure's name, or before `_per_request`.
+    pub fn of(id: &str) -> Self {
+        let own = id.strip_suffix("_per_request").unwrap_or(id);
+        match own.rsplit('_').next() {
+            _ if own.ends_with("_per_s") => Self::PerSecond,
+            Some("us") => Self::Micros,
+            Some("ms") => Self::Millis,
+            Some("bytes") => Self::Bytes,
+            _ if own.starts_with("bytes_") => Self::Bytes,
+            _ => Self::One,
+        }
+    }
+
+    /// The name used in files, in ASCII.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PerSecond => "1/s",
+            Self::Micros => "us",
+            Self::Millis => "ms",
+            Self::Bytes => "bytes",
+            Self::One => "1",
+        }
+    }
+}
+
+/// A figure: its meaning, its names, and where it is shown. CSV and JSON contain all figures.
+#[derive(Debug, Clone, Copy)]
+pub struct Figure {
+    /// Its name in the record, which ends in its unit.
+    pub id: &'static str,
+    /// Its definition, as a noun phrase.
+    pub definition: &'static str,
+    /// What it measures.
+    pub scope: Scope,
+    /// Its name in a sentence.
+    pub name: &'static str,
+    /// The heading of its column.
+    pub head: &'static str,
+    /// A shorter heading.
+    pub short: &'static str,
+    /// Its name outside the tables of a run, for example in a comparison.
+    pub label: &'static str,
+    /// Significant digits shown.
+    pub digits: i32,
+    /// Which of two values is better; absent if neither is.
+    pub better: Option<Better>,
+    /// Drawn on a logarithmic scale.
+    pub log: bool,
+    /// It includes stalls of the machine, which may cause it instead of the server (`~`).
+    pub tail: bool,
+    /// The stages that its column in a workload's table may show, preferred one first; empty if it has no
+    /// column.
+    pub table: &'static [Stage],
+    /// The column is only in `report --wide` and `report.html`.
+    pub wide: bool,
+    /// The stages in which `harness compare` and trackers include it. A figure of the process without
+    /// [`Stage::Peak`] is compared only if both runs had the same load.
+    pub compared: &'static [Stage],
+    /// When comparing two runs, it is divided by the control's, because the machine changes both by about the
+    /// same factor.
+    pub by_control: bool,
+    /// The stage in which it is tracked over several runs, and the title of its chart.
+    pub history: Option<(Stage, &'static str)>,
+    /// `bench --metrics` serves it for the last trial.
+    pub metric: bool,
+    /// It is a column of the view `trial_wide`.
+    pub view: bool,
+}
+
+const HIGHER: Option<Better> = Some(Better::Higher);
+const LOWER: Option<Better> = Some(Better::Lower);
+const PEAK: &[Stage] = &[Stage::Peak];
+const PACED: &[Stage] = &[Stage::Paced];
+
+/// A figure that is only in the record, CSV and JSON.
+const fn stored(id: &'static str, definition: &'static str) -> Figure {
+    Figure {
+        id,
+        definition,
+        scope: Scope::Stage,
+        name: id,
+        head: id,
+        short: id,
+        label: id,
+        digits: 3,
+        better: None,
+        log: false,
+        tail: false,
+        table: &[],
+        wide: false,
+        compared: &[],
+        by_control: false,
+        history: None,
+        metric: false,
+        view: false,
+    }
+}
+
+/// A figure with a name, [`Figure::head`], [`Figure::short`] and [`Figure::label`].
+const fn named(
+    id: &'static str,
+    name: &'static str,
+    [head, short, label]: [&'static str; 3],
+    definition: &'static str,
+) -> Figure {
+    Figure {
+        name,
+        head,
+        short,
+        label,
+        better: LOWER,
+        ..stored(id, definition)
+    }
+}
+
+/// A figure for which lower is better.
+const fn lower(id: &'static str, definition: &'static str) -> Figure {
+    Figure {
+        better: LOWER,
+        ..stored(id, definition)
+    }
+}
+
+/// All figures, in display order.
+#[rustfmt::skip]
+pub static FIGURES: &[Figure] = &[
+    Figure {
+        better: HIGHER, digits: 4, table: PEAK, compared: PEAK, by_control: true,
+        history: Some((Stage::Peak, "req/s at peak")), metric: true, view: true,
+        ..named(RATE, "requests per second", ["peak req/s", "req/s", "req/s"], "valid responses per second")
+    },
+    Figure { view: true, ..stored("asked_per_s", "rate at which the requests of a paced trial were due") },
+    Figure {
+        table: &[Stage::Paced, Stage::Peak], compared: PACED, by_control: true,
+        history: Some((Stage::Paced, "CPU µs per request")), metric: true, view: true,
+        ..named(COST, "CPU time per request", ["CPU µs/req", "CPU µs", "CPU µs/req"],
+            "CPU time of all processes of the server per request; if interleaved, in a typical slice")
+    },
+    Figure {
+        log: true, table: PACED, compared: &Stage::ALL, metric: true, view: true,
+        ..named("latency_p50_us", "median latency", ["p50 µs", "p50", "p50 µs"],
+            "latency that half of the requests do not exceed")
+    },
+    Figure {
+        log: true, tail: true, table: PACED, compared: &Stage::ALL,
+        history: Some((Stage::Paced, "p99 latency")), metric: true, view: true,
+        ..named("latency_p99_us", "99th percentile of latency", ["p99 µs", "p99", "p99 µs"],
+            "latency that 99 % of the requests do not exceed")
+    },
+    Figure {
+        log: true, tail: true, table: PACED, compared: PACED, metric: true, view: true,
+        ..named("latency_p999_us", "99.9th percentile of latency", ["p99.9 µs", "p99.9", "p99.9 µs"],
+            "latency that 99.9 % of the requests do not exceed")
+    },
+    Figure {
+        log: true, tail: true, table: PACED, compared: PACED, view: true,
+        ..named("first_byte_p99_us", "99th percentile of TTFB", ["TTFB p99 µs", "TTFB", "TTFB99 µs"],
+            "time from when a request was due until the first byte of its response (TTFB) that 99 % of the requests do not exceed")
+    },
+    Figure {
+        log: true, tail: true, table: PACED, metric: true, view: true,
+        ..named("jitter_us", "jitter", ["jitter µs", "jitter", "jitter µs"],
+            "standard deviation of latency within a trial")
+    },
+    Figure {
+        table: &[Stage::Paced, Stage::Peak], wide: true,
+        ..named("context_switches_per_request", "context switches per request",
+            ["switches/req", "switches", "switches/req"],
+            "voluntary and involuntary context switches of the server per request")
+    },
+    Figure {
+        scope: Scope::Process,
+        ..named("rss_idle_bytes", "memory at idle", ["RSS idle MiB", "idle MiB", "idle MiB"],
+            "resident memory of the server before its first load")
+    },
+    Figure {
+        scope: Scope::Process, compared: PACED, metric: true, view: true,
+        ..named("rss_peak_bytes", "memory under load", ["RSS load MiB", "load MiB", "load MiB"],
+            "highest resident memory of the server under load")
+    },
+    Figure {
+        scope: Scope::Process, compared: &Stage::ALL,
+        ..named("start_ms", "spawn to first valid response", ["start ms", "start ms", "start ms"],
+            "time from spawn to the first valid response")
+    },
+    Figure {
+        scope: Scope::Process,
+        ..named("first_request_us", "latency of the first request", ["1st req µs", "1st µs", "1st request µs"],
+            "latency of the first request to a process, including the connection")
+    },
+    Figure {
+        scope: Scope::Build,
+        ..named("stripped_bytes", "size of the binary", ["binary MiB", "bin MiB", "binary MiB"],
+            "size of the binary without symbols")
+    },
+    Figure { view: true, ..stored("server_busy_ratio", "CPU time of the server as a share of its CPUs' time") },
+    Figure { view: true, ..stored("driver_busy_ratio", "share of the time that the busiest worker of the load generator was busy") },
+    Figure { view: true, ..lower("send_lag_p99_us", "send lag that 99 % of the requests do not exceed") },
+    stored("driver_wait_ratio", "share of the time that the busiest worker was ready to run but waited for a CPU"),
+    lower("driver_cpu_us_per_request", "CPU time of the load generator per request, without spinning"),
+    lower("cpu_user_us_per_request", "part of `cpu_us_per_request` spent in user mode"),
+    lower("cpu_system_us_per_request", "part of `cpu_us_per_request` spent in the kernel"),
+    lower("cpu_mean_us_per_request", "interleaved only: CPU time in all slices divided by their responses"),
+    stored("requests", "valid responses in the measured time"),
+    stored("achieved_ratio", "valid responses as a share of the requests that were due"),
+    stored("requests_sent", "requests sent over the whole load, including warm-up"),
+    stored("unanswered", "requests without a response when the trial ended"),
+    stored("silent", "connections without a response at the end, for over a second and twice the longest latency"),
+    stored("unsent", "requests that were due and never sent"),
+    stored("connections_established", "connections open before the load began"),
+    stored("reconnects", "connections opened after the load began"),
+    stored("bytes_received", "bytes read from the sockets, including warm-up"),
+    stored("bytes_expected", "bytes of all complete responses, including warm-up"),
+    stored("ids_repeated", "order ids that the server issued twice"),
+    stored("orders_accepted", "orders that the client saw accepted, including warm-up"),
+    stored("orders_growth", "growth of the server's total of orders"),
+    stored("orders_unanswered", "orders sent without a valid response, including warm-up"),
+    stored("delayed_ack_ratio", "share of the requests that waited for the client's delayed ACK"),
+    lower("latency_mean_us", "mean latency"),
+    lower("latency_p90_us", "latency that 90 % of the requests do not exceed"),
+    lower("latency_max_us", "highest latency"),
+    lower("first_byte_p50_us", "median of the time to the first byte (TTFB)"),
+    lower("first_byte_p999_us", "TTFB that 99.9 % of the requests do not exceed"),
+    lower("wire_p50_us", "median of the time from when a request was sent until its response was complete"),
+    lower("wire_p99_us", "99th percentile of the time from when a request was sent until its response was complete"),
+    lower("connect_p50_us", "median of the time to open a connection"),
+    Figure { scope: Scope::Process, ..stored("threads", "highest number of threads of the server") },
+    Figure { scope: Scope::Process, ..stored("descriptors_peak", "open file descriptors of the server under load") },
+    stored("rss_growth_bytes", "growth of resident memory in the second half of the load; absent if it did not grow"),
+    stored("rss_growth_bytes_per_request", "that growth per request in that half"),
+    stored("rss_load_growth_bytes", "growth of resident memory from before the load to its end; absent if it did not grow"),
+    stored("rss_load_growth_bytes_per_request", "that growth per request, including warm-up"),
+    stored("steal_ratio", "share of the CPU time that the hypervisor took"),
+    stored("other_cpu_ratio", "share of the CPU time that other programs took"),
+    stored("throttled_periods", "periods in which the container was throttled by its CPU quota (`nr_throttled` of `cpu.stat`, over its control group and the groups above)"),
+    stored("cpu_by_control_group", "1 if a control group counted the server's CPU time, 0 if it is the sum over its processes"),
+    stored("slices", "interleaved only: slices that count"),
+    stored("in_flight_mean", "interleaved only: mean requests in flight, by Little's law: the sum of latencies divided by the length of a slice; the mean over the middle half of the slices"),
+    stored("counted_ratio", "interleaved only: share of the entry's time under load that counts; the rest is lead-in and drain"),
+    stored("between_slices_ratio", "interleaved only: share of the stage's time in which no entry had the load; the same for all its trials"),
+    stored("waiting_cpu_ratio", "interleaved only: CPU time taken while others had the load, as a share of one CPU"),
+    stored("paused", "interleaved only: 1 if the server was stopped between its slices, else 0"),
+];
+
+/// The figure of that name; `None` for a name from an older or newer harness.
+pub fn find(id: &str) -> Option<&'static Figure> {
+    FIGURES.iter().find(|figure| figure.id == id)
+}
+
+/// Which of two values of a figure is better.
+pub fn better(id: &str) -> Better {
+    find(id).map_or(Better::Lower, Figure::better)
+}
+
+/// The name of a figure in a sentence.
+pub fn name(id: &str) -> &str {
+    find(id).map_or(id, |figure| figure.name)
+}
+
+/// Figures with a column in a workload's table.
+pub fn of_table() -> impl Iterator<Item = &'static Figure> {
+    FIGURES.iter().filter(|figure| !figure.table.is_empty())
+}
+
+/// Figures with a column in the table of servers.
+pub fn of_servers() -> impl Iterator<Item = &'static Figure> {
+    let named = |figure: &&Figure| figure.scope != Scope::Stage && figure.head != figure.id;
+    FIGURES.iter().filter(named)
+}
+
+/// Figures that are compared in a stage, or of the process.
+pub fn compared(stage: Option<Stage>) -> impl Iterator<Item = &'static Figure> {
+    FIGURES.iter().filter(move |figure| match stage {
+        Some(stage) => figure.scope == Scope::Stage && figure.compared.contains(&stage),
+        None => figure.scope == Scope::Process && !figure.compared.is_empty(),
+    })
+}
+
+impl Figure {
+    /// Its unit.
+    pub fn unit(&self) -> Unit {
+        Unit::of(self.id)
+    }
+
+    /// Which of two values is better, for figures that are compared.
+    pub fn better(&self) -> Better {
+        self.better.unwrap_or(Better::Lower)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn units_come_from_names() {
+        for (figure, expected) in [
+            ("latency_p99_us", "us"),
+            ("cpu_us_per_request", "us"),
+            ("requests_per_s", "1/s"),
+            ("rss_idle_bytes", "bytes"),
+            ("rss_growth_bytes_per_request", "bytes"),
+            ("bytes_received", "bytes"),
+            ("start_ms", "ms"),
+            ("achieved_ratio", "1"),
+            ("context_switches_per_request", "1"),
+        ] {
+            assert_eq!(Unit::of(figure).name(), expected, "{figure}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_has_names_and_what_is_compared_a_direction() {
+        let ids: BTreeSet<&str> = FIGURES.iter().map(|figure| figure.id).collect();
+        assert_eq!(ids.len(), FIGURES.len(), "an id is used twice");
+        for figure in FIGURES {
+            let names = [figure.name, figure.head, figure.short, figure.label];
+            let judged = !figure.table.is_empty() || !figure.compared.is_empty();
+            if judged || figure.history.is_some() {
+                assert!(!names.contains(&figure.id), "{figure:?}");
+            }
+            assert!(!judged || figure.better.is_some(), "{figure:?}");
+            assert!(!figure.tail || figure.table == PACED, "{figure:?}");
+        }
+    }
+
+    /// Where it is shown, in the wording of [`what_record_md_says_is_defined_here`].
+    fn shown(figure: &Figure) -> String {
+        let compared: Vec<&str> = figure.compared.iter().map(|s| s.name()).collect();
+        let table = figure.table.first();
+        let places = [
+            table.map(|stage| format!("{} ({stage})", ["table", "wide"][usize::from(figure.wide)])),
+            of_servers()
+                .any(|f| f.id == figure.id)
+                .then(|| "servers".to_owned()),
+            (!compared.is_empty()).then(|| format!("compare ({})", compared.join(", "))),
+            figure.history.map(|_| "history".to_owned()),
+            figure.metric.then(|| "metrics".to_owned()),
+            figure.view.then(|| "view".to_owned()),
+        ];
+        places.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
+    /// The table of figures, one line each.
+    #[test]
+    fn what_record_md_says_is_defined_here() {
+        let line = |figure: &Figure| {
+            let scope = format!("{:?}", figure.scope).to_lowercase();
+            let better = figure.better.map(|better| format!("{better:?}"));
+            format!(
+                "| `{}` | {} | {scope} | {} | {} | {} |\n",
+                figure.id,
+                figure.unit().name(),
+                better.unwrap_or_default().to_lowercase(),
+                shown(figure),
+                figure.definition
+            )
+        };
+        let table: String = FIGURES.iter().map(line).collect();
+        assert!(
+            include_str!("../../../docs/RECORD.md").contains(&table),
+            "put this below the header of the table in RECORD.md:\n{table}"
+        );
+    }
+}

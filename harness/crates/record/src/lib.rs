@@ -1,0 +1,26 @@
+//! What is stored: the types, their JSON, and what each figure is.
+
+mod crosscheck;
+mod engine;
+mod entry;
+pub mod figure;
+mod histogram;
+mod json;
+mod model;
+mod paths;
+mod protocol;
+mod schedule;
+mod summary;
+
+pub use crosscheck::*;
+pub use engine::Engine;
+pub use entry::{
+    BUILD_MARK, CONTROL, EntryKind, TWIN_SUFFIX, base_name, is_control, second_name, shown_name,
+};
+pub use json::{JSON_SCHEMA, to_json};
+pub use machine::{CHANGED, DURING, Environment, Finding, Level, Moment, UNKNOWN};
+pub use model::*;
+pub use paths::HiddenPaths;
+pub use protocol::*;
+pub use schedule::Schedule;
+pub use summary::*;

@@ -1,0 +1,50 @@
+//! The names and formats of figures in tables.
+
+use super::number::{mebibytes, significant};
+use record::figure::{self, Figure, Unit};
+
+/// The short name, as in a comparison.
+pub(super) fn label(id: &'static str) -> &'static str {
+    figure::find(id).map_or(id, |figure| figure.label)
+}
+
+/// Formats a value of a figure.
+pub(super) fn shown(figure: &Figure, value: f64) -> String {
+    match figure.unit() {
+        Unit::Bytes => mebibytes(value),
+        _ => significant(value, figure.digits),
+    }
+}
+
+/// A ratio to the best, as in `1.08×`.
+pub(super) fn times(value: f64) -> String {
+    format!("{}×", ratio(value))
+}
+
+/// The interval of a ratio, as in `1.05–1.11`.
+pub(super) fn ratio_interval((low, high): (f64, f64)) -> String {
+    format!("{}–{}", ratio(low), ratio(high))
+}
+
+/// A ratio with two decimals, or three digits if large.
+pub(super) fn ratio(value: f64) -> String {
+    match value {
+        0.0..9.995 => format!("{value:.2}"),
+        _ => significant(value, 3),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_keep_their_hundredths() {
+        assert_eq!(
+            [0.5, 1.0, 9.999, 12.34].map(ratio),
+            ["0.50", "1.00", "10.0", "12.3"]
+        );
+        assert_eq!(times(1.078), "1.08×");
+        assert_eq!(ratio_interval((0.953, 12.34)), "0.95–12.3");
+    }
+}

@@ -1,0 +1,444 @@
+//! The table of one workload: rank, throughput, cost and latency of each server.
+
+use catalog::Stage;
+use record::figure::{self, Figure};
+use record::{EntryKind, Environment, NoiseFloor, Ranking, Record, Row, Summary, Verdict};
+use stats::Better;
+use words::counted;
+
+use super::chart::rank_text;
+use super::figure::{ratio_interval, shown, times};
+use super::grid::{Align, Grid};
+use super::notes::Notes;
+use super::number::{ABSENT, significant};
+use super::page::Block;
+
+/// How much a table shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// Fits a terminal: the ratio to the best for the figure ranked by, and only the value of each other
+    /// figure.
+    Narrow,
+    /// The ratio to the best, and its interval, for every figure.
+    Wide,
+}
+
+/// Explains the control's rows.
+fn control_is(environment: &Environment) -> String {
+    let replays = environment.control().map_or(String::new(), |finding| {
+        format!(", which {}", finding.found)
+    });
+    format!(
+        "not a server: the harness's own responder{replays}. It shows what the load generator can \
+         reach, and its two entries show the noise of a figure; it has no rank"
+    )
+}
+
+/// Workloads with a ranking first, then any others.
+pub(super) fn workloads(summary: &Summary) -> Vec<&str> {
+    let ranked = summary.rankings.iter().map(|r| r.workload.as_str());
+    let mut names = Vec::new();
+    for name in ranked.chain(summary.rows.iter().map(|r| r.workload.as_str())) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// A column of figures.
+pub(super) struct Column {
+    pub(super) figure: &'static Figure,
+    pub(super) stage: Stage,
+}
+
+/// All columns. Without a paced stage, cost is that at peak.
+pub(super) fn columns(paced: bool) -> Vec<Column> {
+    let column = |figure: &'static Figure| Column {
+        figure,
+        stage: match figure.table {
+            stages if !paced && stages.contains(&Stage::Peak) => Stage::Peak,
+            stages => stages[0],
+        },
+    };
+    figure::of_table().map(column).collect()
+}
+
+/// Title, caption and table of a workload.
+pub(super) fn blocks(
+    record: &Record,
+    summary: &Summary,
+    workload: &str,
+    layout: Layout,
+    notes: &mut Notes,
+) -> Vec<Block> {
+    let entries = entries(summary, workload);
+    let paced = entries.iter().any(|entry| entry.paced.is_some());
+    let ranking = summary.rankings.iter().find(|r| r.workload == workload);
+    let about = record.run.workloads.get(workload);
+    let title = about.map_or_else(
+        || workload.to_owned(),
+        |about| format!("{workload}: {about}"),
+    );
+    let mut blocks = vec![Block::Heading(title)];
+    let mut columns = columns(paced);
+    columns.retain(|column| layout == Layout::Wide || !column.figure.wide);
+    // The figure ranked by is first.
+    columns.sort_by_key(|column| ranking.is_some_and(|r| r.ranked_by != column.figure.id));
+    let caption = ranking.map(|ranking| {
+        let engine = record.run.engine.remark();
+        let notes = &mut |text: &str| notes.mark(text, workload);
+        caption(ranking, &engine, &entries, paced, notes)
+    });
+    let named: Vec<[String; 2]> = entries
+        .iter()
+        .map(|entry| [entry.rank_cell(), entry.name(record, workload, notes)])
+        .collect();
+    let (grid, left_out) = match layout {
+        Layout::Narrow => narrow(&named, &entries, columns),
+        Layout::Wide => (wide(&named, &entries, &columns), Vec::new()),
+    };
+    let left_out = match left_out.is_empty() {
+        true => String::new(),
+        false => format!(" No room for {}: see --wide.", left_out.join(", ")),
+    };
+    blocks.extend(caption.map(|caption| Block::Text(caption + &left_out)));
+    blocks.push(match layout {
+        Layout::Narrow => Block::Table(grid),
+        Layout::Wide => Block::WideTable(grid),
+    });
+    blocks
+}
+
+/// Rank, server, the figure ranked by with its ratio to the best, and the value of each other figure. If long
+/// names leave too little room, the last figures are left out and returned.
+fn narrow(
+    named: &[[String; 2]],
+    entries: &[Entry<'_>],
+    mut columns: Vec<Column>,
+) -> (Grid, Vec<&'static str>) {
+    let grid = |columns: &[Column], short: bool| {
+        let text = |column: &Column| match short {
+            true => column.figure.short,
+            false => column.figure.head,
+        };
+        let mut head = vec![("#", Align::Left), ("server", Align::Left)];
+        let mut rows: Vec<Vec<String>> = named.iter().map(|named| named.to_vec()).collect();
+        for (place, column) in columns.iter().enumerate() {
+            head.push((text(column), Align::Right));
+            let ratio = place == 0;
+            if ratio {
+                head.extend([("× best", Align::Right), ("95 %", Align::Right)]);
+            }
+            for (row, entry) in rows.iter_mut().zip(entries) {
+                row.push(entry.value(column));
+                if ratio {
+                    row.extend(entry.ratio(column));
+                }
+            }
+        }
+        Grid {
+            head: head
+                .into_iter()
+                .map(|(t, align)| (t.to_owned(), align))
+                .collect(),
+            rows,
+        }
+    };
+    let whole = grid(&columns, false);
+    if whole.fits() {
+        return (whole, Vec::new());
+    }
+    let mut left_out = Vec::new();
+    loop {
+        let short = grid(&columns, true);
+        if short.fits() || columns.len() <= 4 {
+            return (short, left_out);
+        }
+        left_out.extend(columns.pop().map(|column| column.figure.short));
+    }
+}
+
+/// Each figure with its ratio to the best.
+fn wide(named: &[[String; 2]], entries: &[Entry<'_>], columns: &[Column]) -> Grid {
+    let mut head = vec![
+        ("#".to_owned(), Align::Left),
+        ("server".to_owned(), Align::Left),
+    ];
+    for column in columns {
+        let heads = [column.figure.head, "× best", "95 %"];
+        head.extend(heads.map(|text| (text.to_owned(), Align::Right)));
+    }
+    let row = |(named, entry): (&[String; 2], &Entry<'_>)| {
+        let mut cells = named.to_vec();
+        for column in columns {
+            cells.push(entry.value(column));
+            cells.extend(entry.ratio(column));
+        }
+        cells
+    };
+    Grid {
+        head,
+        rows: named.iter().zip(entries).map(row).collect(),
+    }
+}
+
+/// The figure ranked by, and the load. `note` returns the mark of a text that is shown once below all tables.
+pub(super) fn caption(
+    ranking: &Ranking,
+    engine: &str,
+    entries: &[Entry<'_>],
+    paced: bool,
+    note: &mut dyn FnMut(&str) -> String,
+) -> String {
+    let load = match (paced, ranking.rate_per_s) {
+        (true, Some(rate)) => format!(
+            "latency and CPU at {} req/s, the same for every server",
+            significant(rate, 5)
+        ),
+        (true, None) => "latency and CPU at a paced rate that was not recorded".into(),
+        (false, _) => "CPU at peak; no latency without a paced stage".into(),
+    };
+    let figure = figure::name(&ranking.ranked_by);
+    let why = note(ranking.reason.trim_end_matches('.'));
+    let ranked = if entries.iter().any(|entry| entry.rank().is_some()) {
+        let ties = ranking.noise_floor.as_ref().map(ties).unwrap_or_default();
+        format!("Ranked by {figure} ({}) {why}{ties}", ranking.stage)
+    } else {
+        format!("Not ranked {why}")
+    };
+    let more: Vec<String> = ranking.notes.iter().map(|text| note(text)).collect();
+    let more = match more.is_empty() {
+        true => String::new(),
+        false => format!(" See {}.", more.join(" ")),
+    };
+    format!(
+        "{}{engine}; {load}. {ranked}.{more}",
+        counted(ranking.connections, "connection"),
+    )
+}
+
+/// Which differences are ties.
+fn ties(floor: &NoiseFloor) -> String {
+    let assumed = match floor.pairs.is_empty() {
+        true => " (assumed: nothing was entered twice)",
+        false => "",
+    };
+    format!(
+        "; differences below the noise floor of {:.1} % are ties{assumed}",
+        floor.delta * 100.0
+    )
+}
+
+/// A server's rows of one workload.
+pub(super) struct Entry<'a> {
+    pub(super) server: &'a str,
+    display: &'a str,
+    peak: Option<&'a Row>,
+    paced: Option<&'a Row>,
+}
+
+/// By rank, then by their ratio to the best; then rows without a rank, then failed rows. The control is last.
+pub(super) fn entries<'a>(summary: &'a Summary, workload: &str) -> Vec<Entry<'a>> {
+    let mut entries: Vec<Entry<'a>> = Vec::new();
+    for row in summary.rows.iter().filter(|row| row.workload == workload) {
+        let known = entries.iter().position(|entry| entry.server == row.server);
+        let at = known.unwrap_or_else(|| {
+            entries.push(Entry {
+                server: &row.server,
+                display: &row.display,
+                peak: None,
+                paced: None,
+            });
+            entries.len() - 1
+        });
+        match row.stage {
+            Stage::Peak => entries[at].peak = Some(row),
+            Stage::Paced => entries[at].paced = Some(row),
+        }
+    }
+    if let Some(ranking) = summary.rankings.iter().find(|r| r.workload == workload) {
+        entries.sort_by(|a, b| a.behind(ranking).total_cmp(&b.behind(ranking)));
+    }
+    entries.sort_by_key(|entry| {
+        let rank = entry.rank().map(|rank| (rank.low, rank.high));
+        let control = EntryKind::of(entry.server) == EntryKind::Control;
+        let failed = entry.verdict() == Verdict::Failed;
+        (control, failed, rank.is_none(), rank)
+    });
+    entries
+}
+
+impl<'a> Entry<'a> {
+    fn rows(&self) -> impl Iterator<Item = &'a Row> {
+        self.peak.into_iter().chain(self.paced)
+    }
+
+    fn rank(&self) -> Option<record::RankInterval> {
+        self.rows().find_map(|row| row.rank)
+    }
+
+    pub(super) fn verdict(&self) -> Verdict {
+        self.rows().map(|row| row.verdict).max().unwrap_or_default()
+    }
+
+    fn row(&self, stage: Stage) -> Option<&'a Row> {
+        match stage {
+            Stage::Peak => self.peak,
+            Stage::Paced => self.paced,
+        }
+    }
+
+    /// How far behind the best it is in the figure ranked by, as a factor; infinite if it can't be compared.
+    fn behind(&self, ranking: &Ranking) -> f64 {
+        let row = self.row(ranking.stage);
+        let ratio = row.and_then(|row| row.ratio_to_best.get(&ranking.ranked_by));
+        match (ratio, ranking.ranked_by.as_str()) {
+            // Keep its two entries in order.
+            _ if EntryKind::of(self.server) == EntryKind::Control => 0.0,
+            (None, _) => f64::INFINITY,
+            (Some(own), figure) => match figure::better(figure) {
+                Better::Higher => 1.0 / own.ratio,
+                Better::Lower => own.ratio,
+            },
+        }
+    }
+
+    fn rank_cell(&self) -> String {
+        rank_text(self.rank())
+    }
+
+    /// As in `alder`, `alder [1]` if it has a note, or `alder failed [2]`.
+    fn name(&self, record: &Record, workload: &str, notes: &mut Notes) -> String {
+        let mut name = self.display.to_owned();
+        if self.verdict() == Verdict::Failed {
+            name.push_str(" failed");
+        }
+        for text in self.told(record) {
+            name.push(' ');
+            name.push_str(&notes.mark(&text, workload));
+        }
+        name
+    }
+
+    /// A figure; a failed row's figures don't count and aren't shown.
+    fn value(&self, column: &Column) -> String {
+        let sound = self
+            .row(column.stage)
+            .filter(|row| row.verdict != Verdict::Failed);
+        let Some((row, estimate)) =
+            sound.and_then(|row| Some((row, row.figures.get(column.figure.id)?)))
+        else {
+            return ABSENT.to_owned();
+        };
+        let bound = row.lower_bound && column.figure.id == figure::RATE;
+        let by_machine = row
+            .ratio_to_best
+            .get(column.figure.id)
+            .is_some_and(|r| r.by_machine);
+        let sign = match (bound, by_machine) {
+            (true, _) => "≥",
+            (_, true) => "~",
+            _ => "",
+        };
+        format!("{sign}{}", shown(column.figure, estimate.median))
+    }
+
+    /// The ratio to the best and its interval.
+    fn ratio(&self, column: &Column) -> [String; 2] {
+        let row = self.row(column.stage);
+        match row.and_then(|row| row.ratio_to_best.get(column.figure.id)) {
+            None => [ABSENT.to_owned(), ABSENT.to_owned()],
+            Some(own) if own.by_machine => ["~".to_owned(), "~".to_owned()],
+            Some(own) if own.best == self.server => ["best".to_owned(), String::new()],
+            Some(own) => [
+                times(own.ratio),
+                own.interval()
+                    .map_or_else(|| ABSENT.to_owned(), ratio_interval),
+            ],
+        }
+    }
+
+    /// The word before the notes: `marked`, `failed`, or `note` for a row without problems.
+    pub(super) fn verdict_word(&self) -> &'static str {
+        match self.verdict() {
+            Verdict::Ok => "note",
+            other => other.name(),
+        }
+    }
+
+    /// The notes: what it is, if it isn't a server, and why it is marked or failed.
+    pub(super) fn told(&self, record: &Record) -> Vec<String> {
+        let mut told = self.reasons();
+        if told.is_empty() && self.verdict() != Verdict::Ok {
+            told.push("no reason was recorded".to_owned());
+        }
+        let what = Some(self.what_it_is(&record.environment)).filter(|what| !what.is_empty());
+        what.into_iter().chain(told).collect()
+    }
+
+    /// Explains an entry that isn't a server.
+    fn what_it_is(&self, environment: &Environment) -> String {
+        match EntryKind::of(self.server) {
+            EntryKind::Server => String::new(),
+            EntryKind::Control => control_is(environment),
+            EntryKind::Twin(first) => format!(
+                "the same program as {first}, entered twice: any difference between the two is noise"
+            ),
+            EntryKind::Build(server) => format!("another build of {server}"),
+        }
+    }
+
+    /// With the stage in front, unless they apply to both.
+    fn reasons(&self) -> Vec<String> {
+        let of_stage = |stage| self.row(stage).map_or(&[][..], |row| &row.reasons);
+        let both = |reason: &String| {
+            of_stage(Stage::Peak).contains(reason) && of_stage(Stage::Paced).contains(reason)
+        };
+        let mut all = Vec::new();
+        for stage in Stage::ALL {
+            for reason in of_stage(stage) {
+                let text = match both(reason) {
+                    true => reason.clone(),
+                    false => format!("{stage}: {reason}"),
+                };
+                if !all.contains(&text) {
+                    all.push(text);
+                }
+            }
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use record::Pair;
+
+    #[test]
+    fn an_assumed_floor_is_told_from_a_measured_one() {
+        let floor = |pairs| {
+            ties(&NoiseFloor {
+                delta: 0.021,
+                pairs,
+            })
+        };
+        let assumed = floor(Vec::new());
+        assert_eq!(
+            assumed,
+            "; differences below the noise floor of 2.1 % are ties (assumed: nothing was entered twice)"
+        );
+        let measured = floor(vec![Pair {
+            first: "control".into(),
+            second: "control~2".into(),
+            ratio: 1.01,
+            low: None,
+            high: None,
+        }]);
+        assert_eq!(
+            measured,
+            "; differences below the noise floor of 2.1 % are ties"
+        );
+    }
+}

@@ -1,0 +1,355 @@
+//! Starts a server on its CPUs, waits for its first valid response, stops it.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use rustix::process::Signal;
+
+use super::accept::Referee;
+use super::build::Launch;
+use super::group::Group;
+use super::supervise::monotonic_ns;
+use super::{Interrupt, tail};
+use loadgen::Client;
+use machine::probe::{Processes, listeners};
+use machine::{Root, oom_kills};
+use record::{Failure, Step};
+
+/// The contract's time limit for stopping after SIGTERM.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+/// Interval between attempts to reach a starting server; bounds the error of `start_ms`.
+const POLL: Duration = Duration::from_micros(200);
+/// How long the port of a server that has ended may still be listened on.
+const PORT_WAIT: Duration = Duration::from_secs(1);
+/// How long one attempt waits for a response before the server's state is checked again.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How to start a server.
+#[derive(Debug, Clone)]
+pub struct BootOptions {
+    /// The CPUs it may run on; all if none are given.
+    pub cpus: Vec<u32>,
+    /// Requested number of worker threads.
+    pub workers: usize,
+    /// A fixed port; a free one if absent.
+    pub port: Option<u16>,
+    /// Where its output goes.
+    pub log: PathBuf,
+    /// Time limit for its first valid response.
+    pub ready_timeout: Duration,
+}
+
+/// A server that responds. It and everything it started end when this is dropped.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// From spawn to the first valid response.
+    pub start: Duration,
+    /// The latency of its first request.
+    pub first_request: Duration,
+    group: Group,
+    log: PathBuf,
+    /// The kernel's count of out-of-memory kills before it was started.
+    oom_kills: Option<u64>,
+}
+
+/// Starts a server and waits for its first valid response.
+///
+/// # Errors
+/// A [`Failure`] of the boot step: it can't be started, ends early, does not respond in time, responds wrongly,
+/// or is not the only listener on its port.
+pub fn boot(
+    launch: &Launch,
+    options: &BootOptions,
+    referee: &Referee,
+    interrupt: &Interrupt,
+) -> Result<Running, Failure> {
+    let mut running = spawn(launch, options).map_err(|error| Failure {
+        step: Step::Boot,
+        reason: format!("{error:#}"),
+        log_tail: String::new(),
+    })?;
+    let begin = Instant::now();
+    running
+        .await_first_answer(begin, options.ready_timeout, referee, interrupt)
+        .and_then(|()| running.refuse_another_listener())
+        .and_then(|()| running.refuse_unpinned())
+        .map_err(|error| running.failure(Step::Boot, format!("{error:#}")))?;
+    Ok(running)
+}
+
+fn spawn(launch: &Launch, options: &BootOptions) -> Result<Running> {
+    let addr = choose_addr(options.port)?;
+    let fill = |word: &String| {
+        word.replace("{addr}", &addr.to_string())
+            .replace("{workers}", &options.workers.to_string())
+    };
+    let command: Vec<String> = launch.command.iter().map(fill).collect();
+    Ok(Running {
+        addr,
+        start: Duration::ZERO,
+        first_request: Duration::ZERO,
+        group: Group::start_counted(&command, &launch.folder, &options.cpus, &options.log)?,
+        log: options.log.clone(),
+        oom_kills: oom_kills(&Root::host()),
+    })
+}
+
+/// A port that no other process holds. It is bound once without `SO_REUSEPORT`, so that a server that sets it
+/// can't end up sharing the port.
+pub(super) fn choose_addr(port: Option<u16>) -> Result<SocketAddr> {
+    let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(0)));
+    let listener = TcpListener::bind(wanted).with_context(|| format!("cannot listen on {wanted}"));
+    let taken = |error: &anyhow::Error| {
+        let error = error.downcast_ref::<std::io::Error>();
+        error.is_some_and(|error| error.kind() == ErrorKind::AddrInUse)
+    };
+    match listener {
+        Ok(listener) => Ok(listener.local_addr()?),
+        Err(error) if taken(&error) => Err(error.context(format!(
+            "port {} is taken; choose another with --port, or leave it out for a free one",
+            wanted.port()
+        ))),
+        Err(error) => Err(error),
+    }
+}
+
+/// The message if the kernel has killed a process for lack of memory since the server was started. Takes the
+/// count before and now, and how the server ended.
+fn out_of_memory(
+    before: Option<u64>,
+    now: Option<u64>,
+    ended: Option<&str>,
+) -> Option<&'static str> {
+    if now? <= before? {
+        return None;
+    }
+    Some(match ended {
+        // A shell that runs the server ends with 128 + 9.
+        Some("by signal 9" | "with status 137") => {
+            "the kernel killed the server: out of memory (oom_kill)"
+        }
+        _ => "meanwhile the kernel killed a process on this machine: out of memory (oom_kill)",
+    })
+}
+
+impl Running {
+    /// The process group's id. The group is the server, what it started, and the supervisor.
+    pub fn group(&self) -> u32 {
+        self.group.id()
+    }
+
+    /// The server's processes, for sampling.
+    pub(super) fn processes(&self) -> Processes {
+        let supervisor = Some(self.group());
+        Processes::in_group(self.group(), supervisor).counted_by(self.group.control_group())
+    }
+
+    /// How it ended, if it did.
+    pub fn ended(&mut self) -> Option<&str> {
+        self.group.ended().map(|(how, _)| how)
+    }
+
+    /// The message if the kernel has killed a process for lack of memory since it was started.
+    pub(super) fn out_of_memory(&mut self) -> Option<&'static str> {
+        let now = oom_kills(&Root::host());
+        out_of_memory(self.oom_kills, now, self.ended())
+    }
+
+    /// A failure of this server, with the end of its log.
+    pub fn failure(&mut self, step: Step, reason: impl Into<String>) -> Failure {
+        let mut reason = reason.into();
+        // Its end explains a broken connection; the report of it may come a moment later.
+        let notice = Duration::from_millis(if step == Step::Drive { 100 } else { 0 });
+        if let Some((how, _)) = self.group.wait(notice)
+            && !reason.contains(how)
+        {
+            reason = format!("the server ended {how}; {reason}");
+        }
+        if let Some(why) = self.out_of_memory() {
+            reason = format!("{why}; {reason}");
+        }
+        Failure {
+            step,
+            reason,
+            log_tail: fs::read(&self.log)
+                .map(|bytes| tail(&String::from_utf8_lossy(&bytes)))
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Stops it as the contract says: SIGTERM, exit 0 within 5 s, the port free again.
+    ///
+    /// # Errors
+    /// A [`Failure`] of the stop step. In any case nothing of the group is left.
+    pub fn stop(mut self) -> Result<(), Failure> {
+        let result = self.try_stop();
+        result.map_err(|error| self.failure(Step::Stop, format!("{error:#}")))
+    }
+
+    /// Kills it. The checks have already tested that it stops when asked to.
+    ///
+    /// # Errors
+    /// A [`Failure`] of the stop step if something still listens on its port.
+    pub fn kill(mut self) -> Result<(), Failure> {
+        self.group.kill();
+        self.port_is_free()
+            .map_err(|error| self.failure(Step::Stop, format!("{error:#}")))
+    }
+
+    /// Sends it a signal.
+    ///
+    /// If it has ended or can't be signalled.
+    /// Where it has ended, or can't be signalled.
+    pub(super) fn signal(&mut self, signal: Signal) -> Result<()> {
+        if let Some(how) = self.ended() {
+            return Err(anyhow!("it had already ended {how}"));
+        }
+        self.group.signal(signal)
+    }
+
+    /// Waits up to `limit` for it to end; returns how it ended.
+    pub(super) fn wait(&mut self, limit: Duration) -> Option<&str> {
+        self.group.wait(limit).map(|(how, _)| how)
+    }
+
+    /// Everything it printed.
+    ///
+    /// # Errors
+    /// If its log can't be read.
+    pub(super) fn printed(&self) -> Result<String> {
+        let bytes = fs::read(&self.log).context("its log can't be read")?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn try_stop(&mut self) -> Result<()> {
+        if let Some(how) = self.ended() {
+            return Err(anyhow!("it had already ended {how}"));
+        }
+        self.group.signal(Signal::TERM)?;
+        match self.group.wait(STOP_LIMIT) {
+            None => Err(anyhow!("it did not end within 5 s of SIGTERM")),
+            Some((how, false)) => Err(anyhow!("it ended {how} on SIGTERM; expected status 0")),
+            Some((_, true)) => self.port_is_free(),
+        }
+    }
+
+    /// Polls for a moment: a killed process closes its sockets a little later.
+    ///
+    /// # Errors
+    /// The process that still listens on it.
+    pub(super) fn port_is_free(&self) -> Result<()> {
+        let deadline = Instant::now() + PORT_WAIT;
+        loop {
+            let left = listeners(self.addr.port())?;
+            if left.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(anyhow!(
+                    "it leaks its port: it has ended, but process {:?} still listens on {}",
+                    left.pids,
+                    self.addr
+                ));
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    fn await_first_answer(
+        &mut self,
+        begin: Instant,
+        limit: Duration,
+        referee: &Referee,
+        interrupt: &Interrupt,
+    ) -> Result<()> {
+        let call = referee.readiness();
+        let wire = super::accept::wire(&call, self.addr);
+        // More informative than the last attempt, which is short and just timed out.
+        let mut refused = None;
+        loop {
+            if let Some(how) = self.ended() {
+                return Err(anyhow!("it ended {how} before it answered a request"));
+            }
+            if interrupt.is_set() {
+                return Err(anyhow!("interrupted"));
+            }
+            let left = limit.saturating_sub(begin.elapsed());
+            let asked = Instant::now();
+            let tried = match Client::new(self.addr, left.clamp(POLL, PATIENCE)).exchange(&wire) {
+                Ok(response) => referee.judge(&call, &response).map_err(|error| {
+                    refused = Some(format!("{error:#}"));
+                    error
+                }),
+                Err(error) => Err(error.into()),
+            };
+            match tried {
+                Ok(_) => {
+                    self.first_request = asked.elapsed();
+                    let answered_ns = monotonic_ns();
+                    let started_ns = self.group.started_ns();
+                    let started_ns =
+                        started_ns.context("the supervisor did not report its start")?;
+                    self.start = Duration::from_nanos(answered_ns.saturating_sub(started_ns));
+                    return Ok(());
+                }
+                Err(error) if left.is_zero() => {
+                    let error = refused.map_or(error, |refused| anyhow!(refused));
+                    return Err(error.context(format!(
+                        "no valid response to GET /ping within {:.0} s (--ready-timeout)",
+                        limit.as_secs_f64()
+                    )));
+                }
+                Err(_) => thread::sleep(POLL),
+            }
+        }
+    }
+
+    /// Fails if the server runs on other CPUs than the record says.
+    fn refuse_unpinned(&mut self) -> Result<()> {
+        match self.group.not_pinned() {
+            Some(why) => Err(anyhow!("it could not be pinned: {why}; see --no-pin")),
+            None => Ok(()),
+        }
+    }
+
+    /// Fails unless the port has exactly one listener, and it belongs to the server.
+    fn refuse_another_listener(&mut self) -> Result<()> {
+        let group = self.processes().pids();
+        let found = listeners(self.addr.port())?;
+        if found.only(&group) {
+            return Ok(());
+        }
+        Err(anyhow!(
+            "another process also listens on {} ({:?}; the server's are {group:?}), so responses \
+             may not be the server's",
+            self.addr,
+            found.pids
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_killed_for_want_of_memory_is_told_from_others() {
+        let said = |before, now, ended| out_of_memory(before, now, ended).unwrap_or_default();
+        for ended in ["by signal 9", "with status 137"] {
+            assert!(said(Some(1), Some(2), Some(ended)).contains("killed the server"));
+        }
+        for ended in [None, Some("with status 1")] {
+            assert!(said(Some(1), Some(2), ended).contains("killed a process on this machine"));
+        }
+        // Killed by something else, or unknown.
+        assert_eq!(said(Some(2), Some(2), Some("by signal 9")), "");
+        assert_eq!(said(None, Some(2), Some("by signal 9")), "");
+    }
+}
