@@ -40,7 +40,7 @@ pub struct Environment {
 /// A property of the machine that matters to a measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
-    /// `<utc>-<rev>`, the folder's name unless `--out` was given.
+    /// A short stable name, as in `governor`.
     pub id: String,
     /// Its severity.
     pub level: Level,
