@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use crate::cli::Usage;
+use crate::flags::Usage;
 
 /// `RATE` for all workloads, `WORKLOAD=RATE` for one; the latter wins.
 pub(super) fn parse_rates(flags: &[String], workloads: &[&str]) -> Result<BTreeMap<String, f64>> {

@@ -8,9 +8,9 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::{Arguments, Format, colour};
-use crate::cli::{Status, Usage};
 use crate::cmd::drive::figures::{self, Figure, Unit};
 use crate::cmd::operand::Operand;
+use crate::flags::{Status, Usage};
 use report::{Colour, DriveDifference, DriveFigure, Drives};
 
 /// What makes two drives different loads, in words, and where the JSON has it.
