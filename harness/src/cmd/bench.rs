@@ -19,7 +19,7 @@ use super::compare::Judging;
 use super::machine::{Cpus, Place};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
-use crate::cli::{Filters, Status, Usage, engine_parser, parse_duration, parse_share};
+use crate::flags::{Filters, Status, Usage, engine_parser, parse_duration, parse_share};
 use catalog::Catalog;
 use judge::Widest;
 use loadgen::EngineKind;

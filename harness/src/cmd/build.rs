@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::progress::Progress;
-use crate::cli::{Servers, Status};
+use crate::flags::{Servers, Status};
 use runner::Interrupt;
 
 const EXAMPLES: &str = "\

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::machine::{Cpus, Place};
 use super::progress::Progress;
-use crate::cli::{Servers, Status, Usage, parse_duration};
+use crate::flags::{Servers, Status, Usage, parse_duration};
 use catalog::names;
 use runner::{BootOptions, CheckLimits, Interrupt};
 use table::Row;

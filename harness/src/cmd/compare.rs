@@ -10,7 +10,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use super::operand::{Operand, refuse_machines, refuse_unknown};
-use crate::cli::{Loads, Status, Usage};
+use crate::flags::{Loads, Status, Usage};
 use judge::{Choice, Comparison, Outcome};
 use machine::differences;
 use record::figure::{FIGURES, Figure, Scope};

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::machine::{Cpus, Place};
 use super::progress::Progress;
 use super::results::Folder;
-use crate::cli::{Servers, Status, Usage, parse_duration};
+use crate::flags::{Servers, Status, Usage, parse_duration};
 use catalog::names;
 use crosscheck::judge;
 use crosscheck::session::{self, Observer, Options, Step, find_tools, tool_names};

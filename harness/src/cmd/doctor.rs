@@ -9,7 +9,7 @@ use serde_json::json;
 use super::machine::{Cpus, Place, WINDOW};
 use super::progress::Progress;
 use super::results::colour;
-use crate::cli::Status;
+use crate::flags::Status;
 use machine::{Needs, cpu_list};
 use record::{Environment, Finding, Level, UNKNOWN};
 use report::{Colour, WIDTH, wrapped};

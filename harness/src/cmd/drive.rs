@@ -22,7 +22,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::cli::{Status, Usage, engine_parser, parse_duration, refuse_engine};
+use crate::flags::{Status, Usage, engine_parser, parse_duration, refuse_engine};
 use loadgen::{
     Address, Config, Control, DriveError, EngineKind, ErrorKind, Measurement, Pace, Script, drive,
 };

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::machine::{Cpus, Place};
 use super::progress::{Progress, show_time};
-use crate::cli::{Servers, Status, parse_duration};
+use crate::flags::{Servers, Status, parse_duration};
 use catalog::Server;
 use robustness::fuzz::{Answer, Shot, shot, shown};
 use runner::{BootOptions, Built, FuzzOptions, Interrupt, Referee};

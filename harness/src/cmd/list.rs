@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::{Loads, Servers, Status};
+use crate::flags::{Loads, Servers, Status};
 use catalog::{PROFILES, Source};
 
 const EXAMPLES: &str = "\

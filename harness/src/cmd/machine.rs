@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::cli::Usage;
+use crate::flags::Usage;
 use machine::probe::affinity;
 use machine::{Layout, Needs, Now, Root, StealMeter, Stolen, Topology, cpu_list};
 use record::{Environment, Finding, Level};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::results::{DATABASE, RESULTS};
-use crate::cli::Usage;
+use crate::flags::Usage;
 use catalog::{Catalog, names};
 use machine::MachineDifference;
 use record::Record;

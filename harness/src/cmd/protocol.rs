@@ -10,7 +10,7 @@ use super::fuzz::{Mutated, sent_so_far};
 use super::machine::{Cpus, Place};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
-use crate::cli::{Servers, Status, Usage, parse_duration};
+use crate::flags::{Servers, Status, Usage, parse_duration};
 use catalog::{Catalog, Server, Source, names};
 use machine::probe::limits;
 use record::{

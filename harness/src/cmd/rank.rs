@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::compare::{Format, colour, write};
 use super::operand::{Operand, refuse_machines, refuse_unknown};
-use crate::cli::{Status, Usage};
+use crate::flags::{Status, Usage};
 use judge::{By, Named, StandingChoice, standing};
 use machine::{MachineDifference, differences};
 use record::Record;

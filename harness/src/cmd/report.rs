@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::operand::{Operand, refuse_unknown};
 use super::results;
-use crate::cli::{Loads, Status, Usage};
+use crate::flags::{Loads, Status, Usage};
 use catalog::{Catalog, names};
 use record::{Record, Summary};
 use report::History;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use rustix::fs::statvfs;
 
 use super::git::revision;
-use crate::cli::Usage;
+use crate::flags::Usage;
 use record::{HiddenPaths, PROTOCOL_FILE, Protocol, Record, Run, Summary};
 use report::Colour;
 use store::{ProtocolError, Store, write_whole};

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::fs::{FlockOperation, flock};
 
-use crate::cli::{Status, Usage};
 use crate::cmd::compare::Judging;
 use crate::cmd::git::git;
 use crate::cmd::progress::Progress;
 use crate::cmd::results::{Folder, colour};
+use crate::flags::{Status, Usage};
 use catalog::{Catalog, Server, Source, from_manifest};
 use judge::{Choice, Operand};
 use record::{EntryKind, Record};

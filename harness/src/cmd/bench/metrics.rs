@@ -19,9 +19,9 @@ use anyhow::{Context, Result};
 
 use self::series::Series;
 use self::serve::Server;
-use crate::cli::Usage;
 use crate::cmd::machine::Place;
 use crate::cmd::progress::Progress;
+use crate::flags::Usage;
 use machine::{Layout, Topology};
 use record::Run;
 use runner::{Happening, Live, Watch};

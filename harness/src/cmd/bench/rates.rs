@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use crate::cli::Usage;
+use crate::flags::Usage;
 
 /// Parses `RATE` for all workloads and `WORKLOAD=RATE` for one, which takes precedence.
 pub(super) fn parse_rates(flags: &[String], workloads: &[&str]) -> Result<BTreeMap<String, f64>> {

@@ -8,9 +8,9 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::{Arguments, Format, colour};
-use crate::cli::{Status, Usage};
 use crate::cmd::drive::figures::{self, Figure, Unit};
 use crate::cmd::operand::Operand;
+use crate::flags::{Status, Usage};
 use report::{Colour, DriveDifference, DriveFigure, Drives};
 
 /// Properties that make two drives different loads, and where they are in the JSON.

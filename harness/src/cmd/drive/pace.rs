@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use super::spectrum::seconds;
-use crate::cli::{Usage, parse_duration};
+use crate::flags::{Usage, parse_duration};
 use loadgen::{Arrivals, MAX_RATE, MAX_RATE_STAGES, Pace, RateStage, Think};
 
 /// The flags that decide when requests are sent; without any, a closed loop.

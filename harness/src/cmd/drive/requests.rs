@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::Arguments;
 use super::source::Source;
 use super::target::Target;
-use crate::cli::Usage;
+use crate::flags::Usage;
 use catalog::{Body, Call, DISTINCT_CALLS, Workload, header_problem, is_token};
 use loadgen::{Client, Config, Expect, Order, Request, Response, Script};
 use runner::Interrupt;

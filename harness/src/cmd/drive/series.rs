@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::{Arguments, spectrum};
-use crate::cli::Usage;
+use crate::flags::Usage;
 use loadgen::{Interval, MAX_INTERVALS, Measurement};
 
 /// The path that means standard output.

@@ -8,7 +8,7 @@ use super::Arguments;
 use super::requests::is_method;
 use super::spectrum::grouped;
 use super::target::Target;
-use crate::cli::Usage;
+use crate::flags::Usage;
 use catalog::Workload;
 
 /// Where the requests come from.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use reqwest::Url;
 
-use crate::cli::Usage;
+use crate::flags::Usage;
 use loadgen::Address;
 
 /// A valid `http` URL.

@@ -169,7 +169,7 @@ fn another_meaning_is_a_wrong_body_and_another_order_is_not() {
         };
         vec![Act::Write(response("201 Created", &body).into())]
     });
-    let m = measure(&few(order.addr, 30), &load_server::order());
+    let m = measure(&few(order.addr, 30), &crate::load_server::order());
     assert_eq!(
         (m.answered_total, m.errors["body"], m.ids_repeated),
         (10, 20, 0)

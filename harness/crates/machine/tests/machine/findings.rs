@@ -1,4 +1,5 @@
 //! The machine's description and findings on trees.
+
 use std::time::Duration;
 
 use crate::trees::{self, Tree};
@@ -14,7 +15,7 @@ fn found(tree: &Tree, needs: Needs) -> Vec<Finding> {
 fn found_now(tree: &Tree, needs: Needs, now: &Now) -> Vec<Finding> {
     let topology = tree.topology();
     let layout = Layout::choose(&topology).unwrap();
-    environment::findings(&tree.root(), &topology, &layout, needs, now)
+    machine::findings(&tree.root(), &topology, &layout, needs, now)
 }
 
 /// With the CPUs given by hand.
@@ -22,7 +23,7 @@ fn by_hand(tree: &Tree, server: &str, driver: &str, id: &str) -> Finding {
     let topology = tree.topology();
     let layout = Layout::new(&topology, Some(server), Some(driver)).unwrap();
     let now = Now::default();
-    let all = environment::findings(&tree.root(), &topology, &layout, NEEDS, &now);
+    let all = machine::findings(&tree.root(), &topology, &layout, NEEDS, &now);
     all.into_iter().find(|finding| finding.id == id).unwrap()
 }
 
@@ -38,7 +39,7 @@ fn level(tree: &Tree, id: &str) -> Level {
 fn described(tree: &Tree) -> Environment {
     let topology = tree.topology();
     let layout = Layout::choose(&topology).unwrap();
-    environment::read(&tree.root(), &topology, &layout, "rustc 1.95.0\n")
+    machine::read(&tree.root(), &topology, &layout, "rustc 1.95.0\n")
 }
 
 #[test]
@@ -96,7 +97,7 @@ fn the_fingerprint_follows_what_must_be_equal_and_nothing_else() {
         tree.put(path, content);
         let after = described(&tree);
         assert_ne!(after.fingerprint, before.fingerprint, "{path}");
-        let named: Vec<&str> = environment::differences(&before, &after)
+        let named: Vec<&str> = machine::differences(&before, &after)
             .iter()
             .map(|difference| difference.member)
             .collect();
@@ -107,14 +108,14 @@ fn the_fingerprint_follows_what_must_be_equal_and_nothing_else() {
 #[test]
 fn machines_differ_by_name_in_pinning_and_where_only_the_fingerprint_does() {
     let machine = described(&trees::laptop());
-    assert_eq!(environment::differences(&machine, &machine.clone()), []);
+    assert_eq!(machine::differences(&machine, &machine.clone()), []);
     let mut other = machine.clone();
     other.pinned = !other.pinned;
-    let found = environment::differences(&machine, &other);
+    let found = machine::differences(&machine, &other);
     assert_eq!((found.len(), found[0].member), (1, "pinned"));
     let mut other = machine.clone();
     other.fingerprint = "of a harness that looks at more".into();
-    let found = environment::differences(&machine, &other);
+    let found = machine::differences(&machine, &other);
     assert_eq!((found.len(), found[0].member), (1, "fingerprint"));
 }
 
@@ -507,9 +508,9 @@ fn this_machine_can_be_looked_at() {
     let root = Root::host();
     let topology = Topology::read(&root).unwrap();
     let layout = Layout::choose(&topology).unwrap();
-    let environment = environment::read(&root, &topology, &layout, "rustc");
+    let environment = machine::read(&root, &topology, &layout, "rustc");
     assert!(environment.memory_bytes > 1 << 20);
     assert!(!environment.kernel.is_empty());
-    let findings = environment::findings(&root, &topology, &layout, NEEDS, &Now::default());
+    let findings = machine::findings(&root, &topology, &layout, NEEDS, &Now::default());
     assert!(findings.iter().all(|finding| !finding.why.is_empty()));
 }

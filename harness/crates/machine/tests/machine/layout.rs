@@ -1,4 +1,5 @@
 //! Topology and layout on trees.
+
 use crate::trees::{self, Tree};
 use machine::{Layout, Topology, TopologyError, cpu_list};
 

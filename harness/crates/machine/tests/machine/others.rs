@@ -1,4 +1,5 @@
 //! What others took of the CPUs, on a tree that is edited as time goes by.
+
 use std::time::Duration;
 
 use crate::trees::Tree;

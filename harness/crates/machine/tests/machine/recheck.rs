@@ -1,10 +1,11 @@
 //! What was taken, and what changed, between two looks at a tree.
+
 use machine::{Finding, Level, Moment};
 use machine::{Layout, Recheck, Root, StealMeter, Topology};
 
 #[test]
 fn steal_and_other_load_are_what_was_added_since_the_start() {
-    let tree = trees::smt_off();
+    let tree = crate::trees::smt_off();
     let stat = |cpu0: &str, own: &str| {
         tree.put(
             "proc/stat",
@@ -28,7 +29,7 @@ fn steal_and_other_load_are_what_was_added_since_the_start() {
 
 #[test]
 fn threads_that_waited_are_a_share_of_the_time_that_passed() {
-    let tree = trees::smt_off();
+    let tree = crate::trees::smt_off();
     let pressure = |total_us: u64| {
         let line = format!("some avg10=0.00 avg60=0.00 avg300=0.00 total={total_us}");
         tree.put("proc/pressure/cpu", &line);
@@ -45,7 +46,7 @@ fn threads_that_waited_are_a_share_of_the_time_that_passed() {
 
 #[test]
 fn a_change_during_the_run_is_found() {
-    let tree = trees::laptop();
+    let tree = crate::trees::laptop();
     tree.put("proc/sys/net/ipv4/ip_local_port_range", "32768\t60999");
     let topology = tree.topology();
     let layout = Layout::choose(&topology).unwrap();
@@ -115,7 +116,7 @@ fn a_change_during_the_run_is_found() {
 
 #[test]
 fn what_was_taken_during_the_run_is_told_from_what_changed() {
-    let tree = trees::smt_off();
+    let tree = crate::trees::smt_off();
     tree.put(
         "proc/stat",
         "cpu0 0 0 0 0 0 0 0 0 0 0\ncpu4 0 0 0 0 0 0 0 0 0 0",

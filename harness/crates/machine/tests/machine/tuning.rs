@@ -1,4 +1,5 @@
 //! `scripts/tune-host` and `scripts/restore-host` on trees.
+
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -177,7 +178,7 @@ fn it_mends_what_the_findings_name_it_for() {
     // As many connections as the scripts care for.
     let needs = Needs { connections: 4096 };
     let mendable = || -> Vec<String> {
-        environment::findings(&tree.root(), &topology, &layout, needs, &Now::default())
+        machine::findings(&tree.root(), &topology, &layout, needs, &Now::default())
             .into_iter()
             .filter(|finding| finding.level > Level::Ok)
             .filter(|finding| {

@@ -1,8 +1,4 @@
 //! `harness drive` in its modes beside the plain ones: the real program against real sockets.
-#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
-
-#[path = "../crates/loadgen/tests/loadgen/load_server/mod.rs"]
-mod load_server;
 
 use std::net::SocketAddr;
 use std::process::{Command, Output, Stdio};
@@ -10,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use load_server::{Act, PONG, Server, response};
+use crate::load_server::{Act, PONG, Server, response};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 

@@ -1,8 +1,4 @@
 //! `harness drive`: the real program against real sockets.
-#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
-
-#[path = "../crates/loadgen/tests/loadgen/load_server/mod.rs"]
-mod load_server;
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -12,10 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use crate::load_server::{Act, PONG, Server, response};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
-use load_server::{Act, PONG, Server, response};
 use loadgen::EngineKind;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};

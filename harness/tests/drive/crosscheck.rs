@@ -1,5 +1,4 @@
 //! `harness crosscheck` and the known-latency server: the real programs, on real sockets.
-#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};

@@ -1,15 +1,11 @@
 //! `harness drive --fail-if` and `harness compare` of two drives: the real program against real
 //! sockets.
-#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
-
-#[path = "../crates/loadgen/tests/loadgen/load_server/mod.rs"]
-mod load_server;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use load_server::{Act, PONG, Server, response};
+use crate::load_server::{Act, PONG, Server, response};
 use serde_json::Value;
 
 fn harness(arguments: &[&str]) -> Output {

@@ -1,6 +1,5 @@
 //! CPU time of a server's processes that have ended, under the real supervisor: with a control
 //! group that counts it, and without one.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt as _;
@@ -11,10 +10,6 @@ use std::time::{Duration, Instant};
 
 use machine::cpu_group;
 use machine::probe::Processes;
-
-#[path = "cli/support.rs"]
-#[allow(dead_code, reason = "the tests of the command line use the rest")]
-mod support;
 
 /// Processes that each take [`EACH_NS`] of CPU time and end.
 const COUNT: u64 = 30;
@@ -40,7 +35,7 @@ impl Supervised {
         let folder = tempfile::tempdir().unwrap();
         let script = script.replace(
             "WORK",
-            &format!("'{}' --work-and-end", support::fixture().display()),
+            &format!("'{}' --work-and-end", crate::support::fixture().display()),
         );
         let script = format!("while ! [ -e go ]; do sleep 0.01; done; {script}");
         let mut supervisor = Command::new(env!("CARGO_BIN_EXE_harness"))

@@ -1,9 +1,5 @@
 //! `harness drive`: where its requests come from and go to, and its time series. The real program
 //! against real sockets.
-#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
-
-#[path = "../crates/loadgen/tests/loadgen/load_server/mod.rs"]
-mod load_server;
 
 use std::collections::HashSet;
 use std::io::{Read as _, Write as _};
@@ -12,7 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
-use load_server::{Act, PONG, Server, response};
+use crate::load_server::{Act, PONG, Server, response};
 use serde_json::Value;
 
 fn command(arguments: &[&str], addr: SocketAddr, path: &str) -> Command {

@@ -1,8 +1,6 @@
 //! `harness respond` over real sockets: it answers with the stored bytes whatever way the
 //! requests come.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
-
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};

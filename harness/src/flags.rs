@@ -1,0 +1,211 @@
+//! Flags that several commands share, and the exit status.
+
+use std::path::PathBuf;
+
+use catalog::{Catalog, Server, Stage, Workload, names};
+use clap::Args;
+use loadgen::EngineKind;
+
+/// The exit status of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Success.
+    Fine = 0,
+    /// A server failed or was refused.
+    Failed = 1,
+    /// A flag was wrong.
+    Usage = 2,
+    /// A `drive --fail-if` limit was exceeded.
+    OverLimit = 3,
+    /// The user interrupted it.
+    Interrupted = 130,
+}
+
+/// A wrong flag or value, which the user can fix.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// Selects servers, for commands that start some.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Selection")]
+pub struct Servers {
+    /// Only this server; repeatable, or separated by commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub server: Vec<String>,
+    /// server.toml of a program in any language; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Vec<PathBuf>,
+}
+
+/// Selects the load, for commands that create or show it.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Selection")]
+pub struct Loads {
+    /// Only this workload; repeatable, or separated by commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub workload: Vec<String>,
+    /// Only this stage (peak, paced); repeatable, or separated by commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub stage: Vec<String>,
+}
+
+/// Selects servers and load.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Selection")]
+pub struct Filters {
+    /// Which servers.
+    #[command(flatten)]
+    pub servers: Servers,
+    /// Which load.
+    #[command(flatten)]
+    pub loads: Loads,
+    /// Show what would be done, and do nothing else
+    #[arg(long)]
+    pub list: bool,
+}
+
+impl Filters {
+    /// See [`Servers::catalog`].
+    ///
+    /// # Errors
+    /// See [`Servers::catalog`].
+    pub fn catalog(&self) -> anyhow::Result<(Catalog, Vec<Server>)> {
+        self.servers.catalog()
+    }
+
+    /// See [`Loads::workloads`].
+    ///
+    /// # Errors
+    /// See [`Loads::workloads`].
+    pub fn workloads(&self, catalog: &Catalog, default: &[&str]) -> anyhow::Result<Vec<Workload>> {
+        self.loads.workloads(catalog, default)
+    }
+
+    /// See [`Loads::stages`].
+    ///
+    /// # Errors
+    /// See [`Loads::stages`].
+    pub fn stages(&self) -> anyhow::Result<Vec<Stage>> {
+        self.loads.stages()
+    }
+}
+
+impl Servers {
+    /// The workspace and the selected servers.
+    ///
+    /// # Errors
+    /// [`Usage`] for an unknown name or a wrong manifest.
+    pub fn catalog(&self) -> anyhow::Result<(Catalog, Vec<Server>)> {
+        let catalog = Catalog::load(&self.manifest).map_err(|error| Usage(format!("{error:#}")))?;
+        let all = catalog.servers.clone();
+        let servers =
+            names::select("server", all, |server| &server.name, &self.server).map_err(Usage)?;
+        if servers.is_empty() {
+            return Err(
+                Usage("there are no servers: see CONTRIBUTING.md to add one".to_owned()).into(),
+            );
+        }
+        Ok((catalog, servers))
+    }
+}
+
+impl Loads {
+    /// The selected workloads. If none is named these are `default`, or all if that is empty.
+    ///
+    /// # Errors
+    /// [`Usage`] for an unknown name or an invalid workload file.
+    pub fn workloads(&self, catalog: &Catalog, default: &[&str]) -> anyhow::Result<Vec<Workload>> {
+        let folder = catalog.root.join("harness").join("workloads");
+        let all = Workload::load_dir(&folder).map_err(|error| Usage(error.to_string()))?;
+        let default: Vec<String> = default.iter().map(ToString::to_string).collect();
+        let wanted = if self.workload.is_empty() {
+            &default
+        } else {
+            &self.workload
+        };
+        Ok(names::select("workload", all, |workload| &workload.name, wanted).map_err(Usage)?)
+    }
+
+    /// The selected stages; all if none is named.
+    ///
+    /// # Errors
+    /// [`Usage`] for an unknown name.
+    pub fn stages(&self) -> anyhow::Result<Vec<Stage>> {
+        let all = Stage::ALL.to_vec();
+        Ok(names::select("stage", all, |stage| stage.name(), &self.stage).map_err(Usage)?)
+    }
+}
+
+/// Parses a time such as `5ms`, `1.5s` or `2m`; for clap.
+///
+/// # Errors
+/// A message for the user.
+pub fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    let hint = "expected a time with its unit, as in 5ms, 1.5s or 2m";
+    let signed: jiff::SignedDuration = text.parse().map_err(|_| hint.to_owned())?;
+    let time = std::time::Duration::try_from(signed).map_err(|_| hint.to_owned())?;
+    if time.is_zero() {
+        return Err("expected a time above zero".to_owned());
+    }
+    Ok(time)
+}
+
+/// Parses a percentage such as `2%` or `0.02`; for clap.
+///
+/// # Errors
+/// A message for the user.
+pub fn parse_share(text: &str) -> Result<f64, String> {
+    let (number, unit) = match text.strip_suffix('%') {
+        Some(percent) => (percent.trim_end(), 100.0),
+        None => (text, 1.0),
+    };
+    let share = number.parse::<f64>().map(|number| number / unit);
+    share
+        .ok()
+        .filter(|share| *share > 0.0 && *share < 1.0)
+        .ok_or_else(|| "expected a percentage above 0 and below 100 %, as in 2% or 0.02".to_owned())
+}
+
+/// Parses the name of an I/O backend; for clap.
+pub fn engine_parser() -> impl clap::builder::TypedValueParser<Value = EngineKind> {
+    use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+    PossibleValuesParser::new(EngineKind::ALL.map(EngineKind::name))
+        .try_map(|name| name.parse::<EngineKind>())
+}
+
+/// Refuses an I/O backend that this system doesn't support, before anything starts.
+///
+/// # Errors
+/// [`Usage`] with the cause.
+pub fn refuse_engine(engine: EngineKind) -> anyhow::Result<()> {
+    Ok(engine
+        .available()
+        .map_err(|error| Usage(format!("--engine: {error}")))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn shares_are_read_with_and_without_their_sign() {
+        assert_eq!(parse_share("2%"), Ok(0.02));
+        assert_eq!(parse_share("0.5 %"), Ok(0.005));
+        assert_eq!(parse_share("0.02"), Ok(0.02));
+        for wrong in ["", "%", "0", "0%", "-1%", "100%", "2", "nan", "x"] {
+            assert!(parse_share(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn times_are_read_with_their_unit() {
+        assert_eq!(parse_duration("5ms"), Ok(Duration::from_millis(5)));
+        assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1_500)));
+        for wrong in ["5", "", "ms", "-5ms", "0s", "soon"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

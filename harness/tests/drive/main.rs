@@ -1,0 +1,11 @@
+//! The load generator as a command: `harness drive` against small servers, and `harness crosscheck`.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod command;
+mod crosscheck;
+mod inputs;
+mod limits;
+#[path = "../../crates/loadgen/tests/loadgen/load_server/mod.rs"]
+mod load_server;
+mod modes;
