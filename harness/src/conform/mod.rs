@@ -104,6 +104,17 @@ pub struct CheckReport {
     /// line, over 100 of them on one connection. Absent where it was not asked for or
     /// could not be measured.
     pub first_byte: Option<Duration>,
+    /// What came of the requests that had arrived at SIGTERM; absent where it was not sent.
+    pub at_stop: Option<AtStop>,
+}
+
+/// Requests that had arrived whole when the server was asked to stop.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AtStop {
+    /// Those that got no byte of a response.
+    pub lost: u32,
+    /// All of them.
+    pub sent: u32,
 }
 
 impl CheckReport {
@@ -181,7 +192,7 @@ pub fn ids() -> impl Iterator<Item = &'static str> {
 pub fn check(addr: SocketAddr, options: &CheckOptions) -> CheckReport {
     let subject = Subject::new(addr, options);
     let results = asked(&subject, options);
-    report(&subject, results)
+    report(&subject, results, None)
 }
 
 /// The same, and the checks of how the process refuses to start and how it stops, which
@@ -199,7 +210,8 @@ pub fn check_process(process: &mut dyn Process, options: &CheckOptions) -> Check
             });
         }
     }
-    report(&subject, results)
+    let at_stop = scene.at_stop();
+    report(&subject, results, at_stop)
 }
 
 fn asked(subject: &Subject, options: &CheckOptions) -> Vec<CheckResult> {
@@ -214,10 +226,11 @@ fn asked(subject: &Subject, options: &CheckOptions) -> Vec<CheckResult> {
         .collect()
 }
 
-fn report(subject: &Subject, results: Vec<CheckResult>) -> CheckReport {
+fn report(subject: &Subject, results: Vec<CheckResult>, at_stop: Option<AtStop>) -> CheckReport {
     CheckReport {
         results,
         first_byte: subject.first_byte(),
+        at_stop,
     }
 }
 

@@ -1,11 +1,9 @@
 //! The table of the servers: what they are, what they hold and how they start.
 
 use crate::figure::{self, Figure};
-use crate::record::{
-    BUILD_MARK, Estimate, Record, ServerRow, Summary, Verdict, base_name, is_control,
-};
+use crate::record::{BUILD_MARK, Record, ServerRow, Summary, Verdict, base_name, is_control};
 
-use super::figure::shown;
+use super::figure::of_server;
 use super::grid::Grid;
 use super::notes::Notes;
 use super::number::ABSENT;
@@ -15,7 +13,8 @@ use super::page::Block;
 const WORDS: [&str; 4] = ["server", "version", "class", "checks"];
 
 const CAPTION: &str = "Resident memory (RSS) idle and at its highest under load, over all trials; time from spawn to \
-    the first valid answer; latency of the first request (medians); size of the binary without symbols.";
+    the first valid answer; latency of the first request (medians); size of the binary without symbols; requests \
+    lost when the server was stopped, of those that had arrived.";
 
 /// Lines of a log that are shown.
 const LOG_LINES: usize = 8;
@@ -72,10 +71,7 @@ fn line(row: &ServerRow, notes: &mut Notes) -> Vec<String> {
         checks,
     ];
     let figures = row.with_build();
-    cells.extend(figure::of_servers().map(|figure| {
-        let median = |estimate: &Estimate| shown(figure, estimate.median);
-        figures.get(figure.id).map_or_else(|| ABSENT.into(), median)
-    }));
+    cells.extend(figure::of_servers().map(|figure| of_server(row, figure, figures.get(figure.id))));
     cells
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::figure::{self, Figure, Scope};
 use crate::record::{Estimate, Record, Server, ServerRow, Summary, Verdict, is_control};
 use crate::report::chart::{self, Valid};
-use crate::report::figure::shown;
+use crate::report::figure::of_server;
 use crate::report::number::{ABSENT, significant, uncertainty};
 use crate::report::servers_table::{in_order, log_end};
 
@@ -115,7 +115,7 @@ fn row(record: &Record, row: &ServerRow, icon: String) -> Row {
         version: version.unwrap_or_else(|| ABSENT.to_owned()),
         class: row.class.clone(),
         cells: figure::of_servers()
-            .map(|figure| cell(figure, figures.get(figure.id)))
+            .map(|figure| cell(row, figure, figures.get(figure.id)))
             .collect(),
         features: build.map_or_else(String::new, |build| build.features.join(", ")),
         sha256: build
@@ -124,10 +124,10 @@ fn row(record: &Record, row: &ServerRow, icon: String) -> Row {
     }
 }
 
-fn cell(figure: &Figure, estimate: Option<&Estimate>) -> Cell {
+fn cell(row: &ServerRow, figure: &Figure, estimate: Option<&Estimate>) -> Cell {
     let trials = estimate.filter(|_| figure.scope != Scope::Build);
     Cell {
-        text: estimate.map_or_else(|| ABSENT.to_owned(), |e| shown(figure, e.median)),
+        text: of_server(row, figure, estimate),
         uncertainty: trials.map_or_else(String::new, uncertainty),
         value: estimate.map(|estimate| estimate.median),
     }
