@@ -145,7 +145,7 @@ pub(super) fn under_load(
             })
             .collect();
         load.until_under_way();
-        let idle: Result<Vec<_>, _> = (0..ARRIVED).map(|_| open(addr)).collect();
+        let idle: Result<Vec<_>, _> = (0..ARRIVED).map(|_| accepted(addr)).collect();
         let arrived = idle.and_then(|idle| {
             process.hold()?;
             arrive(idle, &kinds)
@@ -190,7 +190,7 @@ fn used(addr: SocketAddr) -> Result<Option<RawConnection>, String> {
 }
 
 /// The same, or a new one where the server closes each after its answer.
-fn open(addr: SocketAddr) -> Result<RawConnection, String> {
+fn accepted(addr: SocketAddr) -> Result<RawConnection, String> {
     used(addr)?.map_or_else(|| fresh(addr), Ok)
 }
 
@@ -202,7 +202,7 @@ fn gather(addr: SocketAddr, crowd: Crowd) -> Result<Vec<RawConnection>, String> 
         if crowd == Crowd::WithHalfSent {
             open.push(fresh(addr)?);
             for half in [HALF_A_HEAD, HALF_A_BODY] {
-                let mut connection = open(addr)?;
+                let mut connection = accepted(addr)?;
                 let sent = connection.send(half);
                 sent.map_err(|error| error.to_string())?;
                 open.push(connection);
@@ -261,7 +261,7 @@ impl Load<'_> {
             if connection.is_none() && signalled || self.over.load(Ordering::SeqCst) {
                 break;
             }
-            let Ok(mut open) = connection.take().map_or_else(|| open(self.addr), Ok) else {
+            let Ok(mut open) = connection.take().map_or_else(|| accepted(self.addr), Ok) else {
                 // The listener may be gone between the signal and the look at it.
                 break;
             };
