@@ -20,6 +20,12 @@ fn a_right_server_gets_its_rows() {
         assert_eq!(row["latency_p99_us"]["n"], 3);
     }
     assert!(run.stdout.contains("right"), "{}", run.stdout);
+    let check = &run.record["servers"][0]["check"];
+    assert_eq!(
+        (&check["lost_at_stop"], &check["sent_at_stop"]),
+        (&0.into(), &64.into())
+    );
+    assert!(run.stdout.contains("0/64"), "{}", run.stdout);
 }
 
 #[test]

@@ -42,6 +42,8 @@ fn server(name: &str, cells: Vec<ProtocolCell>) -> ProtocolServer {
             passed: 40,
             total: 40,
             first_byte_us: None,
+            lost_at_stop: None,
+            sent_at_stop: None,
             failures: Vec::new(),
         }),
         stop_failure: None,

@@ -236,9 +236,18 @@ fn csv_has_one_line_an_observation() {
         .iter()
         .filter(|row| row.stripped_bytes.is_some())
         .count();
+    let stops = summary
+        .servers
+        .iter()
+        .filter(|row| row.lost_at_stop.is_some())
+        .count();
     let figures: usize = summary.servers.iter().map(|row| row.figures.len()).sum();
     let without = summary.servers.len() - sizes;
-    assert_eq!(text.lines().count(), 1 + rows + sizes + figures + without);
+    assert!(stops > 0);
+    assert_eq!(
+        text.lines().count(),
+        1 + rows + sizes + stops + figures + without
+    );
     let failed = text
         .lines()
         .find(|line| line.starts_with("broken,mixed,peak"))

@@ -121,6 +121,8 @@ fn server(name: &str, display: &str, class: &str, version: &str) -> Server {
             passed: 42,
             total: 42,
             first_byte_us: Some(61.5),
+            lost_at_stop: Some(3),
+            sent_at_stop: Some(64),
             failures: vec![],
         }),
         failure: None,
@@ -136,6 +138,8 @@ fn failed_server() -> Server {
             passed: 41,
             total: 42,
             first_byte_us: None,
+            lost_at_stop: None,
+            sent_at_stop: None,
             failures: vec!["orders.create: 500 instead of 201".into()],
         }),
         failure: Some(Failure {

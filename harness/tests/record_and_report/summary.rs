@@ -194,6 +194,8 @@ fn server_row(server: &Server) -> ServerRow {
             .collect(),
         checks_passed: server.check.as_ref().map(|c| c.passed),
         checks_total: server.check.as_ref().map(|c| c.total),
+        lost_at_stop: server.check.as_ref().and_then(|c| c.lost_at_stop),
+        sent_at_stop: server.check.as_ref().and_then(|c| c.sent_at_stop),
         stripped_bytes: server.build.as_ref().and_then(|b| b.stripped_bytes),
         figures,
     }

@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use referee::{CheckOptions, CheckReport, Process, Stop, check, check_process, ids};
+use referee::{AtStop, CheckOptions, CheckReport, Process, Stop, check, check_process, ids};
 
 use crate::fixture::{Fixture, command};
 
@@ -289,6 +289,26 @@ fn the_fixture_says_what_is_wrong_with_its_flags_and_its_address() {
         assert_eq!(output.status.code(), Some(status), "{stderr}");
         assert!(stderr.lines().next().unwrap().contains(named), "{stderr}");
     }
+}
+
+#[test]
+fn requests_lost_at_a_stop_are_counted_and_pass() {
+    let stops: Vec<_> = ids().filter(|id| id.starts_with("stop-")).collect();
+    assert_eq!(stops.len(), 4);
+    let at_stop = |arguments: &[&str]| {
+        let options = CheckOptions {
+            only: stops.iter().map(ToString::to_string).collect(),
+            ..most()
+        };
+        let report = check_process(&mut Fixture::start(arguments), &options);
+        assert_eq!(shown(&report), "", "{arguments:?}");
+        report.at_stop.unwrap()
+    };
+    assert_eq!(at_stop(&[]), AtStop { lost: 0, sent: 64 });
+    assert_eq!(at_stop(&["--fault", "closes-each"]).sent, 64);
+    let AtStop { lost, sent } = at_stop(&["--fault", "stops-at-once"]);
+    assert_eq!(sent, 64);
+    assert!(lost > 0, "it answers 20 ms late and ends at once");
 }
 
 #[test]

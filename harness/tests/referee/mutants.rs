@@ -169,15 +169,19 @@ const MUTANTS: &[(&str, By)] = &[
     ("waits-for-clients", Checks(&["stop-exits"])),
     (
         "stops-with-error",
-        ChecksOnly(&["stop-exits"], &["stop-answers"]),
+        ChecksOnly(&["stop-exits"], &["stop-responses"]),
     ),
     (
         "stops-at-once",
-        ChecksOnly(&["stop-answers"], &["stop-exits"]),
+        Gate("a figure: referee/main.rs, requests_lost_at_a_stop_are_counted_and_pass"),
+    ),
+    (
+        "cuts-off-at-stop",
+        ChecksOnly(&["stop-interrupt", "stop-responses"], &["stop-exits"]),
     ),
     (
         "ignores-interrupt",
-        ChecksOnly(&["stop-interrupt"], &["stop-exits", "stop-answers"]),
+        ChecksOnly(&["stop-interrupt"], &["stop-exits", "stop-responses"]),
     ),
     (
         "leaves-child",

@@ -19,8 +19,6 @@ type State = Data<&'static Store>;
 pub(crate) fn configure(config: &mut ServiceConfig, store: &'static Store) {
     let json_config = web::JsonConfig::default()
         .limit(MAX_BODY_BYTES)
-        // The guard of the one route that reads JSON has looked at it.
-        .content_type_required(false)
         .error_handler(error::from_json);
 
     config
@@ -102,12 +100,12 @@ async fn unsupported_media_type() -> Result<HttpResponse, Error> {
 /// Answers a method the resource has no route for.
 fn only(allow: &'static str) -> Route {
     web::to(move || async move {
-        Err::<HttpResponse, Error>(ApiError::MethodNotAllowed { allow }.into())
+        Err::<HttpResponse, Error>(ApiError::MethodNotAllowed { allow: Some(allow) }.into())
     })
 }
 
-/// Holds for `application/json` alone, in every spelling: the `Json` extractor itself would
-/// also take `text/json` and its like, and not `application/json ;charset=utf-8`.
+/// Holds for `application/json` alone: the `Json` extractor would also take `text/json` and
+/// its like.
 fn json_content() -> impl Guard {
     guard::fn_guard(|context| {
         let content_type = context.head().headers().get(header::CONTENT_TYPE);

@@ -2,20 +2,18 @@
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use contract::ApiError;
 
-/// What a handler fails with. A type of our own because neither [`ApiError`] nor
-/// [`IntoResponse`] is; every rejection of an axum extractor that a handler uses turns
-/// into it, so that none is ever answered in axum's own plain text.
+/// What a handler fails with, and what the extractors reject a request with, so that no client
+/// gets axum's own plain text.
 pub(crate) struct Error(ApiError);
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.status()).expect("the contract's are valid");
-        let allow = self.0.allow().map(|methods| [(header::ALLOW, methods)]);
-        (status, allow, Json(self.0.body())).into_response()
+        (status, Json(self.0.body())).into_response()
     }
 }
 

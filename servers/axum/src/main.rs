@@ -1,22 +1,21 @@
 //! The contract served by axum: `axum::serve` on a tokio runtime of `--workers` threads.
 
-mod body;
 mod error;
+mod extract;
 mod routes;
-mod stop;
 
 use std::io;
+use std::time::Duration;
 
-use axum::ServiceExt;
-use axum::extract::Request;
 use axum::serve::ListenerExt;
 use contract::{Flags, Store};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tower::Layer;
-use tower::util::MapResponseLayer;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep;
 
-use crate::stop::Signals;
+/// How long open connections may hold up the exit. axum itself waits for half-sent requests
+/// without a limit.
+const GRACE: Duration = Duration::from_secs(3);
 
 fn main() -> io::Result<()> {
     let flags = Flags::read();
@@ -24,41 +23,38 @@ fn main() -> io::Result<()> {
         .worker_threads(flags.workers.get())
         .enable_all()
         .build()?;
-    // Before the port is taken: whoever can connect can also stop this process.
-    let signals = {
-        let _context = runtime.enter();
-        Signals::catch()?
-    };
     let listener = contract::bind(flags.addr);
     listener.set_nonblocking(true)?;
-    // Spawned, so that accepting too is done by the workers; this thread sleeps.
-    let served = runtime.block_on(async { tokio::spawn(serve(listener, signals)).await });
-    // What is still open has had its time: connections are dropped, not waited for.
-    runtime.shutdown_background();
+    // Spawned, so that the workers accept connections too; this thread sleeps.
+    let served = runtime.block_on(async { tokio::spawn(serve(listener)).await });
     served.map_err(io::Error::other)?
 }
 
-async fn serve(listener: std::net::TcpListener, signals: Signals) -> io::Result<()> {
+async fn serve(listener: std::net::TcpListener) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?.tap_io(|stream| {
-        // Fails only where the client is gone already, which reading will tell.
+        // Fails only if the client is gone already, and reading will tell.
         let _ = stream.set_nodelay(true);
     });
-    // Around the router, not inside it: `Router::layer` would box each answer once more.
-    let app = MapResponseLayer::new(stop::mark_last_answer).layer(routes::app(Store::leak()));
-    let app = ServiceExt::<Request>::into_make_service(app);
-    let (drained, closing) = oneshot::channel();
-    let server = axum::serve(listener, app).with_graceful_shutdown(async {
-        signals.drained().await;
-        // Refused only where the server has ended, and then nobody waits.
-        let _ = drained.send(());
-    });
+    let app = routes::app(Store::leak());
     let overdue = async {
-        if closing.await.is_ok() {
-            stop::grace().await;
-        }
+        shutdown_signal().await;
+        sleep(GRACE).await;
     };
     tokio::select! {
-        served = server => served,
+        served = axum::serve(listener, app).with_graceful_shutdown(shutdown_signal()) => served,
         () = overdue => Ok(()),
+    }
+}
+
+/// Resolves on SIGTERM or SIGINT.
+async fn shutdown_signal() {
+    let signal = |kind| signal(kind).expect("a signal handler can be installed");
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    );
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
     }
 }

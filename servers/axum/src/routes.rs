@@ -1,46 +1,34 @@
 //! The contract's routes and their handlers.
 
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
-use axum::routing::{MethodRouter, get};
+use axum::routing::get;
 use axum::{Json, Router};
 use contract::{
     ApiError, MAX_BODY_BYTES, Order, OrderPage, OrderRequest, PageParams, Ping, Store, User,
     UserPage, UsersParams, parse_id,
 };
 
-use crate::body::JsonBody;
 use crate::error::Error;
+use crate::extract::{JsonBody, Path, Query};
 
 type Shared = State<&'static Store>;
-type Routes = MethodRouter<&'static Store>;
 
 /// Everything the server answers, over this store.
 pub(crate) fn app(store: &'static Store) -> Router {
     Router::new()
-        .route("/ping", only_get(get(ping)))
-        .route("/api/v1/users", only_get(get(users)))
-        .route("/api/v1/users/{id}", only_get(get(user)))
-        .route(
-            "/api/v1/orders",
-            get(orders)
-                .post(place_order)
-                .fallback(|| method_not_allowed("GET, HEAD, POST")),
-        )
-        .route("/api/v1/orders/{id}", only_get(get(order)))
+        .route("/ping", get(ping))
+        .route("/api/v1/users", get(users))
+        .route("/api/v1/users/{id}", get(user))
+        .route("/api/v1/orders", get(orders).post(place_order))
+        .route("/api/v1/orders/{id}", get(order))
         .fallback(async || Error::from(ApiError::NotFound))
+        // axum adds the `Allow` header.
+        .method_not_allowed_fallback(async || {
+            Error::from(ApiError::MethodNotAllowed { allow: None })
+        })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(store)
-}
-
-/// axum answers HEAD with a GET handler, so `Allow` names both.
-fn only_get(routes: Routes) -> Routes {
-    routes.fallback(|| method_not_allowed("GET, HEAD"))
-}
-
-async fn method_not_allowed(allow: &'static str) -> Error {
-    ApiError::MethodNotAllowed { allow }.into()
 }
 
 async fn ping(State(store): Shared) -> Json<Ping> {
@@ -49,17 +37,12 @@ async fn ping(State(store): Shared) -> Json<Ping> {
 
 async fn users(
     State(store): Shared,
-    params: Result<Query<UsersParams>, QueryRejection>,
+    Query(params): Query<UsersParams>,
 ) -> Result<Json<UserPage<'static>>, Error> {
-    let Query(params) = params?;
     Ok(Json(store.users(params.validate()?)))
 }
 
-async fn user(
-    State(store): Shared,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Json<&'static User>, Error> {
-    let Path(id) = id?;
+async fn user(State(store): Shared, Path(id): Path<String>) -> Result<Json<&'static User>, Error> {
     Ok(Json(store.user(parse_id(&id)?)?))
 }
 
@@ -73,16 +56,11 @@ async fn place_order(
 
 async fn orders(
     State(store): Shared,
-    params: Result<Query<PageParams>, QueryRejection>,
+    Query(params): Query<PageParams>,
 ) -> Result<Json<OrderPage>, Error> {
-    let Query(params) = params?;
     Ok(Json(store.orders(params.validate()?)))
 }
 
-async fn order(
-    State(store): Shared,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Json<Order>, Error> {
-    let Path(id) = id?;
+async fn order(State(store): Shared, Path(id): Path<String>) -> Result<Json<Order>, Error> {
     Ok(Json(store.order(parse_id(&id)?)?))
 }

@@ -67,7 +67,7 @@ async fn handle(store: &'static Store, request: Request<Incoming>) -> Result<Ans
         }
         Route::Order(id) if is_get => order(store, id),
         other => Err(ApiError::MethodNotAllowed {
-            allow: other.allow(),
+            allow: Some(other.allow()),
         }),
     }
 }

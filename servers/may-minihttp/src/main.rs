@@ -2,11 +2,8 @@
 
 mod answer;
 mod body;
-mod hold;
 mod route;
 mod service;
-mod shutdown;
-mod sockets;
 
 use std::io;
 
@@ -25,7 +22,6 @@ const STACK_WORDS: usize = 128 * 1024 / size_of::<usize>();
 
 fn main() -> io::Result<()> {
     let flags = Flags::read();
-    let workers = flags.workers.get();
 
     // The framework's listener sets SO_REUSEPORT, with which a second process could
     // take the same port; a plain bind can't, so it goes first and finds out.
@@ -33,12 +29,13 @@ fn main() -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
 
     may::config()
-        .set_workers(workers)
+        .set_workers(flags.workers.get())
         .set_stack_size(STACK_WORDS)
         // Threads stay where the kernel puts them, as the other servers' do.
         .set_worker_pin(false);
-    let acceptor = HttpServer(Service::new(Store::leak())).start(addr)?;
+    HttpServer(Service::new(Store::leak())).start(addr)?;
 
+    // The framework has no graceful shutdown: the process ends with all its connections.
     signals.forever().next();
-    shutdown::run(&acceptor, addr.port(), workers)
+    Ok(())
 }

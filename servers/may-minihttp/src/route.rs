@@ -34,7 +34,7 @@ pub(crate) fn find<'a>(method: &str, target: &'a str) -> Result<Route<'a>, ApiEr
         None if path == "orders" => match method {
             "GET" => Ok(Route::Orders(query)),
             "POST" => Ok(Route::PlaceOrder),
-            _ => Err(ApiError::MethodNotAllowed { allow: "GET, POST" }),
+            _ => Err(method_not_allowed("GET, POST")),
         },
         Some(("users", id)) if is_segment(id) => get(method, Route::User(id)),
         Some(("orders", id)) if is_segment(id) => get(method, Route::Order(id)),
@@ -45,8 +45,12 @@ pub(crate) fn find<'a>(method: &str, target: &'a str) -> Result<Route<'a>, ApiEr
 fn get<'a>(method: &str, route: Route<'a>) -> Result<Route<'a>, ApiError> {
     match method {
         "GET" => Ok(route),
-        _ => Err(ApiError::MethodNotAllowed { allow: "GET" }),
+        _ => Err(method_not_allowed("GET")),
     }
+}
+
+fn method_not_allowed(allow: &'static str) -> ApiError {
+    ApiError::MethodNotAllowed { allow: Some(allow) }
 }
 
 /// A path ending in a slash, or with more after one, is another route.

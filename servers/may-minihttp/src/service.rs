@@ -9,7 +9,6 @@ use serde::de::DeserializeOwned;
 use crate::answer;
 use crate::body;
 use crate::route::{self, Route};
-use crate::shutdown;
 
 /// One for each connection, cloned by the framework from the one it was started with.
 #[derive(Clone)]
@@ -78,9 +77,6 @@ impl HttpService for Service {
     /// Never returns an error: the framework would answer 500 with its text.
     fn call(&mut self, request: Request, response: &mut Response) -> io::Result<()> {
         let head_only = request.method() == "HEAD";
-        if shutdown::has_begun() {
-            response.header("Connection: close");
-        }
         if let Err(error) = self.answer(request, response) {
             answer::error(response, &error, head_only);
         }

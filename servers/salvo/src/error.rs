@@ -44,10 +44,8 @@ impl Error {
 pub(crate) async fn refused(res: &mut Response, ctrl: &mut FlowCtrl) {
     let error = match res.status_code {
         Some(StatusCode::NOT_FOUND) => ApiError::NotFound,
-        // salvo sets the header itself, from the router, once the catcher is done.
-        Some(StatusCode::METHOD_NOT_ALLOWED) => ApiError::MethodNotAllowed {
-            allow: "the methods that Allow names",
-        },
+        // salvo adds the `Allow` header, from the router, once the catcher is done.
+        Some(StatusCode::METHOD_NOT_ALLOWED) => ApiError::MethodNotAllowed { allow: None },
         _ => return,
     };
     res.render(Error(error));

@@ -6,11 +6,10 @@ use contract::{
 };
 use salvo::affix_state;
 use salvo::catcher::Catcher;
-use salvo::http::header::{CONTENT_TYPE, HeaderValue};
+use salvo::http::header::CONTENT_TYPE;
 use salvo::prelude::*;
 
 use crate::error::{Error, refused};
-use crate::stop::mark_last_answer;
 
 /// Everything the server answers, over this store.
 pub(crate) fn service(store: &'static Store) -> Service {
@@ -35,7 +34,6 @@ pub(crate) fn service(store: &'static Store) -> Service {
                 ),
         );
     Service::new(router)
-        .hoop(mark_last_answer)
         .hoop(empty_segment_is_no_route)
         .catcher(Catcher::default().hoop(refused))
 }
@@ -93,14 +91,8 @@ async fn place_order(
 /// in `/json`, and an empty body, which to salvo is `null`.
 async fn order_request(req: &mut Request) -> Result<OrderRequest, Error> {
     let content_type = req.headers().get(CONTENT_TYPE);
-    let content_type = content_type.and_then(|value| value.to_str().ok());
-    if !is_json(content_type) {
+    if !is_json(content_type.and_then(|value| value.to_str().ok())) {
         return Err(ApiError::UnsupportedMediaType.into());
-    }
-    // The `mime` crate takes no white space before the semicolon of a parameter.
-    if content_type.is_some_and(|value| value.contains([' ', '\t'])) {
-        let json = HeaderValue::from_static("application/json");
-        req.headers_mut().insert(CONTENT_TYPE, json);
     }
     let payload = req.payload_with_max_size(MAX_BODY_BYTES).await;
     if payload.map_err(Error::body)?.is_empty() {

@@ -98,6 +98,11 @@ impl Connection {
         Ok(answer)
     }
 
+    /// Whether no byte has come that isn't part of an answer taken.
+    pub(crate) fn has_received_nothing(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
     /// Says that nothing more will be sent and reads what still comes, to the end.
     ///
     /// # Errors

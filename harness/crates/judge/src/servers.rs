@@ -42,6 +42,8 @@ fn server_row(court: &mut Court<'_>, entry: usize, rows: &[Row]) -> ServerRow {
         reasons,
         checks_passed: check.map(|check| check.passed),
         checks_total: check.map(|check| check.total),
+        lost_at_stop: check.and_then(|check| check.lost_at_stop),
+        sent_at_stop: check.and_then(|check| check.sent_at_stop),
         stripped_bytes: server.and_then(|server| server.build.as_ref()?.stripped_bytes),
         figures: estimates(&valid, wanted, &mut court.bootstrap),
     }

@@ -44,6 +44,8 @@ pub(super) fn server(name: &str) -> Server {
             passed: 41,
             total: 41,
             first_byte_us: Some(80.0),
+            lost_at_stop: None,
+            sent_at_stop: None,
             failures: Vec::new(),
         }),
         failure: None,

@@ -12,6 +12,8 @@ use stats::Better;
 pub const RATE: &str = "requests_per_s";
 /// The cost of a request; used for ranking otherwise.
 pub const COST: &str = "cpu_us_per_request";
+/// Requests without a response when the server stopped, shown with how many were sent.
+pub const LOST_AT_STOP: &str = "lost_at_stop";
 
 /// What a figure measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +22,7 @@ pub enum Scope {
     Stage,
     /// The process, regardless of load.
     Process,
-    /// The server's binary.
+    /// The server as it was built, whatever the trial.
     Build,
 }
 
@@ -234,6 +236,11 @@ pub static FIGURES: &[Figure] = &[
         scope: Scope::Build,
         ..named("stripped_bytes", "size of the binary", ["binary MiB", "bin MiB", "binary MiB"],
             "size of the binary without symbols")
+    },
+    Figure {
+        scope: Scope::Build,
+        ..named(LOST_AT_STOP, "requests lost at the stop", ["lost at stop", "lost", "lost at stop"],
+            "of the requests that had arrived at SIGTERM, those that got no byte of a response; counted once, by the check")
     },
     Figure { view: true, ..stored("server_busy_ratio", "CPU time of the server as a share of its CPUs' time") },
     Figure { view: true, ..stored("driver_busy_ratio", "share of the time that the busiest worker of the load generator was busy") },

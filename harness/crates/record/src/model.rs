@@ -206,6 +206,13 @@ pub struct Check {
     pub first_byte_us: Option<f64>,
     /// One line for each failed check.
     pub failures: Vec<String>,
+    /// Requests that had arrived at SIGTERM and got no byte of a response; absent where the
+    /// server was not stopped by the check, or an older harness checked it.
+    #[serde(default)]
+    pub lost_at_stop: Option<u32>,
+    /// Requests that had arrived at SIGTERM.
+    #[serde(default)]
+    pub sent_at_stop: Option<u32>,
 }
 
 /// Why something could not be measured.

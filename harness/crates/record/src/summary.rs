@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::figure::LOST_AT_STOP;
 use catalog::Stage;
 
 /// Estimates by figure name; the name ends in the unit. A figure that could not be read is absent.
@@ -146,6 +147,13 @@ pub struct ServerRow {
     pub checks_passed: Option<u32>,
     /// Checks the referee ran.
     pub checks_total: Option<u32>,
+    /// Requests that had arrived at SIGTERM and got no byte of a response; absent where that was
+    /// not counted.
+    #[serde(default)]
+    pub lost_at_stop: Option<u32>,
+    /// Requests that had arrived at SIGTERM.
+    #[serde(default)]
+    pub sent_at_stop: Option<u32>,
     /// Size of the binary without symbols, bytes.
     pub stripped_bytes: Option<u64>,
     /// Over all valid trials: `start_ms`, `first_request_us`, `rss_idle_bytes`, `rss_peak_bytes` and the other
@@ -161,15 +169,20 @@ impl ServerRow {
         reason = "a binary has less than 2^53 bytes"
     )]
     pub fn with_build(&self) -> Estimates {
-        let exact = |bytes: u64| Estimate {
-            median: bytes as f64,
-            low: bytes as f64,
-            high: bytes as f64,
+        let exact = |value: u64| Estimate {
+            median: value as f64,
+            low: value as f64,
+            high: value as f64,
             n: 1,
         };
-        let size = self.stripped_bytes.map(exact);
-        let size = size.map(|size| ("stripped_bytes".to_owned(), size));
-        self.figures.clone().into_iter().chain(size).collect()
+        let once = [
+            ("stripped_bytes", self.stripped_bytes),
+            (LOST_AT_STOP, self.lost_at_stop.map(u64::from)),
+        ];
+        let once = once
+            .into_iter()
+            .filter_map(|(id, value)| Some((id.to_owned(), exact(value?))));
+        self.figures.clone().into_iter().chain(once).collect()
     }
 }
 

@@ -100,6 +100,17 @@ pub struct CheckReport {
     /// Median time from sending a warm request at idle to the first byte of the status line, over 100 of them
     /// on one connection. Absent if it was not selected or could not be measured.
     pub first_byte: Option<Duration>,
+    /// What came of the requests that had arrived at SIGTERM; absent where it was not sent.
+    pub at_stop: Option<AtStop>,
+}
+
+/// Requests that had arrived whole when the server was asked to stop.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AtStop {
+    /// Those that got no byte of a response.
+    pub lost: u32,
+    /// All of them.
+    pub sent: u32,
 }
 
 impl CheckReport {
@@ -176,7 +187,7 @@ pub fn ids() -> impl Iterator<Item = &'static str> {
 pub fn check(addr: SocketAddr, options: &CheckOptions) -> CheckReport {
     let subject = Subject::new(addr, options);
     let results = asked(&subject, options);
-    report(&subject, results)
+    report(&subject, results, None)
 }
 
 /// Like [`check`], plus the checks of how the process refuses to start and how it stops, which end it.
@@ -193,7 +204,8 @@ pub fn check_process(process: &mut dyn Process, options: &CheckOptions) -> Check
             });
         }
     }
-    report(&subject, results)
+    let at_stop = scene.at_stop();
+    report(&subject, results, at_stop)
 }
 
 fn asked(subject: &Subject, options: &CheckOptions) -> Vec<CheckResult> {
@@ -208,10 +220,11 @@ fn asked(subject: &Subject, options: &CheckOptions) -> Vec<CheckResult> {
         .collect()
 }
 
-fn report(subject: &Subject, results: Vec<CheckResult>) -> CheckReport {
+fn report(subject: &Subject, results: Vec<CheckResult>, at_stop: Option<AtStop>) -> CheckReport {
     CheckReport {
         results,
         first_byte: subject.first_byte(),
+        at_stop,
     }
 }
 

@@ -256,8 +256,6 @@ fn content_type(subject: &Subject) -> Outcome {
         "application/json",
         "application/json; charset=utf-8",
         "application/json;charset=UTF-8",
-        // White space around the semicolon is allowed (RFC 9110, section 5.6.6).
-        "application/json ; charset=utf-8",
         r#"application/json; charset="utf-8""#,
         // A media type's case does not matter (RFC 9110, section 8.3.1).
         "Application/JSON",

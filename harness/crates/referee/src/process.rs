@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::Outcome;
 use super::raw;
 use super::stop::{self, Crowd, Stopped};
 use super::subject::Subject;
+use super::{AtStop, Outcome};
 
 /// Time limit for a program to refuse to start.
 const REFUSAL_LIMIT: Duration = Duration::from_secs(10);
@@ -122,13 +122,13 @@ pub(super) const CHECKS: &[ProcessCheck] = &[
     },
     ProcessCheck {
         id: "stop-interrupt",
-        about: "SIGINT under load: every request that had arrived is answered in full, status 0 within 5 s",
+        about: "SIGINT under load: no response is truncated, status 0 within 5 s",
         run: interrupt,
     },
     ProcessCheck {
-        id: "stop-answers",
-        about: "SIGTERM under load: every request that had arrived is answered, no response is cut off",
-        run: answers,
+        id: "stop-responses",
+        about: "SIGTERM under load: no response is truncated; lost requests are counted",
+        run: responses,
     },
     ProcessCheck {
         id: "stop-exits",
@@ -165,6 +165,11 @@ impl<'a> Scene<'a> {
             .stopped
             .get_or_insert_with(|| stop::under_load(process, Stop::Terminate, Crowd::WithHalfSent));
         stopped.as_ref().map_err(Clone::clone)
+    }
+
+    /// What came of the requests that had arrived, if it was stopped.
+    pub(super) fn at_stop(&self) -> Option<AtStop> {
+        self.stopped.as_ref()?.as_ref().ok().map(Stopped::at_stop)
     }
 }
 
@@ -239,11 +244,11 @@ fn prints_nothing(scene: &mut Scene<'_>) -> Outcome {
 fn interrupt(scene: &mut Scene<'_>) -> Outcome {
     let mut another = scene.process.another()?;
     let stopped = stop::under_load(&mut *another, Stop::Interrupt, Crowd::Whole)?;
-    stopped.answered().and_then(|()| stopped.exited())
+    stopped.responses().and_then(|()| stopped.exited())
 }
 
-fn answers(scene: &mut Scene<'_>) -> Outcome {
-    scene.stopped()?.answered()
+fn responses(scene: &mut Scene<'_>) -> Outcome {
+    scene.stopped()?.responses()
 }
 
 fn exits(scene: &mut Scene<'_>) -> Outcome {

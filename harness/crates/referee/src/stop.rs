@@ -1,12 +1,11 @@
 //! A stop while clients have requests in flight and other connections lie idle or half-sent.
 //!
-//! What counts as arrived: a request is written whole, on a connection that has been answered
-//! on, before the signal is sent. On a loopback it then lies in the server's socket. Whatever
-//! is sent later may find the connection closed, but what is answered is answered whole.
+//! A response that has begun must be whole. A request may also get none: such a request is lost,
+//! and those that had arrived before the signal are counted. They are written whole, on
+//! connections that the server has usually answered on, so on a loopback they are in its sockets.
 //!
-//! The process is held (SIGSTOP) while the last of them are written and the signal is sent: a
-//! fast server would else have answered them all before it hears of the signal, and one that
-//! loses requests would pass by luck.
+//! The process is held (SIGSTOP) while they are written and the signal is sent. Otherwise a fast
+//! server would have answered them all before it gets the signal.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::Outcome;
 use super::process::{Ended, Process, Stop};
 use super::raw::{self, NoAnswer, RawAnswer, RawConnection};
+use super::{AtStop, Outcome};
 
 /// The contract's limit on ending.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -28,7 +27,7 @@ const UNDER_WAY: usize = 8 * CLIENTS;
 /// How long that may take; a slower server is stopped then all the same.
 const WARM_UP: Duration = Duration::from_secs(2);
 /// Connections on which a request is written while the process is held.
-const ARRIVED: usize = 32;
+const ARRIVED: usize = 64;
 /// Connections of each kind that nothing more comes from.
 const IDLE: usize = 8;
 
@@ -48,7 +47,8 @@ pub(super) enum Crowd {
 /// What came of a stop.
 pub(super) struct Stopped {
     stop: Stop,
-    /// Requests in flight that were not answered as they must be, in words.
+    at_stop: AtStop,
+    /// Responses that were truncated or wrong, in words.
     faults: Vec<String>,
     ended: Option<Ended>,
 }
@@ -58,7 +58,11 @@ impl Stopped {
         self.ended.is_some()
     }
 
-    pub(super) fn answered(&self) -> Outcome {
+    pub(super) fn at_stop(&self) -> AtStop {
+        self.at_stop
+    }
+
+    pub(super) fn responses(&self) -> Outcome {
         let Some(first) = self.faults.first() else {
             return Ok(());
         };
@@ -141,25 +145,27 @@ pub(super) fn under_load(
             })
             .collect();
         load.until_under_way();
-        let arrived = accepted(addr).and_then(|accepted| {
+        let idle: Result<Vec<_>, _> = (0..ARRIVED).map(|_| accepted(addr)).collect();
+        let arrived = idle.and_then(|idle| {
             process.hold()?;
-            arrive(accepted, &kinds)
+            arrive(idle, &kinds)
         });
         load.signalled.store(true, Ordering::SeqCst);
         let sent = process.stop(stop);
-        let mut faults: Vec<String> = Vec::new();
-        let readers = arrived.map(|arrived| scope.spawn(|| load.read(arrived)));
+        let reader = arrived.map(|arrived| scope.spawn(|| load.read(arrived)));
         let ended = process.wait(LIMIT);
         load.over.store(true, Ordering::SeqCst);
-        let mut join = |thread: thread::ScopedJoinHandle<'_, Vec<String>>| {
-            let found = thread.join();
-            faults.extend(found.unwrap_or_else(|_| vec!["a client panicked".to_owned()]));
-        };
-        clients.into_iter().for_each(&mut join);
-        join(readers?);
+        let panicked = |_| "a client panicked".to_owned();
+        let mut faults = Vec::new();
+        for client in clients {
+            faults.extend(client.join().map_err(panicked)?);
+        }
+        let (at_stop, of_arrived) = reader?.join().map_err(panicked)?;
+        faults.extend(of_arrived);
         sent?;
         Ok(Stopped {
             stop,
+            at_stop,
             faults,
             ended,
         })
@@ -183,6 +189,11 @@ fn used(addr: SocketAddr) -> Result<Option<RawConnection>, String> {
     Ok((!answer.closes).then_some(connection))
 }
 
+/// The same, or a new one where the server closes each after its answer.
+fn accepted(addr: SocketAddr) -> Result<RawConnection, String> {
+    used(addr)?.map_or_else(|| fresh(addr), Ok)
+}
+
 /// Opens the connections that nothing more comes from.
 fn gather(addr: SocketAddr, crowd: Crowd) -> Result<Vec<RawConnection>, String> {
     let mut open = Vec::new();
@@ -191,7 +202,7 @@ fn gather(addr: SocketAddr, crowd: Crowd) -> Result<Vec<RawConnection>, String> 
         if crowd == Crowd::WithHalfSent {
             open.push(fresh(addr)?);
             for half in [HALF_A_HEAD, HALF_A_BODY] {
-                let mut connection = used(addr)?.map_or_else(|| fresh(addr), Ok)?;
+                let mut connection = accepted(addr)?;
                 let sent = connection.send(half);
                 sent.map_err(|error| error.to_string())?;
                 open.push(connection);
@@ -204,24 +215,21 @@ fn gather(addr: SocketAddr, crowd: Crowd) -> Result<Vec<RawConnection>, String> 
 /// Connections on which a request has arrived, with its place among the kinds.
 type Arrived = Vec<(usize, RawConnection)>;
 
-/// Connections that have been answered on; none, where the server closes each after its answer.
-fn accepted(addr: SocketAddr) -> Result<Vec<RawConnection>, String> {
-    let mut accepted = Vec::new();
-    for _ in 0..ARRIVED {
-        accepted.extend(used(addr)?);
-    }
-    Ok(accepted)
-}
-
 /// Writes a request on each.
-fn arrive(accepted: Vec<RawConnection>, kinds: &[Kind]) -> Result<Arrived, String> {
+fn arrive(idle: Vec<RawConnection>, kinds: &[Kind]) -> Result<Arrived, String> {
     let mut arrived = Arrived::new();
-    for (kind, mut connection) in (0..kinds.len()).cycle().zip(accepted) {
+    for (kind, mut connection) in (0..kinds.len()).cycle().zip(idle) {
         let sent = connection.send(&kinds[kind].wire);
         sent.map_err(|error| error.to_string())?;
         arrived.push((kind, connection));
     }
     Ok(arrived)
+}
+
+/// What came of a request.
+enum Judged {
+    Whole,
+    Lost,
 }
 
 /// Clients that go on through the signal.
@@ -244,7 +252,7 @@ impl Load<'_> {
     }
 
     /// Sends one request after another until its connection is closed after the signal; gives
-    /// what was wrong with their answers.
+    /// what was wrong with the responses.
     fn client(&self, client: usize) -> Vec<String> {
         let mut faults = Vec::new();
         let mut connection = None;
@@ -253,28 +261,16 @@ impl Load<'_> {
             if connection.is_none() && signalled || self.over.load(Ordering::SeqCst) {
                 break;
             }
-            let kept = connection
-                .take()
-                .map(Some)
-                .map_or_else(|| used(self.addr), Ok);
-            let accepted = matches!(kept, Ok(Some(_)));
-            let open = kept.and_then(|kept| kept.map_or_else(|| fresh(self.addr), Ok));
-            let Ok(mut open) = open else {
+            let Ok(mut open) = connection.take().map_or_else(|| accepted(self.addr), Ok) else {
                 // The listener may be gone between the signal and the look at it.
                 break;
             };
             let kind = &self.kinds[turn % self.kinds.len()];
             let sent = Instant::now();
-            let written = open.send(&kind.wire);
-            // Written before the signal on an accepted connection: it has arrived.
-            let arrived = accepted && written.is_ok() && !self.signalled.load(Ordering::SeqCst);
-            let answer = written.and_then(|()| open.answer(sent));
-            match self.judge(kind, &open, arrived, &answer) {
-                Ok(()) => {}
-                Err(fault) => {
-                    faults.push(fault);
-                    break;
-                }
+            let answer = open.send(&kind.wire).and_then(|()| open.answer(sent));
+            if let Err(fault) = self.judge(kind, &open, &answer) {
+                faults.push(fault);
+                break;
             }
             match answer {
                 Ok(answer) if !answer.closes => connection = Some(open),
@@ -286,43 +282,42 @@ impl Load<'_> {
         faults
     }
 
-    fn read(&self, arrived: Arrived) -> Vec<String> {
-        let mut faults = Vec::new();
+    /// Counts what came of the requests that had arrived; gives what was wrong with the responses.
+    fn read(&self, arrived: Arrived) -> (AtStop, Vec<String>) {
+        let (mut at_stop, mut faults) = (AtStop::default(), Vec::new());
         for (kind, mut connection) in arrived {
             let answer = connection.answer(Instant::now());
-            faults.extend(
-                self.judge(&self.kinds[kind], &connection, true, &answer)
-                    .err(),
-            );
+            at_stop.sent += 1;
+            match self.judge(&self.kinds[kind], &connection, &answer) {
+                Ok(Judged::Whole) => {}
+                Ok(Judged::Lost) => at_stop.lost += 1,
+                Err(fault) => faults.push(fault),
+            }
         }
-        faults
+        (at_stop, faults)
     }
 
-    /// Whether an answer is as it must be; one to a request that had not arrived may be
-    /// missing, but not in part.
+    /// A response may be missing, but not in part.
     fn judge(
         &self,
         kind: &Kind,
         connection: &RawConnection,
-        arrived: bool,
         answer: &Result<RawAnswer, NoAnswer>,
-    ) -> Outcome {
+    ) -> Result<Judged, String> {
         let got = match answer {
             Ok(answer) => {
                 let body: Result<Value, _> = serde_json::from_slice(&answer.body);
                 if answer.status == kind.status && body.is_ok() {
-                    return Ok(());
+                    return Ok(Judged::Whole);
                 }
                 let body = super::answer::excerpt(&answer.body);
                 format!("{} {body}", answer.status)
             }
-            Err(_) if !arrived && !connection.has_received() => return Ok(()),
-            Err(error) if connection.has_received() => format!("a part of an answer: {error}"),
-            Err(error) => error.to_string(),
+            Err(_) if !connection.has_received() => return Ok(Judged::Lost),
+            Err(error) => format!("a part of a response: {error}"),
         };
-        let when = if arrived { "before" } else { "after" };
         Err(format!(
-            "sent: {}, whole {when} {}\ngot:  {got}\nexpected: {}, whole",
+            "sent: {}, with {}\ngot:  {got}\nexpected: {}, whole, or no byte",
             kind.line, self.name, kind.status
         ))
     }

@@ -1,7 +1,8 @@
 //! The names and formats of figures in tables.
 
-use super::number::{mebibytes, significant};
-use record::figure::{self, Figure, Unit};
+use super::number::{ABSENT, mebibytes, significant};
+use record::figure::{self, Figure, LOST_AT_STOP, Unit};
+use record::{Estimate, ServerRow};
 
 /// The short name, as in a comparison.
 pub(super) fn label(id: &'static str) -> &'static str {
@@ -13,6 +14,17 @@ pub(super) fn shown(figure: &Figure, value: f64) -> String {
     match figure.unit() {
         Unit::Bytes => mebibytes(value),
         _ => significant(value, figure.digits),
+    }
+}
+
+/// The same in the table of the servers; of what was lost at a stop, as in `3/64`.
+pub(super) fn of_server(row: &ServerRow, figure: &Figure, value: Option<&Estimate>) -> String {
+    match (value, row.sent_at_stop) {
+        (None, _) => ABSENT.to_owned(),
+        (Some(lost), Some(sent)) if figure.id == LOST_AT_STOP => {
+            format!("{:.0}/{sent}", lost.median)
+        }
+        (Some(value), _) => shown(figure, value.median),
     }
 }
 

@@ -1,9 +1,9 @@
 //! The table of servers: version, memory and start-up.
 
 use record::figure::{self, Figure};
-use record::{BUILD_MARK, Estimate, Record, ServerRow, Summary, Verdict, base_name, is_control};
+use record::{BUILD_MARK, Record, ServerRow, Summary, Verdict, base_name, is_control};
 
-use super::figure::shown;
+use super::figure::of_server;
 use super::grid::Grid;
 use super::notes::Notes;
 use super::number::ABSENT;
@@ -14,7 +14,8 @@ const WORDS: [&str; 4] = ["server", "version", "class", "checks"];
 
 const CAPTION: &str = "Medians over all trials: resident memory (RSS) when idle and its peak under \
     load, time from spawn to the first valid response, and latency of the first request. Size of \
-    the binary without symbols.";
+    the binary without symbols; requests \
+    lost when the server was stopped, of those that had arrived.";
 
 /// Lines of a log to show.
 const LOG_LINES: usize = 8;
@@ -71,10 +72,7 @@ fn line(row: &ServerRow, notes: &mut Notes) -> Vec<String> {
         checks,
     ];
     let figures = row.with_build();
-    cells.extend(figure::of_servers().map(|figure| {
-        let median = |estimate: &Estimate| shown(figure, estimate.median);
-        figures.get(figure.id).map_or_else(|| ABSENT.into(), median)
-    }));
+    cells.extend(figure::of_servers().map(|figure| of_server(row, figure, figures.get(figure.id))));
     cells
 }
 

@@ -280,6 +280,8 @@ pub(super) fn summarise(report: &CheckReport) -> record::Check {
         total: report.results.len() as u32,
         first_byte_us: report.first_byte.map(|time| time.as_secs_f64() * 1e6),
         failures,
+        lost_at_stop: report.at_stop.map(|at_stop| at_stop.lost),
+        sent_at_stop: report.at_stop.map(|at_stop| at_stop.sent),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::types::FromSql;
-use rusqlite::{Row, Transaction};
+use rusqlite::{OptionalExtension as _, Row, Transaction};
 use serde::de::DeserializeOwned;
 
 use super::words::{from_json, from_word};
@@ -185,8 +185,8 @@ fn read_server(moment: &Transaction<'_>, row: &Row<'_>) -> Read<Server> {
         upstream: row.get("upstream")?,
         upstream_version: row.get("upstream_version")?,
         build: read_build(row)?.map(|build| Build { flags, ..build }),
+        check: read_check(moment, row, &name)?,
         name,
-        check: read_check(row)?,
         failure: read_failure(row)?,
     })
 }
@@ -225,16 +225,30 @@ fn read_flags(moment: &Transaction<'_>, server: &str) -> Read<Option<BTreeMap<St
     }
 }
 
-fn read_check(row: &Row<'_>) -> Read<Option<Check>> {
+fn read_check(moment: &Transaction<'_>, row: &Row<'_>, server: &str) -> Read<Option<Check>> {
     let Some(total) = row.get("check_total")? else {
         return Ok(None);
     };
+    let (lost_at_stop, sent_at_stop) = read_at_stop(moment, server)?.unzip();
     Ok(Some(Check {
         passed: row.get("check_passed")?,
         total,
         first_byte_us: row.get("check_first_byte_us")?,
         failures: list(row, "check_failures")?,
+        lost_at_stop,
+        sent_at_stop,
     }))
+}
+
+/// The table is younger than version 4, and absent from records made before it.
+fn read_at_stop(moment: &Transaction<'_>, server: &str) -> Read<Option<(u32, u32)>> {
+    if !moment.table_exists(None, "at_stop")? {
+        return Ok(None);
+    }
+    let sql = "SELECT lost, sent FROM at_stop WHERE server = ?1";
+    let mut statement = moment.prepare_cached(sql)?;
+    let row = statement.query_row([server], |row| Ok((row.get(0)?, row.get(1)?)));
+    Ok(row.optional()?)
 }
 
 fn read_failure(row: &Row<'_>) -> Read<Option<Failure>> {

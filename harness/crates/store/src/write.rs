@@ -16,6 +16,13 @@ const BUILD_FLAGS: &str = "CREATE TABLE IF NOT EXISTS build_flags (
     flags  TEXT NOT NULL CHECK (json_valid(flags))
 ) STRICT";
 
+/// The same.
+const AT_STOP: &str = "CREATE TABLE IF NOT EXISTS at_stop (
+    server TEXT PRIMARY KEY,
+    lost   INTEGER NOT NULL,
+    sent   INTEGER NOT NULL
+) STRICT";
+
 impl Store {
     /// Stores the run; a second call replaces the first.
     ///
@@ -307,6 +314,16 @@ fn put_check(
             check.and_then(|c| c.first_byte_us),
             failures.map(|f| json(&f)),
         ],
+    )?;
+    let at_stop = check.and_then(|c| c.lost_at_stop.zip(c.sent_at_stop));
+    let Some((lost, sent)) = at_stop else {
+        return Ok(());
+    };
+    // A record of an older harness has no such table.
+    step.execute_batch(AT_STOP)?;
+    step.execute(
+        "INSERT OR REPLACE INTO at_stop VALUES (?1, ?2, ?3)",
+        params![server.name, lost, sent],
     )
     .map(drop)
 }

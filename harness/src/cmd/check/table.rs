@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use record::Failure;
-use referee::{CheckReport, CheckResult};
+use referee::{AtStop, CheckReport, CheckResult};
 use runner::Checked;
 
 /// Maximum width of a line, in columns.
@@ -75,6 +75,8 @@ impl Row {
             "passed": self.passed(),
             "failure": self.failure,
             "first_byte_us": self.first_byte_us,
+            "lost_at_stop": self.at_stop().map(|at_stop| at_stop.lost),
+            "sent_at_stop": self.at_stop().map(|at_stop| at_stop.sent),
             "took_ms": self.took.map(|took| took.as_millis()),
             "checks": checks,
         })
@@ -84,6 +86,10 @@ impl Row {
         self.report
             .as_ref()
             .map_or(&[], |report| report.results.as_slice())
+    }
+
+    fn at_stop(&self) -> Option<AtStop> {
+        self.report.as_ref()?.at_stop
     }
 
     fn result(&self, id: &str) -> Option<&CheckResult> {
@@ -157,6 +163,12 @@ fn cells(rows: &[Row]) -> Vec<Line> {
     let or_dash = |figure: Option<String>| figure.unwrap_or_else(|| "-".to_owned());
     line("first byte at idle, µs".to_owned(), &|row| {
         or_dash(row.first_byte_us.map(|us| format!("{us:.0}")))
+    });
+    line("lost at stop".to_owned(), &|row| {
+        or_dash(
+            row.at_stop()
+                .map(|at_stop| format!("{} of {}", at_stop.lost, at_stop.sent)),
+        )
     });
     line("checked in, s".to_owned(), &|row| {
         or_dash(row.took.map(|took| format!("{:.1}", took.as_secs_f64())))
@@ -306,6 +318,7 @@ mod tests {
             report: Some(CheckReport {
                 results,
                 first_byte: None,
+                at_stop: Some(AtStop { lost: 3, sent: 64 }),
             }),
             failure,
             first_byte_us: Some(31.4),
@@ -325,8 +338,12 @@ mod tests {
             text.iter()
                 .any(|line| line.starts_with("all checks") && line.contains(&all))
         );
-        let last: Vec<_> = text.last().unwrap().split_whitespace().collect();
-        assert_eq!(last, ["checked", "in,", "s", "2.3", "2.3"]);
+        let last = &text[text.len() - 2..];
+        let words = |line: &String| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(
+            last.iter().map(words).collect::<Vec<_>>(),
+            ["lost at stop 3 of 64 3 of 64", "checked in, s 2.3 2.3"]
+        );
     }
 
     #[test]
@@ -400,6 +417,8 @@ mod tests {
         let json = row.json();
         assert_eq!(json["passed"], false);
         assert_eq!(json["took_ms"], 2_345);
+        assert_eq!(json["lost_at_stop"], 3);
+        assert_eq!(json["sent_at_stop"], 64);
         let checks = json["checks"].as_array().unwrap();
         assert_eq!(checks.len(), referee::all().len());
         let ping = checks.iter().find(|check| check["id"] == "ping").unwrap();

@@ -85,6 +85,8 @@ mod tests {
             passed: 40,
             total: 41,
             first_byte_us: Some(80.0),
+            lost_at_stop: None,
+            sent_at_stop: None,
             failures: vec!["orders-422: got 500, want 422".into()],
         });
         assert_eq!(broken(&run(), &server), None);

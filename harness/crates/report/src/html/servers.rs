@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::chart::{self, Valid};
-use crate::figure::shown;
+use crate::figure::of_server;
 use crate::number::{ABSENT, significant, uncertainty};
 use crate::servers_table::{in_order, log_end};
 use record::figure::{self, Figure, Scope};
@@ -115,7 +115,7 @@ fn row(record: &Record, row: &ServerRow, icon: String) -> Row {
         version: version.unwrap_or_else(|| ABSENT.to_owned()),
         class: row.class.clone(),
         cells: figure::of_servers()
-            .map(|figure| cell(figure, figures.get(figure.id)))
+            .map(|figure| cell(row, figure, figures.get(figure.id)))
             .collect(),
         features: build.map_or_else(String::new, |build| build.features.join(", ")),
         sha256: build
@@ -124,10 +124,10 @@ fn row(record: &Record, row: &ServerRow, icon: String) -> Row {
     }
 }
 
-fn cell(figure: &Figure, estimate: Option<&Estimate>) -> Cell {
+fn cell(row: &ServerRow, figure: &Figure, estimate: Option<&Estimate>) -> Cell {
     let trials = estimate.filter(|_| figure.scope != Scope::Build);
     Cell {
-        text: estimate.map_or_else(|| ABSENT.to_owned(), |e| shown(figure, e.median)),
+        text: of_server(row, figure, estimate),
         uncertainty: trials.map_or_else(String::new, uncertainty),
         value: estimate.map(|estimate| estimate.median),
     }
