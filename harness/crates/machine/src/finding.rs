@@ -30,7 +30,7 @@ pub enum Moment {
 
 impl Environment {
     /// What became of the control. With level ok `found` follows its name, as in `replays the answers of
-    /// axum`; with another, it was asked for and there is none. Absent in older records that have one.
+    /// alder`; with another, it was asked for and there is none. Absent in older records that have one.
     #[must_use]
     pub fn control(&self) -> Option<&Finding> {
         self.findings.iter().find(|finding| finding.id == CONTROL)

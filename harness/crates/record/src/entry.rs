@@ -5,7 +5,7 @@ pub use machine::CONTROL;
 /// What follows the name of a program's second entry, as in `control~2`.
 pub const TWIN_SUFFIX: &str = "~2";
 
-/// What stands between a server's name and that of another build of it, as in `axum@1a2b3c4`.
+/// What stands between a server's name and that of another build of it, as in `alder@1a2b3c4`.
 pub const BUILD_MARK: char = '@';
 
 /// What kind of entry a name stands for.

@@ -2,7 +2,7 @@
 //!
 //! From [`FIGURES`] come the columns of every table, what `harness compare`, trackers and live metrics hold, the view
 //! `trial_wide`, the definitions in `report.html`, and the table in `harness/docs/RECORD.md`. To add a figure, read it
-//! in `run::figures`, define it here, and add its line to that table: a test prints it.
+//! in `runner::figures`, define it here, and add its line to that table: a test prints it.
 
 use catalog::Stage;
 use stats::Better;

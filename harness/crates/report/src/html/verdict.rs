@@ -166,7 +166,7 @@ fn sentence(field: &Field<'_>, by: Option<String>) -> Sentence {
     }
 }
 
-/// As in `hyper and salvo tie for 1–2`, `axum 3`, best first; `ranked` comes sorted.
+/// As in `alder and birch tie for 1–2`, `cedar 3`, best first; `ranked` comes sorted.
 fn places(ranked: &[(RankInterval, &str)]) -> Vec<String> {
     ranked
         .chunk_by(|(a, _), (b, _)| a == b)
