@@ -30,7 +30,7 @@ pub enum Moment {
 
 impl Environment {
     /// The finding about the control. With level ok, `found` continues a sentence after its name, as in
-    /// `replays the answers of axum`; with any other level, it was requested and there is none. Absent in older
+    /// `replays the answers of alder`; with any other level, it was requested and there is none. Absent in older
     /// records.
     #[must_use]
     pub fn control(&self) -> Option<&Finding> {

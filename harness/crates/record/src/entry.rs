@@ -5,7 +5,7 @@ pub use machine::CONTROL;
 /// The suffix of a twin, as in `control~2`.
 pub const TWIN_SUFFIX: &str = "~2";
 
-/// Separates a server's name from that of another build of it, as in `axum@1a2b3c4`.
+/// Separates a server's name from that of another build of it, as in `alder@1a2b3c4`.
 pub const BUILD_MARK: char = '@';
 
 /// The kind of an entry.

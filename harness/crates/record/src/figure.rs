@@ -2,7 +2,7 @@
 //!
 //! [`FIGURES`] determines the columns of every table, the contents of `harness compare`, trackers and live
 //! metrics, the view `trial_wide`, the definitions in `report.html`, and the table in `harness/docs/RECORD.md`.
-//! To add a figure, read it in `run::figures`, define it here, and add its line to that table (a test prints
+//! To add a figure, read it in `runner::figures`, define it here, and add its line to that table (a test prints
 //! the line).
 
 use catalog::Stage;

@@ -356,7 +356,7 @@ fn causes(all: &[NotJudged]) -> Vec<String> {
         .collect()
 }
 
-/// As in `axum, ping paced, p99 µs`, without the commas.
+/// As in `alder, ping paced, p99 µs`, without the commas.
 fn subject(place: &Place) -> String {
     let stage = place.stage.map(|stage| stage.name());
     let figure = place.figure.map(label);

@@ -8,7 +8,7 @@ SELECT t.trial_id, t.round, t.position, t.server, t.workload, t.stage,
        t.failure_step IS NOT NULL AS failed, f.name, f.value
 FROM trial AS t JOIN figure AS f USING (trial_id);
 
--- One row per trial, with the most used figures as columns (those with `view` in harness/src/figure.rs).
+-- One row per trial, with the most used figures as columns (those with `view` in harness/crates/record/src/figure.rs).
 CREATE VIEW trial_wide AS
 SELECT t.trial_id, t.round, t.position, t.server, t.workload, t.stage, t.started_unix_ns,
        t.failure_step IS NOT NULL AS failed,

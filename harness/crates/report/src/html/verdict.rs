@@ -167,7 +167,7 @@ fn sentence(field: &Field<'_>, by: Option<String>) -> Sentence {
     }
 }
 
-/// As in `hyper and salvo tie for 1–2`, `axum 3`, best first; `ranked` is sorted.
+/// As in `alder and birch tie for 1–2`, `cedar 3`, best first; `ranked` is sorted.
 fn places(ranked: &[(RankInterval, &str)]) -> Vec<String> {
     ranked
         .chunk_by(|(a, _), (b, _)| a == b)

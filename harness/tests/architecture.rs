@@ -1,0 +1,176 @@
+//! What `harness/docs/ARCHITECTURE.md` says of the crates and their sources.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+use clap::CommandFactory as _;
+use harness::cli::Cli;
+
+/// Every crate of the harness, and those it may use: only ones above it.
+const CRATES: [(&str, &str); 15] = [
+    ("words", ""),
+    ("stats", ""),
+    ("catalog", ""),
+    ("loadgen", ""),
+    ("machine", "words"),
+    ("record", "stats catalog machine"),
+    ("store", "catalog record"),
+    ("judge", "words stats catalog record"),
+    ("report", "words stats catalog machine record judge"),
+    ("referee", "catalog"),
+    ("robustness", "words catalog referee"),
+    (
+        "runner",
+        "words stats catalog loadgen machine record store referee robustness",
+    ),
+    (
+        "crosscheck",
+        "words stats catalog loadgen machine record judge report runner",
+    ),
+    ("evidence", "words stats catalog record store judge"),
+    (
+        "harness",
+        "words stats catalog loadgen machine record store judge report referee robustness runner crosscheck",
+    ),
+];
+
+/// Sources that compute and do nothing else.
+const PURE: [&str; 3] = ["stats/src", "judge/src", "catalog/src/plan.rs"];
+const IO: [&str; 4] = ["std::fs", "std::net", "std::process", "std::io"];
+const PRINT: [&str; 4] = ["print!", "println!", "eprint!", "eprintln!"];
+/// Programs, which may print.
+const PROGRAMS: [&str; 2] = ["harness", "evidence"];
+
+fn workspace() -> Metadata {
+    MetadataCommand::new().no_deps().exec().unwrap()
+}
+
+/// The folder of each crate of the harness.
+fn folders(workspace: &Metadata) -> BTreeMap<&str, PathBuf> {
+    let own = workspace.workspace_root.join("harness");
+    workspace
+        .packages
+        .iter()
+        .filter(|package| package.manifest_path.starts_with(&own))
+        .map(|package| {
+            let folder = package.manifest_path.parent().unwrap();
+            (package.name.as_str(), folder.as_std_path().to_owned())
+        })
+        .collect()
+}
+
+/// The Rust files in `path`, or that file, each with its text without the tests in it.
+fn sources(path: &Path) -> Vec<(PathBuf, String)> {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).unwrap();
+        return entries
+            .flat_map(|entry| sources(&entry.unwrap().path()))
+            .collect();
+    }
+    let name = path.file_name().unwrap().to_str().unwrap();
+    if !name.ends_with(".rs") || name.ends_with("tests.rs") {
+        return Vec::new();
+    }
+    let text = fs::read_to_string(path).unwrap();
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    vec![(path.to_owned(), code.to_owned())]
+}
+
+/// Whether `word` is in `text` and is no part of a longer one.
+fn has_word(text: &str, word: &str) -> bool {
+    let in_word = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(word).any(|(at, _)| {
+        !text[..at].ends_with(in_word) && !text[at + word.len()..].starts_with(in_word)
+    })
+}
+
+/// Fails with every line of `sources` that has one of `words`.
+#[track_caller]
+fn assert_without(sources: &[(PathBuf, String)], words: &[&str]) {
+    assert!(!sources.is_empty());
+    let found: Vec<String> = sources
+        .iter()
+        .flat_map(|(path, text)| text.lines().map(move |line| (path, line)))
+        .filter(|(_, line)| words.iter().any(|word| has_word(line, word)))
+        .map(|(path, line)| format!("{}: {}", path.display(), line.trim()))
+        .collect();
+    assert!(found.is_empty(), "{words:?}:\n{}", found.join("\n"));
+}
+
+#[test]
+fn a_crate_uses_only_those_above_it_that_it_may() {
+    let workspace = workspace();
+    let folders = folders(&workspace);
+    let listed: BTreeSet<&str> = CRATES.iter().map(|(name, _)| *name).collect();
+    assert_eq!(folders.into_keys().collect::<BTreeSet<_>>(), listed);
+    for (place, (name, may)) in CRATES.iter().enumerate() {
+        let may: BTreeSet<&str> = may.split_whitespace().collect();
+        let above: BTreeSet<&str> = CRATES[..place].iter().map(|(name, _)| *name).collect();
+        assert!(may.is_subset(&above), "{name} may use what is below it");
+        let package = workspace.packages.iter().find(|one| one.name == *name);
+        let uses: BTreeSet<&str> = package
+            .unwrap()
+            .dependencies
+            .iter()
+            .filter(|one| one.kind == DependencyKind::Normal && one.path.is_some())
+            .map(|one| one.name.as_str())
+            .collect();
+        let more: Vec<_> = uses.difference(&may).collect();
+        assert!(more.is_empty(), "{name} uses {more:?}");
+    }
+}
+
+#[test]
+fn what_only_computes_does_no_io() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates");
+    for pure in PURE {
+        assert_without(&sources(&crates.join(pure)), &IO);
+    }
+}
+
+#[test]
+fn only_programs_print() {
+    for (name, folder) in folders(&workspace()) {
+        if !PROGRAMS.contains(&name) {
+            assert_without(&sources(&folder.join("src")), &PRINT);
+        }
+    }
+}
+
+#[test]
+fn no_framework_is_named() {
+    let workspace = workspace();
+    let mut names = BTreeSet::new();
+    for package in &workspace.packages {
+        let Some(server) = package.metadata.get("server") else {
+            continue;
+        };
+        let upstream = server["upstream"].as_str().unwrap();
+        names.extend([upstream.replace('-', "_"), upstream.replace('_', "-")]);
+    }
+    assert!(!names.is_empty());
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for folder in folders(&workspace).values() {
+        assert_without(&sources(&folder.join("src")), &names);
+    }
+}
+
+#[test]
+fn each_verb_has_an_example() {
+    let command = Cli::command();
+    let shown = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+    let without: Vec<&str> = shown
+        .filter(|verb| {
+            let example = format!("  harness {}", verb.get_name());
+            let help = (*verb).clone().render_long_help().to_string();
+            let examples = help.split_once("\nExamples:\n");
+            !examples.is_some_and(|(_, examples)| examples.contains(&example))
+        })
+        .map(clap::Command::get_name)
+        .collect();
+    assert!(without.is_empty(), "no example: {without:?}");
+}
