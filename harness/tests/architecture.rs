@@ -165,7 +165,7 @@ fn each_verb_has_an_example() {
     let shown = command.get_subcommands().filter(|verb| !verb.is_hide_set());
     let without: Vec<&str> = shown
         .filter(|verb| {
-            let example = format!("  harness {}", verb.get_name());
+            let example = format!("  cargo harness {}", verb.get_name());
             let help = (*verb).clone().render_long_help().to_string();
             let examples = help.split_once("\nExamples:\n");
             !examples.is_some_and(|(_, examples)| examples.contains(&example))
