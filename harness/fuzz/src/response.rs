@@ -8,7 +8,7 @@ use loadgen::{Expect, Malformed, Request, Script};
 use serde_json::{Value, json};
 
 /// Maximum size of a head in bytes.
-const MAX_HEAD: usize = 32 * 1024;
+const MAX_HEAD: usize = 256 * 1024;
 /// Maximum length of an input that is also read byte by byte, which takes quadratic time.
 const BYTEWISE: usize = 400;
 
