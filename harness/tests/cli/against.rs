@@ -110,6 +110,8 @@ impl Repository {
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
         command.current_dir(self.root()).args(words);
+        // Each test has a target folder of its own.
+        command.env_remove("CARGO_TARGET_DIR");
         command.stdin(Stdio::null());
         command
     }
@@ -232,7 +234,7 @@ fn what_cannot_be_compared_is_refused_with_its_cause() {
     let bench = |server, against, more: &[&str]| repository.bench(server, against, more);
     let unknown = ["no such revision", "git fetch origin mian"];
     repository.assert_refused(bench("alder", "mian", &[]), &unknown);
-    let new = ["does not have beech", "an older server or a newer revision"];
+    let new = ["does not have beech", "another server or a newer revision"];
     repository.assert_refused(bench("beech", "HEAD~1", &[]), &new);
     let figure = ["--figure", "latency_p5_us"];
     let near = ["did you mean \"latency_p50_us\""];

@@ -92,7 +92,7 @@ fn a_binary_that_makes_no_sense_is_a_wrong_flag() {
         (vec!["--binary", "right=./no-such-file"], "no-such-file"),
         (
             vec!["--binary", &same, "--binary", &same],
-            "--twin right enters a server twice",
+            "--twin right to enter a server twice",
         ),
         (vec!["--twin", "wrong"], "no server to enter twice"),
         (vec!["--precision", "200%"], "below 100 %"),

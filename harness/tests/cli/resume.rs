@@ -244,7 +244,7 @@ fn refuses_another_server(bench: &Bench) {
     let words = ["right could be measured", "now fails to build", kept];
     assert_refused(resume(bench, &out, &[]), &out, &words);
 
-    let wrong = text.replace("./own\",", "./own\", \"--fault\", \"wrong-status\",");
+    let wrong = text.replace("./own\",", "./own\", \"--fault\", \"slow-first-byte\",");
     fs::write(&manifest, wrong).unwrap();
     let words = [
         "right could be measured",

@@ -158,7 +158,16 @@ fn record_json_is_the_same_run() {
     let bench = Bench::whole();
     let json = bench.dir.path().join("record.json");
     let json = json.to_str().unwrap();
-    bench.text(&["report", "before", "--format", "json", "--out", json], 0);
+    let before = bench.folder("before");
+    let export = [
+        "report",
+        before.to_str().unwrap(),
+        "--format",
+        "json",
+        "--out",
+        json,
+    ];
+    bench.text(&export, 0);
     let found = bench.json(&["compare", "before", json, "--workload", "ping"], 0);
     assert_eq!(found["counts"]["indistinguishable"], 50);
     assert_eq!(found["base"], found["new"]);
@@ -298,7 +307,7 @@ fn runs_over_different_engines_are_kept_apart() {
     );
     let changes = found["changes"].as_array().unwrap();
     assert!(changes.iter().all(|change| change["stage"].is_null()));
-    let why = "driven over epoll in base and io_uring in new";
+    let why = "different I/O backends: epoll in base and io_uring in new";
     let causes = found["not_compared"].as_array().unwrap();
     let told = |one: &Value| one["cause"].as_str().unwrap().starts_with(why);
     assert!(causes.iter().any(told), "{causes:?}");
@@ -431,7 +440,7 @@ fn bad_input_is_refused_with_what_is_wrong() {
     }
     bench.refused(&["rank", "before", "nowhere"], "no run at nowhere");
     bench.refused(&["rank", "before", "bench-results/before"], "the same run");
-    bench.refused(&["rank", "before:axum"], "--server axum narrows");
+    bench.refused(&["rank", "before:axum"], "use --server axum");
     bench.refused(&["rank", "before", "--by", "start_ms"], "--by");
     bench.refused(
         &["rank", "before", "--server", "axun"],

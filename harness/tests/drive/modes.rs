@@ -393,7 +393,7 @@ fn a_stall_between_head_and_body_is_named() {
     };
     let flags = ["-c", "4", "-n", "40"];
     let text = printed(&flags, stalls_before(1).addr);
-    for word in ["Nagle's algorithm and delayed ACK", "TCP_NODELAY"] {
+    for word in ["Nagle's algorithm combined with delayed ACK", "TCP_NODELAY"] {
         assert!(text.contains(word), "{text}");
     }
     let ratio = measured(&flags, stalls_before(1).addr)["delayed_ack_ratio"].as_f64();

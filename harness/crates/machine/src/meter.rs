@@ -118,11 +118,11 @@ pub struct Stolen {
     /// CPU steal: the share of working time of the CPUs in use in which the host ran something else, 0 to 1. Absent
     /// if unknown, or below a second of work.
     pub steal: Option<f64>,
-    /// The share of all CPU time used by processes other than this one and its children that were waited for, 0 to
-    /// 1. Absent if unknown, or below a second. Too high by what children that are still running have used.
+    /// The share of all CPU time used by processes other than this one and its children that were waited for,
+    /// 0 to 1. Absent if unknown, or below a second. Too high by what children that are still running have used.
     pub other: Option<f64>,
-    /// The share of time in which some thread on the machine, including ours, was ready to run but had no CPU, 0 to
-    /// 1. Absent if unknown. It is the growth of `total` in `/proc/pressure/cpu`, see the kernel's
+    /// The share of time in which some thread on the machine, including ours, was ready to run but had no CPU,
+    /// 0 to 1. Absent if unknown. It is the growth of `total` in `/proc/pressure/cpu`, see the kernel's
     /// `accounting/psi.rst`.
     pub pressure: Option<f64>,
 }
