@@ -13,9 +13,9 @@ use super::page::Block;
 const WORDS: [&str; 4] = ["server", "version", "class", "checks"];
 
 const CAPTION: &str = "Medians over all trials: resident memory (RSS) when idle and its peak under \
-    load, time from spawn to the first valid response, and latency of the first request. Size of \
-    the binary without symbols; requests \
-    lost when the server was stopped, of those that had arrived.";
+    load (MiB), time from spawn to the first valid response (ms), and latency of the first request \
+    (µs). Size of the binary without symbols (MiB). Requests lost when the server was stopped, of \
+    those that had arrived.";
 
 /// Lines of a log to show.
 const LOG_LINES: usize = 8;
@@ -28,7 +28,9 @@ pub(super) fn blocks(record: &Record, summary: &Summary, notes: &mut Notes) -> V
         let figures = figure::of_servers().map(text);
         WORDS.into_iter().chain(figures).collect()
     };
-    let (whole, short) = (head(|figure| figure.head), head(|figure| figure.short));
+    // The caption has the units.
+    let short = |figure: &Figure| figure.short.split(' ').next().unwrap_or_default();
+    let (whole, short) = (head(|figure| figure.head), head(short));
     let mut blocks = vec![
         Block::Heading("Servers".into()),
         Block::Text(CAPTION.into()),
