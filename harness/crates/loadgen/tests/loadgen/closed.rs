@@ -310,7 +310,7 @@ fn unasked_bytes_are_an_error() {
     assert!(
         m.first_error
             .unwrap()
-            .contains("answer no request: unasked")
+            .contains("bytes without a request: unasked")
     );
     assert!(m.answered_total > 0);
 }

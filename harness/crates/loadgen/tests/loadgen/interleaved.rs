@@ -125,14 +125,15 @@ fn only_one_target_has_the_load() {
         for (slice, (_, end)) in m.intervals.iter().zip(told) {
             assert_eq!(slice.length, 10 * MS);
             assert_eq!(slice.answered, end.answered);
-            // Those of the lead-in are answered and don't count.
-            let (counted, all) = (slice.requests, slice.answered);
-            assert!(counted < all, "{counted} of {all}");
+            assert!(slice.requests <= slice.answered);
             assert_eq!(slice.latency.len(), slice.requests);
             assert!(end.elapsed >= 12 * MS && end.unanswered == 0);
         }
         let answered: u64 = m.intervals.iter().map(|slice| slice.answered).sum();
         assert_eq!(answered, m.answered_total);
+        // Those of the lead-in are answered and don't count. A thread without a CPU can miss one lead-in, not each.
+        let counted: u64 = m.intervals.iter().map(|slice| slice.requests).sum();
+        assert!(counted < answered, "{counted} of {answered}");
         assert_eq!(m.threads.len(), 1);
         assert!(m.threads[0].wall_ns > 20_000_000, "{:?}", m.threads);
     }
