@@ -30,16 +30,9 @@ fn magnitude(value: f64) -> i32 {
 /// Commas between groups of three digits before the point.
 fn group(number: &str) -> String {
     let (whole, rest) = number.split_at(number.find('.').unwrap_or(number.len()));
-    let mut out = String::with_capacity(number.len() + 3);
-    let digits = whole.trim_start_matches('-').len();
-    for (i, c) in whole.chars().enumerate() {
-        let place = whole.len() - i;
-        if place.is_multiple_of(3) && place < digits {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out + rest
+    let digits = whole.trim_start_matches('-');
+    let sign = &whole[..whole.len() - digits.len()];
+    format!("{sign}{}{rest}", words::grouped(digits))
 }
 
 /// The 95 % interval in short: its wider half in percent of the median, as in `±2.1%`, or `±>99%` if it is as

@@ -17,7 +17,7 @@ pub fn listed(all: &[&str]) -> String {
 }
 
 /// With commas between thousands.
-pub fn grouped(number: usize) -> String {
+pub fn grouped(number: impl Display) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (nth, digit) in digits.chars().enumerate() {
@@ -35,8 +35,8 @@ mod tests {
 
     #[test]
     fn thousands_are_set_apart() {
-        let shown = [0, 999, 1_000, 65_536, 1_000_000].map(grouped);
-        assert_eq!(shown, ["0", "999", "1,000", "65,536", "1,000,000"]);
+        let shown = [0, 999, 1_000, 65_536, 1_234_567].map(grouped);
+        assert_eq!(shown, ["0", "999", "1,000", "65,536", "1,234,567"]);
     }
 
     #[test]

@@ -3,11 +3,12 @@
 
 use serde_json::Value;
 
-use super::spectrum::{SHOWN, grouped, time};
+use super::spectrum::{SHOWN, time};
 use super::summary::bytes;
 use catalog::names::nearest;
 use loadgen::ErrorKind;
 use report::significant;
+use words::grouped;
 
 /// The prefix of a point's name, and the JSON member that holds the distribution.
 const DISTRIBUTIONS: [(&str, &str); 4] = [

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::pace::words;
-use super::spectrum::grouped;
 use loadgen::{Config, Control, Pace, Window};
+use words::grouped;
 
 /// How often the line is updated: rarely enough to cost the load nothing measurable.
 const EVERY: Duration = Duration::from_millis(500);

@@ -6,10 +6,10 @@ use anyhow::Result;
 
 use super::Arguments;
 use super::requests::is_method;
-use super::spectrum::grouped;
 use super::target::Target;
 use crate::flags::Usage;
 use catalog::Workload;
+use words::grouped;
 
 /// Where the requests come from.
 #[derive(Debug)]

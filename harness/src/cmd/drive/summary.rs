@@ -6,10 +6,11 @@ use hdrhistogram::Histogram;
 
 use super::json::stalled;
 use super::pace::words;
-use super::spectrum::{SHOWN, bound, grouped, seconds, time};
+use super::spectrum::{SHOWN, bound, seconds, time};
 use super::tables;
 use super::target::Target;
 use loadgen::{Arrivals, Config, Measurement, Pace, Think};
+use words::grouped;
 
 /// The share of its time a thread may be busy before the client counts as the limit.
 const BUSY: f64 = 0.9;
@@ -75,7 +76,7 @@ fn how(config: &Config, m: &Measurement) -> String {
     match config.requests_per_connection {
         None => {}
         Some(1) => pace += ", one connection per request (close)",
-        Some(n) => pace += &format!(", one connection per {} requests", grouped(n.into())),
+        Some(n) => pace += &format!(", one connection per {} requests", grouped(n)),
     }
     if !config.from.is_empty() {
         let from: Vec<String> = config.from.iter().map(ToString::to_string).collect();
@@ -169,7 +170,7 @@ pub(super) fn waited(m: &Measurement) -> Option<(u64, u64)> {
 /// Lines that are shown only if their count is above 0.
 fn left_over(text: &mut String, config: &Config, m: &Measurement) {
     let each = config.requests_per_connection;
-    let each = each.map(|n| format!("opened, for up to {} requests each", grouped(n.into())));
+    let each = each.map(|n| format!("opened, for up to {} requests each", grouped(n)));
     let connections = match (config.requests_per_connection, &each) {
         (Some(1), _) => ("connections", m.reconnects, "opened, one per request"),
         (_, Some(each)) => ("connections", m.reconnects, &**each),

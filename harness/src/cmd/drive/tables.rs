@@ -6,8 +6,9 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use super::pace::words;
-use super::spectrum::{self, grouped, time};
+use super::spectrum::{self, time};
 use loadgen::{Measurement, StageFigures};
+use words::grouped;
 
 /// One line per stage, and per class if there are several; each ends in a newline.
 pub(super) fn text(m: &Measurement) -> String {
