@@ -140,7 +140,7 @@ fn a_server_whose_memory_grew_and_stopped_is_marked() {
     // In the first half of the load.
     let bench = Bench::new().turning("bad", "--fault grows-once --fault-after 250");
     let marked = |reason: &Reason| matches!(reason, Reason::MemoryGrew { stopped: true, .. });
-    assert_memory_is_marked(&bench, marked, "a request, then stopped");
+    assert_memory_is_marked(&bench, marked, "per request, then stopped");
 }
 
 #[test]

@@ -159,7 +159,7 @@ fn where_all_close_the_control_answers_by_the_contract() {
         // Four of ten requests are orders.
         let posts = of("posts", "mixed", stage).unwrap();
         assert!(
-            posts.contains("for every 2 requests: ") || posts.contains("for every 3 requests: "),
+            posts.contains("per 2 requests (") || posts.contains("per 3 requests ("),
             "{posts}"
         );
         assert_eq!(of("posts", "ping", stage), None);
