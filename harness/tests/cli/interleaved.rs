@@ -101,7 +101,7 @@ fn a_server_that_does_not_rest_is_stopped_while_it_waits() {
 fn a_slow_server_makes_slices_longer_and_takes_no_time_of_the_others() {
     let bench = Bench::new()
         .with("right", &[])
-        .turning("slow", "--extra-instructions 4000000");
+        .turning("slow", "--extra-instructions 8000000");
     let run = bench.bench(&[&PEAK[..], &["--duration", "400ms"]].concat());
     assert_right_goes_on(&run);
     assert_eq!(trials(&run, "slow").len(), 3, "{}", run.stdout);
