@@ -3,12 +3,13 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use crate::load_server::{Act, PONG, Server, response};
+use crate::program::{command, measured, pong, text};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
@@ -17,40 +18,6 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 use seccompiler::{SeccompAction, SeccompFilter};
 use serde_json::Value;
-
-fn command(arguments: &[&str], addr: SocketAddr, path: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
-    command
-        .arg("drive")
-        .args(arguments)
-        .arg(format!("http://{addr}{path}"));
-    command.stdin(Stdio::null());
-    command
-}
-
-fn text(output: &Output) -> String {
-    let (out, err) = (&output.stdout, &output.stderr);
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(out),
-        String::from_utf8_lossy(err)
-    )
-}
-
-/// Runs it with `--json`, checks the status and gives what it printed.
-#[track_caller]
-fn measured(status: i32, arguments: &[&str], addr: SocketAddr, path: &str) -> Value {
-    let output = command(arguments, addr, path)
-        .arg("--json")
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(status), "{}", text(&output));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-fn pong() -> Server {
-    Server::says(&response("200 OK", PONG))
-}
 
 #[test]
 fn a_reader_that_went_away_is_no_fault() {

@@ -3,52 +3,19 @@
 
 use std::collections::HashSet;
 use std::io::{Read as _, Write as _};
-use std::net::SocketAddr;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use crate::load_server::{Act, PONG, Server, response};
+use crate::program::{command, harness, json, measured, pong, text};
 use serde_json::Value;
 
-fn command(arguments: &[&str], addr: SocketAddr, path: &str) -> Command {
-    let url = format!("http://{addr}{path}");
-    harness(&[arguments, &[url.as_str()]].concat())
-}
-
-fn harness(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
-    command.arg("drive").args(arguments).stdin(Stdio::null());
-    command
-}
-
-fn text(output: &Output) -> String {
-    let (out, err) = (&output.stdout, &output.stderr);
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(out),
-        String::from_utf8_lossy(err)
-    )
-}
-
-/// Runs it with `--json`, checks the status and gives what it printed.
-#[track_caller]
-fn json(status: i32, mut command: Command) -> Value {
-    let output = command.arg("--json").output().unwrap();
-    assert_eq!(output.status.code(), Some(status), "{}", text(&output));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-#[track_caller]
-fn measured(status: i32, arguments: &[&str], addr: SocketAddr, path: &str) -> Value {
-    json(status, command(arguments, addr, path))
-}
-
-fn pong() -> Server {
-    Server::says(&response("200 OK", PONG))
-}
-
 /// The lines of a time series, each as JSON.
+fn drive(arguments: &[&str]) -> Command {
+    harness(&[&["drive"], arguments].concat())
+}
+
 fn series(text: &str) -> Vec<Value> {
     let lines = text.lines().map(serde_json::from_str);
     lines.collect::<Result<_, _>>().unwrap()
@@ -197,7 +164,7 @@ fn the_urls_of_a_file_are_sent_in_order_and_again() {
         format!("{addr}/c"),
     ];
     let file = urls(&dir, &lines);
-    let json = json(0, harness(&["--urls", &file, "-n", "5", "-c", "1"]));
+    let json = json(0, drive(&["--urls", &file, "-n", "5", "-c", "1"]));
     let order = [
         "GET /a?x=1",
         "DELETE /b",
@@ -219,7 +186,7 @@ fn the_urls_of_a_file_are_sent_in_order_and_again() {
         .map(|class| class["name"].as_str().unwrap())
         .collect();
     assert_eq!(names, ["GET /a", "DELETE /b", "GET /c"]);
-    let output = harness(&["--urls", &file, "-n", "3"]).output().unwrap();
+    let output = drive(&["--urls", &file, "-n", "3"]).output().unwrap();
     assert!(
         text(&output).starts_with(&format!("http://{addr}/, 3 URLs in order\n")),
         "{}",
@@ -236,7 +203,7 @@ fn threads_share_out_the_urls_and_send_each_as_often() {
     let file = urls(&dir, &lines);
     json(
         0,
-        harness(&["--urls", &file, "-n", "21", "-c", "6", "-t", "2"]),
+        drive(&["--urls", &file, "-n", "21", "-c", "6", "-t", "2"]),
     );
     let mut seen = seen.lock().unwrap().clone();
     seen.sort_unstable();
@@ -266,7 +233,7 @@ fn urls_are_shuffled_by_the_seed() {
             "--seed",
             seed,
         ];
-        assert_eq!(json(0, harness(&flags))["shuffled"], true);
+        assert_eq!(json(0, drive(&flags))["shuffled"], true);
         seen.lock().unwrap().clone()
     };
     let (one, again, other) = (order("1"), order("1"), order("2"));
@@ -299,7 +266,7 @@ fn body_and_headers_go_with_each_url() {
     );
     json(
         0,
-        harness(&[
+        drive(&[
             "--urls", &file, "-n", "2", "-c", "1", "-b", "xy", "-H", "A: b",
         ]),
     );
@@ -330,7 +297,7 @@ fn a_file_of_urls_that_can_not_be_used_is_refused_with_its_line() {
         (&["--shuffle", &here], "--shuffle needs --urls"),
         (&[], "<URL>"),
     ] {
-        let output = harness(flags).output().unwrap();
+        let output = drive(flags).output().unwrap();
         assert_eq!(
             output.status.code(),
             Some(2),
@@ -411,7 +378,7 @@ fn a_unix_socket_is_driven_with_the_host_of_the_url() {
     let path = path.to_str().unwrap();
     let flags = ["--unix", path, "-n", "30", "-c", "3"];
     let url = "http://localhost:81/ping?a";
-    let json = json(0, harness(&[&flags[..], &[url]].concat()));
+    let json = json(0, drive(&[&flags[..], &[url]].concat()));
     assert_eq!(
         (&json["requests"], &json["address"]),
         (&30.into(), &path.into())
@@ -421,12 +388,12 @@ fn a_unix_socket_is_driven_with_the_host_of_the_url() {
     let workload = dir.path().join("ping.toml");
     std::fs::write(&workload, "about = \"x\"\n[[request]]\npath = \"/ping\"\n").unwrap();
     let drawn = ["--workload", workload.to_str().unwrap(), "http://localhost"];
-    let output = harness(&[&flags[..], &drawn].concat()).output().unwrap();
+    let output = drive(&[&flags[..], &drawn].concat()).output().unwrap();
     assert!(output.status.success(), "{}", text(&output));
     let at = format!("http://localhost/ at {path}, workload ping\n");
     assert!(text(&output).starts_with(&at), "{}", text(&output));
     let none = ["--unix", "no/such.sock", "-n", "1", url];
-    let output = harness(&none).output().unwrap();
+    let output = drive(&none).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(
         text(&output).contains("no/such.sock failed"),

@@ -3,28 +3,14 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 
 use crate::load_server::{Act, PONG, Server, response};
+use crate::program::{self, harness, pong};
 use serde_json::Value;
-
-fn harness(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
-    command.args(arguments).stdin(Stdio::null());
-    command.output().unwrap()
-}
 
 #[track_caller]
 fn said(status: i32, arguments: &[&str]) -> String {
-    let output = harness(arguments);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(
-        output.status.code(),
-        Some(status),
-        "{arguments:?}: {text}{error}"
-    );
-    format!("{text}{error}")
+    program::said(status, harness(arguments))
 }
 
 /// Drives with those limits, and what else is asked.
@@ -37,10 +23,6 @@ fn drive(status: i32, addr: SocketAddr, more: &[&str], limits: &[&str]) -> Strin
     arguments.extend(limits);
     arguments.push(&url);
     said(status, &arguments)
-}
-
-fn pong() -> Server {
-    Server::says(&response("200 OK", PONG))
 }
 
 /// One answer in a hundred is wrong.

@@ -9,3 +9,4 @@ mod limits;
 #[path = "../../crates/loadgen/tests/loadgen/load_server/mod.rs"]
 mod load_server;
 mod modes;
+mod program;

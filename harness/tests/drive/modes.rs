@@ -7,17 +7,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::load_server::{Act, PONG, Server, response};
+use crate::program::{self, pong};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 fn command(arguments: &[&str], addr: SocketAddr) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
-    command
-        .arg("drive")
-        .args(arguments)
-        .arg(format!("http://{addr}/ping?a"))
-        .stdin(Stdio::null());
-    command
+    program::command(arguments, addr, "/ping?a")
+}
+
+#[track_caller]
+fn measured(arguments: &[&str], addr: SocketAddr) -> Value {
+    program::json(0, command(arguments, addr))
 }
 
 fn out(output: &Output) -> String {
@@ -30,16 +30,6 @@ fn printed(arguments: &[&str], addr: SocketAddr) -> String {
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{}{err}", out(&output));
     out(&output)
-}
-
-#[track_caller]
-fn measured(arguments: &[&str], addr: SocketAddr) -> Value {
-    let text = printed(&[arguments, &["--json"]].concat(), addr);
-    serde_json::from_str(&text).unwrap()
-}
-
-fn pong() -> Server {
-    Server::says(&response("200 OK", PONG))
 }
 
 #[test]

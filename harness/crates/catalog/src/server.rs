@@ -188,7 +188,7 @@ impl Catalog {
 }
 
 /// A `Cargo.lock`. Reading it takes a tenth of the time of `cargo metadata` with dependencies.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Lock {
     package: Vec<Locked>,
 }
@@ -206,7 +206,7 @@ impl Lock {
     fn read(path: &Path) -> Result<Self> {
         let text = match std::fs::read_to_string(path) {
             // A workspace that was never built has none, and needs none unless a server names its upstream.
-            Err(error) if error.kind() == ErrorKind::NotFound => "package = []".to_owned(),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
             read => read.with_context(|| format!("cannot read {}", path.display()))?,
         };
         toml::from_str(&text).with_context(|| format!("in {}", path.display()))

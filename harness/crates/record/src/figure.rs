@@ -80,7 +80,7 @@ pub struct Figure {
     pub name: &'static str,
     /// The heading of its column.
     pub head: &'static str,
-    /// A shorter heading.
+    /// A shorter heading, without its unit if the table's caption gives it.
     pub short: &'static str,
     /// Its name outside the tables of a run, for example in a comparison.
     pub label: &'static str,
@@ -214,27 +214,27 @@ pub static FIGURES: &[Figure] = &[
     },
     Figure {
         scope: Scope::Process,
-        ..named("rss_idle_bytes", "memory at idle", ["RSS idle MiB", "idle MiB", "idle MiB"],
+        ..named("rss_idle_bytes", "memory at idle", ["RSS idle MiB", "idle", "idle MiB"],
             "resident memory of the server before its first load")
     },
     Figure {
         scope: Scope::Process, compared: PACED, metric: true, view: true,
-        ..named("rss_peak_bytes", "memory under load", ["RSS load MiB", "load MiB", "load MiB"],
+        ..named("rss_peak_bytes", "memory under load", ["RSS load MiB", "load", "load MiB"],
             "highest resident memory of the server under load")
     },
     Figure {
         scope: Scope::Process, compared: &Stage::ALL,
-        ..named("start_ms", "spawn to first valid response", ["start ms", "start ms", "start ms"],
+        ..named("start_ms", "spawn to first valid response", ["start ms", "start", "start ms"],
             "time from spawn to the first valid response")
     },
     Figure {
         scope: Scope::Process,
-        ..named("first_request_us", "latency of the first request", ["1st req µs", "1st µs", "1st request µs"],
+        ..named("first_request_us", "latency of the first request", ["1st req µs", "1st", "1st request µs"],
             "latency of the first request to a process, including the connection")
     },
     Figure {
         scope: Scope::Build,
-        ..named("stripped_bytes", "size of the binary", ["binary MiB", "bin MiB", "binary MiB"],
+        ..named("stripped_bytes", "size of the binary", ["binary MiB", "bin", "binary MiB"],
             "size of the binary without symbols")
     },
     Figure {

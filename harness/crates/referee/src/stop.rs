@@ -1,11 +1,11 @@
 //! A stop while clients have requests in flight and other connections lie idle or half-sent.
 //!
-//! A response that has begun must be whole. A request may also get none: such a request is lost,
-//! and those that had arrived before the signal are counted. They are written whole, on
-//! connections that the server has usually answered on, so on a loopback they are in its sockets.
+//! A response that has begun must be complete. A request may also get no response: it is lost, and lost requests
+//! that had arrived before the signal are counted. Each is sent in full, usually on a connection that has already
+//! served a request, so on loopback it is in the server's socket.
 //!
-//! The process is held (SIGSTOP) while they are written and the signal is sent. Otherwise a fast
-//! server would have answered them all before it gets the signal.
+//! The process is paused (SIGSTOP) while the requests and the signal are sent. Otherwise a fast server would
+//! respond to all of them before the signal arrives.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,33 +18,33 @@ use super::process::{Ended, Process, Stop};
 use super::raw::{self, NoAnswer, RawAnswer, RawConnection};
 use super::{AtStop, Outcome};
 
-/// The contract's limit on ending.
+/// The contract's time limit for the exit.
 const LIMIT: Duration = Duration::from_secs(5);
 /// Clients that send one request after another, before and after the signal.
 const CLIENTS: usize = 16;
-/// Answers that all of them together have had before the signal.
+/// Responses that these clients together receive before the signal.
 const UNDER_WAY: usize = 8 * CLIENTS;
-/// How long that may take; a slower server is stopped then all the same.
+/// Time limit for that. A slower server is stopped anyway.
 const WARM_UP: Duration = Duration::from_secs(2);
-/// Connections on which a request is written while the process is held.
+/// Connections on which a request is sent while the process is paused.
 const ARRIVED: usize = 64;
-/// Connections of each kind that nothing more comes from.
+/// Connections of each kind that stay silent.
 const IDLE: usize = 8;
 
 const HALF_A_HEAD: &[u8] = b"GET /api/v1/users HTTP/1.1\r\nHost: local";
 const HALF_A_BODY: &[u8] = b"POST /api/v1/orders HTTP/1.1\r\nHost: localhost\r\n\
     Content-Type: application/json\r\nContent-Length: 29\r\n\r\n{\"item_id\":";
 
-/// Which connections are open besides those with requests in flight.
+/// Connections that are open besides those with requests in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Crowd {
-    /// Kept ones that lie idle.
+    /// Idle connections.
     Whole,
-    /// Those, and some that were never used, have sent half a head or half a body.
+    /// Idle ones, and some that were never used or sent half a head or half a body.
     WithHalfSent,
 }
 
-/// What came of a stop.
+/// The result of a stop.
 pub(super) struct Stopped {
     stop: Stop,
     at_stop: AtStop,
@@ -90,14 +90,14 @@ impl Stopped {
     }
 }
 
-/// A request, and the status of its answer.
+/// A request and the status of its response.
 struct Kind {
     line: &'static str,
     wire: Vec<u8>,
     status: u16,
 }
 
-/// Long answers among them: a short one is rarely cut off.
+/// Some responses are long, because a short one is rarely truncated.
 fn kinds() -> [Kind; 4] {
     let order = r#"{"item_id":"SKU-777","qty":7}"#;
     let get = |line: &'static str, target| Kind {
@@ -178,10 +178,9 @@ fn fresh(addr: SocketAddr) -> Result<RawConnection, String> {
     RawConnection::open(addr).map_err(|error| format!("connecting: {error}"))
 }
 
-/// A connection that has been answered on, which the server has therefore accepted. None where
-/// the answer says that the connection closes now.
+/// A connection that has served a request, so the server has accepted it. None if the response closes it.
 fn used(addr: SocketAddr) -> Result<Option<RawConnection>, String> {
-    let fault = |error: String| format!("sent: GET /ping\ngot:  {error}\nexpected: an answer");
+    let fault = |error: String| format!("sent: GET /ping\ngot:  {error}\nexpected: a response");
     let mut connection = RawConnection::open(addr).map_err(|error| fault(error.to_string()))?;
     let answer = connection
         .exchange(&raw::get("/ping"))
@@ -189,12 +188,12 @@ fn used(addr: SocketAddr) -> Result<Option<RawConnection>, String> {
     Ok((!answer.closes).then_some(connection))
 }
 
-/// The same, or a new one where the server closes each after its answer.
+/// The same, or a new connection if the server closes each after its response.
 fn accepted(addr: SocketAddr) -> Result<RawConnection, String> {
     used(addr)?.map_or_else(|| fresh(addr), Ok)
 }
 
-/// Opens the connections that nothing more comes from.
+/// Opens the connections that stay silent.
 fn gather(addr: SocketAddr, crowd: Crowd) -> Result<Vec<RawConnection>, String> {
     let mut open = Vec::new();
     for _ in 0..IDLE {
@@ -212,10 +211,10 @@ fn gather(addr: SocketAddr, crowd: Crowd) -> Result<Vec<RawConnection>, String> 
     Ok(open)
 }
 
-/// Connections on which a request has arrived, with its place among the kinds.
+/// Connections on which a request has arrived, each with the index of its kind.
 type Arrived = Vec<(usize, RawConnection)>;
 
-/// Writes a request on each.
+/// Sends a request on each.
 fn arrive(idle: Vec<RawConnection>, kinds: &[Kind]) -> Result<Arrived, String> {
     let mut arrived = Arrived::new();
     for (kind, mut connection) in (0..kinds.len()).cycle().zip(idle) {
@@ -226,19 +225,19 @@ fn arrive(idle: Vec<RawConnection>, kinds: &[Kind]) -> Result<Arrived, String> {
     Ok(arrived)
 }
 
-/// What came of a request.
+/// The result of a request.
 enum Judged {
     Whole,
     Lost,
 }
 
-/// Clients that go on through the signal.
+/// Clients that keep sending through the signal.
 struct Load<'a> {
     addr: SocketAddr,
     kinds: &'a [Kind],
     answers: AtomicUsize,
     signalled: AtomicBool,
-    /// The process has ended, or has had its time.
+    /// The process has exited, or its time is up.
     over: AtomicBool,
     name: &'static str,
 }
@@ -251,8 +250,8 @@ impl Load<'_> {
         }
     }
 
-    /// Sends one request after another until its connection is closed after the signal; gives
-    /// what was wrong with the responses.
+    /// Sends one request after another until its connection is closed after the signal. Returns what was wrong
+    /// with the responses.
     fn client(&self, client: usize) -> Vec<String> {
         let mut faults = Vec::new();
         let mut connection = None;
@@ -262,7 +261,7 @@ impl Load<'_> {
                 break;
             }
             let Ok(mut open) = connection.take().map_or_else(|| accepted(self.addr), Ok) else {
-                // The listener may be gone between the signal and the look at it.
+                // The listener may have closed since the check above.
                 break;
             };
             let kind = &self.kinds[turn % self.kinds.len()];
@@ -282,7 +281,7 @@ impl Load<'_> {
         faults
     }
 
-    /// Counts what came of the requests that had arrived; gives what was wrong with the responses.
+    /// Counts the requests that had arrived and those that were lost. Returns what was wrong with the responses.
     fn read(&self, arrived: Arrived) -> (AtStop, Vec<String>) {
         let (mut at_stop, mut faults) = (AtStop::default(), Vec::new());
         for (kind, mut connection) in arrived {
@@ -297,7 +296,7 @@ impl Load<'_> {
         (at_stop, faults)
     }
 
-    /// A response may be missing, but not in part.
+    /// A response may be missing, but not partial.
     fn judge(
         &self,
         kind: &Kind,

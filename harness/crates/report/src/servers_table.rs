@@ -28,9 +28,7 @@ pub(super) fn blocks(record: &Record, summary: &Summary, notes: &mut Notes) -> V
         let figures = figure::of_servers().map(text);
         WORDS.into_iter().chain(figures).collect()
     };
-    // The caption has the units.
-    let short = |figure: &Figure| figure.short.split(' ').next().unwrap_or_default();
-    let (whole, short) = (head(|figure| figure.head), head(short));
+    let (whole, short) = (head(|figure| figure.head), head(|figure| figure.short));
     let mut blocks = vec![
         Block::Heading("Servers".into()),
         Block::Text(CAPTION.into()),

@@ -300,7 +300,7 @@ pub(super) fn requests_sha256(options: &Options) -> BTreeMap<String, String> {
 }
 
 /// The finding of a run whose servers were not checked in full.
-fn checks_left_out(options: &Options) -> Option<Finding> {
+pub(super) fn checks_left_out(options: &Options) -> Option<Finding> {
     (!options.only_checks.is_empty()).then(|| Finding {
         id: "checks".to_owned(),
         level: Level::Warn,

@@ -46,7 +46,8 @@ pub(super) fn resume(arguments: &Arguments, path: &Path) -> Result<(Job, Option<
     let place = Place::of_earlier(&record.environment)?;
     let (mut options, base) = options(arguments, &catalog, &record, &place)?;
     options.logs = folder.logs();
-    let now = refuse_changed(&record, &options, &place)?;
+    let mut now = refuse_changed(&record, &options, &place)?;
+    now.findings.extend(super::begin::checks_left_out(&options));
     // Rounds before and after an interruption must use the same I/O backend.
     refuse_engine(options.engine)?;
     if !arguments.filters.list {
