@@ -11,7 +11,7 @@ use clap::CommandFactory as _;
 use harness::cli::Cli;
 
 /// Every crate of the harness, and those it may use: only ones above it.
-const CRATES: [(&str, &str); 15] = [
+const CRATES: [(&str, &str); 16] = [
     ("words", ""),
     ("stats", ""),
     ("catalog", ""),
@@ -27,14 +27,15 @@ const CRATES: [(&str, &str); 15] = [
         "runner",
         "words stats catalog loadgen machine record store referee robustness",
     ),
+    ("cost", "catalog loadgen machine record runner"),
     (
         "crosscheck",
-        "words stats catalog loadgen machine record judge report runner",
+        "words stats catalog loadgen machine record judge report runner cost",
     ),
     ("evidence", "words stats catalog record store judge"),
     (
         "harness",
-        "words stats catalog loadgen machine record store judge report referee robustness runner crosscheck",
+        "words stats catalog loadgen machine record store judge report referee robustness runner cost crosscheck",
     ),
 ];
 

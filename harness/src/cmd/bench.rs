@@ -1,6 +1,6 @@
 //! `harness bench`: build, check, measure, record, print.
 
-mod against;
+pub(super) mod against;
 mod begin;
 mod metrics;
 mod rates;
@@ -41,6 +41,8 @@ Examples:
                                                        the same, as an exit status for CI
   cargo harness bench --server NAME --binary NAME=old/server-NAME
                                                        is the new build faster than the old one?
+  cargo harness bench --server NAME --variant NAME:lto=fat --variant NAME:allocator=system
+                                                       what is another build worth?
   cargo harness bench --server NAME --twin NAME        how far apart are two equal servers here?
   cargo harness bench --resume bench-results/latest    finish an interrupted run
   cargo harness bench --metrics 127.0.0.1:9464         watch the run in Prometheus and Grafana
@@ -85,6 +87,10 @@ pub struct Arguments {
     /// Also measure another build of a server, named NAME@ plus the start of its SHA-256; repeatable
     #[arg(long, value_name = "NAME=PATH")]
     binary: Vec<String>,
+    /// Also measure a server built with another setting: allocator, lto, codegen-units, opt-level, panic or
+    /// target-cpu. That entry is named NAME@SETTING=VALUE; repeatable
+    #[arg(long, value_name = "NAME:SETTING=VALUE")]
+    variant: Vec<String>,
     /// Also measure each server's build of another git revision, and print what changed. That entry is
     /// named NAME@ plus the short revision
     #[arg(long, value_name = "REV")]

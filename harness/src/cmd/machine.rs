@@ -161,6 +161,19 @@ impl Place {
         });
     }
 
+    /// CPUs to pin the load generator to; empty if it should not be pinned.
+    pub(super) fn driver_cpus(&self) -> Vec<u32> {
+        match self.unpinned {
+            None => self.layout.driver.clone(),
+            Some(_) => Vec::new(),
+        }
+    }
+
+    /// The processor's name.
+    pub(super) fn cpu_model(&self) -> String {
+        machine::cpu_model(&Root::host())
+    }
+
     /// CPUs to pin the server to; empty if it should not be pinned.
     pub(super) fn server_cpus(&self) -> Vec<u32> {
         match self.unpinned {

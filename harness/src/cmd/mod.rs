@@ -11,6 +11,7 @@ pub mod bench;
 pub mod build;
 pub mod check;
 pub mod compare;
+pub mod cost;
 pub mod crosscheck;
 pub mod doctor;
 pub mod drive;

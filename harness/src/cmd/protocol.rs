@@ -14,7 +14,8 @@ use crate::flags::{Servers, Status, Usage, parse_duration};
 use catalog::{Catalog, Server, Source, names};
 use machine::probe::limits;
 use record::{
-    PROTOCOL_FILE, PROTOCOL_KIND, PROTOCOL_SCHEMA_VERSION, Protocol, ProtocolCase, ProtocolServer,
+    Document as _, PROTOCOL_FILE, PROTOCOL_KIND, PROTOCOL_SCHEMA_VERSION, Protocol, ProtocolCase,
+    ProtocolServer,
 };
 use robustness::protocol::{self as cases, Case};
 use runner::{BootOptions, Built, Done, Interrupt, ProtocolOptions, Referee};
@@ -195,7 +196,7 @@ fn list(servers: &[Server], cases: &[Case]) -> Result<Status> {
 }
 
 fn show_again(arguments: &Arguments, path: &Path) -> Result<Status> {
-    let matrix = store::read_protocol(path)?;
+    let matrix = store::read_document::<Protocol>(path)?;
     if !arguments.json && arguments.format == Format::Text {
         for server in &matrix.servers {
             let lines = report::protocol_lines(&matrix.cases, server, results::colour());

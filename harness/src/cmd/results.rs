@@ -9,9 +9,10 @@ use rustix::fs::statvfs;
 
 use super::git::revision;
 use crate::flags::Usage;
-use record::{HiddenPaths, PROTOCOL_FILE, Protocol, Record, Run, Summary};
+use record::{COST_FILE, Document, HiddenPaths, PROTOCOL_FILE, Protocol, Record, Run, Summary};
 use report::Colour;
-use store::{ProtocolError, Store, write_whole};
+use serde::de::DeserializeOwned;
+use store::{DocumentError, Store, write_whole};
 
 /// Minimum free space to start a run, bytes: a `standard` run takes about a tenth of it.
 const LEAST_FREE: u64 = 200 << 20;
@@ -143,8 +144,8 @@ impl Folder {
 
     /// Copies the workspace's protocol matrix next to the run, so that its report is self-contained.
     pub(super) fn keep_matrix(&self) {
-        if let Some(matrix) = matrix(&self.root.join(MATRIX))
-            && let Err(error) = store::write_protocol(&matrix, &self.path.join(PROTOCOL_FILE))
+        if let Some(matrix) = beside::<Protocol>(&self.root.join(MATRIX))
+            && let Err(error) = store::write_document(&matrix, &self.path.join(PROTOCOL_FILE))
         {
             eprintln!("the report will have no protocol matrix: {error}");
         }
@@ -186,17 +187,19 @@ pub(super) fn database(root: &Path, folder: Option<&Path>) -> Result<PathBuf> {
 /// A run, with the protocol matrix next to it.
 pub(super) fn load(database: &Path) -> Result<Record> {
     let mut record = Store::read(database)?;
-    record.protocol = matrix(&database.with_file_name(PROTOCOL_FILE));
+    record.protocol = beside(&database.with_file_name(PROTOCOL_FILE));
+    record.costs = beside(&database.with_file_name(COST_FILE));
     Ok(record)
 }
 
-/// `None` if there is none. If it can't be read, that is printed: a report is complete without it.
-fn matrix(path: &Path) -> Option<Protocol> {
-    match store::read_protocol(path) {
-        Ok(matrix) => Some(matrix),
-        Err(ProtocolError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => None,
+/// A document beside a run; `None` if there is none. If it can't be read, that is printed: a report is complete
+/// without it.
+fn beside<D: Document + DeserializeOwned>(path: &Path) -> Option<D> {
+    match store::read_document(path) {
+        Ok(document) => Some(document),
+        Err(DocumentError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => None,
         Err(error) => {
-            eprintln!("the report will have no protocol matrix: {error}");
+            eprintln!("the report will have no {}: {error}", D::WHAT);
             None
         }
     }

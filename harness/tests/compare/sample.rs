@@ -58,6 +58,7 @@ impl Sample {
             servers: names.filter(is_server).map(server).collect(),
             trials,
             protocol: None,
+            costs: None,
         }
     }
 

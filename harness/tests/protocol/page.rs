@@ -174,13 +174,15 @@ fn a_stored_matrix_is_read_back_and_a_newer_one_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("protocol.json");
     let matrix = sample();
-    store::write_protocol(&matrix, &path).unwrap();
-    assert_eq!(store::read_protocol(&path).unwrap(), matrix);
+    store::write_document(&matrix, &path).unwrap();
+    assert_eq!(store::read_document::<Protocol>(&path).unwrap(), matrix);
     let newer = Protocol {
         schema_version: PROTOCOL_SCHEMA_VERSION + 1,
         ..matrix
     };
-    store::write_protocol(&newer, &path).unwrap();
-    let error = store::read_protocol(&path).unwrap_err().to_string();
+    store::write_document(&newer, &path).unwrap();
+    let error = store::read_document::<Protocol>(&path)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("version 2"), "{error}");
 }

@@ -104,6 +104,7 @@ fn expected(puts: &[Put]) -> Option<Record> {
         servers: Vec::new(),
         trials: Vec::new(),
         protocol: None,
+        costs: None,
         environment: Environment::default(),
         ..sample::record()
     };

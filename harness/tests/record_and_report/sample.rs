@@ -8,6 +8,7 @@ use record::*;
 pub(crate) fn record() -> Record {
     Record {
         protocol: None,
+        costs: None,
         schema_version: SCHEMA_VERSION,
         run: run(),
         environment: environment(),

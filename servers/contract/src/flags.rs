@@ -24,7 +24,10 @@ impl Flags {
     /// Reads the command line. A bad flag or value is named on the first line of
     /// stderr and ends the process with status 2.
     pub fn read() -> Self {
-        Self::parse()
+        let flags = Self::parse();
+        #[cfg(feature = "count-allocations")]
+        crate::counted::serve().expect("the socket for allocation counts is free");
+        flags
     }
 }
 

@@ -6,6 +6,7 @@ pub mod plan;
 mod profile;
 mod server;
 mod stage;
+mod variant;
 mod workload;
 
 pub use header::{header_problem, is_token};

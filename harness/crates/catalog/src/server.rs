@@ -46,6 +46,8 @@ pub enum Source {
         manifest: PathBuf,
         /// Cargo's target folder for it.
         target: PathBuf,
+        /// More arguments of `cargo build`; see [`Server::variant`].
+        flags: Vec<String>,
     },
     /// A program in any language.
     Program {
@@ -162,6 +164,7 @@ impl Catalog {
         Ok(Self {
             root: metadata.workspace_root.clone().into(),
             target: metadata.target_directory.clone().into(),
+            flags: Vec::new(),
             servers,
         })
     }

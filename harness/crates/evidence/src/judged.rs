@@ -139,6 +139,7 @@ impl Source<'_> {
             servers,
             trials,
             protocol: None,
+            costs: None,
             schema_version: self.record.schema_version,
             environment: self.record.environment.clone(),
         }

@@ -89,6 +89,7 @@ fn record() -> Record {
         servers: Vec::new(),
         trials,
         protocol: None,
+        costs: None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! [`stats`] defines what counts as a difference.
 
 mod compare;
+mod cost;
 mod floor;
 pub mod gates;
 mod ranking;
@@ -25,6 +26,7 @@ pub use compare::{
     ALPHA, Change, Choice, Comparison, ControlMove, NotJudged, Operand, Outcome, Place, Ratio,
     Turn, compare,
 };
+pub use cost::{CostChange, CostLimit, Growth, USUAL_COSTS, cost_changes, unjudged};
 pub use reason::{Effect, Reason};
 pub use row_view::{RowView, WorkloadView};
 pub use standing::{

@@ -27,6 +27,7 @@ pub fn widest_ratio(run: &Run, trials: &[Trial]) -> Option<Widest> {
         servers: Vec::new(),
         trials: trials.to_vec(),
         protocol: None,
+        costs: None,
     };
     let mut court = Court::new(&record);
     let mut widest: Option<Widest> = None;

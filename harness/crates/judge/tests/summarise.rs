@@ -135,6 +135,7 @@ fn record(rounds: u32, speeds: &[(&str, f64)]) -> Record {
             .collect(),
         trials: trials.collect(),
         protocol: None,
+        costs: None,
     }
 }
 

@@ -22,7 +22,7 @@ pub use cgroup::{ThrottleMeter, oom_kills};
 pub use finding::{CHANGED, CONTROL, DURING, Moment, UNKNOWN};
 pub use findings::{Needs, findings};
 pub use layout::{Layout, LayoutError, MAX_CORES_PER_SIDE};
-pub use machine::{MachineDifference, differences, fingerprint, read};
+pub use machine::{MachineDifference, cpu_model, differences, fingerprint, read};
 pub use meter::{Now, StealMeter, Stolen};
 pub use model::{Environment, Finding, Level};
 pub use others::OthersMeter;

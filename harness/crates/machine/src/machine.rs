@@ -211,7 +211,8 @@ fn cpu_flags(root: &Root) -> String {
 }
 
 /// The model name on x86, POWER and others. ARM has none, so use the board's name or the part number.
-fn cpu_model(root: &Root) -> String {
+/// The processor's name.
+pub fn cpu_model(root: &Root) -> String {
     let named = ["model name", "cpu model", "cpu"]
         .iter()
         .find_map(|name| cpuinfo(root, name));

@@ -15,6 +15,13 @@ pub const COST: &str = "cpu_us_per_request";
 /// Requests without a response when the server stopped, shown with how many were sent.
 pub const LOST_AT_STOP: &str = "lost_at_stop";
 
+/// Instructions of a request, by which servers are ranked where speed can't tell them apart.
+pub const INSTRUCTIONS: &str = "instructions_per_request";
+/// Allocations of a request.
+pub const ALLOCATIONS: &str = "allocations_per_request";
+/// Bytes that these allocations ask for.
+pub const ALLOCATED: &str = "allocated_bytes_per_request";
+
 /// What a figure measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
@@ -290,6 +297,52 @@ pub static FIGURES: &[Figure] = &[
     stored("waiting_cpu_ratio", "interleaved only: CPU time taken while others had the load, as a share of one CPU"),
     stored("paused", "interleaved only: 1 if the server was stopped between its slices, else 0"),
 ];
+
+/// What a request costs, whatever the machine and the hour: the figures of `harness cost`, in display order.
+#[rustfmt::skip]
+pub static COSTS: &[Figure] = &[
+    Figure {
+        digits: 4,
+        ..named(INSTRUCTIONS, "user instructions per request", ["instructions", "instr.", "instructions"],
+            "instructions executed in user mode per request")
+    },
+    named("kernel_instructions_per_request", "kernel instructions per request",
+        ["kernel instr.", "kernel", "kernel instructions"], "instructions executed in the kernel per request"),
+    named("cycles_per_request", "cycles per request", ["cycles", "cycles", "cycles"],
+        "CPU cycles per request, in user mode and in the kernel"),
+    named("cache_misses_per_request", "cache misses per request", ["cache misses", "misses", "cache misses"],
+        "misses of the last-level cache per request"),
+    named("branch_misses_per_request", "branch misses per request", ["branch misses", "branch", "branch misses"],
+        "mispredicted branches per request"),
+    Figure {
+        digits: 4,
+        ..named(ALLOCATIONS, "allocations per request", ["allocations", "allocs", "allocations"],
+            "calls of the allocator's `alloc`, `alloc_zeroed` and `realloc` per request")
+    },
+    Figure {
+        digits: 4,
+        ..named(ALLOCATED, "bytes allocated per request", ["allocated B", "alloc. B", "allocated bytes"],
+            "bytes that these calls ask for per request; of `realloc`, the growth")
+    },
+    named("syscalls_per_request", "system calls per request", ["system calls", "syscalls", "system calls"],
+        "system calls per request"),
+    named("context_switches_per_request", "context switches per request", ["switches", "switches", "context switches"],
+        "voluntary and involuntary context switches of the server per request"),
+    named("page_faults_per_request", "page faults per request", ["page faults", "faults", "page faults"],
+        "page faults of the server per request, with and without reading from a disk"),
+    Figure {
+        digits: 4,
+        ..named("bytes_sent_per_response", "bytes sent per response", ["bytes sent", "bytes", "bytes sent"],
+            "bytes of a complete response: status line, headers, framing and body")
+    },
+    named("energy_uj_per_request", "energy per request", ["energy µJ", "µJ", "energy µJ"],
+        "energy that the processor packages took during the load, less what they take when idle, per request"),
+];
+
+/// The cost figure of that name.
+pub fn cost(id: &str) -> Option<&'static Figure> {
+    COSTS.iter().find(|figure| figure.id == id)
+}
 
 /// The figure of that name; `None` for a name from an older or newer harness.
 pub fn find(id: &str) -> Option<&'static Figure> {

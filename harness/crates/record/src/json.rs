@@ -19,6 +19,26 @@ struct Document<'a> {
     rankings: &'a [Ranking],
 }
 
+/// A JSON file with a kind and a version of its own.
+pub trait Document: Serialize {
+    /// What it is, for messages.
+    const WHAT: &'static str;
+    /// The value of its member `kind`.
+    const KIND: &'static str;
+    /// The newest version that this harness reads, and the one it writes.
+    const VERSION: u32;
+
+    /// Its members `kind` and `schema_version`.
+    fn kind(&self) -> (&str, u32);
+
+    /// The text of the file, indented, with a final newline.
+    fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("all keys are strings or numbers");
+        text.push('\n');
+        text
+    }
+}
+
 /// The text of `record.json`, indented, with a final newline. The 100 ms intervals are only in `run.sqlite`.
 pub fn to_json(record: &Record, summary: &Summary) -> String {
     let document = Document {

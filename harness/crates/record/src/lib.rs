@@ -1,5 +1,6 @@
 //! What is stored: the types, their JSON, and what each figure is.
 
+mod cost;
 mod crosscheck;
 mod engine;
 mod entry;
@@ -12,12 +13,13 @@ mod protocol;
 mod schedule;
 mod summary;
 
+pub use cost::*;
 pub use crosscheck::*;
 pub use engine::Engine;
 pub use entry::{
     BUILD_MARK, CONTROL, EntryKind, TWIN_SUFFIX, base_name, is_control, second_name, shown_name,
 };
-pub use json::{JSON_SCHEMA, to_json};
+pub use json::{Document, JSON_SCHEMA, to_json};
 pub use machine::{CHANGED, DURING, Environment, Finding, Level, Moment, UNKNOWN};
 pub use model::*;
 pub use paths::HiddenPaths;

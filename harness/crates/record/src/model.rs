@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, Environment, Protocol, Schedule};
+use super::{Costs, Engine, Environment, Protocol, Schedule};
 use catalog::Stage;
 
 /// The version of `run.sqlite` and `record.json`; incremented by every change that an older reader would
@@ -30,6 +30,9 @@ pub struct Record {
     /// The protocol matrix: a separate file next to the run's database, and not part of `record.json`.
     #[serde(skip)]
     pub protocol: Option<Protocol>,
+    /// What a request costs: a separate file too.
+    #[serde(skip)]
+    pub costs: Option<Costs>,
 }
 
 /// The plan of the run, and how it ended.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Check, Failure};
+use super::{Check, Document, Failure};
 
 /// The version of `protocol.json`; incremented by every change that an older reader would misread.
 pub const PROTOCOL_SCHEMA_VERSION: u32 = 1;
@@ -221,11 +221,12 @@ impl ProtocolServer {
     }
 }
 
-impl Protocol {
-    /// The text of the file, indented, with a final newline.
-    pub fn to_json(&self) -> String {
-        let mut text = serde_json::to_string_pretty(self).expect("all keys are strings or numbers");
-        text.push('\n');
-        text
+impl Document for Protocol {
+    const WHAT: &'static str = "protocol matrix";
+    const KIND: &'static str = PROTOCOL_KIND;
+    const VERSION: u32 = PROTOCOL_SCHEMA_VERSION;
+
+    fn kind(&self) -> (&str, u32) {
+        (&self.kind, self.schema_version)
     }
 }

@@ -6,6 +6,7 @@
 mod bencher;
 mod chart;
 mod compare;
+mod cost;
 mod csv;
 mod drives;
 mod figure;
@@ -26,6 +27,7 @@ mod trials;
 mod workload_table;
 
 pub use compare::{COMPARISON_SCHEMA_VERSION, Meeting};
+pub use cost::{cost_changes, cost_lines, cost_page};
 pub use drives::{DriveDifference, DriveFigure, Drives};
 pub use grid::{Align, Grid, WIDTH, wrapped};
 pub use history::{HISTORY_SCHEMA_VERSION, History};

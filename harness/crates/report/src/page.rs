@@ -61,6 +61,9 @@ pub(super) fn page_with(
         page.extend(blocks);
         page.extend(more(workload));
     }
+    if let Some(costs) = &record.costs {
+        page.extend(super::cost::blocks(costs, Some(summary)));
+    }
     page.extend(servers_table::blocks(record, summary, &mut notes));
     let notes = (1..).zip(notes.texts(workloads.len()));
     let notes: Vec<String> = notes

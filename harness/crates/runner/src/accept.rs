@@ -155,7 +155,7 @@ pub(super) struct Accepted {
 ///
 /// # Errors
 /// The first response that is not what the contract requires.
-pub(super) fn accept(
+pub fn accept(
     addr: SocketAddr,
     calls: &[Call],
     referee: &Referee,

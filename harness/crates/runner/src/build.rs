@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use cargo_metadata::{Artifact, Message, PackageId};
 
 use super::Interrupt;
-use super::build_flags::build_flags;
+use super::build_flags::{BuildFlags, build_flags};
 use super::group::Group;
 use catalog::{CONTRACT_FLAGS, Catalog, Server, Source, sha256};
 
@@ -58,12 +58,13 @@ pub fn build(
             bin,
             manifest,
             target,
+            flags,
         } => {
             let places = [
                 ("--manifest-path", manifest.as_path()),
                 ("--target-dir", target.as_path()),
             ];
-            build_package(catalog, server, (id, bin, places), &log, interrupt)
+            build_package(catalog, server, (id, bin, places, flags), &log, interrupt)
         }
         Source::Program { folder, run, build } => {
             let command = build.as_deref().unwrap_or_default();
@@ -104,7 +105,7 @@ fn messages(log: &Path) -> String {
 fn build_package(
     catalog: &Catalog,
     server: &Server,
-    (id, bin, places): (&PackageId, &str, [(&str, &Path); 2]),
+    (id, bin, places, flags): (&PackageId, &str, [(&str, &Path); 2], &[String]),
     log: &Path,
     interrupt: &Interrupt,
 ) -> Result<Built> {
@@ -125,6 +126,7 @@ fn build_package(
     for (flag, path) in places {
         command.extend([flag.to_owned(), path.to_string_lossy().into_owned()]);
     }
+    command.extend_from_slice(flags);
     run_to_its_end(&command, &catalog.root, log, interrupt).context("compilation failed")?;
     let artifact = find_binary(log, id, bin)?;
     let made = artifact
@@ -139,7 +141,7 @@ fn build_package(
             features: artifact.features,
             rustc: rustc_version(),
             profile: Some(CARGO_PROFILE.to_owned()),
-            flags: Some(build_flags(&catalog.root)),
+            flags: Some(with_own(build_flags(&catalog.root), flags)),
             ..describe(&aside, catalog)?
         },
         launch: Launch {
@@ -147,6 +149,14 @@ fn build_package(
             folder: catalog.root.clone(),
         },
     })
+}
+
+/// Adds the build's own arguments, as a variant has.
+fn with_own(mut settings: BuildFlags, flags: &[String]) -> BuildFlags {
+    if !flags.is_empty() {
+        settings.insert("cargo build".to_owned(), flags.join(" "));
+    }
+    settings
 }
 
 /// Runs a build command in a process group that ends with the harness.

@@ -32,7 +32,7 @@ mod trial;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-pub use accept::{Referee, wire};
+pub use accept::{Referee, accept, wire};
 pub use boot::{BootOptions, Running, boot};
 pub use build::{Built, Launch, build, rustc_version, same_program};
 pub use check::{CheckLimits, Checked, Verified, check};

@@ -5,8 +5,8 @@
 //! call, the next reader uses the journal to restore the state before that call.
 
 mod copy;
+mod document;
 mod export;
-mod protocol;
 mod read;
 mod schema;
 mod words;
@@ -23,8 +23,8 @@ use thiserror::Error;
 
 use record::HiddenPaths;
 
+pub use document::{DocumentError, read_document, write_document};
 pub use export::{ExportError, read_json, write_json, write_whole};
-pub use protocol::{ProtocolError, read_protocol, write_protocol};
 
 /// How long to wait for another process that reads or writes the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

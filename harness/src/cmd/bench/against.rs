@@ -24,7 +24,7 @@ const DIGITS: &str = "--short=7";
 
 /// A revision whose servers are measured next to the current ones.
 #[derive(Debug)]
-pub(super) struct Base {
+pub(in crate::cmd) struct Base {
     /// The top folder of the repository.
     top: PathBuf,
     /// The workspace within it.
@@ -50,7 +50,11 @@ impl Base {
     ///
     /// # Errors
     /// [`Usage`] if there is no repository, no such revision, or none of the servers in it.
-    pub(super) fn find(catalog: &Catalog, revision: &str, current: &[Server]) -> Result<Self> {
+    pub(in crate::cmd) fn find(
+        catalog: &Catalog,
+        revision: &str,
+        current: &[Server],
+    ) -> Result<Self> {
         let (top, workspace) = place(&catalog.root).map_err(|error| {
             Usage(format!(
                 "--against {revision}: git finds no repository here: {error:#}; to compare with a \
@@ -105,7 +109,7 @@ impl Base {
     }
 
     /// The entries to add for it.
-    pub(super) fn servers(&self) -> impl Iterator<Item = Server> {
+    pub(in crate::cmd) fn servers(&self) -> impl Iterator<Item = Server> {
         self.entries.iter().map(|entry| entry.server.clone())
     }
 
@@ -196,7 +200,7 @@ impl Base {
 ///
 /// # Errors
 /// If it can't be checked out or read, or none of its servers builds. An interrupt is not an error.
-pub(super) fn check_out(
+pub(in crate::cmd) fn check_out(
     base: Option<&Base>,
     catalog: &Catalog,
     servers: &mut Vec<Server>,
@@ -211,7 +215,7 @@ pub(super) fn check_out(
 
 /// A checked-out revision; dropping this removes its folder.
 #[derive(Debug)]
-pub(super) struct Tree {
+pub(in crate::cmd) struct Tree {
     top: PathBuf,
     path: PathBuf,
     /// Held as long as the folder is in use.

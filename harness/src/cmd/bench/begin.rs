@@ -35,6 +35,7 @@ pub(super) fn prepare(arguments: &Arguments) -> Result<Prepared> {
     let find = |revision: &String| Base::find(&catalog, revision, &servers);
     let base = arguments.against.as_ref().map(find).transpose()?;
     let mut servers = with_other_builds(&arguments.binary, &catalog, servers)?;
+    servers.extend(variants(&arguments.variant, &catalog)?);
     servers.extend(base.iter().flat_map(Base::servers));
     refuse_lead_in(arguments)?;
     let mut options = options(arguments, &catalog, servers, &place)?;
@@ -102,6 +103,26 @@ pub(super) fn with_other_builds(
         servers.push(other);
     }
     Ok(servers)
+}
+
+/// The builds given with `--variant`, in the given order.
+fn variants(flags: &[String], catalog: &Catalog) -> Result<Vec<Server>> {
+    let known: Vec<&str> = catalog.servers.iter().map(|s| s.name.as_str()).collect();
+    let mut variants: Vec<Server> = Vec::new();
+    for flag in flags {
+        let usage = |why: String| Usage(format!("--variant {flag}: {why}"));
+        let (name, setting) = flag
+            .split_once(':')
+            .ok_or_else(|| usage("expected NAME:SETTING=VALUE, as in NAME:lto=fat".to_owned()))?;
+        let server = catalog.servers.iter().find(|server| server.name == name);
+        let server = server.ok_or_else(|| usage(names::unknown("server", name, &known)))?;
+        let variant = server.variant(setting).map_err(usage)?;
+        if variants.iter().any(|other| other.name == variant.name) {
+            return Err(usage("it was given before".to_owned()).into());
+        }
+        variants.push(variant);
+    }
+    Ok(variants)
 }
 
 fn options(

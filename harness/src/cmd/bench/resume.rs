@@ -222,6 +222,16 @@ fn servers(
         ))
         .into());
     }
+    // A variant is named after its setting, and built again.
+    let builds = record
+        .run
+        .entries
+        .iter()
+        .filter_map(|name| name.split_once(BUILD_MARK));
+    for (base, setting) in builds {
+        let server = catalog.servers.iter().find(|server| server.name == base);
+        all.extend(server.and_then(|server| server.variant(setting).ok()));
+    }
     let failed = |name: &str| stored(name).is_some_and(|server| server.failure.is_some());
     let entries = record.run.entries.iter().map(String::as_str);
     let wanted: Vec<&str> = entries

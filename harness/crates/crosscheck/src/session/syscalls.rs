@@ -4,14 +4,14 @@
 //! calls(N₁)) / (N₂ − N₁). Under strace every call takes far longer, so more responses are ready at each wait
 //! than without it. The share of waits is that of a client that is the bottleneck.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::tool::{Kind, Load, Tool, Until, is_installed};
 use super::{Options, Said, Session, Step};
+use cost::strace::calls;
 use record::{SyscallRun, Syscalls};
 use runner::Built;
 
@@ -123,25 +123,6 @@ impl Session<'_> {
             })
         }))
     }
-}
-
-/// Parses the table of `strace -c`: share, seconds, each, calls, errors (or nothing), name.
-fn calls(table: &str) -> Result<BTreeMap<String, u64>> {
-    let mut calls = BTreeMap::new();
-    for line in table.lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let (5 | 6, Some(name)) = (words.len(), words.last()) else {
-            continue;
-        };
-        if words[0].parse::<f64>().is_ok() && *name != "total" {
-            let count = words[3]
-                .parse()
-                .context("strace printed an unexpected table")?;
-            calls.insert((*name).to_owned(), count);
-        }
-    }
-    anyhow::ensure!(!calls.is_empty(), "strace printed no table");
-    Ok(calls)
 }
 
 #[cfg(test)]

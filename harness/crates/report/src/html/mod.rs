@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `verdict` | the summary at the top, and the warnings before it |
 //! | `tables` | the table of each workload, and that of all workloads |
+//! | `cost` | what a request costs |
 //! | `servers` | the servers, and what the referee found |
 //! | `protocol` | how the servers respond to unusual clients |
 //! | `about` | the machine, the method, the definitions, how to repeat it |
@@ -12,6 +13,7 @@
 //! member to [`Page`] and a few lines there.
 
 mod about;
+mod cost;
 mod history;
 mod protocol;
 mod servers;
@@ -48,6 +50,7 @@ struct Page {
     /// Notes on rows and workloads.
     notes: Vec<String>,
     servers: servers::Servers,
+    costs: Vec<cost::Part>,
     protocol: Option<protocol::Matrix>,
     about: about::About,
     style: String,
@@ -94,6 +97,7 @@ pub(super) fn html(record: &Record, summary: &Summary) -> String {
         workloads,
         notes: notes.texts(fields.len()),
         servers: servers::section(record, summary, &valid),
+        costs: cost::section(record, summary),
         protocol: protocol::section(record, summary),
         about: about::about(record),
         style: style(),

@@ -1,0 +1,260 @@
+//! Counts what a request costs a server: instructions, system calls, allocations and the like.
+//!
+//! Requests per second depend on the machine and the hour. These counts don't: one connection sends one request
+//! after the other, always the same ones, and each counter sees a short and a long load of the same process. What
+//! a request costs is (count of the long load − count of the short one) / (requests of the long load − requests of
+//! the short one), so that opening the connection and attaching the counter cancel out.
+//!
+//! | file | counts | with |
+//! |---|---|---|
+//! | `callgrind` | instructions | valgrind's callgrind, a fresh process |
+//! | `perf` | instructions, cycles, misses | `perf stat`, where the machine has counters |
+//! | `allocations` | allocations and their bytes | a build of its own, with a counting allocator |
+//! | `strace` | system calls by name | `strace -c` |
+//! | `plain` | context switches, page faults, bytes sent, energy | `/proc`, the load generator, RAPL |
+
+mod allocations;
+mod callgrind;
+mod load;
+mod perf;
+mod plain;
+pub mod strace;
+mod tool;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+
+use catalog::{Call, Workload};
+use record::{Failure, Step, WorkloadCost, figure};
+use runner::{BootOptions, Built, Interrupt, Launch, Referee};
+
+pub use callgrind::Callgrind;
+pub use load::Loaded;
+pub use tool::Tools;
+
+/// Distinct requests drawn from a workload.
+const DISTINCT_CALLS: usize = 256;
+
+/// What every server and workload has in common.
+#[derive(Debug, Clone)]
+pub struct CostOptions {
+    /// How to start a server.
+    pub boot: BootOptions,
+    /// The CPU of the load generator; any if empty.
+    pub driver_cpus: Vec<u32>,
+    /// Requests of the short and of the long load; the second number is higher.
+    pub requests: [u64; 2],
+    /// How often each figure is counted, at least once.
+    pub repeats: u32,
+    /// Seed of the drawn requests.
+    pub seed: u64,
+    /// Time limit for a response.
+    pub timeout: Duration,
+    /// A folder for the counters' own files.
+    pub scratch: PathBuf,
+}
+
+/// A server to count.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The build whose speed is measured too.
+    pub built: &'a Built,
+    /// The build with the counting allocator, or why there is none.
+    pub counted: Result<&'a Built, &'a str>,
+}
+
+/// Counts of one load, by figure or by the name of a system call.
+type Counted = BTreeMap<String, f64>;
+
+/// Counts what a request of a workload costs. A figure that can't be counted is in [`WorkloadCost::absent`]. Calls
+/// `show` with what is counted next.
+///
+/// # Errors
+/// A [`Failure`] if the server can't be started or answers wrongly.
+pub fn measure(
+    subject: &Subject<'_>,
+    workload: &Workload,
+    tools: &Tools,
+    options: &CostOptions,
+    interrupt: &Interrupt,
+    show: &mut dyn FnMut(&'static str),
+) -> Result<WorkloadCost, Failure> {
+    let job = Job {
+        calls: workload.draw(options.seed, DISTINCT_CALLS),
+        referee: Referee::new(),
+        options,
+        interrupt,
+    };
+    let mut cost = WorkloadCost {
+        name: workload.name.clone(),
+        ..WorkloadCost::default()
+    };
+    let launch = &subject.built.launch;
+
+    show("allocations");
+    match subject.counted {
+        Ok(counted) => {
+            let counter = allocations::Allocations::new(&options.scratch);
+            let mut loaded = job.start(&counter.launch(&counted.launch), "allocations")?;
+            let counted = job.count(&mut loaded, &mut |loaded, requests| {
+                counter.around(loaded, requests)
+            });
+            note(&mut cost, &allocations::FIGURES, counted, loaded)?;
+        }
+        Err(why) => lacks(&mut cost, &allocations::FIGURES, why),
+    }
+
+    show("instructions");
+    match (&tools.hardware, &tools.callgrind) {
+        (Ok(()), _) => {}
+        (Err(_), Ok(())) => {
+            let counter = Callgrind::new(&options.scratch);
+            let mut loaded = job.start(&counter.launch(launch), "callgrind")?;
+            let counted = job.count(&mut loaded, &mut |loaded, requests| {
+                counter.around(loaded, requests)
+            });
+            note(&mut cost, &[figure::INSTRUCTIONS], counted, loaded)?;
+        }
+        (Err(no_counters), Err(no_valgrind)) => {
+            lacks(
+                &mut cost,
+                &[figure::INSTRUCTIONS],
+                &format!("{no_counters}; {no_valgrind}"),
+            );
+        }
+    }
+
+    show("system calls");
+    match &tools.strace {
+        Ok(()) => {
+            let mut loaded = job.start(launch, "strace")?;
+            let counted = job.count(&mut loaded, &mut |loaded, requests| {
+                strace::around(&options.scratch, loaded, requests)
+            });
+            let counted = counted.map(|calls| {
+                cost.syscalls = medians(&calls);
+                totals(&calls, options.repeats)
+            });
+            note(&mut cost, &[strace::FIGURE], counted, loaded)?;
+        }
+        Err(why) => lacks(&mut cost, &[strace::FIGURE], why),
+    }
+
+    show("switches, faults and bytes");
+    let mut loaded = job.start(launch, "plain")?;
+    if tools.hardware.is_ok() {
+        let counted = job.count(&mut loaded, &mut |loaded, requests| {
+            perf::around(&options.scratch, loaded, requests)
+        });
+        match counted {
+            Ok(counted) => cost.figures.extend(counted),
+            Err(error) => lacks(&mut cost, &perf::FIGURES, &format!("{error:#}")),
+        }
+    }
+    let counted = job.count(&mut loaded, &mut |loaded, requests| {
+        plain::around(loaded, requests)
+    });
+    note(&mut cost, &plain::FIGURES, counted, loaded)?;
+    Ok(cost)
+}
+
+/// What is counted in each process of a server.
+struct Job<'a> {
+    calls: Vec<Call>,
+    referee: Referee,
+    options: &'a CostOptions,
+    interrupt: &'a Interrupt,
+}
+
+impl Job<'_> {
+    /// Starts a process, and warms it up.
+    fn start(&self, launch: &Launch, log: &str) -> Result<Loaded, Failure> {
+        Loaded::start(
+            launch,
+            log,
+            &self.calls,
+            self.options,
+            &self.referee,
+            self.interrupt,
+        )
+    }
+
+    /// Every repeat's counts per request.
+    fn count(
+        &self,
+        loaded: &mut Loaded,
+        around: &mut dyn FnMut(&mut Loaded, u64) -> Result<Counted>,
+    ) -> Result<BTreeMap<String, Vec<f64>>> {
+        let [few, many] = self.options.requests;
+        let mut all: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        for _ in 0..self.options.repeats {
+            let short = around(loaded, few)?;
+            let long = around(loaded, many)?;
+            for (name, count) in &long {
+                let before = short.get(name).copied().unwrap_or(0.0);
+                let each = (count - before) / (many - few) as f64;
+                all.entry(name.clone()).or_default().push(each);
+            }
+            if self.interrupt.is_set() {
+                return Err(anyhow!("interrupted"));
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Stores what was counted, or why it wasn't, and ends the process.
+///
+/// # Errors
+/// A [`Failure`] if the server ended.
+fn note(
+    cost: &mut WorkloadCost,
+    figures: &[&str],
+    counted: Result<BTreeMap<String, Vec<f64>>>,
+    mut loaded: Loaded,
+) -> Result<(), Failure> {
+    match counted {
+        Ok(counted) => {
+            cost.figures.extend(counted);
+            loaded.running.kill()
+        }
+        Err(error) if loaded.running.ended().is_some() => {
+            Err(loaded.running.failure(Step::Drive, format!("{error:#}")))
+        }
+        Err(error) => {
+            lacks(cost, figures, &format!("{error:#}"));
+            loaded.running.kill()
+        }
+    }
+}
+
+fn lacks(cost: &mut WorkloadCost, figures: &[&str], why: &str) {
+    let each = figures
+        .iter()
+        .map(|figure| ((*figure).to_owned(), why.to_owned()));
+    cost.absent.extend(each);
+}
+
+/// The median of each system call, without those that are rarer than one in a thousand requests.
+fn medians(calls: &BTreeMap<String, Vec<f64>>) -> Counted {
+    const RARE: f64 = 1e-3;
+    let median = |(name, values): (&String, &Vec<f64>)| Some((name.clone(), middle(values)?));
+    let all = calls.iter().filter_map(median);
+    all.filter(|(_, each)| *each >= RARE).collect()
+}
+
+fn middle(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied()
+}
+
+/// All calls of each repeat.
+fn totals(calls: &BTreeMap<String, Vec<f64>>, repeats: u32) -> BTreeMap<String, Vec<f64>> {
+    let of = |repeat: usize| calls.values().filter_map(|values| values.get(repeat)).sum();
+    let all = (0..repeats as usize).map(of).collect();
+    BTreeMap::from([(strace::FIGURE.to_owned(), all)])
+}

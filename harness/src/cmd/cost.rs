@@ -1,0 +1,410 @@
+//! `harness cost`: counts what a request costs each server, and whether it costs more than before.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use record::{COST_FILE, COST_KIND, COST_SCHEMA_VERSION, Costs, Document as _, ServerCost};
+
+use super::bench::against::{self, Base};
+use super::machine::{Cpus, Place};
+use super::progress::{Progress, show_time};
+use super::results::{self, Folder};
+use crate::flags::{Loads, Servers, Status, Usage, parse_duration};
+use ::cost::{CostOptions, Subject, Tools};
+use catalog::{Catalog, Server, Workload};
+use judge::{CostChange, CostLimit, cost_changes, unjudged};
+use record::{BUILD_MARK, Failure};
+use runner::{BootOptions, Built, Interrupt};
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo harness cost                              every server and workload
+  cargo harness cost --server NAME,OTHER --workload ping --repeats 10
+  cargo harness cost --server NAME --against main --fail-on 'instructions>0.5%,allocations>0'
+                                                  does my change make a request dearer?
+  cargo harness cost --save cost.json             renew a committed baseline
+  cargo harness cost --against cost.json --fail-on 'instructions>0.5%'
+  cargo harness cost --from bench-results/…-cost --format markdown
+
+Requests per second depend on the machine and the hour; these counts hardly do, so they also work in CI
+and on a laptop. One connection sends one request after the other. User instructions come from the
+processor's counters through perf, or from valgrind's callgrind where there are none. Allocations come from
+a separate build of the server with a counting allocator, system calls from strace. A figure that can't be
+counted is left out, with the reason.
+
+Instructions are not time: they leave out the kernel, cache misses and waiting.
+
+Exit status: 0 success; 1 a server failed, or a cost grew by more than --fail-on allows; 2 a bad flag;
+130 interrupted.";
+
+/// Requests of the short load, as a share of what is counted.
+const SHORT: u64 = 5;
+
+/// Flags of `harness cost`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// How often each figure is counted
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    repeats: u32,
+    /// Number of requests to count
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
+    requests: u64,
+    /// Worker threads of each server
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    workers: u32,
+    /// Seed of the drawn requests
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Compare with a stored cost.json, or with the servers of another git revision
+    #[arg(long, value_name = "FILE|REV")]
+    against: Option<String>,
+    /// Limits on what a cost may grow, as in instructions>0.5%,allocations>0; exit status 1 beyond one
+    #[arg(long, value_name = "LIMITS", value_delimiter = ',', value_parser = CostLimit::parse, requires = "against")]
+    fail_on: Vec<CostLimit>,
+    /// Also write the costs to this file, to be committed as a baseline; replaces it
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+    /// Show stored costs; starts nothing
+    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = ["list", "out", "save"])]
+    from: Option<PathBuf>,
+    /// Show what would be counted, and do nothing else
+    #[arg(long)]
+    list: bool,
+    /// Print JSON
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+    /// Output format
+    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
+    format: Format,
+    /// Time limit for a response; a server under valgrind is about fifty times slower
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    timeout: Duration,
+    /// Folder to store the costs in [default: bench-results/UTC-REVISION-cost]
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    servers: Servers,
+    #[command(flatten)]
+    loads: CostLoads,
+    #[command(flatten)]
+    cpus: Cpus,
+}
+
+/// Selects workloads; a cost has no stages.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Selection")]
+struct CostLoads {
+    /// Only this workload; repeatable, or separated by commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    workload: Vec<String>,
+}
+
+/// How the costs are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Tables
+    #[default]
+    Text,
+    /// Tables in Markdown
+    Markdown,
+}
+
+/// Builds and counts the selected servers.
+///
+/// # Errors
+/// If a name is unknown or nothing can be stored. A server that fails gives [`Status::Failed`].
+pub fn run(arguments: &Arguments) -> Result<Status> {
+    if let Some(path) = &arguments.from {
+        let costs = read(path)?;
+        let base = arguments
+            .against
+            .as_deref()
+            .map(|file| read(Path::new(file)));
+        return finish(arguments, &costs, base.transpose()?.as_ref());
+    }
+    let (catalog, mut servers) = arguments.servers.catalog()?;
+    let loads = Loads {
+        workload: arguments.loads.workload.clone(),
+        stage: Vec::new(),
+    };
+    let workloads = loads.workloads(&catalog, &[])?;
+    let stored = arguments
+        .against
+        .as_deref()
+        .map(Path::new)
+        .filter(|path| path.exists());
+    let stored = stored.map(read).transpose()?;
+    let revision = match (&stored, arguments.against.as_deref()) {
+        (None, Some(revision)) => Some(Base::find(&catalog, revision, &servers)?),
+        _ => None,
+    };
+    if arguments.list {
+        for server in &servers {
+            let names: Vec<&str> = workloads
+                .iter()
+                .map(|workload| workload.name.as_str())
+                .collect();
+            say!("would count {}: {}", server.name, names.join(", "));
+        }
+        return Ok(Status::Fine);
+    }
+    let place = Place::find(&arguments.cpus)?;
+    let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
+    let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-cost")?;
+    servers.extend(revision.iter().flat_map(Base::servers));
+    // Removed when this ends.
+    let _tree = against::check_out(revision.as_ref(), &catalog, &mut servers, &interrupt)?;
+    let tools = Tools::find();
+    let mut costs = blank(arguments, &folder, &place, &tools);
+    let scratch = tempfile::tempdir().context("cannot create a temporary folder")?;
+    let mut job = Job {
+        arguments,
+        catalog: &catalog,
+        place: &place,
+        folder: &folder,
+        workloads: &workloads,
+        tools: &tools,
+        scratch: scratch.path(),
+        interrupt: &interrupt,
+        progress: Progress::new(),
+        begin: Instant::now(),
+        done: 0,
+        of: servers.len() * workloads.len(),
+    };
+    for server in &servers {
+        let counted = job.count(server);
+        if interrupt.is_set() {
+            break;
+        }
+        costs.servers.push(counted);
+        store::write_document(&costs, &folder.path().join(COST_FILE))
+            .with_context(|| format!("cannot write to {}", folder.shown()))?;
+    }
+    job.progress.finish();
+    if interrupt.is_set() {
+        return Ok(Status::Interrupted);
+    }
+    eprintln!("stored in {}", folder.shown());
+    if let Some(path) = &arguments.save {
+        let mut kept = costs.clone();
+        kept.servers
+            .retain(|server| !server.name.contains(BUILD_MARK));
+        store::write_document(&kept, path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        eprintln!("saved as {}", path.display());
+    }
+    finish(arguments, &costs, stored.as_ref())
+}
+
+/// Reads a stored file, or the one in a folder.
+fn read(path: &Path) -> Result<Costs> {
+    let file = match path.is_dir() {
+        true => path.join(COST_FILE),
+        false => path.to_owned(),
+    };
+    store::read_document(&file).map_err(|error| Usage(error.to_string()).into())
+}
+
+fn blank(arguments: &Arguments, folder: &Folder, place: &Place, tools: &Tools) -> Costs {
+    let short = (arguments.requests / SHORT).max(1);
+    Costs {
+        schema_version: COST_SCHEMA_VERSION,
+        kind: COST_KIND.to_owned(),
+        id: folder.id().to_owned(),
+        started_at: jiff::Timestamp::now().to_string(),
+        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
+        revision: folder.revision().map(ToOwned::to_owned),
+        command: std::env::args().skip(1).collect(),
+        cpu: place.cpu_model(),
+        rustc: runner::rustc_version().unwrap_or_default(),
+        workers: arguments.workers as usize,
+        requests: [short, short + arguments.requests],
+        seed: arguments.seed,
+        counted_by: tools.counted_by(),
+        absent: tools.absent(),
+        servers: Vec::new(),
+    }
+}
+
+/// What every server needs.
+struct Job<'a> {
+    arguments: &'a Arguments,
+    catalog: &'a Catalog,
+    place: &'a Place,
+    folder: &'a Folder,
+    workloads: &'a [Workload],
+    tools: &'a Tools,
+    scratch: &'a Path,
+    interrupt: &'a Interrupt,
+    progress: Progress,
+    begin: Instant,
+    done: usize,
+    of: usize,
+}
+
+impl Job<'_> {
+    fn count(&mut self, server: &Server) -> ServerCost {
+        let mut cost = ServerCost {
+            name: server.name.clone(),
+            display: server.about.display.clone(),
+            class: server.about.class.clone(),
+            version: server.version.clone(),
+            sha256: None,
+            failure: None,
+            workloads: Vec::new(),
+        };
+        if let Err(failure) = self.fill(server, &mut cost)
+            && !self.interrupt.is_set()
+        {
+            self.progress.fail(&server.name, &failure);
+            cost.failure = Some(failure);
+        }
+        cost
+    }
+
+    fn fill(&mut self, server: &Server, cost: &mut ServerCost) -> Result<(), Failure> {
+        self.progress.note(&format!("building {}", server.name));
+        let begin = Instant::now();
+        let built = runner::build(self.catalog, server, self.interrupt)?;
+        cost.sha256.clone_from(&built.record.sha256);
+        self.progress.note(&format!(
+            "building {} with a counting allocator",
+            server.name
+        ));
+        let counting = self.counting(server);
+        // Building is no guide to how long counting takes.
+        self.begin += begin.elapsed();
+        let subject = Subject {
+            built: &built,
+            counted: counting.as_ref().map_err(String::as_str),
+        };
+        let options = self.options(&server.name);
+        for workload in self.workloads {
+            let left = match self.done {
+                0 => String::new(),
+                done => {
+                    let each = self.begin.elapsed() / done as u32;
+                    format!(", about {} left", show_time(each * (self.of - done) as u32))
+                }
+            };
+            let (progress, name) = (&mut self.progress, &server.name);
+            let mut show = |what: &str| {
+                progress.part(&format!("{name}, {}: {what}{left}", workload.name));
+            };
+            let counted = ::cost::measure(
+                &subject,
+                workload,
+                self.tools,
+                &options,
+                self.interrupt,
+                &mut show,
+            )?;
+            cost.workloads.push(counted);
+            self.done += 1;
+        }
+        Ok(())
+    }
+
+    /// The build with a counting allocator, or why there is none.
+    fn counting(&self, server: &Server) -> Result<Built, String> {
+        let counting = server.counting_allocations()?;
+        runner::build(self.catalog, &counting, self.interrupt).map_err(|failure| {
+            format!(
+                "the build with a counting allocator failed: {}",
+                failure.reason
+            )
+        })
+    }
+
+    fn options(&self, server: &str) -> CostOptions {
+        let [short, long] = {
+            let short = (self.arguments.requests / SHORT).max(1);
+            [short, short + self.arguments.requests]
+        };
+        CostOptions {
+            boot: BootOptions {
+                cpus: self.place.server_cpus(),
+                workers: self.arguments.workers as usize,
+                port: None,
+                log: self.folder.logs().join(format!("{server}.log")),
+                ready_timeout: self.arguments.timeout,
+            },
+            driver_cpus: self.place.driver_cpus(),
+            requests: [short, long],
+            repeats: self.arguments.repeats,
+            seed: self.arguments.seed,
+            timeout: self.arguments.timeout,
+            scratch: self.scratch.to_owned(),
+        }
+    }
+}
+
+/// Prints the costs, compares them, and says how it went.
+fn finish(arguments: &Arguments, costs: &Costs, stored: Option<&Costs>) -> Result<Status> {
+    match (arguments.json, arguments.format) {
+        (true, _) => say!("{}", costs.to_json().trim_end()),
+        (false, Format::Markdown) => say!("{}", report::cost_page(costs).trim_end()),
+        (false, Format::Text) => {
+            say!(
+                "{}",
+                report::cost_lines(costs, results::colour()).trim_end()
+            );
+        }
+    }
+    let failed = costs.servers.iter().any(|server| server.failure.is_some());
+    let exceeded = arguments.against.is_some() && compare(arguments, costs, stored)?;
+    Ok(match failed || exceeded {
+        true => Status::Failed,
+        false => Status::Fine,
+    })
+}
+
+/// Prints what changed. Returns whether a cost grew by more than its limit.
+fn compare(arguments: &Arguments, costs: &Costs, stored: Option<&Costs>) -> Result<bool> {
+    if let Some(base) = stored
+        && (base.workers, base.requests, base.seed) != (costs.workers, costs.requests, costs.seed)
+    {
+        return Err(Usage(format!(
+            "{} was counted with other settings: use --workers {} --requests {} --seed {}, or save it again",
+            arguments.against.as_deref().unwrap_or_default(),
+            base.workers,
+            base.requests[1] - base.requests[0],
+            base.seed
+        ))
+        .into());
+    }
+    let base_of = |server: &ServerCost| match stored {
+        Some(base) => base.server(&server.name),
+        None => {
+            let start = format!("{}{BUILD_MARK}", server.name);
+            costs
+                .servers
+                .iter()
+                .find(|other| other.name.starts_with(&start))
+        }
+    };
+    let changes = cost_changes(costs, base_of, &arguments.fail_on);
+    if changes.is_empty() {
+        return Err(Usage(
+            "the base has none of these servers and workloads: nothing to compare".to_owned(),
+        )
+        .into());
+    }
+    // With --json, standard output is one document.
+    let lines = report::cost_changes(&changes, results::colour());
+    match arguments.json {
+        true => eprintln!("{}", lines.trim_end()),
+        false => say!("\n{}", lines.trim_end()),
+    }
+    for limit in unjudged(&changes, &arguments.fail_on) {
+        eprintln!(
+            "--fail-on {}: no side has that figure, so it can't be judged",
+            limit.figure.label
+        );
+    }
+    let vain = !unjudged(&changes, &arguments.fail_on).is_empty();
+    Ok(vain || changes.iter().any(|change: &CostChange<'_>| change.exceeds))
+}
