@@ -31,34 +31,29 @@ pub(crate) fn configure(config: &mut ServiceConfig, store: &'static Store) {
                 .route(web::get().to(ping))
                 .default_service(only("GET")),
         )
-        .service(web::scope("/api/v1").configure(configure_v1))
-        .default_service(web::to(not_found));
-}
-
-fn configure_v1(config: &mut ServiceConfig) {
-    config
         .service(
-            web::resource("/users")
+            web::resource("/api/v1/users")
                 .route(web::get().to(list_users))
                 .default_service(only("GET")),
         )
         .service(
-            web::resource("/users/{id}")
+            web::resource("/api/v1/users/{id}")
                 .route(web::get().to(get_user))
                 .default_service(only("GET")),
         )
         .service(
-            web::resource("/orders")
+            web::resource("/api/v1/orders")
                 .route(web::get().to(list_orders))
                 .route(web::post().guard(json_content()).to(place_order))
                 .route(web::post().to(unsupported_media_type))
                 .default_service(only("GET, POST")),
         )
         .service(
-            web::resource("/orders/{id}")
+            web::resource("/api/v1/orders/{id}")
                 .route(web::get().to(get_order))
                 .default_service(only("GET")),
-        );
+        )
+        .default_service(web::to(not_found));
 }
 
 async fn ping(store: State) -> Json<Ping> {

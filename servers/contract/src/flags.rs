@@ -52,6 +52,8 @@ fn try_bind(addr: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(addr)?;
     // On a socket that listens already this only changes its backlog.
     rustix::net::listen(&listener, BACKLOG)?;
+    // Connections inherit it on Linux, also those of a framework that has no setting of its own.
+    rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
     Ok(listener)
 }
 

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::{ApiError, Sku};
 
@@ -16,7 +17,8 @@ const MAX_QTY: u64 = 1_000;
 /// the text.
 #[derive(Debug, Clone, Default)]
 pub struct OrderRequest {
-    item_id: Option<String>,
+    /// Absent unless it is a string; then the item of that name, if there is one.
+    item_id: Option<Option<Sku>>,
     qty: Option<u64>,
 }
 
@@ -27,8 +29,8 @@ impl OrderRequest {
     /// [`ApiError::InvalidOrder`] names what is wrong.
     pub fn validate(self) -> Result<NewOrder, ApiError> {
         let invalid = |why: &'static str| ApiError::InvalidOrder(why.into());
-        let item_id = self.item_id.ok_or_else(|| invalid("item_id is a string"))?;
-        let item = Sku::parse(&item_id).ok_or_else(|| invalid("no such item"))?;
+        let item = self.item_id.ok_or_else(|| invalid("item_id is a string"))?;
+        let item = item.ok_or_else(|| invalid("no such item"))?;
         let qty = self
             .qty
             .filter(|qty| (1..=MAX_QTY).contains(qty))
@@ -58,11 +60,11 @@ impl<'de> Visitor<'de> for AnyOrder {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<OrderRequest, A::Error> {
         let mut order = OrderRequest::default();
-        while let Some(name) = map.next_key::<String>()? {
-            match name.as_str() {
-                "item_id" => order.item_id = map.next_value::<Member>()?.text(),
-                "qty" => order.qty = map.next_value::<Member>()?.number(),
-                _ => {
+        while let Some(name) = map.next_key()? {
+            match name {
+                Name::ItemId => order.item_id = map.next_value::<Member>()?.item(),
+                Name::Qty => order.qty = map.next_value::<Member>()?.number(),
+                Name::Other => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
@@ -100,17 +102,27 @@ impl<'de> Visitor<'de> for AnyOrder {
     }
 }
 
-/// The value of a member that matters.
+/// The name of a member.
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Name {
+    ItemId,
+    Qty,
+    #[serde(other)]
+    Other,
+}
+
+/// The value of a member that matters. A text is read as an item at once, so that it needs no copy.
 enum Member {
-    Text(String),
+    Text(Option<Sku>),
     Number(u64),
     Other,
 }
 
 impl Member {
-    fn text(self) -> Option<String> {
+    fn item(self) -> Option<Option<Sku>> {
         match self {
-            Self::Text(text) => Some(text),
+            Self::Text(item) => Some(item),
             _ => None,
         }
     }
@@ -139,7 +151,7 @@ impl<'de> Visitor<'de> for AnyMember {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Member, E> {
-        Ok(Member::Text(text.to_owned()))
+        Ok(Member::Text(Sku::parse(text)))
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<Member, E> {

@@ -1,6 +1,10 @@
 //! Parameters of a path and a query: as they arrive, and as checked.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use serde::Deserialize;
+use serde::de::{Deserializer, Visitor};
 
 use crate::{ApiError, Status};
 
@@ -13,16 +17,60 @@ const MAX_ID: u64 = (1 << 53) - 1;
 /// `limit` and `page` of a query, not yet checked; a framework's query extractor fills it.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct PageParams {
-    limit: Option<String>,
-    page: Option<String>,
+    limit: Option<Digits>,
+    page: Option<Digits>,
 }
 
 /// `status`, `limit` and `page` of a query, not yet checked.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct UsersParams {
-    status: Option<String>,
-    limit: Option<String>,
-    page: Option<String>,
+    status: Option<Read<Status>>,
+    limit: Option<Digits>,
+    page: Option<Digits>,
+}
+
+/// What a text means, read at once, so that it needs no copy; `None` where it means nothing.
+#[derive(Debug, Clone, Copy)]
+struct Read<T>(Option<T>);
+
+/// A number in digits.
+type Digits = Read<u64>;
+
+/// Read from a text.
+trait FromText: Sized {
+    fn from_text(text: &str) -> Option<Self>;
+}
+
+impl FromText for u64 {
+    fn from_text(text: &str) -> Option<Self> {
+        parse_digits(text)
+    }
+}
+
+impl FromText for Status {
+    fn from_text(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
+}
+
+impl<'de, T: FromText> Deserialize<'de> for Read<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Text<T>(PhantomData<T>);
+
+        impl<T: FromText> Visitor<'_> for Text<T> {
+            type Value = Read<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Read<T>, E> {
+                Ok(Read(T::from_text(text)))
+            }
+        }
+
+        from.deserialize_str(Text(PhantomData))
+    }
 }
 
 /// A page within its range; made by [`PageParams::validate`] alone.
@@ -49,7 +97,7 @@ impl PageParams {
     /// # Errors
     /// [`ApiError::InvalidParameter`] names the member that is not digits or out of range.
     pub fn validate(&self) -> Result<PageQuery, ApiError> {
-        validate_page(self.limit.as_deref(), self.page.as_deref())
+        validate_page(self.limit, self.page)
     }
 }
 
@@ -59,8 +107,13 @@ impl UsersParams {
     /// # Errors
     /// [`ApiError::InvalidParameter`] names the member that is wrong.
     pub fn validate(&self) -> Result<UsersQuery, ApiError> {
-        let status = self.status.as_deref().map(Status::parse).transpose()?;
-        let page = validate_page(self.limit.as_deref(), self.page.as_deref())?;
+        let known = |status: Read<Status>| {
+            status.0.ok_or_else(|| {
+                ApiError::InvalidParameter("status is active, pending or archived".into())
+            })
+        };
+        let status = self.status.map(known).transpose()?;
+        let page = validate_page(self.limit, self.page)?;
         Ok(UsersQuery { status, page })
     }
 }
@@ -82,18 +135,18 @@ pub fn parse_id(text: &str) -> Result<u64, ApiError> {
         .ok_or_else(|| ApiError::InvalidParameter("an id is digits, at most 2^53 - 1".into()))
 }
 
-fn validate_page(limit: Option<&str>, page: Option<&str>) -> Result<PageQuery, ApiError> {
+fn validate_page(limit: Option<Digits>, page: Option<Digits>) -> Result<PageQuery, ApiError> {
     Ok(PageQuery {
         limit: in_range("limit", limit, DEFAULT_LIMIT, MAX_LIMIT)?,
         page: in_range("page", page, 1, MAX_PAGE)?,
     })
 }
 
-fn in_range(name: &str, text: Option<&str>, default: u64, max: u64) -> Result<u64, ApiError> {
-    let Some(text) = text else {
+fn in_range(name: &str, given: Option<Digits>, default: u64, max: u64) -> Result<u64, ApiError> {
+    let Some(Read(number)) = given else {
         return Ok(default);
     };
-    parse_digits(text)
+    number
         .filter(|value| (1..=max).contains(value))
         .ok_or_else(|| {
             ApiError::InvalidParameter(format!("{name} is a number from 1 to {max}").into())
@@ -114,10 +167,14 @@ mod tests {
 
     use super::*;
 
+    fn digits(text: &str) -> Digits {
+        Read(parse_digits(text))
+    }
+
     fn page(limit: Option<&str>, page: Option<&str>) -> Option<(u64, u64)> {
         let params = PageParams {
-            limit: limit.map(str::to_owned),
-            page: page.map(str::to_owned),
+            limit: limit.map(digits),
+            page: page.map(digits),
         };
         let users = UsersParams {
             status: None,
@@ -161,7 +218,7 @@ mod tests {
     fn a_status_is_one_of_three() {
         let parse = |status: &str| {
             let params = UsersParams {
-                status: Some(status.to_owned()),
+                status: Some(Read(Status::parse(status))),
                 ..UsersParams::default()
             };
             params.validate().map(|query| query.status)

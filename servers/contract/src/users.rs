@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::{ApiError, UsersQuery};
+use crate::UsersQuery;
 
 const COUNT: u64 = 10_000;
 const CREATED_AT_BASE: u64 = 1_700_000_000;
@@ -56,14 +56,12 @@ pub enum Status {
 }
 
 impl Status {
-    pub(crate) fn parse(text: &str) -> Result<Self, ApiError> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         match text {
-            "active" => Ok(Self::Active),
-            "pending" => Ok(Self::Pending),
-            "archived" => Ok(Self::Archived),
-            _ => Err(ApiError::InvalidParameter(
-                "status is active, pending or archived".into(),
-            )),
+            "active" => Some(Self::Active),
+            "pending" => Some(Self::Pending),
+            "archived" => Some(Self::Archived),
+            _ => None,
         }
     }
 
