@@ -178,8 +178,8 @@ mod tests {
         };
         let users = UsersParams {
             status: None,
-            limit: params.limit.clone(),
-            page: params.page.clone(),
+            limit: params.limit,
+            page: params.page,
         };
         let checked = params.validate();
         assert_eq!(users.validate().map(|query| query.page), checked);

@@ -164,7 +164,6 @@ impl Catalog {
         Ok(Self {
             root: metadata.workspace_root.clone().into(),
             target: metadata.target_directory.clone().into(),
-            flags: Vec::new(),
             servers,
         })
     }
@@ -260,6 +259,7 @@ fn from_package(
             bin: bin.name.clone(),
             manifest: package.manifest_path.clone().into(),
             target: metadata.target_directory.clone().into(),
+            flags: Vec::new(),
         },
         about,
     })

@@ -11,7 +11,7 @@ use super::{Ranking, Record, Row, ServerRow, Summary};
 pub const JSON_SCHEMA: &str = include_str!("../../../schema/record.schema.json");
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct Whole<'a> {
     #[serde(flatten)]
     record: &'a Record,
     summary: &'a [Row],
@@ -41,7 +41,7 @@ pub trait Document: Serialize {
 
 /// The text of `record.json`, indented, with a final newline. The 100 ms intervals are only in `run.sqlite`.
 pub fn to_json(record: &Record, summary: &Summary) -> String {
-    let document = Document {
+    let document = Whole {
         record,
         summary: &summary.rows,
         server_summary: &summary.servers,
