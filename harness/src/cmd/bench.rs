@@ -448,7 +448,8 @@ fn announce(progress: &mut Progress, job: &Job) {
 fn show(catalog: &Catalog, store: Store, folder: &Folder, judging: &Judging) -> Result<Status> {
     drop(store);
     folder.keep_matrix();
-    let record = results::load(&folder.database())?;
+    let mut record = results::load(&folder.database())?;
+    record.costs = folder.keep_costs(&record.servers);
     let summary = results::write(&record, folder.path())?;
     folder.point_latest_here();
     say!("{}", results::terminal(&record, &summary));

@@ -187,6 +187,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     if interrupt.is_set() {
         return Ok(Status::Interrupted);
     }
+    folder.point_here(results::LATEST_COST);
     eprintln!("stored in {}", folder.shown());
     if let Some(path) = &arguments.save {
         let mut kept = costs.clone();

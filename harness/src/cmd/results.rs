@@ -9,7 +9,10 @@ use rustix::fs::statvfs;
 
 use super::git::revision;
 use crate::flags::Usage;
-use record::{COST_FILE, Document, HiddenPaths, PROTOCOL_FILE, Protocol, Record, Run, Summary};
+use record::{
+    COST_FILE, Costs, Document, HiddenPaths, PROTOCOL_FILE, Protocol, Record, Run, Server,
+    ServerCost, Summary,
+};
 use report::Colour;
 use serde::de::DeserializeOwned;
 use store::{DocumentError, Store, write_whole};
@@ -19,6 +22,8 @@ const LEAST_FREE: u64 = 200 << 20;
 /// Folder of all runs, under the workspace.
 pub(super) const RESULTS: &str = "bench-results";
 const LATEST: &str = "latest";
+/// The link to the newest folder of `harness cost`.
+pub(super) const LATEST_COST: &str = "latest-cost";
 /// The workspace's protocol matrix, relative to its root.
 pub(super) const MATRIX: &str = "harness/docs/protocol.json";
 pub(super) const DATABASE: &str = "run.sqlite";
@@ -151,8 +156,33 @@ impl Folder {
         }
     }
 
+    /// Copies what the last `harness cost` counted for the same binaries next to the run, so that its report shows
+    /// it.
+    pub(super) fn keep_costs(&self, servers: &[Server]) -> Option<Costs> {
+        let counted = self.root.join(RESULTS).join(LATEST_COST).join(COST_FILE);
+        let mut costs: Costs = beside(&counted)?;
+        let measured = |cost: &ServerCost| {
+            let builds = servers.iter().filter_map(|server| server.build.as_ref());
+            cost.sha256.is_some() && builds.into_iter().any(|build| build.sha256 == cost.sha256)
+        };
+        costs.servers.retain(measured);
+        if costs.servers.is_empty() {
+            return None;
+        }
+        if let Err(error) = store::write_document(&costs, &self.path.join(COST_FILE)) {
+            eprintln!("the report will have no costs: {error}");
+            return None;
+        }
+        Some(costs)
+    }
+
     /// Makes `bench-results/latest` a link to this run, if the run is in that folder.
     pub(super) fn point_latest_here(&self) {
+        self.point_here(LATEST);
+    }
+
+    /// Makes that name in `bench-results` a link to this folder, if it is in there.
+    pub(super) fn point_here(&self, link: &str) {
         let results = self.root.join(RESULTS);
         let Some(name) = self
             .path
@@ -162,8 +192,8 @@ impl Folder {
         else {
             return;
         };
-        let link = results.join(LATEST);
-        let unfinished = results.join(format!(".latest.{}", std::process::id()));
+        let unfinished = results.join(format!(".{link}.{}", std::process::id()));
+        let link = results.join(link);
         // A missing link is only an inconvenience; the run itself is stored.
         let _ = std::os::unix::fs::symlink(name, &unfinished)
             .and_then(|()| fs::rename(&unfinished, &link));

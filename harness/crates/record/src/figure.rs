@@ -44,6 +44,8 @@ pub enum Unit {
     Millis,
     /// Bytes.
     Bytes,
+    /// Microjoules.
+    Microjoules,
     /// A count or a ratio.
     One,
 }
@@ -57,6 +59,7 @@ impl Unit {
             Some("us") => Self::Micros,
             Some("ms") => Self::Millis,
             Some("bytes") => Self::Bytes,
+            Some("uj") => Self::Microjoules,
             _ if own.starts_with("bytes_") => Self::Bytes,
             _ => Self::One,
         }
@@ -69,6 +72,7 @@ impl Unit {
             Self::Micros => "us",
             Self::Millis => "ms",
             Self::Bytes => "bytes",
+            Self::Microjoules => "uj",
             Self::One => "1",
         }
     }
@@ -443,6 +447,23 @@ mod tests {
             figure.view.then(|| "view".to_owned()),
         ];
         places.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
+    #[test]
+    fn what_record_md_says_of_costs_is_defined_here() {
+        let line = |figure: &Figure| {
+            format!(
+                "| `{}` | {} | {} |\n",
+                figure.id,
+                figure.unit().name(),
+                figure.definition
+            )
+        };
+        let table: String = COSTS.iter().map(line).collect();
+        assert!(
+            include_str!("../../../docs/RECORD.md").contains(&table),
+            "put this below the header of the table of costs in RECORD.md:\n{table}"
+        );
     }
 
     /// The table of figures, one line each.
