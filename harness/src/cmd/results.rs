@@ -204,7 +204,7 @@ fn matrix(path: &Path) -> Option<Protocol> {
 
 /// Computes the summary and writes every file made from the record.
 pub(super) fn write(record: &Record, folder: &Path) -> Result<Summary> {
-    let summary = judge::summarise(record);
+    let summary = report::summarise(record);
     for format in report::FORMATS {
         let path = folder.join(format.file);
         write_whole(&path, &(format.render)(record, &summary))

@@ -81,6 +81,7 @@ fn the_schema_refuses_an_export_without_any_one_of_its_members() {
         "/servers/4/failure",
         "/trials/0",
         "/trials/2/failure",
+        "/reasons/0",
         "/rankings/0",
         "/rankings/0/noise_floor",
         "/rankings/0/noise_floor/pairs/0",

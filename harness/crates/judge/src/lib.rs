@@ -1,7 +1,8 @@
 //! From trials to rows: gates, intervals, ranks; pure.
 //!
-//! [`summarise`] turns a record into everything that is shown. The gates are listed in [`gates::GATES`];
-//! [`stats`] defines what counts as a difference.
+//! [`summarise`] turns a record into everything that is shown, except its words: what was found is typed, and
+//! `report` makes the text. The gates are listed in [`gates::GATES`]; [`stats`] defines what counts as a
+//! difference.
 
 mod compare;
 mod floor;
@@ -17,18 +18,21 @@ mod standing;
 mod tail;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod widest;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use compare::{
-    ALPHA, Change, Choice, Comparison, ControlMove, NotJudged, Operand, Outcome, Place, Ratio,
-    Turn, compare,
+    ALPHA, Change, Choice, Comparison, Condition, ControlMove, Lengths, NotJudged, Note, Obstacle,
+    Operand, Outcome, Place, Ratio, Turn, compare,
 };
-pub use reason::{Effect, Reason};
+pub use reason::{Cause, Effect, Reason, Trials, Why};
 pub use row_view::{RowView, WorkloadView};
 pub use standing::{
-    Beside, By, Distance, Named, Standing, StandingChoice, Stood, Unranked, standing,
+    Beside, By, Distance, Grounds, Named, PoolNote, Shared, Standing, StandingChoice, Stood, Unfit,
+    Unranked, Withheld, standing,
 };
 pub use widest::{Widest, widest_ratio};
 
@@ -36,7 +40,9 @@ pub use record::{CONTROL, TWIN_SUFFIX};
 
 use catalog::Stage;
 use record::figure;
-use record::{Estimate, Record, Server, Summary, Trial, base_name, is_control, shown_name};
+use record::{
+    Estimate, Ranking, Record, Row, Server, ServerRow, Trial, base_name, is_control, shown_name,
+};
 use stats::{Bootstrap, Interval, Scale, Series, median};
 
 /// Settings for judging.
@@ -55,14 +61,39 @@ impl Default for Settings {
     }
 }
 
+/// What a run amounts to. Its parts are those of a [`record::Summary`] with no text in them: `reasons`,
+/// `reason` and `notes` are empty, and next to each part is what they will say.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Judgement {
+    /// One row for each planned server, workload and stage, and why its verdict is not `ok`.
+    pub rows: Vec<(Row, Vec<Cause>)>,
+    /// The same for each server.
+    pub servers: Vec<(ServerRow, Vec<Cause>)>,
+    /// One for each workload.
+    pub rankings: Vec<JudgedRanking>,
+}
+
+/// What the ranks of a workload go by, and what is said of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JudgedRanking {
+    /// Without its texts.
+    pub ranking: Ranking,
+    /// Why its figure is ranked by.
+    pub why: Why,
+    /// Why ranks are withheld; empty if they aren't.
+    pub withheld: Vec<Cause>,
+    /// Notes on the workload.
+    pub notes: Vec<Cause>,
+}
+
 /// Summarises a run with the default [`Settings`].
-pub fn summarise(record: &Record) -> Summary {
+pub fn summarise(record: &Record) -> Judgement {
     summarise_with(record, &Settings::default())
 }
 
 /// Summarises a run. The same record always gives the same summary, because resamples are drawn with the run's
 /// seed.
-pub fn summarise_with(record: &Record, settings: &Settings) -> Summary {
+pub fn summarise_with(record: &Record, settings: &Settings) -> Judgement {
     let mut court = Court::new(record);
     let mut rows = Vec::new();
     let mut rankings = Vec::new();
@@ -71,13 +102,14 @@ pub fn summarise_with(record: &Record, settings: &Settings) -> Summary {
         let mut ranking = ranking::rank(&mut court, &workload, &mut judged, settings);
         ratios::give(&mut judged, &mut court.bootstrap);
         let tails = tail::mark(&mut judged, &mut court.bootstrap);
-        ranking.notes.extend(tails.map(|reason| reason.to_string()));
+        ranking.notes.extend(tails.map(Cause::from));
         rankings.push(ranking);
-        rows.extend(judged.into_iter().map(|judged| judged.row));
+        rows.extend(judged);
     }
     let servers = servers::rows(&mut court, &rows);
-    Summary {
-        rows,
+    let rows = rows.into_iter().map(|judged| (judged.row, judged.causes));
+    Judgement {
+        rows: rows.collect(),
         servers,
         rankings,
     }
