@@ -41,6 +41,7 @@ fn the_members_are_in_the_order_a_reader_wants_them() {
         "summary",
         "server_summary",
         "rankings",
+        "reasons",
     ];
     assert_eq!(members, expected);
 }

@@ -1,7 +1,5 @@
 //! Whole records through [`summarise`]: verdicts, ranks and their reasons.
 
-use std::collections::BTreeMap;
-
 use super::testing::{run, server, trial};
 use super::{Cause, Effect, Judgement, Reason, Trials, Why, summarise};
 use catalog::Stage;
