@@ -69,6 +69,7 @@ fn joined<T>(all: &[T], say: impl Fn(&T) -> String) -> String {
 mod tests {
     use super::*;
     use judge::{Reason, Trials};
+    use serde_json::json;
 
     #[test]
     fn trials_are_counted_and_their_rounds_named() {
@@ -100,10 +101,45 @@ mod tests {
             why(&Why::DriverMayBind { servers })
         };
         let rest = "may be the load generator's limit, so servers are ranked by cost at equal load";
-        assert_eq!(limited(&["a", "b"]), format!("the peak rate of a, b {rest}"));
-        assert_eq!(limited(&[]), format!("the peak rate of every server {rest}"));
+        assert_eq!(
+            limited(&["a", "b"]),
+            format!("the peak rate of a, b {rest}")
+        );
+        assert_eq!(
+            limited(&[]),
+            format!("the peak rate of every server {rest}")
+        );
         let varied = |pair| why(&Why::ControlVaried { share: 0.3, pair });
         assert!(varied(false).starts_with("the control's own peak rate varied by 30 %"));
         assert!(varied(true).starts_with("the ratio of the control's two peak rates varied"));
+    }
+
+    #[test]
+    fn what_is_said_is_data_too() {
+        let missed = Cause {
+            trials: Some(Trials {
+                rounds: vec![7],
+                ran: 10,
+            }),
+            ..Cause::from(Reason::RateMissed { achieved: 0.5 })
+        };
+        let of_trial = json!({
+            "kind": "rate_missed",
+            "parameters": { "achieved": 0.5 },
+            "effect": "marks",
+            "trials": { "rounds": [7], "ran": 10 },
+        });
+        assert_eq!(json!(missed), of_trial);
+        let of_row = json!({ "kind": "no_trial", "effect": "fails" });
+        assert_eq!(json!(Cause::from(Reason::NoTrial)), of_row);
+        let varied = Why::ControlVaried {
+            share: 0.25,
+            pair: true,
+        };
+        let of_workload = json!({
+            "kind": "control_varied",
+            "parameters": { "share": 0.25, "pair": true },
+        });
+        assert_eq!(json!(varied), of_workload);
     }
 }
