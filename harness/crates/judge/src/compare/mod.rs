@@ -8,17 +8,19 @@ mod cells;
 mod frame;
 mod measure;
 mod notes;
+mod obstacle;
 
 use std::collections::BTreeSet;
 
 use cells::Cells;
+pub use notes::{Condition, Lengths, Note};
+pub use obstacle::Obstacle;
 
+use super::is_control;
 use super::side::{Cell, Side};
-use super::{Cause, is_control};
 use catalog::Stage;
 use record::figure::{self, Figure};
-use record::{Engine, Estimate, Record};
-use serde::Serialize;
+use record::{Estimate, Record};
 use stats::{Better, Interval, holm};
 
 /// The level of the intervals, and of Holm's correction over all of them.
@@ -114,6 +116,19 @@ pub struct Ratio {
     pub interval: Interval,
 }
 
+impl Ratio {
+    /// From natural logarithms.
+    fn of_logs(median: f64, interval: Interval) -> Self {
+        Self {
+            median: median.exp(),
+            interval: Interval {
+                low: interval.low.exp(),
+                high: interval.high.exp(),
+            },
+        }
+    }
+}
+
 /// A figure that was compared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
@@ -170,199 +185,6 @@ pub struct NotJudged {
     pub cause: Obstacle,
     /// Where.
     pub place: Place,
-}
-
-/// Why something can't be compared.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "kind", content = "parameters", rename_all = "snake_case")]
-pub enum Obstacle {
-    /// One run doesn't have the stage.
-    StageNotRun {
-        /// `base` or `new`, as in the other variants.
-        run: String,
-    },
-    /// One run doesn't have the server or workload.
-    NotIn {
-        /// Which.
-        run: String,
-    },
-    /// Different numbers of connections.
-    Connections {
-        /// In base.
-        base: u32,
-        /// In new.
-        new: u32,
-    },
-    /// Different I/O backends.
-    Engines {
-        /// In base.
-        base: Engine,
-        /// In new.
-        new: Engine,
-    },
-    /// One run is interleaved, the other isolated.
-    Schedules {
-        /// The schedule's name in base.
-        base: &'static str,
-        /// In new.
-        new: &'static str,
-    },
-    /// Different paced rates, per second.
-    Rates {
-        /// In base.
-        base: f64,
-        /// In new.
-        new: f64,
-    },
-    /// The paced rate was not recorded in both.
-    RateUnknown,
-    /// The run ended before the row's first trial.
-    NoTrial {
-        /// Which.
-        run: &'static str,
-    },
-    /// The peak rate is a lower bound.
-    LowerBound {
-        /// In which run.
-        run: &'static str,
-    },
-    /// The peak rate may be the load generator's limit.
-    DriverMayBind {
-        /// In which run.
-        run: &'static str,
-    },
-    /// The figure was not measured.
-    NotMeasured {
-        /// In which run, or `either`.
-        run: &'static str,
-    },
-    /// Too few valid rounds.
-    TooFewRounds {
-        /// In base.
-        base: usize,
-        /// In new.
-        new: usize,
-        /// How many are needed in each.
-        needed: usize,
-    },
-    /// Too few rounds that both have.
-    TooFewInCommon {
-        /// How many are needed.
-        needed: usize,
-    },
-    /// No stage has valid trials in both runs.
-    NoValidTrials,
-    /// No paced stage had the same load in both runs.
-    NoEqualLoad,
-    /// It fails in one run.
-    Failed {
-        /// Which.
-        run: &'static str,
-        /// Why.
-        causes: Vec<Cause>,
-    },
-    /// It fails in both.
-    FailedInBoth {
-        /// Why in new.
-        new: Vec<Cause>,
-    },
-}
-
-/// A difference between the runs, or a problem of one.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "kind", content = "parameters", rename_all = "snake_case")]
-pub enum Note {
-    /// The run is not complete: still running, or killed.
-    Open {
-        /// `base` or `new`, as in the other variants; absent if both are the same run.
-        run: Option<String>,
-    },
-    /// The run was interrupted.
-    Interrupted {
-        /// Which.
-        run: Option<String>,
-    },
-    /// Noise withholds the ranks of a workload.
-    Noise {
-        /// In which run.
-        run: Option<String>,
-        /// The workload.
-        workload: String,
-        /// The noise.
-        cause: Cause,
-    },
-    /// Rows are marked.
-    Marked {
-        /// In which run.
-        run: Option<String>,
-        /// How many.
-        rows: usize,
-    },
-    /// The stages have different lengths.
-    Lengths {
-        /// In base.
-        base: Lengths,
-        /// In new.
-        new: Lengths,
-    },
-    /// The conditions differ.
-    Differs {
-        /// What differs.
-        what: Condition,
-        /// In base.
-        base: String,
-        /// In new.
-        new: String,
-    },
-    /// A workload has another description.
-    Description {
-        /// The workload.
-        workload: String,
-    },
-    /// Servers were built with different flags.
-    Flags {
-        /// The entries of new.
-        servers: Vec<String>,
-        /// The flags in base, if recorded.
-        base: Option<String>,
-        /// In new.
-        new: Option<String>,
-    },
-    /// Servers have the same binary in both runs.
-    SameBinaries {
-        /// The entries.
-        servers: Vec<String>,
-    },
-    /// Two builds are the same program.
-    SameProgram {
-        /// The entry of base.
-        base: String,
-        /// The entry of new.
-        new: String,
-    },
-}
-
-/// How long the parts of a stage were, milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Lengths {
-    /// The peak stage.
-    pub peak_ms: u64,
-    /// The paced stage.
-    pub paced_ms: u64,
-    /// The warm-up before each.
-    pub warmup_ms: u64,
-}
-
-/// A condition that should be the same in both runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Condition {
-    /// The version of the harness.
-    Harness,
-    /// The compiler.
-    Compiler,
-    /// The control.
-    Control,
 }
 
 /// How much the control changed between the runs.

@@ -2,9 +2,107 @@
 
 use std::collections::BTreeMap;
 
-use super::{Choice, Condition, Lengths, Note, Side};
-use crate::is_control;
+use super::{Choice, Side};
+use crate::{Cause, is_control};
 use record::{Ended, Record, Verdict};
+use serde::Serialize;
+
+/// A difference between the runs, or a problem of one.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", content = "parameters", rename_all = "snake_case")]
+pub enum Note {
+    /// The run is not complete: still running, or killed.
+    Open {
+        /// `base` or `new`, as in the other variants; absent if both are the same run.
+        run: Option<String>,
+    },
+    /// The run was interrupted.
+    Interrupted {
+        /// Which.
+        run: Option<String>,
+    },
+    /// Noise withholds the ranks of a workload.
+    Noise {
+        /// In which run.
+        run: Option<String>,
+        /// The workload.
+        workload: String,
+        /// The noise.
+        cause: Cause,
+    },
+    /// Rows are marked.
+    Marked {
+        /// In which run.
+        run: Option<String>,
+        /// How many.
+        rows: usize,
+    },
+    /// The stages have different lengths.
+    Lengths {
+        /// In base.
+        base: Lengths,
+        /// In new.
+        new: Lengths,
+    },
+    /// The conditions differ.
+    Differs {
+        /// What differs.
+        what: Condition,
+        /// In base.
+        base: String,
+        /// In new.
+        new: String,
+    },
+    /// A workload has another description.
+    Description {
+        /// The workload.
+        workload: String,
+    },
+    /// Servers were built with different flags.
+    Flags {
+        /// The entries of new.
+        servers: Vec<String>,
+        /// The flags in base, if recorded.
+        base: Option<String>,
+        /// In new.
+        new: Option<String>,
+    },
+    /// Servers have the same binary in both runs.
+    SameBinaries {
+        /// The entries.
+        servers: Vec<String>,
+    },
+    /// Two builds are the same program.
+    SameProgram {
+        /// The entry of base.
+        base: String,
+        /// The entry of new.
+        new: String,
+    },
+}
+
+/// How long the parts of a stage were, milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Lengths {
+    /// The peak stage.
+    pub peak_ms: u64,
+    /// The paced stage.
+    pub paced_ms: u64,
+    /// The warm-up before each.
+    pub warmup_ms: u64,
+}
+
+/// A condition that should be the same in both runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// The version of the harness.
+    Harness,
+    /// The compiler.
+    Compiler,
+    /// The control.
+    Control,
+}
 
 /// Differences between the runs, and problems of either.
 pub(super) fn between(base: &Side<'_>, new: &Side<'_>, choice: &Choice) -> Vec<Note> {

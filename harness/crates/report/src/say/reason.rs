@@ -569,9 +569,8 @@ mod tests {
              control differ by up to 42 %"
         );
         assert!(
-            told(&["latency_p99_us"], 1.42).starts_with(
-                "p99 marked ~ is caused by the machine, not the servers: two copies"
-            )
+            told(&["latency_p99_us"], 1.42)
+                .starts_with("p99 marked ~ is caused by the machine, not the servers: two copies")
         );
         assert!(told(&["first_byte_p99_us"], 9.44).ends_with("up to a factor of 9.4"));
         assert!(told(&["latency_p999_us"], 23.4).ends_with("up to a factor of 23"));
@@ -670,7 +669,10 @@ mod tests {
     #[test]
     fn what_is_too_few_is_counted() {
         let valid = reason(&Reason::TooFewValid { valid: 4, ran: 10 });
-        assert!(valid.starts_with("only 4 of 10 trials are valid"), "{valid}");
+        assert!(
+            valid.starts_with("only 4 of 10 trials are valid"),
+            "{valid}"
+        );
         let rounds = |rounds| reason(&Reason::TooFewRounds { rounds, needed: 3 });
         assert!(rounds(2).starts_with("2 valid rounds; at least 3 are needed"));
         assert!(rounds(1).starts_with("1 valid round;"));
