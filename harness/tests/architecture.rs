@@ -19,7 +19,7 @@ const CRATES: [(&str, &str); 16] = [
     ("machine", "words"),
     ("record", "stats catalog machine"),
     ("store", "catalog record"),
-    ("judge", "words stats catalog record"),
+    ("judge", "stats catalog record"),
     ("report", "words stats catalog machine record judge"),
     ("referee", "catalog"),
     ("robustness", "words catalog referee"),
@@ -42,6 +42,17 @@ const CRATES: [(&str, &str); 16] = [
 /// Sources that compute and do nothing else.
 const PURE: [&str; 3] = ["stats/src", "judge/src", "catalog/src/plan.rs"];
 const IO: [&str; 4] = ["std::fs", "std::net", "std::process", "std::io"];
+/// Sources whose findings are typed: `report` puts them into words.
+const WORDLESS: [&str; 2] = ["stats/src", "judge/src"];
+const TEXT: [&str; 7] = [
+    "format!",
+    "write!",
+    "writeln!",
+    "format_args!",
+    "Display",
+    "ToString",
+    "to_string",
+];
 const PRINT: [&str; 4] = ["print!", "println!", "eprint!", "eprintln!"];
 /// Programs, which may print.
 const PROGRAMS: [&str; 2] = ["harness", "evidence"];
@@ -130,6 +141,14 @@ fn what_only_computes_does_no_io() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates");
     for pure in PURE {
         assert_without(&sources(&crates.join(pure)), &IO);
+    }
+}
+
+#[test]
+fn what_only_judges_makes_no_text() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates");
+    for wordless in WORDLESS {
+        assert_without(&sources(&crates.join(wordless)), &TEXT);
     }
 }
 

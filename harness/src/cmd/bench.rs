@@ -259,6 +259,17 @@ impl Job {
     }
 }
 
+/// The two servers that are compared least precisely, and where.
+fn pair(widest: &Widest) -> String {
+    let Widest {
+        servers: [a, b],
+        figure,
+        workload,
+        ..
+    } = widest;
+    format!("{a} vs {b} in {figure} of {workload}")
+}
+
 fn carry_out(
     job: Job,
     listener: Option<Listener>,
@@ -284,8 +295,11 @@ fn carry_out(
     let recheck = Recheck::start(&Root::host(), &place.topology, &place.layout);
     let asked = run.clone();
     let sureness = |trials: &[Trial]| {
-        let Widest { half_width, of } = judge::widest_ratio(&asked, trials)?;
-        Some(Sureness { half_width, of })
+        let widest = judge::widest_ratio(&asked, trials)?;
+        Some(Sureness {
+            half_width: widest.half_width,
+            of: pair(&widest),
+        })
     };
     let mut watch = Both {
         progress: &mut progress,

@@ -111,7 +111,7 @@ fn of_one(arguments: &Arguments, folder: Option<&Path>) -> Result<String> {
     let known = workloads_of(&record);
     refuse_unknown("workload", &arguments.loads.workload, &known)?;
     narrow(&mut record, &arguments.server, &arguments.loads)?;
-    let summary = judge::summarise(&record);
+    let summary = report::summarise(&record);
     match (&arguments.svg, arguments.format.as_str()) {
         (Some(folder), _) => illustrated(&record, &summary, folder, arguments.out.as_deref()),
         (None, "terminal") if arguments.wide => {
@@ -172,7 +172,7 @@ fn of_several(arguments: &Arguments, folders: &[PathBuf]) -> Result<String> {
     let mut runs = Vec::new();
     for mut record in records {
         narrow(&mut record, &arguments.server, &arguments.loads)?;
-        let summary = judge::summarise(&record);
+        let summary = report::summarise(&record);
         runs.push((record, summary));
     }
     let history = History::of(&runs);

@@ -237,7 +237,7 @@ fn beside<D: Document + DeserializeOwned>(path: &Path) -> Option<D> {
 
 /// Computes the summary and writes every file made from the record.
 pub(super) fn write(record: &Record, folder: &Path) -> Result<Summary> {
-    let summary = judge::summarise(record);
+    let summary = report::summarise(record);
     for format in report::FORMATS {
         let path = folder.join(format.file);
         write_whole(&path, &(format.render)(record, &summary))

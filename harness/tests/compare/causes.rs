@@ -3,6 +3,7 @@
 use catalog::Stage;
 use judge::{Choice, Comparison, Outcome, Place};
 use record::{Ended, Failure, Record, Step};
+use report::say;
 
 use crate::sample::{Sample, compare, compare_with, outcomes};
 
@@ -13,12 +14,14 @@ fn runs() -> (Record, Record) {
 }
 
 /// What is said of what was not compared.
-fn causes(found: &Comparison) -> Vec<(Place, &str)> {
-    found
-        .not_judged
-        .iter()
-        .map(|one| (one.place.clone(), one.cause.as_str()))
+fn causes(found: &Comparison) -> Vec<(Place, &'static str)> {
+    let said = say::not_compared(&found.not_judged).into_iter();
+    said.map(|(cause, one)| (one.place.clone(), &*cause.leak()))
         .collect()
+}
+
+fn notes(found: &Comparison) -> Vec<String> {
+    found.notes.iter().map(say::note).collect()
 }
 
 fn place(server: &str, stage: Option<Stage>, figure: Option<&'static str>) -> Place {
@@ -259,7 +262,7 @@ fn a_row_the_run_did_not_come_to() {
         found.turns
     );
     assert!(
-        found.notes.iter().any(|note| note == "new: interrupted"),
+        notes(&found).iter().any(|note| note == "new: interrupted"),
         "{:?}",
         found.notes
     );
@@ -297,7 +300,8 @@ fn a_server_that_fails_on_one_side_regressed_or_improved() {
             (turn.outcome, &turn.place),
             (outcome, &place("a", None, None))
         );
-        assert!(turn.cause.starts_with(words), "{}", turn.cause);
+        let cause = say::obstacle(&turn.cause);
+        assert!(cause.starts_with(words), "{cause}");
         assert_eq!(found.count(outcome), 1);
         assert_eq!(
             (compared(&found, "a"), compared(&found, "b")),
@@ -332,11 +336,8 @@ fn a_row_that_fails_on_one_side_regressed_or_improved() {
     let turn = &found.turns[0];
     assert_eq!(turn.outcome, Outcome::Regressed);
     assert_eq!(turn.place, place("a", Some(Stage::Peak), None));
-    assert!(
-        turn.cause.contains("only 4 of 10 trials are valid"),
-        "{}",
-        turn.cause
-    );
+    let cause = say::obstacle(&turn.cause);
+    assert!(cause.contains("only 4 of 10 trials are valid"), "{cause}");
     // Its errors were no throughput, and its paced row is sound.
     assert_eq!(compared(&found, "a"), [Some(Stage::Paced), None]);
     assert_eq!(compare(&new, &base).turns[0].outcome, Outcome::Improved);
@@ -360,8 +361,8 @@ fn stages_of_another_length_are_compared_but_memory_is_not() {
     assert_eq!(outcomes(&found, "a"), [Outcome::Indistinguishable; 9]);
     let wanted = (place("a", None, RSS), MEMORY);
     assert!(causes(&found).contains(&wanted), "{:?}", causes(&found));
-    let note = found
-        .notes
+    let notes = notes(&found);
+    let note = notes
         .iter()
         .find(|note| note.contains("different lengths"))
         .unwrap();
@@ -374,7 +375,7 @@ fn stages_of_another_length_are_compared_but_memory_is_not() {
 #[test]
 fn what_else_differs_is_noted() {
     let (mut base, mut new) = runs();
-    assert_eq!(compare(&base, &new).notes, Vec::<String>::new());
+    assert_eq!(compare(&base, &new).notes, []);
     new.environment.rustc = "rustc 1.96.0".into();
     new.run
         .workloads
@@ -398,7 +399,7 @@ fn what_else_differs_is_noted() {
         let control = serde_json::from_value(control).unwrap();
         record.environment.findings.push(control);
     }
-    let notes = compare(&base, &new).notes;
+    let notes = notes(&compare(&base, &new));
     for words in [
         "the control differs: replays the answers of a in base, replays the answers of b in new",
         "the compiler differs: rustc 1.95.0 in base, rustc 1.96.0 in new",
@@ -430,16 +431,16 @@ fn other_build_flags_are_noted_by_server() {
         flagged(&mut base, server, native.clone());
         flagged(&mut new, server, native.clone());
     }
-    assert_eq!(compare(&base, &new).notes, Vec::<String>::new());
+    assert_eq!(compare(&base, &new).notes, []);
 
     flagged(&mut new, 1, serde_json::json!({}));
     let expected = "built with different flags: b (base: rustflags \"-C target-cpu=native\"; new: cargo's defaults)";
-    assert_eq!(compare(&base, &new).notes, [expected]);
+    assert_eq!(notes(&compare(&base, &new)), [expected]);
 
     // A record of an older harness.
     flagged(&mut new, 1, serde_json::Value::Null);
     let expected = "built with different flags: b (base: rustflags \"-C target-cpu=native\"; new: not recorded)";
-    assert_eq!(compare(&base, &new).notes, [expected]);
+    assert_eq!(notes(&compare(&base, &new)), [expected]);
 
     let of_one_run = Choice {
         pairs: vec![("a".into(), "b".into())],
@@ -447,7 +448,7 @@ fn other_build_flags_are_noted_by_server() {
         ..Choice::default()
     };
     flagged(&mut base, 1, serde_json::json!({}));
-    let notes = compare_with(&base, &base, &of_one_run).notes;
+    let found = compare_with(&base, &base, &of_one_run);
     let expected = "built with different flags: b (base: rustflags \"-C target-cpu=native\"; new: cargo's defaults)";
-    assert_eq!(notes, [expected]);
+    assert_eq!(notes(&found), [expected]);
 }

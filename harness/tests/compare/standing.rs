@@ -1,8 +1,9 @@
 //! Ranks across workloads and runs.
 
 use catalog::Stage;
-use judge::{By, Named, Standing, StandingChoice, Stood, standing, summarise};
+use judge::{By, Grounds, Named, Standing, StandingChoice, Stood, standing};
 use record::{Failure, RankInterval, Record, Step};
+use report::{say, summarise};
 
 use crate::sample::Sample;
 
@@ -20,6 +21,10 @@ fn rank_by(runs: &[&Record], by: Option<By>) -> Standing {
         ..StandingChoice::default()
     };
     standing(&named.collect::<Vec<_>>(), &choice)
+}
+
+fn notes(found: &Standing) -> Vec<String> {
+    found.notes.iter().map(say::pool_note).collect()
 }
 
 /// Two workloads of a, b and c; one is better at each, c never.
@@ -49,7 +54,7 @@ fn near(found: f64, wanted: f64) -> bool {
 #[test]
 fn the_geometric_mean_of_distances_to_the_best_ranks() {
     let found = rank(&[&sample(1).record()]);
-    assert_eq!((found.by, found.withheld.as_deref()), (By::Peak, None));
+    assert_eq!((found.by, &found.withheld[..]), (By::Peak, &[][..]));
     assert_eq!(found.workloads, ["mixed", "ping"]);
     // Each is best once and 1.6 times off once: the root of 1.6 for both, so they tie.
     assert_eq!([held(&found, "a"), held(&found, "b")], [Some((1, 2)); 2]);
@@ -72,10 +77,8 @@ fn the_geometric_mean_of_distances_to_the_best_ranks() {
     let by_cost = rank_by(&[&sample(1).record()], Some(By::Cost));
     assert_eq!(held(&by_cost, "c"), Some((3, 3)));
     assert!(near(of(&by_cost, "c").score.median, 1.6 / 0.6));
-    assert_eq!(
-        (by_cost.by, by_cost.why.as_str()),
-        (By::Cost, "chosen with --by")
-    );
+    assert_eq!((by_cost.by, &by_cost.why), (By::Cost, &Grounds::Chosen));
+    assert_eq!(say::grounds(&by_cost.why), "chosen with --by");
 }
 
 #[test]
@@ -113,7 +116,7 @@ fn a_server_that_makes_a_connection_for_each_request_of_a_workload_is_not_ranked
         panic!("{:?}", found.unranked);
     };
     assert_eq!(unranked.server, "a");
-    let cause = &unranked.cause;
+    let cause = say::unfit(&unranked.cause);
     assert!(cause.starts_with("ping in "), "{cause}");
     assert!(
         cause.contains("every request opened a connection"),
@@ -137,15 +140,15 @@ fn a_peak_limited_by_the_load_generator_has_cost_rank_all() {
     }
     let found = rank(&[&record]);
     assert_eq!(found.by, By::Cost);
+    let why = say::grounds(&found.why);
     assert!(
-        found.why.contains("in ping of") && found.why.contains("peak rate of b"),
-        "{}",
-        found.why
+        why.contains("in ping of") && why.contains("peak rate of b"),
+        "{why}"
     );
     assert_eq!(held(&found, "c"), Some((3, 3)));
     // Who asks for peak all the same gets the figures, and no ranks.
     let found = rank_by(&[&record], Some(By::Peak));
-    let why = found.withheld.as_ref().unwrap();
+    let why = say::withheld(&found.withheld).unwrap();
     assert!(
         why.contains("ping: the peak rate of b may be") && why.contains("--by"),
         "{why}"
@@ -186,12 +189,12 @@ fn only_servers_valid_in_every_workload_are_ranked() {
         .collect();
     assert_eq!(servers, ["a"]);
     assert_eq!(held(&found, "a"), Some((1, 1)));
-    let causes: Vec<(&str, &str)> = found
+    let causes: Vec<(&str, String)> = found
         .unranked
         .iter()
-        .map(|one| (one.server.as_str(), one.cause.as_str()))
+        .map(|one| (one.server.as_str(), say::unfit(&one.cause)))
         .collect();
-    let [b, c, d] = causes[..] else {
+    let [b, c, d] = &causes[..] else {
         panic!("{causes:?}")
     };
     assert!(
@@ -221,7 +224,7 @@ fn ranks_are_withheld_where_a_run_withholds_its_own_for_noise() {
         trial.figures.insert("steal_ratio".into(), 0.3);
     }
     let found = rank(&[&record]);
-    let why = found.withheld.as_ref().unwrap();
+    let why = say::withheld(&found.withheld).unwrap();
     assert!(
         why.starts_with("ping in ") && why.contains("hypervisor took 30 %"),
         "{why}"
@@ -272,7 +275,7 @@ fn workloads_of_several_runs_are_pooled() {
     assert_eq!(of(&found, "a").rounds, 10);
     let used = "ping: only 10 of its 12 rounds are used";
     assert!(
-        found.notes.iter().any(|note| note.starts_with(used)),
+        notes(&found).iter().any(|note| note.starts_with(used)),
         "{:?}",
         found.notes
     );
@@ -281,7 +284,7 @@ fn workloads_of_several_runs_are_pooled() {
 #[test]
 fn what_differs_between_pooled_runs_is_noted() {
     let (first, mut second) = (sample(1).record(), sample(2).record());
-    assert_eq!(rank(&[&first, &second]).notes, Vec::<String>::new());
+    assert_eq!(rank(&[&first, &second]).notes, []);
     second.run.connections = 128;
     for trial in &mut second.trials {
         trial
@@ -290,7 +293,7 @@ fn what_differs_between_pooled_runs_is_noted() {
         trial.figures.remove("latency_mean_us");
     }
     second.run.rates_per_s.insert("ping".into(), 9_000.0);
-    let notes = rank_by(&[&first, &second], Some(By::Cost)).notes;
+    let notes = notes(&rank_by(&[&first, &second], Some(By::Cost)));
     assert_eq!(notes.len(), 3, "{notes:?}");
     assert!(
         notes

@@ -3,8 +3,9 @@
 use std::sync::OnceLock;
 
 use catalog::Stage;
-use judge::{Effect, Reason, gates, summarise};
+use judge::{Effect, Reason, gates};
 use record::Verdict;
+use report::summarise;
 
 use crate::outcome::{Outcome, assert_shown, row};
 use crate::support::Bench;
@@ -59,7 +60,7 @@ fn a_server_that_hangs_until_the_end_counts_for_nothing() {
         &bench,
         &[&PEAK[..], &["--isolated", "--duration", "2s"]].concat(),
     );
-    let silent = |reason: &Reason| matches!(reason, Reason::Silent(8.0));
+    let silent = |reason: &Reason| matches!(reason, Reason::Silent { connections: 8.0 });
     assert!(
         outcome.on_trials().iter().any(silent),
         "{:?}",
@@ -87,7 +88,8 @@ fn accepted_orders_that_are_lost_under_load_are_missed() {
 fn a_server_that_repeats_ids_under_load_counts_for_nothing() {
     let bench = Bench::new().turning("bad", "--fault repeats-id");
     let outcome = Outcome::of(&bench, &[&PEAK[..], &["--workload", "orders"]].concat());
-    let repeated = |reason: &Reason| matches!(reason, Reason::IdsRepeated(count) if *count > 0.0);
+    let repeated =
+        |reason: &Reason| matches!(reason, Reason::IdsRepeated { ids: count } if *count > 0.0);
     assert!(
         outcome.on_trials().iter().any(repeated),
         "{:?}",

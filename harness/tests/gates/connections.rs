@@ -3,8 +3,9 @@
 use std::fs;
 
 use catalog::Stage;
-use judge::{CONTROL, summarise};
+use judge::CONTROL;
 use record::{Finding, Level, Record, Row, Trial, Verdict};
+use report::summarise;
 
 use crate::outcome::{Outcome, assert_shown, row};
 use crate::support::Bench;

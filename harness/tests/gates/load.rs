@@ -4,8 +4,9 @@ use std::fs;
 use std::sync::OnceLock;
 
 use catalog::Stage;
-use judge::{Reason, gates, summarise};
+use judge::{Reason, gates};
 use record::{CONTROL, Record};
+use report::summarise;
 
 use crate::disturb::{self, MANY, Spinners};
 use crate::outcome::{Outcome, assert_passes_when_quiet, assert_shown, row};
@@ -171,7 +172,8 @@ fn little_s_law_holds_for_a_sound_server() {
 fn a_rate_beyond_the_server_is_said() {
     let bench = Bench::new().with("right", &[]);
     let outcome = Outcome::of(&bench, &["--stage", "paced", "--rate", "5000000"]);
-    let missed = |reason: &Reason| matches!(reason, Reason::RateMissed(share) if *share < 0.9);
+    let missed =
+        |reason: &Reason| matches!(reason, Reason::RateMissed { achieved: share } if *share < 0.9);
     assert!(
         outcome.on_trials().iter().any(missed),
         "{:?}",
@@ -201,7 +203,7 @@ fn a_rate_that_is_kept_in_time_is_not_blamed() {
     let flags = ["--stage", "paced", "--rate", "200", "--duration", "1s"];
     assert_passes_when_quiet(&bench, &flags, |outcome| {
         let blamed =
-            |reason: &Reason| matches!(reason, Reason::RateMissed(_) | Reason::SentLate { .. });
+            |reason: &Reason| matches!(reason, Reason::RateMissed { .. } | Reason::SentLate { .. });
         !outcome.on_trials().iter().any(blamed)
     });
 }

@@ -4,9 +4,10 @@
 //! `/proc` that is edited as it would be.
 
 use catalog::Stage;
-use judge::{Reason, gates, summarise};
+use judge::{Reason, gates};
 use machine::{Layout, Recheck, StealMeter};
 use record::{Record, Schedule, Verdict};
+use report::summarise;
 
 use crate::answers::sound;
 use crate::load::{starved, with_control, with_trials_as};
@@ -141,7 +142,12 @@ fn a_machine_that_changes_during_the_run_marks_it() {
         "performance",
     );
     record.environment.findings.extend(recheck.finish());
-    assert_eq!(changed(&record), [Reason::Changed(vec!["governor".into()])]);
+    assert_eq!(
+        changed(&record),
+        [Reason::Changed {
+            findings: vec!["governor".into()]
+        }]
+    );
     let summary = summarise(&record);
     assert!(
         summary
@@ -159,7 +165,7 @@ fn a_machine_that_changes_during_the_run_marks_it() {
 /// What gate 10 finds beyond what was so before the run.
 fn changed(record: &Record) -> Vec<Reason> {
     let mut found = gates::on_machine(&record.environment);
-    found.retain(|reason| matches!(reason, Reason::Changed(_)));
+    found.retain(|reason| matches!(reason, Reason::Changed { .. }));
     found
 }
 

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use catalog::Stage;
-use judge::{Reason, gates, summarise};
+use judge::{Reason, gates};
 use record::{Record, Row, Server, Summary, Trial};
-use report::{Colour, FORMATS, terminal};
+use report::{Colour, FORMATS, summarise, terminal};
 use store::read_json;
 
 use crate::disturb;

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use catalog::Stage;
-use judge::summarise;
 use record::*;
-use report::{Colour, FORMATS, WIDTH, terminal};
+use report::{Colour, FORMATS, WIDTH, summarise, terminal};
 use store::*;
 use unicode_width::UnicodeWidthStr;
 

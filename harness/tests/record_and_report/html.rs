@@ -6,9 +6,8 @@ use std::path::Path;
 
 use catalog::Stage;
 use hdrhistogram::serialization::{Serializer, V2Serializer};
-use judge::summarise;
 use record::*;
-use report::{Colour, FORMATS, History, illustrated};
+use report::{Colour, FORMATS, History, illustrated, summarise};
 use roxmltree::{Document, Node, ParsingOptions};
 use store::*;
 

@@ -1,7 +1,7 @@
 //! The protocol matrix in the page.
 
-use judge::summarise;
 use record::*;
+use report::summarise;
 
 use crate::html::{SERVERS, all, parse, render, run, text};
 

@@ -3,6 +3,7 @@
 use std::fs;
 
 use record::*;
+use report::summarise;
 use serde_json::Value;
 use store::*;
 
@@ -29,6 +30,34 @@ fn an_export_keeps_to_the_schema() {
     assert!(errors.is_empty(), "{errors:#?}");
 }
 
+/// Every text that a run's judgement has is there once more with what it says.
+#[test]
+fn the_reasons_of_a_run_keep_to_the_schema() {
+    let mut document = export();
+    let judged = summarise(&sample::record());
+    document["reasons"] = serde_json::to_value(&judged.reasons).unwrap();
+    let validator = validator();
+    let errors: Vec<_> = validator
+        .iter_errors(&document)
+        .map(|e| format!("{}: {e}", e.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    let of_rows = judged.rows.iter().map(|row| row.reasons.len());
+    let of_servers = judged.servers.iter().map(|row| row.reasons.len());
+    let of_workloads = judged
+        .rankings
+        .iter()
+        .map(|ranking| 1 + ranking.notes.len());
+    let texts: usize = of_rows.chain(of_servers).chain(of_workloads).sum();
+    assert!(judged.reasons.len() >= texts, "{:#?}", judged.reasons);
+    assert!(
+        judged
+            .reasons
+            .iter()
+            .any(|row| row.reason["effect"] == "fails")
+    );
+}
+
 #[test]
 fn the_members_are_in_the_order_a_reader_wants_them() {
     let members: Vec<_> = export().as_object().unwrap().keys().cloned().collect();
@@ -41,6 +70,7 @@ fn the_members_are_in_the_order_a_reader_wants_them() {
         "summary",
         "server_summary",
         "rankings",
+        "reasons",
     ];
     assert_eq!(members, expected);
 }
@@ -81,6 +111,7 @@ fn the_schema_refuses_an_export_without_any_one_of_its_members() {
         "/servers/4/failure",
         "/trials/0",
         "/trials/2/failure",
+        "/reasons/0",
         "/rankings/0",
         "/rankings/0/noise_floor",
         "/rankings/0/noise_floor/pairs/0",

@@ -39,6 +39,23 @@ pub(crate) fn summary() -> Summary {
         rows,
         servers,
         rankings,
+        reasons: vec![reason()],
+    }
+}
+
+/// What the marked row says, for programs.
+fn reason() -> ReasonRow {
+    ReasonRow {
+        server: Some("may-minihttp".into()),
+        workload: Some("mixed".into()),
+        stage: Some(Stage::Paced),
+        text: "2 of 10 trials invalid: timeout (gate 2)".into(),
+        reason: serde_json::json!({
+            "kind": "errors",
+            "parameters": { "total": 3, "kinds": { "timeout": 3 }, "first": null },
+            "effect": "invalidates",
+            "trials": { "rounds": [2, 7], "ran": 10 },
+        }),
     }
 }
 

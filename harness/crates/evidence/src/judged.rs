@@ -98,12 +98,11 @@ struct Source<'a> {
 impl Source<'_> {
     fn judge(&self, draw: &[usize]) -> Result<(Verdict, String)> {
         let summary = judge::summarise(&self.record_of(draw));
-        let ranking = summary
-            .rankings
-            .first()
-            .context("the record has no workload")?;
+        let first = summary.rankings.first();
+        let ranking = &first.context("the record has no workload")?.ranking;
         let rank = |name: &str| {
-            let mut rows = summary.rows.iter().filter(|row| row.stage == ranking.stage);
+            let rows = summary.rows.iter().map(|(row, _)| row);
+            let mut rows = rows.filter(|row| row.stage == ranking.stage);
             rows.find(|row| row.server == name)?.rank
         };
         let verdict = match (rank(&self.names.base), rank(ALIAS)) {

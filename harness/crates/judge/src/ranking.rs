@@ -1,9 +1,9 @@
 //! The figure that a workload is ranked by, and the ranks.
 
-use super::reason::{Effect, Reason};
+use super::reason::{Effect, Reason, Why, causes};
 use super::row_view::{WorkloadView, series};
 use super::rows::Judged;
-use super::{Court, Settings, floor, gates};
+use super::{Court, JudgedRanking, Settings, floor, gates};
 use catalog::Stage;
 use record::figure;
 use record::{NoiseFloor, RankInterval, Ranking, Schedule, Trial, Verdict, is_control};
@@ -13,7 +13,7 @@ use stats::{MIN_REPLICATES, Series, ranks};
 pub(super) struct Basis {
     pub(super) stage: Stage,
     pub(super) figure: &'static str,
-    pub(super) why: String,
+    pub(super) why: Why,
 }
 
 /// Ranks the rows of a workload in place and returns what they are ranked by.
@@ -22,26 +22,28 @@ pub(super) fn rank(
     workload: &str,
     judged: &mut [Judged<'_>],
     settings: &Settings,
-) -> Ranking {
+) -> JudgedRanking {
     let basis = basis(judged, court.record.run.schedule);
     let (notes, noise) = of_workload(court, judged, &basis);
-    let (reason, noise_floor) = match withheld(&noise, judged, &basis) {
-        Some(why) => (format!("ranks are withheld: {why}"), None),
-        None => {
-            let floor = give_ranks(court, judged, &basis, settings);
-            (basis.why, Some(floor))
-        }
-    };
+    let withheld = withheld(noise, judged, &basis);
+    let noise_floor = withheld
+        .is_empty()
+        .then(|| give_ranks(court, judged, &basis, settings));
     let run = &court.record.run;
-    Ranking {
-        workload: workload.to_owned(),
-        stage: basis.stage,
-        ranked_by: basis.figure.to_owned(),
-        reason,
-        rate_per_s: run.rates_per_s.get(workload).copied(),
-        connections: run.connections,
-        noise_floor,
-        notes: notes.iter().map(Reason::to_string).collect(),
+    JudgedRanking {
+        ranking: Ranking {
+            workload: workload.to_owned(),
+            stage: basis.stage,
+            ranked_by: basis.figure.to_owned(),
+            reason: String::new(),
+            rate_per_s: run.rates_per_s.get(workload).copied(),
+            connections: run.connections,
+            noise_floor,
+            notes: Vec::new(),
+        },
+        why: basis.why,
+        withheld: causes(withheld),
+        notes: causes(notes),
     }
 }
 
@@ -80,44 +82,38 @@ pub(super) fn basis(judged: &[Judged<'_>], schedule: Schedule) -> Basis {
     let by_peak = Basis {
         stage: Stage::Peak,
         figure: figure::RATE,
-        why: "no server's peak was limited by the load generator".to_owned(),
+        why: Why::ServerBound,
     };
     let peak: Vec<&Judged<'_>> = judged.iter().filter(|j| at(j, Stage::Peak)).collect();
     if peak.is_empty() {
-        return by_cost("there is no peak rate".to_owned());
+        return by_cost(Why::NoPeak);
     }
-    if let Some(whose) = driver_bound(&peak) {
-        return by_cost(format!(
-            "the peak rate of {whose} may be the load generator's limit, so servers are ranked by cost at equal load"
-        ));
+    if let Some(servers) = driver_bound(&peak) {
+        return by_cost(Why::DriverMayBind { servers });
     }
     let paced = judged.iter().any(|j| at(j, Stage::Paced));
     let control = controls(judged, by_peak.stage, by_peak.figure);
     match gates::unsteady(&control, schedule) {
         // If only the rate is noisy, cost can still rank; it must pass the same gate.
-        Some(spread) if paced => by_cost(format!(
-            "{} varied by {:.0} % between rounds, so servers are ranked by cost at equal load",
-            match schedule {
-                Schedule::Isolated => "the control's own peak rate",
-                Schedule::Interleaved { .. } => "the ratio of the control's two peak rates",
-            },
-            spread * 100.0
-        )),
+        Some(share) if paced => by_cost(Why::ControlVaried {
+            share,
+            pair: schedule.is_interleaved(),
+        }),
         _ => by_peak,
     }
 }
 
-/// Whose peak rate may be the load generator's limit.
-fn driver_bound(peak: &[&Judged<'_>]) -> Option<String> {
-    let bound: Vec<&str> = peak
+/// Whose peak rate may be the load generator's limit; empty if it is every server's.
+fn driver_bound(peak: &[&Judged<'_>]) -> Option<Vec<String>> {
+    let bound: Vec<String> = peak
         .iter()
         .filter(|j| !j.server_bound)
-        .map(|j| j.row.display.as_str())
+        .map(|j| j.row.display.clone())
         .collect();
     match bound.len() {
         0 => None,
-        all if all == peak.len() => Some("every server".to_owned()),
-        _ => Some(bound.join(", ")),
+        all if all == peak.len() => Some(Vec::new()),
+        _ => Some(bound),
     }
 }
 
@@ -138,29 +134,25 @@ pub(super) fn at(judged: &Judged<'_>, stage: Stage) -> bool {
     row.stage == stage && sound && !is_control(&row.server)
 }
 
-/// Why no ranks are given.
-fn withheld(noise: &[Reason], judged: &[Judged<'_>], basis: &Basis) -> Option<String> {
+/// Why no ranks are given; empty if they are.
+fn withheld(noise: Vec<Reason>, judged: &[Judged<'_>], basis: &Basis) -> Vec<Reason> {
     if !noise.is_empty() {
-        let noise: Vec<String> = noise.iter().map(Reason::to_string).collect();
-        return Some(noise.join("; "));
+        return noise;
     }
     let rounds = |j: &Judged<'_>| series(&j.valid, basis.figure).len();
-    let most = judged
-        .iter()
-        .filter(|j| at(j, basis.stage))
-        .map(rounds)
-        .max();
-    match most {
-        None | Some(0) => Some(match basis.stage {
-            Stage::Peak => "no server has a valid peak rate".to_owned(),
-            Stage::Paced => format!("{}, and no server has a cost at a paced rate", basis.why),
-        }),
-        Some(rounds) if rounds < MIN_REPLICATES => Some(format!(
-            "{rounds} valid {}; at least {MIN_REPLICATES} are needed to separate differences from \
-             noise, 10 are better",
-            if rounds == 1 { "round" } else { "rounds" }
-        )),
-        Some(_) => None,
+    let ranked = judged.iter().filter(|j| at(j, basis.stage));
+    match ranked.map(rounds).max().unwrap_or(0) {
+        0 => vec![match basis.stage {
+            Stage::Peak => Reason::NoPeakRate,
+            Stage::Paced => Reason::NoCost {
+                why: basis.why.clone(),
+            },
+        }],
+        rounds if rounds < MIN_REPLICATES => vec![Reason::TooFewRounds {
+            rounds,
+            needed: MIN_REPLICATES,
+        }],
+        _ => Vec::new(),
     }
 }
 

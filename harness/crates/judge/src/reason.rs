@@ -1,15 +1,17 @@
 //! What a gate found wrong with a row, and what to do about it.
 
-mod words;
+use std::collections::BTreeMap;
 
 use record::Step;
+use serde::Serialize;
 
 /// Connections per request above which a row pays a cost that others don't. Servers that limit requests per
 /// connection default to 100 or 1,000.
 const SET_APART: f64 = 0.1;
 
 /// How a reason affects the trial, row or workload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// The figures count; the reason is shown as a note.
     Marks,
@@ -25,8 +27,9 @@ pub enum Effect {
     Fails,
 }
 
-/// What a gate found. Its `Display` says it in one line: the cause, then what to do.
-#[derive(Debug, Clone, PartialEq)]
+/// What a gate found. `report` puts it into words.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", content = "parameters", rename_all = "snake_case")]
 pub enum Reason {
     /// The server was not measured, or a trial failed.
     Broken {
@@ -57,13 +60,16 @@ pub enum Reason {
     Errors {
         /// Number of errors.
         total: u64,
-        /// By kind, as in `status 3, timeout 1`.
-        kinds: String,
+        /// By kind.
+        kinds: BTreeMap<String, u64>,
         /// Description of the first.
         first: Option<String>,
     },
     /// Connections without a response at the end of the load.
-    Silent(f64),
+    Silent {
+        /// How many.
+        connections: f64,
+    },
     /// The server's count of orders doesn't match the client's.
     OrdersNotConserved {
         /// Accepted by the client.
@@ -74,7 +80,10 @@ pub enum Reason {
         unanswered: f64,
     },
     /// Order ids that were issued twice.
-    IdsRepeated(f64),
+    IdsRepeated {
+        /// How many.
+        ids: f64,
+    },
     /// The load generator was busy while the server was not; shares from 0 to 1.
     DriverBound {
         /// Busy share of the busiest load generator thread.
@@ -86,8 +95,11 @@ pub enum Reason {
     },
     /// The load generator's busy share is absent, so it may have been the limit.
     DriverUnknown,
-    /// The rate is close to the load generator's maximum; share of the control's rate.
-    NearControl(f64),
+    /// The rate is close to the load generator's maximum.
+    NearControl {
+        /// As a share of the control's rate.
+        share: f64,
+    },
     /// Rate and latency are inconsistent.
     LittlesLaw {
         /// Rate × mean latency / connections − 1.
@@ -95,8 +107,11 @@ pub enum Reason {
         /// The server closes its connections, and no latency includes the reconnects.
         closes: bool,
     },
-    /// Achieved rate / target rate, below the limit.
-    RateMissed(f64),
+    /// The target rate was not achieved.
+    RateMissed {
+        /// Achieved rate / target rate.
+        achieved: f64,
+    },
     /// The 99th percentile of the send lag, microseconds, above its limit.
     SentLate {
         /// What was found.
@@ -104,8 +119,11 @@ pub enum Reason {
         /// The limit.
         limit_us: f64,
     },
-    /// The share of the requests that waited for the client's delayed ACK, 0 to 1.
-    DelayedAck(f64),
+    /// Requests waited for the client's delayed ACK.
+    DelayedAck {
+        /// The share of the requests, 0 to 1.
+        share: f64,
+    },
     /// The server's memory grew with the requests until the end of the load.
     MemoryGrows {
         /// Growth in the second half of the load.
@@ -143,12 +161,21 @@ pub enum Reason {
         /// In complete responses.
         expected: f64,
     },
-    /// The hypervisor took CPU time; share from 0 to 1.
-    Stolen(f64),
-    /// Other processes took CPU time; share from 0 to 1.
-    OtherLoad(f64),
-    /// Number of periods in which the container was throttled by its CPU quota.
-    Throttled(f64),
+    /// The hypervisor took CPU time.
+    Stolen {
+        /// From 0 to 1.
+        share: f64,
+    },
+    /// Other processes took CPU time.
+    OtherLoad {
+        /// From 0 to 1.
+        share: f64,
+    },
+    /// The container was throttled by its CPU quota.
+    Throttled {
+        /// In how many periods.
+        periods: f64,
+    },
     /// The server took CPU time while other entries had the load.
     Restless {
         /// As a share of one CPU.
@@ -156,10 +183,16 @@ pub enum Reason {
         /// It was stopped between its slices from then on.
         paused: bool,
     },
-    /// Mean CPU time over all slices / that of a typical slice − 1.
-    Bursts(f64),
-    /// Waiting entries took CPU time from the entry that had the load; as a share of the server's CPUs.
-    WaitingLoad(f64),
+    /// CPU time comes in bursts.
+    Bursts {
+        /// Mean CPU time over all slices / that of a typical slice − 1.
+        share: f64,
+    },
+    /// Waiting entries took CPU time from the entry that had the load.
+    WaitingLoad {
+        /// As a share of the server's CPUs.
+        share: f64,
+    },
     /// The control varied between rounds.
     ControlSpread {
         /// The figure ranked by.
@@ -177,13 +210,21 @@ pub enum Reason {
         /// How far apart the copies may be, as a factor; the largest of these figures.
         apart: f64,
     },
-    /// A control was requested, but there is none: the finding.
-    NoControl(String),
-    /// The machine distorts the figures. Holds the id of the first such finding; the environment lists all of
-    /// them.
-    Machine(String),
-    /// Settings of the machine that changed during the run, by the ids of their findings.
-    Changed(Vec<String>),
+    /// A control was requested, but there is none.
+    NoControl {
+        /// The finding.
+        found: String,
+    },
+    /// The machine distorts the figures.
+    Machine {
+        /// The id of the first such finding; the environment lists all of them.
+        finding: String,
+    },
+    /// Settings of the machine changed during the run.
+    Changed {
+        /// The ids of their findings.
+        findings: Vec<String>,
+    },
     /// The figure correlates with the order of the trials within a round.
     RoundOrder {
         /// The figure ranked by.
@@ -220,6 +261,93 @@ pub enum Reason {
     },
     /// The run ended before the first trial.
     NoTrial,
+    /// Some rows of a server failed.
+    RowsFailed {
+        /// Those that did.
+        failed: usize,
+        /// All of its rows.
+        rows: usize,
+    },
+    /// Some rows of a server are marked.
+    RowsMarked {
+        /// Those that are.
+        marked: usize,
+        /// All of its rows.
+        rows: usize,
+    },
+    /// No server has a valid peak rate.
+    NoPeakRate,
+    /// No server has a cost at a paced rate.
+    NoCost {
+        /// Why ranks would go by cost.
+        why: Why,
+    },
+    /// No server has enough valid rounds to rank by.
+    TooFewRounds {
+        /// The most that one has.
+        rounds: usize,
+        /// How many are needed.
+        needed: usize,
+    },
+}
+
+/// Why a workload is ranked by one figure and not by another.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", content = "parameters", rename_all = "snake_case")]
+pub enum Why {
+    /// The load generator limited no server's peak.
+    ServerBound,
+    /// There is no peak rate.
+    NoPeak,
+    /// A peak rate may be the load generator's limit.
+    DriverMayBind {
+        /// Whose, by the names shown; empty if it is every server's.
+        servers: Vec<String>,
+    },
+    /// The control's peak rate varied between rounds.
+    ControlVaried {
+        /// Its spread as a share of the median.
+        share: f64,
+        /// The ratio of its two entries varied.
+        pair: bool,
+    },
+}
+
+/// A reason as given of a row, a server or a workload.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Cause {
+    /// What was found; if on several trials, on the first of them.
+    #[serde(flatten)]
+    pub reason: Reason,
+    /// The effect of that reason.
+    pub effect: Effect,
+    /// The trials it was found on; absent if it is about all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trials: Option<Trials>,
+}
+
+/// Some trials of a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Trials {
+    /// Their rounds.
+    pub rounds: Vec<u32>,
+    /// How many trials ran.
+    pub ran: usize,
+}
+
+impl From<Reason> for Cause {
+    fn from(reason: Reason) -> Self {
+        Self {
+            effect: reason.effect(),
+            reason,
+            trials: None,
+        }
+    }
+}
+
+/// Each as a cause of its own.
+pub(super) fn causes(reasons: Vec<Reason>) -> Vec<Cause> {
+    reasons.into_iter().map(Cause::from).collect()
 }
 
 impl Reason {
@@ -230,39 +358,44 @@ impl Reason {
             | Self::Nonconformant { .. }
             | Self::SlowFirstByte { .. }
             | Self::TooFewValid { .. }
+            | Self::RowsFailed { .. }
             | Self::NoTrial => Effect::Fails,
             Self::Broken { server: false, .. }
             | Self::Errors { .. }
-            | Self::Silent(_)
+            | Self::Silent { .. }
             | Self::OrdersNotConserved { .. }
-            | Self::IdsRepeated(_)
+            | Self::IdsRepeated { .. }
             | Self::Connections { .. }
             | Self::Bytes { .. } => Effect::Invalidates,
-            Self::Stolen(_)
-            | Self::OtherLoad(_)
-            | Self::WaitingLoad(_)
-            | Self::ControlSpread { .. } => Effect::Withholds,
-            Self::DriverBound { .. } | Self::NearControl(_) => Effect::Bounds,
+            Self::Stolen { .. }
+            | Self::OtherLoad { .. }
+            | Self::WaitingLoad { .. }
+            | Self::ControlSpread { .. }
+            | Self::NoPeakRate
+            | Self::NoCost { .. }
+            | Self::TooFewRounds { .. } => Effect::Withholds,
+            Self::DriverBound { .. } | Self::NearControl { .. } => Effect::Bounds,
             Self::Reconnects {
                 connections,
                 requests,
             } if *connections >= SET_APART * requests => Effect::SetsApart,
             Self::DriverUnknown
             | Self::Reconnects { .. }
-            | Self::NoControl(_)
+            | Self::NoControl { .. }
             | Self::LittlesLaw { .. }
-            | Self::RateMissed(_)
+            | Self::RateMissed { .. }
             | Self::SentLate { .. }
-            | Self::DelayedAck(_)
+            | Self::DelayedAck { .. }
             | Self::MemoryGrows { .. }
             | Self::MemoryGrew { .. }
             | Self::Restless { .. }
-            | Self::Bursts(_)
-            | Self::Throttled(_)
-            | Self::Machine(_)
-            | Self::Changed(_)
+            | Self::Bursts { .. }
+            | Self::Throttled { .. }
+            | Self::Machine { .. }
+            | Self::Changed { .. }
             | Self::RoundOrder { .. }
             | Self::MachineTail { .. }
+            | Self::RowsMarked { .. }
             | Self::NotSteady { .. }
             | Self::OutlierRound { .. } => Effect::Marks,
         }
@@ -272,7 +405,7 @@ impl Reason {
     pub(super) fn may_be_the_machine(&self) -> bool {
         matches!(
             self,
-            Self::LittlesLaw { .. } | Self::RateMissed(_) | Self::SentLate { .. }
+            Self::LittlesLaw { .. } | Self::RateMissed { .. } | Self::SentLate { .. }
         )
     }
 }

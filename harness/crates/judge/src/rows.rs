@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::mem::discriminant;
 
-use super::reason::{Effect, Reason};
+use super::reason::{Cause, Effect, Reason, Trials, causes};
 use super::row_view::RowView;
 use super::{Court, Entry, estimates, gates, ranking};
 use catalog::Stage;
@@ -16,11 +16,13 @@ const FEW: f64 = 0.25;
 /// A row and what is needed to rank it.
 pub(super) struct Judged<'a> {
     pub(super) row: Row,
+    /// Why its verdict is not `ok`.
+    pub(super) causes: Vec<Cause>,
     pub(super) valid: Vec<&'a Trial>,
     /// Gate 4 was tested and passes.
     pub(super) server_bound: bool,
     /// Why it is not ranked with the others of its stage.
-    pub(super) apart: Option<String>,
+    pub(super) apart: Option<Cause>,
 }
 
 /// All rows of a workload, failed ones too.
@@ -59,11 +61,11 @@ fn judge<'a>(
     let run = &court.record.run;
     let entry = &court.entries[entry];
     let mut row = blank(entry, workload, stage);
-    if let Some(reasons) = not_measured(run, entry) {
+    if let Some(causes) = not_measured(run, entry) {
         row.verdict = Verdict::Failed;
-        row.reasons = reasons;
         return Judged {
             row,
+            causes,
             valid: Vec::new(),
             server_bound: false,
             apart: None,
@@ -105,14 +107,11 @@ fn judge<'a>(
     row.lower_bound = worst(Effect::Bounds);
     let failed = worst(Effect::Fails);
     let apart = of_row.iter().find(|r| r.effect() == Effect::SetsApart);
-    let apart = apart.map(Reason::to_string);
+    let apart = apart.cloned().map(Cause::from);
     let server_bound = !row.lower_bound && !of_row.contains(&Reason::DriverUnknown);
-    row.reasons = of_row
-        .iter()
-        .map(Reason::to_string)
-        .chain(told_once(&found))
-        .collect();
-    row.verdict = match (failed, row.reasons.is_empty()) {
+    let mut causes = causes(of_row);
+    causes.extend(told_once(&found));
+    row.verdict = match (failed, causes.is_empty()) {
         (true, _) => Verdict::Failed,
         (false, false) => Verdict::Marked,
         (false, true) => Verdict::Ok,
@@ -120,6 +119,7 @@ fn judge<'a>(
     row.figures = estimates(&valid, |_| true, &mut court.bootstrap);
     Judged {
         row,
+        causes,
         valid,
         server_bound,
         apart,
@@ -142,18 +142,17 @@ fn blank(entry: &Entry<'_>, workload: &str, stage: Stage) -> Row {
 }
 
 /// Why a server was not measured at all.
-pub(super) fn not_measured(run: &Run, entry: &Entry<'_>) -> Option<Vec<String>> {
+pub(super) fn not_measured(run: &Run, entry: &Entry<'_>) -> Option<Vec<Cause>> {
     let reasons = gates::on_server(run, entry.server?);
     let fails = reasons
         .iter()
         .any(|reason| reason.effect() == Effect::Fails);
-    fails.then(|| reasons.iter().map(Reason::to_string).collect())
+    fails.then(|| causes(reasons))
 }
 
-/// The reasons found on trials, one per kind: the text of the first, and how many trials have it. Reasons that
-/// the machine may cause are left out if few trials have them, because they affect neither the median nor its
-/// interval.
-fn told_once(found: &[(u32, Vec<Reason>)]) -> Vec<String> {
+/// The reasons found on trials, one per kind: the first, and which trials have it. Reasons that the machine may
+/// cause are left out if few trials have them, because they affect neither the median nor its interval.
+fn told_once(found: &[(u32, Vec<Reason>)]) -> Vec<Cause> {
     let mut kinds: Vec<(&Reason, Vec<u32>)> = Vec::new();
     for (round, reason) in found
         .iter()
@@ -167,19 +166,13 @@ fn told_once(found: &[(u32, Vec<Reason>)]) -> Vec<String> {
             None => kinds.push((reason, vec![round])),
         }
     }
-    let told = |(first, rounds): (&Reason, Vec<u32>)| {
-        let invalid = first.effect() >= Effect::Invalidates;
-        let what = if invalid { "invalid" } else { "affected" };
-        let list: Vec<String> = rounds.iter().map(u32::to_string).collect();
-        let plural = if rounds.len() == 1 { "round" } else { "rounds" };
-        let (count, ran) = (rounds.len(), found.len());
-        format!(
-            "{count} of {ran} trials {what} ({plural} {}): {first}",
-            list.join(", ")
-        )
+    let ran = found.len();
+    let told = |(first, rounds): (&Reason, Vec<u32>)| Cause {
+        trials: Some(Trials { rounds, ran }),
+        ..Cause::from(first.clone())
     };
     let counts = |(first, rounds): &(&Reason, Vec<u32>)| {
-        !first.may_be_the_machine() || rounds.len() as f64 >= FEW * found.len() as f64
+        !first.may_be_the_machine() || rounds.len() as f64 >= FEW * ran as f64
     };
     kinds.into_iter().filter(counts).map(told).collect()
 }

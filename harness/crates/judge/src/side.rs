@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::ranking::{basis, controls};
 use super::row_view::{WorkloadView, series};
 use super::rows::{self, Judged};
-use super::{Court, Effect, Entry, TWIN_SUFFIX, gates, is_control};
+use super::{Cause, Court, Effect, Entry, TWIN_SUFFIX, gates, is_control};
 use catalog::Stage;
 use record::{Record, Trial, Verdict};
 use stats::{Series, geometric_mean};
@@ -30,7 +30,7 @@ pub(super) enum Found<'s, 'a> {
     /// The run ended before it.
     NotRun,
     /// It has no figures to compare; why.
-    Failed(String),
+    Failed(Vec<Cause>),
     /// It has figures.
     Sound(&'s Judged<'a>),
 }
@@ -60,9 +60,8 @@ impl<'a> Side<'a> {
     }
 
     /// Why a server was not measured; `None` if it was.
-    pub(super) fn not_measured(&self, name: &str) -> Option<String> {
-        let reasons = rows::not_measured(&self.court.record.run, self.entry(name)?)?;
-        Some(reasons.join("; "))
+    pub(super) fn not_measured(&self, name: &str) -> Option<Vec<Cause>> {
+        rows::not_measured(&self.court.record.run, self.entry(name)?)
     }
 
     pub(super) fn stages(&self) -> BTreeSet<Stage> {
@@ -77,7 +76,7 @@ impl<'a> Side<'a> {
         let ran = self.court.trials(&cell.workload, cell.stage, name);
         match judged.row.verdict {
             _ if ran.is_empty() => Found::NotRun,
-            Verdict::Failed => Found::Failed(judged.row.reasons.join("; ")),
+            Verdict::Failed => Found::Failed(judged.causes.clone()),
             _ => Found::Sound(judged),
         }
     }
@@ -134,8 +133,8 @@ impl<'a> Side<'a> {
         self.names().filter_map(first).filter(both).collect()
     }
 
-    /// Why ranks are withheld in a workload, and its notes.
-    pub(super) fn noise(&self, workload: &str) -> Vec<String> {
+    /// Why noise withholds the ranks of a workload.
+    pub(super) fn noise(&self, workload: &str) -> Vec<Cause> {
         let schedule = self.court.record.run.schedule;
         let basis = basis(self.of_workload(workload), schedule);
         self.noise_in(workload, basis.stage, basis.figure)
@@ -147,7 +146,7 @@ impl<'a> Side<'a> {
         workload: &str,
         stage: Stage,
         figure: &'static str,
-    ) -> Vec<String> {
+    ) -> Vec<Cause> {
         let rows = self.of_workload(workload);
         let valid: Vec<&Trial> = rows
             .iter()
@@ -162,8 +161,10 @@ impl<'a> Side<'a> {
             control: &controls(rows, stage, figure),
             first_position: &self.court.first_position,
         });
-        let withholds = found.iter().filter(|r| r.effect() >= Effect::Withholds);
-        withholds.map(ToString::to_string).collect()
+        let withholds = found
+            .into_iter()
+            .filter(|r| r.effect() >= Effect::Withholds);
+        withholds.map(Cause::from).collect()
     }
 }
 

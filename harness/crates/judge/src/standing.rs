@@ -10,14 +10,16 @@ mod pool;
 use std::collections::BTreeSet;
 
 use pool::{Pool, pools};
+pub use pool::{PoolNote, Shared};
 
 use super::compare::Choice;
 use super::ranking::basis;
 use super::side::{Found, Side, geometric_means};
-use super::{is_control, side::Cell};
+use super::{Cause, Why, is_control, side::Cell};
 use catalog::Stage;
 use record::figure;
 use record::{RankInterval, Record};
+use serde::Serialize;
 use stats::{
     Better, Bootstrap, Interval, MIN_REPLICATES, NoiseFloor, PairedRatio, Series, levels,
     noise_floor, paired_ratio, ranks,
@@ -117,14 +119,102 @@ pub struct Stood {
 }
 
 /// A server that isn't ranked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Unranked {
     /// The entry's name.
     pub server: String,
     /// The name shown.
     pub display: String,
     /// Why.
-    pub cause: String,
+    pub cause: Unfit,
+}
+
+/// Why a server isn't ranked.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", content = "parameters", rename_all = "snake_case")]
+pub enum Unfit {
+    /// A run didn't measure it.
+    NotMeasured {
+        /// The run.
+        run: String,
+        /// Why.
+        causes: Vec<Cause>,
+    },
+    /// It fails in a workload.
+    Failed {
+        /// The workload.
+        workload: String,
+        /// The run.
+        run: String,
+        /// Why.
+        causes: Vec<Cause>,
+    },
+    /// It isn't ranked with the others of a workload.
+    SetApart {
+        /// The workload.
+        workload: String,
+        /// The run.
+        run: String,
+        /// Why.
+        cause: Cause,
+    },
+    /// It has no valid figure in a workload.
+    NoFigure {
+        /// The workload.
+        workload: String,
+        /// The figure.
+        figure: &'static str,
+    },
+    /// Too few rounds have a valid trial in every workload.
+    TooFewRounds {
+        /// How many do.
+        rounds: usize,
+        /// How many are needed.
+        needed: usize,
+    },
+}
+
+/// Why servers are ranked by one figure and not by another.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", content = "parameters", rename_all = "snake_case")]
+pub enum Grounds {
+    /// It was asked for.
+    Chosen,
+    /// The load generator limited no server's peak in any workload.
+    ServerBound,
+    /// The first workload of a run that isn't ranked by peak.
+    Workload {
+        /// The workload.
+        workload: String,
+        /// The run.
+        run: String,
+        /// Why it isn't.
+        why: Why,
+    },
+}
+
+/// Why there are no ranks.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", content = "parameters", rename_all = "snake_case")]
+pub enum Withheld {
+    /// A workload is too noisy in a run.
+    Noise {
+        /// The workload.
+        workload: String,
+        /// The run.
+        run: String,
+        /// The noise.
+        cause: Cause,
+    },
+    /// Peak rates may be the load generator's limit.
+    DriverMayBind {
+        /// In this workload.
+        workload: String,
+        /// Whose, by the names shown.
+        servers: Vec<String>,
+    },
+    /// No server has a valid row in every workload.
+    NoServer,
 }
 
 /// The ranking of some runs across workloads.
@@ -133,7 +223,7 @@ pub struct Standing {
     /// The figure ranked by.
     pub by: By,
     /// Why that figure.
-    pub why: String,
+    pub why: Grounds,
     /// The workloads ranked over, by name.
     pub workloads: Vec<String>,
     /// The servers that have a valid row in every workload, best first.
@@ -141,11 +231,11 @@ pub struct Standing {
     /// The others.
     pub unranked: Vec<Unranked>,
     /// Why there are no ranks; empty if there are.
-    pub withheld: Option<String>,
+    pub withheld: Vec<Withheld>,
     /// The noise floor.
     pub floor: NoiseFloor,
-    /// Notes on the runs, one sentence each.
-    pub notes: Vec<String>,
+    /// Notes on the runs.
+    pub notes: Vec<PoolNote>,
 }
 
 /// Ranks servers across workloads. The same records always give the same ranks.
@@ -172,7 +262,7 @@ pub fn standing(runs: &[Named<'_>], choice: &StandingChoice) -> Standing {
     let places = places(
         &pools,
         candidates,
-        withheld.is_none(),
+        withheld.is_empty(),
         by,
         floor.delta,
         &mut bootstrap,
@@ -190,9 +280,9 @@ pub fn standing(runs: &[Named<'_>], choice: &StandingChoice) -> Standing {
 }
 
 /// The figure to rank by, and why.
-fn figure(sides: &[Side<'_>], workloads: &[String], choice: &StandingChoice) -> (By, String) {
+fn figure(sides: &[Side<'_>], workloads: &[String], choice: &StandingChoice) -> (By, Grounds) {
     if let Some(by) = choice.by {
-        return (by, "chosen with --by".to_owned());
+        return (by, Grounds::Chosen);
     }
     for workload in workloads {
         for side in sides {
@@ -202,13 +292,16 @@ fn figure(sides: &[Side<'_>], workloads: &[String], choice: &StandingChoice) -> 
             }
             let basis = basis(rows, side.court.record.run.schedule);
             if basis.figure != By::Peak.figure() {
-                let why = format!("in {workload} of {}, {}", side.called, basis.why);
+                let why = Grounds::Workload {
+                    workload: workload.clone(),
+                    run: side.called.clone(),
+                    why: basis.why,
+                };
                 return (By::Cost, why);
             }
         }
     }
-    let why = "the load generator limited no server's peak in any workload";
-    (By::Peak, why.to_owned())
+    (By::Peak, Grounds::ServerBound)
 }
 
 /// A server that may be ranked.
@@ -268,80 +361,86 @@ fn mean(pools: &[Pool], name: &str) -> Series {
 }
 
 /// Why a server is not ranked.
-fn unfit(sides: &[Side<'_>], pools: &[Pool], name: &str, mean: &Series) -> Option<String> {
+fn unfit(sides: &[Side<'_>], pools: &[Pool], name: &str, mean: &Series) -> Option<Unfit> {
     for pool in pools {
-        let workload = &pool.cell.workload;
         for side in sides.iter().filter(|side| side.entry(name).is_some()) {
-            if let Some(cause) = side.not_measured(name) {
-                return Some(format!("in {}: {cause}", side.called));
+            let (workload, run) = (pool.cell.workload.clone(), side.called.clone());
+            if let Some(causes) = side.not_measured(name) {
+                return Some(Unfit::NotMeasured { run, causes });
             }
-            let cause = match side.found(name, &pool.cell) {
-                Found::Failed(cause) => Some(cause),
-                Found::Sound(judged) => judged.apart.clone(),
-                Found::NotRun => None,
-            };
-            if let Some(cause) = cause {
-                return Some(format!("{workload} in {}: {cause}", side.called));
+            match side.found(name, &pool.cell) {
+                Found::Failed(causes) => {
+                    return Some(Unfit::Failed {
+                        workload,
+                        run,
+                        causes,
+                    });
+                }
+                Found::Sound(judged) => {
+                    if let Some(cause) = judged.apart.clone() {
+                        return Some(Unfit::SetApart {
+                            workload,
+                            run,
+                            cause,
+                        });
+                    }
+                }
+                Found::NotRun => {}
             }
         }
         if pool.series(name).is_empty() {
-            return Some(format!("{workload}: no valid {}", pool.figure));
+            return Some(Unfit::NoFigure {
+                workload: pool.cell.workload.clone(),
+                figure: pool.figure,
+            });
         }
     }
     let rounds = mean.len();
-    (rounds < MIN_REPLICATES).then(|| {
-        format!(
-            "only {rounds} rounds have a valid trial in every workload; at least {MIN_REPLICATES} \
-             are needed, 10 are better"
-        )
+    (rounds < MIN_REPLICATES).then_some(Unfit::TooFewRounds {
+        rounds,
+        needed: MIN_REPLICATES,
     })
 }
 
-/// Why no ranks are given.
-fn withheld(
-    sides: &[Side<'_>],
-    pools: &[Pool],
-    candidates: &[Candidate],
-    by: By,
-) -> Option<String> {
-    let mut causes: Vec<String> = Vec::new();
+/// Why no ranks are given; empty if they are.
+fn withheld(sides: &[Side<'_>], pools: &[Pool], candidates: &[Candidate], by: By) -> Vec<Withheld> {
+    let mut causes = Vec::new();
     for pool in pools {
         for side in sides {
             let workload = &pool.cell.workload;
-            let told = |why| format!("{workload} in {}: {why}", side.called);
             let noise = side.noise_in(workload, by.stage(), by.figure());
-            causes.extend(noise.into_iter().map(told));
+            causes.extend(noise.into_iter().map(|cause| Withheld::Noise {
+                workload: workload.clone(),
+                run: side.called.clone(),
+                cause,
+            }));
         }
         if by == By::Peak {
             causes.extend(bound(sides, candidates, &pool.cell));
         }
     }
     if causes.is_empty() && candidates.is_empty() {
-        causes.push("no server has a valid row in every workload".to_owned());
+        causes.push(Withheld::NoServer);
     }
-    (!causes.is_empty()).then(|| causes.join("; "))
+    causes
 }
 
 /// Peak rates that may be the load generator's limit.
-fn bound(sides: &[Side<'_>], candidates: &[Candidate], cell: &Cell) -> Option<String> {
+fn bound(sides: &[Side<'_>], candidates: &[Candidate], cell: &Cell) -> Option<Withheld> {
     let is_bound = |candidate: &&Candidate| {
         let rows = sides
             .iter()
             .filter_map(|side| side.row(&candidate.server, cell));
         rows.into_iter().any(|judged| !judged.server_bound)
     };
-    let names: Vec<&str> = candidates
+    let servers: Vec<String> = candidates
         .iter()
         .filter(is_bound)
-        .map(|candidate| candidate.display.as_str())
+        .map(|candidate| candidate.display.clone())
         .collect();
-    (!names.is_empty()).then(|| {
-        format!(
-            "{}: the peak rate of {} may be the load generator's limit; --by {} ranks by cost",
-            cell.workload,
-            names.join(", "),
-            By::Cost.figure()
-        )
+    (!servers.is_empty()).then(|| Withheld::DriverMayBind {
+        workload: cell.workload.clone(),
+        servers,
     })
 }
 

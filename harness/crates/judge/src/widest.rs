@@ -13,8 +13,12 @@ pub struct Widest {
     /// How far its 95 % interval reaches from its median, as a share of it; infinite if there are too few
     /// rounds for an interval.
     pub half_width: f64,
-    /// The servers, figure and workload.
-    pub of: String,
+    /// The servers.
+    pub servers: [String; 2],
+    /// The figure ranked by.
+    pub figure: &'static str,
+    /// The workload.
+    pub workload: String,
 }
 
 /// The widest 95 % interval among the ratios used for ranking: of each pair of servers in each workload, or of
@@ -37,10 +41,9 @@ pub fn widest_ratio(run: &Run, trials: &[Trial]) -> Option<Widest> {
         for (a, b) in pairs(&judged, &basis) {
             let found = Widest {
                 half_width: half_width(a, b, &basis, &mut court.bootstrap),
-                of: format!(
-                    "{} vs {} in {} of {workload}",
-                    a.row.server, b.row.server, basis.figure
-                ),
+                servers: [a, b].map(|judged| judged.row.server.clone()),
+                figure: basis.figure,
+                workload: workload.clone(),
             };
             if widest
                 .as_ref()
@@ -107,7 +110,7 @@ mod tests {
     fn the_least_sure_pair_is_named() {
         let trials = rounds(10, &[("alpha", 0.001), ("beta", 0.001), ("gamma-x", 0.2)]);
         let widest = widest_ratio(&run(), &trials).unwrap();
-        assert!(widest.of.contains("gamma-x"), "{widest:?}");
+        assert!(widest.servers.contains(&"gamma-x".into()), "{widest:?}");
         assert!((0.05..0.5).contains(&widest.half_width), "{widest:?}");
         let without = rounds(10, &[("alpha", 0.001), ("beta", 0.001)]);
         assert!(widest_ratio(&run(), &without).unwrap().half_width < 0.01);
@@ -120,7 +123,8 @@ mod tests {
             &[("alpha", 0.01), ("control", 0.01), ("control~2", 0.01)],
         );
         let widest = widest_ratio(&run(), &trials).unwrap();
-        assert!(widest.of.starts_with("alpha vs control"), "{widest:?}");
+        assert_eq!(widest.servers[0], "alpha");
+        assert!(widest.servers[1].starts_with("control"), "{widest:?}");
     }
 
     #[test]

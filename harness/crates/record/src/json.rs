@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::{Ranking, Record, Row, ServerRow, Summary};
+use super::{Ranking, ReasonRow, Record, Row, ServerRow, Summary};
 
 /// The JSON Schema (draft 2020-12) of `record.json`.
 pub const JSON_SCHEMA: &str = include_str!("../../../schema/record.schema.json");
@@ -17,6 +17,7 @@ struct Whole<'a> {
     summary: &'a [Row],
     server_summary: &'a [ServerRow],
     rankings: &'a [Ranking],
+    reasons: &'a [ReasonRow],
 }
 
 /// A JSON file with a kind and a version of its own.
@@ -46,6 +47,7 @@ pub fn to_json(record: &Record, summary: &Summary) -> String {
         summary: &summary.rows,
         server_summary: &summary.servers,
         rankings: &summary.rankings,
+        reasons: &summary.reasons,
     };
     let mut text = serde_json::to_string_pretty(&document).expect("all keys are strings");
     text.push('\n');

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::figure::LOST_AT_STOP;
 use catalog::Stage;
@@ -22,6 +23,24 @@ pub struct Summary {
     pub servers: Vec<ServerRow>,
     /// One for each workload, in display order.
     pub rankings: Vec<Ranking>,
+    /// Each text of [`Row::reasons`], [`ServerRow::reasons`], [`Ranking::reason`] and [`Ranking::notes`] once
+    /// more, with what it says as data. Absent in older files.
+    pub reasons: Vec<ReasonRow>,
+}
+
+/// A text of the summary, for programs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReasonRow {
+    /// The server; absent if it is about a workload.
+    pub server: Option<String>,
+    /// The workload; absent if it is about a server over the whole run.
+    pub workload: Option<String>,
+    /// The stage, likewise.
+    pub stage: Option<Stage>,
+    /// The text. If ranks are withheld for several reasons, each has its own row.
+    pub text: String,
+    /// What it says: `kind`, `effect`, `parameters` and `trials`, as far as it has them.
+    pub reason: Value,
 }
 
 /// A server in one stage of one workload.

@@ -12,7 +12,7 @@ use super::figure::{label, ratio, shown};
 use super::grid::{Align, Grid};
 use super::number::ABSENT;
 use super::page::{Block, Footnotes};
-use super::{Colour, markdown, terminal};
+use super::{Colour, markdown, say, terminal};
 
 pub use json::COMPARISON_SCHEMA_VERSION;
 
@@ -203,7 +203,7 @@ impl Meeting<'_> {
         let value = |value| figure.map_or_else(String::new, |figure| shown(figure, value));
         let divided = if change.by_control { " ÷" } else { "" };
         let mut cells = vec![
-            change.display.clone(),
+            display(&change.display),
             whereabouts(&change.place),
             format!("{}{divided}", label(id)),
             value(change.base.median),
@@ -218,10 +218,10 @@ impl Meeting<'_> {
     }
 
     fn turn(&self, turn: &Turn, notes: &mut Footnotes) -> Vec<String> {
-        let mark = notes.mark(turn.cause.clone());
+        let mark = notes.mark(say::obstacle(&turn.cause));
         let none = || ABSENT.to_owned();
         self.machine(vec![
-            turn.display.clone(),
+            display(&turn.display),
             whereabouts(&turn.place),
             none(),
             none(),
@@ -296,7 +296,7 @@ impl Meeting<'_> {
             .map(moves);
         machine
             .chain(control)
-            .chain(self.comparison.notes.iter().cloned())
+            .chain(self.comparison.notes.iter().map(say::note))
             .collect()
     }
 }
@@ -338,20 +338,26 @@ fn whereabouts(place: &Place) -> String {
     }
 }
 
-/// Each cause once, with its subjects; `all` is sorted by cause.
+/// As in `a`, or `a → b` if two entries are compared with each other.
+fn display(names: &[String]) -> String {
+    names.join(" → ")
+}
+
+/// Each cause once, with its subjects.
 fn causes(all: &[NotJudged]) -> Vec<String> {
-    all.chunk_by(|a, b| a.cause == b.cause)
+    say::not_compared(all)
+        .chunk_by(|(a, _), (b, _)| a == b)
         .map(|same| {
             let named: Vec<String> = same
                 .iter()
                 .take(NAMED)
-                .map(|one| subject(&one.place))
+                .map(|(_, one)| subject(&one.place))
                 .collect();
             let more = match same.len().saturating_sub(NAMED) {
                 0 => String::new(),
                 more => format!(" and {more} more"),
             };
-            format!("{}{more}: {}", named.join(", "), same[0].cause)
+            format!("{}{more}: {}", named.join(", "), same[0].0)
         })
         .collect()
 }

@@ -1,5 +1,5 @@
 //! One file per format. Each is a function from a record and its summary to text; nothing here starts, writes
-//! or prints anything.
+//! or prints anything. [`say`] has the words for what `judge` found.
 //!
 //! To add a format, add a file here, a line in [`FORMATS`] or [`TRACKERS`], and a snapshot test.
 
@@ -19,6 +19,7 @@ mod notes;
 mod number;
 mod page;
 mod protocol;
+pub mod say;
 mod servers_table;
 mod standing;
 mod terminal;
@@ -37,6 +38,7 @@ pub use protocol::{
     SECTION_BEGIN, SECTION_END, fuzz_lines, protocol_lines, protocol_page, protocol_section,
     with_section,
 };
+pub use say::summarise;
 pub use standing::{Ranked, STANDING_SCHEMA_VERSION};
 pub use terminal::{Colour, terminal, terminal_wide};
 

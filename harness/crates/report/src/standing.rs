@@ -10,7 +10,7 @@ use super::figure::ratio;
 use super::grid::{Align, Grid};
 use super::number::ABSENT;
 use super::page::Block;
-use super::{Colour, markdown, terminal};
+use super::{Colour, markdown, say, terminal};
 
 /// The version of the JSON; incremented by every change that an older reader would misread.
 pub const STANDING_SCHEMA_VERSION: u32 = 1;
@@ -59,7 +59,7 @@ impl Ranked<'_> {
         }
         let unranked = found.unranked.iter();
         let mut notes: Vec<String> = unranked
-            .map(|one| format!("not ranked: {}: {}", one.display, one.cause))
+            .map(|one| format!("not ranked: {}: {}", one.display, say::unfit(&one.cause)))
             .collect();
         notes.extend(self.another_machine.iter().map(|difference| {
             format!(
@@ -67,7 +67,7 @@ impl Ranked<'_> {
                 difference.member, difference.base, difference.new
             )
         }));
-        notes.extend(found.notes.iter().cloned());
+        notes.extend(found.notes.iter().map(say::pool_note));
         if !notes.is_empty() {
             blocks.push(Block::Notes(notes));
         }
@@ -77,7 +77,7 @@ impl Ranked<'_> {
     fn caption(&self) -> String {
         let found = self.standing;
         let ids: Vec<&str> = self.runs.iter().map(|run| run.run.id.as_str()).collect();
-        let ranked = match &found.withheld {
+        let ranked = match say::withheld(&found.withheld) {
             Some(why) => format!("Ranks are withheld: {why}"),
             None => {
                 let floor = found.floor.delta.exp_m1() * 100.0;
@@ -94,7 +94,7 @@ impl Ranked<'_> {
              over rounds. {ranked}. Runs: {}{}.",
             found.by.figure(),
             found.by.stage(),
-            found.why.trim_end_matches('.'),
+            say::grounds(&found.why).trim_end_matches('.'),
             ids.join(", "),
             self.runs
                 .first()
@@ -168,7 +168,14 @@ impl Ranked<'_> {
         let unranked: Vec<Value> = found
             .unranked
             .iter()
-            .map(|one| json!({ "server": one.server, "display": one.display, "cause": one.cause }))
+            .map(|one| {
+                json!({
+                    "server": one.server,
+                    "display": one.display,
+                    "cause": say::unfit(&one.cause),
+                    "reason": one.cause,
+                })
+            })
             .collect();
         json!({
             "schema_version": STANDING_SCHEMA_VERSION,
@@ -177,14 +184,17 @@ impl Ranked<'_> {
             "another_machine": machine,
             "ranked_by": found.by.figure(),
             "stage": found.by.stage().name(),
-            "reason": found.why,
-            "withheld": found.withheld,
+            "reason": say::grounds(&found.why),
+            "grounds": found.why,
+            "withheld": say::withheld(&found.withheld),
+            "withheld_reasons": found.withheld,
             "noise_floor_ratio": found.floor.delta.exp_m1(),
             "noise_floor_pairs": found.floor.pairs,
             "workloads": found.workloads,
             "places": found.places.iter().map(stood).collect::<Vec<_>>(),
             "unranked": unranked,
-            "notes": found.notes,
+            "notes": found.notes.iter().map(say::pool_note).collect::<Vec<_>>(),
+            "note_reasons": found.notes,
         })
     }
 }

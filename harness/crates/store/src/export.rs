@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use thiserror::Error;
 
-use record::{Ranking, Record, Row, SCHEMA_VERSION, ServerRow, Summary, to_json};
+use record::{Ranking, ReasonRow, Record, Row, SCHEMA_VERSION, ServerRow, Summary, to_json};
 
 /// Why `record.json` could not be written or read.
 #[derive(Debug, Error)]
@@ -51,6 +51,8 @@ struct SummaryMembers {
     summary: Vec<Row>,
     server_summary: Vec<ServerRow>,
     rankings: Vec<Ranking>,
+    #[serde(default)]
+    reasons: Vec<ReasonRow>,
 }
 
 /// Writes `record.json` atomically.
@@ -94,6 +96,7 @@ pub fn read_json(path: &Path) -> Result<(Record, Summary), ExportError> {
         rows: members.summary,
         servers: members.server_summary,
         rankings: members.rankings,
+        reasons: members.reasons,
     };
     Ok((record, summary))
 }

@@ -13,9 +13,9 @@ use crate::cmd::progress::Progress;
 use crate::cmd::results::{Folder, colour};
 use crate::flags::{Status, Usage};
 use catalog::{Catalog, Server, Source, from_manifest};
-use judge::{Choice, Operand};
+use judge::{Choice, Note, Operand};
 use record::{EntryKind, Record};
-use report::Meeting;
+use report::{Meeting, say};
 use runner::{Interrupt, same_program};
 use store::write_whole;
 
@@ -174,7 +174,7 @@ impl Base {
             }
             match built {
                 (Ok(one), Ok(other)) if same_program(catalog, &one.record, &other.record) => {
-                    progress.tell(&same_line(base, new));
+                    progress.tell(&say::note(&same_note(base, new)));
                 }
                 (Err(failure), _) => failures.push((base, failure)),
                 _ => {}
@@ -322,8 +322,11 @@ fn pairs<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Vec<(String, Strin
     names.clone().filter_map(pair).filter(both).collect()
 }
 
-fn same_line(base: &str, new: &str) -> String {
-    format!("{base} and {new} are the same program: any difference between them is noise")
+fn same_note(base: &str, new: &str) -> Note {
+    Note::SameProgram {
+        base: base.to_owned(),
+        new: new.to_owned(),
+    }
 }
 
 /// Refuses flags that judge builds if the run has only one build of each server.
@@ -379,7 +382,7 @@ pub(super) fn judge(
         if let (Some(one), Some(other)) = (build(base), build(new))
             && same_program(catalog, one, other)
         {
-            comparison.notes.push(same_line(base, new));
+            comparison.notes.push(same_note(base, new));
         }
     }
     let (bases, news): (Vec<String>, Vec<String>) = pairs.into_iter().unzip();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Cell, Choice, Comparison, NotJudged, Place, Side, chosen};
+use super::{Cell, Choice, Comparison, NotJudged, Obstacle, Place, Side, chosen};
 use catalog::Stage;
 
 /// The stages of workloads that both runs have.
@@ -39,21 +39,15 @@ impl Cells {
             choice.stages.contains(stage)
         });
         for (stage, side) in stages.one {
-            not(
-                None,
-                Some(stage),
-                format!("not run in {}", called(side, base, new)),
-            );
+            let run = called(side, base, new);
+            not(None, Some(stage), Obstacle::StageNotRun { run });
         }
         let workloads = both(set(base), set(new), |workload| {
             choice.workloads.is_empty() || choice.workloads.contains(workload)
         });
         for (workload, side) in workloads.one {
-            not(
-                Some(&workload),
-                None,
-                format!("not in {}", called(side, base, new)),
-            );
+            let run = called(side, base, new);
+            not(Some(&workload), None, Obstacle::NotIn { run });
         }
         for workload in workloads.common {
             for &stage in &stages.common {
@@ -99,8 +93,8 @@ fn both<T: Ord + Clone>(
     found
 }
 
-fn called<'s>(lacking: usize, base: &'s Side<'_>, new: &'s Side<'_>) -> &'s str {
-    &[base, new][lacking].called
+fn called(lacking: usize, base: &Side<'_>, new: &Side<'_>) -> String {
+    [base, new][lacking].called.clone()
 }
 
 fn set(side: &Side<'_>) -> BTreeSet<String> {
@@ -108,27 +102,25 @@ fn set(side: &Side<'_>) -> BTreeSet<String> {
 }
 
 /// Why a cell's figures can't be compared.
-fn obstacle(base: &Side<'_>, new: &Side<'_>, cell: &Cell) -> Option<String> {
+fn obstacle(base: &Side<'_>, new: &Side<'_>, cell: &Cell) -> Option<Obstacle> {
     let (base_run, new_run) = (&base.court.record.run, &new.court.record.run);
     if base_run.connections != new_run.connections {
-        return Some(format!(
-            "{} connections in base and {} in new",
-            base_run.connections, new_run.connections
-        ));
+        return Some(Obstacle::Connections {
+            base: base_run.connections,
+            new: new_run.connections,
+        });
     }
     if base_run.engine != new_run.engine {
-        return Some(format!(
-            "different I/O backends: {} in base and {} in new, and their cost is in every figure; \
-             run both with the same --engine",
-            base_run.engine, new_run.engine
-        ));
+        return Some(Obstacle::Engines {
+            base: base_run.engine.clone(),
+            new: new_run.engine.clone(),
+        });
     }
     if base_run.schedule.name() != new_run.schedule.name() {
-        return Some(format!(
-            "base is {} and new is {}; run both with or both without --isolated",
-            base_run.schedule.name(),
-            new_run.schedule.name()
-        ));
+        return Some(Obstacle::Schedules {
+            base: base_run.schedule.name(),
+            new: new_run.schedule.name(),
+        });
     }
     if cell.stage == Stage::Peak {
         return None;
@@ -136,11 +128,8 @@ fn obstacle(base: &Side<'_>, new: &Side<'_>, cell: &Cell) -> Option<String> {
     let rate = |run: &record::Run| run.rates_per_s.get(&cell.workload).copied();
     match (rate(base_run), rate(new_run)) {
         (Some(base), Some(new)) if base == new => None,
-        (Some(base), Some(new)) => Some(format!(
-            "{base}/s in base and {new}/s in new: latency and cost depend on the rate; run both \
-             with the same --rate"
-        )),
-        _ => Some("the paced rate was not recorded in both".to_owned()),
+        (Some(base), Some(new)) => Some(Obstacle::Rates { base, new }),
+        _ => Some(Obstacle::RateUnknown),
     }
 }
 

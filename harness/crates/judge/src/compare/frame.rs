@@ -123,16 +123,3 @@ fn divided(series: &Series, control: &Series) -> Series {
 fn suffices(divided: &Series, whole: &Series) -> bool {
     divided.len() >= MIN_REPLICATES && 2 * divided.len() >= whole.len()
 }
-
-impl Ratio {
-    /// From natural logarithms.
-    pub(super) fn of_logs(median: f64, interval: Interval) -> Self {
-        Self {
-            median: median.exp(),
-            interval: Interval {
-                low: interval.low.exp(),
-                high: interval.high.exp(),
-            },
-        }
-    }
-}

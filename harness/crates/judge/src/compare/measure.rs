@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use super::cells::{Cells, as_long};
 use super::frame::{Frame, floor};
 use super::{
-    Cell, Change, Choice, Comparison, ControlMove, NotJudged, Outcome, Place, Ratio, Side, Turn,
-    chosen,
+    Cell, Change, Choice, Comparison, ControlMove, NotJudged, Obstacle, Outcome, Place, Ratio,
+    Side, Turn, chosen,
 };
 use crate::rows::Judged;
 use crate::side::Found;
-use crate::{estimate, is_control};
+use crate::{Cause, estimate, is_control};
 use catalog::Stage;
 use record::figure::Figure;
 use stats::{
@@ -32,7 +32,7 @@ pub(super) struct Measuring<'m, 'a> {
 struct Pair<'p> {
     base: &'p str,
     new: &'p str,
-    display: String,
+    display: Vec<String>,
     comparison: &'p mut Comparison,
     p_values: &'p mut Vec<f64>,
 }
@@ -84,8 +84,8 @@ impl<'m, 'a> Measuring<'m, 'a> {
                 .map_or_else(|| name.to_owned(), |entry| entry.display.clone())
         };
         let display = match base == new {
-            true => shown(self.base, base),
-            false => format!("{} → {}", shown(self.base, base), shown(self.new, new)),
+            true => vec![shown(self.base, base)],
+            false => vec![shown(self.base, base), shown(self.new, new)],
         };
         let mut pair = Pair {
             base,
@@ -126,17 +126,17 @@ impl<'m, 'a> Measuring<'m, 'a> {
         }
         let (base, new) = match (base, new) {
             (Found::NotRun, _) => {
-                return pair.not(Some(cell), None, "no trial in base".into());
+                return pair.not(Some(cell), None, Obstacle::NoTrial { run: "base" });
             }
             (_, Found::NotRun) => {
-                return pair.not(Some(cell), None, "no trial in new".into());
+                return pair.not(Some(cell), None, Obstacle::NoTrial { run: "new" });
             }
             (Found::Sound(base), Found::Sound(new)) => (base, new),
-            (base, new) => return pair.failed(Some(cell), cause(base), cause(new)),
+            (base, new) => return pair.failed(Some(cell), causes(base), causes(new)),
         };
         for (side, judged) in [("base", base), ("new", new)] {
-            if let Some(why) = bound(cell, judged) {
-                return pair.not(Some(cell), None, format!("{why} in {side}"));
+            if let Some(obstacle) = bound(cell, judged, side) {
+                return pair.not(Some(cell), None, obstacle);
             }
         }
         for figure in figures {
@@ -169,10 +169,10 @@ impl<'m, 'a> Measuring<'m, 'a> {
                 return;
             }
             let cause = match sound.is_empty() {
-                true => "no valid trials in both",
-                false => "no paced stage had the same load in both, and memory depends on the load",
+                true => Obstacle::NoValidTrials,
+                false => Obstacle::NoEqualLoad,
             };
-            return pair.not(None, Some(figure.id), cause.to_owned());
+            return pair.not(None, Some(figure.id), cause);
         }
         let base = self.base.over(pair.base, &cells, figure.id);
         let new = self.new.over(pair.new, &cells, figure.id);
@@ -219,7 +219,9 @@ impl<'m, 'a> Measuring<'m, 'a> {
             (found, unpaired_p(&new, &base, delta))
         };
         let Some((median, Some(interval))) = ratio else {
-            let cause = "fewer than 3 rounds in common".to_owned();
+            let cause = Obstacle::TooFewInCommon {
+                needed: MIN_REPLICATES,
+            };
             pair.comparison.not_judged.push(NotJudged { cause, place });
             return;
         };
@@ -256,58 +258,56 @@ impl Pair<'_> {
         }
     }
 
-    fn not(&mut self, cell: Option<&Cell>, figure: Option<&'static str>, cause: String) {
+    fn not(&mut self, cell: Option<&Cell>, figure: Option<&'static str>, cause: Obstacle) {
         let place = self.place(cell, figure);
         self.comparison.not_judged.push(NotJudged { cause, place });
     }
 
     /// What fails on at least one side.
-    fn failed(&mut self, cell: Option<&Cell>, base: Option<String>, new: Option<String>) {
-        let (outcome, cause) = match (base, new) {
-            (Some(cause), None) => (Outcome::Improved, format!("failed in base: {cause}")),
-            (None, Some(cause)) => (Outcome::Regressed, format!("failed in new: {cause}")),
+    fn failed(&mut self, cell: Option<&Cell>, base: Option<Vec<Cause>>, new: Option<Vec<Cause>>) {
+        let (outcome, run, causes) = match (base, new) {
+            (Some(causes), None) => (Outcome::Improved, "base", causes),
+            (None, Some(causes)) => (Outcome::Regressed, "new", causes),
             (_, new) => {
-                let cause = format!("failed in both; in new: {}", new.unwrap_or_default());
-                return self.not(cell, None, cause);
+                let new = new.unwrap_or_default();
+                return self.not(cell, None, Obstacle::FailedInBoth { new });
             }
         };
         self.comparison.turns.push(Turn {
             place: self.place(cell, None),
             display: self.display.clone(),
             outcome,
-            cause,
+            cause: Obstacle::Failed { run, causes },
         });
     }
 }
 
-fn cause(found: Found<'_, '_>) -> Option<String> {
+fn causes(found: Found<'_, '_>) -> Option<Vec<Cause>> {
     match found {
-        Found::Failed(cause) => Some(cause),
+        Found::Failed(causes) => Some(causes),
         Found::NotRun | Found::Sound(_) => None,
     }
 }
 
 /// Why a peak rate says nothing about the server.
-fn bound(cell: &Cell, judged: &Judged<'_>) -> Option<&'static str> {
+fn bound(cell: &Cell, judged: &Judged<'_>, run: &'static str) -> Option<Obstacle> {
     match cell.stage {
-        Stage::Peak if judged.row.lower_bound => {
-            Some("the peak rate is a lower bound (≥), limited by the load generator,")
-        }
-        Stage::Peak if !judged.server_bound => {
-            Some("the peak rate may be the load generator's limit")
-        }
+        Stage::Peak if judged.row.lower_bound => Some(Obstacle::LowerBound { run }),
+        Stage::Peak if !judged.server_bound => Some(Obstacle::DriverMayBind { run }),
         _ => None,
     }
 }
 
-fn too_few(base: &Series, new: &Series) -> Option<String> {
+fn too_few(base: &Series, new: &Series) -> Option<Obstacle> {
     match (base.len(), new.len()) {
-        (0, 0) => Some("not measured in either".to_owned()),
-        (0, _) => Some("not measured in base".to_owned()),
-        (_, 0) => Some("not measured in new".to_owned()),
-        (base, new) if base.min(new) < MIN_REPLICATES => Some(format!(
-            "fewer than {MIN_REPLICATES} valid rounds ({base} in base, {new} in new)"
-        )),
+        (0, 0) => Some(Obstacle::NotMeasured { run: "either" }),
+        (0, _) => Some(Obstacle::NotMeasured { run: "base" }),
+        (_, 0) => Some(Obstacle::NotMeasured { run: "new" }),
+        (base, new) if base.min(new) < MIN_REPLICATES => Some(Obstacle::TooFewRounds {
+            base,
+            new,
+            needed: MIN_REPLICATES,
+        }),
         _ => None,
     }
 }

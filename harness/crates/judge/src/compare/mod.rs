@@ -8,10 +8,13 @@ mod cells;
 mod frame;
 mod measure;
 mod notes;
+mod obstacle;
 
 use std::collections::BTreeSet;
 
 use cells::Cells;
+pub use notes::{Condition, Lengths, Note};
+pub use obstacle::Obstacle;
 
 use super::is_control;
 use super::side::{Cell, Side};
@@ -113,13 +116,26 @@ pub struct Ratio {
     pub interval: Interval,
 }
 
+impl Ratio {
+    /// From natural logarithms.
+    fn of_logs(median: f64, interval: Interval) -> Self {
+        Self {
+            median: median.exp(),
+            interval: Interval {
+                low: interval.low.exp(),
+                high: interval.high.exp(),
+            },
+        }
+    }
+}
+
 /// A figure that was compared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
     /// Where. Workload and stage are absent for a figure of the process.
     pub place: Place,
-    /// Display name of the entry.
-    pub display: String,
+    /// The name shown; those of base and of new if two entries are compared.
+    pub display: Vec<String>,
     /// Which direction is better.
     pub better: Better,
     /// As measured, over the rounds of base.
@@ -154,19 +170,19 @@ impl Change {
 pub struct Turn {
     /// A server, or one of its rows.
     pub place: Place,
-    /// Display name of the entry.
-    pub display: String,
+    /// The name shown; those of base and of new if two entries are compared.
+    pub display: Vec<String>,
     /// Never [`Outcome::Indistinguishable`].
     pub outcome: Outcome,
     /// Why it fails.
-    pub cause: String,
+    pub cause: Obstacle,
 }
 
 /// Something that could not be compared.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NotJudged {
     /// The reason.
-    pub cause: String,
+    pub cause: Obstacle,
     /// Where.
     pub place: Place,
 }
@@ -193,8 +209,8 @@ pub struct Comparison {
     pub not_judged: Vec<NotJudged>,
     /// Changes of the control between the runs; empty if it did not run in both, or if both are the same run.
     pub control: Vec<ControlMove>,
-    /// Other differences between the runs, one sentence each.
-    pub notes: Vec<String>,
+    /// Other differences between the runs.
+    pub notes: Vec<Note>,
 }
 
 impl Comparison {
@@ -233,7 +249,6 @@ pub fn compare(base: &Operand<'_>, new: &Operand<'_>, choice: &Choice) -> Compar
     for (change, passes) in comparison.changes.iter_mut().zip(holm(&p_values, ALPHA)) {
         change.sure = passes && change.outcome != Outcome::Indistinguishable;
     }
-    comparison.not_judged.sort();
     comparison
 }
 
@@ -270,7 +285,9 @@ fn pairs(
         match lacking {
             None => found.push((name.to_owned(), name.to_owned())),
             Some(side) => comparison.not_judged.push(NotJudged {
-                cause: format!("not in {}", side.called),
+                cause: Obstacle::NotIn {
+                    run: side.called.clone(),
+                },
                 place: Place {
                     server: Some(name.to_owned()),
                     ..Place::default()

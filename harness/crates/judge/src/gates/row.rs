@@ -73,7 +73,7 @@ pub(super) fn near_control(row: &RowView<'_>) -> Option<Reason> {
     let shares: Vec<f64> = rates.iter().filter_map(share).collect();
     median(&shares)
         .filter(|&share| share > CONTROL_SHARE)
-        .map(Reason::NearControl)
+        .map(|share| Reason::NearControl { share })
 }
 
 /// Gate 6: the median over trials of the send lag, with a stricter limit than for each trial.
@@ -236,7 +236,7 @@ pub(super) fn bursts(row: &RowView<'_>) -> Option<Reason> {
         .collect();
     let machine = median(&others)?.max(1.0);
     let own = extra(row.valid)?;
-    (own / machine > 1.0 + BURSTS).then_some(Reason::Bursts(own - 1.0))
+    (own / machine > 1.0 + BURSTS).then_some(Reason::Bursts { share: own - 1.0 })
 }
 
 /// The round furthest from the others, in the figure ranked by.
@@ -419,7 +419,9 @@ mod tests {
         };
         assert_eq!(found(Stage::Peak, &control(0.6), |_, _| {}), []);
         let near = found(Stage::Peak, &control(0.8), |_, _| {});
-        assert!(matches!(near[..], [Reason::NearControl(share)] if (0.78..0.85).contains(&share)));
+        assert!(
+            matches!(near[..], [Reason::NearControl { share }] if (0.78..0.85).contains(&share))
+        );
     }
 
     fn run_rate() -> f64 {
@@ -644,7 +646,7 @@ mod tests {
             assert_eq!(interleaved(stage, mean(1.3), mean(1.3)), [], "{stage}");
             let found = interleaved(stage, mean(1.3), mean(1.1));
             assert!(
-                matches!(found[..], [Reason::Bursts(share)] if (share - 0.3).abs() < 1e-9),
+                matches!(found[..], [Reason::Bursts { share }] if (share - 0.3).abs() < 1e-9),
                 "{stage}: {found:?}"
             );
         }

@@ -63,13 +63,17 @@ mod tests {
         let reason = "could not compile\n  `server-alpha`".to_owned();
         server.failure = Some(Failure {
             step: Step::Build,
-            reason,
+            reason: reason.clone(),
             log_tail: String::new(),
         });
-        let found = broken(&run(), &server).unwrap();
+        let found = broken(&run(), &server);
         assert_eq!(
-            found.to_string(),
-            "build failed: could not compile `server-alpha`"
+            found,
+            Some(Reason::Broken {
+                step: Step::Build,
+                reason,
+                server: true,
+            })
         );
     }
 
@@ -90,16 +94,13 @@ mod tests {
             failures: vec!["orders-422: got 500, want 422".into()],
         });
         assert_eq!(broken(&run(), &server), None);
-        let found = nonconformant(&run(), &server).unwrap();
-        assert!(
-            found.to_string().contains("only 40 of 41 checks passed"),
-            "{found}"
-        );
-        assert!(
-            found
-                .to_string()
-                .ends_with("first: orders-422: got 500, want 422"),
-            "{found}"
+        assert_eq!(
+            nonconformant(&run(), &server),
+            Some(Reason::Nonconformant {
+                passed: 40,
+                total: 41,
+                first: Some("orders-422: got 500, want 422".into()),
+            })
         );
     }
 
@@ -109,10 +110,12 @@ mod tests {
         if let Some(check) = &mut server.check {
             check.first_byte_us = Some(20_100.0);
         }
-        let found = slow_first_byte(&run(), &server).unwrap();
-        assert!(
-            found.to_string().contains("20.10 ms (limit 5.00 ms)"),
-            "{found}"
+        assert_eq!(
+            slow_first_byte(&run(), &server),
+            Some(Reason::SlowFirstByte {
+                found_us: 20_100.0,
+                limit_us: 5_000.0,
+            })
         );
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::By;
 use crate::side::{Cell, Side};
 use record::Run;
+use serde::Serialize;
 use stats::Series;
 
 /// One workload's figure of every entry, with rounds numbered across all runs.
@@ -73,26 +74,61 @@ pub(super) fn pools(sides: &[Side<'_>], workloads: &[String], by: By) -> Vec<Poo
     pools
 }
 
+/// A note on pooled runs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", content = "parameters", rename_all = "snake_case")]
+pub enum PoolNote {
+    /// Not all rounds of a workload are used, because another workload has no more.
+    RoundsUnused {
+        /// The workload.
+        workload: String,
+        /// Its rounds.
+        rounds: u32,
+        /// Those used.
+        used: u32,
+    },
+    /// The runs measured a workload under different conditions.
+    Differs {
+        /// The workload.
+        workload: String,
+        /// The condition.
+        what: Shared,
+        /// Its value in each run, by the run's name.
+        runs: Vec<(String, f64)>,
+    },
+    /// The runs have different binaries of some servers.
+    OtherBuilds {
+        /// Their names.
+        servers: Vec<String>,
+    },
+}
+
+/// A condition shared by all servers of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shared {
+    /// The number of connections.
+    Connections,
+    /// The rate of the paced stage, per second.
+    PacedRate,
+}
+
 /// Notes on the pooled runs.
-pub(super) fn notes(sides: &[Side<'_>], pools: &[Pool]) -> Vec<String> {
+pub(super) fn notes(sides: &[Side<'_>], pools: &[Pool]) -> Vec<PoolNote> {
     let mut notes = Vec::new();
     for pool in pools {
-        let (there, used) = pool.rounds;
-        if used < there {
-            notes.push(format!(
-                "{}: only {used} of its {there} rounds are used, because another workload has no more",
-                pool.cell.workload
-            ));
+        let workload = &pool.cell.workload;
+        let (rounds, used) = pool.rounds;
+        if used < rounds {
+            notes.push(PoolNote::RoundsUnused {
+                workload: workload.clone(),
+                rounds,
+                used,
+            });
         }
-        notes.extend(differs(sides, pool, "connections", |run| {
-            Some(run.connections.to_string())
-        }));
+        notes.extend(differs(sides, workload, Shared::Connections));
         if pool.cell.stage == By::Cost.stage() {
-            notes.extend(differs(sides, pool, "paced rates", |run| {
-                run.rates_per_s
-                    .get(&pool.cell.workload)
-                    .map(|rate| format!("{rate}/s"))
-            }));
+            notes.extend(differs(sides, workload, Shared::PacedRate));
         }
     }
     notes.extend(other_builds(sides));
@@ -100,35 +136,27 @@ pub(super) fn notes(sides: &[Side<'_>], pools: &[Pool]) -> Vec<String> {
 }
 
 /// A condition that differs between the runs of a workload.
-fn differs(
-    sides: &[Side<'_>],
-    pool: &Pool,
-    what: &str,
-    of: impl Fn(&Run) -> Option<String>,
-) -> Option<String> {
+fn differs(sides: &[Side<'_>], workload: &str, what: Shared) -> Option<PoolNote> {
+    let of = |run: &Run| match what {
+        Shared::Connections => Some(f64::from(run.connections)),
+        Shared::PacedRate => run.rates_per_s.get(workload).copied(),
+    };
     let having = sides
         .iter()
-        .filter(|side| !side.of_workload(&pool.cell.workload).is_empty());
-    let told: Vec<(String, &str)> = having
-        .filter_map(|side| Some((of(&side.court.record.run)?, side.called.as_str())))
+        .filter(|side| !side.of_workload(workload).is_empty());
+    let runs: Vec<(String, f64)> = having
+        .filter_map(|side| Some((side.called.clone(), of(&side.court.record.run)?)))
         .collect();
-    let values: BTreeSet<&String> = told.iter().map(|(value, _)| value).collect();
-    let all: Vec<String> = told
-        .iter()
-        .map(|(value, run)| format!("{value} in {run}"))
-        .collect();
-    (values.len() > 1).then(|| {
-        format!(
-            "{}: {what} differ: {}; servers are only compared within a round, so each ratio has \
-             one condition",
-            pool.cell.workload,
-            all.join(", ")
-        )
+    let differ = runs.iter().any(|(_, value)| *value != runs[0].1);
+    differ.then(|| PoolNote::Differs {
+        workload: workload.to_owned(),
+        what,
+        runs,
     })
 }
 
 /// Servers with different binaries between the runs.
-fn other_builds(sides: &[Side<'_>]) -> Option<String> {
+fn other_builds(sides: &[Side<'_>]) -> Option<PoolNote> {
     let mut builds: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for server in sides.iter().flat_map(|side| &side.court.record.servers) {
         let sha256 = server
@@ -138,11 +166,6 @@ fn other_builds(sides: &[Side<'_>]) -> Option<String> {
         builds.entry(&server.name).or_default().extend(sha256);
     }
     let several = builds.iter().filter(|(_, found)| found.len() > 1);
-    let names: Vec<&str> = several.map(|(name, _)| *name).collect();
-    (!names.is_empty()).then(|| {
-        format!(
-            "different binaries between the runs: {}; their rounds are pooled",
-            names.join(", ")
-        )
-    })
+    let servers: Vec<String> = several.map(|(name, _)| (*name).to_owned()).collect();
+    (!servers.is_empty()).then_some(PoolNote::OtherBuilds { servers })
 }

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::Meeting;
+use super::{Meeting, display};
+use crate::say;
 use judge::{ALPHA, Change, ControlMove, NotJudged, Outcome, Place, Ratio, Turn};
 use record::Record;
 use stats::Better;
@@ -17,6 +18,8 @@ pub(super) fn text(meeting: &Meeting<'_>) -> String {
         .iter()
         .map(|d| json!({ "member": d.member, "base": d.base, "new": d.new }))
         .collect();
+    let not_compared = say::not_compared(&found.not_judged);
+    let not_compared: Vec<Value> = not_compared.into_iter().map(not_judged).collect();
     let sure = found.changes.iter().filter(|change| change.sure).count();
     let document = json!({
         "schema_version": COMPARISON_SCHEMA_VERSION,
@@ -37,9 +40,10 @@ pub(super) fn text(meeting: &Meeting<'_>) -> String {
         },
         "changes": found.changes.iter().map(change).collect::<Vec<_>>(),
         "failures": found.turns.iter().map(turn).collect::<Vec<_>>(),
-        "not_compared": found.not_judged.iter().map(not_judged).collect::<Vec<_>>(),
+        "not_compared": not_compared,
         "control": found.control.iter().map(control).collect::<Vec<_>>(),
-        "notes": found.notes,
+        "notes": found.notes.iter().map(say::note).collect::<Vec<_>>(),
+        "note_reasons": found.notes,
     });
     let mut text = serde_json::to_string_pretty(&document).expect("all keys are strings");
     text.push('\n');
@@ -80,7 +84,7 @@ fn change(change: &Change) -> Value {
         Better::Lower => "lower",
     };
     let rest = json!({
-        "display": change.display,
+        "display": display(&change.display),
         "better": better,
         "base": change.base,
         "new": change.new,
@@ -95,15 +99,16 @@ fn change(change: &Change) -> Value {
 
 fn turn(turn: &Turn) -> Value {
     let rest = json!({
-        "display": turn.display,
+        "display": display(&turn.display),
         "verdict": turn.outcome.name(),
-        "cause": turn.cause,
+        "cause": say::obstacle(&turn.cause),
+        "reason": turn.cause,
     });
     placed(&turn.place, rest)
 }
 
-fn not_judged(one: &NotJudged) -> Value {
-    placed(&one.place, json!({ "cause": one.cause }))
+fn not_judged((cause, one): (String, &NotJudged)) -> Value {
+    placed(&one.place, json!({ "cause": cause, "reason": one.cause }))
 }
 
 fn control(moved: &ControlMove) -> Value {

@@ -38,5 +38,6 @@ fn run(past: &Past<'_>) -> Value {
         "summary": past.summary.rows,
         "server_summary": past.summary.servers,
         "rankings": past.summary.rankings,
+        "reasons": past.summary.reasons,
     })
 }

@@ -8,6 +8,7 @@ use crate::chart::{Entrant, Field, rank_text};
 use crate::figure::{ratio, ratio_interval, shown, times};
 use crate::notes::Notes;
 use crate::number::{ABSENT, uncertainty};
+use crate::say::unfit;
 use crate::workload_table::{Column, caption, columns, entries};
 use catalog::Stage;
 use judge::{Named, Standing, StandingChoice, standing};
@@ -351,14 +352,15 @@ pub(super) fn overview(
 
 /// The servers that are not ranked over all workloads, grouped by cause.
 fn unranked(all: &Standing) -> Vec<String> {
-    let mut causes: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut causes: Vec<(String, Vec<&str>)> = Vec::new();
     for one in &all.unranked {
-        match causes.iter_mut().find(|(cause, _)| *cause == one.cause) {
+        let cause = unfit(&one.cause);
+        match causes.iter_mut().find(|(known, _)| *known == cause) {
             Some((_, servers)) => servers.push(&one.display),
-            None => causes.push((&one.cause, vec![&one.display])),
+            None => causes.push((cause, vec![&one.display])),
         }
     }
-    let told = |(cause, servers): (&str, Vec<&str>)| format!("{}: {cause}", servers.join(", "));
+    let told = |(cause, servers): (String, Vec<&str>)| format!("{}: {cause}", servers.join(", "));
     causes.into_iter().map(told).collect()
 }
 
@@ -368,9 +370,9 @@ fn overview_caption(all: &Standing) -> String {
         judge::By::Peak => "at peak",
         judge::By::Cost => "at the same rate",
     };
-    let ranked = match &all.withheld {
-        Some(_) => "without ranks, for the reasons above".to_owned(),
-        None => "with its rank and 95 % interval".to_owned(),
+    let ranked = match all.withheld.is_empty() {
+        false => "without ranks, for the reasons above",
+        true => "with its rank and 95 % interval",
     };
     format!(
         "Each workload: rank, peak requests per second, and CPU time per request at equal load, \

@@ -1,131 +1,38 @@
-//! Whole records through `judge::summarise`: verdicts, ranks and their reasons.
-// A failed unwrap is a failed test.
-#![allow(clippy::unwrap_used)]
+//! Whole records through [`summarise`]: verdicts, ranks and their reasons.
 
-use std::collections::BTreeMap;
-
+use super::testing::{run, server, trial};
+use super::{Cause, Effect, Judgement, Reason, Trials, Why, summarise};
 use catalog::Stage;
-use judge::summarise;
 use record::{
-    Check, Ended, Environment, Failure, Finding, Level, RankInterval, RatioToBest, Record, Row,
-    Run, SCHEMA_VERSION, Schedule, Server, Step, Summary, Trial, Verdict,
+    Ended, Environment, Failure, Finding, Level, RankInterval, RatioToBest, Record, Row, Run,
+    SCHEMA_VERSION, Schedule, ServerRow, Step, Trial, Verdict,
 };
+use stats::MIN_REPLICATES;
 
-fn run(rounds: u32, workloads: &[&str]) -> Run {
-    Run {
-        id: "test".into(),
-        started_at: "2026-01-01T00:00:00Z".into(),
-        ended_at: None,
-        ended: Ended::Complete,
-        harness_version: "0.1.0".into(),
-        revision: None,
-        command: Vec::new(),
-        profile: "standard".into(),
-        seed: 7,
-        rounds,
-        connections: 64,
-        warmup_ms: 500,
-        peak_ms: 4_000,
-        paced_ms: 4_000,
-        timeout_ms: 5_000,
-        first_byte_limit_ms: 5.0,
-        rates_per_s: workloads
-            .iter()
-            .map(|&name| (name.to_owned(), 20_000.0))
-            .collect(),
-        rate_source: "calibration".into(),
-        workloads: workloads
-            .iter()
-            .map(|&name| (name.to_owned(), String::new()))
-            .collect(),
-        ..Run::default()
-    }
-}
-
-fn server(name: &str) -> Server {
-    Server {
-        name: name.to_owned(),
-        display: name.to_owned(),
-        class: "framework".into(),
-        upstream: None,
-        upstream_version: Some("1.2.3".into()),
-        build: None,
-        check: Some(Check {
-            passed: 41,
-            total: 41,
-            first_byte_us: Some(80.0),
-            lost_at_stop: None,
-            sent_at_stop: None,
-            failures: Vec::new(),
-        }),
-        failure: None,
-    }
-}
-
-/// A sound trial of a server of this speed; rounds share a factor, and each trial has ± 1 %
-/// of its own.
-fn trial(server: &str, workload: &str, stage: Stage, round: u32, speed: f64) -> Trial {
+/// The speed of a server in a round: rounds share a factor, and each trial has ± 1 % of its own.
+fn scattered(server: &str, round: u32, speed: f64) -> f64 {
     let own: u32 = server.bytes().map(u32::from).sum::<u32>() * 7 + round * 13;
     let shared = 1.0 + f64::from(round * 5 % 7) / 30.0;
-    let speed = speed * shared * (1.0 + 0.02 * (f64::from(own % 17) / 16.0 - 0.5));
-    let rate = if stage == Stage::Peak {
-        50_000.0 * speed
-    } else {
-        20_000.0
-    };
-    let mut figures = vec![
-        ("requests_per_s", rate),
-        (
-            "latency_mean_us",
-            if stage == Stage::Peak {
-                64e6 / rate
-            } else {
-                90.0 / speed
-            },
-        ),
-        ("cpu_us_per_request", 18.0 / speed),
-        ("server_busy_ratio", 0.97),
-        ("driver_busy_ratio", 0.6),
-        ("connections_established", 64.0),
-        ("bytes_received", 1e6),
-        ("bytes_expected", 1e6),
-        ("rss_peak_bytes", 2e7),
-        ("start_ms", 4.0),
-    ];
-    if stage == Stage::Paced {
-        figures.extend([("achieved_ratio", 1.0), ("send_lag_p99_us", 60.0)]);
-    }
-    Trial {
-        round,
-        position: round,
-        server: server.to_owned(),
-        workload: workload.to_owned(),
-        stage,
-        started_unix_ns: 0,
-        failure: None,
-        figures: figures
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect(),
-        errors: BTreeMap::new(),
-        first_error: None,
-        histograms: BTreeMap::new(),
-        intervals: Vec::new(),
-    }
+    speed * shared * (1.0 + 0.02 * (f64::from(own % 17) / 16.0 - 0.5))
 }
 
 /// A run of `mixed` with servers of these speeds.
 fn record(rounds: u32, speeds: &[(&str, f64)]) -> Record {
     let trials = (1..=rounds).flat_map(|round| {
         let of_round = speeds.iter().flat_map(move |&(name, speed)| {
-            Stage::ALL.map(|stage| trial(name, "mixed", stage, round, speed))
+            let speed = scattered(name, round, speed);
+            Stage::ALL.map(|stage| trial(name, stage, round, speed))
         });
         of_round.collect::<Vec<_>>()
     });
     let entered = |name: &&str| !name.ends_with("~2") && !name.starts_with("control");
     Record {
         schema_version: SCHEMA_VERSION,
-        run: run(rounds, &["mixed"]),
+        run: Run {
+            seed: 7,
+            rounds,
+            ..run()
+        },
         environment: Environment::default(),
         servers: speeds
             .iter()
@@ -139,15 +46,29 @@ fn record(rounds: u32, speeds: &[(&str, f64)]) -> Record {
     }
 }
 
-fn row<'a>(summary: &'a Summary, server: &str, stage: Stage) -> &'a Row {
+/// A row, and why its verdict is not `ok`.
+fn found<'a>(summary: &'a Judgement, server: &str, stage: Stage) -> &'a (Row, Vec<Cause>) {
     summary
         .rows
         .iter()
-        .find(|row| row.server == server && row.stage == stage)
+        .find(|(row, _)| row.server == server && row.stage == stage)
         .unwrap()
 }
 
-fn ranks(summary: &Summary, stage: Stage, servers: &[&str]) -> Vec<Option<(u32, u32)>> {
+fn row<'a>(summary: &'a Judgement, server: &str, stage: Stage) -> &'a Row {
+    &found(summary, server, stage).0
+}
+
+fn of_server<'a>(summary: &'a Judgement, server: &str) -> &'a ServerRow {
+    let mut rows = summary.servers.iter().map(|(row, _)| row);
+    rows.find(|row| row.server == server).unwrap()
+}
+
+fn causes(reasons: &[Reason]) -> Vec<Cause> {
+    reasons.iter().cloned().map(Cause::from).collect()
+}
+
+fn ranks(summary: &Judgement, stage: Stage, servers: &[&str]) -> Vec<Option<(u32, u32)>> {
     let held = |RankInterval { low, high }| (low, high);
     servers
         .iter()
@@ -167,7 +88,7 @@ fn servers_are_ranked_by_peak_and_near_ones_tie() {
         [Some((2, 3)), Some((1, 1)), Some((2, 3)), Some((4, 4))]
     );
     assert_eq!(ranks(&summary, Stage::Paced, &["a", "b"]), [None, None]);
-    let ranking = &summary.rankings[0];
+    let ranking = &summary.rankings[0].ranking;
     assert_eq!(
         (ranking.ranked_by.as_str(), ranking.stage),
         ("requests_per_s", Stage::Peak)
@@ -182,18 +103,14 @@ fn servers_are_ranked_by_peak_and_near_ones_tie() {
         summary
             .rows
             .iter()
-            .all(|row| row.verdict == Verdict::Ok && row.reasons.is_empty())
+            .all(|(row, causes)| row.verdict == Verdict::Ok && causes.is_empty())
     );
     let rate = row(&summary, "b", Stage::Peak).figures["requests_per_s"];
     assert!(
         rate.low <= rate.median && rate.median <= rate.high && rate.n == 10,
         "{rate:?}"
     );
-    let of_b = summary
-        .servers
-        .iter()
-        .find(|row| row.server == "b")
-        .unwrap();
+    let of_b = of_server(&summary, "b");
     assert_eq!((of_b.verdict, of_b.checks_passed), (Verdict::Ok, Some(41)));
     assert_eq!(of_b.figures["start_ms"].n, 20);
     assert!(!of_b.figures.contains_key("requests_per_s"));
@@ -216,20 +133,26 @@ fn a_server_that_was_not_measured_has_failed_rows_and_the_others_are_ranked() {
     let reason = "exited before its first answer".to_owned();
     broken.failure = Some(Failure {
         step: Step::Boot,
-        reason,
+        reason: reason.clone(),
         log_tail: "panicked".into(),
     });
     broken.check = None;
     record.servers.insert(0, broken);
     let summary = summarise(&record);
     for stage in Stage::ALL {
-        let row = row(&summary, "broken", stage);
+        let (row, why) = found(&summary, "broken", stage);
         assert_eq!(row.verdict, Verdict::Failed);
-        assert_eq!(row.reasons, ["boot failed: exited before its first answer"]);
+        let broken = Reason::Broken {
+            step: Step::Boot,
+            reason: reason.clone(),
+            server: true,
+        };
+        assert_eq!(*why, causes(&[broken]));
         assert!(row.figures.is_empty() && row.rank.is_none());
     }
-    assert_eq!(summary.servers[0].verdict, Verdict::Failed);
-    assert_eq!(summary.servers[0].checks_total, None);
+    let broken = &summary.servers[0].0;
+    assert_eq!(broken.verdict, Verdict::Failed);
+    assert_eq!(broken.checks_total, None);
     assert_eq!(
         ranks(&summary, Stage::Peak, &["a", "b"]),
         [Some((2, 2)), Some((1, 1))]
@@ -237,7 +160,7 @@ fn a_server_that_was_not_measured_has_failed_rows_and_the_others_are_ranked() {
 }
 
 /// Server `b` answers wrongly, but very fast, in its first `wrong` of ten rounds.
-fn with_wrong_answers(wrong: u32) -> Summary {
+fn with_wrong_answers(wrong: u32) -> Judgement {
     let mut record = record(10, &[("a", 1.0), ("b", 0.5)]);
     for trial in &mut record.trials {
         if trial.server == "b" && trial.stage == Stage::Peak && trial.round <= wrong {
@@ -255,16 +178,24 @@ fn with_wrong_answers(wrong: u32) -> Summary {
 #[test]
 fn a_few_invalid_trials_mark_and_do_not_count() {
     let summary = with_wrong_answers(5);
-    let found = row(&summary, "b", Stage::Peak);
-    assert_eq!(found.verdict, Verdict::Marked);
-    assert_eq!(
-        found.reasons,
-        [
-            "5 of 10 trials invalid (rounds 1, 2, 3, 4, 5): 1000 errors under load (status 1000); \
-          first: GET /ping: got 500, want 200"
-        ]
-    );
-    let rate = found.figures["requests_per_s"];
+    let (row, why) = found(&summary, "b", Stage::Peak);
+    assert_eq!(row.verdict, Verdict::Marked);
+    let errors = Reason::Errors {
+        total: 1_000,
+        kinds: [("status".to_owned(), 1_000)].into(),
+        first: Some("GET /ping: got 500, want 200".into()),
+    };
+    let trials = Trials {
+        rounds: vec![1, 2, 3, 4, 5],
+        ran: 10,
+    };
+    let expected = Cause {
+        reason: errors,
+        effect: Effect::Invalidates,
+        trials: Some(trials),
+    };
+    assert_eq!(*why, [expected]);
+    let rate = row.figures["requests_per_s"];
     assert!(
         rate.n == 5 && rate.high < 40_000.0,
         "errors counted as throughput: {rate:?}"
@@ -273,11 +204,7 @@ fn a_few_invalid_trials_mark_and_do_not_count() {
         ranks(&summary, Stage::Peak, &["a", "b"]),
         [Some((1, 1)), Some((2, 2))]
     );
-    let of_b = summary
-        .servers
-        .iter()
-        .find(|row| row.server == "b")
-        .unwrap();
+    let of_b = of_server(&summary, "b");
     assert_eq!(of_b.verdict, Verdict::Marked);
 }
 
@@ -304,13 +231,9 @@ fn what_the_machine_may_have_done_to_few_trials_marks_no_row() {
 #[test]
 fn under_half_valid_fails_the_row() {
     let summary = with_wrong_answers(6);
-    let found = row(&summary, "b", Stage::Peak);
-    assert_eq!((found.verdict, found.rank), (Verdict::Failed, None));
-    assert!(
-        found.reasons[0].starts_with("only 4 of 10 trials are valid"),
-        "{:?}",
-        found.reasons
-    );
+    let (failed, why) = found(&summary, "b", Stage::Peak);
+    assert_eq!((failed.verdict, failed.rank), (Verdict::Failed, None));
+    assert_eq!(why[0].reason, Reason::TooFewValid { valid: 4, ran: 10 });
     assert_eq!(ranks(&summary, Stage::Peak, &["a"]), [Some((1, 1))]);
     assert_eq!(row(&summary, "b", Stage::Paced).verdict, Verdict::Ok);
 }
@@ -326,16 +249,13 @@ fn where_the_driver_was_the_limit_cost_ranks() {
     let bound = row(&summary, "b", Stage::Peak);
     assert!(bound.lower_bound && bound.verdict == Verdict::Marked);
     assert!(!row(&summary, "a", Stage::Peak).lower_bound);
-    let ranking = &summary.rankings[0];
+    let judged = &summary.rankings[0];
     assert_eq!(
-        (ranking.ranked_by.as_str(), ranking.stage),
+        (judged.ranking.ranked_by.as_str(), judged.ranking.stage),
         ("cpu_us_per_request", Stage::Paced)
     );
-    assert!(
-        ranking.reason.contains("peak rate of b may be"),
-        "{}",
-        ranking.reason
-    );
+    let servers = vec!["b".to_owned()];
+    assert_eq!(judged.why, Why::DriverMayBind { servers });
     let order = ranks(&summary, Stage::Paced, &["a", "b", "c"]);
     assert_eq!(order, [Some((2, 2)), Some((1, 1)), Some((3, 3))]);
     assert_eq!(ranks(&summary, Stage::Peak, &["a", "b", "c"]), [None; 3]);
@@ -345,11 +265,11 @@ fn where_the_driver_was_the_limit_cost_ranks() {
 fn two_rounds_have_no_ranks_and_say_so() {
     let summary = summarise(&record(2, &[("a", 1.0), ("b", 9.0)]));
     assert_eq!(ranks(&summary, Stage::Peak, &["a", "b"]), [None, None]);
-    let reason = &summary.rankings[0].reason;
-    assert!(
-        reason.starts_with("ranks are withheld: 2 valid rounds"),
-        "{reason}"
-    );
+    let few = Reason::TooFewRounds {
+        rounds: 2,
+        needed: MIN_REPLICATES,
+    };
+    assert_eq!(summary.rankings[0].withheld, causes(&[few]));
     let one = summarise(&record(1, &[("a", 1.0)]));
     let rate = row(&one, "a", Stage::Peak).figures["requests_per_s"];
     assert_eq!((rate.low, rate.high, rate.n), (rate.median, rate.median, 1));
@@ -363,12 +283,7 @@ fn the_control_gives_the_ceiling_and_the_noise_floor_and_no_rank() {
     assert!(row(&summary, "b", Stage::Peak).lower_bound);
     assert!(!row(&summary, "a", Stage::Peak).lower_bound);
     assert!(!row(&summary, "control", Stage::Peak).lower_bound);
-    let control = summary
-        .servers
-        .iter()
-        .find(|row| row.server == "control~2")
-        .unwrap();
-    assert_eq!(control.class, "control");
+    assert_eq!(of_server(&summary, "control~2").class, "control");
     assert_eq!(
         ranks(&summary, Stage::Paced, &["a", "b"]),
         [Some((2, 2)), Some((1, 1))]
@@ -378,7 +293,7 @@ fn the_control_gives_the_ceiling_and_the_noise_floor_and_no_rank() {
         [None, None]
     );
     // The entries always differ by about 4 %, so smaller differences are none.
-    let floor = summary.rankings[0].noise_floor.as_ref().unwrap();
+    let floor = summary.rankings[0].ranking.noise_floor.as_ref().unwrap();
     let pair = &floor.pairs[0];
     assert_eq!(
         (pair.first.as_str(), pair.second.as_str()),
@@ -404,13 +319,14 @@ fn an_interleaved_run_is_ranked_though_the_control_drifts_as_long_as_its_entries
         server: "control~2".into(),
         ..trial
     }));
-    assert!(summarise(&record).rows.iter().all(|row| row.rank.is_none()));
+    let isolated = summarise(&record);
+    assert!(isolated.rows.iter().all(|(row, _)| row.rank.is_none()));
     record.run.schedule = Schedule::Interleaved {
         slice_ms: 20.0,
         lead_in_ms: 1.0,
     };
     let summary = summarise(&record);
-    assert_eq!(summary.rankings[0].ranked_by, "requests_per_s");
+    assert_eq!(summary.rankings[0].ranking.ranked_by, "requests_per_s");
     assert_eq!(
         ranks(&summary, Stage::Peak, &["a", "b"]),
         [Some((2, 2)), Some((1, 1))]
@@ -439,13 +355,13 @@ fn with_unsteady_control(figures: &[&str]) -> Record {
 #[test]
 fn where_the_controls_peak_is_unsteady_its_cost_must_be_steady_for_ranks_by_cost() {
     let summary = summarise(&with_unsteady_control(&["requests_per_s"]));
-    let ranking = &summary.rankings[0];
+    let judged = &summary.rankings[0];
     assert_eq!(
-        (ranking.ranked_by.as_str(), ranking.stage),
+        (judged.ranking.ranked_by.as_str(), judged.ranking.stage),
         ("cpu_us_per_request", Stage::Paced)
     );
-    let why = "the control's own peak rate varied by ";
-    assert!(ranking.reason.starts_with(why), "{}", ranking.reason);
+    let own_rate = matches!(judged.why, Why::ControlVaried { pair: false, .. });
+    assert!(own_rate, "{:?}", judged.why);
     let order = ranks(&summary, Stage::Paced, &["a", "b"]);
     assert_eq!(order, [Some((2, 2)), Some((1, 1))]);
 }
@@ -457,12 +373,17 @@ fn a_control_unsteady_in_all_that_could_rank_withholds_ranks_and_keeps_figures()
     peak_only.trials.retain(|trial| trial.stage == Stage::Peak);
     for (record, figure) in [(both, "cpu_us_per_request"), (peak_only, "requests_per_s")] {
         let summary = summarise(&record);
-        assert!(summary.rows.iter().all(|row| row.rank.is_none()));
-        let reason = &summary.rankings[0].reason;
-        assert!(
-            reason.starts_with("ranks are withheld: the control varied") && reason.contains(figure),
-            "{reason}"
-        );
+        assert!(summary.rows.iter().all(|(row, _)| row.rank.is_none()));
+        let withheld = &summary.rankings[0].withheld;
+        let Reason::ControlSpread {
+            figure: varied,
+            pair: false,
+            ..
+        } = withheld[0].reason
+        else {
+            panic!("{withheld:?}");
+        };
+        assert_eq!(varied, figure);
         assert_eq!(row(&summary, "a", Stage::Peak).verdict, Verdict::Ok);
     }
 }
@@ -482,21 +403,15 @@ fn what_did_not_run_is_a_failed_row() {
     record.trials.retain(|trial| trial.server == "a");
     record.run.workloads.insert("ping".into(), String::new());
     let summary = summarise(&record);
-    assert_eq!(
-        row(&summary, "b", Stage::Peak).reasons,
-        ["not measured: the run ended first"]
-    );
+    let (_, why) = found(&summary, "b", Stage::Peak);
+    assert_eq!(*why, causes(&[Reason::NoTrial]));
     assert_eq!(summary.rankings.len(), 2);
     let ping = summary
         .rankings
         .iter()
-        .find(|ranking| ranking.workload == "ping")
+        .find(|judged| judged.ranking.workload == "ping")
         .unwrap();
-    assert!(
-        ping.reason.starts_with("ranks are withheld"),
-        "{}",
-        ping.reason
-    );
+    assert!(!ping.withheld.is_empty());
     assert_eq!(summary.rows.len(), 8);
 }
 
@@ -504,7 +419,7 @@ fn what_did_not_run_is_a_failed_row() {
 fn an_empty_record_has_an_empty_summary() {
     let mut empty = record(0, &[]);
     empty.run.workloads.clear();
-    assert_eq!(summarise(&empty), Summary::default());
+    assert_eq!(summarise(&empty), Judgement::default());
 }
 
 #[test]
@@ -519,7 +434,7 @@ fn a_machine_that_changed_marks_every_row() {
     };
     record.environment.findings = vec![before.clone()];
     let summary = summarise(&record);
-    assert!(summary.rows.iter().all(|row| row.verdict == Verdict::Ok));
+    assert!(all_ok(&summary));
     record.environment.findings.push(Finding {
         id: "governor-changed".into(),
         found: "was powersave, is performance".into(),
@@ -527,17 +442,19 @@ fn a_machine_that_changed_marks_every_row() {
     });
     let summary = summarise(&record);
     assert_eq!(summary.rows.len(), 4);
-    for row in &summary.rows {
+    for (row, why) in &summary.rows {
         assert_eq!(row.verdict, Verdict::Marked);
-        let reason = &row.reasons[0];
-        assert!(
-            reason.contains("changed during the run (governor"),
-            "{reason}"
-        );
+        let findings = vec!["governor".to_owned()];
+        assert_eq!(why[0].reason, Reason::Changed { findings });
     }
 }
 
-fn ratio<'a>(summary: &'a Summary, server: &str, stage: Stage, figure: &str) -> &'a RatioToBest {
+fn all_ok(summary: &Judgement) -> bool {
+    let mut rows = summary.rows.iter();
+    rows.all(|(row, _)| row.verdict == Verdict::Ok)
+}
+
+fn ratio<'a>(summary: &'a Judgement, server: &str, stage: Stage, figure: &str) -> &'a RatioToBest {
     &row(summary, server, stage).ratio_to_best[figure]
 }
 
@@ -637,11 +554,13 @@ fn a_server_that_made_connections_has_no_rank_beside_those_that_keep_theirs() {
     // The fastest, so that it would be the first and the best.
     let summary = summarise(&reconnecting(record(10, &speeds), &["b"], 100.0));
     for stage in Stage::ALL {
-        let closing = row(&summary, "b", stage);
-        let expected = "every request opened a connection (100,000 for 100,000 requests); the \
-                        figures include that cost, so it is not ranked with servers that keep \
-                        connections; enable keep-alive";
-        assert_eq!(closing.reasons, [expected]);
+        let (closing, why) = found(&summary, "b", stage);
+        let expected = Reason::Reconnects {
+            connections: 100_000.0,
+            requests: 100_000.0,
+        };
+        assert_eq!(*why, causes(&[expected]));
+        assert_eq!(why[0].effect, Effect::SetsApart);
         assert_eq!((closing.verdict, closing.rank), (Verdict::Marked, None));
         assert!(closing.figures.contains_key("requests_per_s"));
         let best = |row: &Row| row.ratio_to_best["cpu_us_per_request"].best.clone();
@@ -656,13 +575,13 @@ fn a_server_that_made_connections_has_no_rank_beside_those_that_keep_theirs() {
 fn a_few_connections_made_again_are_a_note_and_move_no_rank() {
     let speeds = [("a", 1.0), ("b", 1.5)];
     let summary = summarise(&reconnecting(record(10, &speeds), &["b"], 1.0));
-    let noted = row(&summary, "b", Stage::Peak);
+    let (noted, why) = found(&summary, "b", Stage::Peak);
     assert_eq!(noted.verdict, Verdict::Marked);
-    let told = &noted.reasons[0];
-    assert!(
-        told.starts_with("one connection per 100 requests (1,000 for"),
-        "{told}"
-    );
+    let expected = Reason::Reconnects {
+        connections: 1_000.0,
+        requests: 100_000.0,
+    };
+    assert_eq!(why[0].reason, expected);
     let order = ranks(&summary, Stage::Peak, &["a", "b"]);
     assert_eq!(order, [Some((2, 2)), Some((1, 1))]);
 }
@@ -691,15 +610,14 @@ fn a_control_that_was_asked_for_and_is_missing_is_told_of_each_workload() {
             fix: None,
         }];
         let summary = summarise(&record);
-        assert!(summary.rows.iter().all(|row| row.verdict == Verdict::Ok));
+        assert!(all_ok(&summary));
         summary.rankings[0].notes.clone()
     };
     let missing = "there is no control: the disk is full";
+    let found = missing.to_owned();
     assert_eq!(
         with_finding(Level::Warn, missing),
-        [format!(
-            "{missing}; the noise floor is assumed, and rates can't be compared with the load generator's maximum"
-        )]
+        causes(&[Reason::NoControl { found }])
     );
     assert!(with_finding(Level::Ok, "is left out, as --no-control asks").is_empty());
 }
@@ -718,7 +636,7 @@ fn another_build_may_be_the_best_and_two_rounds_have_no_interval() {
 
 /// A run with p99 in the paced stage: `b` has 1.5 times that of `a`. In each round each entry's
 /// differs by up to its share, by chance.
-fn with_tails(noise: &[(&str, f64)]) -> Summary {
+fn with_tails(noise: &[(&str, f64)]) -> Judgement {
     let entries = [("a", 1.0), ("b", 1.0), ("control", 3.0), ("control~2", 3.0)];
     let mut record = record(12, &entries);
     for trial in record.trials.iter_mut().filter(|t| t.stage == Stage::Paced) {
@@ -736,8 +654,9 @@ fn with_tails(noise: &[(&str, f64)]) -> Summary {
     summarise(&record)
 }
 
-fn by_machine(summary: &Summary) -> Vec<&str> {
-    let paced = summary.rows.iter().filter(|row| row.stage == Stage::Paced);
+fn by_machine(summary: &Judgement) -> Vec<&str> {
+    let rows = summary.rows.iter().map(|(row, _)| row);
+    let paced = rows.filter(|row| row.stage == Stage::Paced);
     paced
         .filter(|row| row.ratio_to_best["latency_p99_us"].by_machine)
         .map(|row| row.server.as_str())
@@ -751,10 +670,10 @@ fn a_tail_is_the_machines_where_neither_copies_nor_servers_can_be_compared_in_it
     assert_eq!(by_machine(&loose), ["a", "b", "control", "control~2"]);
     let notes = &loose.rankings[0].notes;
     assert_eq!(notes.len(), 1, "{notes:?}");
-    assert!(
-        notes[0].starts_with("p99 marked ~ is caused by the machine, not the servers: two copies"),
-        "{notes:?}"
-    );
+    let Reason::MachineTail { figures, .. } = &notes[0].reason else {
+        panic!("{notes:?}");
+    };
+    assert_eq!(figures, &["latency_p99_us"]);
     // The copies differ, and the servers' ratio is known all the same.
     let own = with_tails(&[
         ("a", 0.01),
