@@ -57,6 +57,8 @@ pub enum Source {
         run: Vec<String>,
         /// The command that builds it.
         build: Option<Vec<String>>,
+        /// The command that serves with a counting allocator; see [`Server::counting_allocations`].
+        run_counting: Option<Vec<String>>,
     },
     /// An existing binary, entered as another build of a server.
     Binary {
@@ -292,6 +294,7 @@ struct ManifestServer {
     version: Option<String>,
     run: Vec<String>,
     build: Option<Vec<String>>,
+    run_counting: Option<Vec<String>>,
 }
 
 /// Reads one `server.toml`.
@@ -311,8 +314,12 @@ pub fn from_manifest(path: &Path) -> Result<Server> {
             .file_name()
             .context("the manifest's folder has no name")?;
         let server = manifest.server;
-        if !server.run.iter().any(|word| word.contains("{addr}")) {
+        let serves = |run: &[String]| run.iter().any(|word| word.contains("{addr}"));
+        if !serves(&server.run) {
             bail!("`run` needs an argument with {{addr}} in it");
+        }
+        if server.run_counting.as_ref().is_some_and(|run| !serves(run)) {
+            bail!("`run_counting` needs an argument with {{addr}} in it");
         }
         if server.build.as_ref().is_some_and(Vec::is_empty) {
             bail!("`build` is empty: leave it out if there is nothing to build");
@@ -329,6 +336,7 @@ pub fn from_manifest(path: &Path) -> Result<Server> {
                 folder: folder.to_owned(),
                 run: server.run,
                 build: server.build,
+                run_counting: server.run_counting,
             },
         })
     };

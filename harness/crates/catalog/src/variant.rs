@@ -52,9 +52,20 @@ impl Server {
     /// This server with a counting allocator, for `harness cost`. Its speed means nothing.
     ///
     /// # Errors
-    /// If cargo doesn't build it.
+    /// A program whose manifest names no such build.
     pub fn counting_allocations(&self) -> Result<Self, String> {
-        self.built_with(feature("count-allocations"), "count-allocations")
+        const MARK: &str = "count-allocations";
+        let Source::Program { run_counting, .. } = &self.source else {
+            return self.built_with(feature(MARK), MARK);
+        };
+        let counting = run_counting.clone().ok_or(
+            "its server.toml has no `run_counting`, a command that serves with a counting allocator",
+        )?;
+        let mut variant = self.clone();
+        if let Source::Program { run, .. } = &mut variant.source {
+            *run = counting;
+        }
+        Ok(variant.marked(MARK))
     }
 
     fn built_with(&self, flags: Vec<String>, mark: &str) -> Result<Self, String> {
