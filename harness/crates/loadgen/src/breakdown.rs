@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::recorder::{Ended, Nanos, histogram, nanos};
+use super::recorder::{Nanos, RequestTimes, histogram, nanos};
 use super::{Class, Pace, RateStage, StageFigures};
 
 /// What one thread records by class and by stage; empty if there is only one of each.
@@ -80,7 +80,7 @@ impl Breakdown {
     }
 
     /// A request that ended in the window, successfully or by timeout.
-    pub(crate) fn time(&mut self, class: u32, request: &Ended, valid: bool) {
+    pub(crate) fn time(&mut self, class: u32, request: &RequestTimes, valid: bool) {
         let latency = request.ended.saturating_sub(request.intended);
         self.parts(class, request.intended, |part| {
             part.requests += u64::from(valid);
@@ -213,8 +213,8 @@ mod tests {
         breakdown
     }
 
-    fn ended(intended: Nanos, took: Nanos) -> Ended {
-        Ended {
+    fn ended(intended: Nanos, took: Nanos) -> RequestTimes {
+        RequestTimes {
             intended,
             sent: intended,
             first_byte: intended + took,

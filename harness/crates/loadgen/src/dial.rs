@@ -117,6 +117,22 @@ pub(crate) fn can_come_from(from: IpAddr) -> Result<(), Errno> {
     come_from(socket(family, SocketType::STREAM, None)?, from)
 }
 
+/// The system's error when a connection fails, with a fix if one is known.
+#[cold]
+pub(crate) fn why_not(errno: Errno) -> String {
+    let help = match errno {
+        Errno::ADDRNOTAVAIL => {
+            ": no local port is free, because closed connections hold theirs for a minute \
+             (TIME_WAIT); open fewer connections per second, keep connections \
+             open, use more source addresses (--bind), or widen net.ipv4.ip_local_port_range"
+        }
+        Errno::MFILE => ": too many open files; raise the limit with `ulimit -n`",
+        Errno::CONNREFUSED => ": nothing listens there any more",
+        _ => "",
+    };
+    format!("{errno}{help}")
+}
+
 #[cfg(test)]
 mod tests {
     use rustix::net::getsockname;
@@ -156,5 +172,19 @@ mod tests {
         let near = dial("/run/server.sock").unwrap();
         assert!(near.is_unix() && near.family() == AddressFamily::UNIX);
         assert!(matches!(dial(&"x".repeat(200)), Err(Errno::NAMETOOLONG)));
+    }
+
+    #[test]
+    fn what_can_be_helped_is_said() {
+        for (errno, word) in [
+            (Errno::ADDRNOTAVAIL, "net.ipv4.ip_local_port_range"),
+            (Errno::MFILE, "ulimit -n"),
+            (Errno::CONNREFUSED, "nothing listens there any more"),
+        ] {
+            let said = why_not(errno);
+            assert!(said.starts_with(&errno.to_string()), "{said}");
+            assert!(said.contains(word), "{said}");
+        }
+        assert_eq!(why_not(Errno::TIMEDOUT), Errno::TIMEDOUT.to_string());
     }
 }

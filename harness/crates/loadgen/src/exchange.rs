@@ -16,7 +16,7 @@ use super::dial::Dial;
 use super::engine::{SURE, holds_back, takes_no_more};
 use super::judge::clip;
 use super::malformed::Malformed;
-use super::response::{Answer, Parser};
+use super::response::{ParsedResponse, Parser};
 use super::{Address, Config};
 
 /// Maximum body size in bytes.
@@ -146,7 +146,7 @@ pub fn exchange(
 }
 
 fn respond(
-    answer: &Answer<'_>,
+    answer: &ParsedResponse<'_>,
     wire: Vec<u8>,
     first_byte: Duration,
     total: Duration,

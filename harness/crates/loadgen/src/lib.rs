@@ -28,9 +28,9 @@
 //! | `engine` | the interface to the sockets |
 //! | `epoll`, `uring` | its implementations |
 //! | `engines` | the I/O backends, and whether this system supports them |
-//! | `worker`, `slot` | one thread: decides what is sent on which connection, and when |
-//! | `connections` | opens its connections, and reconnects |
-//! | `replies` | handles what it receives |
+//! | `worker` | one thread: what it sends on which connection and when, and what becomes of it |
+//! | `slot` | one connection of a worker |
+//! | `thread_clocks` | CPU time and waiting time of a thread |
 //! | `crew` | starts the threads and gives them turns |
 //! | `drive` | one target, one window, and the results |
 //! | `interleave` | several targets in turn, in slices |
@@ -40,7 +40,6 @@ mod breakdown;
 mod chunked;
 mod clock;
 mod config;
-mod connections;
 mod control;
 mod crew;
 mod dial;
@@ -62,15 +61,14 @@ mod pacing;
 pub mod parts;
 mod pick;
 mod recorder;
-mod replies;
 mod response;
-mod run_delay;
 mod same;
 mod schedule;
 mod script;
 mod slot;
 mod stretch;
 mod tally;
+mod thread_clocks;
 mod unfinished;
 mod uring;
 mod worker;

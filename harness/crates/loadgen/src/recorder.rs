@@ -14,7 +14,7 @@ pub(crate) type Nanos = u64;
 
 /// The instants of a request that has ended.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ended {
+pub(crate) struct RequestTimes {
     /// When it was meant to be sent; in a closed loop, when it was sent.
     pub(crate) intended: Nanos,
     pub(crate) sent: Nanos,
@@ -194,7 +194,7 @@ impl Recorder {
     }
 
     /// A valid response to a request of this class.
-    pub(crate) fn answered(&mut self, request: &Ended, class: u32) {
+    pub(crate) fn answered(&mut self, request: &RequestTimes, class: u32) {
         if self.counts(request.intended, request.ended) {
             self.requests += 1;
             self.time(request, true);
@@ -210,14 +210,14 @@ impl Recorder {
     }
 
     /// A request that timed out; [`Self::error_of`] counts the error itself.
-    pub(crate) fn timed_out(&mut self, request: &Ended, class: u32) {
+    pub(crate) fn timed_out(&mut self, request: &RequestTimes, class: u32) {
         if self.counts(request.intended, request.ended) {
             self.time(request, false);
             self.breakdown.time(class, request, false);
         }
     }
 
-    fn time(&mut self, request: &Ended, valid: bool) {
+    fn time(&mut self, request: &RequestTimes, valid: bool) {
         let latency = request.ended.saturating_sub(request.intended);
         if request.sent == request.intended && request.first_byte == request.ended {
             self.alike.saturating_record(latency);
@@ -246,7 +246,7 @@ impl Recorder {
     }
 
     /// An error of a request of this class, inside the window or not.
-    pub(crate) fn error_of(&mut self, kind: ErrorKind, request: &Ended, class: u32) {
+    pub(crate) fn error_of(&mut self, kind: ErrorKind, request: &RequestTimes, class: u32) {
         self.error(kind, request.ended);
         self.breakdown.error(class, request.intended);
     }
@@ -453,8 +453,8 @@ mod tests {
         recorder
     }
 
-    fn ended(intended: Nanos, took: Nanos) -> Ended {
-        Ended {
+    fn ended(intended: Nanos, took: Nanos) -> RequestTimes {
+        RequestTimes {
             intended,
             sent: intended + took / 4,
             first_byte: intended + took / 2,

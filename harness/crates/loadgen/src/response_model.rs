@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use super::*;
-use crate::known::Known;
+use crate::known::KnownHead;
 
 /// Bytes kept of a split body in these tests: less than the longest body.
 const KEEP: usize = 200;
@@ -221,7 +221,7 @@ struct Read {
     close: bool,
 }
 
-fn of(answer: &Answer<'_>) -> Read {
+fn of(answer: &ParsedResponse<'_>) -> Read {
     Read {
         status: answer.status,
         head: answer.head.to_vec(),

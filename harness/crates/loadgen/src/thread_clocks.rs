@@ -1,14 +1,45 @@
-//! How long the calling thread was ready to run but had no CPU.
+//! What the calling thread has used: CPU time, and time in which it was ready to run but had no CPU.
 
 use std::fs::File;
 use std::io::Read;
+
+use super::ThreadTime;
+use super::clock::thread_cpu;
+use super::recorder::Nanos;
+
+/// Time a thread has used so far.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ThreadClocks {
+    cpu: Nanos,
+    wait: Option<Nanos>,
+    wall: Nanos,
+}
+
+impl ThreadClocks {
+    /// Of the calling thread, at this time of the common clock.
+    pub(crate) fn at(wall: Nanos) -> Self {
+        Self {
+            cpu: thread_cpu(),
+            wait: run_delay_ns(),
+            wall,
+        }
+    }
+
+    /// Adds what was used since `start`.
+    pub(crate) fn add_since(self, start: Self, time: &mut ThreadTime) {
+        time.cpu_ns += self.cpu.saturating_sub(start.cpu);
+        time.wall_ns += self.wall.saturating_sub(start.wall);
+        let waited = self.wait.zip(start.wait);
+        time.wait_ns =
+            waited.map(|(end, start)| time.wait_ns.unwrap_or(0) + end.saturating_sub(start));
+    }
+}
 
 /// Time this thread has waited for a CPU since it began, nanoseconds.
 ///
 /// This is the second number of `/proc/thread-self/schedstat` (`Documentation/scheduler/sched-stats.rst`);
 /// absent if the kernel was built without it. CPU steal is not included.
-#[must_use]
-pub(crate) fn run_delay_ns() -> Option<u64> {
+fn run_delay_ns() -> Option<u64> {
     // Three numbers of at most 20 digits; on the stack, because the load generator must not allocate.
     let mut buffer = [0_u8; 64];
     let mut file = File::open("/proc/thread-self/schedstat").ok()?;
