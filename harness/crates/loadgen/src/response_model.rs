@@ -258,7 +258,7 @@ fn read(pieces: &[&[u8]], head_only: bool) -> Result<Option<Read>, Malformed> {
 fn is_known_as_read(bytes: &[u8], head_only: bool) -> Result<(), TestCaseError> {
     let mut parser = Parser::new();
     parser.start(head_only, KEEP);
-    let mut known = Known::new();
+    let mut known = KnownHead::new();
     if let Ok(Some(answer)) = parser.feed(bytes) {
         known.learn(&answer, head_only);
         if let Some(again) = known.answer(bytes, head_only) {
