@@ -24,8 +24,8 @@ pub struct Processes {
     supervisor: Option<Process>,
     meter: Option<CpuMeter>,
     /// Those alive, and zombies: until a zombie is waited for, only it knows the time of its own ended children.
-    live: Vec<Member>,
-    ended: Ended,
+    live: Vec<LiveProcess>,
+    ended: EndedTimes,
     counted: Cpu,
     newest: Newest,
     /// All processes of the machine when it was last searched.
@@ -35,22 +35,22 @@ pub struct Processes {
 
 /// A process, and its last values.
 #[derive(Debug)]
-struct Member {
+struct LiveProcess {
     process: Process,
-    last: Reading,
+    last: LastReading,
     /// Whether it was started after the last [`Processes::refresh`].
     joined: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Reading {
+struct LastReading {
     cpu_ns: Option<u64>,
     stat: Stat,
 }
 
 /// Last known values of processes that are gone.
 #[derive(Debug, Default, Clone, Copy)]
-struct Ended {
+struct EndedTimes {
     processes: u32,
     cpu_ns: u64,
     own: Ticks,
@@ -123,7 +123,7 @@ impl Processes {
             supervisor: supervisor.and_then(Process::open),
             meter: None,
             live: Vec::new(),
-            ended: Ended::default(),
+            ended: EndedTimes::default(),
             counted: Cpu::default(),
             newest: Newest::default(),
             listed: Vec::new(),
@@ -182,8 +182,8 @@ impl Processes {
             let cpu_ns = process.cpu_ns();
             let Some(stat) = process.stat() else { continue };
             if stat.group == self.group && !stat.zombie {
-                let last = Reading { cpu_ns, stat };
-                self.live.push(Member {
+                let last = LastReading { cpu_ns, stat };
+                self.live.push(LiveProcess {
                     process,
                     last,
                     joined,
@@ -194,7 +194,7 @@ impl Processes {
     }
 
     /// The processes that were alive at the last look.
-    fn alive(&self) -> impl Iterator<Item = &Member> {
+    fn alive(&self) -> impl Iterator<Item = &LiveProcess> {
         self.live.iter().filter(|member| !member.last.stat.zombie)
     }
 
@@ -368,7 +368,7 @@ impl Cpu {
     }
 }
 
-impl Member {
+impl LiveProcess {
     /// Reads the process; returns whether it still exists. If not, the last reading stays.
     fn read(&mut self) -> bool {
         // The clock first: see `Process`.
@@ -376,13 +376,13 @@ impl Member {
         let Some(stat) = self.process.stat() else {
             return false;
         };
-        self.last = Reading { cpu_ns, stat };
+        self.last = LastReading { cpu_ns, stat };
         true
     }
 }
 
-impl Ended {
-    fn add(&mut self, last: Reading) {
+impl EndedTimes {
+    fn add(&mut self, last: LastReading) {
         self.processes += 1;
         self.cpu_ns += last.cpu_ns.unwrap_or(0);
         self.own = self.own + last.stat.own;
