@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use serde_json::Value;
 
-use super::Interrupt;
+use super::trial::Settings;
 use catalog::{Body, Call};
 use loadgen::{Client, Expect, Request, Response, Script, id_beside, means};
 use referee::{Expected, Model};
@@ -155,14 +155,8 @@ pub(super) struct Accepted {
 ///
 /// # Errors
 /// The first response that is not what the contract requires.
-pub(super) fn accept(
-    addr: SocketAddr,
-    calls: &[Call],
-    referee: &Referee,
-    timeout: Duration,
-    interrupt: &Interrupt,
-) -> Result<Script> {
-    let accepted = ask(addr, calls, referee, timeout, interrupt)?;
+pub(super) fn accept(addr: SocketAddr, calls: &[Call], settings: &Settings) -> Result<Script> {
+    let accepted = ask(addr, calls, settings)?;
     let requests: Vec<Request> = calls
         .iter()
         .map(|call| Request {
@@ -183,18 +177,16 @@ pub(super) fn accept(
 pub(super) fn ask<'c>(
     addr: SocketAddr,
     calls: &'c [Call],
-    referee: &Referee,
-    timeout: Duration,
-    interrupt: &Interrupt,
+    settings: &Settings,
 ) -> Result<HashMap<&'c Call, Accepted>> {
     let begin = Instant::now();
-    let mut client = Client::new(addr, timeout);
+    let mut client = Client::new(addr, settings.timeout);
     let mut accepted = HashMap::new();
     for (index, call) in calls.iter().enumerate() {
         if accepted.contains_key(call) {
             continue;
         }
-        if interrupt.is_set() {
+        if settings.interrupt.is_set() {
             bail!("interrupted");
         }
         if begin.elapsed() > LIMIT {
@@ -207,7 +199,7 @@ pub(super) fn ask<'c>(
         let response = client
             .exchange(&wire(call, addr))
             .with_context(|| format!("no response to {}", line(call)))?;
-        let expect = referee.judge(call, &response)?;
+        let expect = settings.referee.judge(call, &response)?;
         accepted.insert(call, Accepted { response, expect });
     }
     Ok(accepted)

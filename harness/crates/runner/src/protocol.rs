@@ -78,7 +78,7 @@ pub fn protocol(
     interrupt: &Interrupt,
     show: &mut dyn FnMut(Done),
 ) -> Result<Column, Failure> {
-    let mut subject = Subject {
+    let mut subject = TriedServer {
         built,
         options,
         referee,
@@ -117,7 +117,7 @@ fn interrupted() -> Failure {
 }
 
 /// The server, and the process that is running now.
-struct Subject<'a> {
+struct TriedServer<'a> {
     built: &'a Built,
     options: &'a ProtocolOptions,
     referee: &'a Referee,
@@ -128,7 +128,7 @@ struct Subject<'a> {
 /// A finished case, and whether the server was right after it.
 type Finished = (Case, Observed, Result<(), String>);
 
-impl Subject<'_> {
+impl TriedServer<'_> {
     fn running(&mut self) -> Result<&mut Running, Failure> {
         let running = match self.running.take() {
             Some(running) => running,
