@@ -93,7 +93,6 @@ impl Breakdown {
         self.parts(class, intended, |part| part.errors += 1);
     }
 
-    /// A request was due.
     pub(crate) fn due(&mut self, at: Nanos) {
         if let Some(stage) = self.stage(at) {
             stage.asked += 1;
@@ -107,7 +106,6 @@ impl Breakdown {
         }
     }
 
-    /// Adds the results of another thread of the same drive.
     pub(crate) fn merge(&mut self, other: &Self) {
         for (mine, theirs) in self.classes.iter_mut().zip(&other.classes) {
             mine.merge(theirs);

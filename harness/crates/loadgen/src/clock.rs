@@ -15,7 +15,6 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Starts a clock.
     pub(crate) fn start() -> Self {
         Self {
             zero: monotonic(),
@@ -23,7 +22,6 @@ impl Clock {
         }
     }
 
-    /// The time since its start.
     pub(crate) fn now(&self) -> Nanos {
         monotonic() - self.zero
     }
@@ -34,7 +32,6 @@ impl Clock {
     }
 }
 
-/// CPU time of the calling thread.
 pub(crate) fn thread_cpu() -> Nanos {
     read(ClockId::ThreadCPUTime)
 }

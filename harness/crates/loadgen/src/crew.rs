@@ -54,9 +54,7 @@ pub(super) type Ready = Vec<(usize, Result<(), NotReady>)>;
 /// Why the connections could not be opened.
 #[derive(Debug)]
 pub(super) enum NotReady {
-    /// The system's error.
     Errno(Errno),
-    /// The stop flag was set.
     Stopped,
 }
 
@@ -91,7 +89,6 @@ struct Thread<'s> {
     handle: ScopedJoinHandle<'s, Result<(Vec<Tally>, bool), Errno>>,
 }
 
-/// The running threads.
 pub(super) struct Crew<'s> {
     threads: Vec<Thread<'s>>,
 }
@@ -204,7 +201,6 @@ impl<'s> Crew<'s> {
         Some(failed.map_or(Ok(all), Err))
     }
 
-    /// Ends the threads.
     pub(super) fn end(self) -> Result<Leavings, DriveError> {
         // A thread without a further turn ends, so release all of them before joining any.
         let handles: Vec<_> = self.threads.into_iter().map(|t| t.handle).collect();

@@ -69,12 +69,10 @@ impl Dial {
         })
     }
 
-    /// The address to connect to.
     pub(crate) fn to(&self) -> &SocketAddrAny {
         &self.to
     }
 
-    /// The address family of the sockets.
     pub(crate) fn family(&self) -> AddressFamily {
         self.family
     }

@@ -19,7 +19,6 @@ use super::malformed::Malformed;
 use super::response::{ParsedResponse, Parser};
 use super::{Address, Config};
 
-/// Maximum body size in bytes.
 const MAX_BODY: usize = 16 << 20;
 /// Maximum response size on the wire in bytes, including head, chunk sizes and interim responses.
 const MAX_WIRE: usize = 2 * MAX_BODY;

@@ -6,7 +6,6 @@ use super::malformed::Malformed;
 
 /// Maximum size of a head (status line and headers together).
 pub(super) const MAX_HEAD: usize = 256 * 1024;
-/// Maximum number of headers of a response.
 pub(super) const MAX_HEADERS: usize = 1024;
 /// Number of headers that need no allocation.
 const USUAL_HEADERS: usize = 100;

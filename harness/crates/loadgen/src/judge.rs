@@ -8,14 +8,11 @@ use super::script::{Expect, ScriptEntry};
 /// Bytes of a body to show in a message.
 const CLIP: usize = 300;
 
-/// The verdict on a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// As expected.
     Right,
     /// As expected, with this id.
     Numbered(u64),
-    /// Not as expected.
     Wrong(ErrorKind),
 }
 

@@ -24,7 +24,6 @@ pub(crate) struct RequestTimes {
     pub(crate) ended: Nanos,
 }
 
-/// What one thread records.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     /// The measured window.
@@ -118,7 +117,6 @@ impl Recorder {
         Self::with(By::End(nanos(interval)), cells as usize, max)
     }
 
-    /// For this many slices.
     pub(crate) fn sliced(slices: usize, max: Duration) -> Self {
         Self::with(By::Slice, slices, max)
     }
@@ -183,7 +181,6 @@ impl Recorder {
         self.cells.get_mut(index)
     }
 
-    /// A request is due.
     pub(crate) fn due(&mut self, at: Nanos) {
         self.breakdown.due(at);
         if self.by == By::Slice
@@ -284,7 +281,6 @@ impl Recorder {
         self.errors.iter().sum()
     }
 
-    /// Requests that timed out.
     pub(crate) fn timeouts(&self) -> u64 {
         self.errors[ErrorKind::Timeout as usize]
     }
@@ -297,7 +293,6 @@ impl Recorder {
         counts.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// Adds the results of another thread of the same drive.
     pub(crate) fn merge(&mut self, other: &Self) {
         for (mine, theirs) in [
             (&mut self.latency, &other.latency),

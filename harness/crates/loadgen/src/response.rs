@@ -8,7 +8,6 @@ use super::chunked::Chunked;
 use super::head::{Framing, MAX_HEAD, parse_head};
 use super::malformed::Malformed;
 
-/// A complete response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ParsedResponse<'a> {
     pub(crate) status: u16,

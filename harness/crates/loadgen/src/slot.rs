@@ -8,7 +8,6 @@ use super::{Malformed, Unfinished};
 /// The longest pause before reconnecting to a server that sent no response.
 const LONGEST_PAUSE: Nanos = 100_000_000;
 
-/// One connection.
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) state: SlotState,
@@ -29,12 +28,10 @@ pub(crate) struct Slot {
     pub(crate) parser: Parser,
 }
 
-/// SlotState of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SlotState {
     /// Closed, and not to be opened before this time.
     Closed { until: Nanos },
-    /// Being opened.
     Opening { since: Nanos },
     /// Waiting for room in the server's listen queue: connecting to a Unix socket does not wait for it.
     Queued { since: Nanos },

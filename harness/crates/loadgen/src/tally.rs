@@ -7,7 +7,6 @@ use super::response::ParsedResponse;
 use super::script::ScriptEntry;
 use super::{ErrorKind, Malformed, ThreadTime};
 
-/// All results of one thread.
 #[derive(Debug)]
 pub(crate) struct Tally {
     pub(crate) recorder: Recorder,

@@ -7,7 +7,6 @@ use super::ThreadTime;
 use super::clock::thread_cpu;
 use super::recorder::Nanos;
 
-/// Time a thread has used so far.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ThreadClocks {
     cpu: Nanos,

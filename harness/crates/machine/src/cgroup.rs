@@ -77,7 +77,6 @@ pub struct ThrottleMeter {
 
 impl ThrottleMeter {
     /// Starts counting.
-    #[must_use]
     pub fn start(root: &Root) -> Self {
         Self {
             root: root.clone(),
@@ -86,7 +85,6 @@ impl ThrottleMeter {
     }
 
     /// The periods since the start; `None` if no group counts them.
-    #[must_use]
     pub fn stop(&self) -> Option<u64> {
         let after = throttled(&self.root)?;
         Some(after.saturating_sub(self.before?))
@@ -103,7 +101,6 @@ fn throttled(root: &Root) -> Option<u64> {
 
 /// Number of processes in our group that the kernel killed when memory ran out; of the whole machine if the
 /// group doesn't count them.
-#[must_use]
 pub fn oom_kills(root: &Root) -> Option<u64> {
     let two = folders(root, "")
         .into_iter()

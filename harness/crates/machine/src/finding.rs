@@ -32,7 +32,6 @@ impl Environment {
     /// The finding about the control. With level ok, `found` continues a sentence after its name, as in
     /// `replays the answers of alder`; with any other level, it was requested and there is none. Absent in older
     /// records.
-    #[must_use]
     pub fn control(&self) -> Option<&Finding> {
         self.findings.iter().find(|finding| finding.id == CONTROL)
     }
@@ -40,7 +39,6 @@ impl Environment {
 
 impl Finding {
     /// What was found and, if known, why it matters or its cause.
-    #[must_use]
     pub fn told(&self) -> String {
         match self.why.as_str() {
             "" => self.found.clone(),
@@ -49,19 +47,16 @@ impl Finding {
     }
 
     /// When it was found.
-    #[must_use]
     pub fn moment(&self) -> Moment {
         self.parts().1
     }
 
     /// The subject: the id without its suffix.
-    #[must_use]
     pub fn subject(&self) -> &str {
         self.parts().0
     }
 
     /// Whether it only says that something could not be read.
-    #[must_use]
     pub fn is_unknown(&self) -> bool {
         self.found.starts_with(UNKNOWN)
     }

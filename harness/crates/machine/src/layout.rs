@@ -142,7 +142,6 @@ impl Layout {
     }
 
     /// The CPUs of both sides, ascending, each once.
-    #[must_use]
     pub fn both(&self) -> Vec<u32> {
         union(&self.server, &self.driver)
     }

@@ -138,7 +138,6 @@ pub struct Now {
 
 impl StealMeter {
     /// Starts; `used` are the CPUs of both sides, `online` all of them.
-    #[must_use]
     pub fn start(root: &Root, used: &[u32], online: &[u32]) -> Self {
         Self {
             before: CpuReading::take(root, used, online),
@@ -149,7 +148,6 @@ impl StealMeter {
     }
 
     /// The result since the start; may be called several times.
-    #[must_use]
     pub fn stop(&self) -> Stolen {
         let before = self.before;
         let after = CpuReading::take(&self.root, &self.used, &self.online);

@@ -67,7 +67,6 @@ const SETTINGS: &[(&str, Read)] = &[
 
 impl Recheck {
     /// Reads the state before the run.
-    #[must_use]
     pub fn start(root: &Root, topology: &Topology, layout: &Layout) -> Self {
         let cpus = layout.both();
         Self {
@@ -79,14 +78,12 @@ impl Recheck {
     }
 
     /// CPU time lost to the host and to other processes since the start.
-    #[must_use]
     pub fn stolen(&self) -> Stolen {
         self.meter.stop()
     }
 
     /// Reads the state again. Returns what others used during the run (`steal-during`, `load-during`, if
     /// known), and a warning for every setting that has changed (`governor-changed` and so on).
-    #[must_use]
     pub fn finish(&self) -> Vec<Finding> {
         let stolen = self.stolen();
         let mut found = Vec::new();

@@ -111,13 +111,11 @@ impl Topology {
     }
 
     /// The core a CPU belongs to.
-    #[must_use]
     pub fn core_of(&self, cpu: u32) -> Option<&Core> {
         self.cores.iter().find(|core| core.cpus.contains(&cpu))
     }
 
     /// The NUMA nodes some CPUs belong to, ascending.
-    #[must_use]
     pub fn nodes_of(&self, cpus: &[u32]) -> Vec<u32> {
         let mut nodes: Vec<u32> = cpus
             .iter()
@@ -130,7 +128,6 @@ impl Topology {
     }
 
     /// Whether two sets of CPUs share a core.
-    #[must_use]
     pub fn share_a_core(&self, one: &[u32], other: &[u32]) -> bool {
         self.cores.iter().any(|core| {
             let holds = |cpus: &[u32]| core.cpus.iter().any(|cpu| cpus.contains(cpu));

@@ -23,7 +23,6 @@ use robustness::protocol::{self as cases, Case, Limits, Observed};
 const SIDE_BY_SIDE: usize = 8;
 /// Typical time of such a case, for the time left.
 const USUAL: Duration = Duration::from_millis(700);
-/// How often to show progress.
 const SHOW_EVERY: Duration = Duration::from_millis(250);
 /// Time limit for the response to a plain request after a case.
 const AFTERWARDS: Duration = Duration::from_secs(5);

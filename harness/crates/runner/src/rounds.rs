@@ -78,7 +78,6 @@ impl<'a> Course<'a> {
     }
 }
 
-/// The failed trials of a server.
 #[derive(Debug, Default)]
 pub(super) struct FailedTrials {
     pub(super) in_a_row: u32,

@@ -131,7 +131,6 @@ pub fn run(
     ended
 }
 
-/// A running session.
 struct Session<'a> {
     inputs: Inputs<'a>,
     options: &'a Options,

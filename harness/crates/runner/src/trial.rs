@@ -169,7 +169,6 @@ fn run(task: &Task<'_>, settings: &Settings, trial: &mut Trial) -> Result<(), Fa
     Ok(())
 }
 
-/// The figures of a process's start.
 pub(super) fn start_figures(running: &Running, processes: &mut Processes) -> Figures {
     let mut figures = Figures::new();
     let mut put = |id, value: Option<f64>| figures::note(&mut figures, id, value);

@@ -318,7 +318,6 @@ fn read_intervals(moment: &Transaction<'_>, trial: i64) -> Read<Vec<Interval>> {
     Ok(intervals)
 }
 
-/// Parses each row.
 fn read_all<T>(
     moment: &Transaction<'_>,
     sql: &str,

@@ -17,7 +17,6 @@ pub(super) fn from_word<T: DeserializeOwned>(word: String) -> Option<T> {
     serde_json::from_value(Value::String(word)).ok()
 }
 
-/// A list as JSON.
 pub(super) fn json<T: Serialize + ?Sized>(list: &T) -> String {
     serde_json::to_string(list).expect("strings and numbers are JSON")
 }

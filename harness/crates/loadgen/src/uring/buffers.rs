@@ -73,7 +73,6 @@ impl Buffers {
         self.count
     }
 
-    /// The address of the ring.
     pub(super) fn ring_addr(&self) -> u64 {
         self.memory.places.as_ptr().expose_provenance() as u64
     }

@@ -186,7 +186,6 @@ impl<'w> Uring<'w> {
         Ok(())
     }
 
-    /// Returns the lent buffer.
     fn give_back(&mut self) {
         if let Some((id, _)) = self.lent.take() {
             self.buffers.give(id);

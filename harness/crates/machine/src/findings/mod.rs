@@ -31,14 +31,12 @@ impl Needs {
     /// File descriptors that each of the two processes may need: two per connection, because the old socket
     /// may still be open during a reconnect, and 128 for logs, event queues and libraries. Both inherit the
     /// same limit.
-    #[must_use]
     pub fn descriptors(self) -> u64 {
         u64::from(self.connections) * 2 + 128
     }
 
     /// Local ports the load generator may need: two per connection, because a closed one stays in TIME-WAIT
     /// for 60 s, and 1,000 for everything else on the machine.
-    #[must_use]
     pub fn ports(self) -> u64 {
         u64::from(self.connections) * 2 + 1000
     }
@@ -94,7 +92,6 @@ const CHECKS: &[Check] = &[
 ];
 
 /// Checks the machine for a layout and a planned run. `now` is what others used just before, or its default.
-#[must_use]
 pub fn findings(
     root: &Root,
     topology: &Topology,

@@ -116,7 +116,6 @@ pub struct Sample {
 impl Processes {
     /// The current processes of a group, without its supervisor, if there is one. Of the supervisor, only the
     /// CPU time of processes it has waited for counts.
-    #[must_use]
     pub fn in_group(group: u32, supervisor: Option<u32>) -> Self {
         let mut processes = Self {
             group,
@@ -135,14 +134,12 @@ impl Processes {
 
     /// Takes the CPU time from the processes' control group, if there is one: exact, and of everything that
     /// ran in it.
-    #[must_use]
     pub fn counted_by(mut self, group: Option<&Path>) -> Self {
         self.meter = group.and_then(CpuMeter::open);
         self
     }
 
     /// Whether a control group counts the CPU time.
-    #[must_use]
     pub fn has_control_group(&self) -> bool {
         self.meter.is_some()
     }
@@ -199,7 +196,6 @@ impl Processes {
     }
 
     /// The ids of the processes that were alive at the last look.
-    #[must_use]
     pub fn pids(&self) -> Vec<u32> {
         self.alive().map(|member| member.process.pid).collect()
     }
@@ -216,7 +212,6 @@ impl Processes {
     }
 
     /// Number of processes that ended after they were found, and were waited for.
-    #[must_use]
     pub fn ended(&self) -> u32 {
         self.ended.processes
     }
@@ -262,7 +257,6 @@ impl Processes {
     }
 
     /// Established TCP connections of all processes; absent if they can't be read.
-    #[must_use]
     pub fn established(&self) -> Option<u32> {
         let mut sum = None;
         for (index, member) in self.alive().enumerate() {

@@ -25,13 +25,11 @@ pub struct Listeners {
 
 impl Listeners {
     /// Whether nobody listens.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sockets == 0
     }
 
     /// Whether there is a listening socket, and each is held only by these processes.
-    #[must_use]
     pub fn only(&self, pids: &[u32]) -> bool {
         !self.pids.is_empty() && self.unowned == 0 && self.pids.iter().all(|pid| pids.contains(pid))
     }

@@ -4,12 +4,9 @@ use std::mem::MaybeUninit;
 
 /// Maximum size of a head (request line and headers together) in bytes.
 const MAX_HEAD: usize = 8 * 1024;
-/// Maximum size of a body in bytes.
 const MAX_BODY: usize = 64 * 1024;
-/// Maximum number of headers.
 const MAX_HEADERS: usize = 32;
 
-/// A complete request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReceivedRequest<'a> {
     /// Method and target, as in `GET /ping`. Together with the body it finds the response.
