@@ -6,6 +6,7 @@ use rand_pcg::rand_core::{Rng, SeedableRng};
 /// How a thread goes through the list of a script.
 #[derive(Debug, Clone)]
 pub(crate) enum Pick {
+    /// Draws uniformly.
     Drawn(Pcg32),
     /// Takes every `step`-th request, so that all threads together go through the list in order, again and
     /// again.

@@ -32,6 +32,7 @@ pub(crate) struct Slot {
 pub(crate) enum SlotState {
     /// Closed, and not to be opened before this time.
     Closed { until: Nanos },
+    /// Being opened.
     Opening { since: Nanos },
     /// Waiting for room in the server's listen queue: connecting to a Unix socket does not wait for it.
     Queued { since: Nanos },
