@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::recorder::{Nanos, RequestTimes, histogram, nanos};
+use super::recorder::{Nanos, RequestTimes, add, histogram, nanos};
 use super::{Class, Pace, RateStage, StageFigures};
 
 /// What one thread records by class and by stage; empty if there is only one of each.
@@ -157,11 +157,6 @@ fn stages(pace: &Pace) -> &[RateStage] {
         Pace::Stages(stages) => stages,
         Pace::Closed | Pace::Rate { .. } => &[],
     }
-}
-
-fn add(mine: &mut Histogram<u64>, theirs: &Histogram<u64>) {
-    mine.add(theirs)
-        .expect("histograms of a drive have one range");
 }
 
 impl Part {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
+use hdrhistogram::{Counter, Histogram};
 
 use super::breakdown::Breakdown;
 use super::{ErrorKind, Interval, Unfinished};
@@ -88,6 +88,12 @@ struct Moments {
 /// A histogram with three significant digits up to `max`; higher values saturate.
 pub(crate) fn histogram(max: Duration) -> Histogram<u64> {
     Histogram::new_with_max(nanos(max).max(2), 3).expect("1 to 2 or more, with 3 digits, is valid")
+}
+
+/// Adds a histogram of the same drive.
+pub(crate) fn add<T: Counter>(mine: &mut Histogram<T>, theirs: &Histogram<T>) {
+    mine.add(theirs)
+        .expect("histograms of a drive have one range");
 }
 
 /// A duration in whole nanoseconds, up to 584 years.
@@ -235,9 +241,7 @@ impl Recorder {
     /// Completes the histograms after everything is recorded.
     pub(crate) fn settle(&mut self) {
         for histogram in [&mut self.latency, &mut self.wire, &mut self.first_byte] {
-            histogram
-                .add(&self.alike)
-                .expect("histograms of a drive have one range");
+            add(histogram, &self.alike);
         }
         self.alike.reset();
     }
@@ -301,8 +305,7 @@ impl Recorder {
             (&mut self.connect, &other.connect),
             (&mut self.send_lag, &other.send_lag),
         ] {
-            mine.add(theirs)
-                .expect("histograms of a drive have one range");
+            add(mine, theirs);
         }
         for (mine, theirs) in self.cells.iter_mut().zip(&other.cells) {
             mine.merge(theirs);
@@ -380,9 +383,7 @@ impl Recorder {
 
 impl Cell {
     fn merge(&mut self, other: &Self) {
-        self.latency
-            .add(&other.latency)
-            .expect("intervals of a drive have one range");
+        add(&mut self.latency, &other.latency);
         self.requests += other.requests;
         self.errors += other.errors;
         self.answered += other.answered;

@@ -86,11 +86,7 @@ pub fn boot(
 
 fn spawn(launch: &Launch, options: &BootOptions) -> Result<Running> {
     let addr = choose_addr(options.port)?;
-    let fill = |word: &String| {
-        word.replace("{addr}", &addr.to_string())
-            .replace("{workers}", &options.workers.to_string())
-    };
-    let command: Vec<String> = launch.command.iter().map(fill).collect();
+    let command = launch.filled(&addr.to_string(), &options.workers.to_string());
     Ok(Running {
         addr,
         start: Duration::ZERO,
@@ -99,6 +95,12 @@ fn spawn(launch: &Launch, options: &BootOptions) -> Result<Running> {
         log: options.log.clone(),
         oom_kills: oom_kills(&Root::host()),
     })
+}
+
+/// Resident memory of a server's processes.
+pub(super) fn rss_bytes(group: u32) -> Option<u64> {
+    let mut processes = Processes::in_group(group, Some(group));
+    processes.sample_light().rss_bytes
 }
 
 /// A port that no other process holds. It is bound once without `SO_REUSEPORT`, so that a server that sets it
@@ -205,8 +207,8 @@ impl Running {
 
     /// Sends it a signal.
     ///
-    /// If it has ended or can't be signalled.
-    /// Where it has ended, or can't be signalled.
+    /// # Errors
+    /// If it has ended, or can't be signalled.
     pub(super) fn signal(&mut self, signal: Signal) -> Result<()> {
         if let Some(how) = self.ended() {
             return Err(anyhow!("it had already ended {how}"));

@@ -11,10 +11,9 @@ use std::time::{Duration, Instant};
 
 use super::Interrupt;
 use super::accept::Referee;
-use super::boot::{BootOptions, Running, boot};
+use super::boot::{BootOptions, Running, boot, rss_bytes};
 use super::build::Built;
-use super::check::summarise;
-use machine::probe::Processes;
+use super::check::check_and_stop;
 use record::{Agreement, Check, Failure, ProtocolCell, Step};
 use referee::CheckOptions;
 use robustness::protocol::{self as cases, Case, Limits, Observed};
@@ -236,15 +235,10 @@ impl TriedServer<'_> {
         let running = self.running()?;
         let addr = running.addr;
         let group = running.group();
-        let resident = || {
-            Processes::in_group(group, Some(group))
-                .sample_light()
-                .rss_bytes
-        };
-        let before = resident();
+        let before = rss_bytes(group);
         let each = std::sync::Mutex::new(None);
         let crowded = |idle: usize| {
-            let grown = resident()
+            let grown = rss_bytes(group)
                 .zip(before)
                 .map(|(now, then)| now.saturating_sub(then));
             if let Ok(mut each) = each.lock() {
@@ -289,15 +283,14 @@ impl TriedServer<'_> {
         if self.interrupt.is_set() {
             return Err(interrupted());
         }
-        let addr = self.running()?.addr;
+        self.running()?;
         let options = CheckOptions {
             only: cases::checks_afterwards(),
             ..CheckOptions::default()
         };
-        let check = summarise(&referee::check(addr, &options));
-        let stopped = self.running.take().map(Running::stop);
-        let failure = stopped.and_then(Result::err).map(|failure| failure.reason);
-        Ok((Some(check), failure))
+        let running = self.running.take();
+        let checked = running.map(|running| check_and_stop(running, &options));
+        Ok(checked.unwrap_or_default())
     }
 }
 

@@ -214,15 +214,11 @@ fn read_flags(moment: &Transaction<'_>, server: &str) -> Read<Option<BTreeMap<St
         return Ok(None);
     }
     let sql = "SELECT flags FROM build_flags WHERE server = ?1";
-    let mut statement = moment.prepare_cached(sql)?;
-    let mut rows = statement.query([server])?;
-    match rows.next()? {
-        Some(row) => {
-            let flags = from_json(&row.get::<_, String>("flags")?);
-            Ok(Some(flags.ok_or_else(|| damaged("flags"))?))
-        }
-        None => Ok(None),
-    }
+    let text: Option<String> = moment
+        .query_row(sql, [server], |row| row.get(0))
+        .optional()?;
+    text.map(|text| from_json(&text).ok_or_else(|| damaged("flags")))
+        .transpose()
 }
 
 fn read_check(moment: &Transaction<'_>, row: &Row<'_>, server: &str) -> Read<Option<Check>> {
@@ -246,8 +242,7 @@ fn read_at_stop(moment: &Transaction<'_>, server: &str) -> Read<Option<(u32, u32
         return Ok(None);
     }
     let sql = "SELECT lost, sent FROM at_stop WHERE server = ?1";
-    let mut statement = moment.prepare_cached(sql)?;
-    let row = statement.query_row([server], |row| Ok((row.get(0)?, row.get(1)?)));
+    let row = moment.query_row(sql, [server], |row| Ok((row.get(0)?, row.get(1)?)));
     Ok(row.optional()?)
 }
 

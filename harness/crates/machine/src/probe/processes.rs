@@ -5,7 +5,7 @@ use std::path::Path;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::newest::Newest;
-use super::process::{Process, Stat, Ticks, pids, ticks_ns};
+use super::process::{Detail, Process, Stat, Ticks, pids, ticks_ns};
 use super::sockets;
 use crate::cpu_group::{CpuMeter, CpuUsage};
 
@@ -229,40 +229,26 @@ impl Processes {
     pub fn sample(&mut self) -> Sample {
         self.find_started();
         let (light, faults) = self.read();
-        let mut sample = Sample {
+        let known = self.alive().filter(|member| !member.joined);
+        let details: Vec<Detail> = known.map(|member| member.process.detail()).collect();
+        let details = details.iter();
+        Sample {
             light,
+            peak_rss_bytes: sum(details.clone().map(|detail| detail.peak_rss_bytes)),
+            descriptors: sum(details.clone().map(|detail| detail.descriptors)),
+            sockets: sum(details.clone().map(|detail| detail.sockets)),
+            voluntary_switches: sum(details.clone().map(|detail| detail.voluntary_switches)),
+            involuntary_switches: sum(details.map(|detail| detail.involuntary_switches)),
             minor_faults: faults.map(|faults| faults.0),
             major_faults: faults.map(|faults| faults.1),
-            ..Sample::default()
-        };
-        let known = self.alive().filter(|member| !member.joined);
-        for (index, member) in known.enumerate() {
-            let detail = member.process.detail();
-            let first = index == 0;
-            add(&mut sample.peak_rss_bytes, detail.peak_rss_bytes, first);
-            add(&mut sample.descriptors, detail.descriptors, first);
-            add(&mut sample.sockets, detail.sockets, first);
-            add(
-                &mut sample.voluntary_switches,
-                detail.voluntary_switches,
-                first,
-            );
-            add(
-                &mut sample.involuntary_switches,
-                detail.involuntary_switches,
-                first,
-            );
         }
-        sample
     }
 
     /// Established TCP connections of all processes; absent if they can't be read.
     pub fn established(&self) -> Option<u32> {
-        let mut sum = None;
-        for (index, member) in self.alive().enumerate() {
-            add(&mut sum, sockets::established(&member.process), index == 0);
-        }
-        sum
+        sum(self
+            .alive()
+            .map(|member| sockets::established(&member.process)))
     }
 
     /// Forgets all but one process.
@@ -385,11 +371,7 @@ impl EndedTimes {
     }
 }
 
-/// Adds to a sum that becomes absent as soon as one part is.
-fn add<T: std::ops::Add<Output = T> + Copy>(sum: &mut Option<T>, part: Option<T>, first: bool) {
-    *sum = match (*sum, part) {
-        (Some(sum), Some(part)) => Some(sum + part),
-        (None, part) if first => part,
-        _ => None,
-    };
+/// The sum; absent if one part is, or if there is none.
+fn sum<T: std::ops::Add<Output = T>>(parts: impl Iterator<Item = Option<T>>) -> Option<T> {
+    parts.reduce(|sum, part| Some(sum? + part?)).flatten()
 }
