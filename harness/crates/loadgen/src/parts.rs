@@ -41,11 +41,6 @@ impl Whole {
     }
 }
 
-/// Whether the JSON `text` means the same as `value`, compared while parsing.
-pub fn means(text: &[u8], value: &serde_json::Value) -> bool {
-    super::same::means(text, value)
-}
-
 /// The processing of each response: parsed, judged, recorded.
 #[derive(Debug)]
 pub struct Parts {

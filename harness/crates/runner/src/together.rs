@@ -60,20 +60,13 @@ pub(super) fn measure<'e>(
         })
         .collect();
     let slowness = cost::slowness(&costs);
-    let typical: Vec<_> = costs
-        .iter()
-        .zip(&found)
-        .map(|(costs, found)| {
-            let (measured, turns) = found.measured.as_ref()?;
-            let answered = measured.intervals.iter().map(|slice| slice.answered).sum();
-            cost::with_ticks(cost::typical(costs, &slowness), &turns.slices, answered)
-        })
-        .collect();
-    let found = found.into_iter().zip(typical);
-    for (index, ((found, typical_ns), name)) in ready.into_iter().zip(found.zip(&names)) {
+    for ((index, found), costs) in ready.into_iter().zip(found).zip(&costs) {
         let trial = &mut trials[index];
         trial.figures = found.figures;
         if let Some((measured, turns)) = &found.measured {
+            let answered = measured.intervals.iter().map(|slice| slice.answered).sum();
+            let typical = cost::typical(costs, &slowness);
+            let typical_ns = cost::with_ticks(typical, &turns.slices, answered);
             trial::note_load(trial, measured, &task.pace);
             let cpus = settings.server_cpus.len();
             let rss_before = found.rss_before;
@@ -86,7 +79,7 @@ pub(super) fn measure<'e>(
         trial.failure = found.failure;
         if trial.failure.is_some() {
             // Its next trial gets a new process.
-            let _ = fleet.end(name);
+            let _ = fleet.end(&parts[index].entry.name);
         }
     }
     trials
