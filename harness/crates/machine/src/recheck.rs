@@ -1,9 +1,9 @@
 //! What changed during a run.
 
-use super::findings::{self, finding};
+use super::findings::{self, About};
 use super::meter::{StealMeter, Stolen};
 use super::{Layout, Root, Topology, cgroup, cpu_list, machine};
-use crate::{CHANGED, Finding, Level};
+use crate::{CHANGED, Finding};
 use words::counted;
 
 /// The state of the machine before a run, to compare with its state after.
@@ -129,5 +129,5 @@ impl Look {
 fn changed(subject: &str, found: String, fix: &str) -> Finding {
     let why = "trials from before and after the change can't be compared";
     let id = format!("{subject}{CHANGED}");
-    finding(&id, Level::Warn, found, why, Some(fix))
+    About(&id, why).warn(found, fix)
 }
