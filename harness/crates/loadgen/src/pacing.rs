@@ -104,6 +104,7 @@ impl Pacing {
 
     /// Whether this free connection has a request to send. If it must wait for one to arrive, remembers that it
     /// is free.
+    #[inline]
     pub(crate) fn may_send(&mut self, slot: usize, clock: &Clock) -> bool {
         match self {
             Self::Closed => true,
@@ -120,6 +121,7 @@ impl Pacing {
     }
 
     /// A connection sends its next request. Returns when that was due; `None` in a closed loop.
+    #[inline]
     pub(crate) fn send(&mut self, slot: usize) -> Option<Nanos> {
         match self {
             Self::Closed => None,

@@ -43,8 +43,8 @@ impl Layout {
     ) -> Result<Self, LayoutError> {
         let server = given(topology, SERVER, server)?;
         let driver = given(topology, DRIVER, driver)?;
-        match (server, driver) {
-            (None, None) => Self::choose(topology),
+        let (server, driver) = match (server, driver) {
+            (None, None) => return Self::choose(topology),
             (Some(server), Some(driver)) => {
                 let both = intersection(&server, &driver);
                 if !both.is_empty() {
@@ -53,17 +53,15 @@ impl Layout {
                         cpu_list::format(&both)
                     )));
                 }
-                Ok(Self::of(topology, server, driver, Vec::new()))
+                (server, driver)
             }
             (Some(server), None) => {
                 let driver = rest(topology, SERVER, &server)?;
-                Ok(Self::of(topology, server, driver, Vec::new()))
+                (server, driver)
             }
-            (None, Some(driver)) => {
-                let server = rest(topology, DRIVER, &driver)?;
-                Ok(Self::of(topology, server, driver, Vec::new()))
-            }
-        }
+            (None, Some(driver)) => (rest(topology, DRIVER, &driver)?, driver),
+        };
+        Ok(Self::of(topology, server, driver, Vec::new()))
     }
 
     /// Chooses from the topology:

@@ -1,5 +1,6 @@
 //! Starts a server on its CPUs, waits for its first valid response, stops it.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -87,11 +88,13 @@ pub fn boot(
 fn spawn(launch: &Launch, options: &BootOptions) -> Result<Running> {
     let addr = choose_addr(options.port)?;
     let command = launch.filled(&addr.to_string(), &options.workers.to_string());
+    let counted = [OsStr::new("--control-group")];
+    let (folder, cpus, log) = (&launch.folder, &options.cpus, &options.log);
     Ok(Running {
         addr,
         start: Duration::ZERO,
         first_request: Duration::ZERO,
-        group: Group::start_counted(&command, &launch.folder, &options.cpus, &options.log)?,
+        group: Group::start(&counted, &command, folder, cpus, log)?,
         log: options.log.clone(),
         oom_kills: oom_kills(&Root::host()),
     })

@@ -177,7 +177,7 @@ fn run_to_its_end(
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create the folder {}", folder.display()))?;
     }
-    let mut group = Group::start(command, folder, &[], log)?;
+    let mut group = Group::start(&[], command, folder, &[], log)?;
     loop {
         match group.wait(LOOK_EVERY) {
             Some((_, true)) => return Ok(()),

@@ -211,7 +211,8 @@ impl Process for Serving<'_> {
         let launch = self.scene.launch;
         let command = launch.filled(&addr, &workers);
         let log = self.scene.extra_log("refusal");
-        let mut group = told(Group::start(&command, &launch.folder, &options.cpus, &log))?;
+        let started = Group::start(&[], &command, &launch.folder, &options.cpus, &log);
+        let mut group = told(started)?;
         let ended = group.wait(limit).map(|(how, _)| ended(how));
         group.kill();
         Ok((ended, take(&log)))
