@@ -1,6 +1,7 @@
 //! Reads a whole record from one consistent snapshot.
 
 use std::collections::BTreeMap;
+use std::mem::take;
 
 use rusqlite::types::FromSql;
 use rusqlite::{OptionalExtension as _, Row, Transaction};
@@ -117,10 +118,10 @@ fn read_run(moment: &Transaction<'_>) -> Read<Run> {
             paced_ms: row.get("paced_ms")?,
             timeout_ms: row.get("timeout_ms")?,
             first_byte_limit_ms: row.get("first_byte_limit_ms")?,
-            rates_per_s: BTreeMap::new(),
+            rates_per_s: take(&mut rates_per_s),
             rate_source: row.get("rate_source")?,
-            workloads: BTreeMap::new(),
-            requests_sha256: BTreeMap::new(),
+            workloads: take(&mut workloads),
+            requests_sha256: take(&mut requests_sha256),
             entries: list(row, "entries")?,
             stages: list(row, "stages")?,
             harness_sha256: row.get("harness_sha256")?,
@@ -131,13 +132,7 @@ fn read_run(moment: &Transaction<'_>) -> Read<Run> {
             resumed_at: list(row, "resumed_at")?,
         })
     })?;
-    let run = run.into_iter().next().ok_or(Fault::Empty)?;
-    Ok(Run {
-        rates_per_s,
-        workloads,
-        requests_sha256,
-        ..run
-    })
+    run.into_iter().next().ok_or(Fault::Empty)
 }
 
 /// The default if a run was killed before its environment was stored.
