@@ -38,7 +38,7 @@ pub(crate) struct Recorder {
     alike: Histogram<u64>,
     pub(crate) connect: Histogram<u64>,
     pub(crate) send_lag: Histogram<u64>,
-    cells: Vec<Cell>,
+    cells: Vec<IntervalCell>,
     /// The counted slices so far; empty with a single window.
     slices: Vec<Range<Nanos>>,
     /// Valid responses in the window.
@@ -64,7 +64,7 @@ enum By {
 
 /// One interval, or one slice.
 #[derive(Debug, Clone)]
-struct Cell {
+struct IntervalCell {
     /// Two digits keep it at about 16 KiB.
     latency: Histogram<u32>,
     requests: u64,
@@ -101,7 +101,7 @@ pub(crate) fn nanos(duration: Duration) -> Nanos {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-impl Cell {
+impl IntervalCell {
     fn new(max: Duration) -> Self {
         Self {
             latency: Histogram::new_with_max(nanos(max).max(2), 2)
@@ -138,7 +138,7 @@ impl Recorder {
             alike: histogram(max),
             connect: histogram(max),
             send_lag: histogram(max),
-            cells: vec![Cell::new(max); cells],
+            cells: vec![IntervalCell::new(max); cells],
             slices: Vec::with_capacity(cells),
             requests: 0,
             errors: [0; ErrorKind::ALL.len()],
@@ -178,7 +178,7 @@ impl Recorder {
     }
 
     /// The interval at this time, or the current slice.
-    fn cell(&mut self, at: Nanos) -> Option<&mut Cell> {
+    fn cell(&mut self, at: Nanos) -> Option<&mut IntervalCell> {
         let index = match self.by {
             By::End(interval) => ((at - self.start) / interval) as usize,
             By::Slice if self.start == self.end => return None,
@@ -381,7 +381,7 @@ impl Recorder {
     }
 }
 
-impl Cell {
+impl IntervalCell {
     fn merge(&mut self, other: &Self) {
         add(&mut self.latency, &other.latency);
         self.requests += other.requests;

@@ -28,4 +28,4 @@ pub use model::{Environment, Finding, Level};
 pub use others::OthersMeter;
 pub use recheck::Recheck;
 pub use root::Root;
-pub use topology::{Core, Known, Topology, TopologyError};
+pub use topology::{Core, Topology, TopologyError, Visible};

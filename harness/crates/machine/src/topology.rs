@@ -40,12 +40,12 @@ pub struct Topology {
     /// The CPU quota of a control group, in CPUs; absent if there is no limit.
     pub quota_cpus: Option<f64>,
     /// Which of these are known, rather than defaults.
-    pub known: Known,
+    pub known: Visible,
 }
 
 /// What the tree shows about the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Known {
+pub struct Visible {
     /// Whether siblings are known.
     pub siblings: bool,
     /// Whether NUMA nodes are known. A kernel built without NUMA has no folder of nodes.
@@ -97,7 +97,7 @@ impl Topology {
             packages: count(cores.iter().map(|core| core.package)),
             nodes: count(cores.iter().map(|core| core.node)),
             quota_cpus: cgroup::quota_cpus(root),
-            known: Known {
+            known: Visible {
                 siblings: online.iter().all(|cpu| siblings(root, *cpu).is_some()),
                 nodes: root.exists(NODE) || root.exists(CPU),
                 quota: cgroup::shows_quota(root),

@@ -28,7 +28,7 @@ pub(super) struct Member<'e> {
 }
 
 /// The requests of a stage.
-pub(super) struct Asked<'a> {
+pub(super) struct StageCalls<'a> {
     pub(super) round: u32,
     pub(super) workload: &'a str,
     pub(super) calls: &'a [Call],
@@ -41,7 +41,7 @@ impl Member<'_> {
     }
 
     /// Checks its response to each request.
-    fn accept(&mut self, asked: &Asked<'_>, settings: &Settings) -> Result<(), Failure> {
+    fn accept(&mut self, asked: &StageCalls<'_>, settings: &Settings) -> Result<(), Failure> {
         let addr = self.running.addr;
         let script = self
             .entry
@@ -77,7 +77,7 @@ impl<'e> Fleet<'e> {
     pub(super) fn ready(
         &mut self,
         entries: &[&'e Entry<'e>],
-        asked: &Asked<'_>,
+        asked: &StageCalls<'_>,
         settings: &Settings,
     ) -> Vec<Option<Failure>> {
         let mut failures: BTreeMap<&str, Failure> = BTreeMap::new();

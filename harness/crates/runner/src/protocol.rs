@@ -45,7 +45,7 @@ pub struct ProtocolOptions {
 
 /// What one server did.
 #[derive(Debug)]
-pub struct Column {
+pub struct ServerCells {
     /// One per case, in their order.
     pub cells: Vec<ProtocolCell>,
     /// The referee's checks of the process that went through most cases.
@@ -75,7 +75,7 @@ pub fn protocol(
     referee: &Referee,
     interrupt: &Interrupt,
     show: &mut dyn FnMut(Done),
-) -> Result<Column, Failure> {
+) -> Result<ServerCells, Failure> {
     let mut subject = TriedServer {
         built,
         options,
@@ -99,7 +99,7 @@ pub fn protocol(
     }
     let place = |cell: &ProtocolCell| options.cases.iter().position(|case| case.id == cell.case);
     cells.sort_by_key(place);
-    Ok(Column {
+    Ok(ServerCells {
         cells,
         afterwards,
         stop_failure,

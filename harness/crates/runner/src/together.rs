@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry::Entry;
-use super::fleet::{Asked, Fleet, Member};
+use super::fleet::{Fleet, Member, StageCalls};
 use super::rotation::{Cut, Rotation, Turns};
 use super::trial::{self, Before, Meters, Part, Settings};
 use super::{cost, figures};
@@ -34,7 +34,7 @@ pub(super) fn measure<'e>(
     let Some(first) = parts.first() else {
         return trials;
     };
-    let asked = Asked {
+    let asked = StageCalls {
         round: first.step.round,
         workload: &first.step.workload,
         calls: task.calls,

@@ -82,7 +82,7 @@ pub(super) fn established(process: &Process) -> Option<u32> {
 }
 
 /// A line of `/proc/net/tcp`.
-struct Row<'a> {
+struct SocketRow<'a> {
     local_port: Option<u16>,
     state: &'a str,
     inode: u64,
@@ -98,7 +98,7 @@ fn tables(folder: &str) -> io::Result<Vec<String>> {
     }
 }
 
-fn rows(table: &str) -> impl Iterator<Item = Row<'_>> {
+fn rows(table: &str) -> impl Iterator<Item = SocketRow<'_>> {
     // sl local remote st tx:rx tr:when retrnsmt uid timeout inode
     table.lines().skip(1).filter_map(|line| {
         let mut fields = line.split_ascii_whitespace();
@@ -106,7 +106,7 @@ fn rows(table: &str) -> impl Iterator<Item = Row<'_>> {
         let state = fields.nth(1)?;
         let inode = fields.nth(5)?.parse().ok()?;
         let port = local.rsplit_once(':')?.1;
-        Some(Row {
+        Some(SocketRow {
             local_port: u16::from_str_radix(port, 16).ok(),
             state,
             inode,
