@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `config` | the configuration of a drive, and its errors |
 //! | `control` | what a caller shares with a drive while it runs |
-//! | `clock` | the clock shared by all threads of a drive |
+//! | `clock` | the clock shared by all threads of a drive; CPU time and waiting time of each |
 //! | `script` | requests and their expected responses |
 //! | `pick` | which request is next |
 //! | `schedule` | when each request is meant to be sent |
@@ -30,7 +30,6 @@
 //! | `engines` | the I/O backends, and whether this system supports them |
 //! | `worker` | one thread: what it sends on which connection and when, and what becomes of it |
 //! | `slot` | one connection of a worker |
-//! | `thread_clocks` | CPU time and waiting time of a thread |
 //! | `crew` | starts the threads and gives them turns |
 //! | `drive` | one target, one window, and the results |
 //! | `interleave` | several targets in turn, in slices |
@@ -68,7 +67,6 @@ mod script;
 mod slot;
 mod stretch;
 mod tally;
-mod thread_clocks;
 mod unfinished;
 mod uring;
 mod worker;

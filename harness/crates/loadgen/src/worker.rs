@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::breakdown::Breakdown;
-use super::clock::Clock;
+use super::clock::{Clock, ThreadClocks};
 use super::crew::{Drained, NotReady, Ready, Share, Target, Turn};
 use super::dial::{Dial, why_not};
 use super::engine::{Engine, Event};
@@ -26,7 +26,6 @@ use super::script::{Expect, ScriptEntry};
 use super::slot::{Plan, Slot, SlotState};
 use super::stretch::Stretch;
 use super::tally::{Counts, Tally};
-use super::thread_clocks::ThreadClocks;
 use super::{Control, ErrorKind, Malformed, Order};
 
 /// Connections being opened at a time before the clock runs, so that no listen queue overflows.

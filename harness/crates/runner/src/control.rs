@@ -18,7 +18,7 @@ use super::boot::{BootOptions, boot};
 use super::build::Launch;
 use super::respond::{self, Entries};
 use super::trial::Settings;
-use catalog::Call;
+use catalog::{CONTRACT_FLAGS, Call};
 use loadgen::{Expect, Request, Script};
 use record::{Failure, Step};
 
@@ -51,17 +51,9 @@ impl Control {
         };
         let harness =
             std::env::current_exe().context("cannot find the harness's own executable")?;
-        let mut command = vec![word(&harness)?];
-        let flags = [
-            "respond",
-            "--addr",
-            "{addr}",
-            "--workers",
-            "{workers}",
-            "--answers",
-        ];
-        command.extend(flags.map(str::to_owned));
-        command.push(word(&file.0)?);
+        let mut command = vec![word(&harness)?, "respond".to_owned()];
+        command.extend(CONTRACT_FLAGS.map(str::to_owned));
+        command.extend(["--answers".to_owned(), word(&file.0)?]);
         let folder = file.0.parent().unwrap_or(Path::new("/")).to_owned();
         Ok(Self {
             launch: Launch { command, folder },

@@ -9,7 +9,6 @@ mod export;
 mod protocol;
 mod read;
 mod schema;
-mod words;
 mod write;
 
 use std::fmt;

@@ -6,8 +6,8 @@ use std::mem::take;
 use rusqlite::types::FromSql;
 use rusqlite::{OptionalExtension as _, Row, Transaction};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use super::words::{from_json, from_word};
 use super::{Store, StoreError};
 use record::{
     Build, Check, Engine, Environment, Failure, Figures, Finding, Histogram, Interval, Record, Run,
@@ -349,4 +349,14 @@ fn list<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> Read<Vec<T>> {
 
 fn damaged(column: &str) -> Fault {
     Fault::Damaged(format!("invalid value in column {column}"))
+}
+
+/// The value of an enumeration with this name, if there is one.
+fn from_word<T: DeserializeOwned>(word: String) -> Option<T> {
+    serde_json::from_value(Value::String(word)).ok()
+}
+
+/// A list or map from JSON, or `None` if it is something else.
+fn from_json<T: DeserializeOwned>(text: &str) -> Option<T> {
+    serde_json::from_str(text).ok()
 }

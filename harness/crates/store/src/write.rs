@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use rusqlite::{ErrorCode, Transaction, named_params, params};
+use serde::Serialize;
+use serde_json::Value;
 
-use super::words::{json, word};
 use super::{Locked, Store, StoreError};
 use record::{Ended, Environment, Failure, HiddenPaths, Interval, Run, Server, Trial};
 
@@ -371,4 +372,16 @@ fn failure_columns<'f>(
         failure.map(|f| hidden.clean(&f.reason)),
         failure.map(|f| hidden.clean(&f.log_tail)),
     )
+}
+
+/// The name of an enumeration's value, as in `complete`.
+fn word<T: Serialize>(value: &T) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(word)) => word,
+        other => unreachable!("an enumeration without data is a string, not {other:?}"),
+    }
+}
+
+fn json<T: Serialize + ?Sized>(list: &T) -> String {
+    serde_json::to_string(list).expect("strings and numbers are JSON")
 }
