@@ -5,10 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SocketAddrAny, SocketAddrUnix, SocketType, bind, socket, sockopt,
+    AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, bind, socket,
+    socket_with, sockopt,
 };
 
 /// Where a server listens.
@@ -73,16 +74,18 @@ impl Dial {
         &self.to
     }
 
-    pub(crate) fn family(&self) -> AddressFamily {
-        self.family
-    }
-
     pub(crate) fn is_unix(&self) -> bool {
         self.family == AddressFamily::UNIX
     }
 
-    /// Prepares a new socket for the given connection of the thread.
-    pub(crate) fn prepare(&self, socket: impl AsFd, connection: usize) -> Result<(), Errno> {
+    /// A new socket for the given connection of the thread.
+    pub(crate) fn socket(&self, flags: SocketFlags, connection: usize) -> Result<OwnedFd, Errno> {
+        let socket = socket_with(self.family, SocketType::STREAM, flags, None)?;
+        self.prepare(&socket, connection)?;
+        Ok(socket)
+    }
+
+    fn prepare(&self, socket: impl AsFd, connection: usize) -> Result<(), Errno> {
         if self.is_unix() {
             return Ok(());
         }
@@ -145,8 +148,7 @@ mod tests {
         // Connections 1, 3, 5 and 7 of all.
         let hosts: Vec<(IpAddr, u16)> = (0..4)
             .map(|connection| {
-                let socket = socket(dial.family(), SocketType::STREAM, None).unwrap();
-                dial.prepare(&socket, connection).unwrap();
+                let socket = dial.socket(SocketFlags::empty(), connection).unwrap();
                 let own = SocketAddr::try_from(getsockname(&socket).unwrap()).unwrap();
                 (own.ip(), own.port())
             })
@@ -168,7 +170,7 @@ mod tests {
     fn a_unix_socket_has_a_path_of_bounded_length() {
         let dial = |path: &str| Dial::new(&Path::new(path).into(), &[], (0, 1));
         let near = dial("/run/server.sock").unwrap();
-        assert!(near.is_unix() && near.family() == AddressFamily::UNIX);
+        assert!(near.is_unix() && near.family == AddressFamily::UNIX);
         assert!(matches!(dial(&"x".repeat(200)), Err(Errno::NAMETOOLONG)));
     }
 

@@ -8,9 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{
-    RecvFlags, SendFlags, SocketFlags, SocketType, connect, recv, send, socket_with,
-};
+use rustix::net::{RecvFlags, SendFlags, SocketFlags, connect, recv, send};
 
 use super::dial::Dial;
 use super::engine::{SURE, holds_back, takes_no_more};
@@ -262,13 +260,7 @@ impl Client {
 
     fn connect(&self) -> Result<OwnedFd, Errno> {
         let dial = Dial::new(&self.addr, &self.from, (0, 1))?;
-        let fd = socket_with(
-            dial.family(),
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
-        dial.prepare(&fd, 0)?;
+        let fd = dial.socket(SocketFlags::CLOEXEC, 0)?;
         // It also limits how long connecting may take (socket(7)).
         set_socket_timeout(&fd, Timeout::Send, Some(self.timeout))?;
         match connect(&fd, dial.to()) {
