@@ -1,6 +1,7 @@
 //! Starts a server on its CPUs, waits for its first valid response, stops it.
 
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -81,7 +82,7 @@ pub fn boot(
         .await_first_answer(begin, options.ready_timeout, referee, interrupt)
         .and_then(|()| running.refuse_another_listener())
         .and_then(|()| running.refuse_unpinned())
-        .map_err(|error| running.failure(Step::Boot, format!("{error:#}")))?;
+        .map_err(|error| running.failure(Step::Boot, error))?;
     Ok(running)
 }
 
@@ -168,8 +169,9 @@ impl Running {
     }
 
     /// A failure of this server, with the end of its log.
-    pub fn failure(&mut self, step: Step, reason: impl Into<String>) -> Failure {
-        let mut reason = reason.into();
+    pub fn failure(&mut self, step: Step, reason: impl Display) -> Failure {
+        // With the causes of an error.
+        let mut reason = format!("{reason:#}");
         // Its end explains a broken connection; the report of it may come a moment later.
         let notice = Duration::from_millis(if step == Step::Drive { 100 } else { 0 });
         if let Some((how, _)) = self.group.wait(notice)
@@ -195,7 +197,7 @@ impl Running {
     /// A [`Failure`] of the stop step. In any case nothing of the group is left.
     pub fn stop(mut self) -> Result<(), Failure> {
         let result = self.try_stop();
-        result.map_err(|error| self.failure(Step::Stop, format!("{error:#}")))
+        result.map_err(|error| self.failure(Step::Stop, error))
     }
 
     /// Kills it. The checks have already tested that it stops when asked to.
@@ -205,7 +207,7 @@ impl Running {
     pub fn kill(mut self) -> Result<(), Failure> {
         self.group.kill();
         self.port_is_free()
-            .map_err(|error| self.failure(Step::Stop, format!("{error:#}")))
+            .map_err(|error| self.failure(Step::Stop, error))
     }
 
     /// Sends it a signal.

@@ -110,7 +110,7 @@ impl Answered {
         let launch = &verified.built().launch;
         let mut running = boot(launch, boot_options, &settings.referee, &settings.interrupt)?;
         let answered = Self::collect(running.addr, calls, settings)
-            .map_err(|error| running.failure(Step::Accept, format!("{error:#}")))?;
+            .map_err(|error| running.failure(Step::Accept, error))?;
         running.kill()?;
         Ok(answered)
     }

@@ -51,7 +51,7 @@ impl Member<'_> {
                 self.accepted = Some((asked.workload.to_owned(), script));
                 Ok(())
             }
-            Err(error) => Err(self.running.failure(Step::Accept, format!("{error:#}"))),
+            Err(error) => Err(self.running.failure(Step::Accept, error)),
         }
     }
 

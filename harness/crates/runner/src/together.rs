@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::bail;
+
 use super::entry::Entry;
 use super::fleet::{Fleet, Member, StageCalls};
 use super::rotation::{Cut, Rotation, Turns};
@@ -103,13 +105,12 @@ fn drive(
     settings: &Settings,
 ) -> Vec<StageResult> {
     let posts = task.calls.iter().any(|call| call.method == "POST");
-    let before: Vec<Result<Before, String>> = members
+    let before: Vec<anyhow::Result<Before>> = members
         .iter_mut()
         .map(|member| {
             let posts = posts && member.entry.keeps_orders();
             let (running, processes) = (&member.running, &mut member.processes);
             Before::read(posts, running, processes, settings.timeout)
-                .map_err(|error| format!("{error:#}"))
         })
         .collect();
     let meters = Meters::start(settings);
@@ -149,18 +150,18 @@ fn drive(
             figures::note(&mut found.figures, "between_slices_ratio", between.max(0.0));
         }
         member.rss_bytes = turns.edges().last().and_then(|edge| edge.rss_bytes);
-        let judged = match (&before, measured) {
-            (Err(why), _) => Err(why.clone()),
-            (_, Err(error)) => Err(error.to_string()),
+        let judged = match (before, measured) {
+            (Err(error), _) => Err(error),
+            (_, Err(error)) => Err(error.into()),
             (Ok(before), Ok(measured)) => {
-                let after = after(before, &measured, &turns, member, settings);
+                let after = after(&before, &measured, &turns, member, settings);
                 found.measured = Some((measured, turns));
                 after.map(|figures| found.after = figures)
             }
         };
         found.failure = judged
             .err()
-            .map(|why| member.running.failure(Step::Drive, why));
+            .map(|error| member.running.failure(Step::Drive, error));
         all.push(found);
     }
     all
@@ -173,16 +174,13 @@ fn after(
     turns: &Turns,
     member: &mut Member<'_>,
     settings: &Settings,
-) -> Result<record::Figures, String> {
+) -> anyhow::Result<record::Figures> {
     if let Some(out) = &turns.out {
-        return Err(out.clone());
+        bail!("{out}");
     }
-    let say = |error: anyhow::Error| format!("{error:#}");
-    trial::refuse_disturbed(measured, settings).map_err(say)?;
+    trial::refuse_disturbed(measured, settings)?;
     let (running, processes) = (&member.running, &mut member.processes);
-    before
-        .compare(measured, running, processes, settings.timeout)
-        .map_err(say)
+    before.compare(measured, running, processes, settings.timeout)
 }
 
 type Driven = (Vec<Result<Measurement, DriveError>>, Vec<Turns>, Duration);

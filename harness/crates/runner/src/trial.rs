@@ -134,15 +134,15 @@ fn run(task: &Task<'_>, settings: &Settings, trial: &mut Trial) -> Result<(), Fa
 
     let script = entry
         .script(&trial.workload, running.addr, task.calls, settings)
-        .map_err(|error| running.failure(Step::Accept, format!("{error:#}")))?;
+        .map_err(|error| running.failure(Step::Accept, error))?;
     let posts = entry.keeps_orders() && task.calls.iter().any(|call| call.method == "POST");
     let before = Before::read(posts, &running, &mut processes, settings.timeout)
-        .map_err(|error| running.failure(Step::Accept, format!("{error:#}")))?;
+        .map_err(|error| running.failure(Step::Accept, error))?;
 
     let meters = Meters::start(settings);
     let unloaded_ns = processes.sample_light().cpu_ns;
     let (measured, samples) = drive(&running, &script, task, settings, &mut processes)
-        .map_err(|error| running.failure(Step::Drive, format!("{error:#}")))?;
+        .map_err(|error| running.failure(Step::Drive, error))?;
     note_measured(
         trial,
         &measured,
@@ -161,7 +161,7 @@ fn run(task: &Task<'_>, settings: &Settings, trial: &mut Trial) -> Result<(), Fa
     }
     let kept = before
         .compare(&measured, &running, &mut processes, settings.timeout)
-        .map_err(|error| running.failure(Step::Drive, format!("{error:#}")))?;
+        .map_err(|error| running.failure(Step::Drive, error))?;
     trial.figures.extend(kept);
     let log = boot_options.log;
     running.kill()?;
