@@ -3,7 +3,8 @@
 
 use std::cell::RefCell;
 
-use loadgen::parts::{KEEP, Parts, Whole, means};
+use loadgen::means;
+use loadgen::parts::{KEEP, Parts, Whole};
 use loadgen::{Expect, Malformed, Request, Script};
 use serde_json::{Value, json};
 

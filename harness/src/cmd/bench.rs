@@ -25,7 +25,7 @@ use judge::Widest;
 use loadgen::EngineKind;
 use machine::{Recheck, Root};
 use record::{Environment, Finding, Level, Schedule, Trial, Verdict};
-use runner::{Earlier, Interrupt, Length, Live, Options, Session, SessionError, Sureness};
+use runner::{Earlier, Inputs, Interrupt, Length, Live, Options, SessionError, Sureness};
 use store::Store;
 use words::counted;
 
@@ -305,10 +305,17 @@ fn carry_out(
         progress: &mut progress,
         metrics: metrics.as_ref(),
     };
-    let parts = (&mut store, interrupt, &mut watch);
-    let mut session = Session::new(&catalog, &options, earlier, parts, &sureness);
-    session.show_in(&live);
-    let ended = session.run(&mut run, &mut environment);
+    let inputs = Inputs {
+        catalog: &catalog,
+        options: &options,
+        earlier,
+        store: &mut store,
+        interrupt,
+        watch: &mut watch,
+        live: &live,
+        sureness: &sureness,
+    };
+    let ended = runner::run(inputs, &mut run, &mut environment);
     progress.finish();
     if let Err(SessionError::Changed(why)) = ended {
         return Err(Usage(format!("{why}. Trials measured before are kept")).into());

@@ -87,16 +87,16 @@ pub struct Workload {
     /// A one-line description.
     pub about: String,
     /// At least one; each weight is above 0.
-    requests: Vec<(f64, Request)>,
+    requests: Vec<(f64, RequestTemplate)>,
 }
 
 /// A request whose members are not drawn yet.
 #[derive(Debug, Clone, PartialEq)]
-struct Request {
+struct RequestTemplate {
     method: String,
     path: String,
-    query: Vec<(String, Member)>,
-    headers: Vec<(String, Member)>,
+    query: Vec<(String, Alternatives)>,
+    headers: Vec<(String, Alternatives)>,
     body: Option<Content>,
 }
 
@@ -104,25 +104,25 @@ struct Request {
 #[derive(Debug, Clone, PartialEq)]
 enum Content {
     /// A JSON object.
-    Json(Vec<(String, Member)>),
+    Json(Vec<(String, Alternatives)>),
     /// Sent unchanged.
     Raw(Arc<[u8]>),
 }
 
 /// The value of a query, header or body member: one of at least one alternatives, drawn by weight.
 #[derive(Debug, Clone, PartialEq)]
-struct Member(Vec<(u32, Source)>);
+struct Alternatives(Vec<(u32, ValueSource)>);
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq)]
-enum Source {
+enum ValueSource {
     /// The member is left out.
     Absent,
     /// A string, an integer or a boolean.
     Fixed(Value),
     /// An integer, both ends included; `low <= high`.
     Range { low: i64, high: i64 },
-    /// Like [`Source::Range`], as text with a prefix and zero-padded to `digits`.
+    /// Like [`ValueSource::Range`], as text with a prefix and zero-padded to `digits`.
     Numbered {
         low: i64,
         high: i64,
@@ -230,7 +230,7 @@ impl Workload {
     }
 
     /// The request at a point of a line on which each request takes as much room as its weight.
-    fn request_at(&self, mut point: f64) -> &Request {
+    fn request_at(&self, mut point: f64) -> &RequestTemplate {
         let (last, others) = self
             .requests
             .split_last()
@@ -253,7 +253,7 @@ impl Workload {
     }
 }
 
-impl Request {
+impl RequestTemplate {
     fn draw(&self, rng: &mut Pcg64) -> Call {
         let mut target = self.path.clone();
         let mut separator = '?';
@@ -294,14 +294,14 @@ impl Request {
     }
 }
 
-fn draw_members(members: &[(String, Member)], rng: &mut Pcg64) -> Map<String, Value> {
+fn draw_members(members: &[(String, Alternatives)], rng: &mut Pcg64) -> Map<String, Value> {
     members
         .iter()
         .filter_map(|(name, member)| Some((name.clone(), member.draw(rng)?)))
         .collect()
 }
 
-impl Member {
+impl Alternatives {
     fn draw(&self, rng: &mut Pcg64) -> Option<Value> {
         let total: u64 = self.0.iter().map(|(weight, _)| u64::from(*weight)).sum();
         let mut point = rng.random_range(0..total);
@@ -323,7 +323,7 @@ impl Member {
     }
 }
 
-impl Source {
+impl ValueSource {
     fn draw(&self, rng: &mut Pcg64) -> Option<Value> {
         match self {
             Self::Absent => None,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::recorder::{Ended, Nanos, histogram, nanos};
+use super::recorder::{Nanos, RequestTimes, add, histogram, nanos};
 use super::{Class, Pace, RateStage, StageFigures};
 
 /// What one thread records by class and by stage; empty if there is only one of each.
@@ -80,7 +80,7 @@ impl Breakdown {
     }
 
     /// A request that ended in the window, successfully or by timeout.
-    pub(crate) fn time(&mut self, class: u32, request: &Ended, valid: bool) {
+    pub(crate) fn time(&mut self, class: u32, request: &RequestTimes, valid: bool) {
         let latency = request.ended.saturating_sub(request.intended);
         self.parts(class, request.intended, |part| {
             part.requests += u64::from(valid);
@@ -93,7 +93,6 @@ impl Breakdown {
         self.parts(class, intended, |part| part.errors += 1);
     }
 
-    /// A request was due.
     pub(crate) fn due(&mut self, at: Nanos) {
         if let Some(stage) = self.stage(at) {
             stage.asked += 1;
@@ -107,7 +106,6 @@ impl Breakdown {
         }
     }
 
-    /// Adds the results of another thread of the same drive.
     pub(crate) fn merge(&mut self, other: &Self) {
         for (mine, theirs) in self.classes.iter_mut().zip(&other.classes) {
             mine.merge(theirs);
@@ -161,11 +159,6 @@ fn stages(pace: &Pace) -> &[RateStage] {
     }
 }
 
-fn add(mine: &mut Histogram<u64>, theirs: &Histogram<u64>) {
-    mine.add(theirs)
-        .expect("histograms of a drive have one range");
-}
-
 impl Part {
     fn new(max: Duration) -> Self {
         Self {
@@ -213,8 +206,8 @@ mod tests {
         breakdown
     }
 
-    fn ended(intended: Nanos, took: Nanos) -> Ended {
-        Ended {
+    fn ended(intended: Nanos, took: Nanos) -> RequestTimes {
+        RequestTimes {
             intended,
             sent: intended,
             first_byte: intended + took,

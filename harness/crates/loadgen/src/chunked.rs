@@ -88,7 +88,6 @@ impl Chunked {
         }
     }
 
-    /// In a chunk size line.
     fn step_of_size(&mut self, byte: u8) -> Result<At, Malformed> {
         match (self.at, byte) {
             (At::Size, b) if b.is_ascii_hexdigit() => self.digit(b),

@@ -99,7 +99,6 @@ pub enum Pace {
 pub const MAX_RATE_STAGES: usize = 64;
 /// Maximum rate in requests per second.
 pub const MAX_RATE: f64 = 1e7;
-/// Maximum think time.
 const MAX_THINK: Duration = Duration::from_secs(86_400);
 
 /// A period in which the rate grows or falls linearly, or is constant.

@@ -61,12 +61,8 @@ impl Control {
 
     /// Waits until the window is known; `None` if the drive ended, or `limit` passed, before.
     pub fn wait_window(&self, limit: Duration) -> Option<Window> {
-        let phase = self.phase();
-        let (phase, _) = self
-            .changed
-            .wait_timeout_while(phase, limit, |p| p.window.is_none() && !p.over)
-            .unwrap_or_else(PoisonError::into_inner);
-        phase.window
+        self.wait_while(limit, |p| p.window.is_none() && !p.over)
+            .window
     }
 
     /// Whether the drive has ended, successfully or not.
@@ -76,12 +72,7 @@ impl Control {
 
     /// Waits up to `limit` until the drive has ended; returns whether it has.
     pub fn wait_over(&self, limit: Duration) -> bool {
-        let phase = self.phase();
-        let (phase, _) = self
-            .changed
-            .wait_timeout_while(phase, limit, |p| !p.over)
-            .unwrap_or_else(PoisonError::into_inner);
-        phase.over
+        self.wait_while(limit, |p| !p.over).over
     }
 
     /// Valid responses so far, warm-up included, about 10 ms behind. For a progress line.
@@ -108,6 +99,13 @@ impl Control {
     pub fn count(&self, requests: u64, errors: u64) {
         self.requests.fetch_add(requests, Ordering::Relaxed);
         self.errors.fetch_add(errors, Ordering::Relaxed);
+    }
+
+    fn wait_while(&self, limit: Duration, waits: impl Fn(&Phase) -> bool) -> Phase {
+        let waited = self
+            .changed
+            .wait_timeout_while(self.phase(), limit, |phase| waits(phase));
+        *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
     fn phase(&self) -> std::sync::MutexGuard<'_, Phase> {

@@ -1,5 +1,7 @@
 //! The threads of a drive: each has its share of the connections to every target, and takes turns on command.
 
+use std::iter::StepBy;
+use std::ops::Range;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Scope, ScopedJoinHandle};
 
@@ -8,14 +10,11 @@ use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity, set_current_timer_slack};
 
 use super::clock::Clock;
-use super::connections::NotReady;
-use super::dial::Dial;
-use super::engine::Engine;
 use super::epoll::Epoll;
 use super::slot::Plan;
 use super::tally::Tally;
 use super::uring::Uring;
-use super::worker::Worker;
+use super::worker::work;
 use super::{Config, Control, DriveError, EngineKind, Script};
 
 /// File descriptors a drive needs besides its connections and those already open.
@@ -34,9 +33,9 @@ pub struct Target<'a> {
 
 /// One turn of all threads.
 #[derive(Debug, Clone, Copy)]
-struct Turn {
-    target: usize,
-    plan: Plan,
+pub(super) struct Turn {
+    pub(super) target: usize,
+    pub(super) plan: Plan,
 }
 
 /// A thread's report on a turn, once nothing is in flight.
@@ -48,26 +47,48 @@ pub(super) struct Drained {
     pub(super) unanswered: u64,
 }
 
-/// A thread's results: a tally for each target, and whether it ran on its CPU.
-struct Left {
-    tallies: Vec<Tally>,
-    pinned: bool,
+/// A thread's report after trying to connect: for each target, the number of open connections, and why not all
+/// are.
+pub(super) type Ready = Vec<(usize, Result<(), NotReady>)>;
+
+/// Why the connections could not be opened.
+#[derive(Debug)]
+pub(super) enum NotReady {
+    Errno(Errno),
+    Stopped,
 }
 
-/// Number of open connections of one target on one thread, and why not all are.
-type Made = (usize, Result<(), NotReady>);
+impl From<Errno> for NotReady {
+    fn from(errno: Errno) -> Self {
+        Self::Errno(errno)
+    }
+}
 
-/// A thread's report after trying to connect to every target.
-type Ready = Vec<Made>;
+/// One thread's part of a load.
+pub(super) struct Share<'e> {
+    /// The index of the thread, and the number of threads.
+    pub(super) place: (usize, usize),
+    pub(super) targets: &'e [Target<'e>],
+    /// Maximum number of counted slices per target; `None` for a single window.
+    pub(super) slices: Option<usize>,
+    pub(super) clock: Clock,
+}
 
+impl Share<'_> {
+    /// The numbers of its connections: every `threads`-th, starting with its own index.
+    pub(super) fn connections(&self, config: &Config) -> StepBy<Range<usize>> {
+        (self.place.0..config.connections).step_by(self.place.1)
+    }
+}
+
+/// A running thread. Its results are a tally for each target, and whether it ran on its CPU.
 struct Thread<'s> {
     turns: Sender<Turn>,
     drained: Receiver<Result<Drained, Errno>>,
     ready: Receiver<Ready>,
-    handle: ScopedJoinHandle<'s, Result<Left, Errno>>,
+    handle: ScopedJoinHandle<'s, Result<(Vec<Tally>, bool), Errno>>,
 }
 
-/// The running threads.
 pub(super) struct Crew<'s> {
     threads: Vec<Thread<'s>>,
 }
@@ -97,26 +118,21 @@ impl<'s> Crew<'s> {
             let (turns, told) = channel();
             let (say, drained) = channel();
             let (say_ready, ready) = channel();
-            let place = (thread, count);
+            let share = Share {
+                place: (thread, count),
+                targets,
+                slices,
+                clock,
+            };
             let handle = scope.spawn(move || {
                 let pinned = pin(cpu);
                 // Otherwise sleeps take 50 µs longer; if the kernel refuses, the spin covers it.
                 let _ = set_current_timer_slack(std::num::NonZeroU64::new(1));
-                let engine = targets[0].config.engine;
-                let hand = Hand {
-                    place,
-                    targets,
-                    slices,
-                    clock,
+                let tallies = match config.engine {
+                    EngineKind::Epoll => work(&share, Epoll::new, &say_ready, &told, &say),
+                    EngineKind::IoUring => work(&share, Uring::new, &say_ready, &told, &say),
                 };
-                let tallies = match engine {
-                    EngineKind::Epoll => hand.work(Epoll::new, &say_ready, &told, &say),
-                    EngineKind::IoUring => hand.work(Uring::new, &say_ready, &told, &say),
-                };
-                Ok(Left {
-                    tallies: tallies?,
-                    pinned,
-                })
+                Ok((tallies?, pinned))
             });
             Thread {
                 turns,
@@ -185,7 +201,6 @@ impl<'s> Crew<'s> {
         Some(failed.map_or(Ok(all), Err))
     }
 
-    /// Ends the threads.
     pub(super) fn end(self) -> Result<Leavings, DriveError> {
         // A thread without a further turn ends, so release all of them before joining any.
         let handles: Vec<_> = self.threads.into_iter().map(|t| t.handle).collect();
@@ -195,71 +210,14 @@ impl<'s> Crew<'s> {
         let mut pinned = true;
         for result in results {
             let left = result.map_err(|_| DriveError::Panicked)?;
-            let left = left.map_err(|errno| DriveError::Engine(errno.into()))?;
-            pinned &= left.pinned;
-            tallies.resize_with(left.tallies.len(), Vec::new);
-            for (all, tally) in tallies.iter_mut().zip(left.tallies) {
+            let (its, is_pinned) = left.map_err(|errno| DriveError::Engine(errno.into()))?;
+            pinned &= is_pinned;
+            tallies.resize_with(its.len(), Vec::new);
+            for (all, tally) in tallies.iter_mut().zip(its) {
                 all.push(tally);
             }
         }
         Ok(Leavings { tallies, pinned })
-    }
-}
-
-/// What one thread works with.
-struct Hand<'e> {
-    place: (usize, usize),
-    targets: &'e [Target<'e>],
-    slices: Option<usize>,
-    clock: Clock,
-}
-
-impl<'e> Hand<'e> {
-    /// Connects to every target, reports that, and takes turns until there are no more.
-    fn work<E: Engine<'e>>(
-        &self,
-        make: impl Fn(Dial, usize) -> Result<E, Errno>,
-        ready: &Sender<Ready>,
-        turns: &Receiver<Turn>,
-        drained: &Sender<Result<Drained, Errno>>,
-    ) -> Result<Vec<Tally>, Errno> {
-        let mut workers = Vec::with_capacity(self.targets.len());
-        for &Target {
-            config,
-            script,
-            control,
-        } in self.targets
-        {
-            let slots = (self.place.0..config.connections)
-                .step_by(self.place.1)
-                .len();
-            let dial = Dial::new(&config.addr, &config.from, self.place)?;
-            let engine = make(dial, slots)?;
-            let (clock, slices) = (self.clock, self.slices);
-            workers.push(Worker::new(
-                engine, self.place, config, script, control, clock, slices,
-            ));
-        }
-        let connect = |worker: &mut Worker<'e, E>| {
-            let made = worker.establish();
-            (worker.tally.counts.established, made)
-        };
-        // The receivers outlive the threads.
-        let _ = ready.send(workers.iter_mut().map(connect).collect());
-        while let Ok(Turn { target, plan }) = turns.recv() {
-            let worker = &mut workers[target];
-            let before = (worker.answered(), worker.unanswered());
-            let ended = worker.run(plan).map(|()| Drained {
-                answered: worker.answered() - before.0,
-                unanswered: worker.unanswered() - before.1,
-            });
-            let _ = drained.send(ended);
-        }
-        let tally = |mut worker: Worker<'e, E>| {
-            worker.tally.recorder.settle();
-            worker.tally
-        };
-        Ok(workers.into_iter().map(tally).collect())
     }
 }
 

@@ -5,10 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SocketAddrAny, SocketAddrUnix, SocketType, bind, socket, sockopt,
+    AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, bind, socket,
+    socket_with, sockopt,
 };
 
 /// Where a server listens.
@@ -69,22 +70,22 @@ impl Dial {
         })
     }
 
-    /// The address to connect to.
     pub(crate) fn to(&self) -> &SocketAddrAny {
         &self.to
-    }
-
-    /// The address family of the sockets.
-    pub(crate) fn family(&self) -> AddressFamily {
-        self.family
     }
 
     pub(crate) fn is_unix(&self) -> bool {
         self.family == AddressFamily::UNIX
     }
 
-    /// Prepares a new socket for the given connection of the thread.
-    pub(crate) fn prepare(&self, socket: impl AsFd, connection: usize) -> Result<(), Errno> {
+    /// A new socket for the given connection of the thread.
+    pub(crate) fn socket(&self, flags: SocketFlags, connection: usize) -> Result<OwnedFd, Errno> {
+        let socket = socket_with(self.family, SocketType::STREAM, flags, None)?;
+        self.prepare(&socket, connection)?;
+        Ok(socket)
+    }
+
+    fn prepare(&self, socket: impl AsFd, connection: usize) -> Result<(), Errno> {
         if self.is_unix() {
             return Ok(());
         }
@@ -117,6 +118,22 @@ pub(crate) fn can_come_from(from: IpAddr) -> Result<(), Errno> {
     come_from(socket(family, SocketType::STREAM, None)?, from)
 }
 
+/// The system's error when a connection fails, with a fix if one is known.
+#[cold]
+pub(crate) fn why_not(errno: Errno) -> String {
+    let help = match errno {
+        Errno::ADDRNOTAVAIL => {
+            ": no local port is free, because closed connections hold theirs for a minute \
+             (TIME_WAIT); open fewer connections per second, keep connections \
+             open, use more source addresses (--bind), or widen net.ipv4.ip_local_port_range"
+        }
+        Errno::MFILE => ": too many open files; raise the limit with `ulimit -n`",
+        Errno::CONNREFUSED => ": nothing listens there any more",
+        _ => "",
+    };
+    format!("{errno}{help}")
+}
+
 #[cfg(test)]
 mod tests {
     use rustix::net::getsockname;
@@ -131,8 +148,7 @@ mod tests {
         // Connections 1, 3, 5 and 7 of all.
         let hosts: Vec<(IpAddr, u16)> = (0..4)
             .map(|connection| {
-                let socket = socket(dial.family(), SocketType::STREAM, None).unwrap();
-                dial.prepare(&socket, connection).unwrap();
+                let socket = dial.socket(SocketFlags::empty(), connection).unwrap();
                 let own = SocketAddr::try_from(getsockname(&socket).unwrap()).unwrap();
                 (own.ip(), own.port())
             })
@@ -154,7 +170,21 @@ mod tests {
     fn a_unix_socket_has_a_path_of_bounded_length() {
         let dial = |path: &str| Dial::new(&Path::new(path).into(), &[], (0, 1));
         let near = dial("/run/server.sock").unwrap();
-        assert!(near.is_unix() && near.family() == AddressFamily::UNIX);
+        assert!(near.is_unix() && near.family == AddressFamily::UNIX);
         assert!(matches!(dial(&"x".repeat(200)), Err(Errno::NAMETOOLONG)));
+    }
+
+    #[test]
+    fn what_can_be_helped_is_said() {
+        for (errno, word) in [
+            (Errno::ADDRNOTAVAIL, "net.ipv4.ip_local_port_range"),
+            (Errno::MFILE, "ulimit -n"),
+            (Errno::CONNREFUSED, "nothing listens there any more"),
+        ] {
+            let said = why_not(errno);
+            assert!(said.starts_with(&errno.to_string()), "{said}");
+            assert!(said.contains(word), "{said}");
+        }
+        assert_eq!(why_not(Errno::TIMEDOUT), Errno::TIMEDOUT.to_string());
     }
 }

@@ -120,7 +120,6 @@ pub(super) fn window(span: Range<Nanos>, clock: Clock, unix_base: i64) -> Window
     }
 }
 
-/// Now, in Unix nanoseconds.
 pub(super) fn unix_ns() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX))

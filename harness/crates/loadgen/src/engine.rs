@@ -37,28 +37,22 @@ pub(crate) trait Engine<'w> {
     /// Waits up to `limit` for events; returns whether there are any.
     fn wait(&mut self, limit: Duration) -> Result<bool, Errno>;
 
-    /// The next event and its connection.
     fn next(&mut self) -> Option<(usize, Event)>;
 
     /// The bytes of the last [`Event::Received`].
     fn received(&self) -> &[u8];
 }
 
-/// What happened on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// The connection is open.
     Opened,
-    /// Opening failed.
     OpenFailed(Errno),
-    /// Bytes arrived.
     Received {
         /// Whether the peer is known to have ended its side after them.
         ended: bool,
     },
     /// The peer ended its side.
     Ended,
-    /// The connection failed.
     Failed(Errno),
 }
 

@@ -10,9 +10,7 @@ use std::time::Duration;
 use rustix::event::{Timespec, epoll};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::net::{
-    RecvFlags, SendFlags, SocketFlags, SocketType, connect, recv, send, socket_with, sockopt,
-};
+use rustix::net::{RecvFlags, SendFlags, SocketFlags, connect, recv, send, sockopt};
 
 use super::dial::Dial;
 use super::engine::{Engine, Event, SURE, holds_back, takes_no_more};
@@ -173,8 +171,7 @@ impl<'w> Engine<'w> for Epoll<'w> {
     fn open(&mut self, connection: usize) -> Result<(), Errno> {
         self.close(connection);
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let fd = socket_with(self.dial.family(), SocketType::STREAM, flags, None)?;
-        self.dial.prepare(&fd, connection)?;
+        let fd = self.dial.socket(flags, connection)?;
         match connect(&fd, self.dial.to()) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(errno) => return Err(errno),

@@ -8,18 +8,15 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{
-    RecvFlags, SendFlags, SocketFlags, SocketType, connect, recv, send, socket_with,
-};
+use rustix::net::{RecvFlags, SendFlags, SocketFlags, connect, recv, send};
 
 use super::dial::Dial;
 use super::engine::{SURE, holds_back, takes_no_more};
 use super::judge::clip;
 use super::malformed::Malformed;
-use super::response::{Answer, Parser};
+use super::response::{ParsedResponse, Parser};
 use super::{Address, Config};
 
-/// Maximum body size in bytes.
 const MAX_BODY: usize = 16 << 20;
 /// Maximum response size on the wire in bytes, including head, chunk sizes and interim responses.
 const MAX_WIRE: usize = 2 * MAX_BODY;
@@ -146,7 +143,7 @@ pub fn exchange(
 }
 
 fn respond(
-    answer: &Answer<'_>,
+    answer: &ParsedResponse<'_>,
     wire: Vec<u8>,
     first_byte: Duration,
     total: Duration,
@@ -263,13 +260,7 @@ impl Client {
 
     fn connect(&self) -> Result<OwnedFd, Errno> {
         let dial = Dial::new(&self.addr, &self.from, (0, 1))?;
-        let fd = socket_with(
-            dial.family(),
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
-        dial.prepare(&fd, 0)?;
+        let fd = dial.socket(SocketFlags::CLOEXEC, 0)?;
         // It also limits how long connecting may take (socket(7)).
         set_socket_timeout(&fd, Timeout::Send, Some(self.timeout))?;
         match connect(&fd, dial.to()) {

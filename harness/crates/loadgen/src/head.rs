@@ -6,14 +6,13 @@ use super::malformed::Malformed;
 
 /// Maximum size of a head (status line and headers together).
 pub(super) const MAX_HEAD: usize = 256 * 1024;
-/// Maximum number of headers of a response.
 pub(super) const MAX_HEADERS: usize = 1024;
 /// Number of headers that need no allocation.
 const USUAL_HEADERS: usize = 100;
 
 /// The meaning of a complete head.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Head {
+pub(super) struct ParsedHead {
     /// Its length, including the empty line.
     pub(super) len: usize,
     pub(super) status: u16,
@@ -35,7 +34,7 @@ pub(super) enum Framing {
 
 /// Parses the head at the beginning of `bytes`; `None` if it is incomplete. `head_only`: the request was a
 /// HEAD.
-pub(super) fn parse_head(bytes: &[u8], head_only: bool) -> Result<Option<Head>, Malformed> {
+pub(super) fn parse_head(bytes: &[u8], head_only: bool) -> Result<Option<ParsedHead>, Malformed> {
     // The parser would skip empty lines.
     if bytes.first().is_some_and(|first| *first != b'H') {
         return Err(Malformed::StatusLine);
@@ -50,7 +49,7 @@ pub(super) fn parse_head(bytes: &[u8], head_only: bool) -> Result<Option<Head>, 
 
 /// Parses a head with folded lines, or with more headers than usual.
 #[cold]
-fn read_unusual(bytes: &[u8], head_only: bool) -> Result<Option<Head>, Malformed> {
+fn read_unusual(bytes: &[u8], head_only: bool) -> Result<Option<ParsedHead>, Malformed> {
     let bytes = unfold(bytes);
     // One of the lines is the status line, and the last may be incomplete.
     let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
@@ -63,7 +62,7 @@ fn read<'a>(
     bytes: &'a [u8],
     head_only: bool,
     room: &mut [MaybeUninit<httparse::Header<'a>>],
-) -> Result<Option<Head>, Malformed> {
+) -> Result<Option<ParsedHead>, Malformed> {
     let mut response = httparse::Response::new(&mut []);
     let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
         &mut response,
@@ -88,7 +87,7 @@ fn read<'a>(
         true => Framing::Length(0),
         false => fields.framing(minor)?,
     };
-    Ok(Some(Head {
+    Ok(Some(ParsedHead {
         len,
         status,
         framing,

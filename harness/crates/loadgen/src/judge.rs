@@ -1,26 +1,23 @@
 //! Judges whether a response is right.
 
 use super::ErrorKind;
-use super::response::Answer;
+use super::response::ParsedResponse;
 use super::same;
-use super::script::{Entry, Expect};
+use super::script::{Expect, ScriptEntry};
 
 /// Bytes of a body to show in a message.
 const CLIP: usize = 300;
 
-/// The verdict on a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// As expected.
     Right,
     /// As expected, with this id.
     Numbered(u64),
-    /// Not as expected.
     Wrong(ErrorKind),
 }
 
 /// Judges `answer` to `entry`. Equal bytes are right; only a difference needs parsing.
-pub(crate) fn judge(entry: &Entry, answer: &Answer<'_>) -> Verdict {
+pub(crate) fn judge(entry: &ScriptEntry, answer: &ParsedResponse<'_>) -> Verdict {
     let status_is_right = match entry.expect.status() {
         None => (200..300).contains(&answer.status),
         Some(status) => status == answer.status,
@@ -47,12 +44,12 @@ pub(crate) fn judge(entry: &Entry, answer: &Answer<'_>) -> Verdict {
 }
 
 #[cold]
-fn means(answer: &Answer<'_>, json: &serde_json::Value) -> bool {
+fn means(answer: &ParsedResponse<'_>, json: &serde_json::Value) -> bool {
     answer.is_whole() && same::means(answer.body, json)
 }
 
 /// The positive integer between `before` and `after`, if there is nothing else.
-fn id_between(answer: &Answer<'_>, before: &[u8], after: &[u8]) -> Option<u64> {
+fn id_between(answer: &ParsedResponse<'_>, before: &[u8], after: &[u8]) -> Option<u64> {
     let digits = answer.body.strip_prefix(before)?.strip_suffix(after)?;
     // JSON has no leading zeros, and 19 digits can't overflow.
     if digits.is_empty() || digits.len() > 19 || digits[0] == b'0' || !answer.is_whole() {
@@ -65,7 +62,7 @@ fn id_between(answer: &Answer<'_>, before: &[u8], after: &[u8]) -> Option<u64> {
 }
 
 #[cold]
-fn id_beside_members(entry: &Entry, answer: &Answer<'_>) -> Option<u64> {
+fn id_beside_members(entry: &ScriptEntry, answer: &ParsedResponse<'_>) -> Option<u64> {
     let Expect::Numbered {
         members, id_member, ..
     } = &entry.expect
@@ -79,7 +76,7 @@ fn id_beside_members(entry: &Entry, answer: &Answer<'_>) -> Option<u64> {
 }
 
 /// Describes what was wrong with a response, in a few lines.
-pub(crate) fn explain(entry: &Entry, answer: &Answer<'_>) -> String {
+pub(crate) fn explain(entry: &ScriptEntry, answer: &ParsedResponse<'_>) -> String {
     let got = clip(answer.body);
     let more = if answer.is_whole() { "" } else { " (cut)" };
     let line = entry.line();
@@ -89,7 +86,7 @@ pub(crate) fn explain(entry: &Entry, answer: &Answer<'_>) -> String {
 }
 
 /// Describes the expected response to `entry` in one line.
-pub(crate) fn expected(entry: &Entry) -> String {
+pub(crate) fn expected(entry: &ScriptEntry) -> String {
     match &entry.expect {
         Expect::Status(status) => format!("{status}"),
         Expect::Success => "200 to 299".to_owned(),
@@ -129,7 +126,7 @@ mod tests {
     }
 
     fn verdict(expect: Expect, status: u16, body: &str) -> Verdict {
-        let answer = Answer {
+        let answer = ParsedResponse {
             status,
             head: b"",
             body: body.as_bytes(),
@@ -235,7 +232,7 @@ mod tests {
     fn a_body_that_was_cut_is_wrong() {
         let script = entry(ping());
         let body = br#"{"status":"ok","n":1}"#;
-        let answer = Answer {
+        let answer = ParsedResponse {
             status: 200,
             head: b"",
             body,

@@ -4,14 +4,14 @@
 //! identical. The last head and its meaning are kept, and an identical one means the same. Any other is parsed.
 
 use super::head::{Framing, parse_head};
-use super::response::Answer;
+use super::response::ParsedResponse;
 
 /// Maximum size of a kept head in bytes.
 const LONGEST: usize = 256;
 
 /// The last head of a kind whose body was delimited by its length.
 #[derive(Debug, Clone)]
-pub(crate) struct Known {
+pub(crate) struct KnownHead {
     bytes: [u8; LONGEST],
     /// 0 if there is none.
     len: usize,
@@ -23,7 +23,7 @@ pub(crate) struct Known {
     close: bool,
 }
 
-impl Known {
+impl KnownHead {
     pub(crate) fn new() -> Self {
         Self {
             bytes: [0; LONGEST],
@@ -37,12 +37,16 @@ impl Known {
 
     /// The response at the start of `input`, if it is complete and has the known head. `head_only`: the request
     /// was a HEAD.
-    pub(crate) fn answer<'a>(&self, input: &'a [u8], head_only: bool) -> Option<Answer<'a>> {
+    pub(crate) fn answer<'a>(
+        &self,
+        input: &'a [u8],
+        head_only: bool,
+    ) -> Option<ParsedResponse<'a>> {
         let known = &self.bytes[..self.len];
         let (head, rest) = input.split_at_checked(known.len())?;
         let body = rest.get(..self.body_len)?;
         let is_known = head == known && !head.is_empty() && head_only == self.head_only;
-        is_known.then_some(Answer {
+        is_known.then_some(ParsedResponse {
             status: self.status,
             head,
             body,
@@ -56,7 +60,7 @@ impl Known {
 
     /// Replaces the kept head with that of this response, if it can be used. `head_only`: the request was a
     /// HEAD.
-    pub(crate) fn learn(&mut self, answer: &Answer<'_>, head_only: bool) {
+    pub(crate) fn learn(&mut self, answer: &ParsedResponse<'_>, head_only: bool) {
         let head = answer.head;
         let alone = answer.wire_len == head.len() as u64 + answer.body_len;
         // Chunked and interim responses can't be recognised this way.
@@ -86,7 +90,7 @@ mod tests {
     const INPUT: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
     /// Learns from the response in these pieces, as the parser reads it.
-    fn learn(known: &mut Known, pieces: &[&[u8]], head_only: bool) {
+    fn learn(known: &mut KnownHead, pieces: &[&[u8]], head_only: bool) {
         let mut parser = Parser::new();
         parser.start(head_only, 1000);
         for piece in pieces {
@@ -97,16 +101,16 @@ mod tests {
         known.learn(&parser.finish().unwrap(), head_only);
     }
 
-    fn knows(pieces: &[&[u8]], head_only: bool) -> Known {
-        let mut known = Known::new();
+    fn knows(pieces: &[&[u8]], head_only: bool) -> KnownHead {
+        let mut known = KnownHead::new();
         learn(&mut known, pieces, head_only);
         known
     }
 
     #[test]
     fn nothing_is_known_at_first() {
-        assert_eq!(Known::new().answer(b"", false), None);
-        assert_eq!(Known::new().answer(INPUT, false), None);
+        assert_eq!(KnownHead::new().answer(b"", false), None);
+        assert_eq!(KnownHead::new().answer(INPUT, false), None);
     }
 
     #[test]

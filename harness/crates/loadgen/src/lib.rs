@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `config` | the configuration of a drive, and its errors |
 //! | `control` | what a caller shares with a drive while it runs |
-//! | `clock` | the clock shared by all threads of a drive |
+//! | `clock` | the clock shared by all threads of a drive; CPU time and waiting time of each |
 //! | `script` | requests and their expected responses |
 //! | `pick` | which request is next |
 //! | `schedule` | when each request is meant to be sent |
@@ -28,9 +28,8 @@
 //! | `engine` | the interface to the sockets |
 //! | `epoll`, `uring` | its implementations |
 //! | `engines` | the I/O backends, and whether this system supports them |
-//! | `worker`, `slot` | one thread: decides what is sent on which connection, and when |
-//! | `connections` | opens its connections, and reconnects |
-//! | `replies` | handles what it receives |
+//! | `worker` | one thread: what it sends on which connection and when, and what becomes of it |
+//! | `slot` | one connection of a worker |
 //! | `crew` | starts the threads and gives them turns |
 //! | `drive` | one target, one window, and the results |
 //! | `interleave` | several targets in turn, in slices |
@@ -40,7 +39,6 @@ mod breakdown;
 mod chunked;
 mod clock;
 mod config;
-mod connections;
 mod control;
 mod crew;
 mod dial;
@@ -62,9 +60,7 @@ mod pacing;
 pub mod parts;
 mod pick;
 mod recorder;
-mod replies;
 mod response;
-mod run_delay;
 mod same;
 mod schedule;
 mod script;

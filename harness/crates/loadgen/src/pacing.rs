@@ -6,6 +6,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
+use super::clock::Clock;
 use super::recorder::{Nanos, nanos};
 use super::schedule::Schedule;
 use super::{Arrivals, Config, Pace, Think};
@@ -23,15 +24,22 @@ pub(crate) enum Pacing {
     Poisson(Poisson),
 }
 
-/// Whose turn has come.
+/// What has become due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum Due {
     /// This connection of the thread has one more request to send.
     Slot(usize),
     /// The think time of this connection is over.
     Thought(usize),
     /// A request waits for any free connection.
     Any,
+}
+
+impl Due {
+    /// Whether it is a request with a send time of its own.
+    pub(crate) fn is_arrival(self) -> bool {
+        !matches!(self, Self::Thought(_))
+    }
 }
 
 impl Pacing {
@@ -45,16 +53,20 @@ impl Pacing {
             }
             (_, Arrivals::Constant, _) => Self::Turns(Turns {
                 schedule: schedule(),
-                slots: slots(config.connections, place),
+                slots: vec![Counts::default(); slots(config.connections, place)],
                 place: (place.0 as u64, place.1 as u64),
                 origin: 0,
-                round: 0,
-                turn: 0,
+                next: 0,
             }),
             (_, Arrivals::Poisson, _) => {
                 Self::Poisson(Poisson::new(schedule(), config.connections, place, seed))
             }
         }
+    }
+
+    /// Whether requests have send times, whether or not earlier ones were answered.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self, Self::Turns(_) | Self::Poisson(_))
     }
 
     /// Sets the start of the schedule; nothing is due before. Can be called again.
@@ -67,26 +79,73 @@ impl Pacing {
         }
     }
 
-    /// When the next turn comes; `Nanos::MAX` if that is unknown, or never.
+    /// When something is due next; `Nanos::MAX` if that is unknown, or never.
     pub(crate) fn next_due(&self) -> Nanos {
         match self {
             Self::Closed => Nanos::MAX,
             Self::Thinking(thinking) => thinking.next_due(),
-            Self::Turns(turns) => turns.due(turns.turn, turns.round),
+            Self::Turns(turns) => turns.due(turns.next, turns.slots[turns.next].due),
             Self::Poisson(poisson) => poisson.due,
         }
     }
 
-    /// Takes the next turn, if there is one.
-    pub(crate) fn take(&mut self) -> Option<Turn> {
+    /// Takes what is due next, if there is anything.
+    pub(crate) fn take(&mut self) -> Option<Due> {
         match self {
             Self::Closed => None,
-            Self::Thinking(thinking) => thinking.take().map(Turn::Thought),
-            Self::Turns(turns) => Some(Turn::Slot(turns.take())),
+            Self::Thinking(thinking) => thinking.take().map(Due::Thought),
+            Self::Turns(turns) => Some(Due::Slot(turns.take())),
             Self::Poisson(poisson) => {
                 poisson.arrive();
-                Some(Turn::Any)
+                Some(Due::Any)
             }
+        }
+    }
+
+    /// Whether this free connection has a request to send. If it must wait for one to arrive, remembers that it
+    /// is free.
+    #[inline]
+    pub(crate) fn may_send(&mut self, slot: usize, clock: &Clock) -> bool {
+        match self {
+            Self::Closed => true,
+            Self::Thinking(thinking) => thinking.end(slot) <= clock.now(),
+            Self::Turns(turns) => turns.slots[slot].waiting() > 0,
+            Self::Poisson(poisson) => {
+                let sends = poisson.waiting > 0;
+                if !sends {
+                    poisson.rest(slot);
+                }
+                sends
+            }
+        }
+    }
+
+    /// A connection sends its next request. Returns when that was due; `None` in a closed loop.
+    #[inline]
+    pub(crate) fn send(&mut self, slot: usize) -> Option<Nanos> {
+        match self {
+            Self::Closed => None,
+            Self::Thinking(thinking) => Some(thinking.end(slot)),
+            Self::Turns(turns) => Some(turns.send(slot)),
+            Self::Poisson(poisson) => Some(poisson.send()),
+        }
+    }
+
+    /// The connection that has waited longest for a request to arrive, if there is one; it may have been closed
+    /// since.
+    pub(crate) fn rested(&mut self) -> Option<usize> {
+        match self {
+            Self::Closed | Self::Thinking(_) | Self::Turns(_) => None,
+            Self::Poisson(poisson) => poisson.rested(),
+        }
+    }
+
+    /// Requests that were due but not sent.
+    pub(crate) fn waiting(&self) -> u64 {
+        match self {
+            Self::Closed | Self::Thinking(_) => 0,
+            Self::Turns(turns) => turns.slots.iter().map(Counts::waiting).sum(),
+            Self::Poisson(poisson) => poisson.waiting,
         }
     }
 }
@@ -100,35 +159,56 @@ fn slots(connections: usize, (thread, threads): (usize, usize)) -> usize {
 #[derive(Debug)]
 pub(crate) struct Turns {
     schedule: Schedule,
-    slots: usize,
+    slots: Vec<Counts>,
     /// The index of the thread, and the number of threads.
     place: (u64, u64),
     origin: Nanos,
-    /// The next turn: request `round` of slot `turn`.
-    round: u64,
-    turn: usize,
+    /// The slot whose request is due next.
+    next: usize,
+}
+
+/// The requests of one slot so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    due: u64,
+    sent: u64,
+}
+
+impl Counts {
+    fn waiting(&self) -> u64 {
+        self.due - self.sent
+    }
 }
 
 impl Turns {
     fn begin(&mut self, origin: Nanos) {
-        (self.origin, self.round, self.turn) = (origin, 0, 0);
+        (self.origin, self.next) = (origin, 0);
+        self.slots.fill(Counts::default());
     }
 
     /// When request `k` of a slot is due.
-    pub(crate) fn due(&self, slot: usize, k: u64) -> Nanos {
+    fn due(&self, slot: usize, k: u64) -> Nanos {
         let connection = self.place.0 + slot as u64 * self.place.1;
         let due = self.schedule.due_ns(connection, k);
         due.saturating_add(self.origin)
     }
 
     fn take(&mut self) -> usize {
-        let slot = self.turn;
-        self.turn += 1;
-        if self.turn == self.slots {
-            self.turn = 0;
-            self.round += 1;
-        }
+        let slot = self.next;
+        self.slots[slot].due += 1;
+        self.next = if slot + 1 == self.slots.len() {
+            0
+        } else {
+            slot + 1
+        };
         slot
+    }
+
+    /// Sends a slot's next request; returns when it was due.
+    fn send(&mut self, slot: usize) -> Nanos {
+        let due = self.due(slot, self.slots[slot].sent);
+        self.slots[slot].sent += 1;
+        due
     }
 }
 
@@ -188,7 +268,7 @@ impl Thinking {
     }
 
     /// When the slot's think time ends.
-    pub(crate) fn end(&self, slot: usize) -> Nanos {
+    fn end(&self, slot: usize) -> Nanos {
         self.valid[slot]
     }
 
@@ -222,7 +302,7 @@ pub(crate) struct Poisson {
     sending: Gaps,
     due: Nanos,
     /// Requests that arrived and were not sent.
-    pub(crate) waiting: u64,
+    waiting: u64,
     /// Free connections, the one free for longest first.
     idle: VecDeque<u32>,
     is_idle: Vec<bool>,
@@ -270,14 +350,14 @@ impl Poisson {
     }
 
     /// Takes the request that has waited longest; returns when it arrived.
-    pub(crate) fn send(&mut self) -> Nanos {
+    fn send(&mut self) -> Nanos {
         self.waiting -= 1;
         let sum = self.sending.next();
         self.at(sum)
     }
 
     /// A connection has nothing to send.
-    pub(crate) fn rest(&mut self, slot: usize) {
+    fn rest(&mut self, slot: usize) {
         if !self.is_idle[slot] {
             self.is_idle[slot] = true;
             self.idle.push_back(slot as u32);
@@ -285,7 +365,7 @@ impl Poisson {
     }
 
     /// A connection that had nothing to send; it may have been closed since.
-    pub(crate) fn rested(&mut self) -> Option<usize> {
+    fn rested(&mut self) -> Option<usize> {
         let slot = self.idle.pop_front()? as usize;
         self.is_idle[slot] = false;
         Some(slot)
@@ -335,7 +415,7 @@ mod tests {
     }
 
     /// All turns before `end`.
-    fn turns(pacing: &mut Pacing, end: Nanos) -> Vec<(Nanos, Turn)> {
+    fn turns(pacing: &mut Pacing, end: Nanos) -> Vec<(Nanos, Due)> {
         let mut all = Vec::new();
         while pacing.next_due() < end {
             let due = pacing.next_due();
@@ -360,7 +440,7 @@ mod tests {
             // 7 connections over 3 threads: 3, 2 and 2.
             let slots = [3, 2, 2][thread];
             for (n, (_, turn)) in turns.iter().enumerate() {
-                assert_eq!(*turn, Turn::Slot(n % slots));
+                assert_eq!(*turn, Due::Slot(n % slots));
             }
             due.extend(turns.iter().map(|(due, _)| due));
         }
@@ -469,7 +549,7 @@ mod tests {
         let at = |n: u64| SECOND + n * 10 * ms;
         assert_eq!(
             first,
-            [(at(1), 0), (at(3), 1), (at(5), 2)].map(|(at, slot)| (at, Turn::Thought(slot)))
+            [(at(1), 0), (at(3), 1), (at(5), 2)].map(|(at, slot)| (at, Due::Thought(slot)))
         );
         let Pacing::Thinking(thinking) = &mut pacing else {
             unreachable!()
@@ -478,7 +558,7 @@ mod tests {
         // Only the last call counts.
         assert_eq!(thinking.rest(2, at(7)), at(14));
         assert_eq!(thinking.end(2), at(14));
-        assert_eq!(turns(&mut pacing, Nanos::MAX), [(at(14), Turn::Thought(2))]);
+        assert_eq!(turns(&mut pacing, Nanos::MAX), [(at(14), Due::Thought(2))]);
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::judge::{Verdict, judge};
-use super::known::Known;
-use super::recorder::{Ended, Recorder};
-use super::response::{Answer, Parser};
+use super::known::KnownHead;
+use super::recorder::{Recorder, RequestTimes};
+use super::response::{ParsedResponse, Parser};
 use super::{ErrorKind, Malformed, Script};
 
 /// Bytes kept of a split body.
@@ -29,7 +29,7 @@ pub struct Whole {
 }
 
 impl Whole {
-    fn of(answer: &Answer<'_>) -> Self {
+    fn of(answer: &ParsedResponse<'_>) -> Self {
         Self {
             status: answer.status,
             head: answer.head.to_vec(),
@@ -41,17 +41,12 @@ impl Whole {
     }
 }
 
-/// Whether the JSON `text` means the same as `value`, compared while parsing.
-pub fn means(text: &[u8], value: &serde_json::Value) -> bool {
-    super::same::means(text, value)
-}
-
 /// The processing of each response: parsed, judged, recorded.
 #[derive(Debug)]
 pub struct Parts {
     script: Script,
     parser: Parser,
-    known: Known,
+    known: KnownHead,
     recorder: Recorder,
     at: u64,
 }
@@ -65,7 +60,7 @@ impl Parts {
         Self {
             script,
             parser: Parser::new(),
-            known: Known::new(),
+            known: KnownHead::new(),
             recorder,
             at: 0,
         }
@@ -144,7 +139,7 @@ impl Parts {
     /// Records a request that took this long, ending at a time that moves through the window.
     pub fn record(&mut self, took_ns: u64) {
         self.at = (self.at + 10_007) % 999_000_000;
-        let request = Ended {
+        let request = RequestTimes {
             intended: self.at,
             sent: self.at,
             first_byte: self.at + took_ns,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
+use hdrhistogram::{Counter, Histogram};
 
 use super::breakdown::Breakdown;
 use super::{ErrorKind, Interval, Unfinished};
@@ -14,7 +14,7 @@ pub(crate) type Nanos = u64;
 
 /// The instants of a request that has ended.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ended {
+pub(crate) struct RequestTimes {
     /// When it was meant to be sent; in a closed loop, when it was sent.
     pub(crate) intended: Nanos,
     pub(crate) sent: Nanos,
@@ -24,7 +24,6 @@ pub(crate) struct Ended {
     pub(crate) ended: Nanos,
 }
 
-/// What one thread records.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     /// The measured window.
@@ -39,7 +38,7 @@ pub(crate) struct Recorder {
     alike: Histogram<u64>,
     pub(crate) connect: Histogram<u64>,
     pub(crate) send_lag: Histogram<u64>,
-    cells: Vec<Cell>,
+    cells: Vec<IntervalCell>,
     /// The counted slices so far; empty with a single window.
     slices: Vec<Range<Nanos>>,
     /// Valid responses in the window.
@@ -65,7 +64,7 @@ enum By {
 
 /// One interval, or one slice.
 #[derive(Debug, Clone)]
-struct Cell {
+struct IntervalCell {
     /// Two digits keep it at about 16 KiB.
     latency: Histogram<u32>,
     requests: u64,
@@ -91,12 +90,18 @@ pub(crate) fn histogram(max: Duration) -> Histogram<u64> {
     Histogram::new_with_max(nanos(max).max(2), 3).expect("1 to 2 or more, with 3 digits, is valid")
 }
 
+/// Adds a histogram of the same drive.
+pub(crate) fn add<T: Counter>(mine: &mut Histogram<T>, theirs: &Histogram<T>) {
+    mine.add(theirs)
+        .expect("histograms of a drive have one range");
+}
+
 /// A duration in whole nanoseconds, up to 584 years.
 pub(crate) fn nanos(duration: Duration) -> Nanos {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-impl Cell {
+impl IntervalCell {
     fn new(max: Duration) -> Self {
         Self {
             latency: Histogram::new_with_max(nanos(max).max(2), 2)
@@ -118,7 +123,6 @@ impl Recorder {
         Self::with(By::End(nanos(interval)), cells as usize, max)
     }
 
-    /// For this many slices.
     pub(crate) fn sliced(slices: usize, max: Duration) -> Self {
         Self::with(By::Slice, slices, max)
     }
@@ -134,7 +138,7 @@ impl Recorder {
             alike: histogram(max),
             connect: histogram(max),
             send_lag: histogram(max),
-            cells: vec![Cell::new(max); cells],
+            cells: vec![IntervalCell::new(max); cells],
             slices: Vec::with_capacity(cells),
             requests: 0,
             errors: [0; ErrorKind::ALL.len()],
@@ -174,7 +178,7 @@ impl Recorder {
     }
 
     /// The interval at this time, or the current slice.
-    fn cell(&mut self, at: Nanos) -> Option<&mut Cell> {
+    fn cell(&mut self, at: Nanos) -> Option<&mut IntervalCell> {
         let index = match self.by {
             By::End(interval) => ((at - self.start) / interval) as usize,
             By::Slice if self.start == self.end => return None,
@@ -183,7 +187,6 @@ impl Recorder {
         self.cells.get_mut(index)
     }
 
-    /// A request is due.
     pub(crate) fn due(&mut self, at: Nanos) {
         self.breakdown.due(at);
         if self.by == By::Slice
@@ -194,7 +197,7 @@ impl Recorder {
     }
 
     /// A valid response to a request of this class.
-    pub(crate) fn answered(&mut self, request: &Ended, class: u32) {
+    pub(crate) fn answered(&mut self, request: &RequestTimes, class: u32) {
         if self.counts(request.intended, request.ended) {
             self.requests += 1;
             self.time(request, true);
@@ -210,14 +213,14 @@ impl Recorder {
     }
 
     /// A request that timed out; [`Self::error_of`] counts the error itself.
-    pub(crate) fn timed_out(&mut self, request: &Ended, class: u32) {
+    pub(crate) fn timed_out(&mut self, request: &RequestTimes, class: u32) {
         if self.counts(request.intended, request.ended) {
             self.time(request, false);
             self.breakdown.time(class, request, false);
         }
     }
 
-    fn time(&mut self, request: &Ended, valid: bool) {
+    fn time(&mut self, request: &RequestTimes, valid: bool) {
         let latency = request.ended.saturating_sub(request.intended);
         if request.sent == request.intended && request.first_byte == request.ended {
             self.alike.saturating_record(latency);
@@ -238,15 +241,13 @@ impl Recorder {
     /// Completes the histograms after everything is recorded.
     pub(crate) fn settle(&mut self) {
         for histogram in [&mut self.latency, &mut self.wire, &mut self.first_byte] {
-            histogram
-                .add(&self.alike)
-                .expect("histograms of a drive have one range");
+            add(histogram, &self.alike);
         }
         self.alike.reset();
     }
 
     /// An error of a request of this class, inside the window or not.
-    pub(crate) fn error_of(&mut self, kind: ErrorKind, request: &Ended, class: u32) {
+    pub(crate) fn error_of(&mut self, kind: ErrorKind, request: &RequestTimes, class: u32) {
         self.error(kind, request.ended);
         self.breakdown.error(class, request.intended);
     }
@@ -284,7 +285,6 @@ impl Recorder {
         self.errors.iter().sum()
     }
 
-    /// Requests that timed out.
     pub(crate) fn timeouts(&self) -> u64 {
         self.errors[ErrorKind::Timeout as usize]
     }
@@ -297,7 +297,6 @@ impl Recorder {
         counts.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// Adds the results of another thread of the same drive.
     pub(crate) fn merge(&mut self, other: &Self) {
         for (mine, theirs) in [
             (&mut self.latency, &other.latency),
@@ -306,8 +305,7 @@ impl Recorder {
             (&mut self.connect, &other.connect),
             (&mut self.send_lag, &other.send_lag),
         ] {
-            mine.add(theirs)
-                .expect("histograms of a drive have one range");
+            add(mine, theirs);
         }
         for (mine, theirs) in self.cells.iter_mut().zip(&other.cells) {
             mine.merge(theirs);
@@ -383,11 +381,9 @@ impl Recorder {
     }
 }
 
-impl Cell {
+impl IntervalCell {
     fn merge(&mut self, other: &Self) {
-        self.latency
-            .add(&other.latency)
-            .expect("intervals of a drive have one range");
+        add(&mut self.latency, &other.latency);
         self.requests += other.requests;
         self.errors += other.errors;
         self.answered += other.answered;
@@ -453,8 +449,8 @@ mod tests {
         recorder
     }
 
-    fn ended(intended: Nanos, took: Nanos) -> Ended {
-        Ended {
+    fn ended(intended: Nanos, took: Nanos) -> RequestTimes {
+        RequestTimes {
             intended,
             sent: intended + took / 4,
             first_byte: intended + took / 2,

@@ -8,9 +8,8 @@ use super::chunked::Chunked;
 use super::head::{Framing, MAX_HEAD, parse_head};
 use super::malformed::Malformed;
 
-/// A complete response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Answer<'a> {
+pub(crate) struct ParsedResponse<'a> {
     pub(crate) status: u16,
     /// Status line and headers with the empty line.
     pub(crate) head: &'a [u8],
@@ -28,7 +27,7 @@ pub(crate) struct Answer<'a> {
     pub(crate) consumed: usize,
 }
 
-impl Answer<'_> {
+impl ParsedResponse<'_> {
     /// Whether the full body was kept.
     pub(crate) fn is_whole(&self) -> bool {
         self.body.len() as u64 == self.body_len
@@ -38,7 +37,7 @@ impl Answer<'_> {
 /// Parser state within a response.
 #[derive(Debug)]
 pub(crate) struct Parser {
-    state: State,
+    state: ParserState,
     /// The response to a HEAD request has no body.
     head_only: bool,
     /// Bytes to keep of a split body.
@@ -55,7 +54,7 @@ pub(crate) struct Parser {
 
 /// What comes next.
 #[derive(Debug, Clone, Copy)]
-enum State {
+enum ParserState {
     Head,
     Length(u64),
     Chunked(Chunked),
@@ -66,7 +65,7 @@ impl Parser {
     /// Without [`Self::start`] the parser expects the response to a GET and keeps nothing.
     pub(crate) fn new() -> Self {
         Self {
-            state: State::Head,
+            state: ParserState::Head,
             head_only: false,
             keep: 0,
             head: Vec::new(),
@@ -81,7 +80,7 @@ impl Parser {
 
     /// Resets the parser. `head_only`: the request was a HEAD. `keep`: bytes to keep of a split body.
     pub(crate) fn start(&mut self, head_only: bool, keep: usize) {
-        self.state = State::Head;
+        self.state = ParserState::Head;
         self.head_only = head_only;
         self.keep = keep;
         self.head.clear();
@@ -93,7 +92,7 @@ impl Parser {
 
     /// Whether it has seen a byte of the final response, or of one that may turn out to be interim.
     pub(crate) fn has_begun(&self) -> bool {
-        !(matches!(self.state, State::Head) && self.head.is_empty())
+        !(matches!(self.state, ParserState::Head) && self.head.is_empty())
     }
 
     /// Whether the first of those bytes was in the last input.
@@ -107,10 +106,13 @@ impl Parser {
     }
 
     /// Takes the bytes of one read. After a response or an error, call [`Self::start`].
-    pub(crate) fn feed<'a>(&'a mut self, input: &'a [u8]) -> Result<Option<Answer<'a>>, Malformed> {
+    pub(crate) fn feed<'a>(
+        &'a mut self,
+        input: &'a [u8],
+    ) -> Result<Option<ParsedResponse<'a>>, Malformed> {
         let mut head_at = 0..0;
         self.begins = false;
-        if matches!(self.state, State::Head) {
+        if matches!(self.state, ParserState::Head) {
             let Some(at) = self.feed_head(input)? else {
                 return Ok(None);
             };
@@ -132,17 +134,17 @@ impl Parser {
     }
 
     /// Handles the end of the connection, which completes a body without other framing.
-    pub(crate) fn finish(&mut self) -> Option<Answer<'_>> {
+    pub(crate) fn finish(&mut self) -> Option<ParsedResponse<'_>> {
         self.begins = false;
         match self.state {
-            State::UntilClose => Some(self.answer(&[], &self.body, 0)),
-            State::Head | State::Length(_) | State::Chunked(_) => None,
+            ParserState::UntilClose => Some(self.answer(&[], &self.body, 0)),
+            ParserState::Head | ParserState::Length(_) | ParserState::Chunked(_) => None,
         }
     }
 
     /// `head` is empty if the head came in an earlier read.
-    fn answer<'a>(&'a self, head: &'a [u8], body: &'a [u8], consumed: usize) -> Answer<'a> {
-        Answer {
+    fn answer<'a>(&'a self, head: &'a [u8], body: &'a [u8], consumed: usize) -> ParsedResponse<'a> {
+        ParsedResponse {
             status: self.status,
             head: if head.is_empty() { &self.head } else { head },
             body,
@@ -187,9 +189,9 @@ impl Parser {
             self.status = head.status;
             self.close = head.close;
             self.state = match head.framing {
-                Framing::Length(length) => State::Length(length),
-                Framing::Chunked => State::Chunked(Chunked::new()),
-                Framing::UntilClose => State::UntilClose,
+                Framing::Length(length) => ParserState::Length(length),
+                Framing::Chunked => ParserState::Chunked(Chunked::new()),
+                Framing::UntilClose => ParserState::UntilClose,
             };
             return Ok(Some(if kept == 0 { start..at } else { at..at }));
         }
@@ -204,7 +206,7 @@ impl Parser {
             keep: self.keep,
         };
         match &mut self.state {
-            State::Length(left) if *left <= rest.len() as u64 => {
+            ParserState::Length(left) if *left <= rest.len() as u64 => {
                 let here = &rest[..*left as usize];
                 if *body.len == 0 {
                     *body.len = *left;
@@ -213,18 +215,18 @@ impl Parser {
                 body.push(here);
                 Ok((Body::Kept, at + here.len()))
             }
-            State::Length(left) => {
+            ParserState::Length(left) => {
                 body.reserve(*left);
                 body.push(rest);
                 *left -= rest.len() as u64;
                 Ok((Body::Partial, input.len()))
             }
-            State::Chunked(chunked) => {
+            ParserState::Chunked(chunked) => {
                 let (used, done) = chunked.feed(rest, |data| body.push(data))?;
                 let body = if done { Body::Kept } else { Body::Partial };
                 Ok((body, at + used))
             }
-            State::UntilClose | State::Head => {
+            ParserState::UntilClose | ParserState::Head => {
                 body.push(rest);
                 Ok((Body::Partial, input.len()))
             }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use super::*;
-use crate::known::Known;
+use crate::known::KnownHead;
 
 /// Bytes kept of a split body in these tests: less than the longest body.
 const KEEP: usize = 200;
@@ -221,7 +221,7 @@ struct Read {
     close: bool,
 }
 
-fn of(answer: &Answer<'_>) -> Read {
+fn of(answer: &ParsedResponse<'_>) -> Read {
     Read {
         status: answer.status,
         head: answer.head.to_vec(),
@@ -258,7 +258,7 @@ fn read(pieces: &[&[u8]], head_only: bool) -> Result<Option<Read>, Malformed> {
 fn is_known_as_read(bytes: &[u8], head_only: bool) -> Result<(), TestCaseError> {
     let mut parser = Parser::new();
     parser.start(head_only, KEEP);
-    let mut known = Known::new();
+    let mut known = KnownHead::new();
     if let Ok(Some(answer)) = parser.feed(bytes) {
         known.learn(&answer, head_only);
         if let Some(again) = known.answer(bytes, head_only) {

@@ -36,7 +36,7 @@ fn parse<'a>(
     })
 }
 
-fn own(answer: &Answer<'_>, left: usize) -> Owned {
+fn own(answer: &ParsedResponse<'_>, left: usize) -> Owned {
     assert!(answer.is_whole());
     Owned {
         status: answer.status,

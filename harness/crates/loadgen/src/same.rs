@@ -128,13 +128,13 @@ impl<'de> Visitor<'de> for Members<'_> {
             likely: next,
         })? {
             match found {
-                Found::Id => {
+                KeyMeaning::Id => {
                     let number = read.next_value::<NonZeroU64>()?;
                     if id.replace(number.get()).is_some() {
                         return Err(another());
                     }
                 }
-                Found::Member { place, value } => {
+                KeyMeaning::Member { place, value } => {
                     if !seen.insert(place) {
                         return Err(another());
                     }
@@ -155,7 +155,7 @@ impl<'de> Visitor<'de> for Members<'_> {
 }
 
 /// The meaning of a member's name.
-enum Found<'a> {
+enum KeyMeaning<'a> {
     Id,
     Member {
         /// Its index; in a large object, its address.
@@ -172,40 +172,40 @@ struct Key<'a> {
 }
 
 impl<'a> Key<'a> {
-    fn find(&self, name: &str) -> Option<Found<'a>> {
+    fn find(&self, name: &str) -> Option<KeyMeaning<'a>> {
         let members = self.of.members;
         if self.of.id == Some(name) {
-            return Some(Found::Id);
+            return Some(KeyMeaning::Id);
         }
         if members.len() > FEW {
             let value = members.get(name)?;
             let place = std::ptr::from_ref(value) as usize;
-            return Some(Found::Member { place, value });
+            return Some(KeyMeaning::Member { place, value });
         }
         let is = |(_, (other, _)): &(usize, (&String, &Value))| *other == name;
         let mut all = members.iter().enumerate();
         let likely = all.nth(self.likely).filter(is);
         let found = likely.or_else(|| members.iter().enumerate().find(is));
-        found.map(|(place, (_, value))| Found::Member { place, value })
+        found.map(|(place, (_, value))| KeyMeaning::Member { place, value })
     }
 }
 
 impl<'de, 'a> DeserializeSeed<'de> for Key<'a> {
-    type Value = Found<'a>;
+    type Value = KeyMeaning<'a>;
 
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Found<'a>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<KeyMeaning<'a>, D::Error> {
         json.deserialize_str(self)
     }
 }
 
 impl<'a> Visitor<'_> for Key<'a> {
-    type Value = Found<'a>;
+    type Value = KeyMeaning<'a>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the name of an accepted member")
     }
 
-    fn visit_str<E: Error>(self, name: &str) -> Result<Found<'a>, E> {
+    fn visit_str<E: Error>(self, name: &str) -> Result<KeyMeaning<'a>, E> {
         self.find(name).ok_or_else(another)
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 /// through it](Script::listed) in order.
 #[derive(Debug)]
 pub struct Script {
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) entries: Vec<ScriptEntry>,
     /// Indices into `entries`, at least one.
     pub(crate) list: Vec<u32>,
     pub(crate) order: Order,
@@ -96,7 +96,7 @@ pub enum ScriptError {
 
 /// A request prepared for sending and judging.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct ScriptEntry {
     pub(crate) wire: Vec<u8>,
     pub(crate) expect: Expect,
     /// The response has no body, whatever its head says.
@@ -135,7 +135,7 @@ impl Script {
         let mut entries = requests
             .into_iter()
             .enumerate()
-            .map(|(index, request)| Entry::new(index, request))
+            .map(|(index, request)| ScriptEntry::new(index, request))
             .collect::<Result<Vec<_>, _>>()?;
         let kinds = number_kinds(&mut entries);
         Ok(Self {
@@ -184,7 +184,7 @@ impl Script {
 
 /// Numbers the kinds of responses and returns how many there are. Heads of one server differ by the length they
 /// announce, and by whether there is a body at all.
-fn number_kinds(entries: &mut [Entry]) -> usize {
+fn number_kinds(entries: &mut [ScriptEntry]) -> usize {
     let mut kinds = HashMap::new();
     for entry in entries {
         let next = (kinds.len() as u32).min(MAX_KINDS - 1);
@@ -233,7 +233,7 @@ impl Expect {
     }
 }
 
-impl Entry {
+impl ScriptEntry {
     fn new(index: usize, request: Request) -> Result<Self, ScriptError> {
         let wire = request.wire;
         let has_head = wire.windows(4).any(|w| w == b"\r\n\r\n");

@@ -1,16 +1,16 @@
 //! One connection of a worker.
 
-use super::Unfinished;
-use super::recorder::{Ended, Nanos};
-use super::response::Parser;
+use super::known::KnownHead;
+use super::recorder::{Nanos, RequestTimes};
+use super::response::{ParsedResponse, Parser};
+use super::{Malformed, Unfinished};
 
 /// The longest pause before reconnecting to a server that sent no response.
 const LONGEST_PAUSE: Nanos = 100_000_000;
 
-/// One connection.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    pub(crate) state: State,
+    pub(crate) state: SlotState,
     /// The request in flight, or the last one.
     pub(crate) entry: u32,
     pub(crate) intended: Nanos,
@@ -19,10 +19,6 @@ pub(crate) struct Slot {
     pub(crate) first_byte: Nanos,
     /// When it last became free to send.
     pub(crate) free_at: Nanos,
-    /// Number of requests sent from its own schedule.
-    pub(crate) next: u64,
-    /// Number of requests due from its own schedule.
-    pub(crate) due: u64,
     /// Connections opened since the last response.
     pub(crate) barren: u32,
     /// Requests its connection may still take, if that is limited. 0 if none is open.
@@ -32,9 +28,8 @@ pub(crate) struct Slot {
     pub(crate) parser: Parser,
 }
 
-/// State of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum SlotState {
     /// Closed, and not to be opened before this time.
     Closed { until: Nanos },
     /// Being opened.
@@ -50,14 +45,12 @@ pub(crate) enum State {
 impl Slot {
     pub(crate) fn new() -> Self {
         Self {
-            state: State::Closed { until: 0 },
+            state: SlotState::Closed { until: 0 },
             entry: 0,
             intended: 0,
             sent: 0,
             first_byte: 0,
             free_at: 0,
-            next: 0,
-            due: 0,
             barren: 0,
             allowed: 0,
             fed: false,
@@ -74,15 +67,49 @@ impl Slot {
         }
     }
 
+    /// Parses more of the response in flight, except if a whole one arrived under a known head. `None` if it is
+    /// incomplete.
+    #[inline]
+    pub(crate) fn read<'a>(
+        &'a mut self,
+        input: &'a [u8],
+        head_only: bool,
+        known: &mut KnownHead,
+        keep: usize,
+    ) -> Result<Option<ParsedResponse<'a>>, Malformed> {
+        if !self.fed {
+            if let Some(whole) = known.answer(input, head_only) {
+                return Ok(Some(whole));
+            }
+            self.parser.start(head_only, keep);
+            self.fed = true;
+        }
+        let response = self.parser.feed(input)?;
+        if let Some(response) = &response {
+            known.learn(response, head_only);
+        }
+        Ok(response)
+    }
+
+    /// After [`Self::read`] of an incomplete response.
+    pub(crate) fn part_arrived(&mut self, now: Nanos) {
+        if self.parser.begins() {
+            self.first_byte = now;
+        } else if !self.parser.has_begun() {
+            // It was the beginning of an interim response, which doesn't count.
+            self.first_byte = 0;
+        }
+    }
+
     /// The request in flight, if any, as unfinished at `now`. `kept`: connections are opened before they have a
     /// request.
     pub(crate) fn unfinished(&self, now: Nanos, kept: bool) -> Option<Unfinished> {
         let first_byte = match self.state {
-            State::Busy => self.ended(now).first_byte,
+            SlotState::Busy => self.ended(now).first_byte,
             // Until it is sent, `sent` still belongs to the previous request.
-            State::Opening { .. } | State::Queued { .. } if !kept => now,
-            State::Opening { .. } | State::Queued { .. } => return None,
-            State::Closed { .. } | State::Idle => return None,
+            SlotState::Opening { .. } | SlotState::Queued { .. } if !kept => now,
+            SlotState::Opening { .. } | SlotState::Queued { .. } => return None,
+            SlotState::Closed { .. } | SlotState::Idle => return None,
         };
         Some(Unfinished {
             waited_ns: now.saturating_sub(self.intended),
@@ -91,8 +118,8 @@ impl Slot {
     }
 
     /// The request in flight as one that ended at `ended`.
-    pub(crate) fn ended(&self, ended: Nanos) -> Ended {
-        Ended {
+    pub(crate) fn ended(&self, ended: Nanos) -> RequestTimes {
+        RequestTimes {
             intended: self.intended,
             sent: self.sent,
             first_byte: if self.first_byte == 0 {

@@ -42,7 +42,6 @@ impl Stretch {
         self.length = self.length.max(by.min(MOST));
     }
 
-    /// Time has passed.
     pub(super) fn passes(&mut self, time: Nanos) {
         self.passed += time;
         if self.passed >= STEP {

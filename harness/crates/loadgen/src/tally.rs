@@ -2,12 +2,11 @@
 
 use super::ids::Ids;
 use super::judge::{Verdict, explain, judge};
-use super::recorder::{Ended, Nanos, Recorder};
-use super::response::Answer;
-use super::script::Entry;
+use super::recorder::{Nanos, Recorder, RequestTimes};
+use super::response::ParsedResponse;
+use super::script::ScriptEntry;
 use super::{ErrorKind, Malformed, ThreadTime};
 
-/// All results of one thread.
 #[derive(Debug)]
 pub(crate) struct Tally {
     pub(crate) recorder: Recorder,
@@ -20,9 +19,9 @@ impl Tally {
     /// so it is unknown where the next response begins.
     pub(crate) fn answer(
         &mut self,
-        entry: &Entry,
-        answer: &Answer<'_>,
-        request: &Ended,
+        entry: &ScriptEntry,
+        answer: &ParsedResponse<'_>,
+        request: &RequestTimes,
         surplus: bool,
     ) {
         self.counts.bytes_expected += answer.wire_len;
@@ -42,7 +41,7 @@ impl Tally {
         }
     }
 
-    fn right(&mut self, entry: &Entry, request: &Ended) {
+    fn right(&mut self, entry: &ScriptEntry, request: &RequestTimes) {
         self.counts.answered += 1;
         self.recorder.answered(request, entry.class);
     }
@@ -51,8 +50,8 @@ impl Tally {
     pub(crate) fn failed(
         &mut self,
         kind: ErrorKind,
-        entry: &Entry,
-        request: &Ended,
+        entry: &ScriptEntry,
+        request: &RequestTimes,
         say: impl FnOnce() -> String,
     ) {
         self.recorder.error_of(kind, request, entry.class);

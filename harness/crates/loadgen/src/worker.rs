@@ -1,27 +1,39 @@
-//! One thread: decides what to send on which connection and when. `connections` opens its connections, and
-//! `replies` handles what it receives.
+//! One thread of a load: what it sends on which connection and when, and what becomes of it.
+//!
+//! [`work`] is its whole life. A [`Worker`] is one target's part of it, and its functions come in the order in
+//! which they are needed: it opens its connections, then in each turn it sends, handles what it receives, and
+//! reopens connections that end.
 
 use std::ops::RangeInclusive;
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use rustix::io::Errno;
 
 use super::breakdown::Breakdown;
-use super::clock::{Clock, thread_cpu};
+use super::clock::{Clock, ThreadClocks};
+use super::crew::{Drained, NotReady, Ready, Share, Target, Turn};
+use super::dial::{Dial, why_not};
 use super::engine::{Engine, Event};
 use super::ids::Ids;
-use super::known::Known;
-use super::pacing::{Pacing, Turn};
+use super::judge::{clip, expected};
+use super::known::KnownHead;
+use super::pacing::{Due, Pacing};
 use super::pick::Pick;
 use super::recorder::{Nanos, Recorder, nanos};
-use super::schedule::share;
-use super::script::{Entry, Expect};
-use super::slot::{Plan, Slot, State};
+use super::schedule;
+use super::script::{Expect, ScriptEntry};
+use super::slot::{Plan, Slot, SlotState};
 use super::stretch::Stretch;
 use super::tally::{Counts, Tally};
-use super::{Config, Control, Order, Script, ThreadTime};
-use crate::run_delay::run_delay_ns;
+use super::{Control, ErrorKind, Malformed, Order};
 
+/// Connections being opened at a time before the clock runs, so that no listen queue overflows.
+const OPENING: usize = 64;
+/// How soon to retry when the listen queue was full.
+const QUEUED: Nanos = 5_000_000;
+/// How long a slice waits for reconnects.
+const RECONNECT: Nanos = 20_000_000;
 /// One iteration of the spinning loop takes about a microsecond. In a longer one the thread was interrupted or
 /// lost its CPU, which doesn't count as spinning.
 const LONGEST_TURN: Nanos = 20_000;
@@ -37,71 +49,89 @@ const SHORT_DRAIN: Nanos = 40_000_000;
 /// Bytes kept of a split body beyond twice the expected length.
 const KEEP: usize = 64 * 1024;
 
-/// Time a thread has used so far.
-#[derive(Debug, Clone, Copy)]
-struct Clocks {
-    cpu: Nanos,
-    wait: Option<Nanos>,
-    wall: Nanos,
+/// Connects to every target, reports that, and takes turns until there are no more. Returns a tally for each
+/// target. `make` creates the engine for a number of connections.
+pub(super) fn work<'w, E: Engine<'w>>(
+    share: &Share<'w>,
+    make: impl Fn(Dial, usize) -> Result<E, Errno>,
+    ready: &Sender<Ready>,
+    turns: &Receiver<Turn>,
+    drained: &Sender<Result<Drained, Errno>>,
+) -> Result<Vec<Tally>, Errno> {
+    let mut workers = Vec::with_capacity(share.targets.len());
+    for target in share.targets {
+        let dial = Dial::new(&target.config.addr, &target.config.from, share.place)?;
+        let engine = make(dial, share.connections(target.config).len())?;
+        workers.push(Worker::new(engine, share, target));
+    }
+    let connect = |worker: &mut Worker<'w, E>| {
+        let made = worker.establish();
+        (worker.tally.counts.established, made)
+    };
+    // The receivers outlive the threads.
+    let _ = ready.send(workers.iter_mut().map(connect).collect());
+    while let Ok(Turn { target, plan }) = turns.recv() {
+        let _ = drained.send(workers[target].run(plan));
+    }
+    let tally = |mut worker: Worker<'w, E>| {
+        worker.tally.recorder.settle();
+        worker.tally
+    };
+    Ok(workers.into_iter().map(tally).collect())
 }
 
-/// The load of one thread.
-pub(crate) struct Worker<'w, E> {
-    pub(crate) engine: E,
-    pub(crate) entries: &'w [Entry],
+/// The load of one thread on one target.
+struct Worker<'w, E> {
+    engine: E,
+    entries: &'w [ScriptEntry],
     list: &'w [u32],
     pick: Pick,
-    pub(crate) control: &'w Control,
-    pub(crate) pacing: Pacing,
+    control: &'w Control,
+    pacing: Pacing,
     /// Requests per connection, if the first of them opens it; 0 if connections are kept open.
-    pub(crate) per_connection: u32,
-    pub(crate) timeout: Nanos,
+    per_connection: u32,
+    timeout: Nanos,
     spin: bool,
     /// Whether it runs in slices, each of which ends with nothing in flight.
     sliced: bool,
     clock: Clock,
-    pub(crate) plan: Plan,
-    pub(crate) slots: Vec<Slot>,
+    plan: Plan,
+    slots: Vec<Slot>,
     /// When the next turn comes on any slot, as far as known.
     next_due: Nanos,
     stretch: Stretch,
     /// When to check timeouts, reconnects and the stop flag next.
     tick_at: Nanos,
     /// Requests that were sent, or whose own connection was begun, and that have not ended.
-    pub(crate) in_flight: usize,
-    pub(crate) opening: usize,
+    in_flight: usize,
+    opening: usize,
     /// Whether to send requests: between the schedule's start and the window's end.
-    pub(crate) sending: bool,
+    sending: bool,
     /// Requests still to be sent; the maximum if there is no limit.
     left: u64,
-    pub(crate) keep: usize,
+    keep: usize,
     /// The last head of each kind of response.
-    pub(crate) known: Vec<Known>,
-    pub(crate) tally: Tally,
+    known: Vec<KnownHead>,
+    tally: Tally,
     /// Responses and errors already added to the live counters.
     told: (u64, u64),
     /// At the start of the window.
-    at_start: Option<Clocks>,
+    at_start: Option<ThreadClocks>,
 }
 
 impl<'w, E: Engine<'w>> Worker<'w, E> {
-    /// A worker for every `threads`-th connection, starting with `thread`. It has one window, or at most this
-    /// many counted slices.
-    pub(crate) fn new(
-        engine: E,
-        (thread, threads): (usize, usize),
-        config: &Config,
-        script: &'w Script,
-        control: &'w Control,
-        clock: Clock,
-        slices: Option<usize>,
-    ) -> Self {
+    fn new(engine: E, share: &Share<'w>, target: &Target<'w>) -> Self {
+        let &Target {
+            config,
+            script,
+            control,
+        } = target;
+        let place = share.place;
         let entries = &script.entries[..];
         let longest = entries.iter().map(|e| e.expect.body_len()).max();
-        let numbered = |e: &Entry| matches!(e.expect, Expect::Numbered { .. });
+        let numbered = |e: &ScriptEntry| matches!(e.expect, Expect::Numbered { .. });
         // The highest possible latency: due at once, sent at the end, timed out.
         let max = config.warmup + config.duration + config.timeout + Duration::from_secs(2);
-        let connections = (thread..config.connections).step_by(threads);
         let per_connection = config.requests_per_connection.unwrap_or(0);
         if per_connection > 0 {
             // Prepared now, not while the clock runs.
@@ -112,8 +142,8 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         // Streams of one generator may be correlated, so each thread has its own seed.
         let seed = config
             .seed
-            .wrapping_add((thread as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let mut recorder = match slices {
+            .wrapping_add((place.0 as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut recorder = match share.slices {
             None => Recorder::new(config.duration, config.interval, max),
             Some(slices) => Recorder::sliced(slices, max),
         };
@@ -124,30 +154,30 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             list: &script.list,
             pick: match script.order {
                 Order::Drawn => Pick::drawn(seed),
-                Order::InTurn => Pick::in_turn((thread, threads), script.list.len()),
+                Order::InTurn => Pick::in_turn(place, script.list.len()),
             },
             control,
-            pacing: Pacing::new(config, (thread, threads), seed),
+            pacing: Pacing::new(config, place, seed),
             per_connection,
             timeout: nanos(config.timeout),
             spin: config.spin,
-            sliced: slices.is_some(),
-            clock,
+            sliced: share.slices.is_some(),
+            clock: share.clock,
             plan: Plan {
                 origin: Nanos::MAX,
                 start: Nanos::MAX,
                 end: Nanos::MAX,
             },
-            slots: connections.map(|_| Slot::new()).collect(),
+            slots: share.connections(config).map(|_| Slot::new()).collect(),
             next_due: Nanos::MAX,
             stretch: Stretch::default(),
             tick_at: 0,
             in_flight: 0,
             opening: 0,
             sending: false,
-            left: share(config.limit, (thread, threads)),
+            left: schedule::share(config.limit, place),
             keep: longest.unwrap_or(0) * 2 + KEEP,
-            known: vec![Known::new(); script.kinds],
+            known: vec![KnownHead::new(); script.kinds],
             tally: Tally {
                 recorder,
                 ids: Ids::new(entries.iter().any(numbered)),
@@ -159,12 +189,95 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
     }
 
     /// Nanoseconds on the common clock.
-    pub(crate) fn now(&self) -> Nanos {
+    fn now(&self) -> Nanos {
         self.clock.now()
     }
 
-    /// Sends, measures and drains as planned. Called again for each slice.
-    pub(crate) fn run(&mut self, plan: Plan) -> Result<(), Errno> {
+    // --- Before the clock runs ---
+
+    /// Opens all connections; each may take up to the timeout.
+    fn establish(&mut self) -> Result<(), NotReady> {
+        let mut begun = 0;
+        let mut deadline = self.now() + self.timeout;
+        loop {
+            while begun < self.slots.len() && self.opening < OPENING {
+                match self.engine.open(begun) {
+                    // The listen queue of a Unix socket is full: continue when some are accepted.
+                    Err(Errno::AGAIN) => break,
+                    opened => opened?,
+                }
+                self.opening_since(begun, self.now());
+                begun += 1;
+            }
+            if self.opening == 0 && begun == self.slots.len() {
+                return Ok(());
+            }
+            self.engine.wait(Duration::from_millis(10))?;
+            while let Some((slot, event)) = self.engine.next() {
+                match event {
+                    Event::Opened => {
+                        self.tally.counts.established += 1;
+                        deadline = self.now() + self.timeout;
+                    }
+                    Event::OpenFailed(errno) => return Err(errno.into()),
+                    _ => {}
+                }
+                self.handle(slot, event);
+            }
+            if self.control.is_stopped() {
+                return Err(NotReady::Stopped);
+            }
+            if self.now() > deadline {
+                return Err(Errno::TIMEDOUT.into());
+            }
+        }
+    }
+
+    // --- One turn: the whole load, or one slice of it ---
+
+    /// Sends, measures and drains as planned.
+    fn run(&mut self, plan: Plan) -> Result<Drained, Errno> {
+        let before = self.drained();
+        self.begin(plan)?;
+        self.load()?;
+        // Send what became due while the thread slept towards the end.
+        if self.sending {
+            self.send_due(self.plan.end);
+        }
+        if let Some(start) = self.at_start {
+            let end = ThreadClocks::at(self.now());
+            end.add_since(start, &mut self.tally.counts.time);
+        }
+        // Requests due in a slice are sent, however late: the wait is part of their latency.
+        self.sending = self.sliced && self.pacing.is_open();
+        if !self.sliced {
+            self.count_unsent();
+        }
+        self.drain()?;
+        self.sending = false;
+        if self.sliced {
+            self.count_unsent();
+        }
+        let after = self.drained();
+        Ok(Drained {
+            answered: after.answered - before.answered,
+            unanswered: after.unanswered - before.unanswered,
+        })
+    }
+
+    /// Valid responses so far, and requests that timed out or were never sent.
+    fn drained(&self) -> Drained {
+        let Tally {
+            recorder, counts, ..
+        } = &self.tally;
+        Drained {
+            answered: counts.answered,
+            unanswered: recorder.timeouts() + counts.unanswered + counts.unsent,
+        }
+    }
+
+    /// Prepares the turn, waits for its start, and lets the first requests go.
+    fn begin(&mut self, plan: Plan) -> Result<(), Errno> {
         self.next_due = Nanos::MAX;
         if self.sliced {
             self.reconnect()?;
@@ -175,9 +288,6 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         recorder.breakdown.origin = plan.origin;
         self.pacing.begin(plan.origin);
         self.at_start = None;
-        for slot in &mut self.slots {
-            (slot.next, slot.due) = (0, 0);
-        }
         if self.per_connection > 0 {
             self.close_all();
         }
@@ -192,36 +302,42 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         for slot in 0..self.slots.len() {
             self.free(slot);
         }
-        self.load()?;
-        // Send what became due while the thread slept towards the end.
-        if self.sending {
-            self.send_due(self.plan.end);
-        }
-        self.end_time();
-        // Requests due in a slice are sent, however late: the wait is part of their latency.
-        self.sending = self.sliced && !matches!(self.pacing, Pacing::Closed | Pacing::Thinking(_));
-        if !self.sliced {
-            self.count_unsent();
-        }
-        self.drain()?;
-        self.sending = false;
-        if self.sliced {
-            self.count_unsent();
-        }
         Ok(())
     }
 
-    /// Valid responses so far.
-    pub(crate) fn answered(&self) -> u64 {
-        self.tally.counts.answered
+    /// Before a slice, reopens the connections that the server closed since the last one.
+    fn reconnect(&mut self) -> Result<(), Errno> {
+        let deadline = self.now() + RECONNECT;
+        loop {
+            while self.engine.wait(Duration::ZERO)? {
+                self.handle_all();
+            }
+            let now = self.now();
+            let mut all_stand = true;
+            for index in 0..self.slots.len() {
+                match self.slots[index].state {
+                    SlotState::Closed { until } if until <= now => self.open(index, now),
+                    SlotState::Idle => continue,
+                    _ => {}
+                }
+                all_stand = false;
+            }
+            if all_stand || now > deadline {
+                return Ok(());
+            }
+        }
     }
 
-    /// Requests so far that timed out or were never sent.
-    pub(crate) fn unanswered(&self) -> u64 {
-        let counts = &self.tally.counts;
-        self.tally.recorder.timeouts() + counts.unanswered + counts.unsent
+    /// Closes all connections. Opening them has shown that it works; requests will open their own.
+    fn close_all(&mut self) {
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            self.engine.close(index);
+            slot.state = SlotState::Idle;
+            (slot.barren, slot.allowed) = (0, 0);
+        }
     }
 
+    /// Sends and receives until the end of the window.
     fn load(&mut self) -> Result<(), Errno> {
         let mut now = self.now();
         self.tick_at = now;
@@ -274,255 +390,6 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         Ok(())
     }
 
-    fn handle_all(&mut self) {
-        while let Some((slot, event)) = self.engine.next() {
-            self.handle(slot, event);
-            // A long batch must not delay requests that are due.
-            if self.next_due != Nanos::MAX {
-                let now = self.now();
-                if now >= self.next_due {
-                    self.send_due(now);
-                    self.flush();
-                }
-            }
-        }
-    }
-
-    /// Sends due requests now, not together with those from the rest of the batch.
-    fn flush(&mut self) {
-        // If it fails, the next wait fails too and reports it.
-        let _ = self.engine.flush();
-    }
-
-    /// Sends what is due by `now` on free connections; on busy ones it waits.
-    fn send_due(&mut self, now: Nanos) {
-        loop {
-            let due = self.pacing.next_due();
-            if due >= self.plan.end {
-                self.next_due = Nanos::MAX;
-                return;
-            }
-            if due > now {
-                self.next_due = due;
-                return;
-            }
-            let Some(turn) = self.pacing.take() else {
-                continue;
-            };
-            match turn {
-                Turn::Slot(slot) => {
-                    self.due(due);
-                    self.slots[slot].due += 1;
-                    self.free(slot);
-                }
-                Turn::Any => {
-                    self.due(due);
-                    self.free_any();
-                }
-                Turn::Thought(slot) => self.free(slot),
-            }
-        }
-    }
-
-    /// Counts a send time that has come.
-    fn due(&mut self, at: Nanos) {
-        if at >= self.plan.start {
-            self.tally.counts.asked += 1;
-            self.tally.recorder.due(at);
-        }
-    }
-
-    /// Lets a free connection send its next request.
-    pub(crate) fn free(&mut self, index: usize) {
-        let slot = &self.slots[index];
-        if !self.sending || slot.state != State::Idle {
-            return;
-        }
-        let sends = match &mut self.pacing {
-            Pacing::Closed => true,
-            Pacing::Turns(_) => slot.next < slot.due,
-            Pacing::Thinking(thinking) => thinking.end(index) <= self.clock.now(),
-            Pacing::Poisson(poisson) => {
-                let sends = poisson.waiting > 0;
-                if !sends {
-                    poisson.rest(index);
-                }
-                sends
-            }
-        };
-        if sends {
-            self.request(index);
-        }
-    }
-
-    /// Lets the connection that has been free longest send, if there is one.
-    fn free_any(&mut self) {
-        loop {
-            let Pacing::Poisson(poisson) = &mut self.pacing else {
-                return;
-            };
-            match poisson.rested() {
-                None => return,
-                // It may have been closed since.
-                Some(slot) if self.slots[slot].state != State::Idle => {}
-                Some(slot) => return self.free(slot),
-            }
-        }
-    }
-
-    /// A connection's request has ended, successfully or not.
-    pub(crate) fn rest(&mut self, index: usize, now: Nanos) {
-        if let Pacing::Thinking(thinking) = &mut self.pacing {
-            let end = thinking.rest(index, now);
-            self.next_due = self.next_due.min(end);
-        }
-    }
-
-    /// Sends a request, or opens its connection first.
-    fn request(&mut self, index: usize) {
-        let entry = self.list[self.pick.next(self.list.len())];
-        let now = self.now();
-        let slot = &mut self.slots[index];
-        let due = match &mut self.pacing {
-            Pacing::Closed => None,
-            Pacing::Thinking(thinking) => Some(thinking.end(index)),
-            Pacing::Turns(turns) => Some(turns.due(index, slot.next)),
-            Pacing::Poisson(poisson) => Some(poisson.send()),
-        };
-        if let Some(due) = due {
-            let lag = now.saturating_sub(due.max(slot.free_at));
-            self.tally.recorder.sent(lag, due, now);
-        }
-        slot.intended = match self.pacing {
-            Pacing::Closed | Pacing::Thinking(_) => now,
-            Pacing::Turns(_) | Pacing::Poisson(_) => due.unwrap_or(now),
-        };
-        slot.next += 1;
-        slot.entry = entry;
-        self.in_flight += 1;
-        self.left -= 1;
-        if self.left == 0 {
-            self.sending = false;
-        }
-        self.tally.counts.sent += 1;
-        if self.per_connection > 0 && self.slots[index].allowed == 0 {
-            self.open(index, now);
-        } else {
-            self.transmit(index, now);
-        }
-    }
-
-    /// Writes the request of an open connection.
-    pub(crate) fn transmit(&mut self, index: usize, now: Nanos) {
-        let slot = &mut self.slots[index];
-        let entry = &self.entries[slot.entry as usize];
-        slot.sent = now;
-        slot.first_byte = 0;
-        slot.state = State::Busy;
-        slot.fed = false;
-        let mut wire = &entry.wire[..];
-        if self.per_connection > 0 {
-            slot.allowed -= 1;
-            if slot.allowed == 0 {
-                wire = entry.last();
-            }
-        }
-        if let Err(errno) = self.engine.send(index, wire) {
-            self.handle(index, Event::Failed(errno));
-        }
-    }
-
-    /// Periodic work at `tick_at`, which it sets to its next time.
-    fn tick(&mut self, now: Nanos) {
-        let least = TICKS.start() + 1000 * self.slots.len() as u64;
-        // No request begun from now on can time out earlier.
-        let longest = TICKS.end().min(&self.timeout);
-        self.tick_at = now + least.max(*longest);
-        if self.at_start.is_none() {
-            if now >= self.plan.start {
-                self.at_start = Some(self.clocks());
-            } else {
-                self.look_by(self.plan.start);
-            }
-        }
-        for index in 0..self.slots.len() {
-            let state = self.slots[index].state;
-            let due = match state {
-                State::Busy => self.slots[index].sent + self.timeout,
-                State::Opening { since } | State::Queued { since } => since + self.timeout,
-                State::Closed { until } if self.sending => until,
-                State::Closed { .. } | State::Idle => continue,
-            };
-            if due > now {
-                match state {
-                    State::Queued { since } => self.open_again(index, since, now),
-                    _ => self.look_by(due.max(now + least)),
-                }
-                continue;
-            }
-            match state {
-                State::Busy => self.timed_out(index, due),
-                State::Opening { .. } => self.handle(index, Event::OpenFailed(Errno::TIMEDOUT)),
-                State::Queued { .. } => self.open_failed(index, Errno::TIMEDOUT, now),
-                State::Closed { .. } | State::Idle => self.resume(index, now),
-            }
-        }
-        self.tell();
-    }
-
-    /// Makes the next check happen by `time`.
-    pub(crate) fn look_by(&mut self, time: Nanos) {
-        self.tick_at = self.tick_at.min(time);
-    }
-
-    /// Updates the live counters.
-    fn tell(&mut self) {
-        let (answered, errors) = (
-            self.tally.counts.answered,
-            self.tally.recorder.errors_total(),
-        );
-        self.control
-            .count(answered - self.told.0, errors - self.told.1);
-        self.told = (answered, errors);
-    }
-
-    fn end_time(&mut self) {
-        if let Some(start) = self.at_start {
-            let end = self.clocks();
-            let waited = end.wait.zip(start.wait);
-            let before = self.tally.counts.time;
-            let waited = waited.map(|(end, start)| end.saturating_sub(start));
-            self.tally.counts.time = ThreadTime {
-                cpu_ns: before.cpu_ns + end.cpu.saturating_sub(start.cpu),
-                wall_ns: before.wall_ns + end.wall.saturating_sub(start.wall),
-                spin_ns: before.spin_ns,
-                wait_ns: waited.map(|waited| before.wait_ns.unwrap_or(0) + waited),
-            };
-        }
-    }
-
-    fn clocks(&self) -> Clocks {
-        Clocks {
-            cpu: thread_cpu(),
-            wait: run_delay_ns(),
-            wall: self.now(),
-        }
-    }
-
-    /// Requests that were due but not sent.
-    fn waiting(&self) -> u64 {
-        match &self.pacing {
-            Pacing::Closed | Pacing::Thinking(_) => 0,
-            Pacing::Turns(_) => self.slots.iter().map(|slot| slot.due - slot.next).sum(),
-            Pacing::Poisson(poisson) => poisson.waiting,
-        }
-    }
-
-    fn count_unsent(&mut self) {
-        // Requests beyond the limit were not meant to be sent.
-        self.tally.counts.unsent += self.waiting().min(self.left);
-    }
-
     /// Waits for outstanding responses, so that the number of accepted requests is exact. A slice waits until
     /// every request has ended or timed out.
     fn drain(&mut self) -> Result<(), Errno> {
@@ -533,7 +400,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
                 false if self.sliced => self.timeout + *TICKS.end(),
                 false => self.timeout.min(DRAIN),
             };
-        while (self.in_flight > 0 || self.sending && self.waiting() > 0) && now < deadline {
+        while (self.in_flight > 0 || self.sending && self.pacing.waiting() > 0) && now < deadline {
             let limit = (deadline - now).min(*TICKS.start());
             if self.engine.wait(Duration::from_nanos(limit))? {
                 self.handle_all();
@@ -550,5 +417,400 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         self.tally.recorder.unfinished = unfinished.collect();
         self.tell();
         Ok(())
+    }
+
+    /// Counts requests that were due but not sent. Those beyond the limit were not meant to be sent.
+    fn count_unsent(&mut self) {
+        self.tally.counts.unsent += self.pacing.waiting().min(self.left);
+    }
+
+    // --- Sending ---
+
+    /// Sends what is due by `now` on free connections; on busy ones it waits.
+    fn send_due(&mut self, now: Nanos) {
+        loop {
+            let due = self.pacing.next_due();
+            if due >= self.plan.end {
+                self.next_due = Nanos::MAX;
+                return;
+            }
+            if due > now {
+                self.next_due = due;
+                return;
+            }
+            let Some(turn) = self.pacing.take() else {
+                continue;
+            };
+            if due >= self.plan.start && turn.is_arrival() {
+                self.tally.counts.asked += 1;
+                self.tally.recorder.due(due);
+            }
+            match turn {
+                Due::Slot(slot) | Due::Thought(slot) => self.free(slot),
+                Due::Any => self.free_any(),
+            }
+        }
+    }
+
+    /// Lets a free connection send its next request.
+    fn free(&mut self, index: usize) {
+        let is_free = self.sending && self.slots[index].state == SlotState::Idle;
+        if is_free && self.pacing.may_send(index, &self.clock) {
+            self.request(index);
+        }
+    }
+
+    /// Lets the connection that has been free longest send, if there is one.
+    fn free_any(&mut self) {
+        while let Some(slot) = self.pacing.rested() {
+            // It may have been closed since.
+            if self.slots[slot].state == SlotState::Idle {
+                return self.free(slot);
+            }
+        }
+    }
+
+    /// Sends a request, or opens its connection first.
+    fn request(&mut self, index: usize) {
+        let entry = self.list[self.pick.next(self.list.len())];
+        let now = self.now();
+        let slot = &mut self.slots[index];
+        (slot.entry, slot.intended) = (entry, now);
+        if let Some(due) = self.pacing.send(index) {
+            let lag = now.saturating_sub(due.max(slot.free_at));
+            self.tally.recorder.sent(lag, due, now);
+            if self.pacing.is_open() {
+                slot.intended = due;
+            }
+        }
+        self.in_flight += 1;
+        self.left -= 1;
+        if self.left == 0 {
+            self.sending = false;
+        }
+        self.tally.counts.sent += 1;
+        if self.per_connection > 0 && self.slots[index].allowed == 0 {
+            self.open(index, now);
+        } else {
+            self.transmit(index, now);
+        }
+    }
+
+    /// Writes the request of an open connection.
+    fn transmit(&mut self, index: usize, now: Nanos) {
+        let slot = &mut self.slots[index];
+        let entry = &self.entries[slot.entry as usize];
+        slot.sent = now;
+        slot.first_byte = 0;
+        slot.state = SlotState::Busy;
+        slot.fed = false;
+        let mut wire = &entry.wire[..];
+        if self.per_connection > 0 {
+            slot.allowed -= 1;
+            if slot.allowed == 0 {
+                wire = entry.last();
+            }
+        }
+        if let Err(errno) = self.engine.send(index, wire) {
+            self.handle(index, Event::Failed(errno));
+        }
+    }
+
+    // --- What arrives ---
+
+    fn handle_all(&mut self) {
+        while let Some((slot, event)) = self.engine.next() {
+            self.handle(slot, event);
+            // A long batch must not delay requests that are due.
+            if self.next_due != Nanos::MAX {
+                let now = self.now();
+                if now >= self.next_due {
+                    self.send_due(now);
+                    // Now, not together with those from the rest of the batch. If it fails, the next wait
+                    // fails too and reports it.
+                    let _ = self.engine.flush();
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, slot: usize, event: Event) {
+        let now = self.now();
+        match event {
+            Event::Received { ended } => self.received(slot, ended, now),
+            Event::Opened => self.opened(slot, now),
+            Event::OpenFailed(errno) => self.open_failed(slot, errno, now),
+            Event::Ended => self.ended(slot, now),
+            Event::Failed(errno) => self.failed(slot, errno, now),
+        }
+    }
+
+    fn received(&mut self, index: usize, ended: bool, now: Nanos) {
+        let input = self.engine.received();
+        self.tally.counts.bytes_received += input.len() as u64;
+        let slot = &mut self.slots[index];
+        if slot.state != SlotState::Busy {
+            self.tally.error(ErrorKind::Protocol, now, || {
+                format!("{}: {}", Malformed::Unasked, clip(input))
+            });
+            return self.reopen(index, now);
+        }
+        let mut request = slot.ended(now);
+        let entry = &self.entries[slot.entry as usize];
+        let known = &mut self.known[entry.kind as usize];
+        let response = match slot.read(input, entry.head_only, known, self.keep) {
+            Ok(Some(response)) => response,
+            Ok(None) => return slot.part_arrived(now),
+            Err(malformed) => {
+                let got = format!("{malformed}: {}", clip(input));
+                return self.lost(index, ErrorKind::Protocol, &got, now);
+            }
+        };
+        if response.begins {
+            request.first_byte = now;
+        }
+        let surplus = response.consumed < input.len();
+        // If a request was answered before it was sent completely, the rest is not sent, and the server would
+        // read whatever follows as that rest (RFC 9112, section 9.3).
+        let cut = !self.engine.sent_whole(index);
+        let last = response.close || ended || surplus || cut;
+        self.tally.answer(entry, &response, &request, surplus);
+        self.done(index, last, now);
+    }
+
+    /// The server ended its side.
+    fn ended(&mut self, index: usize, now: Nanos) {
+        let slot = &mut self.slots[index];
+        match slot.state {
+            SlotState::Busy => {}
+            // The server may close a connection between requests.
+            SlotState::Idle => return self.reopen(index, now),
+            SlotState::Opening { .. } | SlotState::Queued { .. } | SlotState::Closed { .. } => {
+                return;
+            }
+        }
+        let request = slot.ended(now);
+        if slot.fed
+            && let Some(response) = slot.parser.finish()
+        {
+            let entry = &self.entries[slot.entry as usize];
+            self.tally.answer(entry, &response, &request, false);
+            self.done(index, true, now);
+        } else {
+            let got = "the end of the connection before a complete response";
+            self.lost(index, ErrorKind::Closed, got, now);
+        }
+    }
+
+    fn failed(&mut self, index: usize, errno: Errno, now: Nanos) {
+        match self.slots[index].state {
+            SlotState::Busy if errno == Errno::PIPE => {
+                let got = "a connection the server had closed";
+                self.lost(index, ErrorKind::Closed, got, now);
+            }
+            SlotState::Busy => self.lost(index, ErrorKind::Reset, &errno.to_string(), now),
+            SlotState::Idle => self.reopen(index, now),
+            SlotState::Opening { .. } | SlotState::Queued { .. } | SlotState::Closed { .. } => {}
+        }
+    }
+
+    fn timed_out(&mut self, index: usize, at: Nanos) {
+        let slot = &self.slots[index];
+        let class = self.entries[slot.entry as usize].class;
+        self.tally.recorder.timed_out(&slot.ended(at), class);
+        let begun = slot.fed && slot.parser.has_begun();
+        let got = if begun {
+            "only part of a response in time"
+        } else {
+            "no response in time"
+        };
+        self.lost(index, ErrorKind::Timeout, got, at);
+    }
+
+    /// A response, right or wrong, is complete; `last`: it is the last on this connection.
+    fn done(&mut self, index: usize, last: bool, now: Nanos) {
+        self.rest(index, now);
+        let slot = &mut self.slots[index];
+        slot.barren = 0;
+        slot.free_at = now;
+        slot.state = SlotState::Idle;
+        // It was the connection's last request.
+        let spent = self.per_connection > 0 && slot.allowed == 0;
+        if last || spent {
+            self.reopen(index, now);
+        } else {
+            self.free(index);
+        }
+    }
+
+    /// A request will get no response.
+    fn lost(&mut self, index: usize, kind: ErrorKind, got: &str, now: Nanos) {
+        self.rest(index, now);
+        let slot = &self.slots[index];
+        let entry = &self.entries[slot.entry as usize];
+        self.tally.failed(kind, entry, &slot.ended(now), || {
+            format!(
+                "{}\n  got {got}\n  expected {}",
+                entry.line(),
+                expected(entry)
+            )
+        });
+        self.reopen(index, now);
+    }
+
+    /// A request has ended, successfully or not.
+    fn rest(&mut self, index: usize, now: Nanos) {
+        self.in_flight -= 1;
+        if let Pacing::Thinking(thinking) = &mut self.pacing {
+            let end = thinking.rest(index, now);
+            self.next_due = self.next_due.min(end);
+        }
+    }
+
+    // --- Connections ---
+
+    fn open(&mut self, index: usize, now: Nanos) {
+        let opened = self.engine.open(index);
+        self.opening_since(index, now);
+        if let Err(errno) = opened {
+            self.handle(index, Event::OpenFailed(errno));
+        }
+    }
+
+    fn opening_since(&mut self, index: usize, now: Nanos) {
+        self.opening += 1;
+        let slot = &mut self.slots[index];
+        slot.state = SlotState::Opening { since: now };
+        slot.barren += 1;
+    }
+
+    /// Retries a listen queue that has been full since `since`.
+    fn open_again(&mut self, index: usize, since: Nanos, now: Nanos) {
+        match self.engine.open(index) {
+            Ok(()) => {
+                self.slots[index].state = SlotState::Opening { since };
+                self.opening += 1;
+            }
+            Err(Errno::AGAIN) => self.look_by(now + QUEUED),
+            Err(errno) => self.open_failed(index, errno, now),
+        }
+    }
+
+    fn opened(&mut self, index: usize, now: Nanos) {
+        self.opening -= 1;
+        let slot = &mut self.slots[index];
+        if let SlotState::Opening { since } = slot.state {
+            self.tally.recorder.connected(now - since);
+        }
+        // Before the clock runs, nothing is reopened.
+        let running = self.plan.origin != Nanos::MAX;
+        self.tally.counts.reconnects += u64::from(running);
+        if running && self.per_connection > 0 {
+            slot.allowed = self.per_connection;
+            self.transmit(index, now);
+        } else {
+            slot.state = SlotState::Idle;
+            slot.free_at = now;
+            self.free(index);
+        }
+    }
+
+    fn open_failed(&mut self, index: usize, errno: Errno, now: Nanos) {
+        if let SlotState::Opening { since } = self.slots[index].state {
+            self.opening -= 1;
+            if errno == Errno::AGAIN {
+                self.slots[index].state = SlotState::Queued { since };
+                return self.look_by(now + QUEUED);
+            }
+        }
+        if self.per_connection > 0 {
+            let got = format!("no connection: {}", why_not(errno));
+            return self.lost(index, ErrorKind::Connect, &got, now);
+        }
+        self.tally.error(ErrorKind::Connect, now, || {
+            format!("reconnecting failed: {}", why_not(errno))
+        });
+        self.reopen(index, now);
+    }
+
+    /// Closes a connection and reopens it, at once or after a pause.
+    fn reopen(&mut self, index: usize, now: Nanos) {
+        self.engine.close(index);
+        let slot = &mut self.slots[index];
+        let pause = slot.pause();
+        slot.allowed = 0;
+        slot.state = SlotState::Closed { until: now + pause };
+        match pause {
+            0 => self.resume(index, now),
+            _ => self.look_by(now + pause),
+        }
+    }
+
+    /// Uses a closed connection whose pause is over.
+    fn resume(&mut self, index: usize, now: Nanos) {
+        if self.per_connection > 0 {
+            let slot = &mut self.slots[index];
+            slot.state = SlotState::Idle;
+            slot.free_at = now;
+            self.free(index);
+        } else if self.sending {
+            self.open(index, now);
+        }
+    }
+
+    // --- Periodic work ---
+
+    /// Periodic work at `tick_at`, which it sets to its next time.
+    fn tick(&mut self, now: Nanos) {
+        let least = TICKS.start() + 1000 * self.slots.len() as u64;
+        // No request begun from now on can time out earlier.
+        let longest = TICKS.end().min(&self.timeout);
+        self.tick_at = now + least.max(*longest);
+        if self.at_start.is_none() {
+            if now >= self.plan.start {
+                self.at_start = Some(ThreadClocks::at(self.now()));
+            } else {
+                self.look_by(self.plan.start);
+            }
+        }
+        for index in 0..self.slots.len() {
+            let state = self.slots[index].state;
+            let due = match state {
+                SlotState::Busy => self.slots[index].sent + self.timeout,
+                SlotState::Opening { since } | SlotState::Queued { since } => since + self.timeout,
+                SlotState::Closed { until } if self.sending => until,
+                SlotState::Closed { .. } | SlotState::Idle => continue,
+            };
+            if due > now {
+                match state {
+                    SlotState::Queued { since } => self.open_again(index, since, now),
+                    _ => self.look_by(due.max(now + least)),
+                }
+                continue;
+            }
+            match state {
+                SlotState::Busy => self.timed_out(index, due),
+                SlotState::Opening { .. } => self.handle(index, Event::OpenFailed(Errno::TIMEDOUT)),
+                SlotState::Queued { .. } => self.open_failed(index, Errno::TIMEDOUT, now),
+                SlotState::Closed { .. } | SlotState::Idle => self.resume(index, now),
+            }
+        }
+        self.tell();
+    }
+
+    /// Makes the next check happen by `time`.
+    fn look_by(&mut self, time: Nanos) {
+        self.tick_at = self.tick_at.min(time);
+    }
+
+    /// Updates the live counters.
+    fn tell(&mut self) {
+        let (answered, errors) = (
+            self.tally.counts.answered,
+            self.tally.recorder.errors_total(),
+        );
+        self.control
+            .count(answered - self.told.0, errors - self.told.1);
+        self.told = (answered, errors);
     }
 }

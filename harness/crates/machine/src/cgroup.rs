@@ -44,27 +44,22 @@ pub(super) fn shows_quota(root: &Root) -> bool {
 
 /// The CPUs our group may run on, if a cpuset says so.
 pub(super) fn cpuset(root: &Root) -> Option<Vec<u32>> {
-    let two = folders(root, "")
-        .into_iter()
-        .map(|folder| format!("{folder}/cpuset.cpus.effective"));
-    let one = folders(root, "cpuset")
-        .into_iter()
-        .map(|folder| format!("{folder}/cpuset.effective_cpus"));
     // The nearest group that has the controller; groups above it only have more CPUs.
-    two.chain(one)
-        .filter_map(|path| cpu_list::parse(&root.text(&path)?).ok())
-        .find(|cpus| !cpus.is_empty())
+    files(
+        root,
+        "cpuset.cpus.effective",
+        "cpuset",
+        "cpuset.effective_cpus",
+    )
+    .filter_map(|file| cpu_list::parse(&root.text(&file)?).ok())
+    .find(|cpus| !cpus.is_empty())
 }
 
 /// The strictest memory limit of our group and those above it, bytes; `None` if there is none.
 pub(super) fn memory_limit(root: &Root) -> Option<u64> {
-    let limits = |controller, file| {
-        let folders = folders(root, controller).into_iter();
-        // `max` is not a number. Version 1 uses a number near 2^63 instead, which is no limit either.
-        folders.filter_map(move |folder| root.number::<u64>(&format!("{folder}/{file}")))
-    };
-    limits("", "memory.max")
-        .chain(limits("memory", "memory.limit_in_bytes"))
+    // `max` is not a number. Version 1 uses a number near 2^63 instead, which is no limit either.
+    files(root, "memory.max", "memory", "memory.limit_in_bytes")
+        .filter_map(|file| root.number(&file))
         .min()
 }
 
@@ -77,7 +72,6 @@ pub struct ThrottleMeter {
 
 impl ThrottleMeter {
     /// Starts counting.
-    #[must_use]
     pub fn start(root: &Root) -> Self {
         Self {
             root: root.clone(),
@@ -86,7 +80,6 @@ impl ThrottleMeter {
     }
 
     /// The periods since the start; `None` if no group counts them.
-    #[must_use]
     pub fn stop(&self) -> Option<u64> {
         let after = throttled(&self.root)?;
         Some(after.saturating_sub(self.before?))
@@ -94,25 +87,16 @@ impl ThrottleMeter {
 }
 
 fn throttled(root: &Root) -> Option<u64> {
-    let folders = [folders(root, ""), folders(root, "cpu")].concat();
-    let counts = folders
-        .iter()
-        .filter_map(|folder| counter(root, &format!("{folder}/cpu.stat"), "nr_throttled"));
-    counts.reduce(|sum, count| sum + count)
+    files(root, "cpu.stat", "cpu", "cpu.stat")
+        .filter_map(|file| counter(root, &file, "nr_throttled"))
+        .reduce(|sum, count| sum + count)
 }
 
 /// Number of processes in our group that the kernel killed when memory ran out; of the whole machine if the
 /// group doesn't count them.
-#[must_use]
 pub fn oom_kills(root: &Root) -> Option<u64> {
-    let two = folders(root, "")
-        .into_iter()
-        .map(|folder| format!("{folder}/memory.events"));
-    let one = folders(root, "memory")
-        .into_iter()
-        .map(|folder| format!("{folder}/memory.oom_control"));
     // The nearest group: those above it also count processes of other groups.
-    two.chain(one)
+    files(root, "memory.events", "memory", "memory.oom_control")
         .chain(["proc/vmstat".to_owned()])
         .find_map(|file| counter(root, &file, "oom_kill"))
 }
@@ -142,6 +126,17 @@ pub(super) fn number_behind(text: &str, name: &str) -> Option<u64> {
 
 fn ratio(quota_us: f64, period_us: f64) -> Option<f64> {
     (quota_us > 0.0 && period_us > 0.0).then(|| quota_us / period_us)
+}
+
+/// The files named `two` of our group and of those above it, nearest first, then those of version 1: named `one`,
+/// under `controller`.
+fn files(root: &Root, two: &str, controller: &str, one: &str) -> impl Iterator<Item = String> {
+    let of = |controller, file: &str| {
+        let file = file.to_owned();
+        let folders = folders(root, controller).into_iter();
+        folders.map(move |folder| format!("{folder}/{file}"))
+    };
+    of("", two).chain(of(controller, one))
 }
 
 /// The folders of our group and of those above it, nearest first; `controller` is empty for version 2.

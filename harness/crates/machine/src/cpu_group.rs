@@ -34,13 +34,11 @@ pub struct CpuMeter(File);
 
 impl CpuMeter {
     /// `None` if the group has no such file.
-    #[must_use]
     pub fn open(folder: &Path) -> Option<Self> {
         File::open(folder.join("cpu.stat")).ok().map(Self)
     }
 
     /// `None` if the group is gone.
-    #[must_use]
     pub fn read(&self) -> Option<CpuUsage> {
         // The file has about a dozen lines of a name and a number.
         let mut buffer = [0_u8; 2048];
@@ -57,7 +55,6 @@ impl CpuMeter {
 
 /// Creates a group below our own and moves this process into it; processes it starts later are in it too.
 /// Returns the group's folder; `None` if the system has no version 2 groups or doesn't allow it.
-#[must_use]
 pub fn enter(root: &Root) -> Option<PathBuf> {
     let above = cgroup::without_controllers(root)?;
     remove_left_behind(root, &above);

@@ -45,7 +45,6 @@ pub fn parse(text: &str) -> Result<Vec<u32>, CpuListError> {
 }
 
 /// Writes a list, in the order of the numbers: `[0, 1, 2, 3, 8]` is `0-3,8`.
-#[must_use]
 pub fn format(cpus: &[u32]) -> String {
     let mut sorted = cpus.to_vec();
     sorted.sort_unstable();

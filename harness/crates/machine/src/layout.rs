@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::cpu_list::{self, CpuListError};
+use super::cpu_list;
 use super::topology::{Core, Topology, intersection};
 
 /// Maximum cores per side unless CPUs are given by hand. With the usual 64 connections, more load generator
@@ -24,61 +24,8 @@ pub struct Layout {
 
 /// Why CPUs could not be assigned.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum LayoutError {
-    /// A flag's value is not a list.
-    #[error("{flag}: {source}")]
-    List {
-        /// The flag.
-        flag: &'static str,
-        /// What is wrong with its value.
-        source: CpuListError,
-    },
-    /// A flag's value is an empty list.
-    #[error("{flag}: no CPU is named")]
-    Empty {
-        /// The flag.
-        flag: &'static str,
-    },
-    /// CPUs that don't exist or are offline.
-    #[error("{flag}: not online: {cpus} (online: {online})")]
-    Offline {
-        /// The flag.
-        flag: &'static str,
-        /// The CPUs refused.
-        cpus: String,
-        /// The CPUs that are online.
-        online: String,
-    },
-    /// CPUs that this process may not use.
-    #[error(
-        "{flag}: this process may not run on {cpus} (only on {usable}): start it without taskset, or widen the container's cpuset"
-    )]
-    NotAllowed {
-        /// The flag.
-        flag: &'static str,
-        /// The CPUs refused.
-        cpus: String,
-        /// The CPUs it may run on.
-        usable: String,
-    },
-    /// CPUs assigned to both sides.
-    #[error("--server-cpus and --driver-cpus both name {cpus}: give each side CPUs of its own")]
-    Overlap {
-        /// The CPUs in both lists.
-        cpus: String,
-    },
-    /// One side was given by hand and took all CPUs.
-    #[error(
-        "{flag} leaves no CPU for the other side: name fewer CPUs, or set both --server-cpus and --driver-cpus"
-    )]
-    NothingLeft {
-        /// The flag.
-        flag: &'static str,
-    },
-    /// The affinity of this process has no online CPU.
-    #[error("this process may not run on any online CPU")]
-    NoCpu,
-}
+#[error("{0}")]
+pub struct LayoutError(String);
 
 const SERVER: &str = "--server-cpus";
 const DRIVER: &str = "--driver-cpus";
@@ -96,25 +43,25 @@ impl Layout {
     ) -> Result<Self, LayoutError> {
         let server = given(topology, SERVER, server)?;
         let driver = given(topology, DRIVER, driver)?;
-        match (server, driver) {
-            (None, None) => Self::choose(topology),
+        let (server, driver) = match (server, driver) {
+            (None, None) => return Self::choose(topology),
             (Some(server), Some(driver)) => {
                 let both = intersection(&server, &driver);
                 if !both.is_empty() {
-                    let cpus = cpu_list::format(&both);
-                    return Err(LayoutError::Overlap { cpus });
+                    return Err(LayoutError(format!(
+                        "--server-cpus and --driver-cpus both name {}: give each side CPUs of its own",
+                        cpu_list::format(&both)
+                    )));
                 }
-                Ok(Self::of(topology, server, driver, Vec::new()))
+                (server, driver)
             }
             (Some(server), None) => {
                 let driver = rest(topology, SERVER, &server)?;
-                Ok(Self::of(topology, server, driver, Vec::new()))
+                (server, driver)
             }
-            (None, Some(driver)) => {
-                let server = rest(topology, DRIVER, &driver)?;
-                Ok(Self::of(topology, server, driver, Vec::new()))
-            }
-        }
+            (None, Some(driver)) => (rest(topology, DRIVER, &driver)?, driver),
+        };
+        Ok(Self::of(topology, server, driver, Vec::new()))
     }
 
     /// Chooses from the topology:
@@ -135,14 +82,15 @@ impl Layout {
     pub fn choose(topology: &Topology) -> Result<Self, LayoutError> {
         let cores = candidates(topology);
         match cores.as_slice() {
-            [] => Err(LayoutError::NoCpu),
+            [] => Err(LayoutError(
+                "this process may not run on any online CPU".to_owned(),
+            )),
             [core] => Ok(Self::of_one_core(topology, core)),
             _ => Ok(Self::of_cores(topology, cores)),
         }
     }
 
     /// The CPUs of both sides, ascending, each once.
-    #[must_use]
     pub fn both(&self) -> Vec<u32> {
         union(&self.server, &self.driver)
     }
@@ -219,36 +167,41 @@ impl Layout {
 /// A flag's CPUs, all of them online and usable.
 fn given(
     topology: &Topology,
-    flag: &'static str,
+    flag: &str,
     text: Option<&str>,
 ) -> Result<Option<Vec<u32>>, LayoutError> {
+    let refuse = |why: String| Err(LayoutError(format!("{flag}: {why}")));
     let Some(text) = text else { return Ok(None) };
-    let cpus = cpu_list::parse(text).map_err(|source| LayoutError::List { flag, source })?;
+    let cpus = match cpu_list::parse(text) {
+        Ok(cpus) => cpus,
+        Err(error) => return refuse(error.to_string()),
+    };
     if cpus.is_empty() {
-        return Err(LayoutError::Empty { flag });
+        return refuse("no CPU is named".to_owned());
     }
     let offline = without(&cpus, &topology.online);
     if !offline.is_empty() {
-        return Err(LayoutError::Offline {
-            flag,
-            cpus: cpu_list::format(&offline),
-            online: cpu_list::format(&topology.online),
-        });
+        return refuse(format!(
+            "not online: {} (online: {})",
+            cpu_list::format(&offline),
+            cpu_list::format(&topology.online),
+        ));
     }
     let refused = without(&cpus, &topology.usable);
     if !refused.is_empty() {
-        return Err(LayoutError::NotAllowed {
-            flag,
-            cpus: cpu_list::format(&refused),
-            usable: cpu_list::format(&topology.usable),
-        });
+        return refuse(format!(
+            "this process may not run on {} (only on {}): start it without taskset, or widen the \
+             container's cpuset",
+            cpu_list::format(&refused),
+            cpu_list::format(&topology.usable),
+        ));
     }
     Ok(Some(cpus))
 }
 
 /// CPUs for the side that was not given by hand: free cores of the same nodes, else of any node, else siblings of
 /// the used cores.
-fn rest(topology: &Topology, flag: &'static str, taken: &[u32]) -> Result<Vec<u32>, LayoutError> {
+fn rest(topology: &Topology, flag: &str, taken: &[u32]) -> Result<Vec<u32>, LayoutError> {
     let nodes = topology.nodes_of(taken);
     let free: Vec<Core> = usable_cores(topology)
         .into_iter()
@@ -267,7 +220,10 @@ fn rest(topology: &Topology, flag: &'static str, taken: &[u32]) -> Result<Vec<u3
         cpus_of(&cores)
     };
     if cpus.is_empty() {
-        return Err(LayoutError::NothingLeft { flag });
+        return Err(LayoutError(format!(
+            "{flag} leaves no CPU for the other side: name fewer CPUs, or set both --server-cpus and \
+             --driver-cpus"
+        )));
     }
     Ok(cpus)
 }

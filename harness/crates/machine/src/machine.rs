@@ -13,7 +13,6 @@ const CLOCK: &str = "sys/devices/system/clocksource/clocksource0";
 /// Reads the machine's description; `rustc` is the output of `rustc --version`.
 ///
 /// Findings stay empty and `pinned` false: only the caller knows them.
-#[must_use]
 pub fn read(root: &Root, topology: &Topology, layout: &Layout, rustc: &str) -> Environment {
     let mut environment = Environment {
         cpu_model: cpu_model(root),
@@ -40,7 +39,6 @@ pub fn read(root: &Root, topology: &Topology, layout: &Layout, rustc: &str) -> E
 ///
 /// The compiler is not included: comparing two compilers on one machine is a valid use, and each server's
 /// record names its own.
-#[must_use]
 pub fn fingerprint(environment: &Environment) -> String {
     let values = members(environment).map(|(_, value)| value);
     let digest = Sha256::digest(values.join("\n"));
@@ -80,7 +78,6 @@ pub struct MachineDifference {
 
 /// Why the figures of two machines can't be compared: members of the fingerprint that differ, and whether
 /// servers were pinned. Empty if they can be compared.
-#[must_use]
 pub fn differences(base: &Environment, new: &Environment) -> Vec<MachineDifference> {
     let mut pairs: Vec<_> = members(base).into_iter().zip(members(new)).collect();
     let pinned = |machine: &Environment| ("pinned", machine.pinned.to_string());
@@ -107,12 +104,10 @@ pub(super) fn governor(root: &Root, cpus: &[u32]) -> Option<String> {
     (!governors.is_empty()).then(|| governors.join(", "))
 }
 
-/// The clock source in use.
 pub(super) fn clock_source(root: &Root) -> Option<String> {
     root.text(&format!("{CLOCK}/current_clocksource"))
 }
 
-/// The available clock sources.
 pub(super) fn clock_sources(root: &Root) -> Vec<String> {
     let text = root
         .text(&format!("{CLOCK}/available_clocksource"))

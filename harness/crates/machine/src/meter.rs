@@ -100,11 +100,11 @@ pub struct StealMeter {
     root: Root,
     used: Vec<u32>,
     online: Vec<u32>,
-    before: Reading,
+    before: CpuReading,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Reading {
+struct CpuReading {
     at: Instant,
     used: Option<CpuTimes>,
     all: Option<CpuTimes>,
@@ -138,10 +138,9 @@ pub struct Now {
 
 impl StealMeter {
     /// Starts; `used` are the CPUs of both sides, `online` all of them.
-    #[must_use]
     pub fn start(root: &Root, used: &[u32], online: &[u32]) -> Self {
         Self {
-            before: Reading::take(root, used, online),
+            before: CpuReading::take(root, used, online),
             root: root.clone(),
             used: used.to_vec(),
             online: online.to_vec(),
@@ -149,10 +148,9 @@ impl StealMeter {
     }
 
     /// The result since the start; may be called several times.
-    #[must_use]
     pub fn stop(&self) -> Stolen {
         let before = self.before;
-        let after = Reading::take(&self.root, &self.used, &self.online);
+        let after = CpuReading::take(&self.root, &self.used, &self.online);
         let used = before.used.zip(after.used);
         let all = before.all.zip(after.all).map(|(b, a)| a.since(b));
         let ours = before.ours.zip(after.ours);
@@ -174,7 +172,7 @@ impl StealMeter {
     }
 }
 
-impl Reading {
+impl CpuReading {
     fn take(root: &Root, used: &[u32], online: &[u32]) -> Self {
         Self {
             at: Instant::now(),

@@ -29,7 +29,6 @@ struct Reading {
 
 impl OthersMeter {
     /// Starts. `cpus` are those of both sides; empty if nothing is pinned, which means the whole machine.
-    #[must_use]
     pub fn start(root: &Root, cpus: &[u32]) -> Self {
         let cpus = match cpus {
             [] => CpuTimes::listed(root),
@@ -51,7 +50,6 @@ impl OthersMeter {
     /// of the short bursts on an otherwise idle CPU, while our own time is exact. So the share is right on
     /// busy CPUs, and on idle ones too small, never too large. Absent if unknown, or below a second of CPU
     /// time.
-    #[must_use]
     pub fn stop(&self, server: Option<Duration>) -> Option<f64> {
         let (before, after) = (self.before?, self.read()?);
         let all = after.all.since(before.all);

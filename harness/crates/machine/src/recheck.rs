@@ -1,9 +1,9 @@
 //! What changed during a run.
 
-use super::findings::{self, finding};
+use super::findings::{self, About};
 use super::meter::{StealMeter, Stolen};
 use super::{Layout, Root, Topology, cgroup, cpu_list, machine};
-use crate::{CHANGED, Finding, Level};
+use crate::{CHANGED, Finding};
 use words::counted;
 
 /// The state of the machine before a run, to compare with its state after.
@@ -67,7 +67,6 @@ const SETTINGS: &[(&str, Read)] = &[
 
 impl Recheck {
     /// Reads the state before the run.
-    #[must_use]
     pub fn start(root: &Root, topology: &Topology, layout: &Layout) -> Self {
         let cpus = layout.both();
         Self {
@@ -79,14 +78,12 @@ impl Recheck {
     }
 
     /// CPU time lost to the host and to other processes since the start.
-    #[must_use]
     pub fn stolen(&self) -> Stolen {
         self.meter.stop()
     }
 
     /// Reads the state again. Returns what others used during the run (`steal-during`, `load-during`, if
     /// known), and a warning for every setting that has changed (`governor-changed` and so on).
-    #[must_use]
     pub fn finish(&self) -> Vec<Finding> {
         let stolen = self.stolen();
         let mut found = Vec::new();
@@ -132,5 +129,5 @@ impl Look {
 fn changed(subject: &str, found: String, fix: &str) -> Finding {
     let why = "trials from before and after the change can't be compared";
     let id = format!("{subject}{CHANGED}");
-    finding(&id, Level::Warn, found, why, Some(fix))
+    About(&id, why).warn(found, fix)
 }

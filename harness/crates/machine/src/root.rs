@@ -13,7 +13,6 @@ pub struct Root(PathBuf);
 
 impl Root {
     /// This machine.
-    #[must_use]
     pub fn host() -> Self {
         Self(PathBuf::from("/"))
     }
@@ -24,26 +23,22 @@ impl Root {
     }
 
     /// Whether a file or folder exists.
-    #[must_use]
     pub fn exists(&self, path: &str) -> bool {
         self.path(path).exists()
     }
 
     /// The text of a file, trimmed.
-    #[must_use]
     pub fn text(&self, path: &str) -> Option<String> {
         let text = fs::read_to_string(self.path(path)).ok()?;
         Some(text.trim().to_owned())
     }
 
     /// The number in a file.
-    #[must_use]
     pub fn number<T: FromStr>(&self, path: &str) -> Option<T> {
         self.text(path)?.parse().ok()
     }
 
     /// The names in a folder, sorted; empty if there is no such folder.
-    #[must_use]
     pub fn names(&self, path: &str) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.path(path)) else {
             return Vec::new();

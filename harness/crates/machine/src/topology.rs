@@ -40,12 +40,12 @@ pub struct Topology {
     /// The CPU quota of a control group, in CPUs; absent if there is no limit.
     pub quota_cpus: Option<f64>,
     /// Which of these are known, rather than defaults.
-    pub known: Known,
+    pub known: Visible,
 }
 
 /// What the tree shows about the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Known {
+pub struct Visible {
     /// Whether siblings are known.
     pub siblings: bool,
     /// Whether NUMA nodes are known. A kernel built without NUMA has no folder of nodes.
@@ -97,7 +97,7 @@ impl Topology {
             packages: count(cores.iter().map(|core| core.package)),
             nodes: count(cores.iter().map(|core| core.node)),
             quota_cpus: cgroup::quota_cpus(root),
-            known: Known {
+            known: Visible {
                 siblings: online.iter().all(|cpu| siblings(root, *cpu).is_some()),
                 nodes: root.exists(NODE) || root.exists(CPU),
                 quota: cgroup::shows_quota(root),
@@ -111,13 +111,11 @@ impl Topology {
     }
 
     /// The core a CPU belongs to.
-    #[must_use]
     pub fn core_of(&self, cpu: u32) -> Option<&Core> {
         self.cores.iter().find(|core| core.cpus.contains(&cpu))
     }
 
     /// The NUMA nodes some CPUs belong to, ascending.
-    #[must_use]
     pub fn nodes_of(&self, cpus: &[u32]) -> Vec<u32> {
         let mut nodes: Vec<u32> = cpus
             .iter()
@@ -130,7 +128,6 @@ impl Topology {
     }
 
     /// Whether two sets of CPUs share a core.
-    #[must_use]
     pub fn share_a_core(&self, one: &[u32], other: &[u32]) -> bool {
         self.cores.iter().any(|core| {
             let holds = |cpus: &[u32]| core.cpus.iter().any(|cpu| cpus.contains(cpu));

@@ -1,5 +1,7 @@
 //! Starts a server on its CPUs, waits for its first valid response, stops it.
 
+use std::ffi::OsStr;
+use std::fmt::Display;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -80,25 +82,29 @@ pub fn boot(
         .await_first_answer(begin, options.ready_timeout, referee, interrupt)
         .and_then(|()| running.refuse_another_listener())
         .and_then(|()| running.refuse_unpinned())
-        .map_err(|error| running.failure(Step::Boot, format!("{error:#}")))?;
+        .map_err(|error| running.failure(Step::Boot, error))?;
     Ok(running)
 }
 
 fn spawn(launch: &Launch, options: &BootOptions) -> Result<Running> {
     let addr = choose_addr(options.port)?;
-    let fill = |word: &String| {
-        word.replace("{addr}", &addr.to_string())
-            .replace("{workers}", &options.workers.to_string())
-    };
-    let command: Vec<String> = launch.command.iter().map(fill).collect();
+    let command = launch.filled(&addr.to_string(), &options.workers.to_string());
+    let counted = [OsStr::new("--control-group")];
+    let (folder, cpus, log) = (&launch.folder, &options.cpus, &options.log);
     Ok(Running {
         addr,
         start: Duration::ZERO,
         first_request: Duration::ZERO,
-        group: Group::start_counted(&command, &launch.folder, &options.cpus, &options.log)?,
+        group: Group::start(&counted, &command, folder, cpus, log)?,
         log: options.log.clone(),
         oom_kills: oom_kills(&Root::host()),
     })
+}
+
+/// Resident memory of a server's processes.
+pub(super) fn rss_bytes(group: u32) -> Option<u64> {
+    let mut processes = Processes::in_group(group, Some(group));
+    processes.sample_light().rss_bytes
 }
 
 /// A port that no other process holds. It is bound once without `SO_REUSEPORT`, so that a server that sets it
@@ -163,8 +169,9 @@ impl Running {
     }
 
     /// A failure of this server, with the end of its log.
-    pub fn failure(&mut self, step: Step, reason: impl Into<String>) -> Failure {
-        let mut reason = reason.into();
+    pub fn failure(&mut self, step: Step, reason: impl Display) -> Failure {
+        // With the causes of an error.
+        let mut reason = format!("{reason:#}");
         // Its end explains a broken connection; the report of it may come a moment later.
         let notice = Duration::from_millis(if step == Step::Drive { 100 } else { 0 });
         if let Some((how, _)) = self.group.wait(notice)
@@ -190,7 +197,7 @@ impl Running {
     /// A [`Failure`] of the stop step. In any case nothing of the group is left.
     pub fn stop(mut self) -> Result<(), Failure> {
         let result = self.try_stop();
-        result.map_err(|error| self.failure(Step::Stop, format!("{error:#}")))
+        result.map_err(|error| self.failure(Step::Stop, error))
     }
 
     /// Kills it. The checks have already tested that it stops when asked to.
@@ -200,13 +207,13 @@ impl Running {
     pub fn kill(mut self) -> Result<(), Failure> {
         self.group.kill();
         self.port_is_free()
-            .map_err(|error| self.failure(Step::Stop, format!("{error:#}")))
+            .map_err(|error| self.failure(Step::Stop, error))
     }
 
     /// Sends it a signal.
     ///
-    /// If it has ended or can't be signalled.
-    /// Where it has ended, or can't be signalled.
+    /// # Errors
+    /// If it has ended, or can't be signalled.
     pub(super) fn signal(&mut self, signal: Signal) -> Result<()> {
         if let Some(how) = self.ended() {
             return Err(anyhow!("it had already ended {how}"));

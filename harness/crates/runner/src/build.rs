@@ -18,6 +18,8 @@ use catalog::{CONTRACT_FLAGS, Catalog, Server, Source, sha256};
 
 /// How often a build checks whether the user asked to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// The placeholder for the number of workers in a server's command.
+const WORKERS: &str = "{workers}";
 /// The cargo profile of all servers.
 const CARGO_PROFILE: &str = "release";
 
@@ -39,6 +41,19 @@ pub struct Launch {
     pub command: Vec<String>,
     /// The folder it runs in.
     pub folder: PathBuf,
+}
+
+impl Launch {
+    /// The command that starts it there.
+    pub(super) fn filled(&self, addr: &str, workers: &str) -> Vec<String> {
+        let fill = |word: &String| word.replace("{addr}", addr).replace(WORKERS, workers);
+        self.command.iter().map(fill).collect()
+    }
+
+    /// Whether it can be told how many workers to use.
+    pub(super) fn takes_workers(&self) -> bool {
+        self.command.iter().any(|word| word.contains(WORKERS))
+    }
 }
 
 /// Builds one server.
@@ -68,7 +83,7 @@ pub fn build(
         }
         Source::Program { folder, run, build } => {
             let command = build.as_deref().unwrap_or_default();
-            build_program(catalog, server, (folder, run, command), &log, interrupt)
+            build_program(catalog, (folder, run, command), &log, interrupt)
         }
         Source::Binary {
             path,
@@ -77,10 +92,14 @@ pub fn build(
         } => take_binary(catalog, server, path, arguments, folder.as_deref()),
     };
     match built {
-        Ok(mut built) => {
-            built.record.build_ms = begin.elapsed().as_millis() as u64;
-            Ok(built)
-        }
+        Ok((launch, record)) => Ok(Built {
+            server: server.clone(),
+            launch,
+            record: record::Build {
+                build_ms: begin.elapsed().as_millis() as u64,
+                ..record
+            },
+        }),
         Err(error) => Err(record::Failure {
             step: record::Step::Build,
             reason: format!("{error:#}"),
@@ -102,13 +121,16 @@ fn messages(log: &Path) -> String {
     super::tail(&lines.join("\n"))
 }
 
+/// How to start what was built, and its entry in the record, without how long that took.
+type Ready = (Launch, record::Build);
+
 fn build_package(
     catalog: &Catalog,
     server: &Server,
     (id, bin, places, flags): (&PackageId, &str, [(&str, &Path); 2], &[String]),
     log: &Path,
     interrupt: &Interrupt,
-) -> Result<Built> {
+) -> Result<Ready> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let words = [
         "build",
@@ -135,20 +157,15 @@ fn build_package(
     let aside = copy_aside(made.as_std_path(), &catalog.target, &server.name)?;
     let mut command = vec![aside.to_string_lossy().into_owned()];
     command.extend(CONTRACT_FLAGS.map(str::to_owned));
-    Ok(Built {
-        server: server.clone(),
-        record: record::Build {
-            features: artifact.features,
-            rustc: rustc_version(),
-            profile: Some(CARGO_PROFILE.to_owned()),
-            flags: Some(with_own(build_flags(&catalog.root), flags)),
-            ..describe(&aside, catalog)?
-        },
-        launch: Launch {
-            command,
-            folder: catalog.root.clone(),
-        },
-    })
+    let record = record::Build {
+        features: artifact.features,
+        rustc: rustc_version(),
+        profile: Some(CARGO_PROFILE.to_owned()),
+        flags: Some(with_own(build_flags(&catalog.root), flags)),
+        ..describe(&aside, catalog)?
+    };
+    let folder = catalog.root.clone();
+    Ok((Launch { command, folder }, record))
 }
 
 /// Adds the build's own arguments, as a variant has.
@@ -170,7 +187,7 @@ fn run_to_its_end(
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create the folder {}", folder.display()))?;
     }
-    let mut group = Group::start(command, folder, &[], log)?;
+    let mut group = Group::start(&[], command, folder, &[], log)?;
     loop {
         match group.wait(LOOK_EVERY) {
             Some((_, true)) => return Ok(()),
@@ -197,11 +214,10 @@ fn find_binary(log: &Path, id: &PackageId, bin: &str) -> Result<Artifact> {
 
 fn build_program(
     catalog: &Catalog,
-    server: &Server,
     (folder, run, build): (&Path, &[String], &[String]),
     log: &Path,
     interrupt: &Interrupt,
-) -> Result<Built> {
+) -> Result<Ready> {
     if !build.is_empty() {
         run_to_its_end(build, folder, log, interrupt).context("its build command failed")?;
     }
@@ -213,20 +229,15 @@ fn build_program(
     if run[0].contains('/') {
         command[0] = program.to_string_lossy().into_owned();
     }
-    Ok(Built {
-        server: server.clone(),
-        launch: Launch {
-            command,
-            folder: folder.to_owned(),
-        },
-        record: record::Build {
-            flags: by_cargo(build).then(|| build_flags(folder)),
-            ..match own {
-                true => describe(&program, catalog)?,
-                false => record::Build::default(),
-            }
-        },
-    })
+    let record = record::Build {
+        flags: by_cargo(build).then(|| build_flags(folder)),
+        ..match own {
+            true => describe(&program, catalog)?,
+            false => record::Build::default(),
+        }
+    };
+    let folder = folder.to_owned();
+    Ok((Launch { command, folder }, record))
 }
 
 /// Whether cargo runs the build, so that its settings should be read.
@@ -242,18 +253,12 @@ fn take_binary(
     path: &Path,
     arguments: &[String],
     folder: Option<&Path>,
-) -> Result<Built> {
+) -> Result<Ready> {
     let aside = copy_aside(path, &catalog.target, &server.name)?;
     let mut command = vec![aside.to_string_lossy().into_owned()];
     command.extend_from_slice(arguments);
-    Ok(Built {
-        server: server.clone(),
-        record: describe(&aside, catalog)?,
-        launch: Launch {
-            command,
-            folder: folder.unwrap_or(&catalog.root).to_owned(),
-        },
-    })
+    let folder = folder.unwrap_or(&catalog.root).to_owned();
+    Ok((Launch { command, folder }, describe(&aside, catalog)?))
 }
 
 impl Built {

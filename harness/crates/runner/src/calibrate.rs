@@ -1,10 +1,9 @@
-//! Finds the paced rate of each workload.
+//! Finds the paced rate of a workload.
 
 use super::Verified;
 use super::entry::{Entry, Subject};
-use super::options::{CALIBRATION, CALIBRATIONS};
-use super::session::{Happening, Session, SessionError, Watch};
-use super::trial::{self, Task};
+use super::options::{CALIBRATION, Options};
+use super::trial::{self, Part, Settings, Task};
 use catalog::plan::{self, round_seed};
 use catalog::{DISTINCT_CALLS, Stage, Workload};
 use loadgen::Pace;
@@ -12,78 +11,53 @@ use loadgen::Pace;
 /// The paced rate as a share of the slowest server's peak.
 const PACED_SHARE: f64 = 0.8;
 
-impl<W: Watch> Session<'_, W> {
-    /// Finds the paced rate of each workload that has none: a share of the slowest server's peak, so that every
-    /// server can keep up with it.
-    pub(super) fn calibrate(
-        &mut self,
-        servers: &[Verified],
-        run: &mut record::Run,
-    ) -> Result<(), SessionError> {
-        run.rates_per_s.clone_from(&self.options.rates_per_s);
-        // Rounds before and after an interruption have the same rates, or none.
-        if !self.earlier.trials.is_empty() {
-            return Ok(());
-        }
-        for workload in self.options.calibrated() {
-            // Server after server, then all again: a busy second of the machine distorts one peak of each.
-            let mut peaks = vec![Vec::new(); servers.len()];
-            for _ in 0..CALIBRATIONS {
-                for (server, peaks) in servers.iter().zip(&mut peaks) {
-                    self.go_on()?;
-                    let name = &server.built().server.name;
-                    self.watch
-                        .happens(&Happening::Calibrating(name, &workload.name));
-                    peaks.extend(self.peak_of(server, workload));
-                }
-            }
-            self.go_on()?;
-            let slowest = peaks
-                .iter()
-                .filter_map(|peaks| stats::median(peaks))
-                .fold(f64::INFINITY, f64::min);
-            if slowest.is_finite() && slowest > 0.0 {
-                let rate = two_digits(slowest * PACED_SHARE);
-                run.rates_per_s.insert(workload.name.clone(), rate);
-            }
-        }
-        Ok(())
-    }
+/// The paced rate for these peaks of each server; `None` if no peak is known.
+pub(super) fn paced_rate(peaks: &[Vec<f64>]) -> Option<f64> {
+    let slowest = peaks
+        .iter()
+        .filter_map(|peaks| stats::median(peaks))
+        .fold(f64::INFINITY, f64::min);
+    (slowest.is_finite() && slowest > 0.0).then(|| two_digits(slowest * PACED_SHARE))
+}
 
-    /// The peak of one server; `None` if the trial failed, which its own trials will report.
-    fn peak_of(&mut self, server: &Verified, workload: &Workload) -> Option<f64> {
-        let calls = workload.draw(round_seed(self.options.seed, 0), DISTINCT_CALLS);
-        let step = plan::Step {
-            round: 0,
-            server: server.built().server.name.clone(),
-            workload: workload.name.clone(),
-            stage: Stage::Peak,
-        };
-        let task = Task {
+/// Measures the peak of one server. If that fails, returns why; its own trials will report it too.
+pub(super) fn peak(
+    server: &Verified,
+    workload: &Workload,
+    options: &Options,
+    settings: &Settings,
+) -> Result<Option<f64>, String> {
+    let step = plan::Step {
+        round: 0,
+        server: server.built().server.name.clone(),
+        workload: workload.name.clone(),
+        stage: Stage::Peak,
+    };
+    let entry = Entry {
+        name: step.server.clone(),
+        subject: Subject::Server(Box::new(server.clone())),
+    };
+    let task = Task {
+        part: Part {
+            entry: &entry,
             step: &step,
             position: 0,
-            log: format!("calibration-{}", workload.name),
-            calls: &calls,
-            pace: Pace::Closed,
-            warmup: self.options.profile.warmup,
-            duration: CALIBRATION,
-            seed: self.options.seed,
-        };
-        let entry = Entry {
-            name: step.server.clone(),
-            subject: Subject::Server(Box::new(server.clone())),
-        };
-        let trial = trial::measure(&entry, &task, &self.settings, &self.referee, self.interrupt);
-        let why = match (&trial.failure, &trial.first_error) {
-            (Some(failure), _) => Some(&failure.reason),
-            (None, error) => error.as_ref(),
-        };
-        if let Some(why) = why {
-            let why = format!("the calibration on {} failed: {why}", step.server);
-            self.uncalibrated.insert(workload.name.clone(), why);
-            return None;
-        }
-        trial.figures.get("requests_per_s").copied()
+        },
+        log: format!("calibration-{}", workload.name),
+        calls: &workload.draw(round_seed(options.seed, 0), DISTINCT_CALLS),
+        pace: Pace::Closed,
+        warmup: options.profile.warmup,
+        duration: CALIBRATION,
+        seed: options.seed,
+    };
+    let trial = trial::measure(&task, settings);
+    let why = match (&trial.failure, &trial.first_error) {
+        (Some(failure), _) => Some(&failure.reason),
+        (None, error) => error.as_ref(),
+    };
+    match why {
+        Some(why) => Err(format!("the calibration on {} failed: {why}", step.server)),
+        None => Ok(trial.figures.get("requests_per_s").copied()),
     }
 }
 

@@ -15,8 +15,6 @@ use super::group::Group;
 use record::{Failure, Step};
 use referee::{CheckOptions, CheckReport, Ended, Process, Stop};
 
-/// The placeholder for the number of workers in a server's command.
-const WORKERS: &str = "{workers}";
 /// Prefix of the ids of checks that stop a server.
 const STOPS: &str = "stop-";
 
@@ -195,8 +193,7 @@ impl Process for Serving<'_> {
     }
 
     fn takes_workers(&self) -> bool {
-        let mut words = self.scene.launch.command.iter();
-        words.any(|word| word.contains(WORKERS))
+        self.scene.launch.takes_workers()
     }
 
     fn refusal(
@@ -212,10 +209,10 @@ impl Process for Serving<'_> {
         };
         let workers = workers.map_or(options.workers.to_string(), str::to_owned);
         let launch = self.scene.launch;
-        let fill = |word: &String| word.replace("{addr}", &addr).replace(WORKERS, &workers);
-        let command: Vec<String> = launch.command.iter().map(fill).collect();
+        let command = launch.filled(&addr, &workers);
         let log = self.scene.extra_log("refusal");
-        let mut group = told(Group::start(&command, &launch.folder, &options.cpus, &log))?;
+        let started = Group::start(&[], &command, &launch.folder, &options.cpus, &log);
+        let mut group = told(started)?;
         let ended = group.wait(limit).map(|(how, _)| ended(how));
         group.kill();
         Ok((ended, take(&log)))
@@ -266,7 +263,17 @@ fn take(log: &Path) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-pub(super) fn summarise(report: &CheckReport) -> record::Check {
+/// The referee's checks of a running process, and why stopping it failed, if it did.
+pub(super) fn check_and_stop(
+    running: Running,
+    options: &CheckOptions,
+) -> (Option<record::Check>, Option<String>) {
+    let check = summarise(&referee::check(running.addr, options));
+    let failure = running.stop().err().map(|failure| failure.reason);
+    (Some(check), failure)
+}
+
+fn summarise(report: &CheckReport) -> record::Check {
     let failures: Vec<String> = report
         .results
         .iter()

@@ -9,16 +9,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use super::Verified;
 use super::accept::{Accepted, Referee, ask, line, wire};
 use super::boot::{BootOptions, boot};
 use super::build::Launch;
 use super::respond::{self, Entries};
-use super::{Interrupt, Verified};
-use catalog::Call;
+use super::trial::Settings;
+use catalog::{CONTRACT_FLAGS, Call};
 use loadgen::{Expect, Request, Script};
 use record::{Failure, Step};
 
@@ -51,17 +51,9 @@ impl Control {
         };
         let harness =
             std::env::current_exe().context("cannot find the harness's own executable")?;
-        let mut command = vec![word(&harness)?];
-        let flags = [
-            "respond",
-            "--addr",
-            "{addr}",
-            "--workers",
-            "{workers}",
-            "--answers",
-        ];
-        command.extend(flags.map(str::to_owned));
-        command.push(word(&file.0)?);
+        let mut command = vec![word(&harness)?, "respond".to_owned()];
+        command.extend(CONTRACT_FLAGS.map(str::to_owned));
+        command.extend(["--answers".to_owned(), word(&file.0)?]);
         let folder = file.0.parent().unwrap_or(Path::new("/")).to_owned();
         Ok(Self {
             launch: Launch { command, folder },
@@ -113,14 +105,12 @@ impl Answered {
         verified: &Verified,
         calls: &BTreeMap<String, Vec<Call>>,
         boot_options: &BootOptions,
-        timeout: Duration,
-        referee: &Referee,
-        interrupt: &Interrupt,
+        settings: &Settings,
     ) -> Result<Self, Failure> {
         let launch = &verified.built().launch;
-        let mut running = boot(launch, boot_options, referee, interrupt)?;
-        let answered = Self::collect(running.addr, calls, referee, timeout, interrupt)
-            .map_err(|error| running.failure(Step::Accept, format!("{error:#}")))?;
+        let mut running = boot(launch, boot_options, &settings.referee, &settings.interrupt)?;
+        let answered = Self::collect(running.addr, calls, settings)
+            .map_err(|error| running.failure(Step::Accept, error))?;
         running.kill()?;
         Ok(answered)
     }
@@ -128,11 +118,9 @@ impl Answered {
     fn collect(
         addr: SocketAddr,
         calls: &BTreeMap<String, Vec<Call>>,
-        referee: &Referee,
-        timeout: Duration,
-        interrupt: &Interrupt,
+        settings: &Settings,
     ) -> Result<Self> {
-        let readiness = vec![referee.readiness()];
+        let readiness = vec![settings.referee.readiness()];
         let mut answered = Self::default();
         for calls in calls.values().chain([&readiness]) {
             let mut left = calls.clone();
@@ -140,7 +128,13 @@ impl Answered {
             // twice for most requests.
             let mut mostly_closed = 0;
             while !left.is_empty() {
-                let mut accepted = ask(addr, &left, referee, timeout, interrupt)?;
+                let mut accepted = ask(
+                    addr,
+                    &left,
+                    &settings.referee,
+                    settings.timeout,
+                    &settings.interrupt,
+                )?;
                 let asked = accepted.len();
                 let mut closed = Vec::new();
                 for call in &left {

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use super::super::respond::Answers;
 use super::*;
@@ -59,7 +60,12 @@ fn calls(target: &str) -> BTreeMap<String, Vec<Call>> {
 }
 
 fn collect_from(addr: SocketAddr, calls: &BTreeMap<String, Vec<Call>>) -> Result<Answered> {
-    Answered::collect(addr, calls, &Referee::new(), LIMIT, &Interrupt::default())
+    let settings = Settings {
+        referee: Referee::new(),
+        timeout: LIMIT,
+        ..Settings::default()
+    };
+    Answered::collect(addr, calls, &settings)
 }
 
 /// Every bundled workload, a few requests of each.

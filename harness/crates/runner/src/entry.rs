@@ -1,14 +1,14 @@
 //! What a round measures: verified servers under their names, and the control.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use anyhow::Result;
 
-use super::accept::{Referee, accept};
+use super::Verified;
+use super::accept::accept;
 use super::build::Launch;
 use super::control::Control;
-use super::{Interrupt, Verified};
+use super::trial::Settings;
 use catalog::Call;
 use loadgen::Script;
 
@@ -43,12 +43,16 @@ impl Entry<'_> {
         workload: &str,
         addr: SocketAddr,
         calls: &[Call],
-        referee: &Referee,
-        timeout: Duration,
-        interrupt: &Interrupt,
+        settings: &Settings,
     ) -> Result<Script> {
         match &self.subject {
-            Subject::Server(_) => accept(addr, calls, referee, timeout, interrupt),
+            Subject::Server(_) => accept(
+                addr,
+                calls,
+                &settings.referee,
+                settings.timeout,
+                &settings.interrupt,
+            ),
             Subject::Control(control) => control.script(workload, addr),
         }
     }

@@ -24,7 +24,6 @@ pub(super) fn note(figures: &mut Figures, id: &'static str, value: impl Into<Opt
     }
 }
 
-/// The figures of the load generator.
 pub(super) fn of_load(measured: &Measurement) -> Figures {
     let mut figures = Figures::new();
     let mut put = |id, value: f64| note(&mut figures, id, value);

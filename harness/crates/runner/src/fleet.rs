@@ -1,12 +1,12 @@
 //! The processes of an interleaved round: a fresh one for every entry, all running at once.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::thread;
 
-use super::boot::{BootOptions, Running, boot};
+use super::boot::{Running, boot};
 use super::entry::Entry;
 use super::trial::Settings;
-use super::{Interrupt, Referee};
 use catalog::Call;
 use loadgen::Script;
 use machine::probe::Processes;
@@ -24,11 +24,11 @@ pub(super) struct Member<'e> {
     pub(super) rss_bytes: Option<u64>,
     /// The workload it was last checked with, and its expected responses.
     accepted: Option<(String, Script)>,
-    boot: BootOptions,
+    log: PathBuf,
 }
 
 /// The requests of a stage.
-pub(super) struct Asked<'a> {
+pub(super) struct StageCalls<'a> {
     pub(super) round: u32,
     pub(super) workload: &'a str,
     pub(super) calls: &'a [Call],
@@ -41,27 +41,17 @@ impl Member<'_> {
     }
 
     /// Checks its response to each request.
-    fn accept(
-        &mut self,
-        asked: &Asked<'_>,
-        settings: &Settings,
-        referee: &Referee,
-        interrupt: &Interrupt,
-    ) -> Result<(), Failure> {
-        let script = self.entry.script(
-            asked.workload,
-            self.running.addr,
-            asked.calls,
-            referee,
-            settings.timeout,
-            interrupt,
-        );
+    fn accept(&mut self, asked: &StageCalls<'_>, settings: &Settings) -> Result<(), Failure> {
+        let addr = self.running.addr;
+        let script = self
+            .entry
+            .script(asked.workload, addr, asked.calls, settings);
         match script {
             Ok(script) => {
                 self.accepted = Some((asked.workload.to_owned(), script));
                 Ok(())
             }
-            Err(error) => Err(self.running.failure(Step::Accept, format!("{error:#}"))),
+            Err(error) => Err(self.running.failure(Step::Accept, error)),
         }
     }
 
@@ -87,16 +77,14 @@ impl<'e> Fleet<'e> {
     pub(super) fn ready(
         &mut self,
         entries: &[&'e Entry<'e>],
-        asked: &Asked<'_>,
+        asked: &StageCalls<'_>,
         settings: &Settings,
-        referee: &Referee,
-        interrupt: &Interrupt,
     ) -> Vec<Option<Failure>> {
         let mut failures: BTreeMap<&str, Failure> = BTreeMap::new();
         // One after another, so that no two start at the same time.
         for entry in entries {
-            if !self.members.contains_key(&entry.name) && !interrupt.is_set() {
-                match self.boot(entry, asked.round, settings, referee, interrupt) {
+            if !self.members.contains_key(&entry.name) && !settings.interrupt.is_set() {
+                match self.boot(entry, asked.round, settings) {
                     Ok(member) => drop(self.members.insert(entry.name.clone(), member)),
                     Err(failure) => drop(failures.insert(&entry.name, failure)),
                 }
@@ -109,7 +97,7 @@ impl<'e> Fleet<'e> {
             });
             let threads: Vec<_> = stale
                 .map(|(name, member)| {
-                    let accept = move || member.accept(asked, settings, referee, interrupt);
+                    let accept = move || member.accept(asked, settings);
                     (name.clone(), scope.spawn(accept))
                 })
                 .collect();
@@ -136,23 +124,15 @@ impl<'e> Fleet<'e> {
         entry: &'e Entry<'e>,
         round: u32,
         settings: &Settings,
-        referee: &Referee,
-        interrupt: &Interrupt,
     ) -> Result<Member<'e>, Failure> {
-        let boot_options = BootOptions {
-            cpus: settings.server_cpus.clone(),
-            workers: settings.workers,
-            // A port for each, counting up from the requested one.
-            port: settings
-                .port
-                .map(|port| port.saturating_add(self.members.len() as u16)),
-            log: settings
-                .logs
-                .join(format!("{}-round-{round}-{}.log", entry.name, self.booted)),
-            ready_timeout: settings.ready_timeout,
-        };
+        let mut options = settings.boot(&format!("{}-round-{round}-{}", entry.name, self.booted));
+        // A port for each, counting up from the requested one.
+        options.port = options
+            .port
+            .map(|port| port.saturating_add(self.members.len() as u16));
         self.booted += 1;
-        let running = boot(entry.launch(), &boot_options, referee, interrupt)?;
+        let launch = entry.launch();
+        let running = boot(launch, &options, &settings.referee, &settings.interrupt)?;
         let mut processes = running.processes();
         let start = super::trial::start_figures(&running, &mut processes);
         Ok(Member {
@@ -162,7 +142,7 @@ impl<'e> Fleet<'e> {
             rss_bytes: start.get("rss_idle_bytes").map(|&bytes| bytes as u64),
             start,
             accepted: None,
-            boot: boot_options,
+            log: options.log,
         })
     }
 
@@ -184,7 +164,7 @@ impl<'e> Fleet<'e> {
             return Ok(());
         };
         let result = member.running.kill();
-        super::trial::remove_empty(&member.boot.log);
+        super::trial::remove_empty(&member.log);
         result
     }
 

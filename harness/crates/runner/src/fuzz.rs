@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 
 use super::Interrupt;
 use super::accept::Referee;
-use super::boot::{BootOptions, Running, boot};
+use super::boot::{BootOptions, Running, boot, rss_bytes};
 use super::build::Built;
-use super::check::summarise;
-use machine::probe::Processes;
+use super::check::check_and_stop;
 use record::{Check, Failure, Fuzz, FuzzDeath, FuzzExample, Step};
 use referee::CheckOptions;
 use robustness::fuzz::{Answer, Shot, fire, minimise, shot, shown};
@@ -104,7 +103,7 @@ pub fn fuzz(
         return Err(running.failure(Step::Check, "interrupted"));
     }
     let duration_ms = begin.elapsed().as_millis() as u64;
-    let rss_after_bytes = resident(&running);
+    let rss_after_bytes = rss_bytes(running.group());
     // After an end the process is a fresh one, so checking it would say nothing.
     let (afterwards, stop_failure) = match deaths.is_empty() {
         true => check_and_end(running),
@@ -260,7 +259,7 @@ impl<'a> Volley<'a> {
                 thread::sleep(LOOK_EVERY);
                 show(tally.sent());
                 if rss_before_bytes.is_none() && tally.sent() >= WARM {
-                    rss_before_bytes = resident(running);
+                    rss_before_bytes = rss_bytes(running.group());
                 }
                 let due = asked.elapsed() > ASK_EVERY;
                 if interrupt.is_set() || running.ended().is_some() {
@@ -367,16 +366,7 @@ fn check_and_end(running: Running) -> (Option<Check>, Option<String>) {
         first_byte_limit: Duration::from_millis(100),
         ..CheckOptions::default()
     };
-    let check = summarise(&referee::check(running.addr, &options));
-    let failure = running.stop().err().map(|failure| failure.reason);
-    (Some(check), failure)
-}
-
-fn resident(running: &Running) -> Option<u64> {
-    let group = running.group();
-    Processes::in_group(group, Some(group))
-        .sample_light()
-        .rss_bytes
+    check_and_stop(running, &options)
 }
 
 /// Panics found in logs, as Rust's runtime prints them.

@@ -33,40 +33,9 @@ pub struct Group {
 }
 
 impl Group {
-    /// Starts `command` in `folder` on `cpus` (all if empty). Its output goes to `log`.
-    pub(super) fn start(
-        command: &[String],
-        folder: &Path,
-        cpus: &[u32],
-        log: &Path,
-    ) -> Result<Self> {
-        Self::start_with(&[], command, folder, cpus, log)
-    }
-
-    /// The same, with its CPU time counted by a control group if the system allows it.
-    pub(super) fn start_counted(
-        command: &[String],
-        folder: &Path,
-        cpus: &[u32],
-        log: &Path,
-    ) -> Result<Self> {
-        let counted = [OsStr::new("--control-group")];
-        Self::start_with(&counted, command, folder, cpus, log)
-    }
-
-    /// The same, with its standard output in a separate file.
-    pub fn start_apart(
-        command: &[String],
-        folder: &Path,
-        cpus: &[u32],
-        log: &Path,
-        out: &Path,
-    ) -> Result<Self> {
-        let apart = [OsStr::new("--out"), out.as_os_str()];
-        Self::start_with(&apart, command, folder, cpus, log)
-    }
-
-    fn start_with(
+    /// Starts `command` in `folder` on `cpus` (all if empty). Its output goes to `log`. `more` are further flags of
+    /// the supervisor, see [`super::supervise::Arguments`].
+    pub fn start(
         more: &[&OsStr],
         command: &[String],
         folder: &Path,

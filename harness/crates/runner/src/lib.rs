@@ -41,8 +41,8 @@ pub use group::Group;
 pub use length::{LEAST_ROUNDS, Length, Sureness};
 pub use live::Live;
 pub use options::Options;
-pub use protocol::{Column, Done, ProtocolOptions, protocol};
-pub use session::{Earlier, Happening, Session, SessionError, Watch};
+pub use protocol::{Done, ProtocolOptions, ServerCells, protocol};
+pub use session::{Earlier, Happening, Inputs, SessionError, Watch, run};
 
 /// How many lines of a log a failure quotes.
 const TAIL_LINES: usize = 20;

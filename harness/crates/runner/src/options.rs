@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::length::Length;
 use super::live::Live;
 use super::trial::Settings;
-use catalog::plan::Plan;
-use catalog::{Profile, Server, Stage, Workload};
+use super::{Interrupt, Referee};
+use catalog::plan::{Plan, round_seed};
+use catalog::{Call, DISTINCT_CALLS, Profile, Server, Stage, Workload};
 use loadgen::EngineKind;
 use machine::Layout;
 use record::{CONTROL, Schedule, base_name, second_name};
@@ -124,7 +125,15 @@ impl Options {
             .collect()
     }
 
-    pub(super) fn settings(&self) -> Settings {
+    /// The requests of a round by workload, the same for all servers.
+    pub(super) fn calls(&self, round: u32) -> BTreeMap<String, Vec<Call>> {
+        let seed = round_seed(self.seed, round);
+        let drawn = |workload: &Workload| workload.draw(seed, DISTINCT_CALLS);
+        let of = |workload: &Workload| (workload.name.clone(), drawn(workload));
+        self.workloads.iter().map(of).collect()
+    }
+
+    pub(super) fn settings(&self, interrupt: Interrupt, live: Live) -> Settings {
         let pinned = |cpus: &[u32]| {
             if self.pinned {
                 cpus.to_vec()
@@ -142,7 +151,9 @@ impl Options {
             timeout: self.timeout,
             ready_timeout: self.ready_timeout,
             logs: self.logs.clone(),
-            live: Live::default(),
+            referee: Referee::new(),
+            interrupt,
+            live,
         }
     }
 }

@@ -11,10 +11,9 @@ use std::time::{Duration, Instant};
 
 use super::Interrupt;
 use super::accept::Referee;
-use super::boot::{BootOptions, Running, boot};
+use super::boot::{BootOptions, Running, boot, rss_bytes};
 use super::build::Built;
-use super::check::summarise;
-use machine::probe::Processes;
+use super::check::check_and_stop;
 use record::{Agreement, Check, Failure, ProtocolCell, Step};
 use referee::CheckOptions;
 use robustness::protocol::{self as cases, Case, Limits, Observed};
@@ -23,7 +22,6 @@ use robustness::protocol::{self as cases, Case, Limits, Observed};
 const SIDE_BY_SIDE: usize = 8;
 /// Typical time of such a case, for the time left.
 const USUAL: Duration = Duration::from_millis(700);
-/// How often to show progress.
 const SHOW_EVERY: Duration = Duration::from_millis(250);
 /// Time limit for the response to a plain request after a case.
 const AFTERWARDS: Duration = Duration::from_secs(5);
@@ -47,7 +45,7 @@ pub struct ProtocolOptions {
 
 /// What one server did.
 #[derive(Debug)]
-pub struct Column {
+pub struct ServerCells {
     /// One per case, in their order.
     pub cells: Vec<ProtocolCell>,
     /// The referee's checks of the process that went through most cases.
@@ -77,8 +75,8 @@ pub fn protocol(
     referee: &Referee,
     interrupt: &Interrupt,
     show: &mut dyn FnMut(Done),
-) -> Result<Column, Failure> {
-    let mut subject = Subject {
+) -> Result<ServerCells, Failure> {
+    let mut subject = TriedServer {
         built,
         options,
         referee,
@@ -101,7 +99,7 @@ pub fn protocol(
     }
     let place = |cell: &ProtocolCell| options.cases.iter().position(|case| case.id == cell.case);
     cells.sort_by_key(place);
-    Ok(Column {
+    Ok(ServerCells {
         cells,
         afterwards,
         stop_failure,
@@ -117,7 +115,7 @@ fn interrupted() -> Failure {
 }
 
 /// The server, and the process that is running now.
-struct Subject<'a> {
+struct TriedServer<'a> {
     built: &'a Built,
     options: &'a ProtocolOptions,
     referee: &'a Referee,
@@ -128,7 +126,7 @@ struct Subject<'a> {
 /// A finished case, and whether the server was right after it.
 type Finished = (Case, Observed, Result<(), String>);
 
-impl Subject<'_> {
+impl TriedServer<'_> {
     fn running(&mut self) -> Result<&mut Running, Failure> {
         let running = match self.running.take() {
             Some(running) => running,
@@ -237,15 +235,10 @@ impl Subject<'_> {
         let running = self.running()?;
         let addr = running.addr;
         let group = running.group();
-        let resident = || {
-            Processes::in_group(group, Some(group))
-                .sample_light()
-                .rss_bytes
-        };
-        let before = resident();
+        let before = rss_bytes(group);
         let each = std::sync::Mutex::new(None);
         let crowded = |idle: usize| {
-            let grown = resident()
+            let grown = rss_bytes(group)
                 .zip(before)
                 .map(|(now, then)| now.saturating_sub(then));
             if let Ok(mut each) = each.lock() {
@@ -290,15 +283,14 @@ impl Subject<'_> {
         if self.interrupt.is_set() {
             return Err(interrupted());
         }
-        let addr = self.running()?.addr;
+        self.running()?;
         let options = CheckOptions {
             only: cases::checks_afterwards(),
             ..CheckOptions::default()
         };
-        let check = summarise(&referee::check(addr, &options));
-        let stopped = self.running.take().map(Running::stop);
-        let failure = stopped.and_then(Result::err).map(|failure| failure.reason);
-        Ok((Some(check), failure))
+        let running = self.running.take();
+        let checked = running.map(|running| check_and_stop(running, &options));
+        Ok(checked.unwrap_or_default())
     }
 }
 

@@ -7,20 +7,25 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::Interrupt;
-use super::accept::Referee;
-use super::boot::BootOptions;
 use super::build::{Built, build};
+use super::calibrate;
 use super::check::{CheckLimits, Verified, check};
 use super::control::{Answered, Control};
 use super::entry::{Entry, Subject};
+use super::fleet::Fleet;
 use super::length::Sureness;
 use super::live::Live;
-use super::options::Options;
-use super::trial::Settings;
-use catalog::plan::{self, round_seed};
-use catalog::{Catalog, DISTINCT_CALLS, Server};
+use super::options::{CALIBRATIONS, Options};
+use super::rotation::Cut;
+use super::rounds::{Course, FailedTrials, GIVE_UP};
+use super::together;
+use super::trial::{self, Part, Settings, Task};
+use catalog::plan::{self, Plan, round_seed};
+use catalog::{Call, Catalog, Server};
+use loadgen::Pace;
 use machine::probe::affinity;
-use record::{CONTROL, Ended, Environment, Failure, Finding, Level, Trial, base_name, is_control};
+use record::{CONTROL, Ended, Environment, Failure, Finding, Level, Schedule, StoppedBy, Trial};
+use record::{base_name, is_control};
 use store::Store;
 
 /// An event to show the user.
@@ -83,74 +88,69 @@ pub struct Earlier {
     pub trials: Vec<Trial>,
 }
 
-/// A running session.
-pub struct Session<'a, W: Watch> {
-    pub(super) catalog: &'a Catalog,
-    pub(super) options: &'a Options,
-    pub(super) store: &'a mut Store,
-    pub(super) interrupt: &'a Interrupt,
-    pub(super) watch: &'a mut W,
-    pub(super) earlier: Earlier,
-    pub(super) sureness: &'a dyn Fn(&[Trial]) -> Option<Sureness>,
-    pub(super) referee: Referee,
-    pub(super) settings: Settings,
-    /// Why a workload has no paced rate.
-    pub(super) uncalibrated: BTreeMap<String, String>,
+/// What a run works with.
+pub struct Inputs<'a> {
+    /// Where its servers are.
+    pub catalog: &'a Catalog,
+    /// What to measure, and how.
+    pub options: &'a Options,
+    /// What was done before it was interrupted.
+    pub earlier: Earlier,
+    /// Where each server and each trial is stored.
+    pub store: &'a mut Store,
+    /// Stops it.
+    pub interrupt: &'a Interrupt,
+    /// Receives its events.
+    pub watch: &'a mut dyn Watch,
+    /// Publishes the counters of its loads while they run.
+    pub live: &'a Live,
+    /// Computes how precisely the ratios are known from the trials so far; used if a precision was requested.
+    pub sureness: &'a dyn Fn(&[Trial]) -> Option<Sureness>,
 }
 
-impl<'a, W: Watch> Session<'a, W> {
-    /// Prepares a session without starting anything. `sureness` computes how precisely the ratios are known
-    /// from the trials so far; it is used if a precision was requested.
-    pub fn new(
-        catalog: &'a Catalog,
-        options: &'a Options,
-        earlier: Earlier,
-        (store, interrupt, watch): (&'a mut Store, &'a Interrupt, &'a mut W),
-        sureness: &'a dyn Fn(&[Trial]) -> Option<Sureness>,
-    ) -> Self {
+/// Runs everything that isn't done yet. Stores each server and each trial as soon as it is known, a finding about
+/// the control, and how the run ended.
+///
+/// # Errors
+/// If the user stops it, the record can't be written, or something changed since an interrupted run began.
+/// A server's failure is not an error: it is stored, and the run continues.
+pub fn run(
+    inputs: Inputs<'_>,
+    run: &mut record::Run,
+    environment: &mut Environment,
+) -> Result<(), SessionError> {
+    let mut session = Session::new(inputs);
+    let ended = session.run(run, environment);
+    let how = match &ended {
+        Ok(()) => Ended::Complete,
+        Err(SessionError::Interrupted) => Ended::Interrupted,
+        Err(_) => return ended,
+    };
+    let stored = session.inputs.store.finish(how);
+    stored.context("cannot store how the run ended")?;
+    ended
+}
+
+struct Session<'a> {
+    inputs: Inputs<'a>,
+    options: &'a Options,
+    settings: Settings,
+    /// Why a workload has no paced rate.
+    uncalibrated: BTreeMap<String, String>,
+}
+
+impl<'a> Session<'a> {
+    fn new(inputs: Inputs<'a>) -> Self {
+        let options = inputs.options;
         Self {
-            catalog,
+            settings: options.settings(inputs.interrupt.clone(), inputs.live.clone()),
+            inputs,
             options,
-            store,
-            interrupt,
-            watch,
-            earlier,
-            sureness,
-            referee: Referee::new(),
-            settings: options.settings(),
             uncalibrated: BTreeMap::new(),
         }
     }
 
-    /// Publishes the counters of its loads in `live` while they run.
-    pub fn show_in(&mut self, live: &Live) {
-        self.settings.live = live.clone();
-    }
-
-    /// Runs everything that isn't done yet. Stores each server and each trial as soon as it is known, and a
-    /// finding about the control.
-    ///
-    /// # Errors
-    /// If the user stops it, the record can't be written, or something changed since an interrupted run began.
-    /// A server's failure is not an error: it is stored, and the run continues.
-    pub fn run(
-        &mut self,
-        run: &mut record::Run,
-        environment: &mut Environment,
-    ) -> Result<(), SessionError> {
-        let ended = self.run_all(run, environment);
-        let how = match &ended {
-            Ok(()) => Ended::Complete,
-            Err(SessionError::Interrupted) => Ended::Interrupted,
-            Err(_) => return ended,
-        };
-        self.store
-            .finish(how)
-            .context("cannot store how the run ended")?;
-        ended
-    }
-
-    fn run_all(
+    fn run(
         &mut self,
         run: &mut record::Run,
         environment: &mut Environment,
@@ -162,21 +162,22 @@ impl<'a, W: Watch> Session<'a, W> {
             let _ = affinity::pin_current_thread(&self.options.layout.driver);
         }
         let control = self.control(&servers, environment)?;
-        if self.earlier.trials.is_empty() {
+        if self.inputs.earlier.trials.is_empty() {
             let ready = |name: &str| servers.iter().any(|s| s.built().server.name == name);
             run.entries = self.options.entries(ready, control.is_some());
         }
         self.calibrate(&servers, run)?;
-        self.store.put_run(run).context("cannot store the run")?;
-        self.watch.happens(&Happening::Rates(&run.rates_per_s));
-        let entries = self.entries(&run.entries, servers, control.as_ref())?;
+        self.put_run(run)?;
+        self.tell(&Happening::Rates(&run.rates_per_s));
+        let entries = entries(&run.entries, &servers, control.as_ref())?;
         // A run killed between this and its end has nothing more to measure.
         if run.stopped_by.is_none() {
             run.stopped_by = Some(self.measure(&entries, run)?);
         }
-        self.store.put_run(run).context("cannot store the run")?;
-        Ok(())
+        self.put_run(run)
     }
+
+    // --- Building and checking ---
 
     /// Builds all servers, then checks those that were built. Never both at once, so that no first byte is
     /// timed while a compiler runs.
@@ -184,8 +185,8 @@ impl<'a, W: Watch> Session<'a, W> {
         let mut built = Vec::new();
         for server in &self.options.servers {
             self.go_on()?;
-            self.watch.happens(&Happening::Building(&server.name));
-            let result = build(self.catalog, server, self.interrupt);
+            self.tell(&Happening::Building(&server.name));
+            let result = build(self.inputs.catalog, server, self.inputs.interrupt);
             self.go_on()?;
             match result {
                 Ok(one) => {
@@ -205,14 +206,15 @@ impl<'a, W: Watch> Session<'a, W> {
 
     fn check(&mut self, built: Built) -> Result<Option<Verified>, SessionError> {
         let (server, build) = (built.server.clone(), built.record.clone());
-        self.watch.happens(&Happening::Checking(&server.name));
-        let boot = self.boot_options(&format!("{}-check", server.name));
+        self.tell(&Happening::Checking(&server.name));
+        let boot = self.settings.boot(&format!("{}-check", server.name));
         let limits = CheckLimits {
             only: self.options.only_checks.clone(),
             first_byte: self.options.first_byte_limit,
             seed: self.options.seed,
         };
-        let checked = check(built, &boot, &limits, &self.referee, self.interrupt);
+        let referee = &self.settings.referee;
+        let checked = check(built, &boot, &limits, referee, self.inputs.interrupt);
         self.go_on()?;
         match checked.verdict {
             Ok(verified) => {
@@ -249,16 +251,6 @@ impl<'a, W: Watch> Session<'a, W> {
         self.put_server(server, build, check, Some(failure))
     }
 
-    fn boot_options(&self, log: &str) -> BootOptions {
-        BootOptions {
-            cpus: self.settings.server_cpus.clone(),
-            workers: self.settings.workers,
-            port: self.settings.port,
-            log: self.settings.logs.join(format!("{log}.log")),
-            ready_timeout: self.settings.ready_timeout,
-        }
-    }
-
     fn put_server(
         &mut self,
         server: &Server,
@@ -276,16 +268,16 @@ impl<'a, W: Watch> Session<'a, W> {
             check,
             failure,
         };
-        self.store
-            .put_server(&record)
-            .context("cannot store a server")?;
-        self.watch.happens(&Happening::Ready(&record));
+        let stored = self.inputs.store.put_server(&record);
+        stored.context("cannot store a server")?;
+        self.tell(&Happening::Ready(&record));
         Ok(())
     }
 
     /// What the record already has about a server.
     fn known(&self, name: &str) -> Option<&record::Server> {
-        self.earlier.servers.iter().find(|known| known.name == name)
+        let mut servers = self.inputs.earlier.servers.iter();
+        servers.find(|known| known.name == name)
     }
 
     fn refuse_another_binary(&self, built: &Built) -> Result<(), SessionError> {
@@ -308,6 +300,8 @@ impl<'a, W: Watch> Session<'a, W> {
         )))
     }
 
+    // --- The control ---
+
     /// Creates the control if it is enabled, and records whose responses it replays, or why there is none.
     fn control(
         &mut self,
@@ -321,7 +315,7 @@ impl<'a, W: Watch> Session<'a, W> {
             (true, []) => return Ok(None),
             (true, servers) => self.make_control(servers)?,
         };
-        if let (Some(then), false) = (environment.control(), self.earlier.trials.is_empty())
+        if let (Some(then), false) = (environment.control(), self.inputs.earlier.trials.is_empty())
             && then.found != finding.found
         {
             return Err(SessionError::Changed(format!(
@@ -331,12 +325,11 @@ impl<'a, W: Watch> Session<'a, W> {
                 finding.told(),
             )));
         }
-        self.watch.happens(&Happening::Control(&finding));
+        self.tell(&Happening::Control(&finding));
         environment.findings.retain(|other| other.id != CONTROL);
         environment.findings.push(finding);
-        self.store
-            .put_environment(environment)
-            .context("cannot store the finding about the control")?;
+        let stored = self.inputs.store.put_environment(environment);
+        stored.context("cannot store the finding about the control")?;
         Ok(control)
     }
 
@@ -347,22 +340,14 @@ impl<'a, W: Watch> Session<'a, W> {
         &mut self,
         servers: &[Verified],
     ) -> Result<(Option<Control>, Finding), SessionError> {
-        let seed = round_seed(self.options.seed, 0);
-        let calls = self
-            .options
-            .workloads
-            .iter()
-            .map(|workload| (workload.name.clone(), workload.draw(seed, DISTINCT_CALLS)))
-            .collect();
-        let boot = self.boot_options("capture");
+        let calls = self.options.calls(0);
+        let boot = self.settings.boot("capture");
         let mut passed_over = Vec::new();
         let mut taken = None;
         for server in servers {
             let name = &server.built().server.name;
-            self.watch.happens(&Happening::Capturing(name));
-            let timeout = self.settings.timeout;
-            let (referee, interrupt) = (&self.referee, self.interrupt);
-            let answers = Answered::of_server(server, &calls, &boot, timeout, referee, interrupt);
+            self.tell(&Happening::Capturing(name));
+            let answers = Answered::of_server(server, &calls, &boot, &self.settings);
             self.go_on()?;
             match answers {
                 Ok(answers) => {
@@ -370,71 +355,309 @@ impl<'a, W: Watch> Session<'a, W> {
                     break;
                 }
                 Err(failure) => {
-                    self.watch.happens(&Happening::PassedOver(name, &failure));
+                    self.tell(&Happening::PassedOver(name, &failure));
                     passed_over.push(format!("not those of {name}: {}", failure.reason));
                 }
             }
         }
         let taken = match taken {
             Some(taken) => Ok(taken),
-            None => Answered::of_model(&calls, &self.referee)
+            None => Answered::of_model(&calls, &self.settings.referee)
                 .map(|answers| ("replays answers made from the contract".to_owned(), answers)),
         };
         let made = taken
             .and_then(|(whose, answers)| Ok((whose, Control::keep(answers, &calls, &boot.log)?)));
         Ok(match made {
             Ok((whose, control)) => {
-                let why = passed_over.join("; ");
-                (
-                    Some(control),
-                    Finding {
-                        why,
-                        ..about_control(&whose)
-                    },
-                )
+                let finding = Finding {
+                    why: passed_over.join("; "),
+                    ..about_control(&whose)
+                };
+                (Some(control), finding)
             }
             Err(error) => (None, without_control(&error)),
         })
     }
 
-    /// The subjects of the names in the plan.
-    fn entries<'c>(
-        &self,
-        names: &[String],
-        servers: Vec<Verified>,
-        control: Option<&'c Control>,
-    ) -> Result<Vec<Entry<'c>>, SessionError> {
-        let mut entries = Vec::new();
-        for name in names {
-            let own = |s: &&Verified| s.built().server.name == base_name(name);
-            let subject = match servers.iter().find(own) {
-                Some(server) if base_name(name) == name => {
-                    Subject::Server(Box::new(server.clone()))
-                }
-                Some(server) => {
-                    let twin = server.twin(name);
-                    let twin = twin.with_context(|| format!("cannot enter {name}"))?;
-                    Subject::Server(Box::new(twin))
-                }
-                None => control
-                    .filter(|_| is_control(name))
-                    .map(Subject::Control)
-                    .with_context(|| format!("there is nothing to measure as {name}"))?,
-            };
-            entries.push(Entry {
-                name: name.clone(),
-                subject,
-            });
+    // --- The paced rates ---
+
+    /// Finds the paced rate of each workload that has none: a share of the slowest server's peak, so that every
+    /// server can keep up with it.
+    fn calibrate(
+        &mut self,
+        servers: &[Verified],
+        run: &mut record::Run,
+    ) -> Result<(), SessionError> {
+        run.rates_per_s.clone_from(&self.options.rates_per_s);
+        // Rounds before and after an interruption have the same rates, or none.
+        if !self.inputs.earlier.trials.is_empty() {
+            return Ok(());
         }
-        Ok(entries)
+        for workload in self.options.calibrated() {
+            // Server after server, then all again: a busy second of the machine distorts one peak of each.
+            let mut peaks = vec![Vec::new(); servers.len()];
+            for _ in 0..CALIBRATIONS {
+                for (server, peaks) in servers.iter().zip(&mut peaks) {
+                    self.go_on()?;
+                    let name = &server.built().server.name;
+                    self.tell(&Happening::Calibrating(name, &workload.name));
+                    match calibrate::peak(server, workload, self.options, &self.settings) {
+                        Ok(peak) => peaks.extend(peak),
+                        Err(why) => {
+                            self.uncalibrated.insert(workload.name.clone(), why);
+                        }
+                    }
+                }
+            }
+            self.go_on()?;
+            if let Some(rate) = calibrate::paced_rate(&peaks) {
+                run.rates_per_s.insert(workload.name.clone(), rate);
+            }
+        }
+        Ok(())
     }
 
-    pub(super) fn go_on(&self) -> Result<(), SessionError> {
-        if self.interrupt.is_set() {
+    // --- The rounds ---
+
+    /// Runs all trials of every round that haven't run yet.
+    fn measure(
+        &mut self,
+        entries: &[Entry<'_>],
+        run: &record::Run,
+    ) -> Result<StoppedBy, SessionError> {
+        let plan = Plan {
+            entries: run.entries.clone(),
+            ..self.options.plan()
+        };
+        let mut course = Course::new(self.options, &plan, &self.inputs.earlier.trials);
+        for round in 1..=plan.rounds {
+            let steps = plan.round(round);
+            let mut fleet = Fleet::default();
+            let mut positions = (round - 1) * steps.len() as u32..;
+            for together in plan.together(&steps) {
+                let mut missing = Vec::new();
+                for (step, position) in together.iter().zip(&mut positions) {
+                    if !course.done.contains(step) {
+                        missing.push(Part {
+                            entry: named(entries, &step.server)?,
+                            step,
+                            position,
+                        });
+                    }
+                }
+                if missing.is_empty() {
+                    continue;
+                }
+                self.go_on()?;
+                let rate = run.rates_per_s.get(&together[0].workload).copied();
+                self.stage(&missing, rate, &mut fleet, &mut course)?;
+            }
+            // If a process still holds its port, its next trial fails because it can't have that port. So the
+            // failure is only reported here.
+            for (name, failure) in fleet.end_all() {
+                self.tell(&Happening::Left(&name, &failure));
+                course.failed.entry(name).or_default().last = Some(failure);
+            }
+            // A later round has begun, so this one was already found not to be the last.
+            if round < course.begun {
+                continue;
+            }
+            if let Some(why) = self.enough(round, &course) {
+                return Ok(why);
+            }
+        }
+        Ok(StoppedBy::Rounds)
+    }
+
+    /// Runs trials that belong together, or says why one of them is skipped, and stores them.
+    fn stage<'e>(
+        &mut self,
+        parts: &[Part<'e>],
+        rate: Option<f64>,
+        fleet: &mut Fleet<'e>,
+        course: &mut Course<'_>,
+    ) -> Result<(), SessionError> {
+        let first = parts[0];
+        let (mut trials, mut runs, mut pace) = (Vec::new(), Vec::new(), None);
+        for part in parts {
+            let failed = course.failed.entry(part.step.server.clone()).or_default();
+            match self.can_run(part.step, rate, failed) {
+                Ok(its) => {
+                    pace = Some(its);
+                    runs.push(*part);
+                }
+                Err(failure) => trials.push(trial::not_run(part, failure)),
+            }
+        }
+        if let Some(pace) = pace {
+            let steps: Vec<plan::Step> = runs.iter().map(|part| part.step.clone()).collect();
+            let (index, all) = (first.position as usize, course.trials_expected);
+            self.tell(&Happening::Trials(&steps, index, all, course.clock.left()));
+            let calls = course.calls(first.step);
+            let measured = match self.options.schedule {
+                Schedule::Isolated => runs
+                    .iter()
+                    .map(|part| self.alone(*part, calls, pace.clone()))
+                    .collect(),
+                Schedule::Interleaved { .. } => self.in_turn(&runs, calls, pace, fleet),
+            };
+            // A trial that was cut short says nothing about its server.
+            self.go_on()?;
+            trials.extend(measured);
+        }
+        let stored = self.inputs.store.put_trials(&trials);
+        stored.context("cannot store a trial")?;
+        for trial in trials {
+            let failed = course.failed.entry(trial.server.clone()).or_default();
+            if trial::was_run(&trial) {
+                self.tell(&Happening::Measured(&trial));
+                failed.note(&trial);
+            }
+            if failed.just_given_up() {
+                self.tell(&Happening::GivenUp(&trial.server));
+            }
+            course.keep(trial);
+        }
+        for part in parts {
+            course.clock.passed(part.step.stage);
+        }
+        Ok(())
+    }
+
+    /// The pace of a trial, or why it is skipped.
+    fn can_run(
+        &self,
+        step: &plan::Step,
+        rate_per_s: Option<f64>,
+        failed: &FailedTrials,
+    ) -> Result<Pace, Failure> {
+        let not_run = |reason: String| Failure {
+            step: record::Step::Drive,
+            reason,
+            log_tail: String::new(),
+        };
+        if let (true, Some(last)) = (failed.in_a_row >= GIVE_UP, &failed.last) {
+            return Err(not_run(format!(
+                "skipped after {GIVE_UP} consecutive failures; the last: {}",
+                last.reason
+            )));
+        }
+        trial::pace(step.stage, rate_per_s).ok_or_else(|| {
+            let why = self.uncalibrated.get(&step.workload);
+            let why = why.map_or("no server could be calibrated", String::as_str);
+            not_run(format!("no paced rate: {why}; set one with --rate"))
+        })
+    }
+
+    fn alone(&self, part: Part<'_>, calls: &[Call], pace: Pace) -> Trial {
+        let task = Task {
+            part,
+            log: format!("{:04}", part.position),
+            calls,
+            pace,
+            warmup: self.options.profile.warmup,
+            duration: self.options.profile.measured(part.step.stage),
+            seed: round_seed(self.options.seed, part.step.round),
+        };
+        trial::measure(&task, &self.settings)
+    }
+
+    /// Runs a stage of a workload with all entries taking turns.
+    fn in_turn<'e>(
+        &self,
+        parts: &[Part<'e>],
+        calls: &[Call],
+        pace: Pace,
+        fleet: &mut Fleet<'e>,
+    ) -> Vec<Trial> {
+        let Part { step, position, .. } = parts[0];
+        let millis = |ms: Option<f64>| Duration::from_secs_f64(ms.unwrap_or_default() / 1e3);
+        let Options {
+            profile, schedule, ..
+        } = self.options;
+        let task = together::Task {
+            calls,
+            pace,
+            cut: Cut {
+                slice: millis(schedule.slice_ms()),
+                lead_in: millis(schedule.lead_in_ms()),
+                measured: profile.measured(step.stage),
+                warmup: profile.warmup,
+            },
+            // Each stage has its own order.
+            seed: round_seed(self.options.seed, step.round) ^ u64::from(position),
+        };
+        together::measure(parts, fleet, &task, &self.settings)
+    }
+
+    /// Whether to stop after this round, and why.
+    fn enough(&mut self, round: u32, course: &Course<'_>) -> Option<StoppedBy> {
+        let length = self.options.length;
+        if !length.is_adaptive() {
+            return None;
+        }
+        let sureness = length
+            .precision
+            .and_then(|_| (self.inputs.sureness)(&course.trials));
+        let (spent, per_round) = (course.clock.spent(), course.clock.per_round());
+        let why = length.ended(round, spent, per_round, sureness.as_ref());
+        if let (None, Some(sureness)) = (why, &sureness) {
+            let wanting = length.rounds_wanting(round, sureness);
+            self.tell(&Happening::Known(round, sureness, wanting));
+        }
+        why
+    }
+
+    // --- Throughout ---
+
+    fn go_on(&self) -> Result<(), SessionError> {
+        if self.inputs.interrupt.is_set() {
             return Err(SessionError::Interrupted);
         }
         Ok(())
     }
+
+    fn tell(&mut self, happening: &Happening<'_>) {
+        self.inputs.watch.happens(happening);
+    }
+
+    fn put_run(&mut self, run: &record::Run) -> Result<(), SessionError> {
+        let stored = self.inputs.store.put_run(run);
+        Ok(stored.context("cannot store the run")?)
+    }
+}
+
+/// The entries with the names in the plan.
+fn entries<'c>(
+    names: &[String],
+    servers: &[Verified],
+    control: Option<&'c Control>,
+) -> Result<Vec<Entry<'c>>, SessionError> {
+    let entry = |name: &String| {
+        let own = |s: &&Verified| s.built().server.name == base_name(name);
+        let subject = match servers.iter().find(own) {
+            Some(server) if base_name(name) == name => Subject::Server(Box::new(server.clone())),
+            Some(server) => {
+                let twin = server.twin(name);
+                let twin = twin.with_context(|| format!("cannot enter {name}"))?;
+                Subject::Server(Box::new(twin))
+            }
+            None => control
+                .filter(|_| is_control(name))
+                .map(Subject::Control)
+                .with_context(|| format!("there is nothing to measure as {name}"))?,
+        };
+        Ok(Entry {
+            name: name.clone(),
+            subject,
+        })
+    };
+    names.iter().map(entry).collect()
+}
+
+fn named<'e>(entries: &'e [Entry<'e>], name: &str) -> Result<&'e Entry<'e>, SessionError> {
+    let found = entries.iter().find(|entry| entry.name == name);
+    Ok(found.with_context(|| format!("the plan names {name}, but there is no such entry"))?)
 }
 
 /// The finding about a control without problems.

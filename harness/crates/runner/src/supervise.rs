@@ -179,7 +179,6 @@ fn spent() -> Option<(u64, u64)> {
     Some((us(usage.user_time())?, us(usage.system_time())?))
 }
 
-/// The monotonic clock in nanoseconds.
 pub(super) fn monotonic_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64

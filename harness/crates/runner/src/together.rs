@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::bail;
+
 use super::entry::Entry;
-use super::fleet::{Asked, Fleet, Member};
+use super::fleet::{Fleet, Member, StageCalls};
 use super::rotation::{Cut, Rotation, Turns};
-use super::trial::{self, Before, Settings};
-use super::{Interrupt, Referee, cost, figures};
+use super::trial::{self, Before, Meters, Part, Settings};
+use super::{cost, figures};
 use catalog::Call;
-use catalog::plan;
 use loadgen::{Config, Control, DriveError, Measurement, Pace, Target};
-use machine::{OthersMeter, Root, StealMeter, ThrottleMeter};
 use record::{Failure, Step, Trial};
 
 /// Minimum requests due in a paced slice; also at least one per connection.
@@ -25,47 +25,35 @@ pub(super) struct Task<'a> {
     pub(super) seed: u64,
 }
 
-/// An entry's part in the stage: its position in the plan, and its trial.
-pub(super) struct Part<'e> {
-    pub(super) entry: &'e Entry<'e>,
-    pub(super) step: plan::Step,
-    pub(super) position: u32,
-}
-
 /// Runs the stage. A failure is part of an entry's trial, and the others continue.
 pub(super) fn measure<'e>(
     parts: &[Part<'e>],
     fleet: &mut Fleet<'e>,
     task: &Task<'_>,
     settings: &Settings,
-    referee: &Referee,
-    interrupt: &Interrupt,
 ) -> Vec<Trial> {
-    let mut trials: Vec<Trial> = parts
-        .iter()
-        .map(|part| trial::blank(&part.step, part.position))
-        .collect();
+    let mut trials: Vec<Trial> = parts.iter().map(trial::blank).collect();
     let Some(first) = parts.first() else {
         return trials;
     };
-    let asked = Asked {
+    let asked = StageCalls {
         round: first.step.round,
         workload: &first.step.workload,
         calls: task.calls,
     };
     let entries: Vec<&Entry<'_>> = parts.iter().map(|part| part.entry).collect();
-    let failures = fleet.ready(&entries, &asked, settings, referee, interrupt);
+    let failures = fleet.ready(&entries, &asked, settings);
     for (trial, failure) in trials.iter_mut().zip(failures) {
         trial.failure = failure;
     }
     let ready: Vec<usize> = (0..parts.len())
-        .filter(|&index| trials[index].failure.is_none() && !interrupt.is_set())
+        .filter(|&index| trials[index].failure.is_none() && !settings.interrupt.is_set())
         .collect();
     if ready.is_empty() {
         return trials;
     }
     let names: Vec<String> = ready.iter().map(|&i| parts[i].entry.name.clone()).collect();
-    let found = drive(fleet.members(&names), task, settings, interrupt);
+    let found = drive(fleet.members(&names), task, settings);
     let costs: Vec<_> = found
         .iter()
         .map(|found| match &found.measured {
@@ -74,20 +62,13 @@ pub(super) fn measure<'e>(
         })
         .collect();
     let slowness = cost::slowness(&costs);
-    let typical: Vec<_> = costs
-        .iter()
-        .zip(&found)
-        .map(|(costs, found)| {
-            let (measured, turns) = found.measured.as_ref()?;
-            let answered = measured.intervals.iter().map(|slice| slice.answered).sum();
-            cost::with_ticks(cost::typical(costs, &slowness), &turns.slices, answered)
-        })
-        .collect();
-    let found = found.into_iter().zip(typical);
-    for (index, ((found, typical_ns), name)) in ready.into_iter().zip(found.zip(&names)) {
+    for ((index, found), costs) in ready.into_iter().zip(found).zip(&costs) {
         let trial = &mut trials[index];
         trial.figures = found.figures;
         if let Some((measured, turns)) = &found.measured {
+            let answered = measured.intervals.iter().map(|slice| slice.answered).sum();
+            let typical = cost::typical(costs, &slowness);
+            let typical_ns = cost::with_ticks(typical, &turns.slices, answered);
             trial::note_load(trial, measured, &task.pace);
             let cpus = settings.server_cpus.len();
             let rss_before = found.rss_before;
@@ -100,14 +81,14 @@ pub(super) fn measure<'e>(
         trial.failure = found.failure;
         if trial.failure.is_some() {
             // Its next trial gets a new process.
-            let _ = fleet.end(name);
+            let _ = fleet.end(&parts[index].entry.name);
         }
     }
     trials
 }
 
 /// The result of one entry.
-struct Found {
+struct StageResult {
     /// Of its start, and of the machine meanwhile.
     figures: record::Figures,
     measured: Option<(Measurement, Turns)>,
@@ -122,30 +103,23 @@ fn drive(
     mut members: Vec<&mut Member<'_>>,
     task: &Task<'_>,
     settings: &Settings,
-    interrupt: &Interrupt,
-) -> Vec<Found> {
+) -> Vec<StageResult> {
     let posts = task.calls.iter().any(|call| call.method == "POST");
-    let before: Vec<Result<Before, String>> = members
+    let before: Vec<anyhow::Result<Before>> = members
         .iter_mut()
         .map(|member| {
             let posts = posts && member.entry.keeps_orders();
             let (running, processes) = (&member.running, &mut member.processes);
             Before::read(posts, running, processes, settings.timeout)
-                .map_err(|error| format!("{error:#}"))
         })
         .collect();
-    let cpus = [&settings.server_cpus[..], &settings.driver_cpus].concat();
-    let steal = StealMeter::start(&Root::host(), &cpus, &cpus);
-    let others = OthersMeter::start(&Root::host(), &cpus);
-    let throttle = ThrottleMeter::start(&Root::host());
+    let meters = Meters::start(settings);
     let cpu_ns = |members: &mut [&mut Member<'_>]| -> Vec<Option<u64>> {
         let of = |member: &mut &mut Member<'_>| member.processes.sample_light().cpu_ns;
         members.iter_mut().map(of).collect()
     };
     let unloaded_ns = cpu_ns(&mut members);
-    let (measured, turns, wall) = take_turns(&mut members, task, settings, interrupt);
-    let steal = steal.stop().steal;
-    let throttled = throttle.stop().map(|periods| periods as f64);
+    let (measured, turns, wall) = take_turns(&mut members, task, settings);
     let loaded_ns = cpu_ns(&mut members);
     let served: Option<u64> = unloaded_ns
         .iter()
@@ -154,13 +128,13 @@ fn drive(
         // share out.
         .map(|(before, after)| Some((*after)?.saturating_sub((*before)?)))
         .sum();
-    let others = others.stop(served.map(Duration::from_nanos));
+    let machine = meters.stop(served);
     let elapsed: Duration = turns.iter().map(|turns| turns.elapsed).sum();
     let mut all = Vec::new();
     for (((member, before), measured), turns) in
         members.into_iter().zip(before).zip(measured).zip(turns)
     {
-        let mut found = Found {
+        let mut found = StageResult {
             figures: std::mem::take(&mut member.start),
             measured: None,
             rss_before: member.rss_bytes,
@@ -170,27 +144,24 @@ fn drive(
         found
             .figures
             .extend(figures::of_counting(&member.processes));
-        let mut put = |id, value: Option<f64>| figures::note(&mut found.figures, id, value);
-        put("steal_ratio", steal);
-        put("other_cpu_ratio", others);
-        put("throttled_periods", throttled);
+        found.figures.extend(machine.clone());
         if !wall.is_zero() {
             let between = 1.0 - elapsed.as_secs_f64() / wall.as_secs_f64();
-            put("between_slices_ratio", Some(between.max(0.0)));
+            figures::note(&mut found.figures, "between_slices_ratio", between.max(0.0));
         }
         member.rss_bytes = turns.edges().last().and_then(|edge| edge.rss_bytes);
-        let judged = match (&before, measured) {
-            (Err(why), _) => Err(why.clone()),
-            (_, Err(error)) => Err(error.to_string()),
+        let judged = match (before, measured) {
+            (Err(error), _) => Err(error),
+            (_, Err(error)) => Err(error.into()),
             (Ok(before), Ok(measured)) => {
-                let after = after(before, &measured, &turns, member, settings);
+                let after = after(&before, &measured, &turns, member, settings);
                 found.measured = Some((measured, turns));
                 after.map(|figures| found.after = figures)
             }
         };
         found.failure = judged
             .err()
-            .map(|why| member.running.failure(Step::Drive, why));
+            .map(|error| member.running.failure(Step::Drive, error));
         all.push(found);
     }
     all
@@ -203,30 +174,22 @@ fn after(
     turns: &Turns,
     member: &mut Member<'_>,
     settings: &Settings,
-) -> Result<record::Figures, String> {
+) -> anyhow::Result<record::Figures> {
     if let Some(out) = &turns.out {
-        return Err(out.clone());
+        bail!("{out}");
     }
-    let say = |error: anyhow::Error| format!("{error:#}");
-    trial::refuse_disturbed(measured, settings).map_err(say)?;
+    trial::refuse_disturbed(measured, settings)?;
     let (running, processes) = (&member.running, &mut member.processes);
-    before
-        .compare(measured, running, processes, settings.timeout)
-        .map_err(say)
+    before.compare(measured, running, processes, settings.timeout)
 }
 
 type Driven = (Vec<Result<Measurement, DriveError>>, Vec<Turns>, Duration);
 
-fn take_turns(
-    members: &mut [&mut Member<'_>],
-    task: &Task<'_>,
-    settings: &Settings,
-    interrupt: &Interrupt,
-) -> Driven {
+fn take_turns(members: &mut [&mut Member<'_>], task: &Task<'_>, settings: &Settings) -> Driven {
     let loads: Vec<(String, Arc<Control>)> = members
         .iter()
         .map(|member| {
-            let control = Control::new(interrupt.flag());
+            let control = Control::new(settings.interrupt.flag());
             (member.entry.name.clone(), Arc::new(control))
         })
         .collect();

@@ -28,7 +28,7 @@ const LEAK_WAIT: Duration = Duration::from_secs(2);
 const LEAK_SLACK: u32 = 2;
 
 /// What all trials of a run share.
-#[derive(Debug, Clone)]
+#[derive(Debug, Default)]
 pub(super) struct Settings {
     pub(super) server_cpus: Vec<u32>,
     pub(super) driver_cpus: Vec<u32>,
@@ -39,15 +39,37 @@ pub(super) struct Settings {
     pub(super) timeout: Duration,
     pub(super) ready_timeout: Duration,
     pub(super) logs: PathBuf,
+    pub(super) referee: Referee,
+    pub(super) interrupt: Interrupt,
     /// Publishes the load's counters.
     pub(super) live: Live,
 }
 
-/// What one trial adds to them.
+impl Settings {
+    /// How to start a server; `log` is the name of its log.
+    pub(super) fn boot(&self, log: &str) -> BootOptions {
+        BootOptions {
+            cpus: self.server_cpus.clone(),
+            workers: self.workers,
+            port: self.port,
+            log: self.logs.join(format!("{log}.log")),
+            ready_timeout: self.ready_timeout,
+        }
+    }
+}
+
+/// An entry's part in a round: a step of the plan, and its position there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part<'e> {
+    pub(super) entry: &'e Entry<'e>,
+    pub(super) step: &'e plan::Step,
+    pub(super) position: u32,
+}
+
+/// What one trial adds to the settings.
 #[derive(Debug)]
 pub(super) struct Task<'a> {
-    pub(super) step: &'a plan::Step,
-    pub(super) position: u32,
+    pub(super) part: Part<'a>,
     /// Tells its log apart from others of the same server.
     pub(super) log: String,
     pub(super) calls: &'a [Call],
@@ -58,10 +80,10 @@ pub(super) struct Task<'a> {
 }
 
 /// A planned trial that was skipped.
-pub(super) fn not_run(step: &plan::Step, position: u32, failure: Failure) -> Trial {
+pub(super) fn not_run(part: &Part<'_>, failure: Failure) -> Trial {
     Trial {
         failure: Some(failure),
-        ..blank(step, position)
+        ..blank(part)
     }
 }
 
@@ -72,10 +94,11 @@ pub(super) fn was_run(trial: &Trial) -> bool {
     !(trial.figures.is_empty() && trial.failure.as_ref().is_some_and(at_drive))
 }
 
-pub(super) fn blank(step: &plan::Step, position: u32) -> Trial {
+pub(super) fn blank(part: &Part<'_>) -> Trial {
+    let step = part.step;
     Trial {
         round: step.round,
-        position,
+        position: part.position,
         server: step.server.clone(),
         workload: step.workload.clone(),
         stage: step.stage,
@@ -90,62 +113,36 @@ pub(super) fn blank(step: &plan::Step, position: u32) -> Trial {
 }
 
 /// Runs one trial. A failure is part of the result, so the run continues.
-pub(super) fn measure(
-    entry: &Entry<'_>,
-    task: &Task<'_>,
-    settings: &Settings,
-    referee: &Referee,
-    interrupt: &Interrupt,
-) -> Trial {
-    let mut trial = blank(task.step, task.position);
-    trial.failure = run(entry, task, settings, referee, interrupt, &mut trial).err();
+pub(super) fn measure(task: &Task<'_>, settings: &Settings) -> Trial {
+    let mut trial = blank(&task.part);
+    trial.failure = run(task, settings, &mut trial).err();
     trial
 }
 
-fn run(
-    entry: &Entry<'_>,
-    task: &Task<'_>,
-    settings: &Settings,
-    referee: &Referee,
-    interrupt: &Interrupt,
-    trial: &mut Trial,
-) -> Result<(), Failure> {
-    let boot_options = BootOptions {
-        cpus: settings.server_cpus.clone(),
-        workers: settings.workers,
-        port: settings.port,
-        log: settings
-            .logs
-            .join(format!("{}-{}.log", trial.server, task.log)),
-        ready_timeout: settings.ready_timeout,
-    };
-    let mut running = boot(entry.launch(), &boot_options, referee, interrupt)?;
+fn run(task: &Task<'_>, settings: &Settings, trial: &mut Trial) -> Result<(), Failure> {
+    let entry = task.part.entry;
+    let boot_options = settings.boot(&format!("{}-{}", trial.server, task.log));
+    let mut running = boot(
+        entry.launch(),
+        &boot_options,
+        &settings.referee,
+        &settings.interrupt,
+    )?;
     let mut processes = running.processes();
     trial.figures = start_figures(&running, &mut processes);
     trial.figures.extend(figures::of_counting(&processes));
 
     let script = entry
-        .script(
-            &trial.workload,
-            running.addr,
-            task.calls,
-            referee,
-            settings.timeout,
-            interrupt,
-        )
-        .map_err(|error| running.failure(Step::Accept, format!("{error:#}")))?;
+        .script(&trial.workload, running.addr, task.calls, settings)
+        .map_err(|error| running.failure(Step::Accept, error))?;
     let posts = entry.keeps_orders() && task.calls.iter().any(|call| call.method == "POST");
     let before = Before::read(posts, &running, &mut processes, settings.timeout)
-        .map_err(|error| running.failure(Step::Accept, format!("{error:#}")))?;
+        .map_err(|error| running.failure(Step::Accept, error))?;
 
-    let cpus = [&settings.server_cpus[..], &settings.driver_cpus].concat();
-    let meter = StealMeter::start(&Root::host(), &cpus, &cpus);
-    let others = OthersMeter::start(&Root::host(), &cpus);
-    let throttle = ThrottleMeter::start(&Root::host());
+    let meters = Meters::start(settings);
     let unloaded_ns = processes.sample_light().cpu_ns;
-    let (measured, samples) =
-        drive(&running, &script, task, settings, &mut processes, interrupt)
-            .map_err(|error| running.failure(Step::Drive, format!("{error:#}")))?;
+    let (measured, samples) = drive(&running, &script, task, settings, &mut processes)
+        .map_err(|error| running.failure(Step::Drive, error))?;
     note_measured(
         trial,
         &measured,
@@ -153,21 +150,18 @@ fn run(
         &task.pace,
         settings.server_cpus.len(),
     );
-    let mut put = |id, value: Option<f64>| figures::note(&mut trial.figures, id, value);
-    put("steal_ratio", meter.stop().steal);
-    put("throttled_periods", throttle.stop().map(|n| n as f64));
     let loaded_ns = processes.sample_light().cpu_ns;
     let served = unloaded_ns
         .zip(loaded_ns)
-        .map(|(before, after)| Duration::from_nanos(after.saturating_sub(before)));
-    put("other_cpu_ratio", others.stop(served));
+        .map(|(before, after)| after.saturating_sub(before));
+    trial.figures.extend(meters.stop(served));
     if let Some(how) = running.ended() {
         let reason = format!("it ended {how} under load");
         return Err(running.failure(Step::Drive, reason));
     }
     let kept = before
         .compare(&measured, &running, &mut processes, settings.timeout)
-        .map_err(|error| running.failure(Step::Drive, format!("{error:#}")))?;
+        .map_err(|error| running.failure(Step::Drive, error))?;
     trial.figures.extend(kept);
     let log = boot_options.log;
     running.kill()?;
@@ -175,7 +169,6 @@ fn run(
     Ok(())
 }
 
-/// The figures of a process's start.
 pub(super) fn start_figures(running: &Running, processes: &mut Processes) -> Figures {
     let mut figures = Figures::new();
     let mut put = |id, value: Option<f64>| figures::note(&mut figures, id, value);
@@ -229,17 +222,15 @@ fn drive(
     task: &Task<'_>,
     settings: &Settings,
     processes: &mut Processes,
-    interrupt: &Interrupt,
 ) -> Result<(Measurement, Samples)> {
     let config = Config {
         warmup: task.warmup,
         duration: task.duration,
         ..config(running, task.pace.clone(), settings, task.seed)
     };
-    let control = Arc::new(Control::new(interrupt.flag()));
-    settings
-        .live
-        .begin(vec![(task.step.server.clone(), Arc::clone(&control))]);
+    let control = Arc::new(Control::new(settings.interrupt.flag()));
+    let load = (task.part.step.server.clone(), Arc::clone(&control));
+    settings.live.begin(vec![load]);
     thread::scope(|scope| {
         let sampler = scope.spawn(|| sampler::sample(processes, &control, INTERVAL));
         let measured = loadgen::drive(&config, script, &control)?;
@@ -283,6 +274,35 @@ pub(super) fn note_load(trial: &mut Trial, measured: &Measurement, pace: &Pace) 
         .collect();
     trial.first_error.clone_from(&measured.first_error);
     trial.histograms = figures::histograms(measured).collect();
+}
+
+/// What the machine does meanwhile.
+pub(super) struct Meters {
+    steal: StealMeter,
+    others: OthersMeter,
+    throttle: ThrottleMeter,
+}
+
+impl Meters {
+    pub(super) fn start(settings: &Settings) -> Self {
+        let cpus = [&settings.server_cpus[..], &settings.driver_cpus].concat();
+        Self {
+            steal: StealMeter::start(&Root::host(), &cpus, &cpus),
+            others: OthersMeter::start(&Root::host(), &cpus),
+            throttle: ThrottleMeter::start(&Root::host()),
+        }
+    }
+
+    /// `served_ns`: the CPU time of the measured servers since the start.
+    pub(super) fn stop(self, served_ns: Option<u64>) -> Figures {
+        let mut figures = Figures::new();
+        let mut put = |id, value: Option<f64>| figures::note(&mut figures, id, value);
+        put("steal_ratio", self.steal.stop().steal);
+        put("throttled_periods", self.throttle.stop().map(|n| n as f64));
+        let served = served_ns.map(Duration::from_nanos);
+        put("other_cpu_ratio", self.others.stop(served));
+        figures
+    }
 }
 
 /// The state of the server before the load, to compare with afterwards.

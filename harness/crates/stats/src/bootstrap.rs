@@ -17,6 +17,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
 use super::quantile::{median_in_place, quantile_in_place, sorted};
+use super::unpaired::mean_and_error;
 
 /// Resamples drawn for every interval.
 pub const RESAMPLES: usize = 5_000;
@@ -220,10 +221,8 @@ fn student(values: &[f64], scale: Scale) -> Interval {
             high: high.exp(),
         };
     }
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    let half = STUDENT_T[values.len() - MIN_REPLICATES] * (squares / (n - 1.0) / n).sqrt();
+    let (mean, error) = mean_and_error(values);
+    let half = STUDENT_T[values.len() - MIN_REPLICATES] * error;
     Interval {
         low: mean - half,
         high: mean + half,

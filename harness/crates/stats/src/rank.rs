@@ -48,7 +48,7 @@ pub fn ranks(
     let ranked: Vec<usize> = (0..series.len())
         .filter(|&index| positive(&series[index]).count() >= MIN_REPLICATES)
         .collect();
-    let table = Table::new(
+    let table = ServerValues::new(
         &ranked
             .iter()
             .map(|&index| &series[index])
@@ -67,7 +67,7 @@ pub fn ranks(
 /// The level of each series: the median over rounds of its log-ratio to the round's reference, as in [`ranks`].
 /// The lowest is the best if lower is better. `None` for a series without a positive value.
 pub fn levels(series: &[Series]) -> Vec<Option<f64>> {
-    let table = Table::new(&series.iter().collect::<Vec<_>>());
+    let table = ServerValues::new(&series.iter().collect::<Vec<_>>());
     let level = |row: &Vec<Option<f64>>| {
         let present: Vec<f64> = row.iter().copied().flatten().collect();
         median(&present)
@@ -82,12 +82,12 @@ fn positive(series: &Series) -> impl Iterator<Item = (&u32, &f64)> {
 }
 
 /// The servers' values, one row each, with a slot for every round that any of them has.
-struct Table {
+struct ServerValues {
     values: Vec<Vec<Option<f64>>>,
     rounds: usize,
 }
 
-impl Table {
+impl ServerValues {
     fn new(series: &[&Series]) -> Self {
         let rounds: BTreeSet<u32> = series
             .iter()
@@ -166,7 +166,11 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// The middle 95 % of each server's ranks over the resamples.
-fn resampled_ranks(table: &Table, better: Better, bootstrap: &mut Bootstrap) -> Vec<RankRange> {
+fn resampled_ranks(
+    table: &ServerValues,
+    better: Better,
+    bootstrap: &mut Bootstrap,
+) -> Vec<RankRange> {
     let resamples = bootstrap.resamples(table.rounds);
     let sign = if better == Better::Higher { -1.0 } else { 1.0 };
     let scores: Vec<Vec<f64>> = table
@@ -201,7 +205,7 @@ fn resampled_ranks(table: &Table, better: Better, bootstrap: &mut Bootstrap) -> 
 
 /// `[a][b]`: a is clearly better than b.
 fn surely_ahead(
-    table: &Table,
+    table: &ServerValues,
     better: Better,
     delta: f64,
     bootstrap: &mut Bootstrap,

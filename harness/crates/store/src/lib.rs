@@ -9,7 +9,6 @@ mod document;
 mod export;
 mod read;
 mod schema;
-mod words;
 mod write;
 
 use std::fmt;

@@ -1,12 +1,13 @@
 //! Reads a whole record from one consistent snapshot.
 
 use std::collections::BTreeMap;
+use std::mem::take;
 
 use rusqlite::types::FromSql;
 use rusqlite::{OptionalExtension as _, Row, Transaction};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use super::words::{from_json, from_word};
 use super::{Store, StoreError};
 use record::{
     Build, Check, Engine, Environment, Failure, Figures, Finding, Histogram, Interval, Record, Run,
@@ -118,10 +119,10 @@ fn read_run(moment: &Transaction<'_>) -> Read<Run> {
             paced_ms: row.get("paced_ms")?,
             timeout_ms: row.get("timeout_ms")?,
             first_byte_limit_ms: row.get("first_byte_limit_ms")?,
-            rates_per_s: BTreeMap::new(),
+            rates_per_s: take(&mut rates_per_s),
             rate_source: row.get("rate_source")?,
-            workloads: BTreeMap::new(),
-            requests_sha256: BTreeMap::new(),
+            workloads: take(&mut workloads),
+            requests_sha256: take(&mut requests_sha256),
             entries: list(row, "entries")?,
             stages: list(row, "stages")?,
             harness_sha256: row.get("harness_sha256")?,
@@ -132,13 +133,7 @@ fn read_run(moment: &Transaction<'_>) -> Read<Run> {
             resumed_at: list(row, "resumed_at")?,
         })
     })?;
-    let run = run.into_iter().next().ok_or(Fault::Empty)?;
-    Ok(Run {
-        rates_per_s,
-        workloads,
-        requests_sha256,
-        ..run
-    })
+    run.into_iter().next().ok_or(Fault::Empty)
 }
 
 /// The default if a run was killed before its environment was stored.
@@ -215,15 +210,11 @@ fn read_flags(moment: &Transaction<'_>, server: &str) -> Read<Option<BTreeMap<St
         return Ok(None);
     }
     let sql = "SELECT flags FROM build_flags WHERE server = ?1";
-    let mut statement = moment.prepare_cached(sql)?;
-    let mut rows = statement.query([server])?;
-    match rows.next()? {
-        Some(row) => {
-            let flags = from_json(&row.get::<_, String>("flags")?);
-            Ok(Some(flags.ok_or_else(|| damaged("flags"))?))
-        }
-        None => Ok(None),
-    }
+    let text: Option<String> = moment
+        .query_row(sql, [server], |row| row.get(0))
+        .optional()?;
+    text.map(|text| from_json(&text).ok_or_else(|| damaged("flags")))
+        .transpose()
 }
 
 fn read_check(moment: &Transaction<'_>, row: &Row<'_>, server: &str) -> Read<Option<Check>> {
@@ -247,8 +238,7 @@ fn read_at_stop(moment: &Transaction<'_>, server: &str) -> Read<Option<(u32, u32
         return Ok(None);
     }
     let sql = "SELECT lost, sent FROM at_stop WHERE server = ?1";
-    let mut statement = moment.prepare_cached(sql)?;
-    let row = statement.query_row([server], |row| Ok((row.get(0)?, row.get(1)?)));
+    let row = moment.query_row(sql, [server], |row| Ok((row.get(0)?, row.get(1)?)));
     Ok(row.optional()?)
 }
 
@@ -319,7 +309,6 @@ fn read_intervals(moment: &Transaction<'_>, trial: i64) -> Read<Vec<Interval>> {
     Ok(intervals)
 }
 
-/// Parses each row.
 fn read_all<T>(
     moment: &Transaction<'_>,
     sql: &str,
@@ -361,4 +350,14 @@ fn list<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> Read<Vec<T>> {
 
 fn damaged(column: &str) -> Fault {
     Fault::Damaged(format!("invalid value in column {column}"))
+}
+
+/// The value of an enumeration with this name, if there is one.
+fn from_word<T: DeserializeOwned>(word: String) -> Option<T> {
+    serde_json::from_value(Value::String(word)).ok()
+}
+
+/// A list or map from JSON, or `None` if it is something else.
+fn from_json<T: DeserializeOwned>(text: &str) -> Option<T> {
+    serde_json::from_str(text).ok()
 }

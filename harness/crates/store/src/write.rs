@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use rusqlite::{ErrorCode, Transaction, named_params, params};
+use serde::Serialize;
+use serde_json::Value;
 
-use super::words::{json, word};
 use super::{Locked, Store, StoreError};
 use record::{Ended, Environment, Failure, HiddenPaths, Interval, Run, Server, Trial};
 
@@ -226,42 +227,29 @@ fn put_server(
     hidden: &HiddenPaths,
 ) -> rusqlite::Result<()> {
     step.execute(
-        "INSERT INTO server (name, display, class, upstream, upstream_version)
-         VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (name) DO UPDATE SET display = excluded.display, class = excluded.class,
-             upstream = excluded.upstream, upstream_version = excluded.upstream_version",
-        params![
-            server.name,
-            server.display,
-            server.class,
-            server.upstream,
-            server.upstream_version
-        ],
+        "INSERT INTO server (name, display, class) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO NOTHING",
+        params![server.name, server.display, server.class],
     )?;
-    put_build(step, server, hidden)?;
-    put_check(step, server, hidden)?;
+    let (build, check) = (server.build.as_ref(), server.check.as_ref());
+    let failures =
+        check.map(|c| -> Vec<_> { c.failures.iter().map(|f| hidden.clean(f)).collect() });
     let (failed_at, reason, log_tail) = failure_columns(server.failure.as_ref(), hidden);
     step.execute(
-        "UPDATE server SET failure_step = ?2, failure_reason = ?3, failure_log_tail = ?4
-         WHERE name = ?1",
-        params![server.name, failed_at, reason, log_tail],
-    )?;
-    Ok(())
-}
-
-fn put_build(
-    step: &Transaction<'_>,
-    server: &Server,
-    hidden: &HiddenPaths,
-) -> rusqlite::Result<()> {
-    let build = server.build.as_ref();
-    step.execute(
-        "UPDATE server SET build_binary = :binary, build_features = :features,
-             build_rustc = :rustc, build_profile = :profile, build_size_bytes = :size_bytes,
-             build_stripped_bytes = :stripped_bytes, build_sha256 = :sha256, build_ms = :build_ms
+        "UPDATE server SET display = :display, class = :class, upstream = :upstream,
+             upstream_version = :upstream_version, build_binary = :binary,
+             build_features = :features, build_rustc = :rustc, build_profile = :profile,
+             build_size_bytes = :size_bytes, build_stripped_bytes = :stripped_bytes,
+             build_sha256 = :sha256, build_ms = :build_ms, check_passed = :passed,
+             check_total = :total, check_first_byte_us = :first_byte_us,
+             check_failures = :failures, failure_step = :failed_at, failure_reason = :reason,
+             failure_log_tail = :log_tail
          WHERE name = :name",
         named_params! {
             ":name": server.name,
+            ":display": server.display,
+            ":class": server.class,
+            ":upstream": server.upstream,
+            ":upstream_version": server.upstream_version,
             ":binary": build.and_then(|b| b.binary.as_deref()).map(|text| hidden.clean(text)),
             ":features": build.map(|b| json(&b.features)),
             ":rustc": build.and_then(|b| b.rustc.as_deref()),
@@ -270,10 +258,27 @@ fn put_build(
             ":stripped_bytes": build.and_then(|b| b.stripped_bytes),
             ":sha256": build.and_then(|b| b.sha256.as_deref()),
             ":build_ms": build.map(|b| b.build_ms),
+            ":passed": check.map(|c| c.passed),
+            ":total": check.map(|c| c.total),
+            ":first_byte_us": check.and_then(|c| c.first_byte_us),
+            ":failures": failures.map(|f| json(&f)),
+            ":failed_at": failed_at,
+            ":reason": reason,
+            ":log_tail": log_tail,
         },
     )?;
-    let flags = build.and_then(|build| build.flags.as_ref());
-    flags.map_or(Ok(()), |flags| put_flags(step, &server.name, flags, hidden))
+    if let Some(flags) = build.and_then(|build| build.flags.as_ref()) {
+        put_flags(step, &server.name, flags, hidden)?;
+    }
+    if let Some((lost, sent)) = check.and_then(|c| c.lost_at_stop.zip(c.sent_at_stop)) {
+        // A record of an older harness has no such table.
+        step.execute_batch(AT_STOP)?;
+        step.execute(
+            "INSERT OR REPLACE INTO at_stop VALUES (?1, ?2, ?3)",
+            params![server.name, lost, sent],
+        )?;
+    }
+    Ok(())
 }
 
 /// Creates the table first, because an older harness's record lacks it.
@@ -291,39 +296,6 @@ fn put_flags(
     step.execute(
         "INSERT OR REPLACE INTO build_flags VALUES (?1, ?2)",
         params![server, json(&flags)],
-    )
-    .map(drop)
-}
-
-fn put_check(
-    step: &Transaction<'_>,
-    server: &Server,
-    hidden: &HiddenPaths,
-) -> rusqlite::Result<()> {
-    let check = server.check.as_ref();
-    let failures =
-        check.map(|c| -> Vec<_> { c.failures.iter().map(|f| hidden.clean(f)).collect() });
-    step.execute(
-        "UPDATE server SET check_passed = ?2, check_total = ?3, check_first_byte_us = ?4,
-             check_failures = ?5
-         WHERE name = ?1",
-        params![
-            server.name,
-            check.map(|c| c.passed),
-            check.map(|c| c.total),
-            check.and_then(|c| c.first_byte_us),
-            failures.map(|f| json(&f)),
-        ],
-    )?;
-    let at_stop = check.and_then(|c| c.lost_at_stop.zip(c.sent_at_stop));
-    let Some((lost, sent)) = at_stop else {
-        return Ok(());
-    };
-    // A record of an older harness has no such table.
-    step.execute_batch(AT_STOP)?;
-    step.execute(
-        "INSERT OR REPLACE INTO at_stop VALUES (?1, ?2, ?3)",
-        params![server.name, lost, sent],
     )
     .map(drop)
 }
@@ -400,4 +372,16 @@ fn failure_columns<'f>(
         failure.map(|f| hidden.clean(&f.reason)),
         failure.map(|f| hidden.clean(&f.log_tail)),
     )
+}
+
+/// The name of an enumeration's value, as in `complete`.
+fn word<T: Serialize>(value: &T) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(word)) => word,
+        other => unreachable!("an enumeration without data is a string, not {other:?}"),
+    }
+}
+
+fn json<T: Serialize + ?Sized>(list: &T) -> String {
+    serde_json::to_string(list).expect("strings and numbers are JSON")
 }

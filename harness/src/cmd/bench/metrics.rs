@@ -141,7 +141,7 @@ mod tests {
             packages: 1,
             nodes: 1,
             quota_cpus: None,
-            known: machine::Known {
+            known: machine::Visible {
                 siblings: true,
                 nodes: true,
                 quota: true,

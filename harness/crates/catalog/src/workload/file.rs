@@ -40,7 +40,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Content, Member, Request, Source, Workload, WorkloadError, as_text};
+use super::{
+    Alternatives, Content, RequestTemplate, ValueSource, Workload, WorkloadError, as_text,
+};
 use crate::header_problem;
 
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
@@ -63,12 +65,12 @@ const DEEP_STACK: usize = 256 << 20;
 struct File {
     about: String,
     #[serde(default)]
-    request: Vec<Entry>,
+    request: Vec<RequestEntry>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
+#[serde(rename = "Entry", deny_unknown_fields)]
+struct RequestEntry {
     weight: Option<u32>,
     include: Option<String>,
     method: Option<String>,
@@ -219,7 +221,7 @@ fn weight_of(key: &str, weight: Option<u32>) -> Parsed<u32> {
     }
 }
 
-fn check_include(key: &str, name: &str, entry: &Entry, includes: Includes) -> Parsed<()> {
+fn check_include(key: &str, name: &str, entry: &RequestEntry, includes: Includes) -> Parsed<()> {
     let key = format!("{key}.include");
     let alone = entry.method.is_none()
         && entry.path.is_none()
@@ -249,14 +251,17 @@ fn load_included(path: &Path, name: &str) -> Result<Workload, WorkloadError> {
 }
 
 /// Scales an included workload's weights so that together they are `weight`.
-fn shared(weight: f64, requests: Vec<(f64, Request)>) -> impl Iterator<Item = (f64, Request)> {
+fn shared(
+    weight: f64,
+    requests: Vec<(f64, RequestTemplate)>,
+) -> impl Iterator<Item = (f64, RequestTemplate)> {
     let total: f64 = requests.iter().map(|(weight, _)| weight).sum();
     requests
         .into_iter()
         .map(move |(inner, request)| (weight * inner / total, request))
 }
 
-fn request(path: &Path, key: &str, entry: Entry) -> Parsed<Request> {
+fn request(path: &Path, key: &str, entry: RequestEntry) -> Parsed<RequestTemplate> {
     let method = entry.method.unwrap_or_else(|| "GET".to_owned());
     if !METHODS.contains(&method.as_str()) {
         return wrong(
@@ -271,7 +276,7 @@ fn request(path: &Path, key: &str, entry: Entry) -> Parsed<Request> {
             format!("only {} can have a body", METHODS_WITH_BODY.join(", ")),
         );
     }
-    Ok(Request {
+    Ok(RequestTemplate {
         path: path_of(key, entry.path)?,
         query: members(&format!("{key}.query"), entry.query.unwrap_or_default())?,
         headers: headers(key, entry.headers.unwrap_or_default())?,
@@ -280,15 +285,15 @@ fn request(path: &Path, key: &str, entry: Entry) -> Parsed<Request> {
     })
 }
 
-fn headers(key: &str, given: BTreeMap<String, toml::Value>) -> Parsed<Vec<(String, Member)>> {
+fn headers(key: &str, given: BTreeMap<String, toml::Value>) -> Parsed<Vec<(String, Alternatives)>> {
     let key = format!("{key}.headers");
     let headers = members(&key, given)?;
-    for (name, Member(alternatives)) in &headers {
+    for (name, Alternatives(alternatives)) in &headers {
         for (_, source) in alternatives {
             let value = match source {
-                Source::Fixed(value) => as_text(value),
-                Source::Numbered { prefix, .. } => prefix.clone(),
-                Source::Absent | Source::Range { .. } => String::new(),
+                ValueSource::Fixed(value) => as_text(value),
+                ValueSource::Numbered { prefix, .. } => prefix.clone(),
+                ValueSource::Absent | ValueSource::Range { .. } => String::new(),
             };
             if let Some(problem) = header_problem(name, &value) {
                 return wrong(format!("{key}.{name}"), problem);
@@ -371,7 +376,10 @@ fn path_of(key: &str, path: Option<String>) -> Parsed<String> {
     }
 }
 
-fn members(key: &str, members: BTreeMap<String, toml::Value>) -> Parsed<Vec<(String, Member)>> {
+fn members(
+    key: &str,
+    members: BTreeMap<String, toml::Value>,
+) -> Parsed<Vec<(String, Alternatives)>> {
     members
         .into_iter()
         .map(|(name, value)| {
@@ -381,17 +389,22 @@ fn members(key: &str, members: BTreeMap<String, toml::Value>) -> Parsed<Vec<(Str
         .collect()
 }
 
-fn member(key: &str, value: toml::Value) -> Parsed<Member> {
+fn member(key: &str, value: toml::Value) -> Parsed<Alternatives> {
     let alternatives = match value {
         toml::Value::Array(alternatives) if !alternatives.is_empty() => alternatives,
-        scalar => return Ok(Member(vec![(1, Source::Fixed(fixed(key, scalar)?))])),
+        scalar => {
+            return Ok(Alternatives(vec![(
+                1,
+                ValueSource::Fixed(fixed(key, scalar)?),
+            )]));
+        }
     };
     alternatives
         .into_iter()
         .enumerate()
         .map(|(index, value)| alternative(&format!("{key}[{index}]"), value))
         .collect::<Parsed<_>>()
-        .map(Member)
+        .map(Alternatives)
 }
 
 fn fixed(key: &str, value: toml::Value) -> Parsed<Value> {
@@ -407,7 +420,7 @@ fn fixed(key: &str, value: toml::Value) -> Parsed<Value> {
     }
 }
 
-fn alternative(key: &str, value: toml::Value) -> Parsed<(u32, Source)> {
+fn alternative(key: &str, value: toml::Value) -> Parsed<(u32, ValueSource)> {
     let alternative: Alternative = match value.try_into() {
         Ok(alternative) => alternative,
         Err(error) => return wrong(key, error.message()),
@@ -415,8 +428,8 @@ fn alternative(key: &str, value: toml::Value) -> Parsed<(u32, Source)> {
     let weight = weight_of(key, alternative.weight)?;
     let is_text = alternative.prefix.is_some() || alternative.digits.is_some();
     let source = match (alternative.value, alternative.absent, alternative.range) {
-        (Some(value), None, None) if !is_text => Source::Fixed(fixed(key, value)?),
-        (None, Some(true), None) if !is_text => Source::Absent,
+        (Some(value), None, None) if !is_text => ValueSource::Fixed(fixed(key, value)?),
+        (None, Some(true), None) if !is_text => ValueSource::Absent,
         (None, None, Some(ends)) => {
             let prefix = alternative.prefix.unwrap_or_default();
             range(key, ends, prefix, alternative.digits, is_text)?
@@ -437,7 +450,7 @@ fn range(
     prefix: String,
     digits: Option<usize>,
     is_text: bool,
-) -> Parsed<Source> {
+) -> Parsed<ValueSource> {
     if low > high {
         return wrong(
             format!("{key}.range"),
@@ -452,8 +465,8 @@ fn range(
         );
     }
     Ok(match is_text {
-        false => Source::Range { low, high },
-        true => Source::Numbered {
+        false => ValueSource::Range { low, high },
+        true => ValueSource::Numbered {
             low,
             high,
             prefix,

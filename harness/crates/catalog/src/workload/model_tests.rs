@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::Value;
 
-use super::{Body, Content, Member, Request, Source, Workload, WorkloadError};
+use super::{Alternatives, Body, Content, RequestTemplate, ValueSource, Workload, WorkloadError};
 
 fn parse(text: &str) -> Result<Workload, WorkloadError> {
     Workload::parse(Path::new("no-such-folder/model.toml"), text)
@@ -41,11 +41,11 @@ fn written(workload: &Workload) -> String {
     text
 }
 
-fn members(text: &mut String, table: &str, members: &[(String, Member)]) {
+fn members(text: &mut String, table: &str, members: &[(String, Alternatives)]) {
     let _ = writeln!(text, "[request.{table}]");
-    for (name, Member(alternatives)) in members {
+    for (name, Alternatives(alternatives)) in members {
         let value = match &alternatives[..] {
-            [(1, Source::Fixed(value))] => value.to_string(),
+            [(1, ValueSource::Fixed(value))] => value.to_string(),
             several => {
                 let several: Vec<_> = several.iter().map(alternative).collect();
                 format!("[{}]", several.join(", "))
@@ -55,12 +55,12 @@ fn members(text: &mut String, table: &str, members: &[(String, Member)]) {
     }
 }
 
-fn alternative((weight, source): &(u32, Source)) -> String {
+fn alternative((weight, source): &(u32, ValueSource)) -> String {
     let source = match source {
-        Source::Absent => "absent = true".to_owned(),
-        Source::Fixed(value) => format!("value = {value}"),
-        Source::Range { low, high } => format!("range = [{low}, {high}]"),
-        Source::Numbered {
+        ValueSource::Absent => "absent = true".to_owned(),
+        ValueSource::Fixed(value) => format!("value = {value}"),
+        ValueSource::Range { low, high } => format!("range = [{low}, {high}]"),
+        ValueSource::Numbered {
             low,
             high,
             prefix,
@@ -73,14 +73,14 @@ fn alternative((weight, source): &(u32, Source)) -> String {
     format!("{{ {source}, weight = {weight} }}")
 }
 
-fn source() -> impl Strategy<Value = Source> {
+fn source() -> impl Strategy<Value = ValueSource> {
     let ends = || (any::<i64>(), any::<i64>()).prop_map(|(a, b)| (a.min(b), a.max(b)));
     prop_oneof![
-        Just(Source::Absent),
-        value().prop_map(Source::Fixed),
-        ends().prop_map(|(low, high)| Source::Range { low, high }),
+        Just(ValueSource::Absent),
+        value().prop_map(ValueSource::Fixed),
+        ends().prop_map(|(low, high)| ValueSource::Range { low, high }),
         (ends(), "[^\u{7f}]{0,5}", 0_usize..=20).prop_map(|((low, high), prefix, digits)| {
-            Source::Numbered {
+            ValueSource::Numbered {
                 low,
                 high,
                 prefix,
@@ -98,33 +98,33 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
-fn some_members() -> impl Strategy<Value = Vec<(String, Member)>> {
+fn some_members() -> impl Strategy<Value = Vec<(String, Alternatives)>> {
     let weight = prop_oneof![1_u32..4, Just(u32::MAX)];
-    let member = prop::collection::vec((weight, source()), 1..4).prop_map(Member);
+    let member = prop::collection::vec((weight, source()), 1..4).prop_map(Alternatives);
     // The reader sorts members by name.
     prop::collection::btree_map("[^\u{7f}]{0,6}", member, 0..4)
         .prop_map(|m| m.into_iter().collect())
 }
 
 /// Any valid header; the names for the body's length are too long to be generated.
-fn some_headers() -> impl Strategy<Value = Vec<(String, Member)>> {
+fn some_headers() -> impl Strategy<Value = Vec<(String, Alternatives)>> {
     let text = || "[^\\x00-\\x1f\\x7f-\\x9f]{0,5}";
     let source = prop_oneof![
-        Just(Source::Absent),
-        text().prop_map(|text| Source::Fixed(text.into())),
-        (0..9_i64, text()).prop_map(|(low, prefix)| Source::Numbered {
+        Just(ValueSource::Absent),
+        text().prop_map(|text| ValueSource::Fixed(text.into())),
+        (0..9_i64, text()).prop_map(|(low, prefix)| ValueSource::Numbered {
             low,
             high: 9,
             prefix,
             digits: 3,
         }),
     ];
-    let member = prop::collection::vec((1_u32..4, source), 1..4).prop_map(Member);
+    let member = prop::collection::vec((1_u32..4, source), 1..4).prop_map(Alternatives);
     prop::collection::btree_map("[!#$%&'*+.^_`|~0-9A-Za-z-]{1,6}", member, 0..3)
         .prop_map(|m| m.into_iter().collect())
 }
 
-fn request() -> impl Strategy<Value = Request> {
+fn request() -> impl Strategy<Value = RequestTemplate> {
     let content = prop_oneof![
         some_members().prop_map(Content::Json),
         "[^\u{7f}]{0,20}".prop_map(|text| Content::Raw(text.into_bytes().into())),
@@ -136,7 +136,7 @@ fn request() -> impl Strategy<Value = Request> {
         some_headers(),
         prop::option::of(content),
     )
-        .prop_map(|(method, path, query, headers, body)| Request {
+        .prop_map(|(method, path, query, headers, body)| RequestTemplate {
             body: body.filter(|_| ["POST", "PUT", "PATCH"].contains(&method)),
             method: method.to_owned(),
             path,

@@ -54,7 +54,8 @@ impl Bench {
         let before = accepted();
         let started_unix_ns = now_unix_ns();
         let begin = Instant::now();
-        let mut group = Group::start_apart(command, &self.folder, &self.cpus, &err, &out)?;
+        let apart = ["--out".as_ref(), out.as_os_str()];
+        let mut group = Group::start(&apart, command, &self.folder, &self.cpus, &err)?;
         let ended = loop {
             if let Some((how, well)) = group.wait(LOOK_EVERY) {
                 break (!well).then(|| format!("it ended {how}"));

@@ -21,7 +21,7 @@ const MOST_LARGE: u16 = 256;
 /// the tail of the ring.
 #[repr(C)]
 #[derive(Default)]
-struct Place {
+struct RingEntry {
     addr: AtomicU64,
     len: AtomicU32,
     id: AtomicU16,
@@ -30,7 +30,7 @@ struct Place {
 
 /// All entries. The kernel wants them page-aligned; no Linux has larger pages than this.
 #[repr(C, align(65536))]
-struct Places([Place; MOST as usize]);
+struct RingEntries([RingEntry; MOST as usize]);
 
 /// The buffers, and the ring that offers them.
 pub(super) struct Buffers {
@@ -44,7 +44,7 @@ pub(super) struct Buffers {
 /// Memory shared with the kernel; leaked instead of freed if the kernel might still use it.
 struct Memory {
     /// In a vector, because a box claims that nobody else has its address.
-    places: Vec<Places>,
+    places: Vec<RingEntries>,
     data: NonNull<u8>,
     len: usize,
 }
@@ -55,7 +55,7 @@ impl Buffers {
         let wanted = connections.clamp(FEWEST.into(), MOST.into());
         let count = wanted.next_power_of_two() as u16;
         let size = if count > MOST_LARGE { SMALL } else { LARGE };
-        let places = Places([const { Place::new() }; MOST as usize]);
+        let places = RingEntries([const { RingEntry::new() }; MOST as usize]);
         let mut buffers = Self {
             memory: Memory::new(places, usize::from(count) * size),
             count,
@@ -73,7 +73,6 @@ impl Buffers {
         self.count
     }
 
-    /// The address of the ring.
     pub(super) fn ring_addr(&self) -> u64 {
         self.memory.places.as_ptr().expose_provenance() as u64
     }
@@ -120,7 +119,7 @@ impl Buffers {
     }
 }
 
-impl Place {
+impl RingEntry {
     const fn new() -> Self {
         Self {
             addr: AtomicU64::new(0),
@@ -132,7 +131,7 @@ impl Place {
 }
 
 impl Memory {
-    fn new(places: Places, len: usize) -> Self {
+    fn new(places: RingEntries, len: usize) -> Self {
         // Zeroed pages come untouched from the system.
         let data = Box::into_raw(vec![0_u8; len].into_boxed_slice());
         Self {
@@ -172,8 +171,8 @@ mod tests {
 
     #[test]
     fn the_kernel_finds_what_its_interface_says() {
-        assert_eq!(size_of::<Place>(), 16);
-        assert_eq!(std::mem::offset_of!(Place, tail), 14);
+        assert_eq!(size_of::<RingEntry>(), 16);
+        assert_eq!(std::mem::offset_of!(RingEntry, tail), 14);
         let mut buffers = Buffers::new(64);
         assert_eq!(buffers.ring_addr() % 65_536, 0);
         let tail = |buffers: &Buffers| buffers.memory.places[0].0[0].tail.load(Ordering::Acquire);

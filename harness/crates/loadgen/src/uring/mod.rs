@@ -26,7 +26,7 @@ use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, SocketFlags, SocketType, socket_with};
+use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 
 use super::dial::Dial;
 use super::engine::{Engine, Event, SURE, holds_back, takes_no_more};
@@ -186,7 +186,6 @@ impl<'w> Uring<'w> {
         Ok(())
     }
 
-    /// Returns the lent buffer.
     fn give_back(&mut self) {
         if let Some((id, _)) = self.lent.take() {
             self.buffers.give(id);
@@ -334,9 +333,7 @@ impl<'w> Engine<'w> for Uring<'w> {
     fn open(&mut self, connection: usize) -> Result<(), Errno> {
         self.close(connection);
         // Blocking, like a file: the kernel itself then waits until it can continue.
-        let flags = SocketFlags::CLOEXEC;
-        let fd = socket_with(self.dial.family(), SocketType::STREAM, flags, None)?;
-        self.dial.prepare(&fd, connection)?;
+        let fd = self.dial.socket(SocketFlags::CLOEXEC, connection)?;
         let to = self.dial.to();
         let connect = opcode::Connect::new(Fd(fd.as_raw_fd()), to.as_ptr().cast(), to.addr_len());
         let connect = connect.build().user_data(self.tag(Op::Connect, connection));

@@ -1,9 +1,7 @@
 //! Identifies the operation of a completion.
 
-/// Bits of a generation.
 const GENERATION_BITS: u32 = 28;
 
-/// Kind of operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Op {
     Connect,

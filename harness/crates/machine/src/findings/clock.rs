@@ -1,6 +1,6 @@
 //! The clock that all times are read from.
 
-use super::{Context, fail, ok, unknown, warn};
+use super::{About, Context};
 use crate::Finding;
 use crate::machine;
 
@@ -13,14 +13,14 @@ const FAST: &[&str] = &[
 ];
 
 pub(super) fn clock_source(context: &Context<'_>) -> Finding {
-    let id = "clock-source";
     let why = "each request reads the clock several times: a slow clock source costs CPU time on both sides, a coarse one hides small latencies";
+    let about = About("clock-source", why);
     let Some(current) = machine::clock_source(context.root) else {
         let file = "sys/devices/system/clocksource/clocksource0/current_clocksource";
-        return unknown(id, file, why);
+        return about.unknown(file);
     };
     if FAST.contains(&current.as_str()) {
-        return ok(id, current, why);
+        return about.ok(current);
     }
     let fix = machine::clock_sources(context.root)
         .iter()
@@ -29,18 +29,8 @@ pub(super) fn clock_source(context: &Context<'_>) -> Finding {
             "echo tsc | sudo tee /sys/devices/system/clocksource/clocksource0/current_clocksource",
         );
     if current.contains("jiffies") {
-        fail(
-            id,
-            format!("{current}: resolution of milliseconds"),
-            why,
-            fix,
-        )
+        about.fail(format!("{current}: resolution of milliseconds"), fix)
     } else {
-        warn(
-            id,
-            format!("{current}: reading it takes a system call"),
-            why,
-            fix,
-        )
+        about.warn(format!("{current}: reading it takes a system call"), fix)
     }
 }

@@ -1,6 +1,6 @@
 //! The clock frequency of the CPUs.
 
-use super::{Context, TUNE, ok, unknown, warn};
+use super::{About, Context, TUNE};
 use crate::Finding;
 use crate::{Root, machine};
 use words::counted;
@@ -11,31 +11,23 @@ pub(crate) const COOLER: &str =
     "let it cool down and improve the cooling, or: sudo scripts/tune-host --no-turbo";
 
 pub(super) fn governor(context: &Context<'_>) -> Finding {
-    let id = "governor";
     let why = "other governors lower the clock frequency of idle CPUs, so latency at a low rate shows the governor rather than the server";
+    let about = About("governor", why);
     match machine::governor(context.root, &context.cpus()) {
-        None => unknown(
-            id,
-            "sys/devices/system/cpu/cpuN/cpufreq/scaling_governor",
-            why,
-        ),
-        Some(governor) if governor == "performance" => ok(id, governor, why),
-        Some(governor) => warn(id, governor, why, Some(TUNE)),
+        None => about.unknown("sys/devices/system/cpu/cpuN/cpufreq/scaling_governor"),
+        Some(governor) if governor == "performance" => about.ok(governor),
+        Some(governor) => about.warn(governor, TUNE),
     }
 }
 
 pub(super) fn turbo(context: &Context<'_>) -> Finding {
-    let id = "turbo";
     let why = "with turbo the clock frequency depends on temperature and on how many cores are busy, so later trials may run slower than earlier ones";
+    let about = About("turbo", why);
     let fix = "sudo scripts/tune-host --no-turbo";
     match turbo_on(context.root) {
-        None => unknown(
-            id,
-            "sys/devices/system/cpu/intel_pstate/no_turbo or cpufreq/boost",
-            why,
-        ),
-        Some(true) => warn(id, "on", why, Some(fix)),
-        Some(false) => ok(id, "off", why),
+        None => about.unknown("sys/devices/system/cpu/intel_pstate/no_turbo or cpufreq/boost"),
+        Some(true) => about.warn("on", fix),
+        Some(false) => about.ok("off"),
     }
 }
 
@@ -47,18 +39,18 @@ pub(crate) fn turbo_on(root: &Root) -> Option<bool> {
 }
 
 pub(super) fn thermal(context: &Context<'_>) -> Finding {
-    let id = "thermal";
     let why = "a CPU that gets too hot lowers its clock frequency; a machine that did so before will do so again under load";
+    let about = About("thermal", why);
     match throttle_count(context.root, &context.cpus()) {
         None if cooled(context.root) => {
             let found = "the kernel is limiting the clock frequency of a CPU right now";
-            warn(id, found, why, Some(COOLER))
+            about.warn(found, COOLER)
         }
-        None => unknown(id, "sys/devices/system/cpu/cpuN/thermal_throttle", why),
-        Some(0) => ok(id, "never throttled since boot", why),
+        None => about.unknown("sys/devices/system/cpu/cpuN/thermal_throttle"),
+        Some(0) => about.ok("never throttled since boot"),
         Some(count) => {
             let found = format!("throttled {} since boot", counted(count, "time"));
-            warn(id, found, why, Some(COOLER))
+            about.warn(found, COOLER)
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The memory limit of a container.
 
-use super::{Context, ok, unknown, warn};
+use super::{About, Context};
 use crate::Finding;
 use crate::{cgroup, machine};
 
@@ -8,27 +8,22 @@ use crate::{cgroup, machine};
 const LEAST: u64 = 1 << 30;
 
 pub(super) fn limit(context: &Context<'_>) -> Finding {
-    let id = "memory-limit";
     let why = "the kernel kills a process of a control group that exceeds its memory limit";
+    let about = About("memory-limit", why);
     let machine = machine::meminfo(context.root, "MemTotal:").unwrap_or(u64::MAX);
     match cgroup::memory_limit(context.root).filter(|limit| *limit < machine) {
         None if !context.topology.known.quota => {
-            unknown(id, "sys/fs/cgroup nor /proc/self/cgroup", why)
+            about.unknown("sys/fs/cgroup nor /proc/self/cgroup")
         }
-        None => ok(id, "no limit on memory", why),
+        None => about.ok("no limit on memory"),
         Some(limit) => {
             let found = format!(
                 "{} MiB for load generator and servers together",
                 limit >> 20
             );
             match limit < LEAST {
-                true => warn(
-                    id,
-                    found,
-                    why,
-                    Some("start the container with a larger --memory"),
-                ),
-                false => ok(id, found, why),
+                true => about.warn(found, "start the container with a larger --memory"),
+                false => about.ok(found),
             }
         }
     }

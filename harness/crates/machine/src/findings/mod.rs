@@ -31,14 +31,12 @@ impl Needs {
     /// File descriptors that each of the two processes may need: two per connection, because the old socket
     /// may still be open during a reconnect, and 128 for logs, event queues and libraries. Both inherit the
     /// same limit.
-    #[must_use]
     pub fn descriptors(self) -> u64 {
         u64::from(self.connections) * 2 + 128
     }
 
     /// Local ports the load generator may need: two per connection, because a closed one stays in TIME-WAIT
     /// for 60 s, and 1,000 for everything else on the machine.
-    #[must_use]
     pub fn ports(self) -> u64 {
         u64::from(self.connections) * 2 + 1000
     }
@@ -94,7 +92,6 @@ const CHECKS: &[Check] = &[
 ];
 
 /// Checks the machine for a layout and a planned run. `now` is what others used just before, or its default.
-#[must_use]
 pub fn findings(
     root: &Root,
     topology: &Topology,
@@ -115,39 +112,43 @@ pub fn findings(
 /// The command that makes all safe changes.
 const TUNE: &str = "sudo scripts/tune-host";
 
-fn ok(id: &str, found: impl Into<String>, why: &str) -> Finding {
-    finding(id, Level::Ok, found, why, None)
-}
+/// What a finding is about: its id, and why it matters.
+#[derive(Clone, Copy)]
+pub(super) struct About<'a>(pub(super) &'a str, pub(super) &'a str);
 
-/// `file` has no leading slash.
-fn unknown(id: &str, file: &str, why: &str) -> Finding {
-    unknown_because(id, &format!("cannot read /{file}"), why)
-}
+impl About<'_> {
+    fn ok(self, found: impl Into<String>) -> Finding {
+        self.finding(Level::Ok, found, None)
+    }
 
-fn unknown_because(id: &str, cause: &str, why: &str) -> Finding {
-    ok(id, format!("{UNKNOWN}{cause}"), why)
-}
+    /// `file` has no leading slash.
+    fn unknown(self, file: &str) -> Finding {
+        self.unknown_because(&format!("cannot read /{file}"))
+    }
 
-fn warn(id: &str, found: impl Into<String>, why: &str, fix: Option<&str>) -> Finding {
-    finding(id, Level::Warn, found, why, fix)
-}
+    fn unknown_because(self, cause: &str) -> Finding {
+        self.ok(format!("{UNKNOWN}{cause}"))
+    }
 
-fn fail(id: &str, found: impl Into<String>, why: &str, fix: Option<&str>) -> Finding {
-    finding(id, Level::Fail, found, why, fix)
-}
+    pub(super) fn warn<'f>(
+        self,
+        found: impl Into<String>,
+        fix: impl Into<Option<&'f str>>,
+    ) -> Finding {
+        self.finding(Level::Warn, found, fix.into())
+    }
 
-pub(super) fn finding(
-    id: &str,
-    level: Level,
-    found: impl Into<String>,
-    why: &str,
-    fix: Option<&str>,
-) -> Finding {
-    Finding {
-        id: id.to_owned(),
-        level,
-        found: found.into(),
-        why: why.to_owned(),
-        fix: fix.map(str::to_owned),
+    fn fail<'f>(self, found: impl Into<String>, fix: impl Into<Option<&'f str>>) -> Finding {
+        self.finding(Level::Fail, found, fix.into())
+    }
+
+    fn finding(self, level: Level, found: impl Into<String>, fix: Option<&str>) -> Finding {
+        Finding {
+            id: self.0.to_owned(),
+            level,
+            found: found.into(),
+            why: self.1.to_owned(),
+            fix: fix.map(str::to_owned),
+        }
     }
 }

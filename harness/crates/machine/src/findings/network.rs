@@ -1,6 +1,6 @@
 //! Kernel limits and settings for connections.
 
-use super::{Context, TUNE, fail, ok, unknown, warn};
+use super::{About, Context, TUNE};
 use crate::Finding;
 use crate::{Root, machine};
 
@@ -10,11 +10,11 @@ const TUNED_SOMAXCONN: u64 = 4096;
 const TUNED_PORTS: u64 = 46_000;
 
 pub(super) fn descriptors(context: &Context<'_>) -> Finding {
-    let id = "descriptors";
     let why = "every connection needs a file descriptor on each side; without one it is refused or has to wait";
+    let about = About("descriptors", why);
     let needed = context.needs.descriptors();
     let Some((soft, hard)) = descriptor_limits(context.root) else {
-        return unknown(id, "proc/self/limits", why);
+        return about.unknown("proc/self/limits");
     };
     if hard < needed {
         let found = format!("limit {hard}, needed {needed}");
@@ -23,15 +23,15 @@ pub(super) fn descriptors(context: &Context<'_>) -> Finding {
         if machine::container(context.root).is_some() {
             fix += &format!(", or start the container with --ulimit nofile={needed}");
         }
-        return fail(id, found, why, Some(&fix));
+        return about.fail(found, fix.as_str());
     }
     if soft < needed {
         let found = format!(
             "limit {soft}, needed {needed}: the harness raises it; up to {hard} is allowed"
         );
-        return ok(id, found, why);
+        return about.ok(found);
     }
-    ok(id, format!("limit {soft}, needed {needed}"), why)
+    about.ok(format!("limit {soft}, needed {needed}"))
 }
 
 /// The soft and the hard limit; `u64::MAX` means unlimited. The line is
@@ -49,15 +49,15 @@ pub(crate) fn descriptor_limits(root: &Root) -> Option<(u64, u64)> {
 }
 
 pub(super) fn ports(context: &Context<'_>) -> Finding {
-    let id = "ports";
     let why = "every connection uses a local port, and keeps it for a minute after it is closed";
+    let about = About("ports", why);
     let file = "proc/sys/net/ipv4/ip_local_port_range";
     let range = context.root.text(file).and_then(|text| {
         let mut bounds = text.split_whitespace().map(str::parse::<u64>);
         Some((bounds.next()?.ok()?, bounds.next()?.ok()?))
     });
     let Some((first, last)) = range else {
-        return unknown(id, file, why);
+        return about.unknown(file);
     };
     let count = (last + 1).saturating_sub(first);
     let needed = context.needs.ports();
@@ -67,19 +67,19 @@ pub(super) fn ports(context: &Context<'_>) -> Finding {
         _ => "use fewer --connections: one address has at most 64 thousand ports",
     };
     match count {
-        count if count < u64::from(context.needs.connections) => fail(id, found, why, Some(fix)),
-        count if count < needed => warn(id, found, why, Some(fix)),
-        _ => ok(id, found, why),
+        count if count < u64::from(context.needs.connections) => about.fail(found, fix),
+        count if count < needed => about.warn(found, fix),
+        _ => about.ok(found),
     }
 }
 
 pub(super) fn somaxconn(context: &Context<'_>) -> Finding {
-    let id = "somaxconn";
     let why =
         "connections beyond the queue of a listening socket are dropped and retried a second later";
+    let about = About("somaxconn", why);
     let file = "proc/sys/net/core/somaxconn";
     match context.root.number::<u64>(file) {
-        None => unknown(id, file, why),
+        None => about.unknown(file),
         Some(queue) if queue < u64::from(context.needs.connections) => {
             let found = format!(
                 "{queue}, less than the {} connections",
@@ -90,34 +90,34 @@ pub(super) fn somaxconn(context: &Context<'_>) -> Finding {
                 context.needs.connections
             );
             let enough = u64::from(context.needs.connections) <= TUNED_SOMAXCONN;
-            warn(id, found, why, Some(if enough { TUNE } else { &more }))
+            about.warn(found, if enough { TUNE } else { more.as_str() })
         }
-        Some(queue) => ok(id, queue.to_string(), why),
+        Some(queue) => about.ok(queue.to_string()),
     }
 }
 
 pub(super) fn tw_reuse(context: &Context<'_>) -> Finding {
-    let id = "tcp-tw-reuse";
     let why = "allows reusing the port of a closed connection at once instead of a minute later (2, the default: only on loopback)";
+    let about = About("tcp-tw-reuse", why);
     let file = "proc/sys/net/ipv4/tcp_tw_reuse";
     match context.root.number::<u64>(file) {
-        None => unknown(id, file, why),
-        Some(0) => warn(id, "0 (off)", why, Some(TUNE)),
-        Some(1) => ok(id, "1 (on)", why),
-        Some(value) => ok(id, format!("{value} (only on loopback)"), why),
+        None => about.unknown(file),
+        Some(0) => about.warn("0 (off)", TUNE),
+        Some(1) => about.ok("1 (on)"),
+        Some(value) => about.ok(format!("{value} (only on loopback)")),
     }
 }
 
 pub(super) fn loopback_mtu(context: &Context<'_>) -> Finding {
-    let id = "loopback-mtu";
     let why = "with packets smaller than the default 65536 bytes, responses are split that other machines send whole";
+    let about = About("loopback-mtu", why);
     let file = "sys/class/net/lo/mtu";
     match context.root.number::<u64>(file) {
-        None => unknown(id, file, why),
+        None => about.unknown(file),
         Some(mtu) if mtu < 65536 => {
             let fix = "sudo ip link set dev lo mtu 65536";
-            warn(id, mtu.to_string(), why, Some(fix))
+            about.warn(mtu.to_string(), fix)
         }
-        Some(mtu) => ok(id, mtu.to_string(), why),
+        Some(mtu) => about.ok(mtu.to_string()),
     }
 }

@@ -58,7 +58,6 @@ pub fn pin_current_thread(cpus: &[u32]) -> Result<(), AffinityError> {
 }
 
 /// The CPUs the calling thread may run on, ascending; empty if the kernel doesn't say.
-#[must_use]
 pub fn current_allowed() -> Vec<u32> {
     let Ok(set) = sched_getaffinity(None) else {
         return Vec::new();

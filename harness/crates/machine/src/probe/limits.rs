@@ -3,7 +3,6 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The soft and the hard limit of this process; `u64::MAX` means unlimited.
-#[must_use]
 pub fn descriptor_limit() -> (u64, u64) {
     let limit = getrlimit(Resource::Nofile);
     (

@@ -159,7 +159,6 @@ impl Process {
         Some((all, sockets))
     }
 
-    /// The inodes of its sockets.
     pub(super) fn socket_inodes(&self) -> Option<Vec<u64>> {
         socket_inodes(self.pid)
     }

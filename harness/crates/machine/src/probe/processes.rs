@@ -5,7 +5,7 @@ use std::path::Path;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::newest::Newest;
-use super::process::{Process, Stat, Ticks, pids, ticks_ns};
+use super::process::{Detail, Process, Stat, Ticks, pids, ticks_ns};
 use super::sockets;
 use crate::cpu_group::{CpuMeter, CpuUsage};
 
@@ -24,8 +24,8 @@ pub struct Processes {
     supervisor: Option<Process>,
     meter: Option<CpuMeter>,
     /// Those alive, and zombies: until a zombie is waited for, only it knows the time of its own ended children.
-    live: Vec<Member>,
-    ended: Ended,
+    live: Vec<LiveProcess>,
+    ended: EndedTimes,
     counted: Cpu,
     newest: Newest,
     /// All processes of the machine when it was last searched.
@@ -35,22 +35,22 @@ pub struct Processes {
 
 /// A process, and its last values.
 #[derive(Debug)]
-struct Member {
+struct LiveProcess {
     process: Process,
-    last: Reading,
+    last: LastReading,
     /// Whether it was started after the last [`Processes::refresh`].
     joined: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Reading {
+struct LastReading {
     cpu_ns: Option<u64>,
     stat: Stat,
 }
 
 /// Last known values of processes that are gone.
 #[derive(Debug, Default, Clone, Copy)]
-struct Ended {
+struct EndedTimes {
     processes: u32,
     cpu_ns: u64,
     own: Ticks,
@@ -116,14 +116,13 @@ pub struct Sample {
 impl Processes {
     /// The current processes of a group, without its supervisor, if there is one. Of the supervisor, only the
     /// CPU time of processes it has waited for counts.
-    #[must_use]
     pub fn in_group(group: u32, supervisor: Option<u32>) -> Self {
         let mut processes = Self {
             group,
             supervisor: supervisor.and_then(Process::open),
             meter: None,
             live: Vec::new(),
-            ended: Ended::default(),
+            ended: EndedTimes::default(),
             counted: Cpu::default(),
             newest: Newest::default(),
             listed: Vec::new(),
@@ -135,14 +134,12 @@ impl Processes {
 
     /// Takes the CPU time from the processes' control group, if there is one: exact, and of everything that
     /// ran in it.
-    #[must_use]
     pub fn counted_by(mut self, group: Option<&Path>) -> Self {
         self.meter = group.and_then(CpuMeter::open);
         self
     }
 
     /// Whether a control group counts the CPU time.
-    #[must_use]
     pub fn has_control_group(&self) -> bool {
         self.meter.is_some()
     }
@@ -182,8 +179,8 @@ impl Processes {
             let cpu_ns = process.cpu_ns();
             let Some(stat) = process.stat() else { continue };
             if stat.group == self.group && !stat.zombie {
-                let last = Reading { cpu_ns, stat };
-                self.live.push(Member {
+                let last = LastReading { cpu_ns, stat };
+                self.live.push(LiveProcess {
                     process,
                     last,
                     joined,
@@ -194,12 +191,11 @@ impl Processes {
     }
 
     /// The processes that were alive at the last look.
-    fn alive(&self) -> impl Iterator<Item = &Member> {
+    fn alive(&self) -> impl Iterator<Item = &LiveProcess> {
         self.live.iter().filter(|member| !member.last.stat.zombie)
     }
 
     /// The ids of the processes that were alive at the last look.
-    #[must_use]
     pub fn pids(&self) -> Vec<u32> {
         self.alive().map(|member| member.process.pid).collect()
     }
@@ -216,7 +212,6 @@ impl Processes {
     }
 
     /// Number of processes that ended after they were found, and were waited for.
-    #[must_use]
     pub fn ended(&self) -> u32 {
         self.ended.processes
     }
@@ -234,41 +229,26 @@ impl Processes {
     pub fn sample(&mut self) -> Sample {
         self.find_started();
         let (light, faults) = self.read();
-        let mut sample = Sample {
+        let known = self.alive().filter(|member| !member.joined);
+        let details: Vec<Detail> = known.map(|member| member.process.detail()).collect();
+        let details = details.iter();
+        Sample {
             light,
+            peak_rss_bytes: sum(details.clone().map(|detail| detail.peak_rss_bytes)),
+            descriptors: sum(details.clone().map(|detail| detail.descriptors)),
+            sockets: sum(details.clone().map(|detail| detail.sockets)),
+            voluntary_switches: sum(details.clone().map(|detail| detail.voluntary_switches)),
+            involuntary_switches: sum(details.map(|detail| detail.involuntary_switches)),
             minor_faults: faults.map(|faults| faults.0),
             major_faults: faults.map(|faults| faults.1),
-            ..Sample::default()
-        };
-        let known = self.alive().filter(|member| !member.joined);
-        for (index, member) in known.enumerate() {
-            let detail = member.process.detail();
-            let first = index == 0;
-            add(&mut sample.peak_rss_bytes, detail.peak_rss_bytes, first);
-            add(&mut sample.descriptors, detail.descriptors, first);
-            add(&mut sample.sockets, detail.sockets, first);
-            add(
-                &mut sample.voluntary_switches,
-                detail.voluntary_switches,
-                first,
-            );
-            add(
-                &mut sample.involuntary_switches,
-                detail.involuntary_switches,
-                first,
-            );
         }
-        sample
     }
 
     /// Established TCP connections of all processes; absent if they can't be read.
-    #[must_use]
     pub fn established(&self) -> Option<u32> {
-        let mut sum = None;
-        for (index, member) in self.alive().enumerate() {
-            add(&mut sum, sockets::established(&member.process), index == 0);
-        }
-        sum
+        sum(self
+            .alive()
+            .map(|member| sockets::established(&member.process)))
     }
 
     /// Forgets all but one process.
@@ -368,7 +348,7 @@ impl Cpu {
     }
 }
 
-impl Member {
+impl LiveProcess {
     /// Reads the process; returns whether it still exists. If not, the last reading stays.
     fn read(&mut self) -> bool {
         // The clock first: see `Process`.
@@ -376,13 +356,13 @@ impl Member {
         let Some(stat) = self.process.stat() else {
             return false;
         };
-        self.last = Reading { cpu_ns, stat };
+        self.last = LastReading { cpu_ns, stat };
         true
     }
 }
 
-impl Ended {
-    fn add(&mut self, last: Reading) {
+impl EndedTimes {
+    fn add(&mut self, last: LastReading) {
         self.processes += 1;
         self.cpu_ns += last.cpu_ns.unwrap_or(0);
         self.own = self.own + last.stat.own;
@@ -391,11 +371,7 @@ impl Ended {
     }
 }
 
-/// Adds to a sum that becomes absent as soon as one part is.
-fn add<T: std::ops::Add<Output = T> + Copy>(sum: &mut Option<T>, part: Option<T>, first: bool) {
-    *sum = match (*sum, part) {
-        (Some(sum), Some(part)) => Some(sum + part),
-        (None, part) if first => part,
-        _ => None,
-    };
+/// The sum; absent if one part is, or if there is none.
+fn sum<T: std::ops::Add<Output = T>>(parts: impl Iterator<Item = Option<T>>) -> Option<T> {
+    parts.reduce(|sum, part| Some(sum? + part?)).flatten()
 }

@@ -25,13 +25,11 @@ pub struct Listeners {
 
 impl Listeners {
     /// Whether nobody listens.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sockets == 0
     }
 
     /// Whether there is a listening socket, and each is held only by these processes.
-    #[must_use]
     pub fn only(&self, pids: &[u32]) -> bool {
         !self.pids.is_empty() && self.unowned == 0 && self.pids.iter().all(|pid| pids.contains(pid))
     }
@@ -84,7 +82,7 @@ pub(super) fn established(process: &Process) -> Option<u32> {
 }
 
 /// A line of `/proc/net/tcp`.
-struct Row<'a> {
+struct SocketRow<'a> {
     local_port: Option<u16>,
     state: &'a str,
     inode: u64,
@@ -100,7 +98,7 @@ fn tables(folder: &str) -> io::Result<Vec<String>> {
     }
 }
 
-fn rows(table: &str) -> impl Iterator<Item = Row<'_>> {
+fn rows(table: &str) -> impl Iterator<Item = SocketRow<'_>> {
     // sl local remote st tx:rx tr:when retrnsmt uid timeout inode
     table.lines().skip(1).filter_map(|line| {
         let mut fields = line.split_ascii_whitespace();
@@ -108,7 +106,7 @@ fn rows(table: &str) -> impl Iterator<Item = Row<'_>> {
         let state = fields.nth(1)?;
         let inode = fields.nth(5)?.parse().ok()?;
         let port = local.rsplit_once(':')?.1;
-        Some(Row {
+        Some(SocketRow {
             local_port: u16::from_str_radix(port, 16).ok(),
             state,
             inode,

@@ -116,14 +116,12 @@ impl Answers {
         Ok(Self { bytes, places })
     }
 
-    /// The response to a request.
     pub(super) fn find(&self, line: &[u8], body: &[u8]) -> Option<&[u8]> {
         let place = self.places.get(line)?.get(body)?;
         self.bytes.get(place.clone())
     }
 }
 
-/// Position in the file.
 struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,

@@ -13,7 +13,6 @@ const NOT_FOUND: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
 /// The connection must be closed: the peer closed it, or sent something invalid.
 pub(super) struct Over;
 
-/// One connection.
 #[derive(Debug)]
 pub(super) struct Connection<'a> {
     pub(super) socket: OwnedFd,

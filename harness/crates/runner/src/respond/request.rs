@@ -4,14 +4,11 @@ use std::mem::MaybeUninit;
 
 /// Maximum size of a head (request line and headers together) in bytes.
 const MAX_HEAD: usize = 8 * 1024;
-/// Maximum size of a body in bytes.
 const MAX_BODY: usize = 64 * 1024;
-/// Maximum number of headers.
 const MAX_HEADERS: usize = 32;
 
-/// A complete request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Request<'a> {
+pub(crate) struct ReceivedRequest<'a> {
     /// Method and target, as in `GET /ping`. Together with the body it finds the response.
     pub(crate) line: &'a [u8],
     /// Empty if it has none.
@@ -29,7 +26,7 @@ pub(crate) struct Refused(&'static str);
 ///
 /// # Errors
 /// If it is not HTTP/1.1, exceeds the limits, or has a body that is not delimited by one Content-Length.
-pub(crate) fn first(input: &[u8]) -> Result<Option<Request<'_>>, Refused> {
+pub(crate) fn first(input: &[u8]) -> Result<Option<ReceivedRequest<'_>>, Refused> {
     let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut []);
     let visible = &input[..input.len().min(MAX_HEAD)];
@@ -49,7 +46,7 @@ pub(crate) fn first(input: &[u8]) -> Result<Option<Request<'_>>, Refused> {
         return Err(Refused("an empty line before the request line"));
     }
     let len = head + length;
-    Ok(input.get(head..len).map(|body| Request {
+    Ok(input.get(head..len).map(|body| ReceivedRequest {
         line: &input[..method.len() + 1 + target.len()],
         body,
         len,
@@ -195,7 +192,7 @@ mod tests {
             let len = wire.len();
             wire.extend(after);
             let line = format!("POST {target}").into_bytes();
-            prop_assert_eq!(first(&wire), Ok(Some(Request { line: &line, body: &body, len })));
+            prop_assert_eq!(first(&wire), Ok(Some(ReceivedRequest { line: &line, body: &body, len })));
         }
     }
 }
