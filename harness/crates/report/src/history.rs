@@ -8,7 +8,7 @@ use machine::{MachineDifference, differences};
 use record::figure::{self, Figure};
 use record::{Estimate, Record, Row, Summary, Verdict, is_control};
 
-use super::chart::{self, Chart, Line, Point, rank_text};
+use super::chart::{self, Chart, TrendLine, TrendPoint, rank_text};
 use super::figure::shown;
 use super::grid::{Align, Grid};
 use super::number::{ABSENT, significant, uncertainty};
@@ -162,26 +162,22 @@ impl<'a> History<'a> {
                 past.machine(number == 1),
             ]
         });
-        let aligned = |(text, align): (&str, Align)| (text.to_owned(), align);
         let sides = head.map(|text| match text {
             "run" | "rounds" => (text, Align::Right),
             _ => (text, Align::Left),
         });
-        Grid {
-            head: sides.into_iter().map(aligned).collect(),
-            rows: rows.collect(),
-        }
+        Grid::new(sides, rows.collect())
     }
 
     /// A line for each server and run.
     pub(super) fn workload_table(&self, workload: &str) -> Grid {
-        let mut head = vec![
-            ("server".to_owned(), Align::Left),
-            ("run".to_owned(), Align::Left),
-        ];
-        head.push(("paced at".to_owned(), Align::Right));
-        head.extend(followed().map(|(figure, _)| (figure.label.to_owned(), Align::Right)));
-        head.push(("rank".to_owned(), Align::Left));
+        let first = [("server", Align::Left), ("run", Align::Left)];
+        let figures = followed().map(|(figure, _)| figure.label);
+        let numbers = std::iter::once("paced at").chain(figures);
+        let head = first
+            .into_iter()
+            .chain(numbers.map(|text| (text, Align::Right)))
+            .chain([("rank", Align::Left)]);
         let mut rows = Vec::new();
         for (server, display) in self.servers(workload) {
             let mut name = display.to_owned();
@@ -195,7 +191,7 @@ impl<'a> History<'a> {
                 rows.push([first, line].concat());
             }
         }
-        Grid { head, rows }
+        Grid::new(head, rows)
     }
 
     /// The charts of a workload.
@@ -207,9 +203,9 @@ impl<'a> History<'a> {
             .collect();
         let servers = self.servers(workload);
         let chart = |(figure, (stage, title)): (&'static Figure, (Stage, &str))| {
-            let lines: Vec<Line<'_>> = servers
+            let lines: Vec<TrendLine<'_>> = servers
                 .iter()
-                .map(|(server, display)| Line {
+                .map(|(server, display)| TrendLine {
                     display,
                     key: self.key(server),
                     points: self.points(workload, server, stage, figure.id),
@@ -221,7 +217,7 @@ impl<'a> History<'a> {
         followed().filter_map(chart).collect()
     }
 
-    fn points(&self, workload: &str, server: &str, stage: Stage, figure: &str) -> Vec<Point> {
+    fn points(&self, workload: &str, server: &str, stage: Stage, figure: &str) -> Vec<TrendPoint> {
         let mut rate_before = None;
         let mut points = Vec::new();
         for (run, past) in self.runs.iter().enumerate() {
@@ -232,7 +228,7 @@ impl<'a> History<'a> {
             // Cost and latency depend on the rate.
             let apart = stage == Stage::Paced && rate_before.is_some_and(|before| before != rate);
             rate_before = Some(rate);
-            points.push(Point {
+            points.push(TrendPoint {
                 run,
                 estimate: *estimate,
                 apart,

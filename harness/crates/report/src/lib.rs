@@ -26,7 +26,7 @@ mod trials;
 mod workload_table;
 
 pub use compare::{COMPARISON_SCHEMA_VERSION, Meeting};
-pub use drives::{DriveDifference, DriveFigure, Drives};
+pub use drives::{DriveDifference, DriveFigure, DriveValue, Drives};
 pub use grid::{Align, Grid, WIDTH, wrapped};
 pub use history::{HISTORY_SCHEMA_VERSION, History};
 pub use markdown::{Illustrated, illustrated};

@@ -45,7 +45,7 @@ pub fn illustrated(record: &Record, summary: &Summary, folder: &str) -> Illustra
         files: charts
             .iter()
             .flat_map(|(_, charts)| charts)
-            .map(|chart| (file(&chart.id), chart.drawing.standalone()))
+            .map(|chart| (file(&chart.id), chart.standalone()))
             .collect(),
     }
 }

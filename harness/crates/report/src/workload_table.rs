@@ -2,7 +2,10 @@
 
 use catalog::Stage;
 use record::figure::{self, Figure};
-use record::{EntryKind, Environment, NoiseFloor, Ranking, Record, Row, Summary, Verdict};
+use record::{
+    EntryKind, Environment, Estimate, NoiseFloor, RankInterval, Ranking, RatioToBest, Record, Row,
+    Summary, Verdict,
+};
 use stats::Better;
 use words::counted;
 
@@ -46,15 +49,21 @@ pub(super) fn workloads(summary: &Summary) -> Vec<&str> {
     names
 }
 
+/// The ranking of a workload, if it has one.
+pub(super) fn ranking<'a>(summary: &'a Summary, workload: &str) -> Option<&'a Ranking> {
+    let mut rankings = summary.rankings.iter();
+    rankings.find(|ranking| ranking.workload == workload)
+}
+
 /// A column of figures.
-pub(super) struct Column {
+pub(super) struct FigureColumn {
     pub(super) figure: &'static Figure,
     pub(super) stage: Stage,
 }
 
 /// All columns. Without a paced stage, cost is that at peak.
-pub(super) fn columns(paced: bool) -> Vec<Column> {
-    let column = |figure: &'static Figure| Column {
+pub(super) fn columns(paced: bool) -> Vec<FigureColumn> {
+    let column = |figure: &'static Figure| FigureColumn {
         figure,
         stage: match figure.table {
             stages if !paced && stages.contains(&Stage::Peak) => Stage::Peak,
@@ -74,7 +83,8 @@ pub(super) fn blocks(
 ) -> Vec<Block> {
     let entries = entries(summary, workload);
     let paced = entries.iter().any(|entry| entry.paced.is_some());
-    let ranking = summary.rankings.iter().find(|r| r.workload == workload);
+    let ranked = entries.iter().any(|entry| entry.rank().is_some());
+    let ranking = ranking(summary, workload);
     let about = record.run.workloads.get(workload);
     let title = about.map_or_else(
         || workload.to_owned(),
@@ -88,11 +98,11 @@ pub(super) fn blocks(
     let caption = ranking.map(|ranking| {
         let engine = record.run.engine.remark();
         let notes = &mut |text: &str| notes.mark(text, workload);
-        caption(ranking, &engine, &entries, paced, notes)
+        caption(ranking, &engine, ranked, paced, notes)
     });
     let named: Vec<[String; 2]> = entries
         .iter()
-        .map(|entry| [entry.rank_cell(), entry.name(record, workload, notes)])
+        .map(|entry| [rank_text(entry.rank()), entry.name(record, workload, notes)])
         .collect();
     let (grid, left_out) = match layout {
         Layout::Narrow => narrow(&named, &entries, columns),
@@ -114,11 +124,11 @@ pub(super) fn blocks(
 /// names leave too little room, the last figures are left out and returned.
 fn narrow(
     named: &[[String; 2]],
-    entries: &[Entry<'_>],
-    mut columns: Vec<Column>,
+    entries: &[WorkloadEntry<'_>],
+    mut columns: Vec<FigureColumn>,
 ) -> (Grid, Vec<&'static str>) {
-    let grid = |columns: &[Column], short: bool| {
-        let text = |column: &Column| match short {
+    let grid = |columns: &[FigureColumn], short: bool| {
+        let text = |column: &FigureColumn| match short {
             true => column.figure.short,
             false => column.figure.head,
         };
@@ -133,17 +143,11 @@ fn narrow(
             for (row, entry) in rows.iter_mut().zip(entries) {
                 row.push(entry.value(column));
                 if ratio {
-                    row.extend(entry.ratio(column));
+                    row.extend(entry.ratio_cells(column));
                 }
             }
         }
-        Grid {
-            head: head
-                .into_iter()
-                .map(|(t, align)| (t.to_owned(), align))
-                .collect(),
-            rows,
-        }
+        Grid::new(head, rows)
     };
     let whole = grid(&columns, false);
     if whole.fits() {
@@ -160,34 +164,28 @@ fn narrow(
 }
 
 /// Each figure with its ratio to the best.
-fn wide(named: &[[String; 2]], entries: &[Entry<'_>], columns: &[Column]) -> Grid {
-    let mut head = vec![
-        ("#".to_owned(), Align::Left),
-        ("server".to_owned(), Align::Left),
-    ];
+fn wide(named: &[[String; 2]], entries: &[WorkloadEntry<'_>], columns: &[FigureColumn]) -> Grid {
+    let mut head = vec![("#", Align::Left), ("server", Align::Left)];
     for column in columns {
         let heads = [column.figure.head, "× best", "95 %"];
-        head.extend(heads.map(|text| (text.to_owned(), Align::Right)));
+        head.extend(heads.map(|text| (text, Align::Right)));
     }
-    let row = |(named, entry): (&[String; 2], &Entry<'_>)| {
+    let row = |(named, entry): (&[String; 2], &WorkloadEntry<'_>)| {
         let mut cells = named.to_vec();
         for column in columns {
             cells.push(entry.value(column));
-            cells.extend(entry.ratio(column));
+            cells.extend(entry.ratio_cells(column));
         }
         cells
     };
-    Grid {
-        head,
-        rows: named.iter().zip(entries).map(row).collect(),
-    }
+    Grid::new(head, named.iter().zip(entries).map(row).collect())
 }
 
 /// The figure ranked by, and the load. `note` returns the mark of a text that is shown once below all tables.
 pub(super) fn caption(
     ranking: &Ranking,
     engine: &str,
-    entries: &[Entry<'_>],
+    ranked: bool,
     paced: bool,
     note: &mut dyn FnMut(&str) -> String,
 ) -> String {
@@ -201,7 +199,7 @@ pub(super) fn caption(
     };
     let figure = figure::name(&ranking.ranked_by);
     let why = note(ranking.reason.trim_end_matches('.'));
-    let ranked = if entries.iter().any(|entry| entry.rank().is_some()) {
+    let ranked = if ranked {
         let ties = ranking.noise_floor.as_ref().map(ties).unwrap_or_default();
         format!("Ranked by {figure} ({}) {why}{ties}", ranking.stage)
     } else {
@@ -231,20 +229,21 @@ fn ties(floor: &NoiseFloor) -> String {
 }
 
 /// A server's rows of one workload.
-pub(super) struct Entry<'a> {
+#[derive(Debug, Clone)]
+pub(crate) struct WorkloadEntry<'a> {
     pub(super) server: &'a str,
-    display: &'a str,
+    pub(super) display: &'a str,
     peak: Option<&'a Row>,
     paced: Option<&'a Row>,
 }
 
 /// By rank, then by their ratio to the best; then rows without a rank, then failed rows. The control is last.
-pub(super) fn entries<'a>(summary: &'a Summary, workload: &str) -> Vec<Entry<'a>> {
-    let mut entries: Vec<Entry<'a>> = Vec::new();
+pub(super) fn entries<'a>(summary: &'a Summary, workload: &str) -> Vec<WorkloadEntry<'a>> {
+    let mut entries: Vec<WorkloadEntry<'a>> = Vec::new();
     for row in summary.rows.iter().filter(|row| row.workload == workload) {
         let known = entries.iter().position(|entry| entry.server == row.server);
         let at = known.unwrap_or_else(|| {
-            entries.push(Entry {
+            entries.push(WorkloadEntry {
                 server: &row.server,
                 display: &row.display,
                 peak: None,
@@ -257,24 +256,27 @@ pub(super) fn entries<'a>(summary: &'a Summary, workload: &str) -> Vec<Entry<'a>
             Stage::Paced => entries[at].paced = Some(row),
         }
     }
-    if let Some(ranking) = summary.rankings.iter().find(|r| r.workload == workload) {
+    if let Some(ranking) = ranking(summary, workload) {
         entries.sort_by(|a, b| a.behind(ranking).total_cmp(&b.behind(ranking)));
     }
     entries.sort_by_key(|entry| {
         let rank = entry.rank().map(|rank| (rank.low, rank.high));
-        let control = EntryKind::of(entry.server) == EntryKind::Control;
         let failed = entry.verdict() == Verdict::Failed;
-        (control, failed, rank.is_none(), rank)
+        (entry.is_control(), failed, rank.is_none(), rank)
     });
     entries
 }
 
-impl<'a> Entry<'a> {
+impl<'a> WorkloadEntry<'a> {
     fn rows(&self) -> impl Iterator<Item = &'a Row> {
         self.peak.into_iter().chain(self.paced)
     }
 
-    fn rank(&self) -> Option<record::RankInterval> {
+    pub(super) fn is_control(&self) -> bool {
+        EntryKind::of(self.server) == EntryKind::Control
+    }
+
+    pub(super) fn rank(&self) -> Option<RankInterval> {
         self.rows().find_map(|row| row.rank)
     }
 
@@ -282,10 +284,46 @@ impl<'a> Entry<'a> {
         self.rows().map(|row| row.verdict).max().unwrap_or_default()
     }
 
-    fn row(&self, stage: Stage) -> Option<&'a Row> {
+    pub(super) fn row(&self, stage: Stage) -> Option<&'a Row> {
         match stage {
             Stage::Peak => self.peak,
             Stage::Paced => self.paced,
+        }
+    }
+
+    /// Whether the row of a stage failed; the notes give the reason.
+    pub(super) fn failed(&self, stage: Stage) -> bool {
+        self.row(stage).is_some() && self.sound(stage).is_none()
+    }
+
+    /// The row of a stage, unless it failed and its figures don't count.
+    pub(super) fn sound(&self, stage: Stage) -> Option<&'a Row> {
+        let row = self.row(stage);
+        row.filter(|row| row.verdict != Verdict::Failed)
+    }
+
+    /// A figure of a row that did not fail.
+    pub(super) fn figure(&self, stage: Stage, name: &str) -> Option<&'a Estimate> {
+        self.sound(stage)?.figures.get(name)
+    }
+
+    /// How a row that did not fail compares with the best in a figure.
+    pub(super) fn ratio(&self, stage: Stage, name: &str) -> Option<&'a RatioToBest> {
+        self.sound(stage)?.ratio_to_best.get(name)
+    }
+
+    /// Whether a figure is a lower bound, because the load generator was the limit.
+    pub(super) fn is_bound(&self, stage: Stage, figure: &str) -> bool {
+        figure == figure::RATE && self.sound(stage).is_some_and(|row| row.lower_bound)
+    }
+
+    /// The sign before a figure: `≥` for a lower bound, `~` if the machine caused it.
+    pub(super) fn sign(&self, column: &FigureColumn) -> &'static str {
+        let id = column.figure.id;
+        match self.ratio(column.stage, id) {
+            _ if self.is_bound(column.stage, id) => "≥",
+            Some(ratio) if ratio.by_machine => "~",
+            _ => "",
         }
     }
 
@@ -295,17 +333,13 @@ impl<'a> Entry<'a> {
         let ratio = row.and_then(|row| row.ratio_to_best.get(&ranking.ranked_by));
         match (ratio, ranking.ranked_by.as_str()) {
             // Keep its two entries in order.
-            _ if EntryKind::of(self.server) == EntryKind::Control => 0.0,
+            _ if self.is_control() => 0.0,
             (None, _) => f64::INFINITY,
             (Some(own), figure) => match figure::better(figure) {
                 Better::Higher => 1.0 / own.ratio,
                 Better::Lower => own.ratio,
             },
         }
-    }
-
-    fn rank_cell(&self) -> String {
-        rank_text(self.rank())
     }
 
     /// As in `alder`, `alder [1]` if it has a note, or `alder failed [2]`.
@@ -322,30 +356,19 @@ impl<'a> Entry<'a> {
     }
 
     /// A figure; a failed row's figures don't count and aren't shown.
-    fn value(&self, column: &Column) -> String {
-        let sound = self
-            .row(column.stage)
-            .filter(|row| row.verdict != Verdict::Failed);
-        let Some((row, estimate)) =
-            sound.and_then(|row| Some((row, row.figures.get(column.figure.id)?)))
-        else {
-            return ABSENT.to_owned();
-        };
-        let bound = row.lower_bound && column.figure.id == figure::RATE;
-        let by_machine = row
-            .ratio_to_best
-            .get(column.figure.id)
-            .is_some_and(|r| r.by_machine);
-        let sign = match (bound, by_machine) {
-            (true, _) => "≥",
-            (_, true) => "~",
-            _ => "",
-        };
-        format!("{sign}{}", shown(column.figure, estimate.median))
+    fn value(&self, column: &FigureColumn) -> String {
+        let estimate = self.figure(column.stage, column.figure.id);
+        estimate.map_or_else(
+            || ABSENT.to_owned(),
+            |estimate| {
+                let value = shown(column.figure, estimate.median);
+                format!("{}{value}", self.sign(column))
+            },
+        )
     }
 
     /// The ratio to the best and its interval.
-    fn ratio(&self, column: &Column) -> [String; 2] {
+    fn ratio_cells(&self, column: &FigureColumn) -> [String; 2] {
         let row = self.row(column.stage);
         match row.and_then(|row| row.ratio_to_best.get(column.figure.id)) {
             None => [ABSENT.to_owned(), ABSENT.to_owned()],
