@@ -165,8 +165,19 @@ fn left_pad(align: Align, padding: Padding) -> usize {
 }
 
 fn escaped(cells: &[String]) -> Vec<String> {
-    let cell = |text: &String| one_line(text).replace('|', "\\|");
+    let cell = |text: &String| super::markdown::escaped(&one_line(text), "|");
     cells.iter().map(cell).collect()
+}
+
+/// Each item once, in the order of first appearance.
+pub(super) fn distinct<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut all = Vec::new();
+    for item in items {
+        if !all.contains(&item) {
+            all.push(item);
+        }
+    }
+    all
 }
 
 /// Replaces line breaks and runs of blanks by one space, and other control characters, which could affect a

@@ -10,7 +10,7 @@ use record::{Estimate, Record, Row, Summary, Verdict, is_control};
 
 use super::chart::{self, Chart, TrendLine, TrendPoint, rank_text};
 use super::figure::shown;
-use super::grid::{Align, Grid};
+use super::grid::{Align, Grid, distinct};
 use super::number::{ABSENT, significant, uncertainty};
 use super::page::Block;
 use super::{Colour, html, markdown, terminal};
@@ -112,23 +112,15 @@ impl<'a> History<'a> {
 
     /// The workloads of all runs, in the order of the first run that has them.
     pub(super) fn workloads(&self) -> Vec<&'a str> {
-        let mut names: Vec<&str> = Vec::new();
-        for row in self.runs.iter().flat_map(|past| &past.summary.rows) {
-            if !names.contains(&row.workload.as_str()) {
-                names.push(&row.workload);
-            }
-        }
-        names
+        let rows = self.runs.iter().flat_map(|past| &past.summary.rows);
+        distinct(rows.map(|row| row.workload.as_str()))
     }
 
     /// The look of a server, the same in all workloads.
     fn key(&self, server: &str) -> chart::Key {
-        let mut names: Vec<&str> = Vec::new();
-        for row in self.runs.iter().flat_map(|past| &past.summary.servers) {
-            if !names.contains(&row.server.as_str()) && !is_control(&row.server) {
-                names.push(&row.server);
-            }
-        }
+        let rows = self.runs.iter().flat_map(|past| &past.summary.servers);
+        let names = rows.map(|row| row.server.as_str());
+        let names = distinct(names.filter(|name| !is_control(name)));
         let place = names.iter().position(|name| *name == server);
         chart::Key::of(place.unwrap_or(names.len()))
     }

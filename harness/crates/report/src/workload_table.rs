@@ -11,7 +11,7 @@ use words::counted;
 
 use super::chart::rank_text;
 use super::figure::{ratio_interval, shown, times};
-use super::grid::{Align, Grid};
+use super::grid::{Align, Grid, distinct};
 use super::notes::Notes;
 use super::number::{ABSENT, significant};
 use super::page::Block;
@@ -40,13 +40,7 @@ fn control_is(environment: &Environment) -> String {
 /// Workloads with a ranking first, then any others.
 pub(super) fn workloads(summary: &Summary) -> Vec<&str> {
     let ranked = summary.rankings.iter().map(|r| r.workload.as_str());
-    let mut names = Vec::new();
-    for name in ranked.chain(summary.rows.iter().map(|r| r.workload.as_str())) {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
+    distinct(ranked.chain(summary.rows.iter().map(|r| r.workload.as_str())))
 }
 
 /// The ranking of a workload, if it has one.
@@ -418,19 +412,13 @@ impl<'a> WorkloadEntry<'a> {
         let both = |reason: &String| {
             of_stage(Stage::Peak).contains(reason) && of_stage(Stage::Paced).contains(reason)
         };
-        let mut all = Vec::new();
-        for stage in Stage::ALL {
-            for reason in of_stage(stage) {
-                let text = match both(reason) {
-                    true => reason.clone(),
-                    false => format!("{stage}: {reason}"),
-                };
-                if !all.contains(&text) {
-                    all.push(text);
-                }
-            }
-        }
-        all
+        let text = |(stage, reason): (Stage, &String)| match both(reason) {
+            true => reason.clone(),
+            false => format!("{stage}: {reason}"),
+        };
+        let all = Stage::ALL.into_iter();
+        let all = all.flat_map(|stage| of_stage(stage).iter().map(move |reason| (stage, reason)));
+        distinct(all.map(text))
     }
 }
 
