@@ -11,15 +11,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 
 use self::metrics::{Both, Listener, Metrics};
 use super::compare::Judging;
-use super::machine::{Cpus, Place};
+use super::interrupt;
+use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
-use crate::flags::{Filters, Status, Usage, engine_parser, parse_duration, parse_share};
+use crate::flags::{Filters, Status, engine_parser, parse_duration, parse_share};
 use catalog::Catalog;
 use judge::Widest;
 use loadgen::EngineKind;
@@ -199,8 +200,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
             say!("{}", done_line(&job));
             return Ok(Status::Fine);
         }
-        let listener = listen(arguments)?;
-        let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
+        let (listener, interrupt) = (listen(arguments)?, interrupt()?);
         let servers = &mut job.options.servers;
         let _tree = against::check_out(base.as_ref(), &job.catalog, servers, &interrupt)?;
         if interrupt.is_set() {
@@ -215,8 +215,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         return Ok(Status::Fine);
     }
     // Checked before any folder is created.
-    let listener = listen(arguments)?;
-    let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
+    let (listener, interrupt) = (listen(arguments)?, interrupt()?);
     let servers = &mut options.servers;
     let _tree = against::check_out(base.as_ref(), &catalog, servers, &interrupt)?;
     if interrupt.is_set() {
@@ -237,7 +236,7 @@ struct Job {
     lock: File,
     catalog: Catalog,
     options: Options,
-    place: Place,
+    place: CpuPlace,
     folder: Folder,
     store: Store,
     run: record::Run,
@@ -291,7 +290,7 @@ fn carry_out(
     let ended = session.run(&mut run, &mut environment);
     progress.finish();
     if let Err(SessionError::Changed(why)) = ended {
-        return Err(Usage(format!("{why}. Trials measured before are kept")).into());
+        refuse!("{why}. Trials measured before are kept");
     }
     environment.findings.extend(recheck.finish());
     store.put_environment(&environment)?;
@@ -307,7 +306,7 @@ fn carry_out(
             );
             Ok(Status::Interrupted)
         }
-        Err(SessionError::Changed(why)) => Err(Usage(why).into()),
+        Err(SessionError::Changed(why)) => refuse!("{why}"),
         Err(SessionError::Other(error)) => Err(error),
     }
 }

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
-use super::machine::{Cpus, Place};
+use super::machine::{CpuPlace, Cpus, log_folder};
 use super::progress::{Progress, show_time};
 use crate::flags::{Servers, Status, parse_duration};
 use catalog::Server;
@@ -77,18 +77,14 @@ fn connections(text: &str) -> Result<usize, String> {
 }
 
 /// The options of a fuzz run inside another command.
-pub(super) struct Mutated(pub(super) FuzzOptions);
-
-impl Mutated {
-    pub(super) fn new(requests: u64, seed: u64, boot: BootOptions) -> Self {
-        let hundred_thousands = u32::try_from(requests.div_ceil(100_000)).unwrap_or(u32::MAX);
-        Self(FuzzOptions {
-            seed,
-            requests,
-            connections: CONNECTIONS,
-            time_limit: USUAL_LIMIT.saturating_mul(hundred_thousands),
-            boot,
-        })
+pub(super) fn options(requests: u64, seed: u64, boot: BootOptions) -> FuzzOptions {
+    let hundred_thousands = u32::try_from(requests.div_ceil(100_000)).unwrap_or(u32::MAX);
+    FuzzOptions {
+        seed,
+        requests,
+        connections: CONNECTIONS,
+        time_limit: USUAL_LIMIT.saturating_mul(hundred_thousands),
+        boot,
     }
 }
 
@@ -123,11 +119,9 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         return list(arguments, replayed.as_ref());
     }
     let (catalog, servers) = arguments.servers.catalog()?;
-    let place = Place::find(&arguments.cpus)?;
-    let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
-    let logs = catalog.target.join("harness").join("logs");
-    std::fs::create_dir_all(&logs)
-        .with_context(|| format!("cannot create the folder {}", logs.display()))?;
+    let place = CpuPlace::find(&arguments.cpus)?;
+    let interrupt = crate::cmd::interrupt()?;
+    let logs = log_folder(&catalog.target)?;
     if let Some(one) = replayed.as_ref().filter(|_| !arguments.json) {
         say!("{}", shown(&one.bytes, SHOWN));
     }
@@ -136,14 +130,9 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let mut rows = Vec::new();
     for server in &servers {
         progress.note(&format!("building {}", server.name));
-        let boot = BootOptions {
-            cpus: place.server_cpus(),
-            workers: place.layout.server.len(),
-            port: None,
-            log: logs.join(format!("{}-fuzz.log", server.name)),
-            ready_timeout: arguments.ready_timeout,
-        };
-        let mut job = Job {
+        let log = logs.join(format!("{}-fuzz.log", server.name));
+        let boot = place.boot(log, None, arguments.ready_timeout);
+        let mut job = FuzzJob {
             arguments,
             server,
             boot,
@@ -197,7 +186,7 @@ fn list(arguments: &Arguments, replayed: Option<&Shot>) -> Result<Status> {
 }
 
 /// Fuzzes one server.
-struct Job<'a> {
+struct FuzzJob<'a> {
     arguments: &'a Arguments,
     server: &'a Server,
     boot: BootOptions,
@@ -206,17 +195,17 @@ struct Job<'a> {
 }
 
 /// A server's row of the JSON, and whether it passed.
-type Row = Result<(serde_json::Value, bool), record::Failure>;
+type FuzzRow = Result<(serde_json::Value, bool), record::Failure>;
 
-impl Job<'_> {
-    fn go(&mut self, built: &Built, replayed: Option<&Shot>) -> Result<Row> {
+impl FuzzJob<'_> {
+    fn go(&mut self, built: &Built, replayed: Option<&Shot>) -> Result<FuzzRow> {
         match replayed {
             Some(one) => self.replay(built, one),
             None => self.fuzz(built),
         }
     }
 
-    fn fuzz(&mut self, built: &Built) -> Result<Row> {
+    fn fuzz(&mut self, built: &Built) -> Result<FuzzRow> {
         let name = &self.server.name;
         let options = FuzzOptions {
             seed: self.arguments.seed,
@@ -240,7 +229,7 @@ impl Job<'_> {
         Ok(Ok((json!({"server": name, "fuzz": fuzz}), well)))
     }
 
-    fn replay(&mut self, built: &Built, one: &Shot) -> Result<Row> {
+    fn replay(&mut self, built: &Built, one: &Shot) -> Result<FuzzRow> {
         let name = &self.server.name;
         let replayed = runner::replay(built, one, &self.boot, &Referee::new(), self.interrupt);
         let replayed = match replayed {

@@ -8,10 +8,10 @@ use anyhow::{Context, Result};
 use rustix::fs::statvfs;
 
 use super::git::revision;
-use crate::flags::Usage;
+use super::write_file;
 use record::{HiddenPaths, PROTOCOL_FILE, Protocol, Record, Run, Summary};
 use report::Colour;
-use store::{ProtocolError, Store, write_whole};
+use store::{ProtocolError, Store};
 
 /// Minimum free space to start a run, bytes: a `standard` run takes about a tenth of it.
 const LEAST_FREE: u64 = 200 << 20;
@@ -48,11 +48,10 @@ impl Folder {
             None => root.join(RESULTS).join(&id),
         };
         if fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some()) {
-            return Err(Usage(format!(
+            refuse!(
                 "{} is not empty: a run is never overwritten; choose another folder",
                 path.display()
-            ))
-            .into());
+            );
         }
         let folder = Self {
             path,
@@ -176,11 +175,10 @@ pub(super) fn database(root: &Path, folder: Option<&Path>) -> Result<PathBuf> {
     if database.is_file() {
         return Ok(database);
     }
-    Err(Usage(format!(
+    refuse!(
         "no {DATABASE} in {}: give a run's folder, or create one with `harness bench`",
         folder.display()
-    ))
-    .into())
+    )
 }
 
 /// A run, with the protocol matrix next to it.
@@ -206,9 +204,10 @@ fn matrix(path: &Path) -> Option<Protocol> {
 pub(super) fn write(record: &Record, folder: &Path) -> Result<Summary> {
     let summary = judge::summarise(record);
     for format in report::FORMATS {
-        let path = folder.join(format.file);
-        write_whole(&path, &(format.render)(record, &summary))
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        write_file(
+            &folder.join(format.file),
+            &(format.render)(record, &summary),
+        )?;
     }
     Ok(summary)
 }

@@ -18,8 +18,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use self::series::Series;
-use self::serve::Server;
-use crate::cmd::machine::Place;
+use self::serve::MetricsServer;
+use crate::cmd::machine::CpuPlace;
 use crate::cmd::progress::Progress;
 use crate::flags::Usage;
 use machine::{Layout, Topology};
@@ -57,7 +57,7 @@ pub(super) fn listen(address: SocketAddr, servers_port: Option<u16>) -> Result<L
 #[derive(Debug)]
 pub(super) struct Metrics {
     series: Arc<Series>,
-    server: Server,
+    server: MetricsServer,
 }
 
 impl Metrics {
@@ -67,7 +67,7 @@ impl Metrics {
         run: &Run,
         trials: (usize, usize),
         live: Live,
-        place: &Place,
+        place: &CpuPlace,
     ) -> Result<Self> {
         let series = Arc::new(Series::new(run, trials, live));
         let told = Arc::clone(&series);
@@ -75,7 +75,7 @@ impl Metrics {
             None => cpus(&place.topology, &place.layout),
             Some(_) => Vec::new(),
         };
-        let server = Server::begin(listener.0, cpus, move || told.text())
+        let server = MetricsServer::begin(listener.0, cpus, move || told.text())
             .context("cannot start serving --metrics")?;
         Ok(Self { series, server })
     }
