@@ -100,7 +100,11 @@ pub(super) fn blocks(
         .collect();
     let (grid, left_out) = match layout {
         Layout::Narrow => narrow(&named, &entries, columns),
-        Layout::Wide => (wide(&named, &entries, &columns), Vec::new()),
+        Layout::Wide => {
+            let all = columns.len();
+            let grid = grid(&named, &entries, &columns, all, |figure| figure.head);
+            (grid, Vec::new())
+        }
     };
     let left_out = match left_out.is_empty() {
         true => String::new(),
@@ -121,35 +125,13 @@ fn narrow(
     entries: &[WorkloadEntry<'_>],
     mut columns: Vec<FigureColumn>,
 ) -> (Grid, Vec<&'static str>) {
-    let grid = |columns: &[FigureColumn], short: bool| {
-        let text = |column: &FigureColumn| match short {
-            true => column.figure.short,
-            false => column.figure.head,
-        };
-        let mut head = vec![("#", Align::Left), ("server", Align::Left)];
-        let mut rows: Vec<Vec<String>> = named.iter().map(|named| named.to_vec()).collect();
-        for (place, column) in columns.iter().enumerate() {
-            head.push((text(column), Align::Right));
-            let ratio = place == 0;
-            if ratio {
-                head.extend([("× best", Align::Right), ("95 %", Align::Right)]);
-            }
-            for (row, entry) in rows.iter_mut().zip(entries) {
-                row.push(entry.value(column));
-                if ratio {
-                    row.extend(entry.ratio_cells(column));
-                }
-            }
-        }
-        Grid::new(head, rows)
-    };
-    let whole = grid(&columns, false);
+    let whole = grid(named, entries, &columns, 1, |figure| figure.head);
     if whole.fits() {
         return (whole, Vec::new());
     }
     let mut left_out = Vec::new();
     loop {
-        let short = grid(&columns, true);
+        let short = grid(named, entries, &columns, 1, |figure| figure.short);
         if short.fits() || columns.len() <= 4 {
             return (short, left_out);
         }
@@ -157,22 +139,30 @@ fn narrow(
     }
 }
 
-/// Each figure with its ratio to the best.
-fn wide(named: &[[String; 2]], entries: &[WorkloadEntry<'_>], columns: &[FigureColumn]) -> Grid {
+/// A table of these columns, the first of which also have the ratio to the best.
+fn grid(
+    named: &[[String; 2]],
+    entries: &[WorkloadEntry<'_>],
+    columns: &[FigureColumn],
+    with_ratio: usize,
+    text: fn(&Figure) -> &'static str,
+) -> Grid {
     let mut head = vec![("#", Align::Left), ("server", Align::Left)];
-    for column in columns {
-        let heads = [column.figure.head, "× best", "95 %"];
-        head.extend(heads.map(|text| (text, Align::Right)));
-    }
-    let row = |(named, entry): (&[String; 2], &WorkloadEntry<'_>)| {
-        let mut cells = named.to_vec();
-        for column in columns {
-            cells.push(entry.value(column));
-            cells.extend(entry.ratio_cells(column));
+    let mut rows: Vec<Vec<String>> = named.iter().map(|named| named.to_vec()).collect();
+    for (place, column) in columns.iter().enumerate() {
+        let ratio = place < with_ratio;
+        head.push((text(column.figure), Align::Right));
+        if ratio {
+            head.extend([("× best", Align::Right), ("95 %", Align::Right)]);
         }
-        cells
-    };
-    Grid::new(head, named.iter().zip(entries).map(row).collect())
+        for (row, entry) in rows.iter_mut().zip(entries) {
+            row.push(entry.value(column));
+            if ratio {
+                row.extend(entry.ratio_cells(column));
+            }
+        }
+    }
+    Grid::new(head, rows)
 }
 
 /// The figure ranked by, and the load. `note` returns the mark of a text that is shown once below all tables.

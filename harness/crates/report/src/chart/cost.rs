@@ -24,7 +24,7 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     if figures.iter().all(Option::is_none) {
         return None;
     }
-    let (mut svg, scale) = rows.from_zero(&figures, "CPU time per request, µs", 18.0);
+    let (mut svg, scale) = rows.begin(&figures, "CPU time per request, µs", 18.0);
     let mut data = Data::new("server, CPU µs/request, low, high, trials, user µs, system µs");
     let mut told = Vec::new();
     for (row, (entry, estimate)) in rows.entries.iter().zip(&figures).enumerate() {

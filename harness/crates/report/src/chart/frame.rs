@@ -53,10 +53,13 @@ pub(super) fn title_below(svg: &mut Svg, area: Area, title: &str) {
     svg.text((middle, area.bottom + 31.0), Anchor::Middle, "axis", title);
 }
 
+/// A server's look and name.
+pub(super) type Label<'a> = (Key, &'a str);
+
 /// A server's mark, and its name to the right of it, at most `columns` wide.
 pub(super) fn label(
     svg: &mut Svg,
-    (key, name): (Key, &str),
+    (key, name): Label<'_>,
     (x, y): (f64, f64),
     (size, gap): (f64, f64),
     columns: usize,
@@ -73,7 +76,7 @@ pub(super) fn labels_beside(
     area: Area,
     right: f64,
     columns: usize,
-    ends: &[((Key, &str), (f64, f64))],
+    ends: &[(Label<'_>, (f64, f64))],
 ) {
     let asked: Vec<f64> = ends.iter().map(|(_, (_, y))| *y).collect();
     let places = spread(&asked, 14.0, (area.top - 6.0, svg.height - 10.0));

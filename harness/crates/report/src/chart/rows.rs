@@ -72,7 +72,7 @@ impl<'a> Rows<'a> {
     }
 
     /// The rows above an axis from 0 that fits these figures; `below` pixels stay free under it.
-    pub(super) fn from_zero(
+    pub(super) fn begin(
         &self,
         figures: &[Option<&Estimate>],
         title: &str,

@@ -16,7 +16,7 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     let ranks = field.ranked_by(FIGURE);
     let rows = Rows::of(field, Stage::Peak, ranks);
     let figures = rows.figures(FIGURE);
-    let (mut svg, scale) = rows.from_zero(&figures, "requests per second at peak", 0.0);
+    let (mut svg, scale) = rows.begin(&figures, "requests per second at peak", 0.0);
     let mut data = Data::new("server, requests/s, low, high, trials, lower bound, rank");
     let mut told = Vec::new();
     for (row, (entry, estimate)) in rows.entries.iter().zip(&figures).enumerate() {
