@@ -263,17 +263,15 @@ fn carry_out(
     let live = Live::default();
     let metrics = tell_metrics(listener, &job, &live, &mut progress)?;
     let Job {
-        lock,
         catalog,
         options,
         place,
         folder,
-        store,
         mut run,
         mut environment,
-        earlier,
+        ..
     } = job;
-    let mut store = waiting(store, interrupt.clone());
+    let mut store = waiting(job.store, interrupt.clone());
     let recheck = Recheck::start(&Root::host(), &place.topology, &place.layout);
     let asked = run.clone();
     let sureness = |trials: &[Trial]| {
@@ -285,7 +283,7 @@ fn carry_out(
         metrics: metrics.as_ref(),
     };
     let parts = (&mut store, interrupt, &mut watch);
-    let mut session = Session::new(&catalog, &options, earlier, parts, &sureness);
+    let mut session = Session::new(&catalog, &options, job.earlier, parts, &sureness);
     session.show_in(&live);
     let ended = session.run(&mut run, &mut environment);
     progress.finish();
@@ -295,7 +293,7 @@ fn carry_out(
     environment.findings.extend(recheck.finish());
     store.put_environment(&environment)?;
     let shown = show(&catalog, store, &folder, judging);
-    drop(lock);
+    drop(job.lock);
     match ended {
         Ok(()) => shown,
         Err(SessionError::Interrupted) => {
@@ -419,16 +417,10 @@ fn announce(progress: &mut Progress, job: &Job) {
     if !job.run.resumed_at.is_empty() {
         progress.tell(&done_line(job));
     }
-    for finding in job
-        .environment
-        .findings
-        .iter()
-        .filter(|f| f.level > Level::Ok)
-    {
-        let fix = finding
-            .fix
-            .as_ref()
-            .map_or(String::new(), |fix| format!(" [{fix}]"));
+    let findings = job.environment.findings.iter();
+    for finding in findings.filter(|finding| finding.level > Level::Ok) {
+        let fix = finding.fix.as_ref();
+        let fix = fix.map_or(String::new(), |fix| format!(" [{fix}]"));
         let mark = match finding.level {
             Level::Fail => "FAIL, this run's figures will be wrong",
             Level::Warn | Level::Ok => "warn",
@@ -448,14 +440,9 @@ fn show(catalog: &Catalog, store: Store, folder: &Folder, judging: &Judging) -> 
     let judged = against::judge(catalog, &record, folder, judging);
     let shown = folder.shown();
     eprintln!("stored in {shown}; charts and all figures: {shown}/report.html");
-    let failed = summary
-        .servers
-        .iter()
-        .any(|row| row.verdict == Verdict::Failed)
-        || record
-            .trials
-            .iter()
-            .any(|trial| trial.failure.is_some() || !trial.errors.is_empty());
+    let is_bad = |trial: &Trial| trial.failure.is_some() || !trial.errors.is_empty();
+    let mut rows = summary.servers.iter();
+    let failed = rows.any(|row| row.verdict == Verdict::Failed) || record.trials.iter().any(is_bad);
     let judged = judged?;
     Ok(if failed { Status::Failed } else { judged })
 }

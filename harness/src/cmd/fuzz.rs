@@ -139,17 +139,21 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
             interrupt: &interrupt,
             progress: &mut progress,
         };
-        let row = match runner::build(&catalog, server, &interrupt) {
-            Ok(built) => job.go(&built, replayed.as_ref())?,
-            Err(failure) => Err(failure),
-        };
+        let built = runner::build(&catalog, server, &interrupt);
+        let done = built.and_then(|built| match &replayed {
+            Some(one) => job.replay(&built, one),
+            None => job.fuzz(&built),
+        });
+        if let Some(done) = done.as_ref().ok().filter(|_| !arguments.json) {
+            progress.print(done.text.trim_end())?;
+        }
         if interrupt.is_set() {
             break;
         }
-        match row {
-            Ok((row, well)) => {
-                rows.push(row);
-                status = if well { status } else { Status::Failed };
+        match done {
+            Ok(done) => {
+                rows.push(done.row);
+                status = if done.well { status } else { Status::Failed };
             }
             Err(failure) => {
                 status = Status::Failed;
@@ -194,18 +198,15 @@ struct FuzzJob<'a> {
     progress: &'a mut Progress,
 }
 
-/// A server's row of the JSON, and whether it passed.
-type FuzzRow = Result<(serde_json::Value, bool), record::Failure>;
+/// What came of it: as text, as a row of the JSON, and whether the server passed.
+struct Fuzzed {
+    text: String,
+    row: serde_json::Value,
+    well: bool,
+}
 
 impl FuzzJob<'_> {
-    fn go(&mut self, built: &Built, replayed: Option<&Shot>) -> Result<FuzzRow> {
-        match replayed {
-            Some(one) => self.replay(built, one),
-            None => self.fuzz(built),
-        }
-    }
-
-    fn fuzz(&mut self, built: &Built) -> Result<FuzzRow> {
+    fn fuzz(&mut self, built: &Built) -> Result<Fuzzed, record::Failure> {
         let name = &self.server.name;
         let options = FuzzOptions {
             seed: self.arguments.seed,
@@ -215,45 +216,32 @@ impl FuzzJob<'_> {
             boot: self.boot.clone(),
         };
         let mut show = sent_so_far(self.progress, name, options.requests);
-        let fuzz = runner::fuzz(built, &options, &Referee::new(), self.interrupt, &mut show);
-        drop(show);
-        let fuzz = match fuzz {
-            Ok(fuzz) => fuzz,
-            Err(failure) => return Ok(Err(failure)),
-        };
-        if !self.arguments.json {
-            let lines = report::fuzz_lines(name, &fuzz);
-            self.progress.print(lines.trim_end())?;
-        }
-        let well = !fuzz.is_fault();
-        Ok(Ok((json!({"server": name, "fuzz": fuzz}), well)))
+        let fuzz = runner::fuzz(built, &options, &Referee::new(), self.interrupt, &mut show)?;
+        Ok(Fuzzed {
+            text: report::fuzz_lines(name, &fuzz),
+            row: json!({"server": name, "fuzz": fuzz}),
+            well: !fuzz.is_fault(),
+        })
     }
 
-    fn replay(&mut self, built: &Built, one: &Shot) -> Result<FuzzRow> {
+    fn replay(&mut self, built: &Built, one: &Shot) -> Result<Fuzzed, record::Failure> {
         let name = &self.server.name;
-        let replayed = runner::replay(built, one, &self.boot, &Referee::new(), self.interrupt);
-        let replayed = match replayed {
-            Ok(replayed) => replayed,
-            Err(failure) => return Ok(Err(failure)),
-        };
+        let replayed = runner::replay(built, one, &self.boot, &Referee::new(), self.interrupt)?;
         let answer = in_words(&replayed.answer);
-        if !self.arguments.json {
-            let harm = replayed
-                .harm
-                .as_deref()
-                .unwrap_or("the server is alive and responds correctly");
-            self.progress.print(&format!("{name}: {answer}; {harm}"))?;
-            for line in replayed.log_tail.lines() {
-                self.progress.print(&format!("  | {line}"))?;
-            }
+        let harm = replayed.harm.as_deref();
+        let told = harm.unwrap_or("the server is alive and responds correctly");
+        let mut text = format!("{name}: {answer}; {told}");
+        for line in replayed.log_tail.lines() {
+            text += &format!("\n  | {line}");
         }
         let row = json!({
             "server": name,
             "request": shown(&one.bytes, SHOWN),
             "answer": answer,
-            "harm": replayed.harm,
+            "harm": harm,
         });
-        Ok(Ok((row, replayed.harm.is_none())))
+        let well = harm.is_none();
+        Ok(Fuzzed { text, row, well })
     }
 }
 

@@ -15,7 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use catalog::plan;
+use catalog::{Stage, plan};
 use record::figure::{self, Figure};
 use record::{Run, Trial};
 use runner::{Happening, Live};
@@ -58,20 +58,12 @@ struct TrialLabels {
 }
 
 impl TrialLabels {
-    fn new(server: &str, workload: &str, stage: &str) -> Self {
+    fn new(server: &str, workload: &str, stage: Stage) -> Self {
         Self {
             server: server.to_owned(),
             workload: workload.to_owned(),
-            stage: stage.to_owned(),
+            stage: stage.to_string(),
         }
-    }
-
-    fn of_step(step: &plan::Step) -> Self {
-        Self::new(&step.server, &step.workload, step.stage.name())
-    }
-
-    fn of_trial(trial: &Trial) -> Self {
-        Self::new(&trial.server, &trial.workload, trial.stage.name())
     }
 }
 
@@ -265,10 +257,10 @@ impl Series {
         self.finished_are(done as u64);
         self.round
             .set(steps.first().map(|step| f64::from(step.round)));
-        let cells = steps.iter().map(TrialLabels::of_step);
-        let loads: Vec<Load> = cells
-            .map(|cell| Load {
-                cell,
+        let loads: Vec<Load> = steps
+            .iter()
+            .map(|step| Load {
+                cell: TrialLabels::new(&step.server, &step.workload, step.stage),
                 requests: 0,
                 errors: 0,
             })
@@ -287,7 +279,7 @@ impl Series {
     fn end(&self, trial: &Trial) {
         let mut under_way = self.under_way();
         self.count(&mut under_way);
-        let cell = TrialLabels::of_trial(trial);
+        let cell = TrialLabels::new(&trial.server, &trial.workload, trial.stage);
         under_way.loads.retain(|load| load.cell != cell);
         drop(under_way);
         self.current.remove(&cell);
@@ -357,11 +349,7 @@ fn about(run: &Run) -> Vec<(&'static str, String)> {
         ("connections", run.connections.to_string()),
         ("harness_version", run.harness_version.clone()),
     ];
-    about.extend(
-        run.revision
-            .as_deref()
-            .map(|revision| ("revision", revision.to_owned())),
-    );
+    about.extend(run.revision.clone().map(|revision| ("revision", revision)));
     about
 }
 
