@@ -7,14 +7,14 @@ mod rates;
 mod resume;
 
 use std::fs::File;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 
-use self::metrics::{Both, Listener, Metrics};
+use self::metrics::{Both, Metrics};
 use super::compare::Judging;
 use super::interrupt;
 use super::machine::{CpuPlace, Cpus};
@@ -225,7 +225,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     carry_out(job, listener, &interrupt, &arguments.judging)
 }
 
-fn listen(arguments: &Arguments) -> Result<Option<Listener>> {
+fn listen(arguments: &Arguments) -> Result<Option<TcpListener>> {
     let listen = |address| metrics::listen(address, arguments.port);
     arguments.metrics.map(listen).transpose()
 }
@@ -254,7 +254,7 @@ impl Job {
 
 fn carry_out(
     job: Job,
-    listener: Option<Listener>,
+    listener: Option<TcpListener>,
     interrupt: &Interrupt,
     judging: &Judging,
 ) -> Result<Status> {
@@ -399,7 +399,7 @@ fn done_line(job: &Job) -> String {
 
 /// Starts to serve metrics if asked to, and prints the URL.
 fn tell_metrics(
-    listener: Option<Listener>,
+    listener: Option<TcpListener>,
     job: &Job,
     live: &Live,
     progress: &mut Progress,
@@ -434,7 +434,7 @@ fn show(catalog: &Catalog, store: Store, folder: &Folder, judging: &Judging) -> 
     drop(store);
     folder.keep_matrix();
     let record = results::load(&folder.database())?;
-    let summary = results::write(&record, folder.path())?;
+    let summary = results::write(&record, &folder.path)?;
     folder.point_latest_here();
     say!("{}", results::terminal(&record, &summary));
     let judged = against::judge(catalog, &record, folder, judging);

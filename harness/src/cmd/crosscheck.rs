@@ -141,7 +141,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     record.tools.extend(left_out);
     let mut watch = Watch {
         progress: Progress::new(),
-        folder: folder.path().to_owned(),
+        folder: folder.path.clone(),
         hidden: folder.hidden(),
         troubles: 0,
     };
@@ -152,7 +152,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     session::crosscheck(&catalog, &options, &mut record, &interrupt, &mut watch)?;
     watch.progress.finish();
     let text = crosscheck::text(&record);
-    write_file(&folder.path().join(TEXT), &watch.hidden.clean(&text))?;
+    write_file(&folder.path.join(TEXT), &watch.hidden.clean(&text))?;
     match arguments.json {
         true => say!("{}", whole(&record)),
         false => say!("{text}\nstored in {}", folder.shown()),
@@ -179,11 +179,11 @@ fn begin(options: &Options, place: &CpuPlace, folder: &Folder) -> Crosscheck {
     }
     Crosscheck {
         schema_version: CROSSCHECK_SCHEMA_VERSION,
-        id: folder.id().to_owned(),
+        id: folder.id.clone(),
         started_at: jiff::Timestamp::now().to_string(),
         ended: Ended::Open,
         harness_version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: folder.revision().map(ToOwned::to_owned),
+        revision: folder.revision.clone(),
         command: std::env::args().skip(1).collect(),
         seed: options.seed,
         rounds: options.rounds,

@@ -350,7 +350,7 @@ fn refuse_limits(arguments: &Arguments) -> Result<()> {
             refuse!(
                 "--fail-if '{}': send_lag is only measured with --rate, --stages or --think; without them \
                  each request is sent as soon as the previous response arrives",
-                limit.text()
+                limit.text
             )
         }
     }

@@ -234,10 +234,10 @@ fn blank(arguments: &Arguments, folder: &Folder, cases: &[Case]) -> Protocol {
     Protocol {
         schema_version: PROTOCOL_SCHEMA_VERSION,
         kind: PROTOCOL_KIND.to_owned(),
-        id: folder.id().to_owned(),
+        id: folder.id.clone(),
         started_at: jiff::Timestamp::now().to_string(),
         harness_version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: folder.revision().map(ToOwned::to_owned),
+        revision: folder.revision.clone(),
         command: std::env::args().skip(1).collect(),
         patience_s: arguments.patience.as_secs_f64(),
         let_go_s: arguments.let_go.as_secs_f64(),
@@ -342,7 +342,7 @@ impl ProtocolJob<'_> {
 
 /// Stores the matrix after every server, so that an interrupt loses only the current one.
 fn store(matrix: &Protocol, folder: &Folder) -> Result<()> {
-    let path = folder.path().join(PROTOCOL_FILE);
+    let path = folder.path.join(PROTOCOL_FILE);
     let text = matrix.to_json();
     let text = folder.hidden().clean(&text).into_owned();
     write_file(&path, &text)

@@ -25,10 +25,10 @@ pub(super) const DATABASE: &str = "run.sqlite";
 /// A run's own folder, never overwritten.
 #[derive(Debug)]
 pub(super) struct Folder {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     root: PathBuf,
-    id: String,
-    revision: Option<String>,
+    pub(super) id: String,
+    pub(super) revision: Option<String>,
 }
 
 impl Folder {
@@ -99,10 +99,6 @@ impl Folder {
         Ok(())
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     pub(super) fn logs(&self) -> PathBuf {
         self.path.join("logs")
     }
@@ -121,14 +117,6 @@ impl Folder {
             (home.as_path(), "~"),
             (temporary.as_path(), "<tmp>"),
         ])
-    }
-
-    pub(super) fn id(&self) -> &str {
-        &self.id
-    }
-
-    pub(super) fn revision(&self) -> Option<&str> {
-        self.revision.as_deref()
     }
 
     /// The path as a user would type it.

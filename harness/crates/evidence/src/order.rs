@@ -56,16 +56,9 @@ pub(crate) fn report(runs: &Runs, names: &Names, least: f64) -> Result<String> {
     let mut growth = MarkdownTable::new(["server", "without", "with a growing load"]);
     for name in &servers {
         let of = |pool: &Pool| trend(&pool.column(&COMPARED[0], None, name));
-        let shown = |found: Option<f64>| {
-            found.map_or(NOTHING.to_owned(), |r| {
-                format!("{:+.1} %", (r - 1.0) * 100.0)
-            })
-        };
-        growth.row([
-            format!("`{name}`"),
-            shown(of(&runs.still)),
-            shown(of(&runs.grown)),
-        ]);
+        let told = |ratio: f64| format!("{:+.1} %", (ratio - 1.0) * 100.0);
+        let shown = |pool: &Pool| of(pool).map_or(NOTHING.to_owned(), told);
+        growth.row([format!("`{name}`"), shown(&runs.still), shown(&runs.grown)]);
     }
     writeln!(text, "{growth}")?;
     let mut table = MarkdownTable::new([
@@ -116,15 +109,8 @@ fn places(pool: &Pool, servers: &[String], figure: &RankFigure, least: f64) -> V
             values: series.clone(),
         })
     };
-    sorted(
-        servers
-            .iter()
-            .zip(&all)
-            .zip(found)
-            .filter_map(place)
-            .collect(),
-        figure,
-    )
+    let placed = servers.iter().zip(&all).zip(found).filter_map(place);
+    sorted(placed.collect(), figure)
 }
 
 /// The servers of separate runs. They share no round, so there are no ranks.
@@ -198,12 +184,9 @@ impl Told {
 }
 
 fn shown(places: &[Placed]) -> String {
-    let digits = |median: f64| {
-        if median < 1_000.0 {
-            format!("{median:.1}")
-        } else {
-            format!("{median:.0}")
-        }
+    let digits = |median: f64| match median {
+        ..1_000.0 => format!("{median:.1}"),
+        _ => format!("{median:.0}"),
     };
     let one = |place: &Placed| {
         let rank = match place.rank {

@@ -388,7 +388,7 @@ pub(super) fn judge(
         ("against.md", meeting.markdown()),
         ("against.json", meeting.json()),
     ] {
-        write_file(&folder.path().join(file), &text)?;
+        write_file(&folder.path.join(file), &text)?;
     }
     say!("{}", meeting.terminal(true, colour()).trim_end());
     judging.status(&comparison)

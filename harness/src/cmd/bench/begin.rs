@@ -54,7 +54,7 @@ pub(super) fn begin(
     note: Option<Finding>,
 ) -> Result<Job> {
     let folder = Folder::create(&catalog.root, arguments.out.as_deref())?;
-    let lock = super::resume::lock(folder.path())?;
+    let lock = super::resume::lock(&folder.path)?;
     options.logs = folder.logs();
     let run = describe(&options, &folder)?;
     let environment = environment_of(&place, &options, note);
@@ -220,13 +220,13 @@ fn fit_to_limits(options: &mut Options) -> Result<Option<Finding>> {
 fn describe(options: &Options, folder: &Folder) -> Result<record::Run> {
     let millis = |time: std::time::Duration| time.as_millis() as u64;
     Ok(record::Run {
-        id: folder.id().to_owned(),
+        id: folder.id.clone(),
         started_at: jiff::Timestamp::now().to_string(),
         ended_at: None,
         ended: Ended::Open,
         harness_version: env!("CARGO_PKG_VERSION").to_owned(),
         harness_sha256: own_sha256()?,
-        revision: folder.revision().map(ToOwned::to_owned),
+        revision: folder.revision.clone(),
         command: std::env::args().skip(1).collect(),
         profile: options.profile.name.to_owned(),
         seed: options.seed,

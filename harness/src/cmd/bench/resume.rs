@@ -13,7 +13,7 @@ use super::begin::{own_sha256, requests_sha256, with_other_builds};
 use super::{Arguments, Job};
 use crate::cmd::machine::{CpuPlace, descriptor_limit};
 use crate::cmd::results::Folder;
-use crate::flags::{Usage, refuse_engine};
+use crate::flags::{Loads, Usage, refuse_engine};
 use catalog::{Catalog, Profile, Server, Workload, names};
 use machine::Needs;
 use record::{
@@ -267,10 +267,11 @@ fn missing(name: &str, all: &[Server]) -> Usage {
 }
 
 fn workloads(catalog: &Catalog, run: &Run) -> Result<Vec<Workload>> {
-    let folder = catalog.root.join("harness").join("workloads");
-    let all = Workload::load_dir(&folder).map_err(|error| Usage(error.to_string()))?;
-    let wanted: Vec<String> = run.workloads.keys().cloned().collect();
-    Ok(names::select("workload", all, |workload| &workload.name, &wanted).map_err(Usage)?)
+    let loads = Loads {
+        workload: run.workloads.keys().cloned().collect(),
+        ..Loads::default()
+    };
+    loads.workloads(catalog, &[])
 }
 
 /// Refuses to resume if the machine, the harness or the requests have changed; binaries are compared after

@@ -15,6 +15,7 @@ use crate::cmd::aligned;
 const SHOWN: usize = 12;
 
 /// One server and its result.
+#[derive(Default)]
 pub(super) struct CheckRow {
     server: String,
     report: Option<CheckReport>,
@@ -28,10 +29,8 @@ impl CheckRow {
     pub(super) fn not_built(server: &str, failure: Failure) -> Self {
         Self {
             server: server.to_owned(),
-            report: None,
             failure: Some(failure),
-            first_byte_us: None,
-            took: None,
+            ..Self::default()
         }
     }
 

@@ -29,7 +29,7 @@ const BYTES: [(&str, f64); 7] = [
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Limit {
     /// As it was typed.
-    text: String,
+    pub(super) text: String,
     figure: JsonFigure,
     /// Whether the value is a share of a count.
     share: bool,
@@ -152,11 +152,6 @@ impl Limit {
     /// Whether its figure exists only if requests have a scheduled send time.
     pub(super) fn needs_a_schedule(&self) -> bool {
         self.figure.name.starts_with(SEND_LAG)
-    }
-
-    /// As it was typed.
-    pub(super) fn text(&self) -> &str {
-        &self.text
     }
 
     /// Whether a drive, given as its JSON, meets the limit. If only bounds of the figure are known, it passes only
