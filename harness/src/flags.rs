@@ -50,6 +50,18 @@ pub struct Loads {
     pub stage: Vec<String>,
 }
 
+/// Selects what is shown of stored runs.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Selection")]
+pub struct Shown {
+    /// Only this server; repeatable, or separated by commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub server: Vec<String>,
+    /// Which load.
+    #[command(flatten)]
+    pub loads: Loads,
+}
+
 /// Selects servers and load.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Selection")]

@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 
 use super::operand::{Operand, refuse_machines, refuse_unknown};
 use super::results::colour;
-use crate::flags::{Loads, Status, Usage, read_share};
+use crate::flags::{Shown, Status, Usage, read_share};
 use judge::{Choice, Comparison, Outcome};
 use machine::differences;
 use record::figure::{FIGURES, Figure, Scope};
@@ -67,22 +67,10 @@ pub struct Arguments {
     /// On a terminal, also list what didn't change; for two drives, every figure
     #[arg(long)]
     all: bool,
-    /// Output format
-    #[arg(long, default_value = "terminal")]
-    format: Format,
-    /// Write to this file, replacing it, and print only the counts
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-    /// Compare only this server; repeatable, or separated by commas
-    #[arg(
-        long,
-        value_name = "NAME",
-        value_delimiter = ',',
-        help_heading = "Selection"
-    )]
-    server: Vec<String>,
     #[command(flatten)]
-    loads: Loads,
+    output: Output,
+    #[command(flatten)]
+    only: Shown,
 }
 
 /// Lists the compared figures, grouped by stage.
@@ -165,19 +153,19 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         another_machine: &machines,
         comparison: &comparison,
     };
-    let text = |colour| match arguments.format {
+    let text = |format, colour| match format {
         Format::Terminal => meeting.terminal(arguments.all, colour),
         Format::Markdown => meeting.markdown(),
         Format::Json => meeting.json(),
     };
     let read = [base.file(), new.file()];
-    show(arguments.out.as_deref(), text, &meeting.counts(), &read)?;
+    arguments.output.show(&meeting.counts(), &read, text)?;
     arguments.judging.status(&comparison)
 }
 
 /// What the flags select, checked against the names in the runs.
 fn choice(arguments: &Arguments, base: &Operand, new: &Operand) -> Result<Choice> {
-    let Loads { workload, .. } = &arguments.loads;
+    let workload = &arguments.only.loads.workload;
     match (&base.server, &new.server) {
         (Some(server), None) | (None, Some(server)) => {
             refuse!(
@@ -187,7 +175,7 @@ fn choice(arguments: &Arguments, base: &Operand, new: &Operand) -> Result<Choice
                 new.name
             );
         }
-        (Some(_), Some(_)) if !arguments.server.is_empty() => {
+        (Some(_), Some(_)) if !arguments.only.server.is_empty() => {
             refuse!(
                 "--server selects servers of whole runs, but both sides already name a server: leave it out"
             );
@@ -196,16 +184,16 @@ fn choice(arguments: &Arguments, base: &Operand, new: &Operand) -> Result<Choice
     }
     refuse_unknown(
         "server",
-        &arguments.server,
+        &arguments.only.server,
         &base.servers() | &new.servers(),
     )?;
     let workloads = &base.workloads() | &new.workloads();
     refuse_unknown("workload", workload, workloads)?;
     arguments.judging.refuse_unknown_figures()?;
     Ok(Choice {
-        servers: arguments.server.clone(),
+        servers: arguments.only.server.clone(),
         workloads: workload.clone(),
-        stages: arguments.loads.stages()?,
+        stages: arguments.only.loads.stages()?,
         figures: arguments.judging.figure.clone(),
         same_run: base.is(new),
         raw: arguments.raw,
@@ -258,28 +246,42 @@ impl Judging {
     }
 }
 
-/// Prints a text, or writes it to a file and prints only the counts. The file must not be one of those that were
-/// read, each of which comes with what it is the record of.
-pub(super) fn show(
-    out: Option<&Path>,
-    text: impl Fn(Colour) -> String,
-    counts: &str,
-    read: &[(&Path, &str)],
-) -> Result<()> {
-    let Some(file) = out else {
-        say!("{}", text(colour()).trim_end());
-        return Ok(());
-    };
-    let shown = file.display();
-    let there = fs::canonicalize(file).ok();
-    let own = |(path, _): &&(&Path, &str)| there.is_some() && fs::canonicalize(path).ok() == there;
-    if let Some((_, whose)) = read.iter().find(own) {
-        refuse!("--out {shown} is the record of {whose}: name another file");
+/// The form and the place of a comparison or a ranking.
+#[derive(Debug, Args)]
+pub(super) struct Output {
+    /// Output format
+    #[arg(long, default_value = "terminal")]
+    format: Format,
+    /// Write to this file, replacing it, and print only the counts
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+impl Output {
+    /// Prints a text, or writes it to the file and prints only the counts. The file must not be one of those that
+    /// were read, each of which comes with what it is the record of.
+    pub(super) fn show(
+        &self,
+        counts: &str,
+        read: &[(&Path, &str)],
+        text: impl Fn(Format, Colour) -> String,
+    ) -> Result<()> {
+        let Some(file) = &self.out else {
+            say!("{}", text(self.format, colour()).trim_end());
+            return Ok(());
+        };
+        let shown = file.display();
+        let there = fs::canonicalize(file).ok();
+        let own =
+            |(path, _): &&(&Path, &str)| there.is_some() && fs::canonicalize(path).ok() == there;
+        if let Some((_, whose)) = read.iter().find(own) {
+            refuse!("--out {shown} is the record of {whose}: name another file");
+        }
+        fs::write(file, text(self.format, Colour::Never))
+            .map_err(|error| Usage(format!("cannot write {shown}: {error}")))?;
+        say!("{shown}: {counts}");
+        Ok(())
     }
-    fs::write(file, text(Colour::Never))
-        .map_err(|error| Usage(format!("cannot write {shown}: {error}")))?;
-    say!("{shown}: {counts}");
-    Ok(())
 }
 
 /// Parses a percentage such as `5%` or `0.05`; for clap.

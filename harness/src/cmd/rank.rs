@@ -1,12 +1,11 @@
 //! `harness rank`: ranks servers across workloads, from one or more stored runs.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use super::compare::{Format, show};
+use super::compare::{Format, Output};
 use super::operand::{Operand, refuse_machines, refuse_unknown};
 use crate::flags::Status;
 use judge::{By, Named, StandingChoice, standing};
@@ -43,12 +42,8 @@ pub struct Arguments {
     /// Pool runs from different machines
     #[arg(long)]
     across_machines: bool,
-    /// Output format
-    #[arg(long, default_value = "terminal")]
-    format: Format,
-    /// Write to this file, replacing it
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
     /// Rank only this server; repeatable, or separated by commas
     #[arg(
         long,
@@ -110,14 +105,14 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         another_machine: &machines,
         standing: &standing,
     };
-    let text = |colour| match arguments.format {
+    let text = |format, colour| match format {
         Format::Terminal => ranked.terminal(colour),
         Format::Markdown => ranked.markdown(),
         Format::Json => ranked.json(),
     };
     let counts = format!("{} servers ranked", standing.places.len());
     let read: Vec<_> = runs.iter().map(Operand::file).collect();
-    show(arguments.out.as_deref(), text, &counts, &read)?;
+    arguments.output.show(&counts, &read, text)?;
     Ok(Status::Fine)
 }
 

@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::operand::{Operand, refuse_unknown, servers, workloads};
 use super::{results, write_file};
-use crate::flags::{Loads, Status, Usage};
+use crate::flags::{Loads, Shown, Status, Usage};
 use catalog::{Catalog, names};
 use record::{Record, Summary};
 use report::History;
@@ -55,16 +55,8 @@ pub struct Arguments {
     /// Rewrite all files made from the record, next to it
     #[arg(long)]
     write: bool,
-    /// Show only this server; repeatable, or separated by commas
-    #[arg(
-        long,
-        value_name = "NAME",
-        value_delimiter = ',',
-        help_heading = "Selection"
-    )]
-    server: Vec<String>,
     #[command(flatten)]
-    loads: Loads,
+    only: Shown,
 }
 
 /// Prints a stored run.
@@ -103,9 +95,13 @@ fn of_one(arguments: &Arguments, folder: Option<&Path>) -> Result<String> {
             .context("the database has no parent folder")?;
         results::write(&record, folder)?;
     }
-    refuse_unknown("server", &arguments.server, servers(&record))?;
-    refuse_unknown("workload", &arguments.loads.workload, workloads(&record))?;
-    narrow(&mut record, &arguments.server, &arguments.loads)?;
+    refuse_unknown("server", &arguments.only.server, servers(&record))?;
+    refuse_unknown(
+        "workload",
+        &arguments.only.loads.workload,
+        workloads(&record),
+    )?;
+    narrow(&mut record, &arguments.only.server, &arguments.only.loads)?;
     let summary = judge::summarise(&record);
     match (&arguments.svg, arguments.format.as_str()) {
         (Some(folder), _) => illustrated(&record, &summary, folder, arguments.out.as_deref()),
@@ -156,12 +152,12 @@ fn of_several(arguments: &Arguments, folders: &[PathBuf]) -> Result<String> {
         records.push(Operand::load(&folder.to_string_lossy())?.record);
     }
     let known: BTreeSet<&str> = records.iter().flat_map(servers).collect();
-    refuse_unknown("server", &arguments.server, known)?;
+    refuse_unknown("server", &arguments.only.server, known)?;
     let known: BTreeSet<&str> = records.iter().flat_map(workloads).collect();
-    refuse_unknown("workload", &arguments.loads.workload, known)?;
+    refuse_unknown("workload", &arguments.only.loads.workload, known)?;
     let mut runs = Vec::new();
     for mut record in records {
-        narrow(&mut record, &arguments.server, &arguments.loads)?;
+        narrow(&mut record, &arguments.only.server, &arguments.only.loads)?;
         let summary = judge::summarise(&record);
         runs.push((record, summary));
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::Value;
 
-use super::{Arguments, Format, show};
+use super::{Arguments, Format};
 use crate::cmd::drive::figures::{self, JsonFigure, Unit};
 use crate::cmd::operand::Operand;
 use crate::flags::{Status, Usage};
@@ -99,14 +99,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<Option<Status>> {
         figures: compared(arguments, &base.json, &new.json)?,
         notes: notes(&base, &new),
     };
-    let text = |colour| match arguments.format {
+    let text = |format, colour| match format {
         Format::Terminal => drives.terminal(colour),
         Format::Markdown => drives.markdown(),
         Format::Json => drives.json(),
     };
     let counts = format!("{} figures", drives.figures.len());
     let read = [&base, &new].map(|drive| (Path::new(&drive.name), "a drive that is compared"));
-    show(arguments.out.as_deref(), text, &counts, &read)?;
+    arguments.output.show(&counts, &read, text)?;
     Ok(Some(Status::Fine))
 }
 
@@ -133,9 +133,9 @@ fn refuse_flags(arguments: &Arguments) -> Result<()> {
     let of_runs = [
         ("--across-machines", arguments.across_machines),
         ("--raw", arguments.raw),
-        ("--server", !arguments.server.is_empty()),
-        ("--workload", !arguments.loads.workload.is_empty()),
-        ("--stage", !arguments.loads.stage.is_empty()),
+        ("--server", !arguments.only.server.is_empty()),
+        ("--workload", !arguments.only.loads.workload.is_empty()),
+        ("--stage", !arguments.only.loads.stage.is_empty()),
     ];
     match of_runs.iter().find(|(_, given)| *given) {
         None => Ok(()),
