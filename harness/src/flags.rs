@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use catalog::{Catalog, Server, Stage, Workload, names};
 use clap::Args;
-use loadgen::EngineKind;
+use loadgen::{EngineKind, MAX_RATE};
 
 /// The exit status of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,18 @@ pub struct Loads {
     pub stage: Vec<String>,
 }
 
+/// Selects what is shown of stored runs.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Selection")]
+pub struct Shown {
+    /// Only this server; repeatable, or separated by commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub server: Vec<String>,
+    /// Which load.
+    #[command(flatten)]
+    pub loads: Loads,
+}
+
 /// Selects servers and load.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Selection")]
@@ -63,32 +75,6 @@ pub struct Filters {
     /// Show what would be done, and do nothing else
     #[arg(long)]
     pub list: bool,
-}
-
-impl Filters {
-    /// See [`Servers::catalog`].
-    ///
-    /// # Errors
-    /// See [`Servers::catalog`].
-    pub fn catalog(&self) -> anyhow::Result<(Catalog, Vec<Server>)> {
-        self.servers.catalog()
-    }
-
-    /// See [`Loads::workloads`].
-    ///
-    /// # Errors
-    /// See [`Loads::workloads`].
-    pub fn workloads(&self, catalog: &Catalog, default: &[&str]) -> anyhow::Result<Vec<Workload>> {
-        self.loads.workloads(catalog, default)
-    }
-
-    /// See [`Loads::stages`].
-    ///
-    /// # Errors
-    /// See [`Loads::stages`].
-    pub fn stages(&self) -> anyhow::Result<Vec<Stage>> {
-        self.loads.stages()
-    }
 }
 
 impl Servers {
@@ -156,15 +142,28 @@ pub fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
 /// # Errors
 /// A message for the user.
 pub fn parse_share(text: &str) -> Result<f64, String> {
-    let (number, unit) = match text.strip_suffix('%') {
-        Some(percent) => (percent.trim_end(), 100.0),
-        None => (text, 1.0),
-    };
-    let share = number.parse::<f64>().map(|number| number / unit);
-    share
-        .ok()
+    read_share(text)
         .filter(|share| *share > 0.0 && *share < 1.0)
         .ok_or_else(|| "expected a percentage above 0 and below 100 %, as in 2% or 0.02".to_owned())
+}
+
+/// A percentage or a fraction.
+pub(crate) fn read_share(text: &str) -> Option<f64> {
+    let (number, unit) = match text.trim().strip_suffix('%') {
+        Some(percent) => (percent, 100.0),
+        None => (text, 1.0),
+    };
+    Some(number.trim().parse::<f64>().ok()? / unit)
+}
+
+/// Parses requests per second; for clap.
+///
+/// # Errors
+/// A message for the user.
+pub fn parse_rate(text: &str) -> Result<f64, String> {
+    let rate: Option<f64> = text.parse().ok();
+    rate.filter(|rate| *rate > 0.0 && *rate <= MAX_RATE)
+        .ok_or_else(|| "expected requests per second, above 0 and at most 10000000".to_owned())
 }
 
 /// Parses the name of an I/O backend; for clap.

@@ -56,6 +56,10 @@ const TEXT: [&str; 7] = [
 const PRINT: [&str; 4] = ["print!", "println!", "eprint!", "eprintln!"];
 /// Programs, which may print.
 const PROGRAMS: [&str; 2] = ["harness", "evidence"];
+/// In how many places a type name may be defined.
+const MOST_ALIKE: usize = 3;
+/// Every command has its own flags under this name.
+const ARGUMENTS: &str = "Arguments";
 
 fn workspace() -> Metadata {
     MetadataCommand::new().no_deps().exec().unwrap()
@@ -177,6 +181,61 @@ fn no_framework_is_named() {
     for folder in folders(&workspace).values() {
         assert_without(&sources(&folder.join("src")), &names);
     }
+}
+
+/// The name of the type that a line defines. Indented, a `type` belongs to a trait or to an `impl` of one.
+fn type_defined(line: &str) -> Option<&str> {
+    let own = line.trim_start();
+    let public = own
+        .strip_prefix("pub")
+        .map(|rest| match rest.strip_prefix('(') {
+            Some(within) => within.split_once(')').map_or("", |(_, rest)| rest),
+            None => rest,
+        });
+    let (kind, rest) = public.unwrap_or(own).trim_start().split_once(' ')?;
+    let defines = match kind {
+        "struct" | "enum" | "trait" | "union" => true,
+        "type" => own.len() == line.len(),
+        _ => false,
+    };
+    let name = rest
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .next();
+    name.filter(|name| defines && name.starts_with(|c: char| c.is_uppercase()))
+}
+
+#[test]
+fn a_line_that_defines_a_type_names_it() {
+    for (line, name) in [
+        ("struct One;", Some("One")),
+        ("    pub(in crate::cmd) enum Two<T> {", Some("Two")),
+        ("pub trait Three: Sized {", Some("Three")),
+        ("pub type Four = u32;", Some("Four")),
+        ("    type Target = u32;", None),
+        ("/// A struct One", None),
+        ("fn structure() {", None),
+        ("", None),
+    ] {
+        assert_eq!(type_defined(line), name, "{line}");
+    }
+}
+
+#[test]
+fn no_type_name_stands_for_many_things() {
+    let mut places = BTreeMap::<String, Vec<String>>::new();
+    for package in &workspace().packages {
+        let folder = package.manifest_path.parent().unwrap();
+        for (path, text) in sources(folder.join("src").as_std_path()) {
+            for name in text.lines().filter_map(type_defined) {
+                let place = path.strip_prefix(folder.as_std_path().parent().unwrap());
+                let place = place.unwrap().display().to_string();
+                places.entry(name.to_owned()).or_default().push(place);
+            }
+        }
+    }
+    assert!(places.contains_key(ARGUMENTS));
+    places.retain(|name, places| name != ARGUMENTS && places.len() > MOST_ALIKE);
+    assert!(places.is_empty(), "{places:#?}");
 }
 
 #[test]

@@ -7,19 +7,20 @@ mod rates;
 mod resume;
 
 use std::fs::File;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 
-use self::metrics::{Both, Listener, Metrics};
+use self::metrics::{Both, Metrics};
 use super::compare::Judging;
-use super::machine::{Cpus, Place};
+use super::interrupt;
+use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
-use crate::flags::{Filters, Status, Usage, engine_parser, parse_duration, parse_share};
+use crate::flags::{Filters, Status, engine_parser, parse_duration, parse_share};
 use catalog::Catalog;
 use judge::Widest;
 use loadgen::EngineKind;
@@ -205,8 +206,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
             say!("{}", done_line(&job));
             return Ok(Status::Fine);
         }
-        let listener = listen(arguments)?;
-        let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
+        let (listener, interrupt) = (listen(arguments)?, interrupt()?);
         let servers = &mut job.options.servers;
         let _tree = against::check_out(base.as_ref(), &job.catalog, servers, &interrupt)?;
         if interrupt.is_set() {
@@ -221,8 +221,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         return Ok(Status::Fine);
     }
     // Checked before any folder is created.
-    let listener = listen(arguments)?;
-    let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
+    let (listener, interrupt) = (listen(arguments)?, interrupt()?);
     let servers = &mut options.servers;
     let _tree = against::check_out(base.as_ref(), &catalog, servers, &interrupt)?;
     if interrupt.is_set() {
@@ -232,7 +231,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     carry_out(job, listener, &interrupt, &arguments.judging)
 }
 
-fn listen(arguments: &Arguments) -> Result<Option<Listener>> {
+fn listen(arguments: &Arguments) -> Result<Option<TcpListener>> {
     let listen = |address| metrics::listen(address, arguments.port);
     arguments.metrics.map(listen).transpose()
 }
@@ -243,7 +242,7 @@ struct Job {
     lock: File,
     catalog: Catalog,
     options: Options,
-    place: Place,
+    place: CpuPlace,
     folder: Folder,
     store: Store,
     run: record::Run,
@@ -272,7 +271,7 @@ fn pair(widest: &Widest) -> String {
 
 fn carry_out(
     job: Job,
-    listener: Option<Listener>,
+    listener: Option<TcpListener>,
     interrupt: &Interrupt,
     judging: &Judging,
 ) -> Result<Status> {
@@ -281,17 +280,15 @@ fn carry_out(
     let live = Live::default();
     let metrics = tell_metrics(listener, &job, &live, &mut progress)?;
     let Job {
-        lock,
         catalog,
         options,
         place,
         folder,
-        store,
         mut run,
         mut environment,
-        earlier,
+        ..
     } = job;
-    let mut store = waiting(store, interrupt.clone());
+    let mut store = waiting(job.store, interrupt.clone());
     let recheck = Recheck::start(&Root::host(), &place.topology, &place.layout);
     let asked = run.clone();
     let sureness = |trials: &[Trial]| {
@@ -308,7 +305,7 @@ fn carry_out(
     let inputs = Inputs {
         catalog: &catalog,
         options: &options,
-        earlier,
+        earlier: job.earlier,
         store: &mut store,
         interrupt,
         watch: &mut watch,
@@ -318,12 +315,12 @@ fn carry_out(
     let ended = runner::run(inputs, &mut run, &mut environment);
     progress.finish();
     if let Err(SessionError::Changed(why)) = ended {
-        return Err(Usage(format!("{why}. Trials measured before are kept")).into());
+        refuse!("{why}. Trials measured before are kept");
     }
     environment.findings.extend(recheck.finish());
     store.put_environment(&environment)?;
     let shown = show(&catalog, store, &folder, judging);
-    drop(lock);
+    drop(job.lock);
     match ended {
         Ok(()) => shown,
         Err(SessionError::Interrupted) => {
@@ -334,7 +331,7 @@ fn carry_out(
             );
             Ok(Status::Interrupted)
         }
-        Err(SessionError::Changed(why)) => Err(Usage(why).into()),
+        Err(SessionError::Changed(why)) => refuse!("{why}"),
         Err(SessionError::Other(error)) => Err(error),
     }
 }
@@ -429,7 +426,7 @@ fn done_line(job: &Job) -> String {
 
 /// Starts to serve metrics if asked to, and prints the URL.
 fn tell_metrics(
-    listener: Option<Listener>,
+    listener: Option<TcpListener>,
     job: &Job,
     live: &Live,
     progress: &mut Progress,
@@ -447,16 +444,10 @@ fn announce(progress: &mut Progress, job: &Job) {
     if !job.run.resumed_at.is_empty() {
         progress.tell(&done_line(job));
     }
-    for finding in job
-        .environment
-        .findings
-        .iter()
-        .filter(|f| f.level > Level::Ok)
-    {
-        let fix = finding
-            .fix
-            .as_ref()
-            .map_or(String::new(), |fix| format!(" [{fix}]"));
+    let findings = job.environment.findings.iter();
+    for finding in findings.filter(|finding| finding.level > Level::Ok) {
+        let fix = finding.fix.as_ref();
+        let fix = fix.map_or(String::new(), |fix| format!(" [{fix}]"));
         let mark = match finding.level {
             Level::Fail => "FAIL, this run's figures will be wrong",
             Level::Warn | Level::Ok => "warn",
@@ -471,20 +462,15 @@ fn show(catalog: &Catalog, store: Store, folder: &Folder, judging: &Judging) -> 
     folder.keep_matrix();
     let mut record = results::load(&folder.database())?;
     record.costs = folder.keep_costs(&record.servers);
-    let summary = results::write(&record, folder.path())?;
+    let summary = results::write(&record, &folder.path)?;
     folder.point_latest_here();
     say!("{}", results::terminal(&record, &summary));
     let judged = against::judge(catalog, &record, folder, judging);
     let shown = folder.shown();
     eprintln!("stored in {shown}; charts and all figures: {shown}/report.html");
-    let failed = summary
-        .servers
-        .iter()
-        .any(|row| row.verdict == Verdict::Failed)
-        || record
-            .trials
-            .iter()
-            .any(|trial| trial.failure.is_some() || !trial.errors.is_empty());
+    let is_bad = |trial: &Trial| trial.failure.is_some() || !trial.errors.is_empty();
+    let mut rows = summary.servers.iter();
+    let failed = rows.any(|row| row.verdict == Verdict::Failed) || record.trials.iter().any(is_bad);
     let judged = judged?;
     Ok(if failed { Status::Failed } else { judged })
 }

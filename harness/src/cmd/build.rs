@@ -1,12 +1,11 @@
 //! `harness build`: builds each server alone and copies its binary aside.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
 use super::progress::Progress;
 use crate::flags::{Servers, Status};
-use runner::Interrupt;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,7 +45,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         }
         return Ok(Status::Fine);
     }
-    let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
+    let interrupt = crate::cmd::interrupt()?;
     let mut progress = Progress::new();
     let mut status = Status::Fine;
     let mut rows = Vec::new();

@@ -4,16 +4,16 @@ mod table;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
-use super::machine::{Cpus, Place};
+use super::machine::{CpuPlace, Cpus, log_folder};
+use super::operand::refuse_unknown;
 use super::progress::Progress;
-use crate::flags::{Servers, Status, Usage, parse_duration};
-use catalog::names;
-use runner::{BootOptions, CheckLimits, Interrupt};
-use table::Row;
+use crate::flags::{Servers, Status, parse_duration};
+use runner::CheckLimits;
+use table::CheckRow;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -79,8 +79,8 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         }
         return Ok(Status::Fine);
     }
-    let place = Place::find(&arguments.cpus)?;
-    let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
+    let place = CpuPlace::find(&arguments.cpus)?;
+    let interrupt = crate::cmd::interrupt()?;
     let logs = log_folder(&catalog.target)?;
     let mut progress = Progress::new();
     let mut rows = Vec::new();
@@ -91,18 +91,13 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
             Err(_) if interrupt.is_set() => break,
             Err(failure) => {
                 progress.fail(&server.name, &failure);
-                rows.push(Row::not_built(&server.name, failure));
+                rows.push(CheckRow::not_built(&server.name, failure));
                 continue;
             }
         };
         progress.note(&format!("checking {}", server.name));
-        let boot = BootOptions {
-            cpus: place.server_cpus(),
-            workers: place.layout.server.len(),
-            port: arguments.port,
-            log: logs.join(format!("{}-check.log", server.name)),
-            ready_timeout: arguments.ready_timeout,
-        };
+        let log = logs.join(format!("{}-check.log", server.name));
+        let boot = place.boot(log, arguments.port, arguments.ready_timeout);
         let limits = CheckLimits {
             only: arguments.only.clone(),
             first_byte: arguments.first_byte_limit,
@@ -113,7 +108,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         if interrupt.is_set() {
             break;
         }
-        let row = Row::new(&server.name, checked, begin.elapsed());
+        let row = CheckRow::new(&server.name, checked, begin.elapsed());
         if let Some(failure) = row.unchecked() {
             progress.fail(&server.name, failure);
         }
@@ -123,13 +118,13 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     match arguments.json {
         true => say!(
             "{:#}",
-            json!(rows.iter().map(Row::json).collect::<Vec<_>>())
+            json!(rows.iter().map(CheckRow::json).collect::<Vec<_>>())
         ),
         false => table::lines(&rows)
             .iter()
             .try_for_each(|line| super::write_line(format_args!("{line}")))?,
     }
-    Ok(match rows.iter().all(Row::passed) {
+    Ok(match rows.iter().all(CheckRow::passed) {
         _ if interrupt.is_set() => Status::Interrupted,
         true => Status::Fine,
         false => Status::Failed,
@@ -137,17 +132,5 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
 }
 
 pub(super) fn refuse_unknown_checks(only: &[String]) -> Result<()> {
-    let ids: Vec<&str> = referee::all().iter().map(|check| check.id).collect();
-    match only.iter().find(|id| !ids.contains(&id.as_str())) {
-        Some(id) => Err(Usage(names::unknown("check", id, &ids)).into()),
-        None => Ok(()),
-    }
-}
-
-/// The folder for logs of checks outside a run.
-fn log_folder(target: &std::path::Path) -> Result<std::path::PathBuf> {
-    let folder = target.join("harness").join("logs");
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot create the folder {}", folder.display()))?;
-    Ok(folder)
+    refuse_unknown("check", only, referee::ids())
 }

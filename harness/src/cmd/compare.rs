@@ -2,15 +2,16 @@
 
 mod drives;
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use super::operand::{Operand, refuse_machines, refuse_unknown};
-use crate::flags::{Loads, Status, Usage};
+use super::results::colour;
+use crate::flags::{Shown, Status, Usage, read_share};
 use judge::{Choice, Comparison, Outcome};
 use machine::differences;
 use record::figure::{FIGURES, Figure, Scope};
@@ -66,22 +67,10 @@ pub struct Arguments {
     /// On a terminal, also list what didn't change; for two drives, every figure
     #[arg(long)]
     all: bool,
-    /// Output format
-    #[arg(long, default_value = "terminal")]
-    format: Format,
-    /// Write to this file, replacing it, and print only the counts
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-    /// Compare only this server; repeatable, or separated by commas
-    #[arg(
-        long,
-        value_name = "NAME",
-        value_delimiter = ',',
-        help_heading = "Selection"
-    )]
-    server: Vec<String>,
     #[command(flatten)]
-    loads: Loads,
+    output: Output,
+    #[command(flatten)]
+    only: Shown,
 }
 
 /// Lists the compared figures, grouped by stage.
@@ -156,11 +145,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let choice = choice(arguments, &base, &new)?;
     let machines = differences(&base.record.environment, &new.record.environment);
     refuse_machines(&machines, arguments.across_machines)?;
-    let side = |operand| judge::Operand {
-        record: Operand::record(operand),
-        server: Operand::named(operand),
-    };
-    let comparison = judge::compare(&side(&base), &side(&new), &choice);
+    let comparison = judge::compare(&base.side(), &new.side(), &choice);
     let meeting = Meeting {
         base: (&base.record, base.named()),
         new: (&new.record, new.named()),
@@ -168,47 +153,47 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         another_machine: &machines,
         comparison: &comparison,
     };
-    let text = |colour| match arguments.format {
+    let text = |format, colour| match format {
         Format::Terminal => meeting.terminal(arguments.all, colour),
         Format::Markdown => meeting.markdown(),
         Format::Json => meeting.json(),
     };
-    match &arguments.out {
-        Some(file) => {
-            write(file, &text(Colour::Never), &[&base, &new])?;
-            say!("{}: {}", file.display(), meeting.counts());
-        }
-        None => say!("{}", text(colour()).trim_end()),
-    }
+    let read = [base.file(), new.file()];
+    arguments.output.show(&meeting.counts(), &read, text)?;
     arguments.judging.status(&comparison)
 }
 
 /// What the flags select, checked against the names in the runs.
 fn choice(arguments: &Arguments, base: &Operand, new: &Operand) -> Result<Choice> {
-    let Loads { workload, .. } = &arguments.loads;
+    let workload = &arguments.only.loads.workload;
     match (&base.server, &new.server) {
         (Some(server), None) | (None, Some(server)) => {
-            return Err(Usage(format!(
+            refuse!(
                 "{server} is named on one side only: name a server on both sides, as in {}:{server} \
                  {}:{server}, or on neither",
-                base.name, new.name
-            ))
-            .into());
+                base.name,
+                new.name
+            );
         }
-        (Some(_), Some(_)) if !arguments.server.is_empty() => {
-            return Err(Usage("--server selects servers of whole runs, but both sides already name a server: leave it out".into()).into());
+        (Some(_), Some(_)) if !arguments.only.server.is_empty() => {
+            refuse!(
+                "--server selects servers of whole runs, but both sides already name a server: leave it out"
+            );
         }
         _ => {}
     }
-    let servers = base.servers().union(&new.servers()).copied().collect();
-    refuse_unknown("server", &arguments.server, &servers)?;
-    let workloads = base.workloads().union(&new.workloads()).copied().collect();
-    refuse_unknown("workload", workload, &workloads)?;
+    refuse_unknown(
+        "server",
+        &arguments.only.server,
+        &base.servers() | &new.servers(),
+    )?;
+    let workloads = &base.workloads() | &new.workloads();
+    refuse_unknown("workload", workload, workloads)?;
     arguments.judging.refuse_unknown_figures()?;
     Ok(Choice {
-        servers: arguments.server.clone(),
+        servers: arguments.only.server.clone(),
         workloads: workload.clone(),
-        stages: arguments.loads.stages()?,
+        stages: arguments.only.loads.stages()?,
         figures: arguments.judging.figure.clone(),
         same_run: base.is(new),
         raw: arguments.raw,
@@ -225,8 +210,9 @@ impl Judging {
     /// # Errors
     /// [`Usage`] with the known names.
     pub(super) fn refuse_unknown_figures(&self) -> Result<()> {
-        let known = compared().into_iter().map(|figure| figure.id).collect();
-        refuse_unknown("figure", &self.figure, &known)
+        // In the order of their names.
+        let known: BTreeSet<&str> = compared().iter().map(|figure| figure.id).collect();
+        refuse_unknown("figure", &self.figure, known)
     }
 
     /// The exit status of a comparison.
@@ -238,10 +224,9 @@ impl Judging {
             return Ok(Status::Fine);
         };
         if comparison.changes.is_empty() && comparison.turns.is_empty() {
-            return Err(Usage(
-                "nothing could be compared, so --fail-on has nothing to check: see the causes above".into(),
-            )
-            .into());
+            refuse!(
+                "nothing could be compared, so --fail-on has nothing to check: see the causes above"
+            );
         }
         let threshold = self.threshold.unwrap_or(0.0);
         let counts = |change: &&judge::Change| {
@@ -261,49 +246,49 @@ impl Judging {
     }
 }
 
-/// Writes a file, unless it is one of the runs' own.
-pub(super) fn write(file: &Path, text: &str, operands: &[&Operand]) -> Result<()> {
-    let own = operands.iter();
-    let own: Vec<_> = own
-        .map(|operand| (&*operand.path, &*operand.name))
-        .collect();
-    write_beside(file, text, &own)
+/// The form and the place of a comparison or a ranking.
+#[derive(Debug, Args)]
+pub(super) struct Output {
+    /// Output format
+    #[arg(long, default_value = "terminal")]
+    format: Format,
+    /// Write to this file, replacing it, and print only the counts
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
 }
 
-/// Writes a file, unless it is one of those that were read. Each comes with what it is the record of.
-fn write_beside(file: &Path, text: &str, read: &[(&Path, &str)]) -> Result<()> {
-    let there = fs::canonicalize(file).ok();
-    let own = |(path, _): &&(&Path, &str)| there.is_some() && fs::canonicalize(path).ok() == there;
-    if let Some((_, whose)) = read.iter().find(own) {
-        return Err(Usage(format!(
-            "--out {} is the record of {whose}: name another file",
-            file.display()
-        ))
-        .into());
+impl Output {
+    /// Prints a text, or writes it to the file and prints only the counts. The file must not be one of those that
+    /// were read, each of which comes with what it is the record of.
+    pub(super) fn show(
+        &self,
+        counts: &str,
+        read: &[(&Path, &str)],
+        text: impl Fn(Format, Colour) -> String,
+    ) -> Result<()> {
+        let Some(file) = &self.out else {
+            say!("{}", text(self.format, colour()).trim_end());
+            return Ok(());
+        };
+        let shown = file.display();
+        let there = fs::canonicalize(file).ok();
+        let own =
+            |(path, _): &&(&Path, &str)| there.is_some() && fs::canonicalize(path).ok() == there;
+        if let Some((_, whose)) = read.iter().find(own) {
+            refuse!("--out {shown} is the record of {whose}: name another file");
+        }
+        fs::write(file, text(self.format, Colour::Never))
+            .map_err(|error| Usage(format!("cannot write {shown}: {error}")))?;
+        say!("{shown}: {counts}");
+        Ok(())
     }
-    fs::write(file, text)
-        .map_err(|error| Usage(format!("cannot write {}: {error}", file.display())).into())
-}
-
-pub(super) fn colour() -> Colour {
-    Colour::choose(
-        std::io::stdout().is_terminal(),
-        std::env::var_os("NO_COLOR").as_deref(),
-    )
 }
 
 /// Parses a percentage such as `5%` or `0.05`; for clap.
 fn parse_share(text: &str) -> Result<f64, String> {
-    let hint = "expected a percentage from 0% to below 100%, as in 5% or 0.05";
-    let number = |text: &str| text.trim().parse::<f64>().map_err(|_| hint.to_owned());
-    let share = match text.trim().strip_suffix('%') {
-        Some(percent) => number(percent)? / 100.0,
-        None => number(text)?,
-    };
-    match share {
-        0.0..1.0 => Ok(share),
-        _ => Err(hint.to_owned()),
-    }
+    read_share(text)
+        .filter(|share| (0.0..1.0).contains(share))
+        .ok_or_else(|| "expected a percentage from 0% to below 100%, as in 5% or 0.05".to_owned())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use record::{COST_FILE, COST_KIND, COST_SCHEMA_VERSION, Costs, Document as _, ServerCost};
 
 use super::bench::against::{self, Base};
-use super::machine::{Cpus, Place};
+use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use crate::flags::{Loads, Servers, Status, Usage, parse_duration};
@@ -151,8 +151,8 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         }
         return Ok(Status::Fine);
     }
-    let place = Place::find(&arguments.cpus)?;
-    let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
+    let place = CpuPlace::find(&arguments.cpus)?;
+    let interrupt = super::interrupt()?;
     let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-cost")?;
     servers.extend(revision.iter().flat_map(Base::servers));
     // Removed when this ends.
@@ -180,7 +180,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
             break;
         }
         costs.servers.push(counted);
-        store::write_document(&costs, &folder.path().join(COST_FILE))
+        store::write_document(&costs, &folder.path.join(COST_FILE))
             .with_context(|| format!("cannot write to {}", folder.shown()))?;
     }
     job.progress.finish();
@@ -209,15 +209,15 @@ fn read(path: &Path) -> Result<Costs> {
     store::read_document(&file).map_err(|error| Usage(error.to_string()).into())
 }
 
-fn blank(arguments: &Arguments, folder: &Folder, place: &Place, tools: &Tools) -> Costs {
+fn blank(arguments: &Arguments, folder: &Folder, place: &CpuPlace, tools: &Tools) -> Costs {
     let short = (arguments.requests / SHORT).max(1);
     Costs {
         schema_version: COST_SCHEMA_VERSION,
         kind: COST_KIND.to_owned(),
-        id: folder.id().to_owned(),
+        id: folder.id.clone(),
         started_at: jiff::Timestamp::now().to_string(),
         harness_version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: folder.revision().map(ToOwned::to_owned),
+        revision: folder.revision.clone(),
         command: std::env::args().skip(1).collect(),
         cpu: place.cpu_model(),
         rustc: runner::rustc_version().unwrap_or_default(),
@@ -234,7 +234,7 @@ fn blank(arguments: &Arguments, folder: &Folder, place: &Place, tools: &Tools) -
 struct Job<'a> {
     arguments: &'a Arguments,
     catalog: &'a Catalog,
-    place: &'a Place,
+    place: &'a CpuPlace,
     folder: &'a Folder,
     workloads: &'a [Workload],
     tools: &'a Tools,
@@ -368,14 +368,13 @@ fn compare(arguments: &Arguments, costs: &Costs, stored: Option<&Costs>) -> Resu
     if let Some(base) = stored
         && (base.workers, base.requests, base.seed) != (costs.workers, costs.requests, costs.seed)
     {
-        return Err(Usage(format!(
+        refuse!(
             "{} was counted with other settings: use --workers {} --requests {} --seed {}, or save it again",
             arguments.against.as_deref().unwrap_or_default(),
             base.workers,
             base.requests[1] - base.requests[0],
             base.seed
-        ))
-        .into());
+        );
     }
     let base_of = |server: &ServerCost| match stored {
         Some(base) => base.server(&server.name),

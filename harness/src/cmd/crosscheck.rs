@@ -7,18 +7,16 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::json;
 
-use super::machine::{Cpus, Place};
+use super::machine::{CpuPlace, Cpus};
+use super::operand::refuse_unknown;
 use super::progress::Progress;
 use super::results::Folder;
-use crate::flags::{Servers, Status, Usage, parse_duration};
-use catalog::names;
+use super::write_file;
+use crate::flags::{Servers, Status, parse_duration, parse_rate};
 use crosscheck::judge;
 use crosscheck::session::{self, Observer, Options, Step, find_tools, tool_names};
-use machine::Needs;
 use machine::probe::limits;
 use record::{CROSSCHECK_SCHEMA_VERSION, Crosscheck, Ended, HiddenPaths};
-use runner::{Interrupt, rustc_version};
-use store::write_whole;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -100,12 +98,12 @@ pub struct Arguments {
 /// [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
     let (catalog, servers) = arguments.servers.catalog()?;
-    let place = Place::find(&arguments.cpus)?;
-    refuse_unknown_tools(&arguments.tool)?;
+    let place = CpuPlace::find(&arguments.cpus)?;
+    refuse_unknown("tool", &arguments.tool, tool_names())?;
     let (tools, left_out) = find_tools(&arguments.tool)?;
     if tools.is_empty() {
         let why = "none of these tools is installed";
-        return Err(Usage(format!("--tool {}: {why}", arguments.tool.join(","))).into());
+        refuse!("--tool {}: {why}", arguments.tool.join(","));
     }
     let mut options = Options {
         // Without rounds, servers are built only if something else needs them.
@@ -120,7 +118,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         duration: arguments.duration,
         rate_per_s: arguments.rate,
         path: arguments.path.clone(),
-        seed: arguments.seed.unwrap_or_else(random_seed),
+        seed: arguments.seed.unwrap_or_else(super::random_seed),
         syscalls: arguments.syscalls,
         send_lag_rates: arguments.send_lag.clone(),
         accuracy: arguments.accuracy,
@@ -134,7 +132,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         list(&options, &left_out)?;
         return Ok(Status::Fine);
     }
-    let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
+    let interrupt = crate::cmd::interrupt()?;
     // The tools inherit the limit. A tool for which it is still too low says so.
     let _ = limits::raise_descriptor_limit();
     let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-crosscheck")?;
@@ -143,7 +141,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     record.tools.extend(left_out);
     let mut watch = Watch {
         progress: Progress::new(),
-        folder: folder.path().to_owned(),
+        folder: folder.path.clone(),
         hidden: folder.hidden(),
         troubles: 0,
     };
@@ -154,8 +152,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     session::crosscheck(&catalog, &options, &mut record, &interrupt, &mut watch)?;
     watch.progress.finish();
     let text = crosscheck::text(&record);
-    write_whole(&folder.path().join(TEXT), &watch.hidden.clean(&text))
-        .with_context(|| format!("cannot write {TEXT}"))?;
+    write_file(&folder.path.join(TEXT), &watch.hidden.clean(&text))?;
     match arguments.json {
         true => say!("{}", whole(&record)),
         false => say!("{text}\nstored in {}", folder.shown()),
@@ -173,22 +170,20 @@ fn status(record: &Crosscheck, troubles: usize) -> Status {
 }
 
 /// A record without results.
-fn begin(options: &Options, place: &Place, folder: &Folder) -> Crosscheck {
-    let needs = Needs {
-        connections: options.connections.iter().copied().max().unwrap_or(1),
-    };
-    let mut environment = place.environment(&rustc_version().unwrap_or_default(), needs);
+fn begin(options: &Options, place: &CpuPlace, folder: &Folder) -> Crosscheck {
+    let connections = options.connections.iter().copied().max().unwrap_or(1);
+    let mut environment = place.environment(connections);
     // Every tool has one thread.
     if environment.pinned {
         environment.driver_cpus.clone_from(&options.client_cpus);
     }
     Crosscheck {
         schema_version: CROSSCHECK_SCHEMA_VERSION,
-        id: folder.id().to_owned(),
+        id: folder.id.clone(),
         started_at: jiff::Timestamp::now().to_string(),
         ended: Ended::Open,
         harness_version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: folder.revision().map(ToOwned::to_owned),
+        revision: folder.revision.clone(),
         command: std::env::args().skip(1).collect(),
         seed: options.seed,
         rounds: options.rounds,
@@ -225,7 +220,7 @@ fn whole(record: &Crosscheck) -> String {
 }
 
 /// The one CPU for all tools, which have one thread each: the load generator's last.
-fn client_cpus(place: &Place) -> Vec<u32> {
+fn client_cpus(place: &CpuPlace) -> Vec<u32> {
     match place.unpinned {
         None => place.layout.driver.last().copied().into_iter().collect(),
         Some(_) => Vec::new(),
@@ -274,16 +269,7 @@ impl Observer for Watch {
     fn keep(&mut self, record: &Crosscheck) -> Result<()> {
         let path: &Path = &self.folder.join(FILE);
         let text = serde_json::to_string_pretty(record).context("cannot serialize the record")?;
-        write_whole(path, &self.hidden.clean(&text))
-            .with_context(|| format!("cannot write {}", path.display()))
-    }
-}
-
-fn refuse_unknown_tools(wanted: &[String]) -> Result<()> {
-    let known = tool_names();
-    match wanted.iter().find(|name| !known.contains(&name.as_str())) {
-        Some(name) => Err(Usage(names::unknown("tool", name, &known)).into()),
-        None => Ok(()),
+        write_file(path, &self.hidden.clean(&text))
     }
 }
 
@@ -297,23 +283,12 @@ fn distinct(numbers: &[u32]) -> Vec<u32> {
     distinct
 }
 
-fn random_seed() -> u64 {
-    u64::from(jiff::Timestamp::now().subsec_nanosecond().unsigned_abs()) / 1_000
-}
-
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     let time = parse_duration(text)?;
     match time.subsec_nanos() == 0 && time <= Duration::from_secs(600) {
         true => Ok(time),
         false => Err("expected whole seconds, at most 10 minutes, as in 2s".to_owned()),
     }
-}
-
-fn parse_rate(text: &str) -> Result<f64, String> {
-    text.parse()
-        .ok()
-        .filter(|rate: &f64| *rate > 0.0 && *rate <= 10_000_000.0)
-        .ok_or_else(|| "expected requests per second, above 0 and at most 10000000".to_owned())
 }
 
 fn parse_path(text: &str) -> Result<String, String> {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
-use super::machine::{Cpus, Place, WINDOW};
+use super::machine::{CpuPlace, Cpus, WINDOW};
 use super::progress::Progress;
 use super::results::colour;
 use crate::flags::Status;
@@ -49,7 +49,7 @@ pub struct Arguments {
 /// If the CPUs can't be read or a flag is wrong. A finding of level fail gives
 /// [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
-    let place = Place::find(&arguments.cpus)?;
+    let place = CpuPlace::find(&arguments.cpus)?;
     let environment = look(&place, arguments.connections);
     let fails = |finding: &Finding| finding.level == Level::Fail;
     let status = match environment.findings.iter().any(fails) {
@@ -74,7 +74,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     Ok(status)
 }
 
-fn look(place: &Place, connections: u32) -> Environment {
+fn look(place: &CpuPlace, connections: u32) -> Environment {
     let mut progress = Progress::new();
     if std::io::stderr().is_terminal() {
         progress.note(&format!(

@@ -110,7 +110,7 @@ pub struct Arguments {
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     requests: Option<u64>,
     #[command(flatten)]
-    pace: pace::Flags,
+    pace: pace::PaceFlags,
     /// Open a connection for each request, ask the server to close it, and close it. Never compare these
     /// figures with those of kept connections
     #[arg(long)]
@@ -213,7 +213,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let series = series.map(Series::create).transpose()?;
     // If this fails, the drive itself names the limit it needs.
     let _ = machine::probe::limits::raise_descriptor_limit();
-    let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
+    let interrupt = crate::cmd::interrupt()?;
     let from = (&target, &source);
     let Some(script) = requests::script(arguments, from, &config, &interrupt)? else {
         eprintln!("interrupted before the load began");
@@ -331,11 +331,10 @@ fn refuse_threads(arguments: &Arguments) -> Result<()> {
     let connections = arguments.connections;
     match arguments.threads {
         Some(threads) if threads > connections => {
-            let many = format!(
+            refuse!(
                 "--threads {threads}: each thread needs a connection, but --connections is \
                  {connections}; use -t {connections}, or more connections with -c"
-            );
-            Err(Usage(many).into())
+            )
         }
         _ => Ok(()),
     }
@@ -348,12 +347,11 @@ fn refuse_limits(arguments: &Arguments) -> Result<()> {
     match limits.find(|limit| !scheduled && limit.needs_a_schedule()) {
         None => Ok(()),
         Some(limit) => {
-            let why = format!(
+            refuse!(
                 "--fail-if '{}': send_lag is only measured with --rate, --stages or --think; without them \
                  each request is sent as soon as the previous response arrives",
-                limit.text()
-            );
-            Err(Usage(why).into())
+                limit.text
+            )
         }
     }
 }
@@ -368,8 +366,7 @@ fn cpus(arguments: &Arguments) -> Result<Vec<u32>> {
         .threads
         .map_or(cpus.len(), |threads| threads as usize);
     if cpus.is_empty() || threads > cpus.len() {
-        let few = format!("--cpus {list}: {threads} threads need as many CPUs, and at least one");
-        return Err(Usage(few).into());
+        refuse!("--cpus {list}: {threads} threads need as many CPUs, and at least one");
     }
     cpus.truncate(threads);
     let connections = arguments.connections as usize;

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
-use super::machine::{Cpus, Place};
+use super::machine::{CpuPlace, Cpus, log_folder};
 use super::progress::{Progress, show_time};
 use crate::flags::{Servers, Status, parse_duration};
 use catalog::Server;
@@ -77,18 +77,14 @@ fn connections(text: &str) -> Result<usize, String> {
 }
 
 /// The options of a fuzz run inside another command.
-pub(super) struct Mutated(pub(super) FuzzOptions);
-
-impl Mutated {
-    pub(super) fn new(requests: u64, seed: u64, boot: BootOptions) -> Self {
-        let hundred_thousands = u32::try_from(requests.div_ceil(100_000)).unwrap_or(u32::MAX);
-        Self(FuzzOptions {
-            seed,
-            requests,
-            connections: CONNECTIONS,
-            time_limit: USUAL_LIMIT.saturating_mul(hundred_thousands),
-            boot,
-        })
+pub(super) fn options(requests: u64, seed: u64, boot: BootOptions) -> FuzzOptions {
+    let hundred_thousands = u32::try_from(requests.div_ceil(100_000)).unwrap_or(u32::MAX);
+    FuzzOptions {
+        seed,
+        requests,
+        connections: CONNECTIONS,
+        time_limit: USUAL_LIMIT.saturating_mul(hundred_thousands),
+        boot,
     }
 }
 
@@ -123,11 +119,9 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         return list(arguments, replayed.as_ref());
     }
     let (catalog, servers) = arguments.servers.catalog()?;
-    let place = Place::find(&arguments.cpus)?;
-    let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
-    let logs = catalog.target.join("harness").join("logs");
-    std::fs::create_dir_all(&logs)
-        .with_context(|| format!("cannot create the folder {}", logs.display()))?;
+    let place = CpuPlace::find(&arguments.cpus)?;
+    let interrupt = crate::cmd::interrupt()?;
+    let logs = log_folder(&catalog.target)?;
     if let Some(one) = replayed.as_ref().filter(|_| !arguments.json) {
         say!("{}", shown(&one.bytes, SHOWN));
     }
@@ -136,31 +130,30 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let mut rows = Vec::new();
     for server in &servers {
         progress.note(&format!("building {}", server.name));
-        let boot = BootOptions {
-            cpus: place.server_cpus(),
-            workers: place.layout.server.len(),
-            port: None,
-            log: logs.join(format!("{}-fuzz.log", server.name)),
-            ready_timeout: arguments.ready_timeout,
-        };
-        let mut job = Job {
+        let log = logs.join(format!("{}-fuzz.log", server.name));
+        let boot = place.boot(log, None, arguments.ready_timeout);
+        let mut job = FuzzJob {
             arguments,
             server,
             boot,
             interrupt: &interrupt,
             progress: &mut progress,
         };
-        let row = match runner::build(&catalog, server, &interrupt) {
-            Ok(built) => job.go(&built, replayed.as_ref())?,
-            Err(failure) => Err(failure),
-        };
+        let built = runner::build(&catalog, server, &interrupt);
+        let done = built.and_then(|built| match &replayed {
+            Some(one) => job.replay(&built, one),
+            None => job.fuzz(&built),
+        });
+        if let Some(done) = done.as_ref().ok().filter(|_| !arguments.json) {
+            progress.print(done.text.trim_end())?;
+        }
         if interrupt.is_set() {
             break;
         }
-        match row {
-            Ok((row, well)) => {
-                rows.push(row);
-                status = if well { status } else { Status::Failed };
+        match done {
+            Ok(done) => {
+                rows.push(done.row);
+                status = if done.well { status } else { Status::Failed };
             }
             Err(failure) => {
                 status = Status::Failed;
@@ -197,7 +190,7 @@ fn list(arguments: &Arguments, replayed: Option<&Shot>) -> Result<Status> {
 }
 
 /// Fuzzes one server.
-struct Job<'a> {
+struct FuzzJob<'a> {
     arguments: &'a Arguments,
     server: &'a Server,
     boot: BootOptions,
@@ -205,18 +198,15 @@ struct Job<'a> {
     progress: &'a mut Progress,
 }
 
-/// A server's row of the JSON, and whether it passed.
-type Row = Result<(serde_json::Value, bool), record::Failure>;
+/// What came of it: as text, as a row of the JSON, and whether the server passed.
+struct Fuzzed {
+    text: String,
+    row: serde_json::Value,
+    well: bool,
+}
 
-impl Job<'_> {
-    fn go(&mut self, built: &Built, replayed: Option<&Shot>) -> Result<Row> {
-        match replayed {
-            Some(one) => self.replay(built, one),
-            None => self.fuzz(built),
-        }
-    }
-
-    fn fuzz(&mut self, built: &Built) -> Result<Row> {
+impl FuzzJob<'_> {
+    fn fuzz(&mut self, built: &Built) -> Result<Fuzzed, record::Failure> {
         let name = &self.server.name;
         let options = FuzzOptions {
             seed: self.arguments.seed,
@@ -226,45 +216,32 @@ impl Job<'_> {
             boot: self.boot.clone(),
         };
         let mut show = sent_so_far(self.progress, name, options.requests);
-        let fuzz = runner::fuzz(built, &options, &Referee::new(), self.interrupt, &mut show);
-        drop(show);
-        let fuzz = match fuzz {
-            Ok(fuzz) => fuzz,
-            Err(failure) => return Ok(Err(failure)),
-        };
-        if !self.arguments.json {
-            let lines = report::fuzz_lines(name, &fuzz);
-            self.progress.print(lines.trim_end())?;
-        }
-        let well = !fuzz.is_fault();
-        Ok(Ok((json!({"server": name, "fuzz": fuzz}), well)))
+        let fuzz = runner::fuzz(built, &options, &Referee::new(), self.interrupt, &mut show)?;
+        Ok(Fuzzed {
+            text: report::fuzz_lines(name, &fuzz),
+            row: json!({"server": name, "fuzz": fuzz}),
+            well: !fuzz.is_fault(),
+        })
     }
 
-    fn replay(&mut self, built: &Built, one: &Shot) -> Result<Row> {
+    fn replay(&mut self, built: &Built, one: &Shot) -> Result<Fuzzed, record::Failure> {
         let name = &self.server.name;
-        let replayed = runner::replay(built, one, &self.boot, &Referee::new(), self.interrupt);
-        let replayed = match replayed {
-            Ok(replayed) => replayed,
-            Err(failure) => return Ok(Err(failure)),
-        };
+        let replayed = runner::replay(built, one, &self.boot, &Referee::new(), self.interrupt)?;
         let answer = in_words(&replayed.answer);
-        if !self.arguments.json {
-            let harm = replayed
-                .harm
-                .as_deref()
-                .unwrap_or("the server is alive and responds correctly");
-            self.progress.print(&format!("{name}: {answer}; {harm}"))?;
-            for line in replayed.log_tail.lines() {
-                self.progress.print(&format!("  | {line}"))?;
-            }
+        let harm = replayed.harm.as_deref();
+        let told = harm.unwrap_or("the server is alive and responds correctly");
+        let mut text = format!("{name}: {answer}; {told}");
+        for line in replayed.log_tail.lines() {
+            text += &format!("\n  | {line}");
         }
         let row = json!({
             "server": name,
             "request": shown(&one.bytes, SHOWN),
             "answer": answer,
-            "harm": replayed.harm,
+            "harm": harm,
         });
-        Ok(Ok((row, replayed.harm.is_none())))
+        let well = harm.is_none();
+        Ok(Fuzzed { text, row, well })
     }
 }
 

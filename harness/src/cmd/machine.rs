@@ -1,14 +1,16 @@
 //! Which CPUs each side gets, whether threads can be pinned to them, and how much others use them.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::flags::Usage;
-use machine::probe::affinity;
+use machine::probe::{affinity, limits};
 use machine::{Layout, Needs, Now, Root, StealMeter, Stolen, Topology, cpu_list};
 use record::{Environment, Finding, Level};
+use runner::{BootOptions, rustc_version};
 
 /// How long to watch other processes. The kernel counts CPU time in ticks of 10 ms; this gives at least
 /// a hundred of them on one CPU, so that single ticks don't matter.
@@ -34,7 +36,7 @@ pub(super) struct Cpus {
 
 /// The CPUs of both sides on this machine.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct CpuPlace {
     /// The machine.
     pub(super) topology: Topology,
     /// Which side gets which CPUs.
@@ -43,7 +45,7 @@ pub(super) struct Place {
     pub(super) unpinned: Option<String>,
 }
 
-impl Place {
+impl CpuPlace {
     /// Reads the topology, chooses CPUs, and tests whether pinning is allowed.
     pub(super) fn find(cpus: &Cpus) -> Result<Self> {
         let topology = Topology::read(&Root::host()).context("cannot read the CPU topology")?;
@@ -83,8 +85,9 @@ impl Place {
     }
 
     /// The machine as recorded, with everything that distorts measurements on it. Takes [`WINDOW`].
-    pub(super) fn environment(&self, rustc: &str, needs: Needs) -> Environment {
-        self.environment_with(rustc, needs, &self.watch())
+    pub(super) fn environment(&self, connections: u32) -> Environment {
+        let rustc = rustc_version().unwrap_or_default();
+        self.environment_with(&rustc, Needs { connections }, &self.watch())
     }
 
     /// The same, with what was seen of other processes.
@@ -174,6 +177,22 @@ impl Place {
         machine::cpu_model(&Root::host())
     }
 
+    /// How to start a server there.
+    pub(super) fn boot(
+        &self,
+        log: PathBuf,
+        port: Option<u16>,
+        ready_timeout: Duration,
+    ) -> BootOptions {
+        BootOptions {
+            cpus: self.server_cpus(),
+            workers: self.layout.server.len(),
+            port,
+            log,
+            ready_timeout,
+        }
+    }
+
     /// CPUs to pin the server to; empty if it should not be pinned.
     pub(super) fn server_cpus(&self) -> Vec<u32> {
         match self.unpinned {
@@ -181,6 +200,19 @@ impl Place {
             Some(_) => Vec::new(),
         }
     }
+}
+
+/// The number of files that may be open, raised if possible.
+pub(super) fn descriptor_limit() -> u64 {
+    limits::raise_descriptor_limit().unwrap_or_else(|_| limits::descriptor_limit().0)
+}
+
+/// The folder for logs outside of a run.
+pub(super) fn log_folder(target: &Path) -> Result<PathBuf> {
+    let folder = target.join("harness").join("logs");
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot create the folder {}", folder.display()))?;
+    Ok(folder)
 }
 
 /// Tests pinning on a separate thread, so that this one can still build on all CPUs.

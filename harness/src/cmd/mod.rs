@@ -7,6 +7,13 @@ macro_rules! say {
     };
 }
 
+/// Returns from the function with a [`Usage`](crate::flags::Usage) error.
+macro_rules! refuse {
+    ($($text:tt)*) => {
+        return Err($crate::flags::Usage(format!($($text)*)).into())
+    };
+}
+
 pub mod bench;
 pub mod build;
 pub mod check;
@@ -25,6 +32,39 @@ pub mod protocol;
 pub mod rank;
 pub mod report;
 mod results;
+
+/// Writes a file whole.
+fn write_file(path: &std::path::Path, text: &str) -> anyhow::Result<()> {
+    let written = store::write_whole(path, text);
+    anyhow::Context::with_context(written, || format!("cannot write {}", path.display()))
+}
+
+/// Ctrl-C and SIGTERM, from now on.
+fn interrupt() -> anyhow::Result<runner::Interrupt> {
+    let interrupt = runner::Interrupt::on_signals();
+    anyhow::Context::context(interrupt, "cannot install the Ctrl-C handler")
+}
+
+/// Six digits of the clock: different for each run, and easy to type.
+fn random_seed() -> u64 {
+    u64::from(jiff::Timestamp::now().subsec_nanosecond().unsigned_abs()) / 1_000
+}
+
+/// Lines of a table whose first column is aligned left and whose others are aligned right.
+fn aligned(rows: &[Vec<String>]) -> Vec<String> {
+    let width = |text: &str| text.chars().count();
+    let column = |index: usize| rows.iter().map(|row| width(&row[index])).max().unwrap_or(0);
+    let columns = rows.first().map_or(0, Vec::len);
+    let widths: Vec<usize> = (0..columns).map(column).collect();
+    let line = |row: &Vec<String>| {
+        let mut line = format!("{:<1$}", row[0], widths[0]);
+        for (cell, width) in row.iter().zip(&widths).skip(1) {
+            line += &format!("  {cell:>width$}");
+        }
+        line
+    };
+    rows.iter().map(line).collect()
+}
 
 /// Prints a line to stdout. If the reader has gone away, as `head` does, the process ends.
 fn write_line(text: std::fmt::Arguments<'_>) -> anyhow::Result<()> {

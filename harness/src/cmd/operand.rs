@@ -51,13 +51,22 @@ impl Operand {
             server,
         };
         if let Some(server) = &operand.server {
-            refuse_unknown("server", std::slice::from_ref(server), &operand.servers())?;
+            refuse_unknown("server", std::slice::from_ref(server), operand.servers())?;
         }
         Ok(operand)
     }
 
-    pub(super) fn record(&self) -> &Record {
-        &self.record
+    /// One side of a comparison.
+    pub(super) fn side(&self) -> judge::Operand<'_> {
+        judge::Operand {
+            record: &self.record,
+            server: self.named(),
+        }
+    }
+
+    /// Its file, and what that is the record of.
+    pub(super) fn file(&self) -> (&Path, &str) {
+        (&self.path, &self.name)
     }
 
     /// The server named after the colon, if any.
@@ -67,24 +76,12 @@ impl Operand {
 
     /// The names of all its entries.
     pub(super) fn servers(&self) -> BTreeSet<&str> {
-        let known = self
-            .record
-            .servers
-            .iter()
-            .map(|server| server.name.as_str());
-        let ran = self.record.trials.iter().map(|trial| trial.server.as_str());
-        known.chain(ran).collect()
+        servers(&self.record)
     }
 
     /// The names of its workloads.
     pub(super) fn workloads(&self) -> BTreeSet<&str> {
-        let asked = self.record.run.workloads.keys().map(String::as_str);
-        let ran = self
-            .record
-            .trials
-            .iter()
-            .map(|trial| trial.workload.as_str());
-        asked.chain(ran).collect()
+        workloads(&self.record)
     }
 
     /// Whether both name the same stored run.
@@ -93,16 +90,32 @@ impl Operand {
     }
 }
 
+/// The names of all entries of a run; they come from the record, since the workspace may have changed.
+pub(super) fn servers(record: &Record) -> BTreeSet<&str> {
+    let known = record.servers.iter().map(|server| server.name.as_str());
+    let ran = record.trials.iter().map(|trial| trial.server.as_str());
+    known.chain(ran).collect()
+}
+
+/// The names of a run's workloads.
+pub(super) fn workloads(record: &Record) -> BTreeSet<&str> {
+    let asked = record.run.workloads.keys().map(String::as_str);
+    let ran = record.trials.iter().map(|trial| trial.workload.as_str());
+    asked.chain(ran).collect()
+}
+
 /// Refuses names that no run has.
 ///
 /// # Errors
 /// [`Usage`] with the known names.
-pub(super) fn refuse_unknown(what: &str, wanted: &[String], known: &BTreeSet<&str>) -> Result<()> {
-    match wanted.iter().find(|name| !known.contains(name.as_str())) {
-        Some(name) => {
-            let known: Vec<&str> = known.iter().copied().collect();
-            Err(Usage(names::unknown(what, name, &known)).into())
-        }
+pub(super) fn refuse_unknown<'a>(
+    what: &str,
+    wanted: &[String],
+    known: impl IntoIterator<Item = &'a str>,
+) -> Result<()> {
+    let known: Vec<&str> = known.into_iter().collect();
+    match wanted.iter().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => refuse!("{}", names::unknown(what, name, &known)),
         None => Ok(()),
     }
 }
@@ -119,12 +132,11 @@ pub(super) fn refuse_machines(differences: &[MachineDifference], allowed: bool) 
         .iter()
         .map(|d| format!("{} ({} and {})", d.member, d.base, d.new))
         .collect();
-    Err(Usage(format!(
+    refuse!(
         "the runs come from different machines, so a ratio would also compare the machines: they differ in {}; \
          use --across-machines to compare them anyway",
         told.join(", ")
-    ))
-    .into())
+    )
 }
 
 fn root() -> Result<PathBuf> {

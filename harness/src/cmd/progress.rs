@@ -24,7 +24,7 @@ impl Progress {
     pub(super) fn new() -> Self {
         let on_terminal = std::io::stderr().is_terminal();
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        bar.set_style(spinner());
+        bar.set_style(style("{spinner} {msg} ({elapsed})"));
         bar.enable_steady_tick(Duration::from_millis(250));
         Self {
             bar,
@@ -44,13 +44,19 @@ impl Progress {
 
     /// Shows how far a step is; without a terminal a line now and then.
     pub(super) fn part(&mut self, text: &str) {
-        let due = self
-            .last_line
-            .is_none_or(|last| last.elapsed() > LINE_EVERY);
-        if self.on_terminal || due {
+        if self.on_terminal || self.is_due() {
             self.note(text);
+        }
+    }
+
+    /// Whether to write a line now, if there is no terminal.
+    fn is_due(&mut self) -> bool {
+        let last = self.last_line;
+        let due = last.is_none_or(|last| last.elapsed() > LINE_EVERY);
+        if due {
             self.last_line = Some(Instant::now());
         }
+        due
     }
 
     /// Prints a line of the result to stdout.
@@ -89,12 +95,8 @@ impl Progress {
             self.bar.disable_steady_tick();
             self.bar.set_message(format!("{left} left  {text}"));
             self.bar.tick();
-        } else if self
-            .last_line
-            .is_none_or(|last| last.elapsed() > LINE_EVERY)
-        {
+        } else if self.is_due() {
             eprintln!("{left} left: {text}");
-            self.last_line = Some(Instant::now());
         }
     }
 
@@ -103,18 +105,15 @@ impl Progress {
         if self.on_terminal {
             if done == 0 {
                 self.bar.set_length(of as u64);
-                self.bar.set_style(trials());
+                self.bar
+                    .set_style(style("{bar:24} {pos}/{len}  {wide_msg}"));
                 // No thread of the harness may wake up by itself while it measures.
                 self.bar.disable_steady_tick();
             }
             self.bar.set_position(done as u64);
             self.bar.set_message(format!("{left} left  {text}"));
-        } else if self
-            .last_line
-            .is_none_or(|last| last.elapsed() > LINE_EVERY)
-        {
+        } else if self.is_due() {
             eprintln!("trial {} of {of}, {left} left: {text}", done + 1);
-            self.last_line = Some(Instant::now());
         }
     }
 }
@@ -212,12 +211,7 @@ pub(super) fn show_time(time: Duration) -> String {
     }
 }
 
-fn spinner() -> ProgressStyle {
-    ProgressStyle::with_template("{spinner} {msg} ({elapsed})")
-        .unwrap_or_else(|_| ProgressStyle::default_spinner())
-}
-
-fn trials() -> ProgressStyle {
-    ProgressStyle::with_template("{bar:24} {pos}/{len}  {wide_msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
+pub(super) fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template);
+    style.unwrap_or_else(|_| ProgressStyle::default_spinner())
 }

@@ -3,22 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use super::fuzz::{Mutated, sent_so_far};
-use super::machine::{Cpus, Place};
+use super::fuzz::{self, sent_so_far};
+use super::machine::{CpuPlace, Cpus, descriptor_limit};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
+use super::write_file;
 use crate::flags::{Servers, Status, Usage, parse_duration};
 use catalog::{Catalog, Server, Source, names};
-use machine::probe::limits;
 use record::{
     Document as _, PROTOCOL_FILE, PROTOCOL_KIND, PROTOCOL_SCHEMA_VERSION, Protocol, ProtocolCase,
     ProtocolServer,
 };
 use robustness::protocol::{self as cases, Case};
-use runner::{BootOptions, Built, Done, Interrupt, ProtocolOptions, Referee};
+use runner::{Built, Done, Interrupt, ProtocolOptions, Referee};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,7 +56,7 @@ pub struct Arguments {
     json: bool,
     /// Output format
     #[arg(long, value_name = "NAME", value_enum, default_value_t)]
-    format: Format,
+    format: MatrixFormat,
     /// Show which servers would be tested and which cases would run, and do nothing else
     #[arg(long)]
     list: bool,
@@ -95,7 +95,7 @@ pub struct Arguments {
 
 /// How the matrix is printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum MatrixFormat {
     /// One line per case
     #[default]
     Text,
@@ -117,11 +117,11 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     if arguments.list {
         return list(&servers, &cases);
     }
-    let place = Place::find(&arguments.cpus)?;
-    let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
+    let place = CpuPlace::find(&arguments.cpus)?;
+    let interrupt = crate::cmd::interrupt()?;
     let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-protocol")?;
     let mut matrix = blank(arguments, &folder, &cases);
-    let mut job = Job {
+    let mut job = ProtocolJob {
         arguments,
         catalog: &catalog,
         place: &place,
@@ -134,13 +134,8 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         let Some(column) = job.column(server) else {
             break;
         };
-        if arguments.format == Format::Text && !arguments.json {
-            let lines = report::protocol_lines(&matrix.cases, &column, results::colour());
-            job.progress.print(lines.trim_end())?;
-            if let Some(fuzz) = &column.fuzz {
-                let lines = report::fuzz_lines(&server.name, fuzz);
-                job.progress.print(lines.trim_end())?;
-            }
+        for part in parts(arguments, &matrix, &column) {
+            job.progress.print(part.trim_end())?;
         }
         matrix.servers.push(column);
         store(&matrix, &folder)?;
@@ -168,12 +163,10 @@ fn refuse_part_to_write(arguments: &Arguments) -> Result<()> {
     let whole =
         arguments.only.is_empty() && servers.server.is_empty() && servers.manifest.is_empty();
     if arguments.write && !whole {
-        return Err(Usage(
+        refuse!(
             "--write: the documents cover all servers and cases; leave out --server, --manifest \
              and --only"
-                .to_owned(),
-        )
-        .into());
+        );
     }
     Ok(())
 }
@@ -196,14 +189,10 @@ fn list(servers: &[Server], cases: &[Case]) -> Result<Status> {
 }
 
 fn show_again(arguments: &Arguments, path: &Path) -> Result<Status> {
-    let matrix = store::read_document::<Protocol>(path)?;
-    if !arguments.json && arguments.format == Format::Text {
-        for server in &matrix.servers {
-            let lines = report::protocol_lines(&matrix.cases, server, results::colour());
-            say!("{}", lines.trim_end());
-            if let Some(fuzz) = &server.fuzz {
-                say!("{}", report::fuzz_lines(&server.name, fuzz).trim_end());
-            }
+    let matrix: Protocol = store::read_document(path)?;
+    for server in &matrix.servers {
+        for part in parts(arguments, &matrix, server) {
+            say!("{}", part.trim_end());
         }
     }
     print(arguments, &matrix)?;
@@ -214,11 +203,22 @@ fn show_again(arguments: &Arguments, path: &Path) -> Result<Status> {
     Ok(status(&matrix))
 }
 
+/// What is printed of one server as text: its cases, then its mutated requests.
+fn parts(arguments: &Arguments, matrix: &Protocol, server: &ProtocolServer) -> Vec<String> {
+    if arguments.json || arguments.format != MatrixFormat::Text {
+        return Vec::new();
+    }
+    let cases = report::protocol_lines(&matrix.cases, server, results::colour());
+    let fuzz = server.fuzz.as_ref();
+    let fuzz = fuzz.map(|fuzz| report::fuzz_lines(&server.name, fuzz));
+    std::iter::once(cases).chain(fuzz).collect()
+}
+
 fn print(arguments: &Arguments, matrix: &Protocol) -> Result<()> {
     match (arguments.json, arguments.format) {
         (true, _) => say!("{}", matrix.to_json().trim_end()),
-        (false, Format::Markdown) => say!("{}", report::protocol_page(matrix).trim_end()),
-        (false, Format::Text) => {}
+        (false, MatrixFormat::Markdown) => say!("{}", report::protocol_page(matrix).trim_end()),
+        (false, MatrixFormat::Text) => {}
     }
     Ok(())
 }
@@ -235,10 +235,10 @@ fn blank(arguments: &Arguments, folder: &Folder, cases: &[Case]) -> Protocol {
     Protocol {
         schema_version: PROTOCOL_SCHEMA_VERSION,
         kind: PROTOCOL_KIND.to_owned(),
-        id: folder.id().to_owned(),
+        id: folder.id.clone(),
         started_at: jiff::Timestamp::now().to_string(),
         harness_version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: folder.revision().map(ToOwned::to_owned),
+        revision: folder.revision.clone(),
         command: std::env::args().skip(1).collect(),
         patience_s: arguments.patience.as_secs_f64(),
         let_go_s: arguments.let_go.as_secs_f64(),
@@ -259,17 +259,17 @@ fn blank(arguments: &Arguments, folder: &Folder, cases: &[Case]) -> Protocol {
 }
 
 /// What every server needs.
-struct Job<'a> {
+struct ProtocolJob<'a> {
     arguments: &'a Arguments,
     catalog: &'a Catalog,
-    place: &'a Place,
+    place: &'a CpuPlace,
     folder: &'a Folder,
     cases: Vec<Case>,
     interrupt: &'a Interrupt,
     progress: Progress,
 }
 
-impl Job<'_> {
+impl ProtocolJob<'_> {
     /// One server's column; `None` if the user interrupted.
     fn column(&mut self, server: &Server) -> Option<ProtocolServer> {
         let mut column = ProtocolServer {
@@ -315,32 +315,24 @@ impl Job<'_> {
         column.afterwards = tried.afterwards;
         column.stop_failure = tried.stop_failure;
         if let Some(requests) = self.arguments.fuzz {
-            let mutated = Mutated::new(requests, self.arguments.seed, options.boot);
+            let options = fuzz::options(requests, self.arguments.seed, options.boot);
             let mut show = sent_so_far(&mut self.progress, &name, requests);
-            column.fuzz = Some(runner::fuzz(
-                built,
-                &mutated.0,
-                &referee,
-                self.interrupt,
-                &mut show,
-            )?);
+            let found = runner::fuzz(built, &options, &referee, self.interrupt, &mut show)?;
+            column.fuzz = Some(found);
         }
         Ok(())
     }
 
     fn options(&self, server: &str) -> ProtocolOptions {
-        let limit =
-            limits::raise_descriptor_limit().unwrap_or_else(|_| limits::descriptor_limit().0);
-        let most = usize::try_from(limit.saturating_sub(SPARE_DESCRIPTORS)).unwrap_or(usize::MAX);
+        let most = descriptor_limit().saturating_sub(SPARE_DESCRIPTORS);
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
         ProtocolOptions {
             cases: self.cases.clone(),
-            boot: BootOptions {
-                cpus: self.place.server_cpus(),
-                workers: self.place.layout.server.len(),
-                port: None,
-                log: self.folder.logs().join(format!("{server}.log")),
-                ready_timeout: self.arguments.ready_timeout,
-            },
+            boot: self.place.boot(
+                self.folder.logs().join(format!("{server}.log")),
+                None,
+                self.arguments.ready_timeout,
+            ),
             patience: self.arguments.patience,
             let_go: self.arguments.let_go,
             idle: self.arguments.idle.min(most),
@@ -351,10 +343,10 @@ impl Job<'_> {
 
 /// Stores the matrix after every server, so that an interrupt loses only the current one.
 fn store(matrix: &Protocol, folder: &Folder) -> Result<()> {
-    let path = folder.path().join(PROTOCOL_FILE);
+    let path = folder.path.join(PROTOCOL_FILE);
     let text = matrix.to_json();
     let text = folder.hidden().clean(&text).into_owned();
-    store::write_whole(&path, &text).with_context(|| format!("cannot write {}", path.display()))
+    write_file(&path, &text)
 }
 
 /// Regenerates the documents from the matrix.
@@ -391,7 +383,7 @@ fn write(matrix: &Protocol, catalog: &Catalog) -> Result<()> {
 }
 
 fn renew(path: &Path, text: &str) -> Result<()> {
-    store::write_whole(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    write_file(path, text)?;
     eprintln!("updated {}", path.display());
     Ok(())
 }

@@ -1,18 +1,17 @@
 //! `harness rank`: ranks servers across workloads, from one or more stored runs.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use super::compare::{Format, colour, write};
+use super::compare::{Format, Output};
 use super::operand::{Operand, refuse_machines, refuse_unknown};
-use crate::flags::{Status, Usage};
+use crate::flags::Status;
 use judge::{By, Named, StandingChoice, standing};
 use machine::{MachineDifference, differences};
 use record::Record;
-use report::{Colour, Ranked};
+use report::Ranked;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,18 +36,14 @@ pub struct Arguments {
     /// Runs to rank: folders, their run.sqlite or record.json, or names under bench-results/
     #[arg(value_name = "DIR", default_value = "latest")]
     runs: Vec<String>,
-    /// Figure to rank by [default: peak rate if possible, else CPU time]
+    /// RankFigure to rank by [default: peak rate if possible, else CPU time]
     #[arg(long, value_name = "FIGURE")]
-    by: Option<Figure>,
+    by: Option<RankFigure>,
     /// Pool runs from different machines
     #[arg(long)]
     across_machines: bool,
-    /// Output format
-    #[arg(long, default_value = "terminal")]
-    format: Format,
-    /// Write to this file, replacing it
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
     /// Rank only this server; repeatable, or separated by commas
     #[arg(
         long,
@@ -70,18 +65,18 @@ pub struct Arguments {
 /// A figure that servers can be ranked by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
-enum Figure {
+enum RankFigure {
     /// Peak rate
     RequestsPerS,
     /// CPU time per request at the paced rate
     CpuUsPerRequest,
 }
 
-impl From<Figure> for By {
-    fn from(figure: Figure) -> Self {
+impl From<RankFigure> for By {
+    fn from(figure: RankFigure) -> Self {
         match figure {
-            Figure::RequestsPerS => Self::Peak,
-            Figure::CpuUsPerRequest => Self::Cost,
+            RankFigure::RequestsPerS => Self::Peak,
+            RankFigure::CpuUsPerRequest => Self::Cost,
         }
     }
 }
@@ -89,7 +84,7 @@ impl From<Figure> for By {
 /// Ranks the servers of stored runs.
 ///
 /// # Errors
-/// [`Usage`] if the runs can't be read or must not be pooled.
+/// [`Usage`](crate::flags::Usage) if the runs can't be read or must not be pooled.
 pub fn run(arguments: &Arguments) -> Result<Status> {
     let runs = load(&arguments.runs)?;
     let choice = choice(arguments, &runs)?;
@@ -110,23 +105,14 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         another_machine: &machines,
         standing: &standing,
     };
-    let text = |colour| match arguments.format {
+    let text = |format, colour| match format {
         Format::Terminal => ranked.terminal(colour),
         Format::Markdown => ranked.markdown(),
         Format::Json => ranked.json(),
     };
-    match &arguments.out {
-        Some(file) => {
-            let operands: Vec<&Operand> = runs.iter().collect();
-            write(file, &text(Colour::Never), &operands)?;
-            say!(
-                "{}: {} servers ranked",
-                file.display(),
-                standing.places.len()
-            );
-        }
-        None => say!("{}", text(colour()).trim_end()),
-    }
+    let counts = format!("{} servers ranked", standing.places.len());
+    let read: Vec<_> = runs.iter().map(Operand::file).collect();
+    arguments.output.show(&counts, &read, text)?;
     Ok(Status::Fine)
 }
 
@@ -135,17 +121,13 @@ fn load(names: &[String]) -> Result<Vec<Operand>> {
     for name in names {
         let run = Operand::load(name)?;
         if let Some(server) = &run.server {
-            return Err(Usage(format!(
-                "{name}: rank takes whole runs; use --server {server} to select servers"
-            ))
-            .into());
+            refuse!("{name}: rank takes whole runs; use --server {server} to select servers");
         }
         if let Some(twice) = runs.iter().find(|other| other.is(&run)) {
-            return Err(Usage(format!(
+            refuse!(
                 "{name} and {} are the same run: its rounds would count twice",
                 twice.name
-            ))
-            .into());
+            );
         }
         runs.push(run);
     }
@@ -155,9 +137,9 @@ fn load(names: &[String]) -> Result<Vec<Operand>> {
 /// What the flags select, checked against the names in the runs.
 fn choice(arguments: &Arguments, runs: &[Operand]) -> Result<StandingChoice> {
     let servers: BTreeSet<&str> = runs.iter().flat_map(Operand::servers).collect();
-    refuse_unknown("server", &arguments.server, &servers)?;
+    refuse_unknown("server", &arguments.server, servers)?;
     let workloads: BTreeSet<&str> = runs.iter().flat_map(Operand::workloads).collect();
-    refuse_unknown("workload", &arguments.workload, &workloads)?;
+    refuse_unknown("workload", &arguments.workload, workloads)?;
     Ok(StandingChoice {
         servers: arguments.server.clone(),
         workloads: arguments.workload.clone(),
@@ -170,13 +152,12 @@ fn refuse_engines(runs: &[Operand]) -> Result<()> {
     let of = |run: &Operand| format!("{} in {}", run.record.run.engine, run.name);
     let other = |run: &&Operand| run.record.run.engine != runs[0].record.run.engine;
     match runs.iter().find(other) {
-        Some(run) => Err(Usage(format!(
+        Some(run) => refuse!(
             "the runs used different I/O backends ({} and {}), and the load generator's own cost is in \
              every figure: rank them separately",
             of(&runs[0]),
             of(run)
-        ))
-        .into()),
+        ),
         None => Ok(()),
     }
 }

@@ -8,13 +8,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::operand::{Operand, refuse_unknown};
-use super::results;
-use crate::flags::{Loads, Status, Usage};
+use super::operand::{Operand, refuse_unknown, servers, workloads};
+use super::{results, write_file};
+use crate::flags::{Loads, Shown, Status, Usage};
 use catalog::{Catalog, names};
 use record::{Record, Summary};
 use report::History;
-use store::write_whole;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,16 +55,8 @@ pub struct Arguments {
     /// Rewrite all files made from the record, next to it
     #[arg(long)]
     write: bool,
-    /// Show only this server; repeatable, or separated by commas
-    #[arg(
-        long,
-        value_name = "NAME",
-        value_delimiter = ',',
-        help_heading = "Selection"
-    )]
-    server: Vec<String>,
     #[command(flatten)]
-    loads: Loads,
+    only: Shown,
 }
 
 /// Prints a stored run.
@@ -74,12 +65,12 @@ pub struct Arguments {
 /// If there is no such run, or it can't be read.
 pub fn run(arguments: &Arguments) -> Result<Status> {
     if arguments.svg.is_some() && arguments.format != "markdown" {
-        return Err(Usage("--svg needs --format markdown".to_owned()).into());
+        refuse!("--svg needs --format markdown");
     }
     if arguments.wide && arguments.format != "terminal" {
-        let why =
-            "--wide is only for --format terminal; html, csv and json always include these columns";
-        return Err(Usage(why.to_owned()).into());
+        refuse!(
+            "--wide is only for --format terminal; html, csv and json always include these columns"
+        );
     }
     let text = match arguments.folders.as_slice() {
         [] => of_one(arguments, None)?,
@@ -87,9 +78,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         several => of_several(arguments, several)?,
     };
     match &arguments.out {
-        Some(file) => {
-            write_whole(file, &text).with_context(|| format!("cannot write {}", file.display()))?;
-        }
+        Some(file) => write_file(file, &text)?,
         None => say!("{}", text.trim_end()),
     }
     Ok(Status::Fine)
@@ -106,11 +95,13 @@ fn of_one(arguments: &Arguments, folder: Option<&Path>) -> Result<String> {
             .context("the database has no parent folder")?;
         results::write(&record, folder)?;
     }
-    let known = servers_of(&record);
-    refuse_unknown("server", &arguments.server, &known)?;
-    let known = workloads_of(&record);
-    refuse_unknown("workload", &arguments.loads.workload, &known)?;
-    narrow(&mut record, &arguments.server, &arguments.loads)?;
+    refuse_unknown("server", &arguments.only.server, servers(&record))?;
+    refuse_unknown(
+        "workload",
+        &arguments.only.loads.workload,
+        workloads(&record),
+    )?;
+    narrow(&mut record, &arguments.only.server, &arguments.only.loads)?;
     let summary = report::summarise(&record);
     match (&arguments.svg, arguments.format.as_str()) {
         (Some(folder), _) => illustrated(&record, &summary, folder, arguments.out.as_deref()),
@@ -142,8 +133,7 @@ fn illustrated(
     let made = report::illustrated(record, summary, &named.display().to_string());
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     for (name, svg) in &made.files {
-        let path = folder.join(name);
-        write_whole(&path, svg).with_context(|| format!("cannot write {}", path.display()))?;
+        write_file(&folder.join(name), svg)?;
     }
     Ok(made.text)
 }
@@ -155,23 +145,19 @@ fn of_several(arguments: &Arguments, folders: &[PathBuf]) -> Result<String> {
             (_, true) => "--wide",
             _ => "--svg",
         };
-        return Err(Usage(format!(
-            "{flag} takes one run, but {} are given",
-            folders.len()
-        ))
-        .into());
+        refuse!("{flag} takes one run, but {} are given", folders.len());
     }
     let mut records = Vec::new();
     for folder in folders {
         records.push(Operand::load(&folder.to_string_lossy())?.record);
     }
-    let known: BTreeSet<&str> = records.iter().flat_map(servers_of).collect();
-    refuse_unknown("server", &arguments.server, &known)?;
-    let known: BTreeSet<&str> = records.iter().flat_map(workloads_of).collect();
-    refuse_unknown("workload", &arguments.loads.workload, &known)?;
+    let known: BTreeSet<&str> = records.iter().flat_map(servers).collect();
+    refuse_unknown("server", &arguments.only.server, known)?;
+    let known: BTreeSet<&str> = records.iter().flat_map(workloads).collect();
+    refuse_unknown("workload", &arguments.only.loads.workload, known)?;
     let mut runs = Vec::new();
     for mut record in records {
-        narrow(&mut record, &arguments.server, &arguments.loads)?;
+        narrow(&mut record, &arguments.only.server, &arguments.only.loads)?;
         let summary = report::summarise(&record);
         runs.push((record, summary));
     }
@@ -189,16 +175,6 @@ fn of_several(arguments: &Arguments, folders: &[PathBuf]) -> Result<String> {
 fn unknown_format(name: &str, known: impl IntoIterator<Item = &'static str>) -> Usage {
     let all: Vec<&str> = std::iter::once("terminal").chain(known).collect();
     Usage(names::unknown("format", name, &all))
-}
-
-/// Names come from the record, since the workspace may have changed.
-fn servers_of(record: &Record) -> BTreeSet<&str> {
-    let servers = record.servers.iter();
-    servers.map(|server| server.name.as_str()).collect()
-}
-
-fn workloads_of(record: &Record) -> BTreeSet<&str> {
-    record.run.workloads.keys().map(String::as_str).collect()
 }
 
 /// Removes what the filters exclude.

@@ -8,14 +8,14 @@ use anyhow::{Context, Result};
 use rustix::fs::statvfs;
 
 use super::git::revision;
-use crate::flags::Usage;
+use super::write_file;
 use record::{
     COST_FILE, Costs, Document, HiddenPaths, PROTOCOL_FILE, Protocol, Record, Run, Server,
     ServerCost, Summary,
 };
 use report::Colour;
 use serde::de::DeserializeOwned;
-use store::{DocumentError, Store, write_whole};
+use store::{DocumentError, Store};
 
 /// Minimum free space to start a run, bytes: a `standard` run takes about a tenth of it.
 const LEAST_FREE: u64 = 200 << 20;
@@ -31,10 +31,10 @@ pub(super) const DATABASE: &str = "run.sqlite";
 /// A run's own folder, never overwritten.
 #[derive(Debug)]
 pub(super) struct Folder {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     root: PathBuf,
-    id: String,
-    revision: Option<String>,
+    pub(super) id: String,
+    pub(super) revision: Option<String>,
 }
 
 impl Folder {
@@ -54,11 +54,10 @@ impl Folder {
             None => root.join(RESULTS).join(&id),
         };
         if fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some()) {
-            return Err(Usage(format!(
+            refuse!(
                 "{} is not empty: a run is never overwritten; choose another folder",
                 path.display()
-            ))
-            .into());
+            );
         }
         let folder = Self {
             path,
@@ -106,10 +105,6 @@ impl Folder {
         Ok(())
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     pub(super) fn logs(&self) -> PathBuf {
         self.path.join("logs")
     }
@@ -128,14 +123,6 @@ impl Folder {
             (home.as_path(), "~"),
             (temporary.as_path(), "<tmp>"),
         ])
-    }
-
-    pub(super) fn id(&self) -> &str {
-        &self.id
-    }
-
-    pub(super) fn revision(&self) -> Option<&str> {
-        self.revision.as_deref()
     }
 
     /// The path as a user would type it.
@@ -207,11 +194,10 @@ pub(super) fn database(root: &Path, folder: Option<&Path>) -> Result<PathBuf> {
     if database.is_file() {
         return Ok(database);
     }
-    Err(Usage(format!(
+    refuse!(
         "no {DATABASE} in {}: give a run's folder, or create one with `harness bench`",
         folder.display()
-    ))
-    .into())
+    )
 }
 
 /// A run, with the protocol matrix next to it.
@@ -239,9 +225,10 @@ fn beside<D: Document + DeserializeOwned>(path: &Path) -> Option<D> {
 pub(super) fn write(record: &Record, folder: &Path) -> Result<Summary> {
     let summary = report::summarise(record);
     for format in report::FORMATS {
-        let path = folder.join(format.file);
-        write_whole(&path, &(format.render)(record, &summary))
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        write_file(
+            &folder.join(format.file),
+            &(format.render)(record, &summary),
+        )?;
     }
     Ok(summary)
 }

@@ -7,7 +7,7 @@ use catalog::Stage;
 use stats::median;
 
 use crate::Names;
-use crate::pool::{Column, Figure, Kind, Pool};
+use crate::pool::{Kind, Pool, RankFigure, RoundValues};
 
 /// The paced rate for a run in which another load takes up to 40 % of the server's CPU, as a share of the
 /// base's peak.
@@ -33,10 +33,7 @@ pub(crate) fn report(
     pool.need(&names.base)?;
     pool.need(probe)?;
     let cost = |stage| {
-        let figure = Figure {
-            stage,
-            kind: Kind::Cost,
-        };
+        let figure = RankFigure::new(stage, Kind::Cost);
         let column = |name: &str| pool.column(&figure, None, name);
         Cost::new(&column(&names.base), &column(probe), instructions)
     };
@@ -48,10 +45,7 @@ pub(crate) fn report(
         }
     }
     let cost = cost(Stage::Paced).context("the paced stage can't be calibrated")?;
-    let rate = Figure {
-        stage: Stage::Peak,
-        kind: Kind::Rate,
-    };
+    let rate = RankFigure::new(Stage::Peak, Kind::Rate);
     let rates: Vec<f64> = pool
         .column(&rate, None, &names.base)
         .into_iter()
@@ -66,7 +60,7 @@ pub(crate) fn report(
 }
 
 impl Cost {
-    fn new(base: &Column, probe: &Column, instructions: u64) -> Result<Self> {
+    fn new(base: &RoundValues, probe: &RoundValues, instructions: u64) -> Result<Self> {
         let both: Vec<(f64, f64)> = base
             .iter()
             .zip(probe)

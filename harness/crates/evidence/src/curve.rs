@@ -9,9 +9,9 @@ use catalog::Profile;
 use crate::Names;
 use crate::draw::{blocks, draws, on_all_cpus};
 use crate::length::{self, Short};
-use crate::pool::{FIGURES, Figure, Pool, combined, whole};
+use crate::pool::{FIGURES, Pool, RankFigure, combined, whole};
 use crate::rule::Rule;
-use crate::table::{NOTHING, Table, percent};
+use crate::table::{MarkdownTable, NOTHING, percent};
 use crate::trial::{Columns, Tally};
 
 /// The numbers of rounds in the curve.
@@ -47,8 +47,8 @@ pub(crate) struct Curve<'a> {
 const WORKLOADS: usize = 4;
 
 /// A point of the curve.
-struct Point {
-    figure: Figure,
+struct CurvePoint {
+    figure: RankFigure,
     cut: Option<Duration>,
     rounds: usize,
     /// The number of workloads in the geometric mean.
@@ -73,51 +73,54 @@ impl Curve<'_> {
             writeln!(text, "{}:\n\n{}", figure.name(), self.by_rounds(figure))?;
         }
         writeln!(text, "### Found, by rounds and length of trial\n")?;
-        for name in &self.focus {
-            for figure in self.figures().into_iter().filter(Figure::can_be_cut) {
-                writeln!(
-                    text,
-                    "`{name}`, {}:\n\n{}",
-                    figure.name(),
-                    self.by_length(&figure, name)
-                )?;
-            }
-        }
+        self.grids(&mut text, Self::by_rounds_and_length)?;
         writeln!(
             text,
             "### Found, by how the same time is spent\n\n{}",
             self.same_time_about()
         )?;
-        for name in &self.focus {
-            for figure in self.figures().into_iter().filter(Figure::can_be_cut) {
-                writeln!(
-                    text,
-                    "`{name}`, {}:\n\n{}",
-                    figure.name(),
-                    self.same_time(&figure, name)
-                )?;
-            }
-        }
+        self.grids(&mut text, Self::same_time)?;
         writeln!(text, "### Minutes needed\n\n{}", self.minutes())?;
         Ok(text)
     }
 
+    /// A table for each server of the focus and each figure that can be cut.
+    fn grids(
+        &self,
+        text: &mut String,
+        table: impl Fn(&Self, &RankFigure, &str) -> String,
+    ) -> Result<()> {
+        for name in &self.focus {
+            for figure in self.cut_figures() {
+                let table = table(self, &figure, name);
+                writeln!(text, "`{name}`, {}:\n\n{table}", figure.name())?;
+            }
+        }
+        Ok(())
+    }
+
     /// The lengths that this record has.
-    fn figures(&self) -> Vec<Figure> {
-        let has = |figure: &Figure| {
+    fn figures(&self) -> Vec<RankFigure> {
+        let has = |figure: &RankFigure| {
             let column = self.pool.column(figure, None, &self.names.base);
             column.iter().any(Option::is_some)
         };
         FIGURES.into_iter().filter(has).collect()
     }
 
+    fn cut_figures(&self) -> Vec<RankFigure> {
+        let mut figures = self.figures();
+        figures.retain(RankFigure::can_be_cut);
+        figures
+    }
+
     fn effects(&self) -> String {
         let figures = self.figures();
-        let head = figures.iter().map(Figure::name);
-        let mut table = Table::new(["server".to_owned()].into_iter().chain(head));
+        let head = figures.iter().map(RankFigure::name);
+        let mut table = MarkdownTable::new(["server".to_owned()].into_iter().chain(head));
         let twin = self.pool.has(&self.names.twin).then_some(&self.names.twin);
         for name in twin.into_iter().chain(&self.dearer) {
-            let effect = |figure: &Figure| {
+            let effect = |figure: &RankFigure| {
                 let column = |name| whole(&self.pool.column(figure, None, name));
                 let effect = self
                     .rule
@@ -140,13 +143,13 @@ impl Curve<'_> {
     }
 
     /// How often these servers are found at these points, in `count` drawn runs each.
-    fn tallies(&self, points: &[Point], servers: &[String], count: usize) -> Vec<Vec<Tally>> {
+    fn tallies(&self, points: &[CurvePoint], servers: &[String], count: usize) -> Vec<Vec<Tally>> {
         let control = self.names.control(self.pool);
         on_all_cpus(
             points,
             || self.rule.clone(),
             |rule, point| {
-                let Point {
+                let CurvePoint {
                     figure,
                     cut,
                     rounds,
@@ -174,7 +177,7 @@ impl Curve<'_> {
             } in length::shorts(self.pool, &figure)?
             {
                 for workloads in [1, WORKLOADS] {
-                    points.push(Point {
+                    points.push(CurvePoint {
                         figure,
                         cut,
                         rounds,
@@ -191,7 +194,7 @@ impl Curve<'_> {
         let head = ["figure", "runs of", "ranked over"].map(str::to_owned);
         let head = head.into_iter();
         let servers = self.dearer.iter().map(|name| format!("`{name}`"));
-        let mut table = Table::new(head.chain(servers).chain(["wrong way".to_owned()]));
+        let mut table = MarkdownTable::new(head.chain(servers).chain(["wrong way".to_owned()]));
         for ((point, (profile, over)), tallies) in
             points
                 .iter()
@@ -206,8 +209,8 @@ impl Curve<'_> {
         Ok(table.to_string())
     }
 
-    fn by_rounds(&self, figure: Figure) -> String {
-        let points = ROUNDS.map(|rounds| Point {
+    fn by_rounds(&self, figure: RankFigure) -> String {
+        let points = ROUNDS.map(|rounds| CurvePoint {
             figure,
             cut: None,
             rounds,
@@ -223,18 +226,26 @@ impl Curve<'_> {
     }
 
     /// The lengths that the recorded trials can be cut to.
-    fn lengths(&self, figure: &Figure) -> Vec<Duration> {
+    fn lengths(&self, figure: &RankFigure) -> Vec<Duration> {
         let held = self.pool.length(figure.stage);
         let all = LENGTHS_MS.into_iter().map(Duration::from_millis);
         all.filter(|length| *length <= held).collect()
     }
 
-    fn by_length(&self, figure: &Figure, name: &str) -> String {
+    /// How often `name` is found for each length of trial and each of some numbers of rounds.
+    fn by_length<const N: usize>(
+        &self,
+        figure: &RankFigure,
+        name: &str,
+        head: [String; N],
+        rounds: impl Fn(Duration) -> [usize; N],
+        cell: impl Fn(&CurvePoint, String) -> String,
+    ) -> String {
         let lengths = self.lengths(figure);
-        let points: Vec<Point> = lengths
+        let points: Vec<CurvePoint> = lengths
             .iter()
             .flat_map(|&length| {
-                ROUNDS.map(|rounds| Point {
+                rounds(length).map(|rounds| CurvePoint {
                     figure: *figure,
                     cut: Some(length),
                     rounds,
@@ -243,15 +254,24 @@ impl Curve<'_> {
             })
             .collect();
         let tallies = self.tallies(&points, &[name.to_owned()], self.fewer());
-        let mut table = table_of("length", ROUNDS.map(|rounds| rounds.to_string()));
-        for (length, row) in lengths.iter().zip(tallies.chunks(ROUNDS.len())) {
-            let found = row.iter().map(|tally| percent(tally[0].worse.value()));
-            table.row([seconds(*length)].into_iter().chain(found));
+        let found: Vec<String> = points
+            .iter()
+            .zip(&tallies)
+            .map(|(point, tally)| cell(point, percent(tally[0].worse.value())))
+            .collect();
+        let mut table = table_of("length", head);
+        for (length, found) in lengths.iter().zip(found.chunks(N)) {
+            table.row([seconds(*length)].iter().chain(found));
         }
         table.to_string()
     }
 
-    fn time(&self, rounds: usize, figure: &Figure, length: Duration) -> Duration {
+    fn by_rounds_and_length(&self, figure: &RankFigure, name: &str) -> String {
+        let head = ROUNDS.map(|rounds| rounds.to_string());
+        self.by_length(figure, name, head, |_| ROUNDS, |_, found| found)
+    }
+
+    fn time(&self, rounds: usize, figure: &RankFigure, length: Duration) -> Duration {
         length::time(rounds, figure.stage, length, self.standard)
     }
 
@@ -264,33 +284,15 @@ impl Curve<'_> {
         )
     }
 
-    fn same_time(&self, figure: &Figure, name: &str) -> String {
-        let lengths = self.lengths(figure);
-        let rounds = |length: Duration, time_s: u64| {
-            (time_s as f64 / self.time(1, figure, length).as_secs_f64()) as usize
+    fn same_time(&self, figure: &RankFigure, name: &str) -> String {
+        let rounds = |length: Duration| {
+            let each_s = self.time(1, figure, length).as_secs_f64();
+            TIMES_S.map(|time_s| (time_s as f64 / each_s) as usize)
         };
-        let points: Vec<Point> = lengths
-            .iter()
-            .flat_map(|&length| {
-                TIMES_S.map(|time_s| Point {
-                    figure: *figure,
-                    cut: Some(length),
-                    rounds: rounds(length, time_s),
-                    workloads: 1,
-                })
-            })
-            .collect();
-        let tallies = self.tallies(&points, &[name.to_owned()], self.fewer());
-        let mut table = table_of("length", TIMES_S.map(|time| format!("{time} s")));
-        for (index, length) in lengths.iter().enumerate() {
-            let here = index * TIMES_S.len()..(index + 1) * TIMES_S.len();
-            let cells = points[here.clone()].iter().zip(&tallies[here]);
-            let cells = cells.map(|(point, tally)| {
-                format!("{} ({})", percent(tally[0].worse.value()), point.rounds)
-            });
-            table.row([seconds(*length)].into_iter().chain(cells));
-        }
-        table.to_string()
+        let head = TIMES_S.map(|time| format!("{time} s"));
+        self.by_length(figure, name, head, rounds, |point, found| {
+            format!("{found} ({})", point.rounds)
+        })
     }
 
     /// The fewest rounds with which a difference is found, and how long they take.
@@ -305,12 +307,8 @@ impl Curve<'_> {
             percent(WANTED),
             self.pool.rounds
         );
-        let figures: Vec<Figure> = self
-            .figures()
-            .into_iter()
-            .filter(Figure::can_be_cut)
-            .collect();
-        let jobs: Vec<(&String, &Figure, Duration)> = self
+        let figures = self.cut_figures();
+        let jobs: Vec<(&String, &RankFigure, Duration)> = self
             .focus
             .iter()
             .flat_map(|name| figures.iter().map(move |figure| (name, figure)))
@@ -359,8 +357,8 @@ impl Curve<'_> {
     }
 }
 
-fn table_of(first: &str, others: impl IntoIterator<Item = String>) -> Table {
-    Table::new([first.to_owned()].into_iter().chain(others))
+fn table_of(first: &str, others: impl IntoIterator<Item = String>) -> MarkdownTable {
+    MarkdownTable::new([first.to_owned()].into_iter().chain(others))
 }
 
 fn seconds(time: Duration) -> String {

@@ -7,7 +7,6 @@
 //! lost; and a chance difference in the pool is in every draw. So the pool is also cut into **blocks** of
 //! consecutive rounds, each used once. They are truly independent runs, but few.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -24,16 +23,8 @@ pub(crate) fn draws(held: usize, rounds: usize, count: usize, seed: u64) -> Vec<
 
 /// The pool in consecutive blocks of `rounds` rounds; leaves out the rest.
 pub(crate) fn blocks(held: usize, rounds: usize) -> Vec<Vec<usize>> {
-    let block = |first: usize| {
-        Range {
-            start: first,
-            end: first + rounds,
-        }
-        .collect()
-    };
-    (0..held / rounds)
-        .map(|index| block(index * rounds))
-        .collect()
+    let block = |index: usize| (index * rounds..(index + 1) * rounds).collect();
+    (0..held / rounds).map(block).collect()
 }
 
 /// Runs `work` on each job, on all CPUs; returns the results in the order of the jobs. `tool` creates the state

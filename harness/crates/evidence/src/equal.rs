@@ -7,13 +7,13 @@ use anyhow::Result;
 use crate::Names;
 use crate::draw::{blocks, draws, on_all_cpus};
 use crate::length::{Short, shorts};
-use crate::pool::{Column, FIGURES, Figure, Pool, whole};
+use crate::pool::{FIGURES, Pool, RankFigure, RoundValues, whole};
 use crate::rule::{Rule, Share};
-use crate::table::{NOTHING, Table};
+use crate::table::{MarkdownTable, tenths};
 use crate::trial::Columns;
 
 /// The result for one figure at the length of one profile.
-struct Line {
+struct TieShares {
     delta: Option<f64>,
     drawn: Share,
     swapped: Share,
@@ -38,7 +38,7 @@ pub(crate) fn report(pool: &Pool, names: &Names, count: usize, rule: &Rule) -> R
             None => "No control ran, so δ is its minimum.".to_owned(),
         }
     );
-    let mut table = Table::new([
+    let mut table = MarkdownTable::new([
         "figure",
         "their ratio over all rounds",
         "runs of",
@@ -66,16 +66,14 @@ pub(crate) fn report(pool: &Pool, names: &Names, count: usize, rule: &Rule) -> R
     Ok(text)
 }
 
-fn cells(line: &Line) -> [String; 4] {
-    let delta = line.delta.map_or(NOTHING.to_owned(), |delta| {
-        format!("{:.1} %", delta.exp_m1() * 100.0)
-    });
+fn cells(line: &TieShares) -> [String; 4] {
+    let delta = tenths(line.delta.map(f64::exp_m1));
     let [drawn, swapped, blocks] =
         [line.drawn, line.swapped, line.blocks].map(|share| share.to_string());
     [delta, drawn, swapped, blocks]
 }
 
-fn jobs(pool: &Pool) -> Result<Vec<(Figure, Short)>> {
+fn jobs(pool: &Pool) -> Result<Vec<(RankFigure, Short)>> {
     let mut jobs = Vec::new();
     for figure in FIGURES {
         let shorts = shorts(pool, &figure)?.into_iter();
@@ -87,22 +85,22 @@ fn jobs(pool: &Pool) -> Result<Vec<(Figure, Short)>> {
 fn line(
     pool: &Pool,
     names: &Names,
-    figure: &Figure,
+    figure: &RankFigure,
     short: &Short,
     count: usize,
     rule: &mut Rule,
-) -> Line {
+) -> TieShares {
     let (rounds, cut) = (short.rounds, short.cut);
     let control = names.control(pool);
     let columns = Columns::new(pool, figure, cut, &names.base, control.as_ref());
     let twin = pool.column(figure, cut, &names.twin);
     let drawn = draws(pool.rounds, rounds, count, crate::SEED);
-    let ties = |columns: &Columns, twin: &Column, runs: &[Vec<usize>], rule: &mut Rule| {
+    let ties = |columns: &Columns, twin: &RoundValues, runs: &[Vec<usize>], rule: &mut Rule| {
         columns.tally(std::slice::from_ref(twin), runs, rule)[0].ties
     };
     let (either, other) = columns.swapped(&twin);
     let twice = draws(2 * pool.rounds, rounds, count, crate::SEED);
-    Line {
+    TieShares {
         delta: columns.usual_delta(&drawn[..drawn.len().min(100)], rule),
         drawn: ties(&columns, &twin, &drawn, rule),
         swapped: ties(&either, &other, &twice, rule),

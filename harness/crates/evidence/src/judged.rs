@@ -9,7 +9,7 @@ use crate::Names;
 use crate::draw::{blocks, draws, on_all_cpus};
 use crate::length;
 use crate::rule::Share;
-use crate::table::Table;
+use crate::table::MarkdownTable;
 
 /// The twin's name in a drawn record. With its own name the judge would take δ from the pair, and it would tie
 /// by definition.
@@ -17,7 +17,7 @@ const ALIAS: &str = "another";
 
 /// The judge's result for the twins in one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum TwinVerdict {
     Share,
     Differ,
     Withheld,
@@ -26,12 +26,12 @@ enum Verdict {
 /// The section of the report: `count` drawn runs for each number of rounds.
 pub(crate) fn report(record: &Record, names: &Names, count: usize) -> Result<String> {
     let numbers = rounds_of(record);
-    let source = Source {
+    let source = TwinRecord {
         record,
         names,
         rounds: &numbers,
     };
-    let mut table = Table::new([
+    let mut table = MarkdownTable::new([
         "rounds",
         "runs",
         "ranked by",
@@ -48,19 +48,19 @@ pub(crate) fn report(record: &Record, names: &Names, count: usize) -> Result<Str
             ("consecutive blocks", blocks(numbers.len(), size)),
         ] {
             let judged = on_all_cpus(&runs, || (), |(), draw| source.judge(draw));
-            let judged: Vec<(Verdict, String)> = judged.into_iter().collect::<Result<_>>()?;
+            let judged: Vec<(TwinVerdict, String)> = judged.into_iter().collect::<Result<_>>()?;
             let given = judged
                 .iter()
-                .filter(|(verdict, _)| *verdict != Verdict::Withheld);
+                .filter(|(verdict, _)| *verdict != TwinVerdict::Withheld);
             let withheld = judged
                 .iter()
-                .map(|(verdict, _)| *verdict == Verdict::Withheld);
+                .map(|(verdict, _)| *verdict == TwinVerdict::Withheld);
             table.row([
                 size.to_string(),
                 what.to_owned(),
                 figures(judged.iter().map(|(_, figure)| figure.as_str())),
                 Share::count(withheld).to_string(),
-                Share::count(given.map(|(verdict, _)| *verdict == Verdict::Share)).to_string(),
+                Share::count(given.map(|(verdict, _)| *verdict == TwinVerdict::Share)).to_string(),
             ]);
         }
     }
@@ -89,14 +89,14 @@ fn figures<'a>(named: impl Iterator<Item = &'a str>) -> String {
     told.join(", ")
 }
 
-struct Source<'a> {
+struct TwinRecord<'a> {
     record: &'a Record,
     names: &'a Names,
     rounds: &'a [u32],
 }
 
-impl Source<'_> {
-    fn judge(&self, draw: &[usize]) -> Result<(Verdict, String)> {
+impl TwinRecord<'_> {
+    fn judge(&self, draw: &[usize]) -> Result<(TwinVerdict, String)> {
         let summary = judge::summarise(&self.record_of(draw));
         let first = summary.rankings.first();
         let ranking = &first.context("the record has no workload")?.ranking;
@@ -106,9 +106,9 @@ impl Source<'_> {
             rows.find(|row| row.server == name)?.rank
         };
         let verdict = match (rank(&self.names.base), rank(ALIAS)) {
-            (Some(a), Some(b)) if a.low <= b.high && b.low <= a.high => Verdict::Share,
-            (Some(_), Some(_)) => Verdict::Differ,
-            _ => Verdict::Withheld,
+            (Some(a), Some(b)) if a.low <= b.high && b.low <= a.high => TwinVerdict::Share,
+            (Some(_), Some(_)) => TwinVerdict::Differ,
+            _ => TwinVerdict::Withheld,
         };
         let order = format!("{} {}", ranking.stage, ranking.ranked_by);
         Ok((verdict, order))

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use catalog::plan::trial_time;
 use catalog::{Profile, Stage};
 
-use crate::pool::{Figure, Pool};
+use crate::pool::{Pool, RankFigure};
 
 /// Trials that differ by less than this count as equally long.
 const SAME: Duration = Duration::from_millis(50);
@@ -29,7 +29,7 @@ pub(crate) struct Short {
 }
 
 impl Short {
-    fn of(profile: &Profile, held: Duration, figure: &Figure) -> Option<Self> {
+    fn of(profile: &Profile, held: Duration, figure: &RankFigure) -> Option<Self> {
         let wanted = profile.measured(figure.stage);
         let cut = (wanted + SAME < held).then_some(wanted);
         let length = cut.unwrap_or(held);
@@ -45,7 +45,7 @@ impl Short {
 
 /// The profiles whose runs can be drawn. Trials shorter than a profile's are used whole; if two profiles give
 /// the same draw, only the first is used.
-pub(crate) fn shorts(pool: &Pool, figure: &Figure) -> Result<Vec<Short>> {
+pub(crate) fn shorts(pool: &Pool, figure: &RankFigure) -> Result<Vec<Short>> {
     let held = pool.length(figure.stage);
     let mut found = Vec::<Short>::new();
     for profile in profiles()? {

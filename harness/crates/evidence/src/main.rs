@@ -48,10 +48,8 @@ struct Cli {
 enum Verb {
     /// Does a program that is entered twice tie with itself?
     Aa {
-        /// The folder of a long run, or its run.sqlite
-        run: PathBuf,
         #[command(flatten)]
-        names: Names,
+        run: LongRun,
         /// Drawn runs for each share
         #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
         draws: u32,
@@ -61,10 +59,8 @@ enum Verb {
     },
     /// How often is a known extra cost found, by rounds and by length of trial?
     Curve {
-        /// The folder of a long run, or its run.sqlite
-        run: PathBuf,
         #[command(flatten)]
-        names: Names,
+        run: LongRun,
         /// Drawn runs at the length of the profiles; half as many for each point of the grids
         #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..))]
         draws: u32,
@@ -74,10 +70,8 @@ enum Verb {
     },
     /// What does the noise consist of?
     Noise {
-        /// The folder of a long run, or its run.sqlite
-        run: PathBuf,
         #[command(flatten)]
-        names: Names,
+        run: LongRun,
     },
     /// Does a growing load change the order of the servers?
     Order {
@@ -103,9 +97,9 @@ enum Verb {
     },
     /// How many instructions make a request a given percentage more expensive?
     Counts {
-        /// The folder of a run of the base and of the probe
-        run: PathBuf,
-        /// The base with a known number of extra instructions
+        #[command(flatten)]
+        run: LongRun,
+        /// The base with a known number of extra instructions, in the same run
         #[arg(long, value_name = "NAME")]
         probe: String,
         /// That number
@@ -119,9 +113,16 @@ enum Verb {
             default_value = "1,2,3,5,10,20,30"
         )]
         percent: Vec<f64>,
-        #[command(flatten)]
-        names: Names,
     },
+}
+
+/// The run to read.
+#[derive(Debug, Args)]
+struct LongRun {
+    /// The folder of a long run, or its run.sqlite
+    run: PathBuf,
+    #[command(flatten)]
+    names: Names,
 }
 
 /// The roles of the servers.
@@ -169,24 +170,14 @@ fn report(verb: Verb) -> Result<String> {
     let least = Settings::default().minimum_delta;
     let rule = Rule::new(SEED, least);
     Ok(match verb {
-        Verb::Aa {
-            run,
-            names,
-            draws,
-            judged,
-        } => {
-            let (record, pool, names) = load(&run, names)?;
+        Verb::Aa { run, draws, judged } => {
+            let (record, pool, names) = run.load()?;
             let tables = equal::report(&pool, &names, draws as usize, &rule)?;
             let judged = judged::report(&record, &names, judged as usize)?;
             format!("{}\n{tables}\n{judged}", about(&record))
         }
-        Verb::Curve {
-            run,
-            names,
-            draws,
-            focus,
-        } => {
-            let (record, pool, names) = load(&run, names)?;
+        Verb::Curve { run, draws, focus } => {
+            let (record, pool, names) = run.load()?;
             for name in focus.iter().chain([&names.base]) {
                 pool.need(name)?;
             }
@@ -205,8 +196,8 @@ fn report(verb: Verb) -> Result<String> {
             };
             format!("{}\n{}", about(&record), curve.report()?)
         }
-        Verb::Noise { run, names } => {
-            let (record, pool, names) = load(&run, names)?;
+        Verb::Noise { run } => {
+            let (record, pool, names) = run.load()?;
             format!("{}\n{}", about(&record), noise::report(&pool, &names))
         }
         Verb::Order {
@@ -215,7 +206,7 @@ fn report(verb: Verb) -> Result<String> {
             one_by_one,
             names,
         } => {
-            let (record, still, names) = load(&still, names)?;
+            let (record, still, names) = LongRun { run: still, names }.load()?;
             let workload = names.workload.as_deref();
             let pool = |run: &PathBuf| Pool::new(&read(run)?, workload);
             let runs = Runs {
@@ -241,19 +232,20 @@ fn report(verb: Verb) -> Result<String> {
             probe,
             instructions,
             percent,
-            names,
         } => {
-            let (_, pool, names) = load(&run, names)?;
+            let (_, pool, names) = run.load()?;
             counts::report(&pool, &names, (&probe, instructions), &percent)?
         }
     })
 }
 
-fn load(run: &Path, names: Names) -> Result<(Record, Pool, Names)> {
-    let record = read(run)?;
-    let pool = Pool::new(&record, names.workload.as_deref())
-        .with_context(|| format!("in {}", run.display()))?;
-    Ok((record, pool, names))
+impl LongRun {
+    fn load(self) -> Result<(Record, Pool, Names)> {
+        let record = read(&self.run)?;
+        let pool = Pool::new(&record, self.names.workload.as_deref())
+            .with_context(|| format!("in {}", self.run.display()))?;
+        Ok((record, pool, self.names))
+    }
 }
 
 fn read(run: &Path) -> Result<Record> {

@@ -9,8 +9,8 @@ use catalog::Stage;
 use stats::robust_spread;
 
 use crate::Names;
-use crate::pool::{Figure, Kind, Pool, Slice, whole};
-use crate::table::{NOTHING, Table};
+use crate::pool::{Kind, Pool, RankFigure, Slice, whole};
+use crate::table::{MarkdownTable, tenths};
 
 /// Standard deviations as log-ratios, so relative.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,7 +32,7 @@ pub(crate) struct Components {
 /// The section of the report.
 pub(crate) fn report(pool: &Pool, names: &Names) -> String {
     let servers = names.measured(pool);
-    let mut table = Table::new([
+    let mut table = MarkdownTable::new([
         "figure",
         "cycles, shared",
         "intervals of a process",
@@ -61,18 +61,18 @@ pub(crate) fn report(pool: &Pool, names: &Names) -> String {
         let Some(found) = components(&cells) else {
             continue;
         };
-        let figure = Figure { stage, kind };
+        let figure = RankFigure::new(stage, kind);
         table.row([
             figure.name(),
-            cycles.map_or(NOTHING.to_owned(), percent),
-            percent(found.interval),
+            tenths(cycles),
+            tenths(found.interval),
             format!("{:.2} ({:.2})", found.neighbours, -1.0 / found.count),
-            percent(found.interval / found.count.sqrt()),
-            percent(found.process),
-            percent(found.round),
-            percent(found.trial * 2_f64.sqrt()),
-            percent(found.process * 2_f64.sqrt()),
-            twins(pool, names, &figure).map_or(NOTHING.to_owned(), percent),
+            tenths(found.interval / found.count.sqrt()),
+            tenths(found.process),
+            tenths(found.round),
+            tenths(found.trial * 2_f64.sqrt()),
+            tenths(found.process * 2_f64.sqrt()),
+            tenths(twins(pool, names, &figure)),
         ]);
     }
     format!(
@@ -89,12 +89,8 @@ pub(crate) fn report(pool: &Pool, names: &Names) -> String {
     )
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
-}
-
 /// The spread of the twins' log-ratio by the median absolute deviation, which is robust against one bad round.
-fn twins(pool: &Pool, names: &Names, figure: &Figure) -> Option<f64> {
+fn twins(pool: &Pool, names: &Names, figure: &RankFigure) -> Option<f64> {
     let column = |name: &str| whole(&pool.column(figure, None, name));
     let (base, twin) = (column(&names.base), column(&names.twin));
     let ratios: Vec<f64> = base

@@ -7,23 +7,14 @@ use catalog::Stage;
 use stats::{Better, Bootstrap, Difference, Scale, Series, differs, median, paired_ratio, ranks};
 
 use crate::Names;
-use crate::pool::{Column, Figure, Kind, Pool, whole};
-use crate::table::{NOTHING, Table};
+use crate::pool::{Kind, Pool, RankFigure, RoundValues, whole};
+use crate::table::{MarkdownTable, NOTHING};
 
 /// The figures whose order is compared.
-const COMPARED: [Figure; 3] = [
-    Figure {
-        stage: Stage::Peak,
-        kind: Kind::Rate,
-    },
-    Figure {
-        stage: Stage::Paced,
-        kind: Kind::Cost,
-    },
-    Figure {
-        stage: Stage::Peak,
-        kind: Kind::Cost,
-    },
+const COMPARED: [RankFigure; 3] = [
+    RankFigure::new(Stage::Peak, Kind::Rate),
+    RankFigure::new(Stage::Paced, Kind::Cost),
+    RankFigure::new(Stage::Peak, Kind::Cost),
 ];
 
 /// The runs compared.
@@ -38,7 +29,7 @@ pub(crate) struct Runs {
 
 /// A server's figure, its possible ranks, and the interval of its median.
 #[derive(Debug, Clone, PartialEq)]
-struct Place {
+struct Placed {
     name: String,
     median: f64,
     rank: Option<(u32, u32)>,
@@ -62,22 +53,15 @@ pub(crate) fn report(runs: &Runs, names: &Names, least: f64) -> Result<String> {
         text,
         "Effect of the load: requests/s at peak, the last quarter of rounds relative to the first.\n"
     )?;
-    let mut growth = Table::new(["server", "without", "with a growing load"]);
+    let mut growth = MarkdownTable::new(["server", "without", "with a growing load"]);
     for name in &servers {
         let of = |pool: &Pool| trend(&pool.column(&COMPARED[0], None, name));
-        let shown = |found: Option<f64>| {
-            found.map_or(NOTHING.to_owned(), |r| {
-                format!("{:+.1} %", (r - 1.0) * 100.0)
-            })
-        };
-        growth.row([
-            format!("`{name}`"),
-            shown(of(&runs.still)),
-            shown(of(&runs.grown)),
-        ]);
+        let told = |ratio: f64| format!("{:+.1} %", (ratio - 1.0) * 100.0);
+        let shown = |pool: &Pool| of(pool).map_or(NOTHING.to_owned(), told);
+        growth.row([format!("`{name}`"), shown(&runs.still), shown(&runs.grown)]);
     }
     writeln!(text, "{growth}")?;
-    let mut table = Table::new([
+    let mut table = MarkdownTable::new([
         "figure",
         "run",
         "best first: median (rank)",
@@ -106,7 +90,7 @@ pub(crate) fn report(runs: &Runs, names: &Names, least: f64) -> Result<String> {
 }
 
 /// The servers of a shuffled run, best first.
-fn places(pool: &Pool, servers: &[String], figure: &Figure, least: f64) -> Vec<Place> {
+fn places(pool: &Pool, servers: &[String], figure: &RankFigure, least: f64) -> Vec<Placed> {
     let all: Vec<Series> = servers
         .iter()
         .map(|name| whole(&pool.column(figure, None, name)))
@@ -118,26 +102,19 @@ fn places(pool: &Pool, servers: &[String], figure: &Figure, least: f64) -> Vec<P
         &mut Bootstrap::new(crate::SEED),
     );
     let place = |((name, series), rank): ((&String, &Series), Option<stats::RankRange>)| {
-        Some(Place {
+        Some(Placed {
             name: name.clone(),
             median: median(&series.values().copied().collect::<Vec<_>>())?,
             rank: rank.map(|rank| (rank.low, rank.high)),
             values: series.clone(),
         })
     };
-    sorted(
-        servers
-            .iter()
-            .zip(&all)
-            .zip(found)
-            .filter_map(place)
-            .collect(),
-        figure,
-    )
+    let placed = servers.iter().zip(&all).zip(found).filter_map(place);
+    sorted(placed.collect(), figure)
 }
 
 /// The servers of separate runs. They share no round, so there are no ranks.
-fn alone(runs: &[Pool], names: &Names, figure: &Figure) -> Result<Vec<Place>> {
+fn alone(runs: &[Pool], names: &Names, figure: &RankFigure) -> Result<Vec<Placed>> {
     let mut found = Vec::new();
     for pool in runs {
         let [name] = &names.measured(pool)[..] else {
@@ -148,7 +125,7 @@ fn alone(runs: &[Pool], names: &Names, figure: &Figure) -> Result<Vec<Place>> {
         };
         let values = whole(&pool.column(figure, None, name));
         let of_all: Vec<f64> = values.values().copied().collect();
-        found.extend(median(&of_all).map(|median| Place {
+        found.extend(median(&of_all).map(|median| Placed {
             name: name.clone(),
             median,
             rank: None,
@@ -158,7 +135,7 @@ fn alone(runs: &[Pool], names: &Names, figure: &Figure) -> Result<Vec<Place>> {
     Ok(sorted(found, figure))
 }
 
-fn sorted(mut places: Vec<Place>, figure: &Figure) -> Vec<Place> {
+fn sorted(mut places: Vec<Placed>, figure: &RankFigure) -> Vec<Placed> {
     places.sort_by(|a, b| match figure.better() {
         Better::Higher => b.median.total_cmp(&a.median),
         Better::Lower => a.median.total_cmp(&b.median),
@@ -168,7 +145,7 @@ fn sorted(mut places: Vec<Place>, figure: &Figure) -> Vec<Place> {
 
 /// The pairs in a different order than in `still`, and how many of them this run tells apart; those are wrong
 /// results, the others are ties.
-fn swapped(still: &[Place], found: &[Place], told: Told, least: f64) -> String {
+fn swapped(still: &[Placed], found: &[Placed], told: Told, least: f64) -> String {
     let before = |name: &str| still.iter().position(|place| place.name == name);
     let (mut all, mut sure) = (0, 0);
     for (index, better) in found.iter().enumerate() {
@@ -187,7 +164,7 @@ fn swapped(still: &[Place], found: &[Place], told: Told, least: f64) -> String {
 }
 
 impl Told {
-    fn surely(self, a: &Place, b: &Place, least: f64) -> bool {
+    fn surely(self, a: &Placed, b: &Placed, least: f64) -> bool {
         let mut bootstrap = Bootstrap::new(crate::SEED);
         match self {
             Self::WithinRounds => {
@@ -195,7 +172,7 @@ impl Told {
                 differs(ratio.and_then(|ratio| ratio.interval), least) != Difference::Tie
             }
             Self::Apart => {
-                let mut interval = |place: &Place| {
+                let mut interval = |place: &Placed| {
                     let values: Vec<f64> = place.values.values().copied().collect();
                     bootstrap.median_interval(&values, Scale::Log)
                 };
@@ -206,15 +183,12 @@ impl Told {
     }
 }
 
-fn shown(places: &[Place]) -> String {
-    let digits = |median: f64| {
-        if median < 1_000.0 {
-            format!("{median:.1}")
-        } else {
-            format!("{median:.0}")
-        }
+fn shown(places: &[Placed]) -> String {
+    let digits = |median: f64| match median {
+        ..1_000.0 => format!("{median:.1}"),
+        _ => format!("{median:.0}"),
     };
-    let one = |place: &Place| {
+    let one = |place: &Placed| {
         let rank = match place.rank {
             Some((low, high)) if low == high => format!(" ({low})"),
             Some((low, high)) => format!(" ({low}–{high})"),
@@ -226,7 +200,7 @@ fn shown(places: &[Place]) -> String {
 }
 
 /// The median of the last quarter over that of the first.
-fn trend(column: &Column) -> Option<f64> {
+fn trend(column: &RoundValues) -> Option<f64> {
     let quarter = column.len().div_ceil(4);
     let middle = |part: &[Option<f64>]| median(&part.iter().copied().flatten().collect::<Vec<_>>());
     Some(middle(&column[column.len() - quarter..])? / middle(&column[..quarter])?)
@@ -238,20 +212,20 @@ mod tests {
 
     #[test]
     fn the_trend_compares_the_quarters() {
-        let column: Column = [100.0, 102.0, 50.0, 70.0, 60.0, 1.0, 81.0, 79.0]
+        let column: RoundValues = [100.0, 102.0, 50.0, 70.0, 60.0, 1.0, 81.0, 79.0]
             .map(Some)
             .into();
         assert!((trend(&column).unwrap() - 80.0 / 101.0).abs() < 1e-12);
         assert_eq!(trend(&vec![None; 8]), None);
     }
 
-    fn place(name: &str, level: f64) -> Place {
+    fn place(name: &str, level: f64) -> Placed {
         let noise = |round: u32| 1.0 + 0.01 * f64::from(round * 7 % 5);
         let values: Series = (1..=10)
             .map(|round| (round, level * noise(round)))
             .collect();
         let all: Vec<f64> = values.values().copied().collect();
-        Place {
+        Placed {
             name: name.to_owned(),
             median: median(&all).unwrap(),
             rank: None,

@@ -40,7 +40,7 @@ pub(crate) struct Slice {
 }
 
 /// One figure of one server, with a slot for each round.
-pub(crate) type Column = Vec<Option<f64>>;
+pub(crate) type RoundValues = Vec<Option<f64>>;
 
 impl Pool {
     /// Takes the valid trials of `workload`. Without a name, the record must have exactly one workload.
@@ -115,7 +115,12 @@ impl Pool {
     }
 
     /// A figure of a server in each round. With `cut`, only of the first part of each trial.
-    pub(crate) fn column(&self, figure: &Figure, cut: Option<Duration>, name: &str) -> Column {
+    pub(crate) fn column(
+        &self,
+        figure: &RankFigure,
+        cut: Option<Duration>,
+        name: &str,
+    ) -> RoundValues {
         self.of(figure.stage, name, |trial| figure.value(trial, cut))
     }
 
@@ -174,7 +179,7 @@ impl Measured {
 
 /// A figure that a rank might go by.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Figure {
+pub(crate) struct RankFigure {
     pub(crate) stage: Stage,
     pub(crate) kind: Kind,
 }
@@ -193,38 +198,21 @@ pub(crate) enum Kind {
 }
 
 /// The figures to test. Those that the judge ranks by come first.
-pub(crate) const FIGURES: [Figure; 7] = [
-    Figure {
-        stage: Stage::Peak,
-        kind: Kind::Rate,
-    },
-    Figure {
-        stage: Stage::Paced,
-        kind: Kind::Cost,
-    },
-    Figure {
-        stage: Stage::Peak,
-        kind: Kind::Cost,
-    },
-    Figure {
-        stage: Stage::Paced,
-        kind: Kind::MiddleCost,
-    },
-    Figure {
-        stage: Stage::Peak,
-        kind: Kind::MiddleCost,
-    },
-    Figure {
-        stage: Stage::Paced,
-        kind: Kind::UserCost,
-    },
-    Figure {
-        stage: Stage::Peak,
-        kind: Kind::UserCost,
-    },
+pub(crate) const FIGURES: [RankFigure; 7] = [
+    RankFigure::new(Stage::Peak, Kind::Rate),
+    RankFigure::new(Stage::Paced, Kind::Cost),
+    RankFigure::new(Stage::Peak, Kind::Cost),
+    RankFigure::new(Stage::Paced, Kind::MiddleCost),
+    RankFigure::new(Stage::Peak, Kind::MiddleCost),
+    RankFigure::new(Stage::Paced, Kind::UserCost),
+    RankFigure::new(Stage::Peak, Kind::UserCost),
 ];
 
-impl Figure {
+impl RankFigure {
+    pub(crate) const fn new(stage: Stage, kind: Kind) -> Self {
+        Self { stage, kind }
+    }
+
     /// Its name in a table.
     pub(crate) fn name(&self) -> String {
         let what = match self.kind {
@@ -290,7 +278,7 @@ fn requests(slices: &[Slice]) -> f64 {
 }
 
 /// The drawn rounds of a column as the rounds of a new run.
-pub(crate) fn series(column: &Column, draw: &[usize]) -> Series {
+pub(crate) fn series(column: &RoundValues, draw: &[usize]) -> Series {
     (1..)
         .zip(draw)
         .filter_map(|(round, &index)| Some((round, column[index]?)))
@@ -299,7 +287,7 @@ pub(crate) fn series(column: &Column, draw: &[usize]) -> Series {
 
 /// A column whose rounds are geometric means of several each, as `harness rank` computes over workloads; no
 /// value if one of them is missing.
-pub(crate) fn combined(column: &Column, groups: &[Vec<usize>]) -> Column {
+pub(crate) fn combined(column: &RoundValues, groups: &[Vec<usize>]) -> RoundValues {
     let mean = |group: &Vec<usize>| {
         let values: Option<Vec<f64>> = group.iter().map(|&index| column[index]).collect();
         geometric_mean(&values?)
@@ -308,7 +296,7 @@ pub(crate) fn combined(column: &Column, groups: &[Vec<usize>]) -> Column {
 }
 
 /// A column with all its rounds.
-pub(crate) fn whole(column: &Column) -> Series {
+pub(crate) fn whole(column: &RoundValues) -> Series {
     series(column, &(0..column.len()).collect::<Vec<_>>())
 }
 
@@ -346,11 +334,8 @@ mod tests {
         Pool::of_trials(&ran, LENGTHS_MS, |trial| trial.round != 7)
     }
 
-    fn paced(kind: Kind) -> Figure {
-        Figure {
-            stage: Stage::Paced,
-            kind,
-        }
+    fn paced(kind: Kind) -> RankFigure {
+        RankFigure::new(Stage::Paced, kind)
     }
 
     #[test]

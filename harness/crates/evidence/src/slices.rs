@@ -6,7 +6,7 @@ use record::{Record, Schedule, Trial};
 use stats::{median, robust_spread};
 
 use crate::Names;
-use crate::table::{NOTHING, Table};
+use crate::table::{MarkdownTable, tenths};
 
 /// The figures to compare by.
 const FIGURES: [(&str, &str); 4] = [
@@ -26,7 +26,7 @@ pub(crate) fn report(runs: &[Record], names: &Names) -> Result<String> {
     for (_, label) in FIGURES {
         head.extend([format!("{label}, SD"), format!("{label}, robust SD")]);
     }
-    let mut table = Table::new(head);
+    let mut table = MarkdownTable::new(head);
     for run in runs {
         let schedule = match run.run.schedule {
             Schedule::Isolated => "isolated".to_owned(),
@@ -41,14 +41,13 @@ pub(crate) fn report(runs: &[Record], names: &Names) -> Result<String> {
                 .iter()
                 .filter_map(|t| t.figures.get(figure).copied())
                 .collect();
-            median(&values).map_or(NOTHING.to_owned(), percent)
+            tenths(median(&values))
         };
         let mut row = vec![schedule, share("steal_ratio"), share("counted_ratio")];
         for (figure, _) in FIGURES {
             let logs = logs(run, names, figure)?;
             let factors: Vec<f64> = logs.iter().map(|log| log.exp()).collect();
-            row.push(deviation(&logs).map_or(NOTHING.to_owned(), percent));
-            row.push(robust_spread(&factors).map_or(NOTHING.to_owned(), percent));
+            row.extend([deviation(&logs), robust_spread(&factors)].map(tenths));
         }
         table.row(row);
     }
@@ -91,10 +90,6 @@ fn deviation(values: &[f64]) -> Option<f64> {
     let mean = values.iter().sum::<f64>() / n;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     (n > 1.0).then(|| (squares / (n - 1.0)).sqrt())
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
 }
 
 #[cfg(test)]

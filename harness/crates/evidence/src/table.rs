@@ -3,12 +3,12 @@
 use std::fmt;
 
 /// A table whose first column is text and whose other columns are figures.
-pub(crate) struct Table {
+pub(crate) struct MarkdownTable {
     head: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
-impl Table {
+impl MarkdownTable {
     pub(crate) fn new<S: Into<String>>(head: impl IntoIterator<Item = S>) -> Self {
         Self {
             head: head.into_iter().map(Into::into).collect(),
@@ -21,7 +21,7 @@ impl Table {
     }
 }
 
-impl fmt::Display for Table {
+impl fmt::Display for MarkdownTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "| {} |", self.head.join(" | "))?;
         writeln!(f, "|:--{}|", "|--:".repeat(self.head.len() - 1))?;
@@ -36,6 +36,15 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
+/// A share in percent, to a tenth; a dash if it could not be computed.
+pub(crate) fn tenths(share: impl Into<Option<f64>>) -> String {
+    let share: Option<f64> = share.into();
+    share.map_or_else(
+        || NOTHING.to_owned(),
+        |share| format!("{:.1} %", share * 100.0),
+    )
+}
+
 /// A cell for a value that could not be computed.
 pub(crate) const NOTHING: &str = "–";
 
@@ -45,7 +54,7 @@ mod tests {
 
     #[test]
     fn a_table_is_markdown() {
-        let mut table = Table::new(["what", "n"]);
+        let mut table = MarkdownTable::new(["what", "n"]);
         table.row(["a", "1"]);
         assert_eq!(table.to_string(), "| what | n |\n|:--|--:|\n| a | 1 |\n");
     }

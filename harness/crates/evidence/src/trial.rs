@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use stats::{Better, Difference, Series};
 
-use crate::pool::{Column, Figure, Pool, combined, series};
+use crate::pool::{Pool, RankFigure, RoundValues, combined, series};
 use crate::rule::{Rule, Share};
 
 /// The columns of one figure that are judged together.
 pub(crate) struct Columns {
     better: Better,
-    base: Column,
-    control: Option<(Column, Column)>,
+    base: RoundValues,
+    control: Option<(RoundValues, RoundValues)>,
 }
 
 /// The result for one server.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Found {
+pub(crate) enum Versus {
     /// It costs more or is slower than the base.
     Worse,
     /// It costs less or is faster than the base.
@@ -37,7 +37,7 @@ pub(crate) struct Tally {
 impl Columns {
     pub(crate) fn new(
         pool: &Pool,
-        figure: &Figure,
+        figure: &RankFigure,
         cut: Option<Duration>,
         base: &str,
         control: Option<&(String, String)>,
@@ -52,10 +52,11 @@ impl Columns {
 
     /// For a twin of the base: each round twice, the second time with the two swapped, so that draws swap their
     /// names randomly.
-    pub(crate) fn swapped(&self, twin: &Column) -> (Self, Column) {
-        let both = |first: &Column, second: &Column| [&first[..], second].concat();
-        let doubled =
-            |(first, second): &(Column, Column)| (both(first, first), both(second, second));
+    pub(crate) fn swapped(&self, twin: &RoundValues) -> (Self, RoundValues) {
+        let both = |first: &RoundValues, second: &RoundValues| [&first[..], second].concat();
+        let doubled = |(first, second): &(RoundValues, RoundValues)| {
+            (both(first, first), both(second, second))
+        };
         let columns = Self {
             better: self.better,
             base: both(&self.base, twin),
@@ -66,7 +67,7 @@ impl Columns {
 
     /// Columns whose rounds are geometric means of several each.
     pub(crate) fn combined(&self, groups: &[Vec<usize>]) -> Self {
-        let of = |column: &Column| combined(column, groups);
+        let of = |column: &RoundValues| combined(column, groups);
         Self {
             better: self.better,
             base: of(&self.base),
@@ -77,7 +78,7 @@ impl Columns {
     /// Judges `others` against the base in each drawn run; returns a tally for each.
     pub(crate) fn tally(
         &self,
-        others: &[Column],
+        others: &[RoundValues],
         drawn: &[Vec<usize>],
         rule: &mut Rule,
     ) -> Vec<Tally> {
@@ -87,13 +88,13 @@ impl Columns {
                 found[server].push(one);
             }
         }
-        let of = |found: &Vec<Found>, what| Share::count(found.iter().map(|one| *one == what));
+        let of = |found: &Vec<Versus>, what| Share::count(found.iter().map(|one| *one == what));
         found
             .iter()
             .map(|found| Tally {
-                worse: of(found, Found::Worse),
-                better: of(found, Found::Better),
-                ties: of(found, Found::Tie),
+                worse: of(found, Versus::Worse),
+                better: of(found, Versus::Better),
+                ties: of(found, Versus::Tie),
             })
             .collect()
     }
@@ -102,7 +103,7 @@ impl Columns {
     /// that is impossible.
     pub(crate) fn is_found(
         &self,
-        other: &Column,
+        other: &RoundValues,
         drawn: &[Vec<usize>],
         wanted: f64,
         rule: &mut Rule,
@@ -111,21 +112,21 @@ impl Columns {
         let allowed = drawn.len() - needed;
         let missed = drawn
             .iter()
-            .filter(|draw| self.judge(from_ref(other), draw, rule)[0] != Found::Worse);
+            .filter(|draw| self.judge(from_ref(other), draw, rule)[0] != Versus::Worse);
         missed.take(allowed + 1).count() <= allowed
     }
 
-    fn judge(&self, others: &[Column], draw: &[usize], rule: &mut Rule) -> Vec<Found> {
+    fn judge(&self, others: &[RoundValues], draw: &[usize], rule: &mut Rule) -> Vec<Versus> {
         let delta = rule.delta(self.control(draw));
         let base = series(&self.base, draw);
-        let against = |other: &Column| {
+        let against = |other: &RoundValues| {
             let difference = rule.difference(&series(other, draw), &base, delta);
             match (difference, self.better) {
-                (Difference::Tie, _) => Found::Tie,
+                (Difference::Tie, _) => Versus::Tie,
                 (Difference::Greater, Better::Lower) | (Difference::Less, Better::Higher) => {
-                    Found::Worse
+                    Versus::Worse
                 }
-                _ => Found::Better,
+                _ => Versus::Better,
             }
         };
         others.iter().map(against).collect()
@@ -153,7 +154,7 @@ pub(crate) mod tests {
 
     /// `rounds` values around `level` with a relative standard deviation of `noise`; `weather` is the effect
     /// shared by the round.
-    pub(crate) fn column(level: f64, noise: f64, weather: &[f64], seed: u64) -> Column {
+    pub(crate) fn column(level: f64, noise: f64, weather: &[f64], seed: u64) -> RoundValues {
         let mut random = Pcg64::seed_from_u64(seed);
         let mut normal = || (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0;
         weather
@@ -169,7 +170,7 @@ pub(crate) mod tests {
             .collect()
     }
 
-    fn columns(better: Better, control: Option<(Column, Column)>) -> Columns {
+    fn columns(better: Better, control: Option<(RoundValues, RoundValues)>) -> Columns {
         Columns {
             better,
             base: column(20.0, 0.03, &weather(100), 1),

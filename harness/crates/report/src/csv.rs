@@ -27,8 +27,7 @@ struct Common<'a> {
 pub(super) fn csv(_record: &Record, summary: &Summary) -> String {
     let mut out = format!("{HEAD}\n");
     for row in rows(summary) {
-        out.push_str(&row);
-        out.push('\n');
+        out += &format!("{row}\n");
     }
     out
 }
@@ -67,50 +66,43 @@ pub(super) fn rows(summary: &Summary) -> Vec<String> {
 
 fn observations(out: &mut Vec<String>, common: &Common<'_>, figures: &Estimates) {
     if figures.is_empty() {
-        line(out, common, None);
+        out.push(line(common, None));
     }
-    for figure in figures {
-        line(out, common, Some(figure));
-    }
+    out.extend(figures.iter().map(|figure| line(common, Some(figure))));
 }
 
-fn line(out: &mut Vec<String>, common: &Common<'_>, figure: Option<(&String, &Estimate)>) {
-    let estimate = figure.map(|(_, estimate)| estimate);
-    let number =
-        |get: fn(&Estimate) -> f64| estimate.map_or_else(String::new, |e| get(e).to_string());
-    let ratio = figure.and_then(|(name, _)| common.ratios?.get(name));
-    let of_ratio = |get: fn(&RatioToBest) -> Option<f64>| {
-        ratio
-            .and_then(get)
-            .map_or_else(String::new, |value| value.to_string())
-    };
-    let rank =
-        |get: fn(RankInterval) -> u32| common.rank.map_or_else(String::new, |r| get(r).to_string());
-    let bounded = common.lower_bound && figure.is_some_and(|(name, _)| name == RATE);
+fn line(common: &Common<'_>, figure: Option<(&String, &Estimate)>) -> String {
+    let (name, estimate) = figure.unzip();
+    let ratio = name.and_then(|name| common.ratios?.get(name));
+    let rank = common.rank;
+    let bounded = common.lower_bound && name.is_some_and(|name| name == RATE);
     let cells = [
         common.server.to_owned(),
         common.workload.to_owned(),
         common.stage.to_owned(),
-        figure.map_or_else(String::new, |(name, _)| name.clone()),
-        figure
-            .map_or("", |(name, _)| Unit::of(name).name())
-            .to_owned(),
-        number(|e| e.median),
-        number(|e| e.low),
-        number(|e| e.high),
+        shown(name),
+        shown(name.map(|name| Unit::of(name).name())),
+        shown(estimate.map(|e| e.median)),
+        shown(estimate.map(|e| e.low)),
+        shown(estimate.map(|e| e.high)),
         estimate.map_or(0, |e| e.n).to_string(),
-        of_ratio(|r| Some(r.ratio)),
-        of_ratio(|r| r.low),
-        of_ratio(|r| r.high),
-        ratio.map_or_else(String::new, |r| r.best.clone()),
-        ratio.map_or_else(String::new, |r| r.by_machine.to_string()),
+        shown(ratio.map(|r| r.ratio)),
+        shown(ratio.and_then(|r| r.low)),
+        shown(ratio.and_then(|r| r.high)),
+        shown(ratio.map(|r| &r.best)),
+        shown(ratio.map(|r| r.by_machine)),
         common.verdict.to_owned(),
-        rank(|r| r.low),
-        rank(|r| r.high),
+        shown(rank.map(|r| r.low)),
+        shown(rank.map(|r| r.high)),
         bounded.to_string(),
         common.reasons.clone(),
     ];
-    out.push(cells.map(|cell| quoted(&cell)).join(","));
+    cells.map(|cell| quoted(&cell)).join(",")
+}
+
+/// Empty for what is absent.
+fn shown(value: Option<impl ToString>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
 }
 
 /// A cell, quoted if needed.

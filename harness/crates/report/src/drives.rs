@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::grid::{Align, Grid};
+use super::grid::Grid;
 use super::number::{ABSENT, significant};
 use super::page::Block;
 use super::{Colour, markdown, terminal};
@@ -43,10 +43,17 @@ pub struct DriveFigure {
     pub name: String,
     /// Its unit, as in `ns`; `1` for counts and shares.
     pub unit: &'static str,
-    /// The value in base, whether it is a lower bound, and its text.
-    pub base: Option<(f64, bool, String)>,
+    /// In base.
+    pub base: DriveValue,
     /// The same for new.
-    pub new: Option<(f64, bool, String)>,
+    pub new: DriveValue,
+}
+
+/// A figure's value, whether it is a lower bound, and its text; `None` if it was not measured.
+pub type DriveValue = Option<(f64, bool, String)>;
+
+fn is_open(value: &DriveValue) -> bool {
+    value.as_ref().is_some_and(|(_, open, _)| *open)
 }
 
 impl DriveFigure {
@@ -65,7 +72,7 @@ impl DriveFigure {
 
     fn row(&self) -> Vec<String> {
         let absent = || ABSENT.to_owned();
-        let side = |side: &Option<(f64, bool, String)>| {
+        let side = |side: &DriveValue| {
             side.as_ref()
                 .map_or_else(absent, |(_, _, shown)| shown.clone())
         };
@@ -81,15 +88,14 @@ impl DriveFigure {
     }
 
     fn json(&self) -> Value {
-        let value = |side: &Option<(f64, bool, String)>| side.as_ref().map(|side| side.0);
-        let bound = |side: &Option<(f64, bool, String)>| side.as_ref().is_some_and(|side| side.1);
+        let value = |side: &DriveValue| side.as_ref().map(|side| side.0);
         json!({
             "figure": self.name,
             "unit": self.unit,
             "base": value(&self.base),
-            "base_at_least": bound(&self.base),
+            "base_at_least": is_open(&self.base),
             "new": value(&self.new),
-            "new_at_least": bound(&self.new),
+            "new_at_least": is_open(&self.new),
             "ratio": self.ratio().map(|(ratio, _)| ratio),
         })
     }
@@ -125,12 +131,8 @@ impl Drives {
     }
 
     fn blocks(&self) -> Vec<Block> {
-        let head = [
-            ("figure", Align::Left),
-            ("base", Align::Right),
-            ("new", Align::Right),
-            ("new/base", Align::Right),
-        ];
+        let head = ["figure", "base", "new", "new/base"];
+        let rows = self.figures.iter().map(DriveFigure::row).collect();
         let mut blocks = vec![
             Block::Heading("Comparison of two single drives".to_owned()),
             Block::Text(format!("base: {}; new: {}.", self.base, self.new)),
@@ -145,17 +147,10 @@ impl Drives {
                 told.join(", ")
             )));
         }
-        blocks.push(Block::Table(Grid {
-            head: head.map(|(text, align)| (text.to_owned(), align)).into(),
-            rows: self.figures.iter().map(DriveFigure::row).collect(),
-        }));
-        let open = |side: &Option<(f64, bool, String)>| side.as_ref().is_some_and(|side| side.1);
+        blocks.push(Block::Table(Grid::fitting(&head, &head, 1, rows)));
         let mut notes = self.notes.clone();
-        if self
-            .figures
-            .iter()
-            .any(|figure| open(&figure.base) || open(&figure.new))
-        {
+        let mut sides = self.figures.iter().flat_map(|one| [&one.base, &one.new]);
+        if sides.any(is_open) {
             notes.push(
                 "≥ marks a lower bound: some requests had no response at the end, and could raise it."
                     .to_owned(),

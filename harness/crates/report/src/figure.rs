@@ -1,7 +1,7 @@
 //! The names and formats of figures in tables.
 
 use super::number::{ABSENT, mebibytes, significant};
-use record::figure::{self, Figure, LOST_AT_STOP, Unit};
+use record::figure::{self, Figure, LOST_AT_STOP, RATE, Unit};
 use record::{Estimate, ServerRow};
 
 /// The short name, as in a comparison.
@@ -26,6 +26,12 @@ pub(super) fn of_server(row: &ServerRow, figure: &Figure, value: Option<&Estimat
         }
         (Some(value), _) => shown(figure, value.median),
     }
+}
+
+/// A rate, with the digits it has in tables.
+pub(super) fn rate(per_second: f64) -> String {
+    let figure = figure::find(RATE).expect("the rate is a figure");
+    shown(figure, per_second)
 }
 
 /// A ratio to the best, as in `1.08×`.
@@ -58,5 +64,13 @@ mod tests {
         );
         assert_eq!(times(1.078), "1.08×");
         assert_eq!(ratio_interval((0.953, 12.34)), "0.95–12.3");
+    }
+
+    #[test]
+    fn rates_have_no_needless_decimals() {
+        assert_eq!(
+            [1_000.0, 24_000.0, 52_500.5, 37.5].map(rate),
+            ["1,000", "24,000", "52,500", "37.50"]
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! A table that is both aligned plain text and Markdown.
 
+use std::iter::{repeat, repeat_n};
+
 use unicode_width::UnicodeWidthStr;
 
 /// The widest line of a report, in terminal columns.
@@ -35,6 +37,18 @@ enum Padding {
 }
 
 impl Grid {
+    /// A table with these heads.
+    pub(super) fn new<'a>(
+        head: impl IntoIterator<Item = (&'a str, Align)>,
+        rows: Vec<Vec<String>>,
+    ) -> Self {
+        let head = head.into_iter();
+        Self {
+            head: head.map(|(text, align)| (text.to_owned(), align)).collect(),
+            rows,
+        }
+    }
+
     /// A table whose first `left` columns are text; uses the short header if the long one would make it too
     /// wide.
     pub fn fitting(
@@ -43,24 +57,12 @@ impl Grid {
         left: usize,
         rows: Vec<Vec<String>>,
     ) -> Self {
-        let aligned = |head: &[&str]| {
-            let align = |index| match index < left {
-                true => Align::Left,
-                false => Align::Right,
-            };
-            let texts = (0..).zip(head);
-            texts
-                .map(|(index, text)| ((*text).to_owned(), align(index)))
-                .collect()
-        };
-        let mut table = Self {
-            head: aligned(head),
-            rows,
-        };
-        if !table.fits() {
-            table.head = aligned(short_head);
+        let sides = || repeat_n(Align::Left, left).chain(repeat(Align::Right));
+        let table = Self::new(head.iter().copied().zip(sides()), rows);
+        match table.fits() {
+            true => table,
+            false => Self::new(short_head.iter().copied().zip(sides()), table.rows),
         }
-        table
     }
 
     /// The lines of the table, at most [`WIDTH`] wide unless the numbers alone are wider. Reduces padding
@@ -163,8 +165,19 @@ fn left_pad(align: Align, padding: Padding) -> usize {
 }
 
 fn escaped(cells: &[String]) -> Vec<String> {
-    let cell = |text: &String| one_line(text).replace('|', "\\|");
+    let cell = |text: &String| super::markdown::escaped(&one_line(text), "|");
     cells.iter().map(cell).collect()
+}
+
+/// Each item once, in the order of first appearance.
+pub(super) fn distinct<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut all = Vec::new();
+    for item in items {
+        if !all.contains(&item) {
+            all.push(item);
+        }
+    }
+    all
 }
 
 /// Replaces line breaks and runs of blanks by one space, and other control characters, which could affect a

@@ -6,13 +6,14 @@ mod json;
 use catalog::Stage;
 use machine::{MachineDifference, differences};
 use record::figure::{self, Figure};
-use record::{Estimate, Record, Row, Summary, Verdict, is_control};
+use record::{Estimates, Record, Row, Summary, Verdict, is_control};
 
-use super::chart::{self, Chart, Line, Point, rank_text};
+use super::chart::{self, Chart, TrendLine, TrendPoint, rank_text};
 use super::figure::shown;
-use super::grid::{Align, Grid};
+use super::grid::{Align, Grid, distinct};
 use super::number::{ABSENT, significant, uncertainty};
 use super::page::Block;
+use super::workload_table::ranking;
 use super::{Colour, html, markdown, terminal};
 
 pub use json::HISTORY_SCHEMA_VERSION;
@@ -44,20 +45,17 @@ impl<'a> History<'a> {
         let mut sorted: Vec<&(Record, Summary)> = runs.iter().collect();
         // RFC 3339 in UTC sorts by time.
         sorted.sort_by(|a, b| a.0.run.started_at.cmp(&b.0.run.started_at));
-        let changed = |index: usize| match index.checked_sub(1) {
-            Some(before) => {
-                differences(&sorted[before].0.environment, &sorted[index].0.environment)
-            }
-            None => Vec::new(),
-        };
-        let past = |index: usize| Past {
-            record: &sorted[index].0,
-            summary: &sorted[index].1,
-            changed: changed(index),
-        };
-        Self {
-            runs: (0..sorted.len()).map(past).collect(),
+        let mut runs: Vec<Past<'_>> = Vec::new();
+        for (record, summary) in sorted {
+            let before = runs.last().map(|past| &past.record.environment);
+            let changed = before.map(|before| differences(before, &record.environment));
+            runs.push(Past {
+                record,
+                summary,
+                changed: changed.unwrap_or_default(),
+            });
         }
+        Self { runs }
     }
 
     /// For a terminal.
@@ -112,23 +110,15 @@ impl<'a> History<'a> {
 
     /// The workloads of all runs, in the order of the first run that has them.
     pub(super) fn workloads(&self) -> Vec<&'a str> {
-        let mut names: Vec<&str> = Vec::new();
-        for row in self.runs.iter().flat_map(|past| &past.summary.rows) {
-            if !names.contains(&row.workload.as_str()) {
-                names.push(&row.workload);
-            }
-        }
-        names
+        let rows = self.runs.iter().flat_map(|past| &past.summary.rows);
+        distinct(rows.map(|row| row.workload.as_str()))
     }
 
     /// The look of a server, the same in all workloads.
     fn key(&self, server: &str) -> chart::Key {
-        let mut names: Vec<&str> = Vec::new();
-        for row in self.runs.iter().flat_map(|past| &past.summary.servers) {
-            if !names.contains(&row.server.as_str()) && !is_control(&row.server) {
-                names.push(&row.server);
-            }
-        }
+        let rows = self.runs.iter().flat_map(|past| &past.summary.servers);
+        let names = rows.map(|row| row.server.as_str());
+        let names = distinct(names.filter(|name| !is_control(name)));
         let place = names.iter().position(|name| *name == server);
         chart::Key::of(place.unwrap_or(names.len()))
     }
@@ -162,26 +152,22 @@ impl<'a> History<'a> {
                 past.machine(number == 1),
             ]
         });
-        let aligned = |(text, align): (&str, Align)| (text.to_owned(), align);
         let sides = head.map(|text| match text {
             "run" | "rounds" => (text, Align::Right),
             _ => (text, Align::Left),
         });
-        Grid {
-            head: sides.into_iter().map(aligned).collect(),
-            rows: rows.collect(),
-        }
+        Grid::new(sides, rows.collect())
     }
 
     /// A line for each server and run.
     pub(super) fn workload_table(&self, workload: &str) -> Grid {
-        let mut head = vec![
-            ("server".to_owned(), Align::Left),
-            ("run".to_owned(), Align::Left),
-        ];
-        head.push(("paced at".to_owned(), Align::Right));
-        head.extend(followed().map(|(figure, _)| (figure.label.to_owned(), Align::Right)));
-        head.push(("rank".to_owned(), Align::Left));
+        let first = [("server", Align::Left), ("run", Align::Left)];
+        let figures = followed().map(|(figure, _)| figure.label);
+        let numbers = std::iter::once("paced at").chain(figures);
+        let head = first
+            .into_iter()
+            .chain(numbers.map(|text| (text, Align::Right)))
+            .chain([("rank", Align::Left)]);
         let mut rows = Vec::new();
         for (server, display) in self.servers(workload) {
             let mut name = display.to_owned();
@@ -195,7 +181,7 @@ impl<'a> History<'a> {
                 rows.push([first, line].concat());
             }
         }
-        Grid { head, rows }
+        Grid::new(head, rows)
     }
 
     /// The charts of a workload.
@@ -207,9 +193,9 @@ impl<'a> History<'a> {
             .collect();
         let servers = self.servers(workload);
         let chart = |(figure, (stage, title)): (&'static Figure, (Stage, &str))| {
-            let lines: Vec<Line<'_>> = servers
+            let lines: Vec<TrendLine<'_>> = servers
                 .iter()
-                .map(|(server, display)| Line {
+                .map(|(server, display)| TrendLine {
                     display,
                     key: self.key(server),
                     points: self.points(workload, server, stage, figure.id),
@@ -221,18 +207,19 @@ impl<'a> History<'a> {
         followed().filter_map(chart).collect()
     }
 
-    fn points(&self, workload: &str, server: &str, stage: Stage, figure: &str) -> Vec<Point> {
+    fn points(&self, workload: &str, server: &str, stage: Stage, figure: &str) -> Vec<TrendPoint> {
         let mut rate_before = None;
         let mut points = Vec::new();
         for (run, past) in self.runs.iter().enumerate() {
-            let Some(estimate) = past.figure(workload, server, stage, figure) else {
+            let row = past.row(workload, server, stage);
+            let Some(estimate) = row.and_then(|row| sound(row)?.get(figure)) else {
                 continue;
             };
             let rate = past.rate(workload);
             // Cost and latency depend on the rate.
             let apart = stage == Stage::Paced && rate_before.is_some_and(|before| before != rate);
             rate_before = Some(rate);
-            points.push(Point {
+            points.push(TrendPoint {
                 run,
                 estimate: *estimate,
                 apart,
@@ -248,56 +235,39 @@ const HOW_TO_READ: &str = "Each figure is the median of a run with its 95 % inte
     rate. The intervals don't include other changes between runs; use harness compare for two of \
     them.";
 
+/// The figures of a row that did not fail.
+fn sound(row: &Row) -> Option<&Estimates> {
+    (row.verdict != Verdict::Failed).then_some(&row.figures)
+}
+
 impl Past<'_> {
     fn row(&self, workload: &str, server: &str, stage: Stage) -> Option<&Row> {
-        self.summary
-            .rows
-            .iter()
-            .find(|row| row.workload == workload && row.server == server && row.stage == stage)
-    }
-
-    /// A figure of a row that did not fail.
-    fn figure(
-        &self,
-        workload: &str,
-        server: &str,
-        stage: Stage,
-        figure: &str,
-    ) -> Option<&Estimate> {
-        let row = self.row(workload, server, stage)?;
-        let sound = Some(row).filter(|row| row.verdict != Verdict::Failed)?;
-        sound.figures.get(figure)
+        let mut rows = self.summary.rows.iter();
+        rows.find(|row| row.workload == workload && row.server == server && row.stage == stage)
     }
 
     fn rate(&self, workload: &str) -> Option<f64> {
-        let rankings = &self.summary.rankings;
-        rankings.iter().find(|r| r.workload == workload)?.rate_per_s
+        ranking(self.summary, workload)?.rate_per_s
     }
 
     /// The cells after server and run; `None` if the run doesn't have the server.
     fn line(&self, workload: &str, server: &str) -> Option<Vec<String>> {
-        let rows: Vec<&Row> = Stage::ALL
-            .iter()
-            .filter_map(|stage| self.row(workload, server, *stage))
-            .collect();
+        let row = |stage| self.row(workload, server, stage);
+        let rows: Vec<&Row> = Stage::ALL.into_iter().filter_map(row).collect();
         if rows.is_empty() {
             return None;
         }
-        let mut cells = vec![
-            self.rate(workload)
-                .map_or(ABSENT.to_owned(), |r| significant(r, 5)),
-        ];
+        let absent = || ABSENT.to_owned();
+        let rate = self.rate(workload);
+        let mut cells = vec![rate.map_or_else(absent, |rate| significant(rate, 5))];
         cells.extend(followed().map(|(figure, (stage, _))| {
             let bound = figure.id == figure::RATE && rows.iter().any(|row| row.lower_bound);
             let sign = if bound { "≥" } else { "" };
-            self.figure(workload, server, stage, figure.id)
-                .map_or(ABSENT.to_owned(), |estimate| {
-                    format!(
-                        "{sign}{} {}",
-                        shown(figure, estimate.median),
-                        uncertainty(estimate)
-                    )
-                })
+            let estimate = row(stage).and_then(|row| sound(row)?.get(figure.id));
+            estimate.map_or_else(absent, |estimate| {
+                let value = shown(figure, estimate.median);
+                format!("{sign}{value} {}", uncertainty(estimate))
+            })
         }));
         let failed = rows.iter().all(|row| row.verdict == Verdict::Failed);
         cells.push(match failed {

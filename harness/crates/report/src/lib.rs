@@ -29,7 +29,7 @@ mod workload_table;
 
 pub use compare::{COMPARISON_SCHEMA_VERSION, Meeting};
 pub use cost::{cost_changes, cost_lines, cost_page};
-pub use drives::{DriveDifference, DriveFigure, Drives};
+pub use drives::{DriveDifference, DriveFigure, DriveValue, Drives};
 pub use grid::{Align, Grid, WIDTH, wrapped};
 pub use history::{HISTORY_SCHEMA_VERSION, History};
 pub use markdown::{Illustrated, illustrated};
@@ -55,33 +55,23 @@ pub struct Format {
     pub render: fn(&Record, &Summary) -> String,
 }
 
+impl Format {
+    const fn new(
+        name: &'static str,
+        file: &'static str,
+        render: fn(&Record, &Summary) -> String,
+    ) -> Self {
+        Self { name, file, render }
+    }
+}
+
 /// The formats written after every run; [`formats`] has all of them. The terminal uses [`terminal`].
 pub const FORMATS: [Format; 5] = [
-    Format {
-        name: "markdown",
-        file: "table.md",
-        render: markdown::markdown,
-    },
-    Format {
-        name: "csv",
-        file: "table.csv",
-        render: csv::csv,
-    },
-    Format {
-        name: "html",
-        file: "report.html",
-        render: html::html,
-    },
-    Format {
-        name: "trials",
-        file: "trials.csv",
-        render: trials::csv,
-    },
-    Format {
-        name: "json",
-        file: "record.json",
-        render: to_json,
-    },
+    Format::new("markdown", "table.md", markdown::markdown),
+    Format::new("csv", "table.csv", csv::csv),
+    Format::new("html", "report.html", html::html),
+    Format::new("trials", "trials.csv", trials::csv),
+    Format::new("json", "record.json", to_json),
 ];
 
 /// All formats: those written after every run, then those on request.
@@ -91,19 +81,15 @@ pub fn formats() -> impl Iterator<Item = &'static Format> {
 
 /// The formats of services that track figures over runs; only written on request.
 pub const TRACKERS: [Format; 3] = [
-    Format {
-        name: "bencher",
-        file: "bencher.json",
-        render: bencher::bencher,
-    },
-    Format {
-        name: "github-action-benchmark-bigger",
-        file: "github-action-benchmark-bigger.json",
-        render: github_action_benchmark::bigger,
-    },
-    Format {
-        name: "github-action-benchmark-smaller",
-        file: "github-action-benchmark-smaller.json",
-        render: github_action_benchmark::smaller,
-    },
+    Format::new("bencher", "bencher.json", bencher::bencher),
+    Format::new(
+        "github-action-benchmark-bigger",
+        "github-action-benchmark-bigger.json",
+        github_action_benchmark::bigger,
+    ),
+    Format::new(
+        "github-action-benchmark-smaller",
+        "github-action-benchmark-smaller.json",
+        github_action_benchmark::smaller,
+    ),
 ];

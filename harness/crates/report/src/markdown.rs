@@ -45,7 +45,7 @@ pub fn illustrated(record: &Record, summary: &Summary, folder: &str) -> Illustra
         files: charts
             .iter()
             .flat_map(|(_, charts)| charts)
-            .map(|chart| (file(&chart.id), chart.drawing.standalone()))
+            .map(|chart| (file(&chart.id), chart.standalone()))
             .collect(),
     }
 }
@@ -57,6 +57,7 @@ pub(super) fn blocks(blocks: Vec<Block>) -> String {
 }
 
 fn block(block: Block) -> String {
+    let escaped = |text: &str| escaped(text, "<*`\\");
     match block {
         Block::Heading(title) => format!("### {}", clipped(&escaped(&title), WIDTH - 4)),
         Block::Text(text) => wrapped(&escaped(&text), WIDTH, 0).join("\n"),
@@ -89,11 +90,11 @@ fn block(block: Block) -> String {
     }
 }
 
-/// Escapes Markdown and HTML markup.
-fn escaped(text: &str) -> String {
+/// Text with a backslash before each character of `markup`.
+pub(super) fn escaped(text: &str, markup: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if matches!(c, '<' | '*' | '`' | '\\') {
+        if markup.contains(c) {
             out.push('\\');
         }
         out.push(c);

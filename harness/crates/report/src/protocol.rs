@@ -3,6 +3,8 @@
 use record::{Agreement, Check, Fuzz, Protocol, ProtocolCase, ProtocolCell, ProtocolServer};
 use words::{counted, grouped};
 
+use super::grid::one_line;
+use super::markdown;
 use super::number::mebibytes;
 use super::terminal::Colour;
 
@@ -475,12 +477,5 @@ fn code(text: &str) -> String {
 
 /// Escapes Markdown markup, on one line.
 fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in super::grid::one_line(text).chars() {
-        if matches!(c, '<' | '*' | '|' | '\\' | '`' | '_' | '[') {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
+    markdown::escaped(&one_line(text), "<*|\\`_[")
 }

@@ -70,16 +70,8 @@ fn lines(block: Block, colour: Colour) -> Vec<String> {
     match block {
         Block::Heading(title) => vec![colour.bold(&clipped(&one_line(&title), WIDTH))],
         Block::Text(text) => wrapped(&text, WIDTH, 0),
-        Block::Table(grid) => {
-            let mut lines = grid.lines();
-            lines[0] = colour.bold(&lines[0]);
-            lines
-        }
-        Block::WideTable(grid) => {
-            let mut lines = grid.lines_within(usize::MAX);
-            lines[0] = colour.bold(&lines[0]);
-            lines
-        }
+        Block::Table(grid) => with_bold_head(grid.lines(), colour),
+        Block::WideTable(grid) => with_bold_head(grid.lines_within(usize::MAX), colour),
         Block::Notes(notes) => {
             let lines = notes.iter().flat_map(|note| wrapped(note, WIDTH, 4));
             lines.map(|line| colour.dim(&line)).collect()
@@ -100,6 +92,11 @@ fn lines(block: Block, colour: Colour) -> Vec<String> {
             all
         }
     }
+}
+
+fn with_bold_head(mut lines: Vec<String>, colour: Colour) -> Vec<String> {
+    lines[0] = colour.bold(&lines[0]);
+    lines
 }
 
 #[cfg(test)]

@@ -2,13 +2,16 @@
 
 use catalog::Stage;
 use record::figure::{self, Figure};
-use record::{EntryKind, Environment, NoiseFloor, Ranking, Record, Row, Summary, Verdict};
+use record::{
+    EntryKind, Environment, Estimate, NoiseFloor, RankInterval, Ranking, RatioToBest, Record, Row,
+    Summary, Verdict,
+};
 use stats::Better;
 use words::counted;
 
 use super::chart::rank_text;
 use super::figure::{ratio_interval, shown, times};
-use super::grid::{Align, Grid};
+use super::grid::{Align, Grid, distinct};
 use super::notes::Notes;
 use super::number::{ABSENT, significant};
 use super::page::Block;
@@ -37,24 +40,24 @@ fn control_is(environment: &Environment) -> String {
 /// Workloads with a ranking first, then any others.
 pub(super) fn workloads(summary: &Summary) -> Vec<&str> {
     let ranked = summary.rankings.iter().map(|r| r.workload.as_str());
-    let mut names = Vec::new();
-    for name in ranked.chain(summary.rows.iter().map(|r| r.workload.as_str())) {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
+    distinct(ranked.chain(summary.rows.iter().map(|r| r.workload.as_str())))
+}
+
+/// The ranking of a workload, if it has one.
+pub(super) fn ranking<'a>(summary: &'a Summary, workload: &str) -> Option<&'a Ranking> {
+    let mut rankings = summary.rankings.iter();
+    rankings.find(|ranking| ranking.workload == workload)
 }
 
 /// A column of figures.
-pub(super) struct Column {
+pub(super) struct FigureColumn {
     pub(super) figure: &'static Figure,
     pub(super) stage: Stage,
 }
 
 /// All columns. Without a paced stage, cost is that at peak.
-pub(super) fn columns(paced: bool) -> Vec<Column> {
-    let column = |figure: &'static Figure| Column {
+pub(super) fn columns(paced: bool) -> Vec<FigureColumn> {
+    let column = |figure: &'static Figure| FigureColumn {
         figure,
         stage: match figure.table {
             stages if !paced && stages.contains(&Stage::Peak) => Stage::Peak,
@@ -74,7 +77,8 @@ pub(super) fn blocks(
 ) -> Vec<Block> {
     let entries = entries(summary, workload);
     let paced = entries.iter().any(|entry| entry.paced.is_some());
-    let ranking = summary.rankings.iter().find(|r| r.workload == workload);
+    let ranked = entries.iter().any(|entry| entry.rank().is_some());
+    let ranking = ranking(summary, workload);
     let about = record.run.workloads.get(workload);
     let title = about.map_or_else(
         || workload.to_owned(),
@@ -88,15 +92,19 @@ pub(super) fn blocks(
     let caption = ranking.map(|ranking| {
         let engine = record.run.engine.remark();
         let notes = &mut |text: &str| notes.mark(text, workload);
-        caption(ranking, &engine, &entries, paced, notes)
+        caption(ranking, &engine, ranked, paced, notes)
     });
     let named: Vec<[String; 2]> = entries
         .iter()
-        .map(|entry| [entry.rank_cell(), entry.name(record, workload, notes)])
+        .map(|entry| [rank_text(entry.rank()), entry.name(record, workload, notes)])
         .collect();
     let (grid, left_out) = match layout {
         Layout::Narrow => narrow(&named, &entries, columns),
-        Layout::Wide => (wide(&named, &entries, &columns), Vec::new()),
+        Layout::Wide => {
+            let all = columns.len();
+            let grid = grid(&named, &entries, &columns, all, |figure| figure.head);
+            (grid, Vec::new())
+        }
     };
     let left_out = match left_out.is_empty() {
         true => String::new(),
@@ -114,44 +122,16 @@ pub(super) fn blocks(
 /// names leave too little room, the last figures are left out and returned.
 fn narrow(
     named: &[[String; 2]],
-    entries: &[Entry<'_>],
-    mut columns: Vec<Column>,
+    entries: &[WorkloadEntry<'_>],
+    mut columns: Vec<FigureColumn>,
 ) -> (Grid, Vec<&'static str>) {
-    let grid = |columns: &[Column], short: bool| {
-        let text = |column: &Column| match short {
-            true => column.figure.short,
-            false => column.figure.head,
-        };
-        let mut head = vec![("#", Align::Left), ("server", Align::Left)];
-        let mut rows: Vec<Vec<String>> = named.iter().map(|named| named.to_vec()).collect();
-        for (place, column) in columns.iter().enumerate() {
-            head.push((text(column), Align::Right));
-            let ratio = place == 0;
-            if ratio {
-                head.extend([("× best", Align::Right), ("95 %", Align::Right)]);
-            }
-            for (row, entry) in rows.iter_mut().zip(entries) {
-                row.push(entry.value(column));
-                if ratio {
-                    row.extend(entry.ratio(column));
-                }
-            }
-        }
-        Grid {
-            head: head
-                .into_iter()
-                .map(|(t, align)| (t.to_owned(), align))
-                .collect(),
-            rows,
-        }
-    };
-    let whole = grid(&columns, false);
+    let whole = grid(named, entries, &columns, 1, |figure| figure.head);
     if whole.fits() {
         return (whole, Vec::new());
     }
     let mut left_out = Vec::new();
     loop {
-        let short = grid(&columns, true);
+        let short = grid(named, entries, &columns, 1, |figure| figure.short);
         if short.fits() || columns.len() <= 4 {
             return (short, left_out);
         }
@@ -159,35 +139,37 @@ fn narrow(
     }
 }
 
-/// Each figure with its ratio to the best.
-fn wide(named: &[[String; 2]], entries: &[Entry<'_>], columns: &[Column]) -> Grid {
-    let mut head = vec![
-        ("#".to_owned(), Align::Left),
-        ("server".to_owned(), Align::Left),
-    ];
-    for column in columns {
-        let heads = [column.figure.head, "× best", "95 %"];
-        head.extend(heads.map(|text| (text.to_owned(), Align::Right)));
-    }
-    let row = |(named, entry): (&[String; 2], &Entry<'_>)| {
-        let mut cells = named.to_vec();
-        for column in columns {
-            cells.push(entry.value(column));
-            cells.extend(entry.ratio(column));
+/// A table of these columns, the first of which also have the ratio to the best.
+fn grid(
+    named: &[[String; 2]],
+    entries: &[WorkloadEntry<'_>],
+    columns: &[FigureColumn],
+    with_ratio: usize,
+    text: fn(&Figure) -> &'static str,
+) -> Grid {
+    let mut head = vec![("#", Align::Left), ("server", Align::Left)];
+    let mut rows: Vec<Vec<String>> = named.iter().map(|named| named.to_vec()).collect();
+    for (place, column) in columns.iter().enumerate() {
+        let ratio = place < with_ratio;
+        head.push((text(column.figure), Align::Right));
+        if ratio {
+            head.extend([("× best", Align::Right), ("95 %", Align::Right)]);
         }
-        cells
-    };
-    Grid {
-        head,
-        rows: named.iter().zip(entries).map(row).collect(),
+        for (row, entry) in rows.iter_mut().zip(entries) {
+            row.push(entry.value(column));
+            if ratio {
+                row.extend(entry.ratio_cells(column));
+            }
+        }
     }
+    Grid::new(head, rows)
 }
 
 /// The figure ranked by, and the load. `note` returns the mark of a text that is shown once below all tables.
 pub(super) fn caption(
     ranking: &Ranking,
     engine: &str,
-    entries: &[Entry<'_>],
+    ranked: bool,
     paced: bool,
     note: &mut dyn FnMut(&str) -> String,
 ) -> String {
@@ -201,7 +183,7 @@ pub(super) fn caption(
     };
     let figure = figure::name(&ranking.ranked_by);
     let why = note(ranking.reason.trim_end_matches('.'));
-    let ranked = if entries.iter().any(|entry| entry.rank().is_some()) {
+    let ranked = if ranked {
         let ties = ranking.noise_floor.as_ref().map(ties).unwrap_or_default();
         format!("Ranked by {figure} ({}) {why}{ties}", ranking.stage)
     } else {
@@ -231,20 +213,21 @@ fn ties(floor: &NoiseFloor) -> String {
 }
 
 /// A server's rows of one workload.
-pub(super) struct Entry<'a> {
+#[derive(Debug, Clone)]
+pub(crate) struct WorkloadEntry<'a> {
     pub(super) server: &'a str,
-    display: &'a str,
+    pub(super) display: &'a str,
     peak: Option<&'a Row>,
     paced: Option<&'a Row>,
 }
 
 /// By rank, then by their ratio to the best; then rows without a rank, then failed rows. The control is last.
-pub(super) fn entries<'a>(summary: &'a Summary, workload: &str) -> Vec<Entry<'a>> {
-    let mut entries: Vec<Entry<'a>> = Vec::new();
+pub(super) fn entries<'a>(summary: &'a Summary, workload: &str) -> Vec<WorkloadEntry<'a>> {
+    let mut entries: Vec<WorkloadEntry<'a>> = Vec::new();
     for row in summary.rows.iter().filter(|row| row.workload == workload) {
         let known = entries.iter().position(|entry| entry.server == row.server);
         let at = known.unwrap_or_else(|| {
-            entries.push(Entry {
+            entries.push(WorkloadEntry {
                 server: &row.server,
                 display: &row.display,
                 peak: None,
@@ -257,24 +240,27 @@ pub(super) fn entries<'a>(summary: &'a Summary, workload: &str) -> Vec<Entry<'a>
             Stage::Paced => entries[at].paced = Some(row),
         }
     }
-    if let Some(ranking) = summary.rankings.iter().find(|r| r.workload == workload) {
+    if let Some(ranking) = ranking(summary, workload) {
         entries.sort_by(|a, b| a.behind(ranking).total_cmp(&b.behind(ranking)));
     }
     entries.sort_by_key(|entry| {
         let rank = entry.rank().map(|rank| (rank.low, rank.high));
-        let control = EntryKind::of(entry.server) == EntryKind::Control;
         let failed = entry.verdict() == Verdict::Failed;
-        (control, failed, rank.is_none(), rank)
+        (entry.is_control(), failed, rank.is_none(), rank)
     });
     entries
 }
 
-impl<'a> Entry<'a> {
+impl<'a> WorkloadEntry<'a> {
     fn rows(&self) -> impl Iterator<Item = &'a Row> {
         self.peak.into_iter().chain(self.paced)
     }
 
-    fn rank(&self) -> Option<record::RankInterval> {
+    pub(super) fn is_control(&self) -> bool {
+        EntryKind::of(self.server) == EntryKind::Control
+    }
+
+    pub(super) fn rank(&self) -> Option<RankInterval> {
         self.rows().find_map(|row| row.rank)
     }
 
@@ -282,10 +268,46 @@ impl<'a> Entry<'a> {
         self.rows().map(|row| row.verdict).max().unwrap_or_default()
     }
 
-    fn row(&self, stage: Stage) -> Option<&'a Row> {
+    pub(super) fn row(&self, stage: Stage) -> Option<&'a Row> {
         match stage {
             Stage::Peak => self.peak,
             Stage::Paced => self.paced,
+        }
+    }
+
+    /// Whether the row of a stage failed; the notes give the reason.
+    pub(super) fn failed(&self, stage: Stage) -> bool {
+        self.row(stage).is_some() && self.sound(stage).is_none()
+    }
+
+    /// The row of a stage, unless it failed and its figures don't count.
+    pub(super) fn sound(&self, stage: Stage) -> Option<&'a Row> {
+        let row = self.row(stage);
+        row.filter(|row| row.verdict != Verdict::Failed)
+    }
+
+    /// A figure of a row that did not fail.
+    pub(super) fn figure(&self, stage: Stage, name: &str) -> Option<&'a Estimate> {
+        self.sound(stage)?.figures.get(name)
+    }
+
+    /// How a row that did not fail compares with the best in a figure.
+    pub(super) fn ratio(&self, stage: Stage, name: &str) -> Option<&'a RatioToBest> {
+        self.sound(stage)?.ratio_to_best.get(name)
+    }
+
+    /// Whether a figure is a lower bound, because the load generator was the limit.
+    pub(super) fn is_bound(&self, stage: Stage, figure: &str) -> bool {
+        figure == figure::RATE && self.sound(stage).is_some_and(|row| row.lower_bound)
+    }
+
+    /// The sign before a figure: `≥` for a lower bound, `~` if the machine caused it.
+    pub(super) fn sign(&self, column: &FigureColumn) -> &'static str {
+        let id = column.figure.id;
+        match self.ratio(column.stage, id) {
+            _ if self.is_bound(column.stage, id) => "≥",
+            Some(ratio) if ratio.by_machine => "~",
+            _ => "",
         }
     }
 
@@ -295,17 +317,13 @@ impl<'a> Entry<'a> {
         let ratio = row.and_then(|row| row.ratio_to_best.get(&ranking.ranked_by));
         match (ratio, ranking.ranked_by.as_str()) {
             // Keep its two entries in order.
-            _ if EntryKind::of(self.server) == EntryKind::Control => 0.0,
+            _ if self.is_control() => 0.0,
             (None, _) => f64::INFINITY,
             (Some(own), figure) => match figure::better(figure) {
                 Better::Higher => 1.0 / own.ratio,
                 Better::Lower => own.ratio,
             },
         }
-    }
-
-    fn rank_cell(&self) -> String {
-        rank_text(self.rank())
     }
 
     /// As in `alder`, `alder [1]` if it has a note, or `alder failed [2]`.
@@ -322,30 +340,19 @@ impl<'a> Entry<'a> {
     }
 
     /// A figure; a failed row's figures don't count and aren't shown.
-    fn value(&self, column: &Column) -> String {
-        let sound = self
-            .row(column.stage)
-            .filter(|row| row.verdict != Verdict::Failed);
-        let Some((row, estimate)) =
-            sound.and_then(|row| Some((row, row.figures.get(column.figure.id)?)))
-        else {
-            return ABSENT.to_owned();
-        };
-        let bound = row.lower_bound && column.figure.id == figure::RATE;
-        let by_machine = row
-            .ratio_to_best
-            .get(column.figure.id)
-            .is_some_and(|r| r.by_machine);
-        let sign = match (bound, by_machine) {
-            (true, _) => "≥",
-            (_, true) => "~",
-            _ => "",
-        };
-        format!("{sign}{}", shown(column.figure, estimate.median))
+    fn value(&self, column: &FigureColumn) -> String {
+        let estimate = self.figure(column.stage, column.figure.id);
+        estimate.map_or_else(
+            || ABSENT.to_owned(),
+            |estimate| {
+                let value = shown(column.figure, estimate.median);
+                format!("{}{value}", self.sign(column))
+            },
+        )
     }
 
     /// The ratio to the best and its interval.
-    fn ratio(&self, column: &Column) -> [String; 2] {
+    fn ratio_cells(&self, column: &FigureColumn) -> [String; 2] {
         let row = self.row(column.stage);
         match row.and_then(|row| row.ratio_to_best.get(column.figure.id)) {
             None => [ABSENT.to_owned(), ABSENT.to_owned()],
@@ -395,19 +402,13 @@ impl<'a> Entry<'a> {
         let both = |reason: &String| {
             of_stage(Stage::Peak).contains(reason) && of_stage(Stage::Paced).contains(reason)
         };
-        let mut all = Vec::new();
-        for stage in Stage::ALL {
-            for reason in of_stage(stage) {
-                let text = match both(reason) {
-                    true => reason.clone(),
-                    false => format!("{stage}: {reason}"),
-                };
-                if !all.contains(&text) {
-                    all.push(text);
-                }
-            }
-        }
-        all
+        let text = |(stage, reason): (Stage, &String)| match both(reason) {
+            true => reason.clone(),
+            false => format!("{stage}: {reason}"),
+        };
+        let all = Stage::ALL.into_iter();
+        let all = all.flat_map(|stage| of_stage(stage).iter().map(move |reason| (stage, reason)));
+        distinct(all.map(text))
     }
 }
 

@@ -11,13 +11,13 @@ use crate::cmd::compare::Judging;
 use crate::cmd::git::git;
 use crate::cmd::progress::Progress;
 use crate::cmd::results::{Folder, colour};
+use crate::cmd::write_file;
 use crate::flags::{Status, Usage};
 use catalog::{Catalog, Server, Source, from_manifest};
 use judge::{Choice, Note, Operand};
 use record::{EntryKind, Record};
 use report::{Meeting, say};
 use runner::{Interrupt, same_program};
-use store::write_whole;
 
 /// Digits of a revision in an entry's name; git adds some if these are ambiguous.
 const DIGITS: &str = "--short=7";
@@ -79,12 +79,11 @@ impl Base {
             }
         }
         if entries.is_empty() {
-            return Err(Usage(format!(
+            refuse!(
                 "--against {revision}: revision {mark} does not have {}, so there is nothing to \
                  compare with: choose another server or a newer revision",
                 absent.join(", ")
-            ))
-            .into());
+            );
         }
         let changes = git(&top, &["--no-optional-locks", "status", "--porcelain"])?;
         let with_changes = match changes.is_empty() {
@@ -337,12 +336,10 @@ pub(super) fn refuse_vain(judging: &Judging, servers: &[Server]) -> Result<()> {
     judging.refuse_unknown_figures()?;
     let names = servers.iter().map(|server| server.name.as_str());
     if judging.is_given() && pairs(names).is_empty() {
-        return Err(Usage(
+        refuse!(
             "--fail-on and --figure compare two builds of a server: add --against REV or --binary \
              NAME=PATH"
-                .to_owned(),
-        )
-        .into());
+        );
     }
     Ok(())
 }
@@ -398,8 +395,7 @@ pub(super) fn judge(
         ("against.md", meeting.markdown()),
         ("against.json", meeting.json()),
     ] {
-        let path = folder.path().join(file);
-        write_whole(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+        write_file(&folder.path.join(file), &text)?;
     }
     say!("{}", meeting.terminal(true, colour()).trim_end());
     judging.status(&comparison)

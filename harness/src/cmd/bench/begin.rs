@@ -9,15 +9,15 @@ use super::against::Base;
 use super::rates::parse_rates;
 use super::{Arguments, Job};
 use crate::cmd::check::refuse_unknown_checks;
-use crate::cmd::machine::Place;
+use crate::cmd::machine::{CpuPlace, descriptor_limit};
+use crate::cmd::operand::refuse_unknown;
 use crate::cmd::results::Folder;
 use crate::flags::{Usage, refuse_engine};
 use catalog::plan::round_seed;
 use catalog::{Body, Catalog, Profile, Server, Stage, names, sha256};
 use machine::Needs;
-use machine::probe::limits;
 use record::{Ended, Environment, Finding, Level};
-use runner::{Earlier, Length, Options, rustc_version};
+use runner::{Earlier, Length, Options};
 
 /// Maximum number of rounds if only a precision or a budget ends the run.
 const MOST_ROUNDS: u32 = 10_000;
@@ -26,12 +26,12 @@ const HASHED_CALLS: usize = 256;
 
 /// The result of reading the flags; the finding is about the machine's limits, and the base is the revision
 /// to compare with.
-pub(super) type Prepared = (Catalog, Options, Place, Option<Finding>, Option<Base>);
+pub(super) type Prepared = (Catalog, Options, CpuPlace, Option<Finding>, Option<Base>);
 
 /// Reads the flags. Creates and starts nothing yet.
 pub(super) fn prepare(arguments: &Arguments) -> Result<Prepared> {
-    let (catalog, servers) = arguments.filters.catalog()?;
-    let place = Place::find(&arguments.cpus)?;
+    let (catalog, servers) = arguments.filters.servers.catalog()?;
+    let place = CpuPlace::find(&arguments.cpus)?;
     let find = |revision: &String| Base::find(&catalog, revision, &servers);
     let base = arguments.against.as_ref().map(find).transpose()?;
     let mut servers = with_other_builds(&arguments.binary, &catalog, servers)?;
@@ -51,11 +51,11 @@ pub(super) fn begin(
     arguments: &Arguments,
     catalog: Catalog,
     mut options: Options,
-    place: Place,
+    place: CpuPlace,
     note: Option<Finding>,
 ) -> Result<Job> {
     let folder = Folder::create(&catalog.root, arguments.out.as_deref())?;
-    let lock = super::resume::lock(folder.path())?;
+    let lock = super::resume::lock(&folder.path)?;
     options.logs = folder.logs();
     let run = describe(&options, &folder)?;
     let environment = environment_of(&place, &options, note);
@@ -95,10 +95,9 @@ pub(super) fn with_other_builds(
             .other_build(Path::new(path))
             .map_err(|error| Usage(format!("--binary {flag}: {error:#}")))?;
         if servers.iter().any(|server| server.name == other.name) {
-            return Err(Usage(format!(
+            refuse!(
                 "--binary {flag}: this exact binary is already an entry; use --twin {name} to enter a server twice"
-            ))
-            .into());
+            );
         }
         servers.push(other);
     }
@@ -129,7 +128,7 @@ fn options(
     arguments: &Arguments,
     catalog: &Catalog,
     servers: Vec<Server>,
-    place: &Place,
+    place: &CpuPlace,
 ) -> Result<Options> {
     let mut profile = Profile::find(&arguments.profile).map_err(Usage)?.clone();
     let length = length(arguments);
@@ -141,17 +140,20 @@ fn options(
     profile.warmup = arguments.warmup.unwrap_or(profile.warmup);
     profile.peak = arguments.duration.unwrap_or(profile.peak);
     profile.paced = arguments.duration.unwrap_or(profile.paced);
-    let workloads = arguments.filters.workloads(catalog, profile.workloads)?;
+    let workloads = arguments
+        .filters
+        .loads
+        .workloads(catalog, profile.workloads)?;
     let names: Vec<&str> = workloads.iter().map(|w| w.name.as_str()).collect();
     Ok(Options {
         rates_per_s: parse_rates(&arguments.rate, &names)?,
         twins: twins(&arguments.twin, &servers)?,
         control: !arguments.no_control,
         servers,
-        stages: arguments.filters.stages()?,
+        stages: arguments.filters.loads.stages()?,
         profile,
         length,
-        seed: arguments.seed.unwrap_or_else(random_seed),
+        seed: arguments.seed.unwrap_or_else(crate::cmd::random_seed),
         connections: arguments.connections as usize,
         schedule: arguments.schedule(),
         engine: arguments.engine,
@@ -179,11 +181,11 @@ fn refuse_lead_in(arguments: &Arguments) -> Result<()> {
     if arguments.lead_in < arguments.slice {
         return Ok(());
     }
-    Err(Usage(format!(
+    refuse!(
         "--lead-in {:?}: it must be shorter than --slice {:?}, or nothing would count",
-        arguments.lead_in, arguments.slice
-    ))
-    .into())
+        arguments.lead_in,
+        arguments.slice
+    )
 }
 
 /// Refuses a precision if there is only one entry, which has no ratio to another.
@@ -191,33 +193,22 @@ fn refuse_precision_of_nothing(options: &Options) -> Result<()> {
     if options.length.precision.is_none() || options.plan().entries.len() > 1 {
         return Ok(());
     }
-    Err(Usage(
+    refuse!(
         "--precision: a single server without the control has no ratio to measure: leave out \
          --no-control, or add another server"
-            .to_owned(),
     )
-    .into())
 }
 
 fn twins(flags: &[String], servers: &[Server]) -> Result<Vec<String>> {
-    let known: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
-    for name in flags {
-        if !known.contains(&name.as_str()) {
-            return Err(Usage(names::unknown("server to enter twice", name, &known)).into());
-        }
-    }
+    let known = servers.iter().map(|server| server.name.as_str());
+    refuse_unknown("server to enter twice", flags, known)?;
     let entered = servers.iter().map(|server| server.name.clone());
     Ok(entered.filter(|name| flags.contains(name)).collect())
 }
 
-/// Six digits of the clock: different for each run, and easy to type.
-fn random_seed() -> u64 {
-    u64::from(jiff::Timestamp::now().subsec_nanosecond().unsigned_abs()) / 1_000
-}
-
 /// Uses fewer connections, with a finding, if the limit on open files is low.
 fn fit_to_limits(options: &mut Options) -> Result<Option<Finding>> {
-    let limit = limits::raise_descriptor_limit().unwrap_or_else(|_| limits::descriptor_limit().0);
+    let limit = descriptor_limit();
     // Interleaved entries have all their connections open at the same time.
     let entries = match options.schedule.is_interleaved() {
         true => options.plan().entries.len().max(1),
@@ -235,8 +226,7 @@ fn fit_to_limits(options: &mut Options) -> Result<Option<Finding>> {
         .find(|&fewer| needed(fewer) <= limit);
     let needed = needed(options.connections);
     let Some(most) = most else {
-        let why = format!("only {limit} files may be open: run `ulimit -n {needed}` first");
-        return Err(Usage(why).into());
+        refuse!("only {limit} files may be open: run `ulimit -n {needed}` first");
     };
     let asked = std::mem::replace(&mut options.connections, most);
     Ok(Some(Finding {
@@ -251,13 +241,13 @@ fn fit_to_limits(options: &mut Options) -> Result<Option<Finding>> {
 fn describe(options: &Options, folder: &Folder) -> Result<record::Run> {
     let millis = |time: std::time::Duration| time.as_millis() as u64;
     Ok(record::Run {
-        id: folder.id().to_owned(),
+        id: folder.id.clone(),
         started_at: jiff::Timestamp::now().to_string(),
         ended_at: None,
         ended: Ended::Open,
         harness_version: env!("CARGO_PKG_VERSION").to_owned(),
         harness_sha256: own_sha256()?,
-        revision: folder.revision().map(ToOwned::to_owned),
+        revision: folder.revision.clone(),
         command: std::env::args().skip(1).collect(),
         profile: options.profile.name.to_owned(),
         seed: options.seed,
@@ -331,11 +321,8 @@ pub(super) fn checks_left_out(options: &Options) -> Option<Finding> {
     })
 }
 
-fn environment_of(place: &Place, options: &Options, note: Option<Finding>) -> Environment {
-    let needs = Needs {
-        connections: options.connections as u32,
-    };
-    let mut environment = place.environment(&rustc_version().unwrap_or_default(), needs);
+fn environment_of(place: &CpuPlace, options: &Options, note: Option<Finding>) -> Environment {
+    let mut environment = place.environment(options.connections as u32);
     environment.findings.extend(note);
     environment.findings.extend(checks_left_out(options));
     environment

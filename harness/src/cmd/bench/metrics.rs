@@ -18,23 +18,19 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use self::series::Series;
-use self::serve::Server;
-use crate::cmd::machine::Place;
+use self::serve::MetricsServer;
+use crate::cmd::machine::CpuPlace;
 use crate::cmd::progress::Progress;
 use crate::flags::Usage;
 use machine::{Layout, Topology};
 use record::Run;
 use runner::{Happening, Live, Watch};
 
-/// A bound address that isn't served yet.
-#[derive(Debug)]
-pub(super) struct Listener(TcpListener);
-
 /// Binds the address, before anything is created or started.
 ///
 /// # Errors
 /// [`Usage`] if the address isn't a loopback address, is in use, or is the servers' own.
-pub(super) fn listen(address: SocketAddr, servers_port: Option<u16>) -> Result<Listener> {
+pub(super) fn listen(address: SocketAddr, servers_port: Option<u16>) -> Result<TcpListener> {
     let refused = |why: &str| Usage(format!("--metrics {address}: {why}"));
     if !address.ip().is_loopback() {
         let why = "only a loopback address such as 127.0.0.1:9464 is allowed; use a tunnel or a proxy \
@@ -49,25 +45,25 @@ pub(super) fn listen(address: SocketAddr, servers_port: Option<u16>) -> Result<L
             "the address is already in use: choose another port, or stop what listens there",
         ),
         _ => refused(&error.to_string()),
-    })?;
-    Ok(Listener(listener))
+    });
+    Ok(listener?)
 }
 
 /// Serves the metrics of the run until it is dropped.
 #[derive(Debug)]
 pub(super) struct Metrics {
     series: Arc<Series>,
-    server: Server,
+    server: MetricsServer,
 }
 
 impl Metrics {
     /// Starts serving. `trials` is the number planned and the number already done.
     pub(super) fn begin(
-        listener: Listener,
+        listener: TcpListener,
         run: &Run,
         trials: (usize, usize),
         live: Live,
-        place: &Place,
+        place: &CpuPlace,
     ) -> Result<Self> {
         let series = Arc::new(Series::new(run, trials, live));
         let told = Arc::clone(&series);
@@ -75,7 +71,7 @@ impl Metrics {
             None => cpus(&place.topology, &place.layout),
             Some(_) => Vec::new(),
         };
-        let server = Server::begin(listener.0, cpus, move || told.text())
+        let server = MetricsServer::begin(listener, cpus, move || told.text())
             .context("cannot start serving --metrics")?;
         Ok(Self { series, server })
     }
@@ -177,7 +173,7 @@ mod tests {
         assert!(word("0.0.0.0:0", None).contains("only a loopback address"));
         assert!(word("192.0.2.1:9464", None).contains("only a loopback address"));
         let taken = listen("127.0.0.1:0".parse().unwrap(), None).unwrap();
-        let address = taken.0.local_addr().unwrap();
+        let address = taken.local_addr().unwrap();
         let text = word(&address.to_string(), None);
         assert!(text.contains(&address.to_string()) && text.contains("already"));
         assert!(word("127.0.0.1:9464", Some(9464)).contains("--port"));

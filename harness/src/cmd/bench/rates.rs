@@ -20,7 +20,10 @@ pub(super) fn parse_rates(flags: &[String], workloads: &[&str]) -> Result<BTreeM
     for flag in flags {
         if let Some((workload, rate)) = flag.split_once('=') {
             if !workloads.contains(&workload) {
-                return Err(Usage(catalog::names::unknown("workload", workload, workloads)).into());
+                refuse!(
+                    "{}",
+                    catalog::names::unknown("workload", workload, workloads)
+                );
             }
             rates.insert(workload.to_owned(), parse_rate(rate)?);
         }

@@ -11,16 +11,15 @@ use rustix::fs::{FlockOperation, flock};
 use super::against::{Base, is_revision};
 use super::begin::{own_sha256, requests_sha256, with_other_builds};
 use super::{Arguments, Job};
-use crate::cmd::machine::Place;
+use crate::cmd::machine::{CpuPlace, descriptor_limit};
 use crate::cmd::results::Folder;
-use crate::flags::{Usage, refuse_engine};
+use crate::flags::{Loads, Usage, refuse_engine};
 use catalog::{Catalog, Profile, Server, Workload, names};
 use machine::Needs;
-use machine::probe::limits;
 use record::{
     BUILD_MARK, Ended, Environment, Finding, Level, Record, Run, TWIN_SUFFIX, base_name, is_control,
 };
-use runner::{Earlier, Length, Options, rustc_version};
+use runner::{Earlier, Length, Options};
 use store::{Store, StoreError};
 
 /// The first version of the record that stores everything needed to resume a run.
@@ -43,7 +42,7 @@ pub(super) fn resume(arguments: &Arguments, path: &Path) -> Result<(Job, Option<
     refuse_complete(path, &record.run)?;
     let folder = Folder::open(&catalog.root, path, &record.run)?;
     let store = store.hiding(folder.hidden());
-    let place = Place::of_earlier(&record.environment)?;
+    let place = CpuPlace::of_earlier(&record.environment)?;
     let (mut options, base) = options(arguments, &catalog, &record, &place)?;
     options.logs = folder.logs();
     let mut now = refuse_changed(&record, &options, &place)?;
@@ -133,10 +132,9 @@ fn refuse_complete(path: &Path, run: &Run) -> Result<()> {
     }
     if run.ended == Ended::Complete {
         let shown = path.display();
-        return Err(Usage(format!(
+        refuse!(
             "{shown} is complete: there is nothing to resume; `harness report {shown}` shows it"
-        ))
-        .into());
+        );
     }
     Ok(())
 }
@@ -145,7 +143,7 @@ fn options(
     arguments: &Arguments,
     catalog: &Catalog,
     record: &Record,
-    place: &Place,
+    place: &CpuPlace,
 ) -> Result<(Options, Option<Base>)> {
     let run = &record.run;
     let millis = Duration::from_millis;
@@ -215,12 +213,11 @@ fn servers(
     let of_run = |name: &String| record.run.entries.contains(name) || stored(name).is_some();
     let mut others = all.iter().skip(catalog.servers.len());
     if let Some(other) = others.find(|server| !of_run(&server.name)) {
-        return Err(Usage(format!(
+        refuse!(
             "{} is not a build of this run: it differs from the binary that was measured; pass \
              the original with --binary NAME=PATH",
             other.name
-        ))
-        .into());
+        );
     }
     // A variant is named after its setting, and built again.
     let builds = record
@@ -280,28 +277,28 @@ fn missing(name: &str, all: &[Server]) -> Usage {
 }
 
 fn workloads(catalog: &Catalog, run: &Run) -> Result<Vec<Workload>> {
-    let folder = catalog.root.join("harness").join("workloads");
-    let all = Workload::load_dir(&folder).map_err(|error| Usage(error.to_string()))?;
-    let wanted: Vec<String> = run.workloads.keys().cloned().collect();
-    Ok(names::select("workload", all, |workload| &workload.name, &wanted).map_err(Usage)?)
+    let loads = Loads {
+        workload: run.workloads.keys().cloned().collect(),
+        ..Loads::default()
+    };
+    loads.workloads(catalog, &[])
 }
 
 /// Refuses to resume if the machine, the harness or the requests have changed; binaries are compared after
 /// they are built. Returns the machine as it is now.
-fn refuse_changed(record: &Record, options: &Options, place: &Place) -> Result<Environment> {
+fn refuse_changed(record: &Record, options: &Options, place: &CpuPlace) -> Result<Environment> {
     let needs = Needs {
         connections: options.connections as u32,
     };
-    let limit = limits::raise_descriptor_limit().unwrap_or_else(|_| limits::descriptor_limit().0);
+    let limit = descriptor_limit();
     if needs.descriptors() > limit {
-        return Err(Usage(format!(
+        refuse!(
             "the run needs {} connections, but only {limit} files may be open: run `ulimit -n {}` first",
             options.connections,
             needs.descriptors()
-        ))
-        .into());
+        );
     }
-    let now = place.environment(&rustc_version().unwrap_or_default(), needs);
+    let now = place.environment(needs.connections);
     let mut changed = changes(&record.environment, &now);
     if record.run.harness_sha256 != own_sha256()? {
         changed.push("the harness was rebuilt from different source".to_owned());
@@ -314,12 +311,11 @@ fn refuse_changed(record: &Record, options: &Options, place: &Place) -> Result<E
     if changed.is_empty() {
         return Ok(now);
     }
-    Err(Usage(format!(
+    refuse!(
         "this run can't be resumed because something changed: {}. Its trials so far are kept: see \
          `harness report`; start a new run",
         changed.join("; ")
-    ))
-    .into())
+    )
 }
 
 /// Adds findings that distort a measurement now but did not when the run began.

@@ -6,15 +6,17 @@ use serde_json::{Value, json};
 
 use record::Failure;
 use referee::{AtStop, CheckReport, CheckResult};
+use report::{WIDTH, wrapped};
 use runner::Checked;
 
-/// Maximum width of a line, in columns.
-const WIDTH: usize = 100;
+use crate::cmd::aligned;
+
 /// Maximum number of different failures shown in full for each server.
 const SHOWN: usize = 12;
 
 /// One server and its result.
-pub(super) struct Row {
+#[derive(Default)]
+pub(super) struct CheckRow {
     server: String,
     report: Option<CheckReport>,
     failure: Option<Failure>,
@@ -22,15 +24,13 @@ pub(super) struct Row {
     took: Option<Duration>,
 }
 
-impl Row {
+impl CheckRow {
     /// A server that could not be built.
     pub(super) fn not_built(server: &str, failure: Failure) -> Self {
         Self {
             server: server.to_owned(),
-            report: None,
             failure: Some(failure),
-            first_byte_us: None,
-            took: None,
+            ..Self::default()
         }
     }
 
@@ -96,33 +96,27 @@ impl Row {
         self.results().iter().find(|result| result.id == id)
     }
 
-    /// As in `3/4`; `-` if none of these checks ran.
-    fn share(&self, ids: &[&str]) -> String {
+    /// As in `3/4`; `None` if none of these checks ran.
+    fn share(&self, ids: &[&str]) -> Option<String> {
         let made: Vec<_> = ids.iter().filter_map(|id| self.result(id)).collect();
         let passed = made.iter().filter(|result| result.outcome.is_ok()).count();
-        match made.len() {
-            0 => "-".to_owned(),
-            all => format!("{passed}/{all}"),
-        }
+        (!made.is_empty()).then(|| format!("{passed}/{}", made.len()))
     }
 
-    fn mark(&self, id: &str) -> String {
-        match self.result(id).map(|result| result.outcome.is_ok()) {
-            Some(true) => "pass".to_owned(),
-            Some(false) => "FAIL".to_owned(),
-            None => "-".to_owned(),
-        }
+    fn mark(&self, id: &str) -> Option<String> {
+        let passed = self.result(id)?.outcome.is_ok();
+        Some(if passed { "pass" } else { "FAIL" }.to_owned())
     }
 }
 
 /// The table and the failures, line by line.
-pub(super) fn lines(rows: &[Row]) -> Vec<String> {
+pub(super) fn lines(rows: &[CheckRow]) -> Vec<String> {
     let mut lines = Vec::new();
     let cells = cells(rows);
-    let mut from = 0;
-    while from < rows.len() {
-        let (columns, part) = part(rows, &cells, from);
-        if from > 0 {
+    let mut from = 1;
+    while from <= rows.len() {
+        let (columns, part) = part(&cells, from);
+        if from > 1 {
             lines.push(String::new());
         }
         lines.extend(part);
@@ -134,44 +128,38 @@ pub(super) fn lines(rows: &[Row]) -> Vec<String> {
     lines
 }
 
-/// A line of the table: its title, and one cell for each server.
-type Line = (String, Vec<String>);
-
-/// A line for each topic, and one for each check in it that some server failed.
-fn cells(rows: &[Row]) -> Vec<Line> {
-    let mut lines = vec![(
-        String::new(),
-        rows.iter().map(|row| row.server.clone()).collect(),
-    )];
-    let mut line = |title: String, cell: &dyn Fn(&Row) -> String| {
-        lines.push((title, rows.iter().map(cell).collect()));
+/// A line for each topic, and one for each check in it that some server failed: its title, and a cell for each
+/// server.
+fn cells(rows: &[CheckRow]) -> Vec<Vec<String>> {
+    let mut lines = Vec::new();
+    let mut line = |title: &str, cell: &dyn Fn(&CheckRow) -> Option<String>| {
+        let cells = rows.iter().map(|row| cell(row).unwrap_or("-".to_owned()));
+        lines.push(std::iter::once(title.to_owned()).chain(cells).collect());
     };
+    line("", &|row| Some(row.server.clone()));
     for (group, ids) in groups() {
-        if rows.iter().all(|row| row.share(&ids) == "-") {
+        if rows.iter().all(|row| row.share(&ids).is_none()) {
             continue;
         }
-        line(group.to_owned(), &|row| row.share(&ids));
+        line(group, &|row| row.share(&ids));
         for id in ids {
-            let failed = |row: &Row| row.result(id).is_some_and(|result| result.outcome.is_err());
+            let failed = |row: &CheckRow| row.result(id).is_some_and(|r| r.outcome.is_err());
             if rows.iter().any(failed) {
-                line(format!("  {id}"), &|row| row.mark(id));
+                line(&format!("  {id}"), &|row| row.mark(id));
             }
         }
     }
     let all: Vec<&str> = referee::ids().collect();
-    line("all checks".to_owned(), &|row| row.share(&all));
-    let or_dash = |figure: Option<String>| figure.unwrap_or_else(|| "-".to_owned());
-    line("first byte at idle, µs".to_owned(), &|row| {
-        or_dash(row.first_byte_us.map(|us| format!("{us:.0}")))
+    line("all checks", &|row| row.share(&all));
+    line("first byte at idle, µs", &|row| {
+        row.first_byte_us.map(|us| format!("{us:.0}"))
     });
-    line("lost at stop".to_owned(), &|row| {
-        or_dash(
-            row.at_stop()
-                .map(|at_stop| format!("{} of {}", at_stop.lost, at_stop.sent)),
-        )
+    line("lost at stop", &|row| {
+        let at_stop = row.at_stop()?;
+        Some(format!("{} of {}", at_stop.lost, at_stop.sent))
     });
-    line("checked in, s".to_owned(), &|row| {
-        or_dash(row.took.map(|took| format!("{:.1}", took.as_secs_f64())))
+    line("checked in, s", &|row| {
+        row.took.map(|took| format!("{:.1}", took.as_secs_f64()))
     });
     lines
 }
@@ -188,38 +176,21 @@ fn groups() -> Vec<(&'static str, Vec<&'static str>)> {
     groups
 }
 
-/// As many columns as fit, starting with `from`, as text; and how many these are.
-fn part(rows: &[Row], cells: &[Line], from: usize) -> (usize, Vec<String>) {
-    let width = |text: &str| text.chars().count();
-    let title = cells.iter().map(|(title, _)| width(title)).max();
-    let title = title.unwrap_or(0);
-    let column = |index: usize| {
-        let widest = cells.iter().map(|(_, cells)| width(&cells[index])).max();
-        widest.unwrap_or(0) + 2
+/// As many columns as fit, starting with `from` and at least one, as text; and how many these are.
+fn part(cells: &[Vec<String>], from: usize) -> (usize, Vec<String>) {
+    let take = |columns: usize| {
+        let line = |line: &Vec<String>| [&line[..1], &line[from..from + columns]].concat();
+        aligned(&cells.iter().map(line).collect::<Vec<_>>())
     };
-    let mut columns = 0;
-    let mut total = title;
-    while from + columns < rows.len() && (columns == 0 || total + column(from + columns) <= WIDTH) {
-        total += column(from + columns);
-        columns += 1;
-    }
-    let lines = cells.iter().map(|(name, cells)| {
-        let cells = (from..from + columns).map(|index| {
-            let pad = column(index) - width(&cells[index]);
-            format!("{}{}", " ".repeat(pad), cells[index])
-        });
-        format!(
-            "{name}{}{}",
-            " ".repeat(title - width(name)),
-            cells.collect::<String>()
-        )
-    });
-    (columns, lines.collect())
+    let fits = |columns: &usize| *columns == 1 || take(*columns)[0].chars().count() <= WIDTH;
+    let most = cells[0].len() - from;
+    let columns = (1..=most).rev().find(fits).unwrap_or(1);
+    (columns, take(columns))
 }
 
 /// A server's failures. Checks that failed for the same reason are grouped, for example all those that
 /// could not run because the server no longer responds.
-fn failures(row: &Row) -> Vec<String> {
+fn failures(row: &CheckRow) -> Vec<String> {
     let failed: Vec<_> = row
         .results()
         .iter()
@@ -248,7 +219,7 @@ fn failures(row: &Row) -> Vec<String> {
     for (why, results) in causes.iter().take(SHOWN) {
         match results[..] {
             [only] => lines.push(format!("  {}: {}", only.id, only.about)),
-            _ => lines.extend(wrapped("  ", &ids(results))),
+            _ => lines.extend(indented(&ids(results))),
         }
         lines.extend(why.lines().map(|line| format!("    {line}")));
     }
@@ -263,7 +234,7 @@ fn failures(row: &Row) -> Vec<String> {
             rest.len(),
             ids(&rest)
         );
-        lines.extend(wrapped("  ", &text));
+        lines.extend(indented(&text));
     }
     lines
 }
@@ -273,21 +244,9 @@ fn ids(results: &[&CheckResult]) -> String {
     ids.join(", ")
 }
 
-/// Wraps text to lines of at most [`WIDTH`] columns.
-fn wrapped(indent: &str, text: &str) -> Vec<String> {
-    let mut lines = vec![indent.to_owned()];
-    for word in text.split(' ') {
-        let last = lines.len() - 1;
-        let line = &mut lines[last];
-        if line.len() > indent.len() && line.chars().count() + word.chars().count() >= WIDTH {
-            lines.push(format!("{indent}{word}"));
-        } else {
-            let space = if line.len() > indent.len() { " " } else { "" };
-            line.push_str(space);
-            line.push_str(word);
-        }
-    }
-    lines
+fn indented(text: &str) -> impl Iterator<Item = String> {
+    let lines = wrapped(text, WIDTH - 2, 0).into_iter();
+    lines.map(|line| format!("  {line}"))
 }
 
 #[cfg(test)]
@@ -296,7 +255,7 @@ mod tests {
     use record::Step;
 
     /// A server that failed these checks, each for the given reason.
-    fn row(server: &str, failed: &[(&str, &str)]) -> Row {
+    fn row(server: &str, failed: &[(&str, &str)]) -> CheckRow {
         let results: Vec<CheckResult> = referee::all()
             .iter()
             .map(|check| CheckResult {
@@ -313,7 +272,7 @@ mod tests {
             reason: (*reason).to_owned(),
             log_tail: String::new(),
         });
-        Row {
+        CheckRow {
             server: server.to_owned(),
             report: Some(CheckReport {
                 results,
@@ -397,7 +356,7 @@ mod tests {
     #[test]
     fn many_servers_are_shown_in_parts_that_fit() {
         let names: Vec<String> = (0..12).map(|n| format!("a-server-called-{n}")).collect();
-        let rows: Vec<Row> = names.iter().map(|name| row(name, &[])).collect();
+        let rows: Vec<CheckRow> = names.iter().map(|name| row(name, &[])).collect();
         let text = lines(&rows);
         assert!(
             text.iter().all(|line| line.chars().count() <= WIDTH),

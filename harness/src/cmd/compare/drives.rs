@@ -7,11 +7,11 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::Value;
 
-use super::{Arguments, Format, colour};
-use crate::cmd::drive::figures::{self, Figure, Unit};
+use super::{Arguments, Format};
+use crate::cmd::drive::figures::{self, JsonFigure, Unit};
 use crate::cmd::operand::Operand;
 use crate::flags::{Status, Usage};
-use report::{Colour, DriveDifference, DriveFigure, Drives};
+use report::{DriveDifference, DriveFigure, Drives};
 
 /// Properties that make two drives different loads, and where they are in the JSON.
 const LOAD: [(&str, &str); 20] = [
@@ -40,38 +40,14 @@ const DURATION: &str = "/duration_ns";
 const STAGES: &str = "/stages";
 
 /// Figures about the client or about errors, shown only if one of the drives has a value above 0.
-const ONLY_WHERE_ANY: [&str; 5] = [
-    "unanswered",
-    "unsent",
-    "silent",
-    "reconnects",
-    "ids_repeated",
-];
+const ONLY_WHERE_ANY: &str = "unanswered unsent silent reconnects ids_repeated";
 /// Figures listed without `--all`.
-const USUAL: [&str; 22] = [
-    "rate",
-    "requests",
-    "errors",
-    "unanswered",
-    "unsent",
-    "silent",
-    "p50",
-    "p75",
-    "p90",
-    "p95",
-    "p99",
-    "p99.9",
-    "p99.99",
-    "max",
-    "mean",
-    "first_byte.p50",
-    "first_byte.p99",
-    "connect.p99",
-    "send_lag.p99",
-    "reconnects",
-    "ids_repeated",
-    "busy_ratio",
-];
+const USUAL: &str = "rate requests errors unanswered unsent silent p50 p75 p90 p95 p99 p99.9 p99.99 \
+    max mean first_byte.p50 first_byte.p99 connect.p99 send_lag.p99 reconnects ids_repeated busy_ratio";
+
+fn has(names: &str, figure: &JsonFigure) -> bool {
+    names.split_whitespace().any(|name| name == figure.name)
+}
 
 /// The output of a drive.
 #[derive(Debug)]
@@ -123,20 +99,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<Option<Status>> {
         figures: compared(arguments, &base.json, &new.json)?,
         notes: notes(&base, &new),
     };
-    let text = |colour| match arguments.format {
+    let text = |format, colour| match format {
         Format::Terminal => drives.terminal(colour),
         Format::Markdown => drives.markdown(),
         Format::Json => drives.json(),
     };
-    match &arguments.out {
-        Some(file) => {
-            let own =
-                [&base, &new].map(|drive| (Path::new(&drive.name), "a drive that is compared"));
-            super::write_beside(file, &text(Colour::Never), &own)?;
-            say!("{}: {} figures", file.display(), drives.figures.len());
-        }
-        None => say!("{}", text(colour()).trim_end()),
-    }
+    let counts = format!("{} figures", drives.figures.len());
+    let read = [&base, &new].map(|drive| (Path::new(&drive.name), "a drive that is compared"));
+    arguments.output.show(&counts, &read, text)?;
     Ok(Some(Status::Fine))
 }
 
@@ -155,24 +125,22 @@ fn mixed(drive: &Drive, other: &str) -> anyhow::Error {
 fn refuse_flags(arguments: &Arguments) -> Result<()> {
     let judging = &arguments.judging;
     if judging.fail_on.is_some() {
-        let why = "--fail-on needs intervals, and two single drives have none: set limits with `harness \
-                   drive --fail-if`, or compare runs of `harness bench`";
-        return Err(Usage(why.to_owned()).into());
+        refuse!(
+            "--fail-on needs intervals, and two single drives have none: set limits with `harness \
+                   drive --fail-if`, or compare runs of `harness bench`"
+        );
     }
     let of_runs = [
         ("--across-machines", arguments.across_machines),
         ("--raw", arguments.raw),
-        ("--server", !arguments.server.is_empty()),
-        ("--workload", !arguments.loads.workload.is_empty()),
-        ("--stage", !arguments.loads.stage.is_empty()),
+        ("--server", !arguments.only.server.is_empty()),
+        ("--workload", !arguments.only.loads.workload.is_empty()),
+        ("--stage", !arguments.only.loads.stage.is_empty()),
     ];
     match of_runs.iter().find(|(_, given)| *given) {
         None => Ok(()),
         Some((flag, _)) => {
-            let why = format!(
-                "{flag} only applies to runs of `harness bench`, and these are single drives"
-            );
-            Err(Usage(why).into())
+            refuse!("{flag} only applies to runs of `harness bench`, and these are single drives")
         }
     }
 }
@@ -183,15 +151,14 @@ fn refuse_engines(base: &Drive, new: &Drive) -> Result<()> {
     if engine(base) == engine(new) {
         return Ok(());
     }
-    Err(Usage(format!(
+    refuse!(
         "{} used {} and {} used {}: figures from different I/O backends can't be compared; run \
          both with the same --engine",
         base.name,
         engine(base),
         new.name,
         engine(new)
-    ))
-    .into())
+    )
 }
 
 /// How the loads differ.
@@ -231,16 +198,14 @@ fn stages(drive: &Value) -> Value {
 
 fn compared(arguments: &Arguments, base: &Value, new: &Value) -> Result<Vec<DriveFigure>> {
     let asked = &arguments.judging.figure;
-    let figures: Vec<Figure> = match &asked[..] {
+    let figures: Vec<JsonFigure> = match &asked[..] {
         [] => figures::all(),
         names => names
             .iter()
             .map(|name| figures::named(name).map_err(|why| Usage(format!("--figure: {why}"))))
             .collect::<Result<_, _>>()?,
     };
-    let is_listed = |figure: &Figure| {
-        arguments.all || !asked.is_empty() || USUAL.contains(&figure.name.as_str())
-    };
+    let is_listed = |figure: &JsonFigure| arguments.all || !asked.is_empty() || has(USUAL, figure);
     let listed = figures.into_iter().filter(is_listed);
     Ok(listed
         .filter_map(|figure| {
@@ -248,11 +213,11 @@ fn compared(arguments: &Arguments, base: &Value, new: &Value) -> Result<Vec<Driv
             let none = [base, new]
                 .iter()
                 .all(|side| side.is_none_or(|side| side.value == 0.0));
-            let idle = none && ONLY_WHERE_ANY.contains(&figure.name.as_str());
+            let idle = none && has(ONLY_WHERE_ANY, &figure);
             if (base.is_none() && new.is_none() || idle) && asked.is_empty() {
                 return None;
             }
-            let side = |side: Option<figures::Reading>| {
+            let side = |side: Option<figures::FigureValue>| {
                 side.map(|side| (side.value, side.at_least, side.shown(figure.unit)))
             };
             Some(DriveFigure {
@@ -319,8 +284,9 @@ mod tests {
 
     #[test]
     fn every_figure_listed_is_one() {
-        for name in USUAL.iter().chain(&ONLY_WHERE_ANY) {
-            assert_eq!(figures::named(name).unwrap().name, *name);
+        let (usual, rare) = (USUAL.split_whitespace(), ONLY_WHERE_ANY.split_whitespace());
+        for name in usual.chain(rare) {
+            assert_eq!(figures::named(name).unwrap().name, name);
         }
     }
 

@@ -38,7 +38,7 @@ pub(in crate::cmd) enum Unit {
 
 /// A named figure.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::cmd) struct Figure {
+pub(in crate::cmd) struct JsonFigure {
     pub(in crate::cmd) name: String,
     pub(in crate::cmd) unit: Unit,
     /// Its place in the JSON.
@@ -49,7 +49,7 @@ pub(in crate::cmd) struct Figure {
 
 /// A figure's value in a drive.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::cmd) struct Reading {
+pub(in crate::cmd) struct FigureValue {
     pub(in crate::cmd) value: f64,
     /// Whether it is a lower bound that requests without a response could still raise.
     pub(in crate::cmd) at_least: bool,
@@ -58,15 +58,15 @@ pub(in crate::cmd) struct Reading {
 }
 
 /// Every figure, in the order they are listed.
-pub(in crate::cmd) fn all() -> Vec<Figure> {
+pub(in crate::cmd) fn all() -> Vec<JsonFigure> {
     let mut all = Vec::new();
-    let plain = |name: &str, unit, pointer: &str| Figure {
+    let plain = |name: &str, unit, pointer: &str| JsonFigure {
         name: name.to_owned(),
         unit,
         pointer: pointer.to_owned(),
         whole: &[],
     };
-    let part = |name: &str, pointer: &str, whole| Figure {
+    let part = |name: &str, pointer: &str, whole| JsonFigure {
         whole,
         ..plain(name, Unit::Count, pointer)
     };
@@ -101,7 +101,7 @@ pub(in crate::cmd) fn all() -> Vec<Figure> {
 ///
 /// # Errors
 /// A message for the user, with the nearest name and all known names.
-pub(in crate::cmd) fn named(name: &str) -> Result<Figure, String> {
+pub(in crate::cmd) fn named(name: &str) -> Result<JsonFigure, String> {
     let all = all();
     // Also accept the names used in JSON.
     let usual = match name {
@@ -138,16 +138,16 @@ fn listed(known: &[&str]) -> String {
     format!("{}, {}", each.join(", "), others.join(", "))
 }
 
-impl Figure {
+impl JsonFigure {
     /// Reads the figure from a drive; `None` if it could not be measured.
-    pub(in crate::cmd) fn read(&self, drive: &Value) -> Option<Reading> {
+    pub(in crate::cmd) fn read(&self, drive: &Value) -> Option<FigureValue> {
         let value = number(drive, &self.pointer)?;
         let at_least = self.is_bound(drive);
         let highest = match at_least {
             true => self.highest(drive).unwrap_or(f64::INFINITY),
             false => value,
         };
-        Some(Reading {
+        Some(FigureValue {
             value,
             at_least,
             highest,
@@ -155,11 +155,11 @@ impl Figure {
     }
 
     /// The same, as a share of the whole.
-    pub(super) fn read_share(&self, drive: &Value) -> Option<Reading> {
+    pub(super) fn read_share(&self, drive: &Value) -> Option<FigureValue> {
         let count = self.read(drive)?;
         let whole = self.whole.iter().map(|pointer| number(drive, pointer));
         let whole: f64 = whole.sum::<Option<f64>>()?;
-        (whole > 0.0).then(|| Reading {
+        (whole > 0.0).then(|| FigureValue {
             value: count.value / whole,
             highest: count.highest / whole,
             ..count
@@ -227,7 +227,7 @@ impl Unit {
     }
 }
 
-impl Reading {
+impl FigureValue {
     /// The value in readable form, marked if it is a lower bound.
     pub(in crate::cmd) fn shown(self, unit: Unit) -> String {
         let mark = if self.at_least { "≥ " } else { "" };
@@ -246,7 +246,7 @@ mod tests {
         let all = all();
         for (at, figure) in all.iter().enumerate() {
             assert_eq!(&named(&figure.name).unwrap(), figure);
-            let alike = |other: &Figure| other.pointer == figure.pointer;
+            let alike = |other: &JsonFigure| other.pointer == figure.pointer;
             assert_eq!(all.iter().position(alike), Some(at), "{}", figure.name);
         }
         for (name, usual) in [
@@ -286,7 +286,7 @@ mod tests {
         let read = |name: &str| named(name).unwrap().read(&drive);
         let share = |name: &str| named(name).unwrap().read_share(&drive).unwrap().value;
         let bound = |value, highest, at_least| {
-            Some(Reading {
+            Some(FigureValue {
                 value,
                 at_least,
                 highest,

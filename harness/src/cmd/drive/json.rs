@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::source::Source;
+use super::source::RequestSource;
 use super::spectrum::{self, nanos};
 use super::summary::{busy_ratio, waited};
 use super::tables;
@@ -12,7 +12,7 @@ use loadgen::{Address, Arrivals, Config, ErrorKind, Measurement, Pace, Think};
 /// Everything that was measured. A value that could not be measured is null; an error kind that didn't
 /// occur is 0.
 pub(super) fn json(
-    (target, source): (&Target, &Source),
+    (target, source): (&Target, &RequestSource),
     shuffled: bool,
     config: &Config,
     m: &Measurement,
@@ -87,8 +87,8 @@ pub(super) fn json(
         "busy_ratio": busy_ratio(m),
     });
     all["workload"] = match source {
-        Source::Workload(workload) => json!(workload.name),
-        Source::Url | Source::Urls(_) => Value::Null,
+        RequestSource::Workload(workload) => json!(workload.name),
+        RequestSource::Url | RequestSource::Urls(_) => Value::Null,
     };
     all["urls"] = json!(source.urls());
     all["shuffled"] = json!(source.urls().map(|_| shuffled));

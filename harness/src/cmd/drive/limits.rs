@@ -1,10 +1,9 @@
 //! `--fail-if`: limits that a drive must not exceed.
 
-use std::fmt::Write as _;
-
 use serde_json::{Value, json};
 
-use super::figures::{self, Figure, Reading, SEND_LAG, Unit};
+use super::figures::{self, FigureValue, JsonFigure, SEND_LAG, Unit};
+use crate::cmd::aligned;
 use loadgen::ErrorKind;
 
 /// Units of time and of bytes. A unit that ends in another one comes before it.
@@ -30,8 +29,8 @@ const BYTES: [(&str, f64); 7] = [
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Limit {
     /// As it was typed.
-    text: String,
-    figure: Figure,
+    pub(super) text: String,
+    figure: JsonFigure,
     /// Whether the value is a share of a count.
     share: bool,
     operator: Operator,
@@ -52,7 +51,7 @@ enum Operator {
 #[derive(Debug, PartialEq)]
 pub(super) struct Checked<'a> {
     limit: &'a Limit,
-    reading: Option<Reading>,
+    reading: Option<FigureValue>,
     pub(super) passed: bool,
     /// Why it failed, if the value alone doesn't show it.
     why: Option<&'static str>,
@@ -93,7 +92,7 @@ fn split(text: &str) -> Option<(&str, Operator, &str)> {
 }
 
 /// The value in the figure's unit, and whether it is a share of a count.
-fn quantity(figure: &Figure, text: &str) -> Result<(f64, bool), String> {
+fn quantity(figure: &JsonFigure, text: &str) -> Result<(f64, bool), String> {
     let name = &figure.name;
     let refuse = |what: &str| {
         Err(format!(
@@ -155,11 +154,6 @@ impl Limit {
         self.figure.name.starts_with(SEND_LAG)
     }
 
-    /// As it was typed.
-    pub(super) fn text(&self) -> &str {
-        &self.text
-    }
-
     /// Whether a drive, given as its JSON, meets the limit. If only bounds of the figure are known, it passes only
     /// if no value within them fails.
     fn check(&self, drive: &Value) -> Checked<'_> {
@@ -179,7 +173,7 @@ impl Limit {
         }
     }
 
-    fn verdict(&self, reading: Reading) -> (bool, Option<&'static str>) {
+    fn verdict(&self, reading: FigureValue) -> (bool, Option<&'static str>) {
         const OPEN: &str = "unknown: requests without a response could raise it";
         let holds = |value| {
             let value = self.figure.or_like(value, self.value);
@@ -254,17 +248,12 @@ pub(super) fn text(checked: &[Checked<'_>]) -> String {
         let reading = checked.reading;
         reading.map_or("-".to_owned(), |reading| reading.shown(checked.unit()))
     };
-    let width = |of: &dyn Fn(&Checked<'_>) -> usize| checked.iter().map(of).max().unwrap_or(0);
-    let names = width(&|checked| checked.limit.text.chars().count());
-    let values = width(&|checked| shown(checked).chars().count());
-    for checked in checked {
-        let (limit, value) = (&checked.limit.text, shown(checked));
+    let cells = |checked: &Checked<'_>| vec![checked.limit.text.clone(), shown(checked)];
+    let lines = aligned(&checked.iter().map(cells).collect::<Vec<_>>());
+    for (checked, line) in checked.iter().zip(lines) {
         let verdict = if checked.passed { "pass" } else { "FAIL" };
-        let why = checked
-            .why
-            .map(|why| format!(", {why}"))
-            .unwrap_or_default();
-        let _ = writeln!(text, "  {limit:<names$}  {value:>values$}  {verdict}{why}");
+        let why = checked.why.map_or(String::new(), |why| format!(", {why}"));
+        text += &format!("  {line}  {verdict}{why}\n");
     }
     text
 }

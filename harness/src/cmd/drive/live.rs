@@ -3,9 +3,10 @@
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use super::pace::words;
+use crate::cmd::progress::style;
 use loadgen::{Config, Control, Pace, Window};
 use words::grouped;
 
@@ -17,9 +18,8 @@ pub(super) fn show(control: &Control, config: &Config) {
     if !std::io::stderr().is_terminal() {
         return;
     }
-    let style = ProgressStyle::with_template("{msg}");
     let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        .with_style(style("{msg}"));
     let mut last = (Instant::now(), 0);
     while !control.wait_over(EVERY) {
         let (now, requests) = (Instant::now(), control.requests());

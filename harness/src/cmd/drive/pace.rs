@@ -6,12 +6,12 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use super::spectrum::seconds;
-use crate::flags::{Usage, parse_duration};
+use crate::flags::{parse_duration, parse_rate};
 use loadgen::{Arrivals, MAX_RATE, MAX_RATE_STAGES, Pace, RateStage, Think};
 
 /// The flags that decide when requests are sent; without any, a closed loop.
 #[derive(Debug, Args)]
-pub(super) struct Flags {
+pub(super) struct PaceFlags {
     /// Requests per second over all connections [default: closed loop, as fast as responses arrive]
     #[arg(short, long, value_name = "RATE", value_parser = parse_rate)]
     pub(super) rate: Option<f64>,
@@ -45,7 +45,7 @@ pub(super) enum Spread {
     Poisson,
 }
 
-impl Flags {
+impl PaceFlags {
     /// The selected pace.
     pub(super) fn pace(&self) -> Pace {
         match (&self.stages, self.rate) {
@@ -64,12 +64,13 @@ impl Flags {
     /// The selected arrivals.
     ///
     /// # Errors
-    /// [`Usage`] if there is no rate to spread.
+    /// [`Usage`](crate::flags::Usage) if there is no rate to spread.
     pub(super) fn arrivals(&self) -> Result<Arrivals> {
         if self.arrivals.is_some() && self.pace() == Pace::Closed {
-            let why = "--arrivals needs --rate or --stages: without them each request is sent \
-                       as soon as the previous response arrives";
-            return Err(Usage(why.to_owned()).into());
+            refuse!(
+                "--arrivals needs --rate or --stages: without them each request is sent \
+                       as soon as the previous response arrives"
+            );
         }
         Ok(match self.arrivals {
             Some(Spread::Poisson) => Arrivals::Poisson,
@@ -86,12 +87,6 @@ pub(super) fn words(stage: &RateStage) -> String {
     } else {
         format!("{length} from {} to {}/s", stage.from, stage.to)
     }
-}
-
-fn parse_rate(text: &str) -> Result<f64, String> {
-    rate(text)
-        .filter(|rate| *rate > 0.0)
-        .ok_or_else(|| "expected requests per second, above 0 and at most 10000000".to_owned())
 }
 
 /// Parses a rate from 0 up.

@@ -9,7 +9,7 @@ use rand_pcg::Pcg64;
 use serde_json::Value;
 
 use super::Arguments;
-use super::source::Source;
+use super::source::RequestSource;
 use super::target::Target;
 use crate::flags::Usage;
 use catalog::{Body, Call, DISTINCT_CALLS, Workload, header_problem, is_token};
@@ -26,15 +26,15 @@ const ID: &str = "id";
 /// expected status.
 pub(super) fn script(
     arguments: &Arguments,
-    (target, source): (&Target, &Source),
+    (target, source): (&Target, &RequestSource),
     config: &Config,
     interrupt: &Interrupt,
 ) -> Result<Option<Script>> {
-    let head = Head::new(target, &arguments.header)?;
+    let head = Headers::new(target, &arguments.header)?;
     let expect = arguments
         .expect_status
         .map_or(Expect::Success, Expect::Status);
-    if let Source::Workload(workload) = source {
+    if let RequestSource::Workload(workload) = source {
         let base = target.base()?;
         let asking = Asking {
             arguments,
@@ -53,7 +53,7 @@ pub(super) fn script(
         let expect = expect.clone();
         anyhow::Ok((class(method, path), Request { wire, expect }))
     };
-    let Source::Urls(lines) = source else {
+    let RequestSource::Urls(lines) = source else {
         let only = request(default, target.path())?;
         return Ok(Some(Script::with_classes(vec![only])?));
     };
@@ -73,7 +73,7 @@ pub(super) fn script(
 struct Asking<'a> {
     arguments: &'a Arguments,
     config: &'a Config,
-    head: Head,
+    head: Headers,
     base: &'a str,
     expect: Expect,
 }
@@ -147,8 +147,7 @@ fn body(arguments: &Arguments) -> Result<Option<Vec<u8>>> {
         (None, Some(path)) => match std::fs::read(path) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) => {
-                let why = format!("--body-file {}: {error}", path.display());
-                Err(Usage(why).into())
+                refuse!("--body-file {}: {error}", path.display())
             }
         },
         (None, None) => Ok(None),
@@ -190,9 +189,9 @@ fn always(call: &Call, response: Response) -> Expect {
 
 /// The headers that all requests share.
 #[derive(Debug, Clone)]
-struct Head(Vec<(String, String)>);
+struct Headers(Vec<(String, String)>);
 
-impl Head {
+impl Headers {
     fn new(target: &Target, flags: &[String]) -> Result<Self> {
         let mut head = Self(Vec::new());
         for flag in flags {
@@ -226,8 +225,7 @@ impl Head {
     /// The whole request.
     fn request(&self, method: &str, path: &str, body: Option<&[u8]>) -> Result<Vec<u8>> {
         if !is_method(method) {
-            let why = format!("--method {method}: expected a method such as GET or PUT");
-            return Err(Usage(why).into());
+            refuse!("--method {method}: expected a method such as GET or PUT");
         }
         let mut text = format!("{method} {path} HTTP/1.1\r\n");
         for (name, value) in &self.0 {
@@ -266,7 +264,7 @@ mod tests {
     fn wire(flags: &[&str], method: &str, body: Option<&[u8]>) -> Result<String> {
         let target = Target::parse("http://127.0.0.1:8080/a?b=1")?;
         let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
-        let wire = Head::new(&target, &flags)?.request(method, target.path(), body)?;
+        let wire = Headers::new(&target, &flags)?.request(method, target.path(), body)?;
         Ok(String::from_utf8(wire)?)
     }
 

@@ -13,18 +13,18 @@ use words::grouped;
 
 /// Where the requests come from.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(super) enum RequestSource {
     /// One request, from the URL and the flags.
     Url,
     /// A request mix, whose paths are appended to the URL.
     Workload(Workload),
     /// The lines of a file: at least one, all with the same origin.
-    Urls(Vec<Line>),
+    Urls(Vec<UrlLine>),
 }
 
 /// A line of a file of URLs.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct UrlLine {
     /// `None` if the line has none; then that of the flags applies.
     pub(super) method: Option<String>,
     pub(super) target: Target,
@@ -36,29 +36,28 @@ pub(super) struct Line {
 ///
 /// # Errors
 /// [`Usage`] for an invalid URL, or a file that can't be read or used.
-pub(super) fn read(arguments: &Arguments) -> Result<(Target, Source)> {
+pub(super) fn read(arguments: &Arguments) -> Result<(Target, RequestSource)> {
     if let Some(path) = &arguments.urls {
         let text = std::fs::read_to_string(path)
             .map_err(|error| Usage(format!("--urls {}: {error}", path.display())))?;
         let lines = lines(path, &text)?;
-        return Ok((lines[0].target.origin(), Source::Urls(lines)));
+        return Ok((lines[0].target.origin(), RequestSource::Urls(lines)));
     }
     if arguments.shuffle {
-        let why = "--shuffle needs --urls; a workload's requests are always in random order";
-        return Err(Usage(why.to_owned()).into());
+        refuse!("--shuffle needs --urls; a workload's requests are always in random order");
     }
     let target = Target::parse(arguments.url.as_deref().unwrap_or_default())?;
     let source = match &arguments.workload {
-        None => Source::Url,
+        None => RequestSource::Url,
         Some(file) => {
             let workload = Workload::load(file).map_err(|error| Usage(error.to_string()))?;
-            Source::Workload(workload)
+            RequestSource::Workload(workload)
         }
     };
     Ok((target, source))
 }
 
-impl Source {
+impl RequestSource {
     /// A description, if it says more than the URL.
     pub(super) fn words(&self, shuffled: bool) -> Option<String> {
         match self {
@@ -85,8 +84,8 @@ impl Source {
 }
 
 /// The lines with a URL; at least one.
-fn lines(path: &Path, text: &str) -> Result<Vec<Line>> {
-    let mut lines: Vec<Line> = Vec::new();
+fn lines(path: &Path, text: &str) -> Result<Vec<UrlLine>> {
+    let mut lines: Vec<UrlLine> = Vec::new();
     for (index, text) in text.lines().enumerate() {
         let text = text.trim();
         if text.is_empty() || text.starts_with('#') {
@@ -112,25 +111,24 @@ fn lines(path: &Path, text: &str) -> Result<Vec<Line>> {
     if lines.is_empty() {
         let none = "it has no URL; write one per line, as in http://127.0.0.1:8080/ping or \
                     DELETE http://127.0.0.1:8080/item/7";
-        return Err(Usage(format!("--urls {}: {none}", path.display())).into());
+        refuse!("--urls {}: {none}", path.display());
     }
     Ok(lines)
 }
 
-fn line(text: &str, number: usize) -> Result<Line> {
+fn line(text: &str, number: usize) -> Result<UrlLine> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let (method, url) = match words[..] {
         [url] => (None, url),
         [method, url] => (Some(method), url),
         _ => {
-            let why = "a line has a URL, or a method and a URL; write a space in a URL as %20";
-            return Err(Usage(why.to_owned()).into());
+            refuse!("a line has a URL, or a method and a URL; write a space in a URL as %20");
         }
     };
     if let Some(method) = method.filter(|method| !is_method(method)) {
-        return Err(Usage(format!("{method}: expected a method such as GET or PUT")).into());
+        refuse!("{method}: expected a method such as GET or PUT");
     }
-    Ok(Line {
+    Ok(UrlLine {
         method: method.map(str::to_owned),
         target: Target::parse(url)?,
         number,
@@ -141,7 +139,7 @@ fn line(text: &str, number: usize) -> Result<Line> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Vec<Line>> {
+    fn read(text: &str) -> Result<Vec<UrlLine>> {
         lines(Path::new("list.txt"), text)
     }
 
@@ -159,9 +157,9 @@ mod tests {
             read,
             [(3, None, "/a?b"), (4, Some("DELETE"), "/b"), (5, None, "/")]
         );
-        let words = Source::Urls(lines).words(true).unwrap();
+        let words = RequestSource::Urls(lines).words(true).unwrap();
         assert_eq!(words, "3 URLs shuffled");
-        let one = Source::Urls(super::lines(Path::new("x"), "h").unwrap());
+        let one = RequestSource::Urls(super::lines(Path::new("x"), "h").unwrap());
         assert_eq!(
             (one.words(false).unwrap().as_str(), one.urls()),
             ("1 URL in order", Some(1))

@@ -1,12 +1,11 @@
 //! The requests by stage and by class, as tables and as JSON.
 
-use std::fmt::Write as _;
-
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use super::pace::words;
 use super::spectrum::{self, time};
+use crate::cmd::aligned;
 use loadgen::{Measurement, StageFigures};
 use words::grouped;
 
@@ -18,7 +17,7 @@ pub(super) fn text(m: &Measurement) -> String {
             "stage", "target/s", "valid/s", "errors", "p50", "p99", "lag p99",
         ];
         let lines = m.stages.iter().map(stage_line);
-        table(&mut text, head, lines.collect());
+        table(&mut text, head, lines);
     }
     if m.classes.len() > 1 {
         let head = ["class", "valid", "errors", "p50", "p99", "p99.9", "max"];
@@ -34,7 +33,7 @@ pub(super) fn text(m: &Measurement) -> String {
                 at(1.0),
             ]
         });
-        table(&mut text, head, lines.collect());
+        table(&mut text, head, lines);
     }
     text
 }
@@ -66,17 +65,11 @@ fn at(histogram: &Histogram<u64>, quantile: f64) -> String {
     time(histogram.value_at_quantile(quantile))
 }
 
-/// Aligns the first column left, the others right.
-fn table(text: &mut String, head: [&str; 7], lines: Vec<[String; 7]>) {
-    let lines = || std::iter::once(head.map(str::to_owned)).chain(lines.iter().cloned());
-    let width = |column: usize| lines().map(|line| line[column].chars().count()).max();
-    let widths: [usize; 7] = std::array::from_fn(|column| width(column).unwrap_or(0));
-    for [name, rest @ ..] in lines() {
-        let _ = write!(text, "{name:<0$}", widths[0]);
-        for (value, width) in rest.iter().zip(&widths[1..]) {
-            let _ = write!(text, "  {value:>width$}");
-        }
-        *text += "\n";
+fn table(text: &mut String, head: [&str; 7], lines: impl IntoIterator<Item = [String; 7]>) {
+    let head = std::iter::once(head.map(str::to_owned));
+    let rows: Vec<Vec<String>> = head.chain(lines).map(Vec::from).collect();
+    for line in aligned(&rows) {
+        *text += &format!("{line}\n");
     }
     *text += "\n";
 }
@@ -132,7 +125,7 @@ mod tests {
         table(
             &mut text,
             ["class", "n", "errors", "a", "b", "c", "d"],
-            vec![line.map(str::to_owned)],
+            [line.map(str::to_owned)],
         );
         assert_eq!(
             text,

@@ -143,8 +143,7 @@ impl Target {
     /// [`Usage`] if the URL has a query, since no path can follow that.
     pub(super) fn base(&self) -> Result<&str> {
         if self.path.contains('?') {
-            let why = "with --workload the URL is a prefix for its paths, so it can't have a query";
-            return Err(Usage(why.to_owned()).into());
+            refuse!("with --workload the URL is a prefix for its paths, so it can't have a query");
         }
         Ok(self.path.trim_end_matches('/'))
     }

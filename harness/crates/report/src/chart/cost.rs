@@ -5,9 +5,8 @@ use catalog::Stage;
 use record::figure::COST as FIGURE;
 
 use super::field::{Entrant, Field};
-use super::frame::{Axis, level};
 use super::rows::Rows;
-use super::scale::{Scale, Unit};
+use super::scale::AxisUnit;
 use super::svg::Anchor;
 use super::{Chart, Data, interval_cells, number, spoken, whisker};
 
@@ -20,40 +19,13 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     } else {
         Stage::Peak
     };
-    let ranks = field.ranked_by(FIGURE);
-    let rows = Rows::of(field, stage, ranks);
-    let figures: Vec<_> = rows
-        .entries
-        .iter()
-        .map(|entry| entry.figure(stage, FIGURE))
-        .collect();
+    let rows = Rows::of(field, stage, field.ranked_by(FIGURE));
+    let figures = rows.figures(FIGURE);
     if figures.iter().all(Option::is_none) {
         return None;
     }
-    let ends = figures.iter().flatten().map(|estimate| estimate.high);
-    let area = rows.area;
-    let scale = Scale::from_zero(ends, (area.left, area.right), Unit::Count);
-    let mut svg = rows.canvas(18.0);
-    let title = "CPU time per request, µs";
-    level(
-        &mut svg,
-        area,
-        Axis {
-            scale: &scale,
-            unit: Unit::Count,
-            title,
-        },
-    );
-    rows.draw(&mut svg, stage);
-    let mut data = Data::new(&[
-        "server",
-        "CPU µs/request",
-        "low",
-        "high",
-        "trials",
-        "user µs",
-        "system µs",
-    ]);
+    let (mut svg, scale) = rows.begin(&figures, "CPU time per request, µs", 18.0);
+    let mut data = Data::new("server, CPU µs/request, low, high, trials, user µs, system µs");
     let mut told = Vec::new();
     for (row, (entry, estimate)) in rows.entries.iter().zip(&figures).enumerate() {
         let split = split(entry, stage);
@@ -65,11 +37,8 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
             svg.rect((middle, y - BAR / 2.0), end - middle, BAR, "system");
             whisker(&mut svg, &scale, y, estimate, "whisker");
             rows.value(&mut svg, row, &significant(estimate.median, 3));
-            told.push(format!(
-                "{} {}",
-                entry.display,
-                spoken(estimate, Unit::Micros)
-            ));
+            let spoken = spoken(estimate, AxisUnit::Micros);
+            told.push(format!("{} {spoken}", entry.display));
         }
         let mut cells = vec![entry.display.to_owned()];
         cells.extend(interval_cells(*estimate));
@@ -79,11 +48,12 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
         });
         data.rows.push(cells);
     }
-    let y = area.bottom + 48.0;
-    svg.rect((area.left, y - 9.0), 12.0, 10.0, "user");
-    svg.text((area.left + 17.0, y), Anchor::Start, "tick", "user");
-    svg.rect((area.left + 60.0, y - 9.0), 12.0, 10.0, "system");
-    svg.text((area.left + 77.0, y), Anchor::Start, "tick", "system");
+    let y = rows.area.bottom + 48.0;
+    for (x, part) in [(0.0, "user"), (60.0, "system")] {
+        let x = rows.area.left + x;
+        svg.rect((x, y - 9.0), 12.0, 10.0, part);
+        svg.text((x + 17.0, y), Anchor::Start, "tick", part);
+    }
     let load = match stage {
         Stage::Paced => "at the same rate for every server",
         Stage::Peak => "at peak",

@@ -1,12 +1,11 @@
 //! The servers of one workload for charts: in table order, with their summary rows, valid trials and look.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 
-use crate::workload_table;
+use crate::workload_table::{WorkloadEntry, entries, ranking, workloads};
 use catalog::Stage;
-use record::{
-    EntryKind, Estimate, RankInterval, Ranking, RatioToBest, Record, Row, Summary, Trial, Verdict,
-};
+use record::{EntryKind, Ranking, Record, Summary, Trial};
 
 use super::key::Key;
 
@@ -19,15 +18,21 @@ pub(crate) struct Field<'a> {
     pub(crate) entries: Vec<Entrant<'a>>,
 }
 
-/// A server, or the control, in one workload.
+/// A server, or the control, in one workload: its rows, its look and its trials.
 #[derive(Debug, Clone)]
 pub(crate) struct Entrant<'a> {
-    pub(crate) server: &'a str,
-    pub(crate) display: &'a str,
+    entry: WorkloadEntry<'a>,
     pub(crate) key: Key,
-    pub(crate) rows: BTreeMap<Stage, &'a Row>,
     /// Valid trials, by round.
     trials: BTreeMap<Stage, Vec<&'a Trial>>,
+}
+
+impl<'a> Deref for Entrant<'a> {
+    type Target = WorkloadEntry<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.entry
+    }
 }
 
 /// The valid trials of a record, computed once for all charts.
@@ -71,73 +76,41 @@ pub(crate) fn fields<'a>(summary: &'a Summary, valid: &Valid<'a>) -> Vec<Field<'
     let keys = keys(summary);
     let field = |workload: &'a str| Field {
         workload,
-        ranking: summary.rankings.iter().find(|r| r.workload == workload),
-        entries: workload_table::entries(summary, workload)
+        ranking: ranking(summary, workload),
+        entries: entries(summary, workload)
             .into_iter()
-            .map(|entry| entrant(summary, valid, workload, entry.server, &keys))
+            .map(|entry| entrant(entry, valid, workload, &keys))
             .collect(),
     };
-    workload_table::workloads(summary)
-        .into_iter()
-        .map(field)
-        .collect()
+    workloads(summary).into_iter().map(field).collect()
 }
 
 fn entrant<'a>(
-    summary: &'a Summary,
+    entry: WorkloadEntry<'a>,
     valid: &Valid<'a>,
     workload: &str,
-    server: &'a str,
     keys: &BTreeMap<&str, Key>,
 ) -> Entrant<'a> {
-    let own = |row: &&Row| row.workload == workload && row.server == server;
-    let rows: BTreeMap<Stage, &Row> = summary
-        .rows
-        .iter()
-        .filter(own)
-        .map(|row| (row.stage, row))
-        .collect();
     let mut trials = BTreeMap::<_, Vec<&Trial>>::new();
-    for trial in valid.of_server(server).filter(|t| t.workload == workload) {
+    let own = valid.of_server(entry.server);
+    for trial in own.filter(|trial| trial.workload == workload) {
         trials.entry(trial.stage).or_default().push(trial);
     }
     for of_stage in trials.values_mut() {
         of_stage.sort_by_key(|trial| trial.round);
     }
+    let key = keys.get(entry.server).copied();
     Entrant {
-        server,
-        display: rows
-            .values()
-            .next()
-            .map_or(server, |row| row.display.as_str()),
-        key: keys
-            .get(server)
-            .copied()
-            .unwrap_or_else(|| Key::of(keys.len())),
-        rows,
+        key: key.unwrap_or_else(|| Key::of(keys.len())),
+        entry,
         trials,
     }
 }
 
 impl<'a> Entrant<'a> {
-    pub(crate) fn is_control(&self) -> bool {
-        EntryKind::of(self.server) == EntryKind::Control
-    }
-
-    /// The row of a stage, unless it failed and its figures don't count.
-    pub(crate) fn sound(&self, stage: Stage) -> Option<&'a Row> {
-        let row = self.rows.get(&stage).copied();
-        row.filter(|row| row.verdict != Verdict::Failed)
-    }
-
-    /// A figure of a row that did not fail.
-    pub(crate) fn figure(&self, stage: Stage, name: &str) -> Option<&'a Estimate> {
-        self.sound(stage)?.figures.get(name)
-    }
-
-    /// How a row that did not fail compares with the best in a figure.
-    pub(crate) fn ratio(&self, stage: Stage, name: &str) -> Option<&'a RatioToBest> {
-        self.sound(stage)?.ratio_to_best.get(name)
+    /// Its look and its name.
+    pub(crate) fn named(&self) -> (Key, &'a str) {
+        (self.key, self.display)
     }
 
     /// The trials of a row that did not fail.
@@ -147,38 +120,25 @@ impl<'a> Entrant<'a> {
             None => &[],
         }
     }
-
-    pub(crate) fn rank(&self) -> Option<RankInterval> {
-        self.rows.values().find_map(|row| row.rank)
-    }
-
-    pub(crate) fn verdict(&self) -> Verdict {
-        let verdicts = self.rows.values().map(|row| row.verdict);
-        verdicts.max().unwrap_or_default()
-    }
-
-    /// Whether the row of a stage failed; the notes give the reason.
-    pub(crate) fn failed(&self, stage: Stage) -> bool {
-        let row = self.rows.get(&stage);
-        row.is_some_and(|row| row.verdict == Verdict::Failed)
-    }
 }
 
 impl Field<'_> {
     /// Whether any entry has a row of the stage.
     pub(crate) fn has(&self, stage: Stage) -> bool {
-        self.entries
-            .iter()
-            .any(|entry| entry.rows.contains_key(&stage))
+        let mut entries = self.entries.iter();
+        entries.any(|entry| entry.row(stage).is_some())
     }
 
     /// Whether servers are ranked by this figure.
     pub(crate) fn ranked_by(&self, figure: &str) -> bool {
-        let given = self.entries.iter().any(|entry| entry.rank().is_some());
-        given
-            && self
-                .ranking
-                .is_some_and(|ranking| ranking.ranked_by == figure)
+        let by = self.ranking.map(|ranking| ranking.ranked_by.as_str());
+        self.last_rank().is_some() && by == Some(figure)
+    }
+
+    /// The last rank that a server may have; `None` without ranks.
+    pub(crate) fn last_rank(&self) -> Option<u32> {
+        let ranks = self.entries.iter().filter_map(|entry| entry.rank());
+        ranks.map(|rank| rank.high).max()
     }
 
     /// The servers, without the control.

@@ -1,7 +1,10 @@
 //! The axes around a plot, and names beside its lines.
 
-use super::scale::{Scale, Unit};
-use super::svg::{Anchor, Svg};
+use crate::grid::clipped;
+
+use super::key::Key;
+use super::scale::Scale;
+use super::svg::{Anchor, Svg, short};
 
 /// The plot's area, pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -12,49 +15,95 @@ pub(super) struct Area {
     pub(super) bottom: f64,
 }
 
-/// An axis and its title.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Axis<'a> {
-    pub(super) scale: &'a Scale,
-    pub(super) unit: Unit,
-    pub(super) title: &'a str,
+impl Area {
+    /// The ends of a horizontal axis.
+    pub(super) fn across(self) -> (f64, f64) {
+        (self.left, self.right)
+    }
+
+    /// The ends of a vertical axis.
+    pub(super) fn up(self) -> (f64, f64) {
+        (self.bottom, self.top)
+    }
 }
 
 /// Horizontal grid lines with the tick values of the vertical axis, and the title above.
-pub(super) fn upright(svg: &mut Svg, area: Area, axis: Axis<'_>) {
-    for tick in axis.scale.ticks(axis.unit) {
-        let y = axis.scale.at(tick);
+pub(super) fn upright(svg: &mut Svg, area: Area, scale: &Scale, title: &str) {
+    for (tick, text) in scale.ticks() {
+        let y = scale.at(tick);
         svg.line((area.left, y), (area.right, y), "grid");
-        let text = axis.unit.tick(tick);
         svg.text((area.left - 6.0, y + 4.0), Anchor::End, "tick", &text);
     }
-    if !axis.title.is_empty() {
-        svg.text((2.0, area.top - 9.0), Anchor::Start, "axis", axis.title);
-    }
+    svg.text((2.0, area.top - 9.0), Anchor::Start, "axis", title);
 }
 
 /// Vertical grid lines with the tick values of the horizontal axis, and the title below.
-pub(super) fn level(svg: &mut Svg, area: Area, axis: Axis<'_>) {
-    for tick in axis.scale.ticks(axis.unit) {
-        let x = axis.scale.at(tick);
+pub(super) fn level(svg: &mut Svg, area: Area, scale: &Scale, title: &str) {
+    for (tick, text) in scale.ticks() {
+        let x = scale.at(tick);
         svg.line((x, area.top), (x, area.bottom), "grid");
-        let text = axis.unit.tick(tick);
         svg.text((x, area.bottom + 15.0), Anchor::Middle, "tick", &text);
     }
-    if !axis.title.is_empty() {
-        let middle = f64::midpoint(area.left, area.right);
-        svg.text(
-            (middle, area.bottom + 31.0),
-            Anchor::Middle,
-            "axis",
-            axis.title,
+    title_below(svg, area, title);
+}
+
+/// The title of the horizontal axis.
+pub(super) fn title_below(svg: &mut Svg, area: Area, title: &str) {
+    let middle = f64::midpoint(area.left, area.right);
+    svg.text((middle, area.bottom + 31.0), Anchor::Middle, "axis", title);
+}
+
+/// A server's look and name.
+pub(super) type Label<'a> = (Key, &'a str);
+
+/// A server's mark, and its name to the right of it, at most `columns` wide.
+pub(super) fn label(
+    svg: &mut Svg,
+    (key, name): Label<'_>,
+    (x, y): (f64, f64),
+    (size, gap): (f64, f64),
+    columns: usize,
+) {
+    svg.path(&key.mark((x, y), size), &key.class());
+    let name = clipped(name, columns);
+    svg.text((x + gap, y + 4.0), Anchor::Start, "", &name);
+}
+
+/// Labels right of the plot, from `right` on, each joined to the end of the server's line and moved if two
+/// would overlap.
+pub(super) fn labels_beside(
+    svg: &mut Svg,
+    area: Area,
+    right: f64,
+    columns: usize,
+    ends: &[(Label<'_>, (f64, f64))],
+) {
+    let asked: Vec<f64> = ends.iter().map(|(_, (_, y))| *y).collect();
+    let places = spread(&asked, 14.0, (area.top - 6.0, svg.height - 10.0));
+    for ((server, end), place) in ends.iter().zip(places) {
+        svg.line(
+            *end,
+            (right, place),
+            &format!("leader {}", server.0.class()),
         );
+        label(svg, *server, (right + 6.0, place), (3.6, 8.0), columns);
     }
+}
+
+/// How far the item at `index` of `count` stands from their common middle, `apart` from the next.
+pub(super) fn aside(index: usize, count: usize, apart: f64) -> f64 {
+    apart * (index as f64 - (count - 1) as f64 / 2.0)
+}
+
+/// A vertical line from `low` to `high`, as a path.
+pub(super) fn whisker_up(x: f64, y: &Scale, low: f64, high: f64) -> String {
+    let [x, low, high] = [x, y.at(low), y.at(high)].map(short);
+    format!("M{x} {low}V{high}")
 }
 
 /// Moves places as little as possible so that they are at least `gap` apart, within `low` and `high` if there
 /// is room.
-pub(super) fn spread(asked: &[f64], gap: f64, (low, high): (f64, f64)) -> Vec<f64> {
+fn spread(asked: &[f64], gap: f64, (low, high): (f64, f64)) -> Vec<f64> {
     let mut order: Vec<usize> = (0..asked.len()).collect();
     order.sort_by(|a, b| asked[*a].total_cmp(&asked[*b]));
     let mut places = asked.to_vec();

@@ -1,11 +1,11 @@
 //! p99 by time and server: when servers were slow, and whether all were slow at once.
 
-use crate::grid::clipped;
 use catalog::Stage;
 
-use super::field::{Entrant, Field};
-use super::scale::Unit;
-use super::steps::{Step, p99, steps};
+use super::field::Field;
+use super::frame::label;
+use super::scale::AxisUnit;
+use super::steps::{Course, courses, p99};
 use super::svg::{Anchor, Svg};
 use super::{Chart, Data, WIDTH, number};
 
@@ -19,21 +19,12 @@ const ROOM_FOR_TEXT: f64 = 26.0;
 
 /// `None` if no steps were recorded.
 pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
-    let of = |entry| (entry, steps(Entrant::trials(entry, Stage::Paced), p99));
-    let rows: Vec<(&Entrant<'_>, Vec<Step>)> = field
-        .servers()
-        .map(of)
-        .filter(|(_, steps)| steps.len() > 1)
-        .collect();
-    let all = || {
-        rows.iter()
-            .flat_map(|(_, steps)| steps.iter().map(|step| step.median))
-    };
-    let (low, high) = all()
-        .filter(|value| *value > 0.0)
-        .fold((f64::INFINITY, 0.0_f64), |(low, high), value| {
-            (low.min(value), high.max(value))
-        });
+    let rows = courses(field, Stage::Paced, p99);
+    let all = rows.iter().flat_map(|(_, steps)| steps);
+    let all = all.map(|step| step.median).filter(|value| *value > 0.0);
+    let (low, high) = all.fold((f64::INFINITY, 0.0_f64), |(low, high), value| {
+        (low.min(value), high.max(value))
+    });
     if rows.is_empty() || low > high {
         return None;
     }
@@ -73,31 +64,23 @@ impl Shades {
     }
 }
 
-fn draw(rows: &[(&Entrant<'_>, Vec<Step>)], shades: Shades) -> Svg {
+fn draw(rows: &[Course<'_>], shades: Shades) -> Svg {
     let columns = rows.iter().map(|(_, steps)| steps.len()).max().unwrap_or(1);
     let cell = (WIDTH - LEFT - 8.0) / columns as f64;
     let bottom = TOP + ROW * rows.len() as f64;
     let mut svg = Svg::new(WIDTH, bottom + 52.0);
     for (row, (entry, steps)) in rows.iter().enumerate() {
         let y = TOP + ROW * row as f64;
-        svg.path(
-            &entry.key.mark((6.0, y + ROW / 2.0), 4.0),
-            &entry.key.class(),
-        );
-        let name = clipped(entry.display, 17);
-        svg.text((16.0, y + ROW / 2.0 + 4.0), Anchor::Start, "", &name);
+        let at = (6.0, y + ROW / 2.0);
+        label(&mut svg, entry.named(), at, (4.0, 10.0), 17);
         for (column, step) in steps.iter().enumerate() {
             let x = LEFT + cell * column as f64;
             let shade = shades.of(step.median);
             svg.rect((x, y + 1.0), cell - 1.0, ROW - 2.0, &format!("h{shade}"));
             if cell >= ROOM_FOR_TEXT {
                 let middle = (x + (cell - 1.0) / 2.0, y + ROW / 2.0 + 3.5);
-                svg.text(
-                    middle,
-                    Anchor::Middle,
-                    &format!("on on{shade}"),
-                    &brief(step.median),
-                );
+                let class = format!("on on{shade}");
+                svg.text(middle, Anchor::Middle, &class, &brief(step.median));
             }
         }
     }
@@ -119,13 +102,8 @@ fn legend(svg: &mut Svg, shades: Shades, top: f64) {
         let x = LEFT + width * shade as f64;
         svg.rect((x, top), width - 1.0, 16.0, &format!("h{shade}"));
         let text = brief(shades.from(shade));
-        let class = format!("on on{shade}");
-        svg.text(
-            (x + (width - 1.0) / 2.0, top + 12.0),
-            Anchor::Middle,
-            &class,
-            &text,
-        );
+        let middle = (x + (width - 1.0) / 2.0, top + 12.0);
+        svg.text(middle, Anchor::Middle, &format!("on on{shade}"), &text);
     }
 }
 
@@ -138,10 +116,10 @@ fn brief(us: f64) -> String {
     }
 }
 
-fn described(rows: &[(&Entrant<'_>, Vec<Step>)]) -> String {
-    let worst = |(entry, steps): &(&Entrant<'_>, Vec<Step>)| {
+fn described(rows: &[Course<'_>]) -> String {
+    let worst = |(entry, steps): &Course<'_>| {
         let worst = steps.iter().max_by(|a, b| a.median.total_cmp(&b.median))?;
-        let p99 = Unit::Micros.value(worst.median);
+        let p99 = AxisUnit::Micros.value(worst.median);
         Some(format!(
             "{} worst at {:.1} s with {p99}",
             entry.display, worst.at_s
@@ -155,7 +133,7 @@ fn described(rows: &[(&Entrant<'_>, Vec<Step>)]) -> String {
 }
 
 /// One row per server, one column per step.
-fn data(rows: &[(&Entrant<'_>, Vec<Step>)]) -> Data {
+fn data(rows: &[Course<'_>]) -> Data {
     let longest = rows
         .iter()
         .map(|(_, steps)| steps)
@@ -166,7 +144,7 @@ fn data(rows: &[(&Entrant<'_>, Vec<Step>)]) -> Data {
         .map(|step| format!("µs at {:.1} s", step.at_s));
     let head: Vec<String> = std::iter::once("server".to_owned()).chain(times).collect();
     let width = head.len();
-    let row = |(entry, steps): &(&Entrant<'_>, Vec<Step>)| {
+    let row = |(entry, steps): &Course<'_>| {
         let mut cells = vec![entry.display.to_owned()];
         cells.extend(steps.iter().map(|step| number(step.median)));
         cells.resize(width, String::new());

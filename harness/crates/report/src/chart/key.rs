@@ -1,6 +1,6 @@
 //! How servers are distinguished: by colour, by the shape of the mark and by name, never by colour alone.
 
-use super::svg::short;
+use super::svg::{short, through};
 
 /// Number of colours; `templates/chart.css` defines them for light and dark mode.
 const COLOURS: usize = 8;
@@ -12,23 +12,13 @@ pub(crate) struct Key {
     place: Option<usize>,
 }
 
-/// The shapes of marks, as many as are easy to distinguish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    Disc,
-    Square,
-    Diamond,
-    Up,
-    Down,
-    Cross,
-}
-
-const SHAPES: [Shape; 5] = [
-    Shape::Disc,
-    Shape::Square,
-    Shape::Diamond,
-    Shape::Up,
-    Shape::Down,
+/// The outlines of marks, as many as are easy to distinguish from each other and from a disc: a square, a
+/// diamond, and triangles that point up and down.
+const OUTLINES: [&[(f64, f64)]; 4] = [
+    &[(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)],
+    &[(0.0, -1.2), (1.2, 0.0), (0.0, 1.2), (-1.2, 0.0)],
+    &[(0.0, -1.1), (1.1, 0.85), (-1.1, 0.85)],
+    &[(0.0, 1.1), (1.1, -0.85), (-1.1, -0.85)],
 ];
 
 impl Key {
@@ -50,11 +40,6 @@ impl Key {
         )
     }
 
-    fn shape(self) -> Shape {
-        self.place
-            .map_or(Shape::Cross, |place| SHAPES[place % SHAPES.len()])
-    }
-
     /// Only the mark, to show next to the name in a table.
     pub(crate) fn icon(self) -> String {
         format!(
@@ -64,41 +49,25 @@ impl Key {
         )
     }
 
-    /// The outline of the mark around a point, as a path; `size` is half its width.
+    /// The mark around a point, as a path: a cross for the control. `size` is half its width.
     pub(super) fn mark(self, (x, y): (f64, f64), size: f64) -> String {
-        let points = |points: &[(f64, f64)]| {
-            let mut data = String::new();
-            for (index, (dx, dy)) in points.iter().enumerate() {
-                data.push_str(if index == 0 { "M" } else { "L" });
-                data.push_str(&format!(
-                    "{} {}",
-                    short(x + dx * size),
-                    short(y + dy * size)
-                ));
-            }
-            data + "z"
+        let Some(place) = self.place else {
+            let (left, right) = (short(x - size), short(x + size));
+            let (top, bottom) = (short(y - size), short(y + size));
+            return format!("M{left} {top}L{right} {bottom}M{left} {bottom}L{right} {top}");
         };
-        match self.shape() {
-            Shape::Disc => {
-                // Round first, so that two half circles join exactly.
-                let radius = (size * 9.5).round() / 10.0;
-                let (r, d) = (short(radius), short(radius * 2.0));
-                let left = short(x - radius);
-                format!(
-                    "M{left} {}a{r} {r} 0 1 0 {d} 0a{r} {r} 0 1 0 -{d} 0z",
-                    short(y)
-                )
-            }
-            Shape::Square => points(&[(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)]),
-            Shape::Diamond => points(&[(0.0, -1.2), (1.2, 0.0), (0.0, 1.2), (-1.2, 0.0)]),
-            Shape::Up => points(&[(0.0, -1.1), (1.1, 0.85), (-1.1, 0.85)]),
-            Shape::Down => points(&[(0.0, 1.1), (1.1, -0.85), (-1.1, -0.85)]),
-            Shape::Cross => {
-                let (left, right) = (short(x - size), short(x + size));
-                let (top, bottom) = (short(y - size), short(y + size));
-                format!("M{left} {top}L{right} {bottom}M{left} {bottom}L{right} {top}")
-            }
+        if let Some(outline) = (place % (OUTLINES.len() + 1)).checked_sub(1) {
+            let around = OUTLINES[outline].iter();
+            let around: Vec<_> = around
+                .map(|(dx, dy)| (x + dx * size, y + dy * size))
+                .collect();
+            return through(&around) + "z";
         }
+        // Round first, so that two half circles join exactly.
+        let radius = (size * 9.5).round() / 10.0;
+        let (r, d) = (short(radius), short(radius * 2.0));
+        let (left, y) = (short(x - radius), short(y));
+        format!("M{left} {y}a{r} {r} 0 1 0 {d} 0a{r} {r} 0 1 0 -{d} 0z")
     }
 }
 

@@ -1,13 +1,12 @@
 //! Latency against rate: a server's p99 at each rate.
 
-use crate::grid::clipped;
 use catalog::Stage;
 use record::Estimate;
 
 use super::field::{Entrant, Field};
-use super::frame::{Area, Axis, level, spread, upright};
-use super::scale::{Scale, Unit};
-use super::svg::{Anchor, Svg, short};
+use super::frame::{Area, labels_beside, level, upright, whisker_up};
+use super::scale::{AxisUnit, Scale};
+use super::svg::{Svg, short};
 use super::{Chart, Data, WIDTH, number, spoken};
 
 const HEIGHT: f64 = 270.0;
@@ -26,7 +25,7 @@ struct Driven<'a> {
 }
 
 /// `None` if no stage has both figures.
-pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
+pub(super) fn chart<'a>(field: &'a Field<'a>) -> Option<Chart> {
     let driven: Vec<(&Entrant<'_>, Vec<Driven<'_>>)> = field
         .servers()
         .map(|entry| (entry, driven(entry)))
@@ -34,69 +33,39 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
         .collect();
     let all = || driven.iter().flat_map(|(_, points)| points);
     all().next()?;
-    let x = Scale::from_zero(
-        all().map(|p| p.rate.high),
-        (AREA.left, AREA.right),
-        Unit::Count,
-    );
+    let x = Scale::from_zero(all().map(|p| p.rate.high), AREA.across(), AxisUnit::Count);
     let latencies = all().flat_map(|p| [p.p99.low, p.p99.high]);
-    let y = Scale::log(latencies, (AREA.bottom, AREA.top));
+    let y = Scale::log(latencies, AREA.up(), AxisUnit::Micros);
     let mut svg = Svg::new(WIDTH, HEIGHT);
-    upright(
-        &mut svg,
-        AREA,
-        Axis {
-            scale: &y,
-            unit: Unit::Micros,
-            title: "p99 latency",
-        },
-    );
-    let title = "requests per second";
-    level(
-        &mut svg,
-        AREA,
-        Axis {
-            scale: &x,
-            unit: Unit::Count,
-            title,
-        },
-    );
-    let mut data = Data::new(&[
-        "server",
-        "stage",
-        "requests/s",
-        "low",
-        "high",
-        "p99 µs",
-        "p99 low",
-        "p99 high",
-    ]);
+    upright(&mut svg, AREA, &y, "p99 latency");
+    level(&mut svg, AREA, &x, "requests per second");
+    let mut data = Data::new("server, stage, requests/s, low, high, p99 µs, p99 low, p99 high");
+    let at = |p: &Driven<'_>| (x.at(p.rate.median), y.at(p.p99.median));
     let mut told = Vec::new();
     for (entry, points) in &driven {
         draw(&mut svg, entry, points, (&x, &y));
         for point in points {
             let (rate, p99) = (point.rate, point.p99);
-            let numbers = [
-                rate.median,
-                rate.low,
-                rate.high,
-                p99.median,
-                p99.low,
-                p99.high,
-            ];
+            let numbers = [rate, p99].map(|e| [e.median, e.low, e.high].map(number));
             let mut cells = vec![entry.display.to_owned(), point.stage.to_string()];
-            cells.extend(numbers.map(number));
+            cells.extend(numbers.into_iter().flatten());
             data.rows.push(cells);
             told.push(format!(
                 "{} {} at {} req/s: {}",
                 entry.display,
                 point.stage,
-                Unit::Count.value(rate.median),
-                spoken(p99, Unit::Micros)
+                AxisUnit::Count.value(rate.median),
+                spoken(p99, AxisUnit::Micros)
             ));
         }
     }
-    names(&mut svg, &driven, (&x, &y));
+    // Each name at the height of the server's fastest point.
+    let end = |(entry, points): &(&'a Entrant<'a>, Vec<Driven<'_>>)| {
+        let (x, y) = at(points.last()?);
+        Some((entry.named(), (x + 5.0, y)))
+    };
+    let ends: Vec<_> = driven.iter().filter_map(end).collect();
+    labels_beside(&mut svg, AREA, AREA.right + 5.0, 12, &ends);
     Some(Chart::new(
         (field.workload, "load"),
         "Latency against rate",
@@ -131,38 +100,15 @@ fn draw(svg: &mut Svg, entry: &Entrant<'_>, points: &[Driven<'_>], (x, y): (&Sca
     svg.polyline(&through, &format!("leader {class}"));
     for point in points {
         let (px, py) = at(point);
-        let (left, right) = (short(x.at(point.rate.low)), short(x.at(point.rate.high)));
-        let (low, high) = (short(y.at(point.p99.low)), short(y.at(point.p99.high)));
-        let (sx, sy) = (short(px), short(py));
-        let across = format!("M{left} {sy}H{right}M{sx} {low}V{high}");
+        let ends = [x.at(point.rate.low), py, x.at(point.rate.high)];
+        let [left, middle, right] = ends.map(short);
+        let up = whisker_up(px, y, point.p99.low, point.p99.high);
+        let across = format!("M{left} {middle}H{right}{up}");
         svg.path(&across, &format!("whisker thin {class}"));
-        let hollow = if point.stage == Stage::Paced {
-            "hollow "
-        } else {
-            ""
+        let hollow = match point.stage {
+            Stage::Paced => "hollow ",
+            Stage::Peak => "",
         };
         svg.path(&entry.key.mark((px, py), 4.2), &format!("{hollow}{class}"));
-    }
-}
-
-/// Each name on the right, at the height of the server's fastest point.
-fn names(svg: &mut Svg, driven: &[(&Entrant<'_>, Vec<Driven<'_>>)], (x, y): (&Scale, &Scale)) {
-    let ends: Vec<(f64, f64)> = driven
-        .iter()
-        .filter_map(|(_, points)| points.last())
-        .map(|point| (x.at(point.rate.median), y.at(point.p99.median)))
-        .collect();
-    let asked: Vec<f64> = ends.iter().map(|(_, y)| *y).collect();
-    let places = spread(&asked, 14.0, (AREA.top - 6.0, HEIGHT - 10.0));
-    for (((entry, _), end), place) in driven.iter().zip(&ends).zip(places) {
-        let class = entry.key.class();
-        svg.line(
-            (end.0 + 5.0, end.1),
-            (AREA.right + 5.0, place),
-            &format!("leader {class}"),
-        );
-        svg.path(&entry.key.mark((AREA.right + 11.0, place), 3.6), &class);
-        let name = clipped(entry.display, 12);
-        svg.text((AREA.right + 19.0, place + 4.0), Anchor::Start, "", &name);
     }
 }

@@ -28,10 +28,10 @@ use record::{Estimate, RankInterval};
 pub(super) use field::{Entrant, Field, Valid, fields, keys};
 pub(super) use key::Key;
 pub(super) use startup::chart as startup;
-pub(super) use svg::{Drawing, STYLE, escaped};
-pub(super) use trend::{Line, Point, chart as trend};
+pub(super) use svg::{STYLE, escaped};
+pub(super) use trend::{TrendLine, TrendPoint, chart as trend};
 
-use scale::{Scale, Unit};
+use scale::{AxisUnit, Scale};
 use svg::Svg;
 
 use super::number::{ABSENT, significant};
@@ -49,7 +49,9 @@ pub(super) struct Chart {
     pub(super) title: String,
     /// How to read it.
     pub(super) caption: String,
-    pub(super) drawing: Drawing,
+    /// For readers who can't see the drawing.
+    description: String,
+    svg: Svg,
     pub(super) data: Data,
 }
 
@@ -61,7 +63,6 @@ pub(super) struct Data {
 }
 
 impl Chart {
-    /// `description` is for readers who can't see the drawing.
     fn new(
         (of, what): (&str, &str),
         title: &str,
@@ -70,35 +71,50 @@ impl Chart {
         svg: Svg,
         data: Data,
     ) -> Self {
-        let fit = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-        let id: String = format!("{of}-{what}").chars().map(fit).collect();
-        let drawing = svg.finish(&id, &format!("{title}: {of}"), description);
         Self {
-            id,
+            id: anchor(&format!("{of}-{what}")),
             of: of.to_owned(),
             title: title.to_owned(),
             caption,
-            drawing,
+            description: description.to_owned(),
+            svg,
             data,
         }
+    }
+
+    /// The drawing in an HTML page.
+    pub(super) fn inline(&self) -> String {
+        let title = format!("{}: {}", self.title, self.of);
+        self.svg.inline([&self.id, &title, &self.description])
+    }
+
+    /// The drawing as a separate file.
+    pub(super) fn standalone(&self) -> String {
+        let title = format!("{}: {}", self.title, self.of);
+        self.svg.standalone([&self.id, &title, &self.description])
     }
 }
 
 impl Data {
-    fn new(head: &[&str]) -> Self {
+    /// `head` names the columns, with a comma and a space between them.
+    fn new(head: &str) -> Self {
         Self {
-            head: head.iter().map(ToString::to_string).collect(),
+            head: head.split(", ").map(str::to_owned).collect(),
             rows: Vec::new(),
         }
     }
 }
 
+/// A name that is valid in a URL after `#`, and as a file name.
+pub(super) fn anchor(name: &str) -> String {
+    let fit = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    name.chars().map(fit).collect()
+}
+
 /// Every chart of a workload, the main ones first. Leaves out charts without data.
 pub(super) fn of_workload(field: &Field<'_>, seed: u64) -> Vec<Chart> {
-    let mut charts: Vec<Chart> = [throughput::chart(field), cost::chart(field)]
-        .into_iter()
-        .flatten()
-        .collect();
+    let first = [throughput::chart(field), cost::chart(field)];
+    let mut charts: Vec<Chart> = first.into_iter().flatten().collect();
     charts.extend(spectrum::charts(field, seed));
     charts.extend(load::chart(field));
     charts.extend(over_time::charts(field));
@@ -175,7 +191,7 @@ fn interval_cells(estimate: Option<&Estimate>) -> [String; 4] {
 }
 
 /// As in `92,310 (65,020 to 118,900)`.
-fn spoken(estimate: &Estimate, unit: Unit) -> String {
+fn spoken(estimate: &Estimate, unit: AxisUnit) -> String {
     format!(
         "{} ({} to {})",
         unit.value(estimate.median),

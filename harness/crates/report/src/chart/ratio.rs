@@ -5,10 +5,10 @@ use crate::figure::{ratio_interval, times};
 use record::RatioToBest;
 use record::figure;
 
-use super::field::{Entrant, Field};
-use super::frame::{Axis, level};
+use super::field::Field;
+use super::frame::level;
 use super::rows::Rows;
-use super::scale::{Scale, Unit};
+use super::scale::{AxisUnit, Scale};
 use super::svg::Anchor;
 use super::{Chart, Data, WIDTH, interval_cells, number, rank_text, whisker_between};
 
@@ -30,7 +30,7 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     }
     let area = rows.area;
     let band = ranking.noise_floor.as_ref().map(|floor| 1.0 + floor.delta);
-    let scale = scale(&ratios, band, (area.left, area.right));
+    let scale = scale(&ratios, band, area.across());
     let mut svg = rows.canvas(0.0);
     if let Some(edge) = band {
         let (left, right) = (scale.at(1.0 / edge), scale.at(edge));
@@ -38,36 +38,14 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
         svg.rect((left, area.top), right - left, height, "tie");
     }
     let what = figure::name(figure);
-    let title = &format!("{what}, times the best's");
-    let unit = Unit::Times;
-    level(
-        &mut svg,
-        area,
-        Axis {
-            scale: &scale,
-            unit,
-            title,
-        },
-    );
-    svg.line(
-        (scale.at(1.0), area.top),
-        (scale.at(1.0), area.bottom),
-        "rule",
-    );
-    rows.draw(&mut svg, stage);
-    let heads = [
-        "server",
-        "ratio to the best",
-        "low",
-        "high",
-        "rounds",
-        "rank",
-        figure,
-        "low",
-        "high",
-        "trials",
-    ];
-    let mut data = Data::new(&heads);
+    let title = format!("{what}, times the best's");
+    level(&mut svg, area, &scale, &title);
+    let best = scale.at(1.0);
+    svg.line((best, area.top), (best, area.bottom), "rule");
+    rows.draw(&mut svg);
+    let mut data = Data::new(&format!(
+        "server, ratio to the best, low, high, rounds, rank, {figure}, low, high, trials"
+    ));
     let mut told = Vec::new();
     for (row, (entry, ratio)) in rows.entries.iter().zip(&ratios).enumerate() {
         let mut cells = vec![entry.display.to_owned()];
@@ -106,7 +84,7 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
             None => cells.extend(std::iter::repeat_n(String::new(), 4)),
         }
         cells.push(rank_text(entry.rank()));
-        cells.extend(interval_cells(Entrant::figure(entry, stage, figure)));
+        cells.extend(interval_cells(entry.figure(stage, figure)));
         data.rows.push(cells);
     }
     Some(Chart::new(
@@ -132,7 +110,7 @@ fn scale(ratios: &[Option<&RatioToBest>], band: Option<f64>, pixels: (f64, f64))
         (low.min(from), high.max(to))
     });
     let room = 0.04 * (high - low);
-    Scale::between((low - room).max(0.0), high + room, pixels)
+    Scale::between((low - room).max(0.0), high + room, pixels, AxisUnit::Times)
 }
 
 /// Whether a server ties with the best: its interval reaches into the band of the noise floor. The best ties

@@ -1,12 +1,12 @@
 //! Charts with a row for each server: the names, the failures, and the ranks with their ties.
 
-use crate::grid::clipped;
 use catalog::Stage;
-use record::RankInterval;
+use record::{Estimate, RankInterval};
 
 use super::WIDTH;
 use super::field::{Entrant, Field};
-use super::frame::Area;
+use super::frame::{Area, label, level};
+use super::scale::{AxisUnit, Scale};
 use super::svg::{Anchor, Svg, short};
 
 const ROW: f64 = 25.0;
@@ -14,8 +14,6 @@ const ROW: f64 = 25.0;
 const TOP: f64 = 30.0;
 /// Space above the rows otherwise.
 const BARE_TOP: f64 = 8.0;
-/// Where names begin, after their mark.
-const NAME: f64 = 16.0;
 /// Columns of text for a name.
 const NAME_COLUMNS: usize = 17;
 /// From the left edge to the plot.
@@ -28,6 +26,7 @@ const RANKS: f64 = 76.0;
 pub(super) struct Rows<'a> {
     pub(super) entries: Vec<&'a Entrant<'a>>,
     pub(super) area: Area,
+    stage: Stage,
     ranks: bool,
 }
 
@@ -37,7 +36,7 @@ impl<'a> Rows<'a> {
         let entries: Vec<&Entrant<'_>> = field
             .entries
             .iter()
-            .filter(|entry| entry.rows.contains_key(&stage))
+            .filter(|entry| entry.row(stage).is_some())
             .collect();
         let right = WIDTH - VALUES - if ranks { RANKS } else { 8.0 };
         let top = if ranks { TOP } else { BARE_TOP };
@@ -50,6 +49,7 @@ impl<'a> Rows<'a> {
         Self {
             entries,
             area,
+            stage,
             ranks,
         }
     }
@@ -63,6 +63,29 @@ impl<'a> Rows<'a> {
         rows
     }
 
+    /// A figure of each entry.
+    pub(super) fn figures(&self, figure: &str) -> Vec<Option<&'a Estimate>> {
+        let entries = self.entries.iter();
+        entries
+            .map(|entry| entry.figure(self.stage, figure))
+            .collect()
+    }
+
+    /// The rows above an axis from 0 that fits these figures; `below` pixels stay free under it.
+    pub(super) fn begin(
+        &self,
+        figures: &[Option<&Estimate>],
+        title: &str,
+        below: f64,
+    ) -> (Svg, Scale) {
+        let ends = figures.iter().flatten().map(|estimate| estimate.high);
+        let scale = Scale::from_zero(ends, self.area.across(), AxisUnit::Count);
+        let mut svg = self.canvas(below);
+        level(&mut svg, self.area, &scale, title);
+        self.draw(&mut svg);
+        (svg, scale)
+    }
+
     /// A drawing that fits all rows, an axis and `below` more pixels.
     pub(super) fn canvas(&self, below: f64) -> Svg {
         Svg::new(WIDTH, self.area.bottom + 38.0 + below)
@@ -74,7 +97,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Names, failures, a line above the control, and optionally the ranks.
-    pub(super) fn draw(&self, svg: &mut Svg, stage: Stage) {
+    pub(super) fn draw(&self, svg: &mut Svg) {
         for (row, entry) in self.entries.iter().enumerate() {
             let y = self.y(row);
             let after_server = row > 0 && !self.entries[row - 1].is_control();
@@ -82,10 +105,8 @@ impl<'a> Rows<'a> {
                 let edge = self.area.top + ROW * row as f64;
                 svg.line((0.0, edge), (WIDTH, edge), "rule");
             }
-            svg.path(&entry.key.mark((6.0, y), 4.5), &entry.key.class());
-            let name = clipped(entry.display, NAME_COLUMNS);
-            svg.text((NAME, y + 4.0), Anchor::Start, "", &name);
-            if entry.failed(stage) {
+            label(svg, entry.named(), (6.0, y), (4.5, 10.0), NAME_COLUMNS);
+            if entry.failed(self.stage) {
                 svg.text((LEFT + 4.0, y + 4.0), Anchor::Start, "fail", "failed");
             }
         }

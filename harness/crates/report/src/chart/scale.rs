@@ -1,11 +1,11 @@
 //! Maps values to positions on an axis, and finds its round tick values.
 
-use crate::number::significant;
+use crate::number::{mebibytes, significant};
 use record::figure;
 
 /// The unit and format of values on an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unit {
+pub(super) enum AxisUnit {
     /// A rate or a count: 50k.
     Count,
     /// Microseconds, shown in µs, ms or s.
@@ -18,7 +18,7 @@ pub(super) enum Unit {
     Times,
 }
 
-impl From<figure::Unit> for Unit {
+impl From<figure::Unit> for AxisUnit {
     fn from(unit: figure::Unit) -> Self {
         match unit {
             figure::Unit::PerSecond | figure::Unit::One => Self::Count,
@@ -29,38 +29,34 @@ impl From<figure::Unit> for Unit {
     }
 }
 
-impl Unit {
+impl AxisUnit {
     /// Formats a value for a tick.
     pub(super) fn tick(self, value: f64) -> String {
-        match self {
-            Self::Count => match value.abs() {
-                1e6.. => format!("{}M", plain(value / 1e6)),
-                1e3.. => format!("{}k", plain(value / 1e3)),
-                _ => plain(value),
-            },
-            Self::Micros => match value.abs() {
-                1e6.. => format!("{} s", plain(value / 1e6)),
-                1e3.. => format!("{} ms", plain(value / 1e3)),
-                _ => format!("{} µs", plain(value)),
-            },
-            Self::Millis => format!("{} ms", plain(value)),
-            Self::Bytes => plain(value / f64::from(1 << 20)),
-            Self::Times => format!("{}×", plain(value)),
+        match (self, value.abs()) {
+            (Self::Count, 1e6..) => format!("{}M", plain(value / 1e6)),
+            (Self::Count, 1e3..) => format!("{}k", plain(value / 1e3)),
+            _ => self.scaled(value, plain),
         }
     }
 
-    /// Formats a value next to its mark, to three digits.
+    /// Formats a value next to its mark: a count to four digits, others to three.
     pub(super) fn value(self, value: f64) -> String {
         match self {
             Self::Count => significant(value, 4),
-            Self::Micros => match value.abs() {
-                1e6.. => format!("{} s", significant(value / 1e6, 3)),
-                1e3.. => format!("{} ms", significant(value / 1e3, 3)),
-                _ => format!("{} µs", significant(value, 3)),
-            },
-            Self::Millis => format!("{} ms", significant(value, 3)),
-            Self::Bytes => format!("{} MiB", significant(value / f64::from(1 << 20), 3)),
-            Self::Times => format!("{}×", significant(value, 3)),
+            Self::Bytes => format!("{} MiB", mebibytes(value)),
+            _ => self.scaled(value, |value| significant(value, 3)),
+        }
+    }
+
+    fn scaled(self, value: f64, digits: impl Fn(f64) -> String) -> String {
+        match (self, value.abs()) {
+            (Self::Micros, 1e6..) => format!("{} s", digits(value / 1e6)),
+            (Self::Micros, 1e3..) => format!("{} ms", digits(value / 1e3)),
+            (Self::Micros, _) => format!("{} µs", digits(value)),
+            (Self::Millis, _) => format!("{} ms", digits(value)),
+            (Self::Bytes, _) => digits(value / f64::from(1 << 20)),
+            (Self::Times, _) => format!("{}×", digits(value)),
+            (Self::Count, _) => digits(value),
         }
     }
 }
@@ -74,6 +70,7 @@ fn plain(value: f64) -> String {
 /// An axis: maps values from `low` to `high` to pixels from `start` to `end`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Scale {
+    unit: AxisUnit,
     log: bool,
     low: f64,
     high: f64,
@@ -85,8 +82,8 @@ impl Scale {
     /// From 0 to a round value that covers all of `values`.
     pub(super) fn from_zero(
         values: impl IntoIterator<Item = f64>,
-        (start, end): (f64, f64),
-        unit: Unit,
+        pixels: (f64, f64),
+        unit: AxisUnit,
     ) -> Self {
         let high = values
             .into_iter()
@@ -94,19 +91,18 @@ impl Scale {
             .fold(0.0, f64::max);
         let high = if high > 0.0 { high } else { 1.0 };
         let step = step(high, 5, base(unit));
-        Self {
-            log: false,
-            low: 0.0,
-            // A small margin, so that no line is on the upper edge.
-            high: (high * 1.02 / step).ceil() * step,
-            start,
-            end,
-        }
+        // A small margin, so that no line is on the upper edge.
+        let high = (high * 1.02 / step).ceil() * step;
+        Self::between(0.0, high, pixels, unit)
     }
 
     /// Logarithmic, from a round value below the smallest to one above the largest. Values that are not
     /// positive are drawn at the low end.
-    pub(super) fn log(values: impl IntoIterator<Item = f64>, (start, end): (f64, f64)) -> Self {
+    pub(super) fn log(
+        values: impl IntoIterator<Item = f64>,
+        pixels: (f64, f64),
+        unit: AxisUnit,
+    ) -> Self {
         let (low, high) = values
             .into_iter()
             .filter(|value| value.is_finite() && *value > 0.0)
@@ -119,18 +115,17 @@ impl Scale {
             (1.0, 10.0)
         };
         let (low, high) = (rounded_down(low), rounded_up(high));
+        let high = if high > low { high } else { low * 10.0 };
         Self {
             log: true,
-            low,
-            high: if high > low { high } else { low * 10.0 },
-            start,
-            end,
+            ..Self::between(low, high, pixels, unit)
         }
     }
 
     /// An axis with given ends.
-    pub(super) fn between(low: f64, high: f64, (start, end): (f64, f64)) -> Self {
+    pub(super) fn between(low: f64, high: f64, (start, end): (f64, f64), unit: AxisUnit) -> Self {
         Self {
+            unit,
             log: false,
             low,
             high,
@@ -155,10 +150,15 @@ impl Scale {
         Self { start, end, ..self }
     }
 
-    /// Round values within the axis.
-    pub(super) fn ticks(&self, unit: Unit) -> Vec<f64> {
+    /// Round values within the axis, each with its text.
+    pub(super) fn ticks(&self) -> Vec<(f64, String)> {
+        let ticks = self.round_values().into_iter();
+        ticks.map(|tick| (tick, self.unit.tick(tick))).collect()
+    }
+
+    fn round_values(&self) -> Vec<f64> {
         if !self.log {
-            let step = step(self.high - self.low, 5, base(unit));
+            let step = step(self.high - self.low, 5, base(self.unit));
             let first = (self.low / step).ceil();
             return (0..8)
                 .map(|index| (first + f64::from(index)) * step)
@@ -182,9 +182,9 @@ impl Scale {
 }
 
 /// The distance between round values.
-fn base(unit: Unit) -> f64 {
+fn base(unit: AxisUnit) -> f64 {
     match unit {
-        Unit::Bytes => f64::from(1 << 20),
+        AxisUnit::Bytes => f64::from(1 << 20),
         _ => 1.0,
     }
 }
@@ -222,44 +222,36 @@ fn rounded_up(value: f64) -> f64 {
 mod tests {
     use super::*;
 
+    fn texts(scale: Scale) -> Vec<String> {
+        scale.ticks().into_iter().map(|(_, text)| text).collect()
+    }
+
     #[test]
     fn a_linear_axis_begins_at_zero_and_ends_at_a_round_value() {
-        let scale = Scale::from_zero([92_310.0, 37_000.0], (0.0, 100.0), Unit::Count);
+        let scale = Scale::from_zero([92_310.0, 37_000.0], (0.0, 100.0), AxisUnit::Count);
         assert_eq!(scale.at(0.0), 0.0);
         assert_eq!(scale.at(100_000.0), 100.0);
-        let ticks: Vec<_> = scale
-            .ticks(Unit::Count)
-            .into_iter()
-            .map(|tick| Unit::Count.tick(tick))
-            .collect();
-        assert_eq!(ticks, ["0", "20k", "40k", "60k", "80k", "100k"]);
+        assert_eq!(texts(scale), ["0", "20k", "40k", "60k", "80k", "100k"]);
     }
 
     #[test]
     fn a_logarithmic_axis_has_a_place_for_every_decade() {
-        let scale = Scale::log([31.0, 8_070.0], (100.0, 0.0));
+        let scale = Scale::log([31.0, 8_070.0], (100.0, 0.0), AxisUnit::Micros);
         assert_eq!(scale.at(20.0), 100.0);
         assert_eq!(scale.at(10_000.0), 0.0);
         assert!(scale.at(31.0) > scale.at(32.0));
-        let ticks: Vec<_> = scale
-            .ticks(Unit::Micros)
-            .into_iter()
-            .map(|tick| Unit::Micros.tick(tick))
-            .collect();
-        assert_eq!(ticks, ["100 µs", "1 ms", "10 ms"]);
+        assert_eq!(texts(scale), ["100 µs", "1 ms", "10 ms"]);
         // Don't fail without values.
-        assert_eq!(Scale::log([], (0.0, 1.0)).ticks(Unit::Count).len(), 4);
-        assert_eq!(Scale::from_zero([], (0.0, 1.0), Unit::Count).at(0.0), 0.0);
+        assert_eq!(Scale::log([], (0.0, 1.0), AxisUnit::Count).ticks().len(), 4);
+        assert_eq!(
+            Scale::from_zero([], (0.0, 1.0), AxisUnit::Count).at(0.0),
+            0.0
+        );
     }
 
     #[test]
     fn ticks_of_memory_are_round_in_mebibytes() {
-        let scale = Scale::from_zero([26_500_000.0], (0.0, 1.0), Unit::Bytes);
-        let ticks: Vec<_> = scale
-            .ticks(Unit::Bytes)
-            .into_iter()
-            .map(|tick| Unit::Bytes.tick(tick))
-            .collect();
-        assert_eq!(ticks, ["0", "10", "20", "30"]);
+        let scale = Scale::from_zero([26_500_000.0], (0.0, 1.0), AxisUnit::Bytes);
+        assert_eq!(texts(scale), ["0", "10", "20", "30"]);
     }
 }

@@ -4,12 +4,11 @@ use catalog::Stage;
 use record::Trial;
 
 use super::field::{Entrant, Field};
-use super::frame::{Area, Axis, level, upright};
+use super::frame::{Area, label, level, upright};
 use super::key::Key;
-use super::scale::{Scale, Unit};
-use super::svg::{Anchor, Svg};
+use super::scale::{AxisUnit, Scale};
+use super::svg::Svg;
 use super::{Chart, Data, WIDTH, number};
-use crate::grid::clipped;
 
 const LEGEND_ROW: f64 = 17.0;
 const LEGEND_COLUMNS: usize = 3;
@@ -31,7 +30,7 @@ pub(super) fn chart(field: &Field<'_>) -> Option<Chart> {
     if dots.is_empty() {
         return None;
     }
-    let mut data = Data::new(&["server", "stage", "round", "requests/s", "jitter µs"]);
+    let mut data = Data::new("server, stage, round, requests/s, jitter µs");
     data.rows.extend(dots.iter().map(|dot| {
         vec![
             dot.display.to_owned(),
@@ -96,37 +95,18 @@ fn draw(field: &Field<'_>, dots: &[Dot<'_>]) -> Svg {
         bottom: top + PLOT,
     };
     let mut svg = Svg::new(WIDTH, area.bottom + 42.0);
-    let x = Scale::from_zero(
-        dots.iter().map(|d| d.rate),
-        (area.left, area.right),
-        Unit::Count,
+    let x = Scale::from_zero(dots.iter().map(|d| d.rate), area.across(), AxisUnit::Count);
+    let y = Scale::log(
+        dots.iter().map(|d| d.jitter_us),
+        area.up(),
+        AxisUnit::Micros,
     );
-    let y = Scale::log(dots.iter().map(|d| d.jitter_us), (area.bottom, area.top));
-    upright(
-        &mut svg,
-        area,
-        Axis {
-            scale: &y,
-            unit: Unit::Micros,
-            title: "jitter",
-        },
-    );
-    let title = "requests per second";
-    level(
-        &mut svg,
-        area,
-        Axis {
-            scale: &x,
-            unit: Unit::Count,
-            title,
-        },
-    );
+    upright(&mut svg, area, &y, "jitter");
+    level(&mut svg, area, &x, "requests per second");
     for (index, entry) in shown.iter().enumerate() {
         let left = 8.0 + (WIDTH - 12.0) / LEGEND_COLUMNS as f64 * (index % LEGEND_COLUMNS) as f64;
         let y = 10.0 + LEGEND_ROW * (index / LEGEND_COLUMNS) as f64;
-        svg.path(&entry.key.mark((left, y), 4.0), &entry.key.class());
-        let name = clipped(entry.display, 18);
-        svg.text((left + 10.0, y + 4.0), Anchor::Start, "", &name);
+        label(&mut svg, entry.named(), (left, y), (4.0, 10.0), 18);
     }
     for entry in shown {
         for (stage, look) in [(Stage::Peak, "dot "), (Stage::Paced, "dot hollow ")] {

@@ -5,13 +5,12 @@ use record::Trial;
 use stats::{Bootstrap, Interval, Scale as Symmetry, median};
 
 use super::field::{Entrant, Field};
-use super::frame::{Area, Axis, spread, upright};
+use super::frame::{Area, aside, labels_beside, title_below, upright, whisker_up};
 use super::key::Key;
-use super::scale::{Scale, Unit};
-use super::svg::{Anchor, Svg, short};
+use super::scale::{AxisUnit, Scale};
+use super::svg::{Anchor, Svg};
 use super::{Chart, Data, WIDTH, number};
-use crate::grid::clipped;
-use crate::number::significant;
+use crate::figure::rate;
 
 /// The percentiles to draw; those with a name are marked, with their interval.
 const POINTS: [(f64, Option<&str>); 11] = [
@@ -43,16 +42,8 @@ const AREA: Area = Area {
 pub(super) fn charts(field: &Field<'_>, seed: u64) -> Vec<Chart> {
     let mut bootstrap = Bootstrap::new(seed);
     let kinds = [
-        (
-            "latency",
-            "Latency spectrum",
-            "the last byte of the response",
-        ),
-        (
-            "first_byte",
-            "First-byte spectrum",
-            "the first byte of the response",
-        ),
+        ("latency", "Latency spectrum", "last"),
+        ("first_byte", "First-byte spectrum", "first"),
     ];
     let spectra: Vec<Vec<Spectrum<'_>>> = kinds
         .iter()
@@ -62,12 +53,12 @@ pub(super) fn charts(field: &Field<'_>, seed: u64) -> Vec<Chart> {
         })
         .collect();
     let values = spectra.iter().flatten().flat_map(Spectrum::reach);
-    let y = Scale::log(values, (AREA.bottom, AREA.top));
+    let y = Scale::log(values, AREA.up(), AxisUnit::Micros);
     kinds
         .iter()
         .zip(&spectra)
         .filter(|(_, found)| !found.is_empty())
-        .map(|((name, title, until), found)| chart(field, (*name, *title, *until), found, &y))
+        .map(|(kind, found)| chart(field, *kind, found, &y))
         .collect()
 }
 
@@ -131,57 +122,43 @@ impl<'a> Spectrum<'a> {
     }
 }
 
-fn chart(
+fn chart<'a>(
     field: &Field<'_>,
-    (name, title, until): (&str, &str, &str),
-    spectra: &[Spectrum<'_>],
+    (name, title, byte): (&str, &str, &str),
+    spectra: &[Spectrum<'a>],
     y: &Scale,
 ) -> Chart {
     let mut svg = Svg::new(WIDTH, HEIGHT);
-    let x = Scale::between(
-        place(0.5),
-        place(0.9999),
-        (AREA.left + 8.0, AREA.right - 10.0),
-    );
-    upright(
-        &mut svg,
-        AREA,
-        Axis {
-            scale: y,
-            unit: Unit::Micros,
-            title: "latency",
-        },
-    );
+    let pixels = (AREA.left + 8.0, AREA.right - 10.0);
+    let x = Scale::between(place(0.5), place(0.9999), pixels, AxisUnit::Count);
+    upright(&mut svg, AREA, y, "latency");
     for (quantile, name) in POINTS {
         let Some(name) = name else { continue };
         let at = x.at(place(quantile));
         svg.line((at, AREA.top), (at, AREA.bottom), "grid");
         svg.text((at, AREA.bottom + 15.0), Anchor::Middle, "tick", name);
     }
-    let middle = f64::midpoint(AREA.left, AREA.right);
-    svg.text(
-        (middle, AREA.bottom + 31.0),
-        Anchor::Middle,
-        "axis",
-        "percentile of requests",
-    );
+    title_below(&mut svg, AREA, "percentile of requests");
     for (index, spectrum) in spectra.iter().enumerate() {
         // Side by side, so that intervals at one percentile don't hide each other.
-        let aside = 2.4 * (index as f64 - (spectra.len() - 1) as f64 / 2.0);
-        line(&mut svg, spectrum, |quantile| x.at(place(quantile)), y);
-        marks(
-            &mut svg,
-            spectrum,
-            |quantile| x.at(place(quantile)) + aside,
-            y,
-        );
+        let aside = aside(index, spectra.len(), 2.4);
+        let x = |quantile| x.at(place(quantile));
+        line(&mut svg, spectrum, x, y);
+        marks(&mut svg, spectrum, |quantile| x(quantile) + aside, y);
     }
-    names(&mut svg, spectra, &x, y);
+    // Each name at the end of its line.
+    let end = |spectrum: &Spectrum<'a>| {
+        let last = spectrum.points.last()?;
+        let at = (x.at(place(last.quantile)) + 6.0, y.at(last.median_us));
+        Some(((spectrum.key, spectrum.display), at))
+    };
+    let ends: Vec<_> = spectra.iter().filter_map(end).collect();
+    labels_beside(&mut svg, AREA, AREA.right + 6.0, 14, &ends);
     let named = |point: &Percentile| {
         Some(format!(
             "p{} {}",
             point.name?,
-            Unit::Micros.value(point.median_us)
+            AxisUnit::Micros.value(point.median_us)
         ))
     };
     let told: Vec<String> = spectra
@@ -191,21 +168,21 @@ fn chart(
             format!("{}: {}", spectrum.display, points.join(", "))
         })
         .collect();
-    let rate = field.ranking.and_then(|ranking| ranking.rate_per_s);
-    let load = rate.map_or_else(
+    let paced = field.ranking.and_then(|ranking| ranking.rate_per_s);
+    let load = paced.map_or_else(
         || "at the paced rate".to_owned(),
-        |rate| format!("at {} req/s for every server", significant(rate, 5)),
+        |per_second| format!("at {} req/s for every server", rate(per_second)),
     );
     Chart::new(
         (field.workload, &name.replace('_', "-")),
         title,
         format!(
-            "From when a request was due to {until}, {load}: the median over rounds, with 95 % \
-             intervals at the marked percentiles. Dashed: a trial has fewer than ten requests \
-             beyond."
+            "From when a request was due to the {byte} byte of the response, {load}: the median \
+             over rounds, with 95 % intervals at the marked percentiles. Dashed: a trial has fewer \
+             than ten requests beyond."
         ),
         &format!(
-            "Percentiles of latency to {until}, {load}. {}.",
+            "Percentiles of latency to the {byte} byte of the response, {load}. {}.",
             told.join("; ")
         ),
         svg,
@@ -242,8 +219,7 @@ fn marks(svg: &mut Svg, spectrum: &Spectrum<'_>, x: impl Fn(f64) -> f64, y: &Sca
     for point in spectrum.points.iter().filter(|point| point.name.is_some()) {
         let at = x(point.quantile);
         if let Some(interval) = point.interval_us {
-            let (low, high) = (short(y.at(interval.low)), short(y.at(interval.high)));
-            whiskers += &format!("M{} {low}V{high}", short(at));
+            whiskers += &whisker_up(at, y, interval.low, interval.high);
         }
         marks += &spectrum.key.mark((at, y.at(point.median_us)), 3.4);
     }
@@ -251,37 +227,8 @@ fn marks(svg: &mut Svg, spectrum: &Spectrum<'_>, x: impl Fn(f64) -> f64, y: &Sca
     svg.path(&marks, &class);
 }
 
-/// Each name at the end of its line, moved if two would overlap.
-fn names(svg: &mut Svg, spectra: &[Spectrum<'_>], x: &Scale, y: &Scale) {
-    let ends: Vec<(f64, f64)> = spectra
-        .iter()
-        .filter_map(|spectrum| spectrum.points.last())
-        .map(|point| (x.at(place(point.quantile)), y.at(point.median_us)))
-        .collect();
-    let asked: Vec<f64> = ends.iter().map(|(_, y)| *y).collect();
-    let places = spread(&asked, 14.0, (AREA.top - 6.0, HEIGHT - 10.0));
-    for ((spectrum, end), place) in spectra.iter().zip(&ends).zip(places) {
-        let from = (end.0 + 6.0, end.1);
-        let class = format!("leader {}", spectrum.key.class());
-        svg.line(from, (AREA.right + 6.0, place), &class);
-        svg.path(
-            &spectrum.key.mark((AREA.right + 12.0, place), 3.6),
-            &spectrum.key.class(),
-        );
-        let name = clipped(spectrum.display, 14);
-        svg.text((AREA.right + 20.0, place + 4.0), Anchor::Start, "", &name);
-    }
-}
-
 fn data(spectra: &[Spectrum<'_>]) -> Data {
-    let mut data = Data::new(&[
-        "server",
-        "percentile",
-        "µs",
-        "low",
-        "high",
-        "requests beyond",
-    ]);
+    let mut data = Data::new("server, percentile, µs, low, high, requests beyond");
     for spectrum in spectra {
         for point in &spectrum.points {
             let end = |get: fn(Interval) -> f64| {

@@ -1,13 +1,12 @@
 //! Start-up: time to the first valid response, and that response's latency; every start is a dot.
 
-use crate::grid::clipped;
 use record::figure;
 use record::{Estimate, Summary, Verdict};
 
 use super::field::{Valid, keys};
-use super::frame::{Area, Axis, level};
+use super::frame::{Area, aside, label, level};
 use super::key::Key;
-use super::scale::{Scale, Unit};
+use super::scale::{AxisUnit, Scale};
 use super::svg::{Anchor, Svg};
 use super::{Chart, Data, WIDTH, interval_cells, spoken, whisker};
 
@@ -30,7 +29,12 @@ pub(crate) fn chart(summary: &Summary, valid: &Valid<'_>) -> Option<Chart> {
         .filter_map(figure::find)
         .map(|figure| {
             let starts = starts(summary, valid, figure.id);
-            (figure.id, figure.name, Unit::from(figure.unit()), starts)
+            (
+                figure.id,
+                figure.name,
+                AxisUnit::from(figure.unit()),
+                starts,
+            )
         })
         .filter(|(.., starts)| !starts.is_empty())
         .collect();
@@ -42,7 +46,7 @@ pub(crate) fn chart(summary: &Summary, valid: &Valid<'_>) -> Option<Chart> {
         .map(|(.., starts)| HEAD + ROW * starts.len() as f64 + 38.0)
         .sum();
     let mut svg = Svg::new(WIDTH, height);
-    let mut data = Data::new(&["server", "figure", "median", "low", "high", "starts"]);
+    let mut data = Data::new("server, figure, median, low, high, starts");
     let (mut top, mut told) = (HEAD, Vec::new());
     for (figure, title, unit, starts) in &parts {
         draw(&mut svg, top, title, *unit, starts);
@@ -94,7 +98,7 @@ fn starts<'a>(summary: &'a Summary, valid: &Valid<'_>, figure: &str) -> Vec<Star
     starts
 }
 
-fn draw(svg: &mut Svg, top: f64, title: &str, unit: Unit, starts: &[Starts<'_>]) {
+fn draw(svg: &mut Svg, top: f64, title: &str, unit: AxisUnit, starts: &[Starts<'_>]) {
     let area = Area {
         left: LEFT,
         right: WIDTH - 66.0,
@@ -104,32 +108,19 @@ fn draw(svg: &mut Svg, top: f64, title: &str, unit: Unit, starts: &[Starts<'_>])
     let all = starts
         .iter()
         .flat_map(|start| start.all.iter().copied().chain([start.estimate.high]));
-    let scale = Scale::from_zero(all, (area.left, area.right), unit);
-    level(
-        svg,
-        area,
-        Axis {
-            scale: &scale,
-            unit,
-            title,
-        },
-    );
+    let scale = Scale::from_zero(all, area.across(), unit);
+    level(svg, area, &scale, title);
     for (row, start) in starts.iter().enumerate() {
         let y = top + ROW * (row as f64 + 0.5);
         let class = start.key.class();
-        svg.path(&start.key.mark((6.0, y), 4.5), &class);
-        let name = clipped(start.display, 17);
-        svg.text((16.0, y + 4.0), Anchor::Start, "", &name);
+        let server = (start.key, start.display);
+        label(svg, server, (6.0, y), (4.5, 10.0), 17);
         // Dots use five heights in turn, so that equal ones don't hide each other.
-        let dots: String = start
-            .all
-            .iter()
-            .enumerate()
-            .map(|(index, value)| {
-                let aside = 3.0 * ((index % 5) as f64 - 2.0);
-                start.key.mark((scale.at(*value), y + aside), 1.8)
-            })
-            .collect();
+        let dot = |(index, value): (usize, &f64)| {
+            let aside = aside(index % 5, 5, 3.0);
+            start.key.mark((scale.at(*value), y + aside), 1.8)
+        };
+        let dots: String = start.all.iter().enumerate().map(dot).collect();
         svg.path(&dots, &format!("faint {class}"));
         whisker(svg, &scale, y, start.estimate, "whisker");
         let x = scale.at(start.estimate.median);

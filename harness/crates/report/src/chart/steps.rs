@@ -1,11 +1,14 @@
 //! Many trials step by step: the median and quartiles over rounds.
 
+use catalog::Stage;
 use record::{Interval, Trial};
 use stats::quantile;
 
+use super::field::{Entrant, Field};
+
 /// A tenth of a second of all trials of a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Step {
+pub(super) struct TimeStep {
     /// Its start, seconds from that of the measured window.
     pub(super) at_s: f64,
     /// The lower quartile over rounds.
@@ -18,8 +21,22 @@ pub(super) struct Step {
     pub(super) rounds: usize,
 }
 
+/// A server and its steps.
+pub(super) type Course<'a> = (&'a Entrant<'a>, Vec<TimeStep>);
+
+/// A figure of each server that has more than one step.
+pub(super) fn courses<'a>(
+    field: &'a Field<'a>,
+    stage: Stage,
+    figure: fn(&Interval) -> Option<f64>,
+) -> Vec<Course<'a>> {
+    let course = |entry: &'a Entrant<'a>| (entry, steps(entry.trials(stage), figure));
+    let courses = field.servers().map(course);
+    courses.filter(|(_, steps)| steps.len() > 1).collect()
+}
+
 /// A figure by the time within a trial. Leaves out steps that no round has.
-pub(super) fn steps(trials: &[&Trial], figure: fn(&Interval) -> Option<f64>) -> Vec<Step> {
+fn steps(trials: &[&Trial], figure: fn(&Interval) -> Option<f64>) -> Vec<TimeStep> {
     let longest = trials.iter().map(|trial| trial.intervals.len()).max();
     (0..longest.unwrap_or(0))
         .filter_map(|index| {
@@ -33,7 +50,7 @@ pub(super) fn steps(trials: &[&Trial], figure: fn(&Interval) -> Option<f64>) -> 
             values.retain(|value| value.is_finite());
             values.sort_by(f64::total_cmp);
             let starts: Vec<f64> = found.iter().map(|(at, _)| *at).collect();
-            Some(Step {
+            Some(TimeStep {
                 at_s: stats::median(&starts)?,
                 low: quantile(&values, 0.25)?,
                 median: quantile(&values, 0.5)?,
@@ -67,7 +84,6 @@ pub(super) fn memory(interval: &Interval) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use catalog::Stage;
 
     fn trial(rates: &[u64]) -> Trial {
         Trial {

@@ -14,7 +14,7 @@ pub(super) enum Anchor {
     End,
 }
 
-/// An unfinished drawing; lengths in CSS pixels at its natural size.
+/// A drawing; lengths in CSS pixels at its natural size.
 #[derive(Debug, Clone)]
 pub(super) struct Svg {
     body: String,
@@ -83,66 +83,39 @@ impl Svg {
         ));
     }
 
-    /// Finishes the drawing, with its title and description.
-    pub(super) fn finish(self, id: &str, title: &str, description: &str) -> Drawing {
-        Drawing {
-            id: id.to_owned(),
-            title: title.to_owned(),
-            description: description.to_owned(),
-            svg: self,
-        }
+    /// For an HTML page that includes [`STYLE`], with an id that is unique in the page, a title and a description.
+    pub(super) fn inline(&self, told: [&str; 3]) -> String {
+        self.whole(told, "", "")
+    }
+
+    /// A separate file: includes its style, which follows the reader's light or dark mode, and a background,
+    /// because the surrounding page may use the other mode.
+    pub(super) fn standalone(&self, told: [&str; 3]) -> String {
+        let ground = format!(
+            "<style>{}</style><rect class=\"ground\" width=\"100%\" height=\"100%\"/>",
+            STYLE.replace('\n', " ")
+        );
+        let (width, height) = (short(self.width), short(self.height));
+        let names =
+            format!(" xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\"");
+        format!("{}\n", self.whole(told, &names, &ground))
+    }
+
+    fn whole(&self, [id, title, description]: [&str; 3], attributes: &str, before: &str) -> String {
+        let (width, height) = (short(self.width), short(self.height));
+        let (title, description) = (escaped(title), escaped(description));
+        format!(
+            "<svg{attributes} class=\"chart\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
+             aria-labelledby=\"{id}-t {id}-d\"><title id=\"{id}-t\">{title}</title>\
+             <desc id=\"{id}-d\">{description}</desc>{before}{}</svg>",
+            self.body
+        )
     }
 
     fn element(&mut self, what: std::fmt::Arguments<'_>) {
         self.body
             .write_fmt(what)
             .expect("writing to a string can't fail");
-    }
-}
-
-/// A finished drawing with its description.
-#[derive(Debug, Clone)]
-pub(crate) struct Drawing {
-    id: String,
-    title: String,
-    description: String,
-    svg: Svg,
-}
-
-impl Drawing {
-    /// For an HTML page that includes [`STYLE`].
-    pub(crate) fn inline(&self) -> String {
-        self.element("", "")
-    }
-
-    /// A separate file: includes its style, which follows the reader's light or dark mode, and a background,
-    /// because the surrounding page may use the other mode.
-    pub(crate) fn standalone(&self) -> String {
-        let ground = format!(
-            "<style>{}</style><rect class=\"ground\" width=\"100%\" height=\"100%\"/>",
-            STYLE.replace('\n', " ")
-        );
-        let (width, height) = (short(self.svg.width), short(self.svg.height));
-        let names =
-            format!(" xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\"");
-        format!("{}\n", self.element(&names, &ground))
-    }
-
-    fn element(&self, attributes: &str, before: &str) -> String {
-        let Self {
-            id,
-            title,
-            description,
-            svg,
-        } = self;
-        let (width, height) = (short(svg.width), short(svg.height));
-        let (title, description) = (escaped(title), escaped(description));
-        format!(
-            "<svg{attributes} class=\"chart\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
-             aria-labelledby=\"{id}-t {id}-d\"><title id=\"{id}-t\">{title}</title>\
-             <desc id=\"{id}-d\">{description}</desc>{before}{}</svg>",
-            svg.body
-        )
     }
 }
 
@@ -206,14 +179,14 @@ mod tests {
     fn a_drawing_says_what_it_is_in_a_page_and_alone() {
         let mut svg = Svg::new(100.0, 50.0);
         svg.text((1.0, 2.0), Anchor::End, "", "a<b");
-        let drawing = svg.finish("x", "Title", "What it shows");
-        let inline = drawing.inline();
+        let told = ["x", "Title", "What it shows"];
+        let inline = svg.inline(told);
         assert!(inline.contains("aria-labelledby=\"x-t x-d\"><title id=\"x-t\">Title</title>"));
         assert!(
             inline.contains("text-anchor=\"end\">a&lt;b</text>"),
             "{inline}"
         );
-        let alone = drawing.standalone();
+        let alone = svg.standalone(told);
         assert!(
             alone.contains("prefers-color-scheme:") && alone.contains("xmlns="),
             "{alone}"

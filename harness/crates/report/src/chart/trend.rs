@@ -1,14 +1,13 @@
 //! A figure over several runs: a line for each server, with the interval of each run, and a mark if the machine
 //! changed.
 
-use crate::grid::clipped;
 use record::Estimate;
 use record::figure::Figure;
 
-use super::frame::{Area, Axis, spread, upright};
+use super::frame::{Area, aside, labels_beside, title_below, upright, whisker_up};
 use super::key::Key;
-use super::scale::{Scale, Unit};
-use super::svg::{Anchor, Svg, short};
+use super::scale::{AxisUnit, Scale};
+use super::svg::{Anchor, Svg};
 use super::{Chart, Data, WIDTH, interval_cells, spoken};
 
 const HEIGHT: f64 = 250.0;
@@ -21,16 +20,16 @@ const AREA: Area = Area {
 
 /// A server over the runs.
 #[derive(Debug, Clone)]
-pub(crate) struct Line<'a> {
+pub(crate) struct TrendLine<'a> {
     pub(crate) display: &'a str,
     pub(crate) key: Key,
     /// The runs in which it was measured, by number from 0.
-    pub(crate) points: Vec<Point>,
+    pub(crate) points: Vec<TrendPoint>,
 }
 
 /// A figure in one run.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Point {
+pub(crate) struct TrendPoint {
     pub(crate) run: usize,
     pub(crate) estimate: Estimate,
     /// It can't be compared with the point before it.
@@ -39,64 +38,47 @@ pub(crate) struct Point {
 
 /// `of` names the workload, `changes` are the runs with a different machine than the run before, and `runs` are
 /// the names.
-pub(crate) fn chart(
+pub(crate) fn chart<'a>(
     (of, figure, title): (&str, &Figure, &str),
     runs: &[String],
     changes: &[usize],
-    lines: &[Line<'_>],
+    lines: &[TrendLine<'a>],
 ) -> Option<Chart> {
     let all = || lines.iter().flat_map(|line| &line.points);
     all().next()?;
-    let unit = Unit::from(figure.unit());
+    let unit = AxisUnit::from(figure.unit());
+    let ends = all().flat_map(|p| [p.estimate.low, p.estimate.high]);
     let y = match figure.log {
-        true => Scale::log(
-            all().flat_map(|p| [p.estimate.low, p.estimate.high]),
-            (AREA.bottom, AREA.top),
-        ),
-        false => Scale::from_zero(
-            all().map(|p| p.estimate.high),
-            (AREA.bottom, AREA.top),
-            unit,
-        ),
+        true => Scale::log(ends, AREA.up(), unit),
+        false => Scale::from_zero(ends, AREA.up(), unit),
     };
     let last = runs.len().saturating_sub(1).max(1) as f64;
-    let x = Scale::between(0.0, last, (AREA.left + 14.0, AREA.right - 14.0));
+    let pixels = (AREA.left + 14.0, AREA.right - 14.0);
+    let x = Scale::between(0.0, last, pixels, AxisUnit::Count);
     let mut svg = Svg::new(WIDTH, HEIGHT);
-    upright(
-        &mut svg,
-        AREA,
-        Axis {
-            scale: &y,
-            unit,
-            title,
-        },
-    );
-    for (run, number) in (0..runs.len()).zip(1..) {
-        let at = x.at(run as f64);
-        svg.text(
-            (at, AREA.bottom + 15.0),
-            Anchor::Middle,
-            "tick",
-            &format!("{number}"),
-        );
+    upright(&mut svg, AREA, &y, title);
+    for run in 0..runs.len() {
+        let (at, number) = (x.at(run as f64), (run + 1).to_string());
+        svg.text((at, AREA.bottom + 15.0), Anchor::Middle, "tick", &number);
         if changes.contains(&run) {
-            let between = x.at(run as f64 - 0.5);
-            svg.line((between, AREA.top), (between, AREA.bottom), "change");
-            svg.text(
-                (between, AREA.top - 3.0),
-                Anchor::Middle,
-                "fail",
-                "different machine",
-            );
+            let at = x.at(run as f64 - 0.5);
+            svg.line((at, AREA.top), (at, AREA.bottom), "change");
+            let above = (at, AREA.top - 3.0);
+            svg.text(above, Anchor::Middle, "fail", "different machine");
         }
     }
-    let middle = f64::midpoint(AREA.left, AREA.right);
-    svg.text((middle, AREA.bottom + 31.0), Anchor::Middle, "axis", "run");
+    title_below(&mut svg, AREA, "run");
     for (index, line) in lines.iter().enumerate() {
-        let aside = 3.0 * (index as f64 - (lines.len() - 1) as f64 / 2.0);
+        let aside = aside(index, lines.len(), 3.0);
         draw(&mut svg, line, |run| x.at(run as f64) + aside, &y, changes);
     }
-    names(&mut svg, lines, &x, &y);
+    let end = |line: &TrendLine<'a>| {
+        let last = line.points.last()?;
+        let at = (x.at(last.run as f64) + 5.0, y.at(last.estimate.median));
+        Some(((line.key, line.display), at))
+    };
+    let ends: Vec<_> = lines.iter().filter_map(end).collect();
+    labels_beside(&mut svg, AREA, AREA.right + 6.0, 14, &ends);
     Some(Chart::new(
         (of, &figure.id.replace('_', "-")),
         title,
@@ -109,24 +91,26 @@ pub(crate) fn chart(
     ))
 }
 
-fn draw(svg: &mut Svg, line: &Line<'_>, x: impl Fn(usize) -> f64, y: &Scale, changes: &[usize]) {
+fn draw(
+    svg: &mut Svg,
+    line: &TrendLine<'_>,
+    x: impl Fn(usize) -> f64,
+    y: &Scale,
+    changes: &[usize],
+) {
     let class = line.key.class();
-    let at = |point: &Point| (x(point.run), y.at(point.estimate.median));
+    let at = |point: &TrendPoint| (x(point.run), y.at(point.estimate.median));
     let mut whiskers = String::new();
     for (index, point) in line.points.iter().enumerate() {
-        let (px, py) = at(point);
-        let (low, high) = (
-            short(y.at(point.estimate.low)),
-            short(y.at(point.estimate.high)),
-        );
-        if point.estimate.n > 1 {
-            whiskers += &format!("M{} {low}V{high}", short(px));
+        let Estimate { low, high, n, .. } = point.estimate;
+        if n > 1 {
+            whiskers += &whisker_up(x(point.run), y, low, high);
         }
         let before = index.checked_sub(1).map(|before| &line.points[before]);
         let moved =
-            |before: &&Point| (before.run + 1..=point.run).any(|run| changes.contains(&run));
+            |before: &&TrendPoint| (before.run + 1..=point.run).any(|run| changes.contains(&run));
         if let Some(before) = before.filter(|before| !point.apart && !moved(before)) {
-            svg.line(at(before), (px, py), &format!("line {class}"));
+            svg.line(at(before), at(point), &format!("line {class}"));
         }
     }
     svg.path(&whiskers, &format!("whisker thin {class}"));
@@ -138,30 +122,8 @@ fn draw(svg: &mut Svg, line: &Line<'_>, x: impl Fn(usize) -> f64, y: &Scale, cha
     svg.path(&marks, &class);
 }
 
-fn names(svg: &mut Svg, lines: &[Line<'_>], x: &Scale, y: &Scale) {
-    let ends: Vec<(f64, f64)> = lines
-        .iter()
-        .filter_map(|line| line.points.last())
-        .map(|point| (x.at(point.run as f64), y.at(point.estimate.median)))
-        .collect();
-    let asked: Vec<f64> = ends.iter().map(|(_, y)| *y).collect();
-    let places = spread(&asked, 14.0, (AREA.top - 6.0, HEIGHT - 10.0));
-    let named = lines.iter().filter(|line| !line.points.is_empty());
-    for ((line, end), place) in named.zip(&ends).zip(places) {
-        let class = line.key.class();
-        svg.line(
-            (end.0 + 5.0, end.1),
-            (AREA.right + 6.0, place),
-            &format!("leader {class}"),
-        );
-        svg.path(&line.key.mark((AREA.right + 12.0, place), 3.6), &class);
-        let name = clipped(line.display, 14);
-        svg.text((AREA.right + 20.0, place + 4.0), Anchor::Start, "", &name);
-    }
-}
-
-fn described(lines: &[Line<'_>], runs: &[String], unit: Unit, title: &str) -> String {
-    let told = |line: &Line<'_>| {
+fn described(lines: &[TrendLine<'_>], runs: &[String], unit: AxisUnit, title: &str) -> String {
+    let told = |line: &TrendLine<'_>| {
         let points: Vec<String> = line
             .points
             .iter()
@@ -173,8 +135,8 @@ fn described(lines: &[Line<'_>], runs: &[String], unit: Unit, title: &str) -> St
     format!("{title} over {} runs. {}.", runs.len(), told.join("; "))
 }
 
-fn data(lines: &[Line<'_>], runs: &[String]) -> Data {
-    let mut data = Data::new(&["server", "run", "median", "low", "high", "trials"]);
+fn data(lines: &[TrendLine<'_>], runs: &[String]) -> Data {
+    let mut data = Data::new("server, run, median, low, high, trials");
     for line in lines {
         for point in &line.points {
             let mut cells = vec![line.display.to_owned(), runs[point.run].clone()];

@@ -1,95 +1,13 @@
 //! The machine, the method in brief, the definitions, and how to repeat the run.
 
-use serde::Serialize;
+use minijinja::{Value, context};
 
 use crate::page;
 use record::figure;
 use record::{Finding, Level, Record, Run};
 use words::counted;
 
-/// The last sections of the page.
-#[derive(Debug, Serialize)]
-pub(super) struct About {
-    machine: Vec<String>,
-    unseen: Option<String>,
-    unmet: Vec<Unmet>,
-    met: Vec<Met>,
-    definitions: Vec<(&'static str, String)>,
-    command: String,
-    fingerprint: String,
-    run: String,
-}
-
-/// A finding that is not ok.
-#[derive(Debug, Serialize)]
-struct Unmet {
-    when: &'static str,
-    what: String,
-    found: String,
-    why: String,
-    fix: String,
-}
-
-#[derive(Debug, Serialize)]
-struct Met {
-    what: String,
-    found: String,
-}
-
-/// Terms that are not figures.
-const DEFINITIONS: &[(&str, &str)] = &[
-    (
-        "Trial, round",
-        "A trial is one stage of one workload for one server. A round has a fresh process of every \
-         server, and runs every trial once, in an order derived from the seed.",
-    ),
-    (
-        "Interval (±)",
-        "The 95 % confidence interval of the median over rounds, from a bootstrap over fresh \
-         processes, not over requests; ± is its wider half in percent of the median.",
-    ),
-    (
-        "Rank, tie",
-        "The ranks a server may have. Two servers differ only if the 95 % interval of their ratio, \
-         taken within rounds, lies outside the noise floor; otherwise they tie. Failed rows and \
-         the control have no rank.",
-    ),
-    (
-        "Ratio to the best",
-        "A figure divided by that of the best server within each round: the median over rounds \
-         with its 95 % interval. 1.08× is 8 % more than the best.",
-    ),
-    (
-        "~",
-        "A tail latency caused by the machine, not by the server: the ratio of the control's two \
-         copies varies too much, and so does the ratio of this server to the best.",
-    ),
-    (
-        "Peak",
-        "Closed loop: every connection sends its next request as soon as it has the last response. \
-         A rate with ≥ is a lower bound: the load generator may have been the limit.",
-    ),
-    (
-        "Paced",
-        "Open loop: the same fixed rate for every server. Latency counts from when a request was \
-         due, so a stall counts for all requests that waited.",
-    ),
-    (
-        "Control",
-        "Not a server: the harness's own responder, entered twice. It shows what the load \
-         generator can reach, and its two entries show how far identical programs differ on this \
-         machine (the noise floor).",
-    ),
-    (
-        "Marked, failed",
-        "Marked: the figures count, but see the note. Failed: the figures don't count and aren't \
-         shown. Wrong responses, timeouts and resets never count as throughput.",
-    ),
-    (
-        "–",
-        "Not measured. A figure that could not be read is never shown as 0.",
-    ),
-];
+use super::list;
 
 /// Facts for the header of the page.
 pub(super) fn facts(record: &Record) -> Vec<String> {
@@ -114,69 +32,55 @@ pub(super) fn facts(record: &Record) -> Vec<String> {
         "{cpu}, {}{kind}",
         counted(machine.logical_cpus, "logical CPU")
     ));
-    let told = |level| {
-        machine
-            .findings
-            .iter()
-            .filter(move |f| f.level == level)
-            .count()
-    };
-    let (wrong, unmet) = (told(Level::Fail), told(Level::Warn));
-    if wrong + unmet > 0 {
-        facts.push(format!(
-            "{} about this machine",
-            counted(wrong + unmet, "warning")
-        ));
+    let unmet = machine.findings.iter().filter(|f| f.level != Level::Ok);
+    match unmet.count() {
+        0 => {}
+        unmet => facts.push(format!("{} about this machine", counted(unmet, "warning"))),
     }
     facts
 }
 
-/// All of it.
-pub(super) fn about(record: &Record) -> About {
+/// The last sections of the page.
+pub(super) fn about(record: &Record) -> Value {
     let findings = &record.environment.findings;
     let mut worst: Vec<&Finding> = findings.iter().filter(|f| f.level != Level::Ok).collect();
     worst.sort_by_key(|finding| std::cmp::Reverse(finding.level));
+    let unmet = |finding: &Finding| {
+        context! {
+            when => page::unmet(finding),
+            what => finding.subject(),
+            found => &finding.found,
+            why => &finding.why,
+            fix => &finding.fix,
+        }
+    };
     let met = findings
         .iter()
-        .filter(|f| f.level == Level::Ok && !f.is_unknown());
-    About {
-        machine: page::about(record),
-        unseen: page::unseen(findings),
-        unmet: worst
-            .into_iter()
-            .map(|finding| Unmet {
-                when: page::unmet(finding),
-                what: finding.subject().to_owned(),
-                found: finding.found.clone(),
-                why: finding.why.clone(),
-                fix: finding.fix.clone().unwrap_or_default(),
-            })
-            .collect(),
-        met: met
-            .map(|finding| Met {
-                what: finding.id.clone(),
-                found: finding.found.clone(),
-            })
-            .collect(),
-        definitions: definitions(),
-        command: command(&record.run),
-        fingerprint: record.environment.fingerprint.chars().take(16).collect(),
-        run: record.run.id.clone(),
+        .filter(|f| f.level == Level::Ok && !f.is_unknown())
+        .map(|finding| context! { what => &finding.id, found => &finding.found });
+    let fingerprint: String = record.environment.fingerprint.chars().take(16).collect();
+    context! {
+        machine => list(page::about(record)),
+        unseen => page::unseen(findings),
+        unmet => list(worst.into_iter().map(unmet)),
+        met => list(met),
+        definitions => list(definitions()),
+        command => command(&record.run),
+        fingerprint,
+        run => &record.run.id,
     }
 }
 
-/// Definitions of terms and column headings.
-fn definitions() -> Vec<(&'static str, String)> {
-    let words = DEFINITIONS
-        .iter()
-        .map(|(word, text)| (*word, (*text).to_owned()));
+/// What the column headings mean.
+fn definitions() -> impl Iterator<Item = Value> {
     let sentence = |text: &str| {
         let mut rest = text.chars();
         let first = rest.next().into_iter().flat_map(char::to_uppercase);
         first.collect::<String>() + rest.as_str() + "."
     };
-    let figures = figure::of_table().map(|f| (f.head, sentence(f.definition)));
-    words.chain(figures).collect()
+    figure::of_table().map(move |figure| {
+        context! { term => figure.head, text => sentence(figure.definition) }
+    })
 }
 
 /// The command that repeats the run, with its seed and rates. A `-dirty` revision can't be checked out, so it

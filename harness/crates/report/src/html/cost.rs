@@ -1,49 +1,33 @@
 //! What a request costs: the blocks of [`crate::cost`] for the page.
 
-use serde::Serialize;
+use minijinja::{Value, context};
 
 use crate::grid::Align;
 use crate::page::Block;
 use record::{Record, Summary};
 
-/// One part of the section, in order.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Part {
-    /// The title of a workload.
-    Heading(String),
-    /// A paragraph.
-    Text(String),
-    /// Short lines.
-    Notes(Vec<String>),
-    /// A table; its first column is the server's name.
-    Table {
-        /// Each with whether it is text.
-        head: Vec<(String, bool)>,
-        rows: Vec<Vec<String>>,
-    },
-}
+use super::list;
 
-/// Empty if no costs were counted.
-pub(super) fn section(record: &Record, summary: &Summary) -> Vec<Part> {
+/// The parts of the section in order, each a heading, a text, notes or a table; empty if no costs were counted.
+pub(super) fn section(record: &Record, summary: &Summary) -> Value {
     let costs = record.costs.iter();
     let blocks = costs.flat_map(|costs| crate::cost::blocks(costs, Some(summary)));
-    blocks.filter_map(part).collect()
+    list(blocks.filter_map(part))
 }
 
-fn part(block: Block) -> Option<Part> {
+fn part(block: Block) -> Option<Value> {
     match block {
-        Block::Heading(title) => Some(Part::Heading(title)),
-        Block::Text(text) => Some(Part::Text(text)),
-        Block::Notes(notes) => Some(Part::Notes(notes)),
-        Block::Table(grid) => Some(Part::Table {
-            head: grid
-                .head
-                .into_iter()
-                .map(|(text, align)| (text, align == Align::Left))
-                .collect(),
-            rows: grid.rows,
-        }),
+        Block::Heading(title) => Some(context! { heading => title }),
+        Block::Text(text) => Some(context! { text }),
+        Block::Notes(notes) => Some(context! { notes => list(notes) }),
+        Block::Table(grid) => {
+            let head = grid.head.into_iter();
+            let head = head.map(|(text, align)| context! { text, left => align == Align::Left });
+            Some(context! {
+                head => list(head),
+                rows => list(grid.rows.into_iter().map(list)),
+            })
+        }
         Block::WideTable(_) | Block::Log(_) | Block::Image(..) | Block::Folded(..) => None,
     }
 }

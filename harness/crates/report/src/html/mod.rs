@@ -10,7 +10,7 @@
 //! | `about` | the machine, the method, the definitions, how to repeat it |
 //!
 //! The charts are in [`super::chart`], the page in `harness/crates/report/templates/report.html`. To add a section, add a
-//! member to [`Page`] and a few lines there.
+//! value to [`html`] and a few lines there.
 
 mod about;
 mod cost;
@@ -20,14 +20,12 @@ mod servers;
 mod tables;
 mod verdict;
 
-use minijinja::value::Serde;
-use minijinja::{Environment, Value};
-use serde::Serialize;
+use minijinja::{Environment, Value, context};
 
 use record::{Record, Summary};
 use words::counted;
 
-use super::chart::{self, Chart, STYLE, Valid, escaped};
+use super::chart::{self, Chart, Field, STYLE, Valid, escaped};
 use super::notes::Notes;
 
 pub(super) use history::page as history;
@@ -38,100 +36,53 @@ const PARTS: &str = include_str!("../../templates/parts.html");
 const PAGE_STYLE: &str = include_str!("../../templates/report.css");
 const SCRIPT: &str = include_str!("../../templates/report.js");
 
-/// The data for the template, in the order of the page.
-#[derive(Debug, Serialize)]
-struct Page {
-    title: String,
-    facts: Vec<String>,
-    banners: Vec<verdict::Banner>,
-    verdicts: verdict::Verdicts,
-    overview: Option<tables::Overview>,
-    workloads: Vec<Section>,
-    /// Notes on rows and workloads.
-    notes: Vec<String>,
-    servers: servers::Servers,
-    costs: Vec<cost::Part>,
-    protocol: Option<protocol::Matrix>,
-    about: about::About,
-    style: String,
-    code: &'static str,
-}
-
-/// A workload: its table, then its charts.
-#[derive(Debug, Serialize)]
-struct Section {
-    id: String,
-    table: tables::Table,
-    figures: Vec<Figure>,
-}
-
-/// A chart; `svg` and `data` are markup.
-#[derive(Debug, Serialize)]
-struct Figure {
-    /// Unique in the page.
-    name: String,
-    title: String,
-    caption: String,
-    svg: String,
-    data: String,
-}
-
 /// The text of `report.html`.
 pub(super) fn html(record: &Record, summary: &Summary) -> String {
     let valid = Valid::of(record);
     let fields = chart::fields(summary, &valid);
-    let overview = tables::overview(record, summary, &fields);
     let mut notes = Notes::default();
-    let section = |field: &chart::Field<'_>| Section {
-        id: anchor(field.workload),
-        table: tables::of_workload(record, summary, field, &mut notes),
-        figures: figures(chart::of_workload(field, record.run.seed)),
+    // A workload: its table, then its charts.
+    let workload = |field: &Field<'_>| {
+        context! {
+            id => anchor(field.workload),
+            table => tables::of_workload(record, field, &mut notes),
+            figures => figures(chart::of_workload(field, record.run.seed)),
+        }
     };
-    let workloads = fields.iter().map(section).collect();
-    let page = Page {
-        title: title(summary),
-        facts: about::facts(record),
-        banners: verdict::banners(record, summary),
-        verdicts: verdict::verdicts(&fields),
-        overview,
+    let workloads: Value = fields.iter().map(workload).collect();
+    // In the order of the page.
+    let page = context! {
+        title => title(summary),
+        facts => list(about::facts(record)),
+        banners => verdict::banners(record, summary),
+        verdicts => verdict::verdicts(&fields),
+        overview => tables::overview(record, summary, &fields),
         workloads,
-        notes: notes.texts(fields.len()),
-        servers: servers::section(record, summary, &valid),
-        costs: cost::section(record, summary),
-        protocol: protocol::section(record, summary),
-        about: about::about(record),
-        style: style(),
-        code: SCRIPT,
+        notes => list(notes.texts(fields.len())),
+        servers => servers::section(record, summary, &valid),
+        costs => cost::section(record, summary),
+        protocol => protocol::section(record, summary),
+        about => about::about(record),
     };
-    rendered(TEMPLATE, &page)
+    rendered(TEMPLATE, page)
 }
 
 /// Fills a template in.
-fn rendered<T: Serialize>(template: &str, page: &T) -> String {
+fn rendered(template: &str, page: Value) -> String {
     let mut environment = Environment::new();
     environment
         .add_template("parts.html", PARTS)
         .expect("the template is built in");
-    environment
-        .add_template("page.html", template)
+    let page = context! { style => format!("{STYLE}{PAGE_STYLE}"), code => SCRIPT, ..page };
+    let text = environment
+        .render_named_str("page.html", template, page)
         .expect("the template is built in");
-    let template = environment
-        .get_template("page.html")
-        .expect("the template was added");
-    let text = template
-        .render(Value::from(Serde(page)))
-        .expect("every name in the template is a member of the page");
-    printable(text)
+    // Logs and reasons may contain control characters.
+    text.replace(|c: char| c.is_control() && c != '\n' && c != '\t', "?")
 }
 
-/// Logs and reasons may contain control characters.
-fn printable(text: String) -> String {
-    let bad = |c: char| c.is_control() && c != '\n' && c != '\t';
-    if text.contains(bad) {
-        text.replace(bad, "?")
-    } else {
-        text
-    }
+fn list<T: Into<Value>>(items: impl IntoIterator<Item = T>) -> Value {
+    items.into_iter().collect()
 }
 
 fn title(summary: &Summary) -> String {
@@ -147,21 +98,18 @@ fn title(summary: &Summary) -> String {
     )
 }
 
-fn style() -> String {
-    format!("{STYLE}{PAGE_STYLE}")
-}
-
-fn figures(charts: Vec<Chart>) -> Vec<Figure> {
+fn figures(charts: impl IntoIterator<Item = Chart>) -> Value {
     charts.into_iter().map(figure).collect()
 }
 
-fn figure(chart: Chart) -> Figure {
-    Figure {
-        svg: chart.drawing.inline(),
-        data: data_table(&chart),
-        name: format!("{} ({})", chart.title, chart.of),
-        title: chart.title,
-        caption: chart.caption,
+/// A chart; `svg` and `data` are markup, `name` is unique in the page.
+fn figure(chart: Chart) -> Value {
+    context! {
+        svg => chart.inline(),
+        data => data_table(&chart),
+        name => format!("{} ({})", chart.title, chart.of),
+        title => chart.title,
+        caption => chart.caption,
     }
 }
 
@@ -193,6 +141,5 @@ fn data_table(chart: &Chart) -> String {
 
 /// A name that can follow `#` in a URL.
 fn anchor(name: &str) -> String {
-    let fit = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    format!("w-{}", name.chars().map(fit).collect::<String>())
+    format!("w-{}", chart::anchor(name))
 }

@@ -1,53 +1,28 @@
 //! The result in a sentence for each workload, and warnings about it.
 
-use serde::Serialize;
+use minijinja::{Value, context};
 
-use crate::chart::{self, Entrant, Field, rank_text};
+use crate::chart::{self, Field, rank_text};
 use crate::notes::Notes;
 use crate::page;
 use catalog::Stage;
 use record::{Level, RankInterval, Record, Summary, Verdict};
 use words::listed;
 
-use super::{Figure, anchor, figure};
+use super::{anchor, figure, list};
 
-/// A box at the top of the page.
-#[derive(Debug, Serialize)]
-pub(super) struct Banner {
-    /// Figures or ranks are missing or wrong, not just less precise.
-    bad: bool,
-    title: String,
-    lines: Vec<String>,
-}
-
-/// All workloads.
-#[derive(Debug, Serialize)]
-pub(super) struct Verdicts {
-    /// The figure ranked by, if it is the same for all workloads.
-    by: String,
-    sentences: Vec<Sentence>,
-}
-
-/// The result of a workload.
-#[derive(Debug, Serialize)]
-struct Sentence {
-    workload: String,
-    id: String,
-    text: String,
-    /// The ratios to the best; absent if nothing can be compared.
-    figure: Option<Figure>,
-}
-
-/// Warnings: an unfinished run, withheld ranks, failed servers, a machine that invalidates figures.
-pub(super) fn banners(record: &Record, summary: &Summary) -> Vec<Banner> {
+/// Warnings, each in a box: an unfinished run, withheld ranks, failed servers, a machine that invalidates
+/// figures.
+pub(super) fn banners(record: &Record, summary: &Summary) -> Value {
     let mut banners = Vec::new();
-    if let Some(text) = page::unfinished(&record.run) {
-        banners.push(Banner {
-            bad: false,
-            title: "Incomplete run".to_owned(),
-            lines: vec![text.to_owned()],
-        });
-    }
+    // It is bad if figures or ranks are missing or wrong, not just less precise.
+    let mut banner = |bad: bool, title: &str, lines: Vec<String>| {
+        if !lines.is_empty() {
+            banners.push(context! { bad, title, lines => list(lines) });
+        }
+    };
+    let unfinished = page::unfinished(&record.run).map(str::to_owned);
+    banner(false, "Incomplete run", unfinished.into_iter().collect());
     let unranked = |workload: &str| {
         let mut rows = summary.rows.iter().filter(|row| row.workload == workload);
         rows.all(|row| row.rank.is_none())
@@ -57,53 +32,30 @@ pub(super) fn banners(record: &Record, summary: &Summary) -> Vec<Banner> {
     let count = withheld
         .map(|ranking| reasons.number(&ranking.reason, &ranking.workload))
         .count();
-    let lines = reasons.texts(summary.rankings.len());
-    if !lines.is_empty() {
-        banners.push(Banner {
-            bad: true,
-            title: match count {
-                all if all == summary.rankings.len() => {
-                    "Ranks are withheld; only figures are shown".to_owned()
-                }
-                some => format!(
-                    "Ranks are withheld in {some} of {} workloads; only figures are shown",
-                    summary.rankings.len()
-                ),
-            },
-            lines,
-        });
-    }
+    let all = summary.rankings.len();
+    let share = match count {
+        some if some < all => format!(" in {some} of {all} workloads"),
+        _ => String::new(),
+    };
+    let title = format!("Ranks are withheld{share}; only figures are shown");
+    banner(true, &title, reasons.texts(all));
     let failed = summary
         .servers
         .iter()
-        .filter(|row| row.verdict == Verdict::Failed);
-    let lines: Vec<String> = failed
-        .map(|row| format!("{}: {}", row.display, row.reasons.join("; ")))
-        .collect();
-    if !lines.is_empty() {
-        banners.push(Banner {
-            bad: true,
-            title: "Failed".to_owned(),
-            lines,
-        });
-    }
+        .filter(|row| row.verdict == Verdict::Failed)
+        .map(|row| format!("{}: {}", row.display, row.reasons.join("; ")));
+    banner(true, "Failed", failed.collect());
     let findings = record.environment.findings.iter();
-    let wrong = findings.filter(|finding| finding.level == Level::Fail);
-    let lines: Vec<String> = wrong
-        .map(|f| format!("{}: {} ({})", f.subject(), f.found, f.why))
-        .collect();
-    if !lines.is_empty() {
-        banners.push(Banner {
-            bad: true,
-            title: "This machine invalidates the figures".to_owned(),
-            lines,
-        });
-    }
-    banners
+    let wrong = findings
+        .filter(|finding| finding.level == Level::Fail)
+        .map(|f| format!("{}: {} ({})", f.subject(), f.found, f.why));
+    let title = "This machine invalidates the figures";
+    banner(true, title, wrong.collect());
+    list(banners)
 }
 
-/// One sentence for each workload.
-pub(super) fn verdicts(fields: &[Field<'_>]) -> Verdicts {
+/// One sentence for each workload, and the figure ranked by if it is the same for all.
+pub(super) fn verdicts(fields: &[Field<'_>]) -> Value {
     let all: Vec<Option<String>> = fields.iter().map(ranked_by).collect();
     let mut told = all.iter().flatten();
     let first = told.next().cloned();
@@ -112,23 +64,21 @@ pub(super) fn verdicts(fields: &[Field<'_>]) -> Verdicts {
         let own = by.clone().filter(|_| common.is_none());
         sentence(field, own)
     };
-    let sentences = fields.iter().zip(&all).map(sentence).collect();
+    let sentences: Value = fields.iter().zip(&all).map(sentence).collect();
     let ties = "Each line is the 95 % interval of a ratio to the best. If it touches the band, the \
                 server ties with the best, and its mark is filled. Servers with overlapping ranks, \
                 such as 1–2 and 2–3, can't be told apart.";
-    Verdicts {
-        by: match (&common, all.iter().any(Option::is_some)) {
-            (Some(by), _) => format!("{by} {ties}"),
-            (None, true) => ties.to_owned(),
-            (None, false) => "Each line is the 95 % interval of a ratio to the best.".to_owned(),
-        },
-        sentences,
-    }
+    let by = match (&common, all.iter().any(Option::is_some)) {
+        (Some(by), _) => format!("{by} {ties}"),
+        (None, true) => ties.to_owned(),
+        (None, false) => "Each line is the 95 % interval of a ratio to the best.".to_owned(),
+    };
+    context! { by, sentences }
 }
 
 /// The figure that a workload is ranked by; `None` if it has no ranks.
 fn ranked_by(field: &Field<'_>) -> Option<String> {
-    field.entries.iter().find_map(Entrant::rank)?;
+    field.last_rank()?;
     let ranking = field.ranking?;
     let load = match ranking.stage {
         Stage::Peak => "at peak",
@@ -138,7 +88,7 @@ fn ranked_by(field: &Field<'_>) -> Option<String> {
     Some(format!("Ranked by {name} {load}."))
 }
 
-fn sentence(field: &Field<'_>, by: Option<String>) -> Sentence {
+fn sentence(field: &Field<'_>, by: Option<String>) -> Value {
     let ranked: Vec<(RankInterval, &str)> = field
         .servers()
         .filter_map(|entry| Some((entry.rank()?, entry.display)))
@@ -157,13 +107,13 @@ fn sentence(field: &Field<'_>, by: Option<String>) -> Sentence {
             _ => {}
         }
     }
-    Sentence {
-        workload: field.workload.to_owned(),
-        id: anchor(field.workload),
-        text: format!("{}. {}", parts.join("; "), by.unwrap_or_default())
-            .trim_end()
-            .to_owned(),
-        figure: chart::decisive(field).map(figure),
+    let text = format!("{}. {}", parts.join("; "), by.unwrap_or_default());
+    context! {
+        workload => field.workload,
+        id => anchor(field.workload),
+        text => text.trim_end(),
+        // The ratios to the best; absent if nothing can be compared.
+        figure => chart::decisive(field).map(figure),
     }
 }
 

@@ -15,7 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use catalog::plan;
+use catalog::{Stage, plan};
 use record::figure::{self, Figure};
 use record::{Run, Trial};
 use runner::{Happening, Live};
@@ -51,27 +51,19 @@ fn requests_per_second() -> Unit {
 
 /// A cell of the plan: server, workload and stage of a trial, without the round.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Cell {
+struct TrialLabels {
     server: String,
     workload: String,
     stage: String,
 }
 
-impl Cell {
-    fn new(server: &str, workload: &str, stage: &str) -> Self {
+impl TrialLabels {
+    fn new(server: &str, workload: &str, stage: Stage) -> Self {
         Self {
             server: server.to_owned(),
             workload: workload.to_owned(),
-            stage: stage.to_owned(),
+            stage: stage.to_string(),
         }
-    }
-
-    fn of_step(step: &plan::Step) -> Self {
-        Self::new(&step.server, &step.workload, step.stage.name())
-    }
-
-    fn of_trial(trial: &Trial) -> Self {
-        Self::new(&trial.server, &trial.workload, trial.stage.name())
     }
 }
 
@@ -90,15 +82,15 @@ type Number = Gauge<f64, AtomicU64>;
 
 /// A gauge that is omitted until its value is known.
 #[derive(Debug, Clone, Default)]
-struct Known(Arc<Mutex<Option<f64>>>);
+struct OptionalGauge(Arc<Mutex<Option<f64>>>);
 
-impl Known {
+impl OptionalGauge {
     fn set(&self, value: Option<f64>) {
         *locked(&self.0) = value;
     }
 }
 
-impl EncodeMetric for Known {
+impl EncodeMetric for OptionalGauge {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
         match *locked(&self.0) {
             Some(value) => encoder.encode_gauge(&value),
@@ -125,7 +117,7 @@ struct UnderWay {
 
 #[derive(Debug)]
 struct Load {
-    cell: Cell,
+    cell: TrialLabels,
     requests: u64,
     errors: u64,
 }
@@ -140,15 +132,15 @@ pub(super) struct Series {
     planned: Gauge,
     finished: Counter,
     failed: Counter,
-    round: Known,
-    remaining: Known,
-    current: Family<Cell, Gauge>,
+    round: OptionalGauge,
+    remaining: OptionalGauge,
+    current: Family<TrialLabels, Gauge>,
     paced: Family<Workload, Number>,
-    load_requests: Family<Cell, Counter>,
-    load_errors: Family<Cell, Counter>,
-    trial_failed: Family<Cell, Gauge>,
+    load_requests: Family<TrialLabels, Counter>,
+    load_errors: Family<TrialLabels, Counter>,
+    trial_failed: Family<TrialLabels, Gauge>,
     /// Figures of the last trial of each server, workload and stage.
-    figures: Vec<(&'static Figure, Family<Cell, Number>)>,
+    figures: Vec<(&'static Figure, Family<TrialLabels, Number>)>,
 }
 
 impl Series {
@@ -162,8 +154,8 @@ impl Series {
             planned: Gauge::default(),
             finished: Counter::default(),
             failed: Counter::default(),
-            round: Known::default(),
-            remaining: Known::default(),
+            round: OptionalGauge::default(),
+            remaining: OptionalGauge::default(),
             current: Family::default(),
             paced: Family::default(),
             load_requests: Family::default(),
@@ -265,10 +257,10 @@ impl Series {
         self.finished_are(done as u64);
         self.round
             .set(steps.first().map(|step| f64::from(step.round)));
-        let cells = steps.iter().map(Cell::of_step);
-        let loads: Vec<Load> = cells
-            .map(|cell| Load {
-                cell,
+        let loads: Vec<Load> = steps
+            .iter()
+            .map(|step| Load {
+                cell: TrialLabels::new(&step.server, &step.workload, step.stage),
                 requests: 0,
                 errors: 0,
             })
@@ -287,7 +279,7 @@ impl Series {
     fn end(&self, trial: &Trial) {
         let mut under_way = self.under_way();
         self.count(&mut under_way);
-        let cell = Cell::of_trial(trial);
+        let cell = TrialLabels::new(&trial.server, &trial.workload, trial.stage);
         under_way.loads.retain(|load| load.cell != cell);
         drop(under_way);
         self.current.remove(&cell);
@@ -357,11 +349,7 @@ fn about(run: &Run) -> Vec<(&'static str, String)> {
         ("connections", run.connections.to_string()),
         ("harness_version", run.harness_version.clone()),
     ];
-    about.extend(
-        run.revision
-            .as_deref()
-            .map(|revision| ("revision", revision.to_owned())),
-    );
+    about.extend(run.revision.clone().map(|revision| ("revision", revision)));
     about
 }
 

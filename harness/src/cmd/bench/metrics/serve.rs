@@ -25,13 +25,13 @@ const LAST_IN_LINE: i32 = 19;
 
 /// Serves until it is dropped.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(super) struct MetricsServer {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Server {
+impl MetricsServer {
     /// Starts the thread, on these CPUs if any are given. `text` is called for each request.
     pub(super) fn begin(
         listener: TcpListener,
@@ -71,7 +71,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for MetricsServer {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
         // Wakes the thread. If that fails nobody waits: the process is about to end.
@@ -95,16 +95,16 @@ fn step_aside(cpus: &[u32]) {
 fn answer(mut stream: TcpStream, text: &impl Fn() -> String) -> io::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let (status, kind, body) = match read_head(&mut stream, deadline)? {
-        Asked::Metrics => ("200 OK", OPEN_METRICS, text()),
-        Asked::Other => {
+        RequestKind::Metrics => ("200 OK", OPEN_METRICS, text()),
+        RequestKind::Other => {
             let body = "Only /metrics is served.\n".to_owned();
             ("404 Not Found", PLAIN, body)
         }
-        Asked::NotGet => {
+        RequestKind::NotGet => {
             let body = "Only GET is supported.\n".to_owned();
             ("405 Method Not Allowed\r\nAllow: GET", PLAIN, body)
         }
-        Asked::Nonsense => {
+        RequestKind::Nonsense => {
             let body = "Not an HTTP/1.1 request.\n".to_owned();
             ("400 Bad Request", PLAIN, body)
         }
@@ -120,14 +120,14 @@ fn answer(mut stream: TcpStream, text: &impl Fn() -> String) -> io::Result<()> {
 }
 
 /// The kind of request.
-enum Asked {
+enum RequestKind {
     Metrics,
     Other,
     NotGet,
     Nonsense,
 }
 
-fn read_head(stream: &mut TcpStream, deadline: Instant) -> io::Result<Asked> {
+fn read_head(stream: &mut TcpStream, deadline: Instant) -> io::Result<RequestKind> {
     let mut head = Vec::new();
     let mut piece = [0; 1024];
     loop {
@@ -137,25 +137,25 @@ fn read_head(stream: &mut TcpStream, deadline: Instant) -> io::Result<Asked> {
             return Ok(asked);
         }
         if read == 0 || head.len() > LONGEST_HEAD {
-            return Ok(Asked::Nonsense);
+            return Ok(RequestKind::Nonsense);
         }
     }
 }
 
 /// `None` if the head is incomplete.
-fn parse(head: &[u8]) -> Option<Asked> {
+fn parse(head: &[u8]) -> Option<RequestKind> {
     let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(head) {
         Ok(httparse::Status::Partial) => None,
-        Err(_) => Some(Asked::Nonsense),
+        Err(_) => Some(RequestKind::Nonsense),
         Ok(httparse::Status::Complete(_)) => {
             let path = request.path.unwrap_or_default();
             let path = path.split_once('?').map_or(path, |(path, _)| path);
             Some(match (request.method, path) {
-                (Some("GET"), "/metrics") => Asked::Metrics,
-                (Some("GET"), _) => Asked::Other,
-                _ => Asked::NotGet,
+                (Some("GET"), "/metrics") => RequestKind::Metrics,
+                (Some("GET"), _) => RequestKind::Other,
+                _ => RequestKind::NotGet,
             })
         }
     }
@@ -181,12 +181,12 @@ fn read_until(stream: &mut TcpStream, piece: &mut [u8], deadline: Instant) -> io
 mod tests {
     use super::*;
 
-    fn server() -> Server {
+    fn server() -> MetricsServer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        Server::begin(listener, Vec::new(), || "told\n".to_owned()).unwrap()
+        MetricsServer::begin(listener, Vec::new(), || "told\n".to_owned()).unwrap()
     }
 
-    fn exchange(server: &Server, request: &[u8]) -> String {
+    fn exchange(server: &MetricsServer, request: &[u8]) -> String {
         let mut stream = TcpStream::connect(server.address()).unwrap();
         stream.write_all(request).unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
