@@ -30,37 +30,44 @@ pub(super) const CHECKS: &[CheckDef] = &[
     },
 ];
 
-const UNKNOWN: [&str; 15] = [
+const UNKNOWN: [&str; 20] = [
     "/",
     "//ping",
     "/api/v1//users",
     "/api/v1/orders//7",
     "/nothing",
     "/ping/",
+    "/ping/1",
     "/PING",
     "/pingpong",
     "/api/v1",
+    "/api/v1/",
     "/api/v1/user",
     "/api/v1/users/",
+    // The route comes before its parameters.
+    "/api/v1/users/?limit=0",
     "/api/v1/users/1/",
     "/api/v1/users/1/orders",
     "/api/v1/orders/",
+    "/api/v1/orders/1/",
+    "/api/v2/users",
     "/api/v2/orders",
 ];
 
-/// Routes, their methods, and some they do not have.
-const ROUTES: [(&str, &[&str], &[Method]); 5] = [
+/// Routes, their methods, and some they do not have. A wrong parameter doesn't matter.
+const ROUTES: [(&str, &[&str], &[Method]); 9] = [
     ("/ping", &["GET"], &GET_ONLY),
     ("/api/v1/users", &["GET"], &GET_ONLY),
+    ("/api/v1/users?limit=0", &["GET"], &GET_ONLY),
     ("/api/v1/users/7", &["GET"], &GET_ONLY),
-    (
-        "/api/v1/orders",
-        &["GET", "POST"],
-        &[Method::PUT, Method::DELETE, Method::PATCH],
-    ),
+    ("/api/v1/users/abc", &["GET"], &GET_ONLY),
+    ("/api/v1/orders", &["GET", "POST"], &GET_AND_POST),
+    ("/api/v1/orders?page=0", &["GET", "POST"], &GET_AND_POST),
     ("/api/v1/orders/7", &["GET"], &GET_ONLY),
+    ("/api/v1/orders/abc", &["GET"], &GET_ONLY),
 ];
 const GET_ONLY: [Method; 4] = [Method::POST, Method::PUT, Method::DELETE, Method::PATCH];
+const GET_AND_POST: [Method; 3] = [Method::PUT, Method::DELETE, Method::PATCH];
 
 fn route_unknown(subject: &Subject) -> Outcome {
     for path in UNKNOWN {
@@ -76,9 +83,11 @@ fn route_unknown(subject: &Subject) -> Outcome {
 fn method_not_allowed(subject: &Subject) -> Outcome {
     for (path, _, others) in ROUTES {
         for method in others {
-            subject
-                .ask(&Ask::new(method.clone(), path))?
-                .is_error(405, "method_not_allowed")?;
+            let ask = Ask::new(method.clone(), path);
+            // Neither type nor body of the second is right, which doesn't matter.
+            for ask in [ask.clone(), ask.with_body(Some("text/plain"), "{")] {
+                subject.ask(&ask)?.is_error(405, "method_not_allowed")?;
+            }
         }
     }
     Ok(())
@@ -120,6 +129,12 @@ fn precedence(subject: &Subject) -> Outcome {
             "not_found",
         ),
         (
+            Ask::new(Method::POST, "/api/v1/orders/")
+                .with_body(json, r#"{"item_id":"SKU-001","qty":1}"#),
+            404,
+            "not_found",
+        ),
+        (
             Ask::new(Method::DELETE, "/api/v1/users?limit=0"),
             405,
             "method_not_allowed",
@@ -133,6 +148,16 @@ fn precedence(subject: &Subject) -> Outcome {
         (orders(Method::POST, json, &large), 413, "payload_too_large"),
         (
             orders(Method::POST, text, b"{"),
+            415,
+            "unsupported_media_type",
+        ),
+        (
+            orders(Method::POST, None, b"{"),
+            415,
+            "unsupported_media_type",
+        ),
+        (
+            orders(Method::POST, text, b"[]"),
             415,
             "unsupported_media_type",
         ),

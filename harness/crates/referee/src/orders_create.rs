@@ -147,11 +147,15 @@ fn qty_range(subject: &Subject) -> Outcome {
         "1.5",
         "4294967297",
         "18446744073709551617",
+        "65537",
+        "18446744073709551615",
         "\"1\"",
         "null",
         "true",
+        "[]",
         "[1]",
         "{}",
+        r#"{"qty":1}"#,
     ] {
         refuses(
             subject,
@@ -165,16 +169,28 @@ fn item_unknown(subject: &Subject) -> Outcome {
     for item in [
         r#""""#,
         r#""SKU-1000""#,
+        r#""SKU-1""#,
         r#""SKU-12""#,
         r#""SKU-0001""#,
+        r#""SKU-""#,
+        r#""SKU--12""#,
+        r#"" SKU-001""#,
+        r#""SKU-limited""#,
+        r#""LIMITED""#,
         r#""SKU-+12""#,
         r#""sku-001""#,
         r#""SKU-001 ""#,
         r#""SKU-LIMITE""#,
         r#""SKU-１２３""#,
         "1",
+        "-1",
+        "1.5",
+        "true",
         "null",
+        "[]",
         r#"["SKU-001"]"#,
+        "{}",
+        r#"{"item_id":"SKU-001"}"#,
     ] {
         refuses(subject, &[&format!(r#"{{"item_id":{item},"qty":1}}"#)])?;
     }
@@ -190,8 +206,11 @@ fn wrong_shape(subject: &Subject) -> Outcome {
             "{}",
             "null",
             "1",
+            "-1",
+            "1.5",
             "true",
             r#""SKU-001""#,
+            r#"{"Item_id":"SKU-001","Qty":1}"#,
             r#"[{"item_id":"SKU-001","qty":1}]"#,
             r#"{"order":{"item_id":"SKU-001","qty":1}}"#,
         ],
@@ -199,10 +218,12 @@ fn wrong_shape(subject: &Subject) -> Outcome {
 }
 
 fn malformed_json(subject: &Subject) -> Outcome {
-    let bodies: [&[u8]; 12] = [
+    let bodies: [&[u8]; 23] = [
         b"",
         b" ",
         b"{",
+        b"}",
+        b"nul",
         b"SKU-001",
         br#"{"item_id":"SKU-001","qty":1"#,
         br#"{"item_id":"SKU-001","qty":1,}"#,
@@ -211,7 +232,17 @@ fn malformed_json(subject: &Subject) -> Outcome {
         br#"{'item_id':'SKU-001','qty':1}"#,
         br#"{"item_id":"SKU-001" "qty":1}"#,
         br#"{"item_id":"SKU-001","qty":01}"#,
+        br#"{"item_id":"SKU-001","qty":+1}"#,
+        br#"{"item_id":"SKU-001","qty":1}x"#,
+        br#"{"item_id":"SKU-001","qty":1}{}"#,
+        b"{\"item_id\":\"SKU-001\xff\",\"qty\":1}",
         b"item_id=SKU-001&qty=1",
+        // An early wrong type or shape in what turns out not to be JSON.
+        br#"{"item_id":1,"qty":"#,
+        br#"{"item_id":"nope","qty":"1","#,
+        br#"{"qty":-1"#,
+        br#"["SKU-001",1"#,
+        br#""SKU-001"#,
     ];
     for body in bodies {
         subject
@@ -231,7 +262,10 @@ fn unknown_members(subject: &Subject) -> Outcome {
     ] {
         subject.ask(&Ask::order(body))?.is_order(&members)?;
     }
-    Ok(())
+    // Nor do parameters.
+    let mut with_query = Ask::order(r#"{"item_id":"SKU-321","qty":4}"#);
+    with_query.target += "?limit=0";
+    subject.ask(&with_query)?.is_order(&members).map(drop)
 }
 
 fn content_type(subject: &Subject) -> Outcome {
@@ -245,6 +279,7 @@ fn content_type(subject: &Subject) -> Outcome {
         Some("application/x-www-form-urlencoded"),
         Some("application/jsonx"),
         Some("application/xml; note=application/json"),
+        Some("text/plain; a=application/json"),
         Some("text/json"),
         Some(""),
         Some("*/*"),
@@ -275,7 +310,7 @@ fn body_limit(subject: &Subject) -> Outcome {
     subject
         .ask(&Ask::order(body_of(MAX_BODY)))?
         .is_order(&members)?;
-    for length in [MAX_BODY + 1, MAX_BODY + 4_096] {
+    for length in [MAX_BODY + 1, MAX_BODY + 4_096, 2 * MAX_BODY] {
         subject
             .ask(&Ask::order(body_of(length)))?
             .is_error(413, "payload_too_large")?;

@@ -63,6 +63,9 @@ pub(super) const CHECKS: &[CheckDef] = &[
 fn none_at_start(subject: &Subject) -> Outcome {
     let empty = json!({"orders": [], "page": 1, "limit": 20, "total": 0});
     subject.get("/api/v1/orders")?.is(200, &empty)?;
+    let far = json!({"orders": [], "page": MAX_PAGE, "limit": 7, "total": 0});
+    let target = format!("/api/v1/orders?limit=7&page={MAX_PAGE}");
+    subject.get(target)?.is(200, &far)?;
     subject.get("/api/v1/orders/1")?.is_error(404, "not_found")
 }
 

@@ -13,7 +13,7 @@ use reqwest::redirect::Policy;
 use serde_json::Value;
 
 use super::answer::Answer;
-use super::raw::{NoAnswer, RawAnswer, RawConnection};
+use super::raw::{Connection, NoResponse, RawResponse};
 use super::{CheckOptions, Model, Outcome};
 
 /// Request timeout.
@@ -195,20 +195,20 @@ impl Subject {
     /// it closes it.
     pub(super) fn exchange(
         &self,
-        connection: &mut Option<RawConnection>,
+        connection: &mut Option<Connection>,
         wire: &[u8],
-    ) -> Result<RawAnswer, String> {
+    ) -> Result<RawResponse, String> {
         self.answers()?;
         let mut open = match connection.take() {
             Some(open) => open,
-            None => RawConnection::open(self.addr).map_err(|error| {
+            None => Connection::open(self.addr, TIMEOUT).map_err(|error| {
                 let reason = format!("no connection: {error}");
                 self.state().gone.get_or_insert_with(|| reason.clone());
                 reason
             })?,
         };
         let answer = open.exchange(wire).map_err(|reason| {
-            if matches!(reason, NoAnswer::Timeout) {
+            if matches!(reason, NoResponse::Timeout(_)) {
                 self.note_timeout();
             }
             reason.to_string()

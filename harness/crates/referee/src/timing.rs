@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::raw::{self, RawAnswer};
+use super::raw::{self, RawResponse};
 use super::subject::Subject;
 use super::{CheckDef, Outcome};
 
@@ -31,7 +31,7 @@ fn first_byte(subject: &Subject) -> Outcome {
 }
 
 fn last_byte(subject: &Subject) -> Outcome {
-    let after_first = |answer: &RawAnswer| answer.last_byte.saturating_sub(answer.first_byte);
+    let after_first = |answer: &RawResponse| answer.last_byte.saturating_sub(answer.first_byte);
     let median = median(subject, PAGE, after_first)?;
     let what = "the last byte, counted from the first,";
     within(subject.first_byte_limit, median, PAGE, what)
@@ -50,7 +50,7 @@ fn within(limit: Duration, median: Duration, target: &str, what: &str) -> Outcom
 fn median(
     subject: &Subject,
     target: &str,
-    time: impl Fn(&RawAnswer) -> Duration,
+    time: impl Fn(&RawResponse) -> Duration,
 ) -> Result<Duration, String> {
     let wire = raw::get(target);
     let mut connection = None;

@@ -7,16 +7,21 @@ use super::subject::Subject;
 use super::{CheckDef, Outcome};
 
 /// Texts that are not an id. Percent-encoding in paths is optional, so it isn't tested here.
-pub(super) const NOT_IDS: [&str; 9] = [
+pub(super) const NOT_IDS: [&str; 14] = [
     "abc",
     "-1",
     "+1",
     "1.0",
+    "1.5",
     "1e3",
     "0x1",
+    "0x10",
     "1a",
+    "1x",
     "9007199254740992",
+    "18446744073709551616",
     "18446744073709551617",
+    "99999999999999999999999999",
 ];
 
 pub(super) const CHECKS: &[CheckDef] = &[
@@ -41,7 +46,8 @@ fn by_id(subject: &Subject) -> Outcome {
     let mut rng = subject.rng("user-by-id");
     let edges = [1, 2, 15, 16, 255, 256, 257, 9_999, USERS];
     let drawn = (0..50).map(|_| rng.random_range(1..=USERS));
-    for id in edges.into_iter().chain(drawn) {
+    let spread = (1..=USERS).step_by(97);
+    for id in edges.into_iter().chain(drawn).chain(spread) {
         let user = subject.model.user(id).ok_or("the referee lacks a user")?;
         subject.get(format!("/api/v1/users/{id}"))?.is(200, user)?;
     }

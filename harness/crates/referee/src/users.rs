@@ -7,19 +7,26 @@ use super::subject::Subject;
 use super::{CheckDef, Outcome};
 
 /// Values that are neither a limit nor a page.
-pub(super) const NOT_NUMBERS: [&str; 12] = [
+pub(super) const NOT_NUMBERS: [&str; 19] = [
     "",
     "0",
     "-1",
     "+1",
     "%2B1",
+    "1.0",
     "1.5",
     "1e1",
+    "0x1",
     "0x10",
     "ten",
+    "abc",
+    "1_0",
     "%201",
+    "1%20",
     "%D9%A1",
+    "18446744073709551616",
     "18446744073709551617",
+    "99999999999999999999999999",
 ];
 
 pub(super) const CHECKS: &[CheckDef] = &[
@@ -75,6 +82,15 @@ pub(super) const CHECKS: &[CheckDef] = &[
     },
 ];
 
+/// The number of users with this status.
+fn total(status: Option<&str>) -> u64 {
+    match status {
+        None => USERS,
+        Some("active") => 6_000,
+        Some(_) => 2_000,
+    }
+}
+
 fn expect_page(subject: &Subject, query: &str, status: Option<&str>, page: Page) -> Outcome {
     let expected = subject.model.users(status, page);
     subject
@@ -113,12 +129,7 @@ fn pages(subject: &Subject) -> Outcome {
         let status =
             [None, Some("active"), Some("pending"), Some("archived")][rng.random_range(0..4)];
         let limit = rng.random_range(1..=100);
-        let total = match status {
-            None => USERS,
-            Some("active") => 6_000,
-            Some(_) => 2_000,
-        };
-        let page = rng.random_range(1..=total / limit + 2);
+        let page = rng.random_range(1..=total(status) / limit + 2);
         let mut parameters = vec![format!("limit={limit}"), format!("page={page}")];
         parameters.extend(status.map(|status| format!("status={status}")));
         let turn = rng.random_range(0..parameters.len());
@@ -129,10 +140,14 @@ fn pages(subject: &Subject) -> Outcome {
     Ok(())
 }
 
+/// Those of each status too, and the empty pages behind the last.
 fn all(subject: &Subject) -> Outcome {
-    for page in 1..=USERS / 100 {
-        let query = format!("?limit=100&page={page}");
-        expect_page(subject, &query, None, Page { limit: 100, page })?;
+    for status in [None].into_iter().chain(STATUSES.map(Some)) {
+        let filter = status.map_or_else(String::new, |status| format!("status={status}&"));
+        for page in (1..=total(status) / 100 + 1).chain([MAX_PAGE]) {
+            let query = format!("?{filter}limit=100&page={page}");
+            expect_page(subject, &query, status, Page { limit: 100, page })?;
+        }
     }
     Ok(())
 }
@@ -182,7 +197,10 @@ pub(super) fn refuses_values(subject: &Subject, path: &str, name: &str, above: &
             .get(format!("{path}?{name}={value}"))?
             .is_error(400, "invalid_parameter")?;
     }
-    Ok(())
+    let valid = if name == "limit" { "page" } else { "limit" };
+    subject
+        .get(format!("{path}?{valid}=5&{name}=x"))?
+        .is_error(400, "invalid_parameter")
 }
 
 fn status_unknown(subject: &Subject) -> Outcome {
@@ -194,7 +212,10 @@ fn status_unknown(subject: &Subject) -> Outcome {
         "active%20",
         "activ",
         "actives",
+        "active,pending",
+        "deleted",
         "0",
+        "1",
         "%FF",
         "%00",
     ] {
