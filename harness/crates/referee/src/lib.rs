@@ -35,7 +35,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 pub use answer::excerpt;
-pub use model::{Expected, Model};
+pub use model::{Expected, Model, unit_price_cents, user};
 pub use process::{Ended, Process, Stop};
 use subject::Subject;
 
