@@ -2,19 +2,18 @@
 
 use serde_json::{Value, json};
 
-use super::answer::excerpt;
 use super::model::Page;
 use super::raw;
+use super::response::excerpt;
 use super::subject::Subject;
 use super::{CheckDef, Outcome};
 
 const REQUESTS: usize = 30;
 
-pub(super) const CHECKS: &[CheckDef] = &[CheckDef {
-    id: "connection-reuse",
-    about: "a connection serves many requests; each response is complete and nothing follows it",
-    run: reuse,
-}];
+pub(super) const CHECKS: &[CheckDef] = checks! {
+    "connection-reuse" => reuse:
+        "a connection serves many requests; each response is complete and nothing follows it",
+};
 
 fn reuse(subject: &Subject) -> Outcome {
     let order = r#"{"item_id":"SKU-777","qty":1}"#;

@@ -4,31 +4,19 @@ use std::collections::HashSet;
 
 use reqwest::Method;
 
+use super::response::{
+    INVALID_ORDER, MALFORMED_JSON, METHOD_NOT_ALLOWED, NOT_FOUND, PAYLOAD_TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+};
 use super::subject::{Ask, Subject};
 use super::{CheckDef, Outcome};
 
-pub(super) const CHECKS: &[CheckDef] = &[
-    CheckDef {
-        id: "route-unknown",
-        about: "any other path returns 404 not_found; a trailing slash makes another route",
-        run: route_unknown,
-    },
-    CheckDef {
-        id: "method-not-allowed",
-        about: "a known route with another method returns 405 method_not_allowed",
-        run: method_not_allowed,
-    },
-    CheckDef {
-        id: "allow-header",
-        about: "a 405 carries an Allow header with the methods the route has",
-        run: allow_header,
-    },
-    CheckDef {
-        id: "error-precedence",
-        about: "if two errors apply, the one first in the contract's table is returned",
-        run: precedence,
-    },
-];
+pub(super) const CHECKS: &[CheckDef] = checks! {
+    "route-unknown" => route_unknown: "any other path returns 404 not_found; a trailing slash makes another route",
+    "method-not-allowed" => method_not_allowed: "a known route with another method returns 405 method_not_allowed",
+    "allow-header" => allow_header: "a 405 carries an Allow header with the methods the route has",
+    "error-precedence" => precedence: "if two errors apply, the one first in the contract's table is returned",
+};
 
 const UNKNOWN: [&str; 20] = [
     "/",
@@ -72,9 +60,7 @@ const GET_AND_POST: [Method; 3] = [Method::PUT, Method::DELETE, Method::PATCH];
 fn route_unknown(subject: &Subject) -> Outcome {
     for path in UNKNOWN {
         for method in [Method::GET, Method::POST, Method::DELETE] {
-            subject
-                .ask(&Ask::new(method, path))?
-                .is_error(404, "not_found")?;
+            subject.ask(&Ask::new(method, path))?.is_error(NOT_FOUND)?;
         }
     }
     Ok(())
@@ -86,7 +72,7 @@ fn method_not_allowed(subject: &Subject) -> Outcome {
             let ask = Ask::new(method.clone(), path);
             // Neither type nor body of the second is right, which doesn't matter.
             for ask in [ask.clone(), ask.with_body(Some("text/plain"), "{")] {
-                subject.ask(&ask)?.is_error(405, "method_not_allowed")?;
+                subject.ask(&ask)?.is_error(METHOD_NOT_ALLOWED)?;
             }
         }
     }
@@ -125,51 +111,33 @@ fn precedence(subject: &Subject) -> Outcome {
     let cases = [
         (
             Ask::new(Method::POST, "/api/v1/order").with_body(text, "{"),
-            404,
-            "not_found",
+            NOT_FOUND,
         ),
         (
             Ask::new(Method::POST, "/api/v1/orders/")
                 .with_body(json, r#"{"item_id":"SKU-001","qty":1}"#),
-            404,
-            "not_found",
+            NOT_FOUND,
         ),
         (
             Ask::new(Method::DELETE, "/api/v1/users?limit=0"),
-            405,
-            "method_not_allowed",
+            METHOD_NOT_ALLOWED,
         ),
         (
             Ask::new(Method::DELETE, "/api/v1/users/abc"),
-            405,
-            "method_not_allowed",
+            METHOD_NOT_ALLOWED,
         ),
-        (orders(Method::PUT, text, b"{"), 405, "method_not_allowed"),
-        (orders(Method::POST, json, &large), 413, "payload_too_large"),
-        (
-            orders(Method::POST, text, b"{"),
-            415,
-            "unsupported_media_type",
-        ),
-        (
-            orders(Method::POST, None, b"{"),
-            415,
-            "unsupported_media_type",
-        ),
-        (
-            orders(Method::POST, text, b"[]"),
-            415,
-            "unsupported_media_type",
-        ),
+        (orders(Method::PUT, text, b"{"), METHOD_NOT_ALLOWED),
+        (orders(Method::POST, json, &large), PAYLOAD_TOO_LARGE),
+        (orders(Method::POST, text, b"{"), UNSUPPORTED_MEDIA_TYPE),
+        (orders(Method::POST, None, b"{"), UNSUPPORTED_MEDIA_TYPE),
+        (orders(Method::POST, text, b"[]"), UNSUPPORTED_MEDIA_TYPE),
         (
             orders(Method::POST, text, br#"{"item_id":"none","qty":0}"#),
-            415,
-            "unsupported_media_type",
+            UNSUPPORTED_MEDIA_TYPE,
         ),
         (
             orders(Method::POST, json, br#"{"item_id":"none","qty":0"#),
-            400,
-            "malformed_json",
+            MALFORMED_JSON,
         ),
         (
             orders(
@@ -177,16 +145,15 @@ fn precedence(subject: &Subject) -> Outcome {
                 json,
                 br#"{"item_id":"SKU-LIMITED","qty":1001}"#,
             ),
-            422,
-            "invalid_order",
+            INVALID_ORDER,
         ),
     ];
-    for (ask, status, code) in cases {
-        subject.ask(&ask)?.is_error(status, code)?;
+    for (ask, error) in cases {
+        subject.ask(&ask)?.is_error(error)?;
     }
     // Both apply; the contract allows either.
     let answer = subject.ask(&orders(Method::POST, text, &large))?;
     answer
-        .is_error(413, "payload_too_large")
-        .or_else(|_| answer.is_error(415, "unsupported_media_type"))
+        .is_error(PAYLOAD_TOO_LARGE)
+        .or_else(|_| answer.is_error(UNSUPPORTED_MEDIA_TYPE))
 }

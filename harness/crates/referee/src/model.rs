@@ -189,6 +189,11 @@ pub(super) fn order_members(item: &str, qty: u64) -> Option<Map<String, Value>> 
     members.as_object().cloned()
 }
 
+/// The same for an item that exists.
+pub(super) fn ordered(item: &str, qty: u64) -> Result<Map<String, Value>, String> {
+    order_members(item, qty).ok_or_else(|| "the referee lacks an item".to_owned())
+}
+
 fn accepted_order(body: &str) -> Option<Expected> {
     let body: Value = serde_json::from_str(body).ok()?;
     let item = body

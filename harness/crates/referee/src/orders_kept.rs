@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::raw;
+use super::response::NOT_FOUND;
 use super::subject::Subject;
 use super::{CheckDef, Outcome};
 
@@ -15,11 +16,9 @@ const KEPT: u64 = 65_536;
 const BEYOND: u64 = 50;
 const CLIENTS: u64 = 8;
 
-pub(super) const CHECKS: &[CheckDef] = &[CheckDef {
-    id: "orders-kept",
-    about: "the newest 65,536 orders are kept (not judged if placing that many takes too long)",
-    run: kept,
-}];
+pub(super) const CHECKS: &[CheckDef] = checks! {
+    "orders-kept" => kept: "the newest 65,536 orders are kept (not judged if placing that many takes too long)",
+};
 
 fn kept(subject: &Subject) -> Outcome {
     let before = subject.orders_total()?;
@@ -36,9 +35,7 @@ fn kept(subject: &Subject) -> Outcome {
     }
     let oldest = total - KEPT + 1;
     for id in [1, oldest - 1] {
-        subject
-            .get(format!("/api/v1/orders/{id}"))?
-            .is_error(404, "not_found")?;
+        subject.refuses(format!("/api/v1/orders/{id}"), NOT_FOUND)?;
     }
     let answer = subject.get(format!("/api/v1/orders/{oldest}"))?;
     if answer.status != 200 || answer.json()?["id"] != oldest {

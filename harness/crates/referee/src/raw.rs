@@ -127,7 +127,7 @@ impl Connection {
     /// If that fails, or something came after the last response.
     pub fn send(&mut self, wire: &[u8]) -> Result<(), NoResponse> {
         if !self.buffer.is_empty() {
-            let excess = super::answer::excerpt(&self.buffer);
+            let excess = super::response::excerpt(&self.buffer);
             return Err(format!("bytes after the end of the last response: {excess}").into());
         }
         self.received = 0;
@@ -247,7 +247,7 @@ fn parse_head(bytes: &[u8]) -> Result<Option<ParsedHead>, NoResponse> {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(error) => {
-            let got = super::answer::excerpt(bytes);
+            let got = super::response::excerpt(bytes);
             return Err(format!("not an HTTP response ({error}): {got}").into());
         }
     };

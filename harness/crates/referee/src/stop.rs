@@ -311,7 +311,7 @@ impl Load<'_> {
                 if answer.status == kind.status && body.is_ok() {
                     return Ok(Judged::Whole);
                 }
-                let body = super::answer::excerpt(&answer.body);
+                let body = super::response::excerpt(&answer.body);
                 format!("{} {body}", answer.status)
             }
             Err(_) if !connection.has_received() => return Ok(Judged::Lost),

@@ -12,8 +12,8 @@ use reqwest::blocking::Client;
 use reqwest::redirect::Policy;
 use serde_json::Value;
 
-use super::answer::Answer;
 use super::raw::{Connection, NoResponse, RawResponse};
+use super::response::{Refusal, Response};
 use super::{CheckOptions, Model, Outcome};
 
 /// Request timeout.
@@ -118,11 +118,21 @@ impl Subject {
         Pcg64::seed_from_u64(self.seed ^ stream.rotate_left(32))
     }
 
-    pub(super) fn get(&self, target: impl Into<String>) -> Result<Answer, String> {
+    pub(super) fn get(&self, target: impl Into<String>) -> Result<Response, String> {
         self.ask(&Ask::get(target))
     }
 
-    pub(super) fn order(&self, item: &str, qty: u64) -> Result<Answer, String> {
+    /// Checks the whole response to a GET.
+    pub(super) fn returns(&self, target: impl Into<String>, body: &Value) -> Outcome {
+        self.get(target)?.is(200, body)
+    }
+
+    /// Checks the error that a GET gets.
+    pub(super) fn refuses(&self, target: impl Into<String>, error: Refusal) -> Outcome {
+        self.get(target)?.is_error(error)
+    }
+
+    pub(super) fn order(&self, item: &str, qty: u64) -> Result<Response, String> {
         self.ask(&Ask::order(
             serde_json::json!({"item_id": item, "qty": qty}).to_string(),
         ))
@@ -140,7 +150,7 @@ impl Subject {
     }
 
     /// Sends a request and reads the complete response.
-    pub(super) fn ask(&self, ask: &Ask) -> Result<Answer, String> {
+    pub(super) fn ask(&self, ask: &Ask) -> Result<Response, String> {
         self.answers()?;
         let asked = describe(ask);
         let sent_at = SystemTime::now();
@@ -151,7 +161,7 @@ impl Subject {
             Ok((status, headers, response.bytes()?.to_vec()))
         };
         match exchange() {
-            Ok((status, headers, body)) => Ok(Answer {
+            Ok((status, headers, body)) => Ok(Response {
                 asked,
                 status,
                 headers,
@@ -260,7 +270,7 @@ fn describe(ask: &Ask) -> String {
             line.push_str(&format!(" ({content_type})"));
         }
         line.push(' ');
-        line.push_str(&super::answer::excerpt(&ask.body));
+        line.push_str(&super::response::excerpt(&ask.body));
     }
     line
 }

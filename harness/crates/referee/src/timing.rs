@@ -11,18 +11,11 @@ const MEASURED: usize = 100;
 /// A page that is longer than one TCP segment on most links.
 const PAGE: &str = "/api/v1/users?limit=100";
 
-pub(super) const CHECKS: &[CheckDef] = &[
-    CheckDef {
-        id: "first-byte",
-        about: "at idle, the first byte of a response arrives within the limit (median of 100)",
-        run: first_byte,
-    },
-    CheckDef {
-        id: "last-byte",
-        about: "at idle, the last byte of a response follows the first within the limit (median of 100)",
-        run: last_byte,
-    },
-];
+pub(super) const CHECKS: &[CheckDef] = checks! {
+    "first-byte" => first_byte: "at idle, the first byte of a response arrives within the limit (median of 100)",
+    "last-byte" => last_byte:
+        "at idle, the last byte of a response follows the first within the limit (median of 100)",
+};
 
 fn first_byte(subject: &Subject) -> Outcome {
     let median = median(subject, "/ping", |answer| answer.first_byte)?;
