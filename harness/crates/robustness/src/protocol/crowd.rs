@@ -8,7 +8,7 @@ use super::judge::{Judgement, answered, deviates, follows, permitted};
 use super::script::{Finish, ORDER, Script, Step, order, ping, user};
 use super::seen::{Rest, Seen};
 use super::talk::talk;
-use super::{Case, Concern, Limits, Observed, Plan, Rule};
+use super::{Case, Concern, Limits, Observed, Plan, rule};
 use referee::raw;
 use words::grouped;
 
@@ -23,26 +23,21 @@ const RESETS: usize = 20;
 const UNREAD: usize = 400;
 
 pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "reset",
-        concern: Concern::Crowd,
-        sends: "400 GETs of a large page, then a reset in the middle of an answer; 20 times",
-        rule: Rule {
-            section: "9112 §9.6",
-            asks: "a connection may end at any time; the others must not be affected",
-        },
-        in_terms: true,
-        plan: Plan::Talks(resets),
-        judge: left_alone,
-    },
+    Concern::Crowd.case_in_terms(
+        "reset",
+        "400 GETs of a large page, then a reset in the middle of an answer; 20 times",
+        rule(
+            "9112 §9.6",
+            "a connection may end at any time; the others must not be affected",
+        ),
+        resets,
+        left_alone,
+    ),
     Case {
         id: "idle-crowd",
         concern: Concern::Crowd,
         sends: "one connection works while thousands are idle, then each of these asks once",
-        rule: Rule {
-            section: "9112 §9.4",
-            asks: "the standard sets no limit on connections",
-        },
+        rule: rule("9112 §9.4", "the standard sets no limit on connections"),
         in_terms: true,
         plan: Plan::Crowd,
         judge: answered,

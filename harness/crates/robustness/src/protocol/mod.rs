@@ -137,6 +137,41 @@ pub fn all() -> &'static [Case] {
 }
 
 impl Concern {
+    /// A case of this group, with scripts.
+    const fn case(
+        self,
+        id: &'static str,
+        sends: &'static str,
+        rule: Rule,
+        scripts: fn() -> Vec<Script>,
+        judge: fn(&Seen) -> Judgement,
+    ) -> Case {
+        Case {
+            id,
+            concern: self,
+            sends,
+            rule,
+            in_terms: false,
+            plan: Plan::Talks(scripts),
+            judge,
+        }
+    }
+
+    /// One that stays within the contract's terms.
+    const fn case_in_terms(
+        self,
+        id: &'static str,
+        sends: &'static str,
+        rule: Rule,
+        scripts: fn() -> Vec<Script>,
+        judge: fn(&Seen) -> Judgement,
+    ) -> Case {
+        Case {
+            in_terms: true,
+            ..self.case(id, sends, rule, scripts, judge)
+        }
+    }
+
     /// Its heading.
     pub fn title(self) -> &'static str {
         match self {
@@ -151,6 +186,10 @@ impl Concern {
             Self::Crowd => "Many clients",
         }
     }
+}
+
+const fn rule(section: &'static str, asks: &'static str) -> Rule {
+    Rule { section, asks }
 }
 
 impl Case {
