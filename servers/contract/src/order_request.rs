@@ -60,8 +60,8 @@ impl<'de> Visitor<'de> for AnyOrder {
         let mut order = OrderRequest::default();
         while let Some(name) = map.next_key::<String>()? {
             match name.as_str() {
-                "item_id" => order.item_id = map.next_value::<Member>()?.text(),
-                "qty" => order.qty = map.next_value::<Member>()?.number(),
+                "item_id" => order.item_id = map.next_value::<MemberValue>()?.text(),
+                "qty" => order.qty = map.next_value::<MemberValue>()?.number(),
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -101,13 +101,13 @@ impl<'de> Visitor<'de> for AnyOrder {
 }
 
 /// The value of a member that matters.
-enum Member {
+enum MemberValue {
     Text(String),
     Number(u64),
     Other,
 }
 
-impl Member {
+impl MemberValue {
     fn text(self) -> Option<String> {
         match self {
             Self::Text(text) => Some(text),
@@ -123,7 +123,7 @@ impl Member {
     }
 }
 
-impl<'de> Deserialize<'de> for Member {
+impl<'de> Deserialize<'de> for MemberValue {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_any(AnyMember)
     }
@@ -132,44 +132,44 @@ impl<'de> Deserialize<'de> for Member {
 struct AnyMember;
 
 impl<'de> Visitor<'de> for AnyMember {
-    type Value = Member;
+    type Value = MemberValue;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Member, E> {
-        Ok(Member::Text(text.to_owned()))
+    fn visit_str<E>(self, text: &str) -> Result<MemberValue, E> {
+        Ok(MemberValue::Text(text.to_owned()))
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Member, E> {
-        Ok(Member::Number(number))
+    fn visit_u64<E>(self, number: u64) -> Result<MemberValue, E> {
+        Ok(MemberValue::Number(number))
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Member, E> {
-        Ok(Member::Other)
+    fn visit_i64<E>(self, _: i64) -> Result<MemberValue, E> {
+        Ok(MemberValue::Other)
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Member, E> {
-        Ok(Member::Other)
+    fn visit_f64<E>(self, _: f64) -> Result<MemberValue, E> {
+        Ok(MemberValue::Other)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Member, E> {
-        Ok(Member::Other)
+    fn visit_bool<E>(self, _: bool) -> Result<MemberValue, E> {
+        Ok(MemberValue::Other)
     }
 
-    fn visit_unit<E>(self) -> Result<Member, E> {
-        Ok(Member::Other)
+    fn visit_unit<E>(self) -> Result<MemberValue, E> {
+        Ok(MemberValue::Other)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Member, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<MemberValue, A::Error> {
         while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Member::Other)
+        Ok(MemberValue::Other)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Member, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<MemberValue, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Member::Other)
+        Ok(MemberValue::Other)
     }
 }
 

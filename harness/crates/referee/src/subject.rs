@@ -29,12 +29,12 @@ pub(super) struct Subject {
     pub(super) fill_limit: Duration,
     http: Client,
     seed: u64,
-    state: Mutex<State>,
+    seen: Mutex<Observations>,
 }
 
 /// What is known about the server so far.
 #[derive(Default)]
-struct State {
+struct Observations {
     timeouts: u32,
     /// Why no more requests are sent.
     gone: Option<String>,
@@ -98,13 +98,13 @@ impl Subject {
             fill_limit: options.fill_limit,
             http,
             seed: options.seed,
-            state: Mutex::default(),
+            seen: Mutex::default(),
         }
     }
 
     /// Fails if the server no longer responds.
     pub(super) fn answers(&self) -> Outcome {
-        match &self.state().gone {
+        match &self.seen().gone {
             Some(reason) => Err(format!("server no longer responds: {reason}")),
             None => Ok(()),
         }
@@ -194,7 +194,7 @@ impl Subject {
             innermost(error)
         };
         if error.is_connect() {
-            self.state().gone.get_or_insert_with(|| reason.clone());
+            self.seen().gone.get_or_insert_with(|| reason.clone());
         } else if error.is_timeout() {
             self.note_timeout();
         }
@@ -213,7 +213,7 @@ impl Subject {
             Some(open) => open,
             None => Connection::open(self.addr, TIMEOUT).map_err(|error| {
                 let reason = format!("no connection: {error}");
-                self.state().gone.get_or_insert_with(|| reason.clone());
+                self.seen().gone.get_or_insert_with(|| reason.clone());
                 reason
             })?,
         };
@@ -231,34 +231,34 @@ impl Subject {
 
     /// Counts a request that timed out.
     fn note_timeout(&self) {
-        let mut state = self.state();
-        state.timeouts += 1;
-        if state.timeouts >= TIMEOUTS_ALLOWED {
-            let reason = format!("{} requests timed out", state.timeouts);
-            state.gone.get_or_insert(reason);
+        let mut seen = self.seen();
+        seen.timeouts += 1;
+        if seen.timeouts >= TIMEOUTS_ALLOWED {
+            let reason = format!("{} requests timed out", seen.timeouts);
+            seen.gone.get_or_insert(reason);
         }
     }
 
     pub(super) fn first_byte(&self) -> Option<Duration> {
-        self.state().first_byte
+        self.seen().first_byte
     }
 
     pub(super) fn set_first_byte(&self, median: Duration) {
-        self.state().first_byte = Some(median);
+        self.seen().first_byte = Some(median);
     }
 
     /// Units of the limited item that checks have bought so far.
     pub(super) fn limited_units_sold(&self) -> u64 {
-        self.state().limited_units_sold
+        self.seen().limited_units_sold
     }
 
     pub(super) fn note_limited_units_sold(&self, units: u64) {
-        self.state().limited_units_sold += units;
+        self.seen().limited_units_sold += units;
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn seen(&self) -> MutexGuard<'_, Observations> {
         // No code that holds the lock can leave the state half-changed.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Remarks that explain figures and differences: one function per rule.
 
-use super::{Figure, Pair, Row};
+use super::{Pair, ToolFigure, ToolRow};
 use record::BARE;
 
 /// CPU time / elapsed time above which a single-threaded tool is the limit.
@@ -14,7 +14,7 @@ const ACHIEVED: f64 = 0.995;
 struct View<'a> {
     rate_per_s: Option<f64>,
     connections: u32,
-    rows: &'a [Row],
+    rows: &'a [ToolRow],
     pairs: &'a [Pair],
 }
 
@@ -22,7 +22,7 @@ struct View<'a> {
 pub(super) fn remarks(
     rate_per_s: Option<f64>,
     connections: u32,
-    rows: &[Row],
+    rows: &[ToolRow],
     pairs: &[Pair],
 ) -> Vec<String> {
     const RULES: [fn(&View<'_>) -> Vec<String>; 10] = [
@@ -86,7 +86,7 @@ fn limits(view: &View<'_>) -> Vec<String> {
     )]
 }
 
-fn is_limit(view: &View<'_>, row: &Row) -> bool {
+fn is_limit(view: &View<'_>, row: &ToolRow) -> bool {
     view.rate_per_s.is_none() && row.busy_ratio.is_some_and(|busy| busy > BUSY)
 }
 
@@ -96,7 +96,7 @@ fn rates(view: &View<'_>) -> Vec<String> {
         return Vec::new();
     }
     let pairs = view.pairs.iter().filter_map(|pair| {
-        let rate = pair.ratios.get(&Figure::RequestsPerS)?;
+        let rate = pair.ratios.get(&ToolFigure::RequestsPerS)?;
         if rate.differs == 0 {
             return None;
         }
@@ -104,7 +104,7 @@ fn rates(view: &View<'_>) -> Vec<String> {
             let row = view.rows.iter().find(|row| row.tool == *name);
             row.is_some_and(|row| is_limit(view, row))
         };
-        let cpu = pair.ratios.get(&Figure::CpuPerRequest);
+        let cpu = pair.ratios.get(&ToolFigure::CpuPerRequest);
         let (ours, theirs) = (&pair.ours, &pair.theirs);
         let why = match (limit(ours), limit(theirs), cpu) {
             (true, true, Some(cpu)) => format!(
@@ -169,7 +169,7 @@ fn long_clocks(view: &View<'_>) -> Vec<String> {
 /// A median that is only a few steps of the tool's printed resolution.
 fn steps(view: &View<'_>) -> Vec<String> {
     let rows = view.rows.iter().filter_map(|row| {
-        let p50 = row.figures.get(&Figure::P50)?;
+        let p50 = row.figures.get(&ToolFigure::P50)?;
         let half = row.resolution_ns / 2.0;
         if half < 0.02 * p50 {
             return None;
@@ -203,7 +203,11 @@ fn paces(view: &View<'_>) -> Vec<String> {
     let Some(rate) = view.rate_per_s else {
         return Vec::new();
     };
-    let reached = |row: &Row| row.figures.get(&Figure::RequestsPerS).map(|got| got / rate);
+    let reached = |row: &ToolRow| {
+        row.figures
+            .get(&ToolFigure::RequestsPerS)
+            .map(|got| got / rate)
+    };
     let rows = view.rows.iter();
     let mut remarks: Vec<String> = rows
         .filter_map(|row| {
@@ -233,7 +237,7 @@ fn floor(view: &View<'_>) -> Vec<String> {
     let cpu = |tool: &str| {
         let mut rows = view.rows.iter();
         let row = rows.find(|row| row.tool == tool)?;
-        row.figures.get(&Figure::CpuPerRequest).copied()
+        row.figures.get(&ToolFigure::CpuPerRequest).copied()
     };
     let Some(bare) = cpu(BARE) else {
         return Vec::new();
@@ -267,12 +271,15 @@ mod tests {
     use super::super::{Goal, Ratio};
     use super::*;
 
-    fn row(tool: &str) -> Row {
-        Row {
+    fn row(tool: &str) -> ToolRow {
+        ToolRow {
             tool: tool.to_owned(),
             ours: tool == "epoll",
             rounds: 5,
-            figures: BTreeMap::from([(Figure::P50, 300_000.0), (Figure::RequestsPerS, 1e5)]),
+            figures: BTreeMap::from([
+                (ToolFigure::P50, 300_000.0),
+                (ToolFigure::RequestsPerS, 1e5),
+            ]),
             busy_ratio: Some(0.5),
             little_ratio: Some(1.0),
             further_connections: Some(0),
@@ -295,14 +302,14 @@ mod tests {
             ours: "epoll".to_owned(),
             theirs: "wrk".to_owned(),
             ratios: BTreeMap::from([
-                (Figure::RequestsPerS, ratio(rate, differs)),
-                (Figure::CpuPerRequest, ratio(0.8, -1)),
+                (ToolFigure::RequestsPerS, ratio(rate, differs)),
+                (ToolFigure::CpuPerRequest, ratio(0.8, -1)),
             ]),
             goal: None,
         }
     }
 
-    fn said(rate: Option<f64>, rows: &[Row], pairs: &[Pair]) -> String {
+    fn said(rate: Option<f64>, rows: &[ToolRow], pairs: &[Pair]) -> String {
         remarks(rate, 64, rows, pairs).join("\n")
     }
 
@@ -313,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_difference_is_explained_by_who_was_the_limit() {
-        let busy = |tool| Row {
+        let busy = |tool| ToolRow {
             busy_ratio: Some(0.98),
             ..row(tool)
         };
@@ -336,8 +343,8 @@ mod tests {
 
     #[test]
     fn a_goal_below_what_the_calls_cost_is_said() {
-        let costs = |tool: &str, ns: f64| Row {
-            figures: BTreeMap::from([(Figure::CpuPerRequest, ns)]),
+        let costs = |tool: &str, ns: f64| ToolRow {
+            figures: BTreeMap::from([(ToolFigure::CpuPerRequest, ns)]),
             ..row(tool)
         };
         let pair = |most: f64, met| Pair {
@@ -369,42 +376,42 @@ mod tests {
         let wrk = row("wrk");
         for (row, words) in [
             (
-                Row {
+                ToolRow {
                     errors: 3,
                     ..wrk.clone()
                 },
                 "3 errors",
             ),
             (
-                Row {
+                ToolRow {
                     failures: Some((2, "it hung".to_owned())),
                     ..wrk.clone()
                 },
                 "2 rounds failed: it hung",
             ),
             (
-                Row {
+                ToolRow {
                     little_ratio: Some(0.57),
                     ..wrk.clone()
                 },
                 "only 57 % of 64",
             ),
             (
-                Row {
+                ToolRow {
                     little_ratio: Some(1.2),
                     ..wrk.clone()
                 },
                 "did not measure",
             ),
             (
-                Row {
+                ToolRow {
                     resolution_ns: 1e5,
                     ..row("hey")
                 },
                 "steps of 100 µs",
             ),
             (
-                Row {
+                ToolRow {
                     further_connections: Some(9),
                     ..wrk
                 },

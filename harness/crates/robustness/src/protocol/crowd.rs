@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::judge::{Judgement, answered, deviates, follows, permitted};
-use super::script::{Finish, ORDER, Script, Step, order, ping, user};
+use super::script::{Action, Finish, ORDER, Script, order, ping, user};
 use super::seen::{Rest, Seen};
 use super::talk::talk;
 use super::{Case, Concern, Limits, Observed, Plan, rule};
@@ -46,7 +46,7 @@ pub(super) const CASES: &[Case] = &[
 
 fn resets() -> Vec<Script> {
     let wire = raw::get("/api/v1/users?limit=100").repeat(UNREAD);
-    let steps = vec![Step::Send(wire), Step::AwaitFirstByte, Step::Reset];
+    let steps = vec![Action::Send(wire), Action::AwaitFirstByte, Action::Reset];
     let mut script = Script::new(steps).until(Finish::AtOnce);
     script.small_window = true;
     vec![script; RESETS]
@@ -117,8 +117,8 @@ fn work(addr: SocketAddr, limits: &Limits<'_>) -> (usize, Option<String>) {
             1 => (raw::get(&format!("/api/v1/users/{id}")), user(id)),
             _ => (raw::order(ORDER), order()),
         };
-        working.steps.push(Step::Send(wire));
-        working.steps.push(Step::AwaitAnswers(nth + 1));
+        working.steps.push(Action::Send(wire));
+        working.steps.push(Action::AwaitAnswers(nth + 1));
         working = working.asking(Some(want));
     }
     let newcomer = Script::wanting(raw::get("/ping"), ping()).until(Finish::Answered);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::judge::answered;
-use super::script::{Finish, ORDER, Script, Step, Want, bytes_of, order, ping, user};
+use super::script::{Action, Finish, ORDER, Script, Want, bytes_of, order, ping, user};
 use super::{Case, Concern, Rule, rule};
 use referee::raw;
 
@@ -70,7 +70,7 @@ fn cut_everywhere(wire: &[u8], want: &Want) -> Vec<Script> {
     let cut = |at: usize| {
         let (first, second) = wire.split_at(at);
         let pieces = vec![first.to_vec(), second.to_vec()];
-        Script::new(vec![Step::Trickle(pieces, APART)])
+        Script::new(vec![Action::Trickle(pieces, APART)])
             .asking(Some(want.clone()))
             .until(Finish::Answered)
             .called(format!("cut at byte {at}"))
@@ -79,7 +79,7 @@ fn cut_everywhere(wire: &[u8], want: &Want) -> Vec<Script> {
 }
 
 fn apart(pieces: Vec<Vec<u8>>) -> Script {
-    Script::new(vec![Step::Trickle(pieces, SLOWLY)]).asking(Some(order()))
+    Script::new(vec![Action::Trickle(pieces, SLOWLY)]).asking(Some(order()))
 }
 
 fn pieces_of(wire: &[u8], size: usize) -> Vec<Vec<u8>> {
@@ -92,7 +92,7 @@ fn gets() -> Script {
         .clone()
         .flat_map(|id| raw::get(&format!("/api/v1/users/{id}")))
         .collect();
-    let script = Script::new(vec![Step::Send(wire)]);
+    let script = Script::new(vec![Action::Send(wire)]);
     ids.fold(script, |script, id| script.asking(Some(user(id))))
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::judge::{
     Judgement, answered, deviates, follows, permitted, refused_or_kept, unanswered,
 };
-use super::script::{ORDER, Script, Step, order, order_with};
+use super::script::{Action, ORDER, Script, order, order_with};
 use super::seen::{Rest, Seen};
 use super::{Case, Concern, Rule, rule};
 
@@ -26,7 +26,7 @@ pub(super) const CASES: &[Case] = &[
         ),
         || {
             let wire = "HEAD /ping HTTP/1.1\r\nHost: localhost\r\n\r\n";
-            vec![Script::new(vec![Step::Send(wire.into())]).asking_head()]
+            vec![Script::new(vec![Action::Send(wire.into())]).asking_head()]
         },
         head,
     ),
@@ -66,9 +66,9 @@ pub(super) const CASES: &[Case] = &[
                 ORDER.len()
             );
             let steps = vec![
-                Step::Send(order_with(&lines, "")),
-                Step::AwaitAnswer(CLIENTS_WAIT),
-                Step::Send(ORDER.into()),
+                Action::Send(order_with(&lines, "")),
+                Action::AwaitAnswer(CLIENTS_WAIT),
+                Action::Send(ORDER.into()),
             ];
             vec![Script::new(steps).asking(Some(order()))]
         },
@@ -81,9 +81,9 @@ pub(super) const CASES: &[Case] = &[
         || {
             let lines = "Content-Length: 100000\r\nExpect: 100-continue\r\n";
             let steps = vec![
-                Step::Send(order_with(lines, "")),
-                Step::AwaitAnswer(CLIENTS_WAIT),
-                Step::HalfClose,
+                Action::Send(order_with(lines, "")),
+                Action::AwaitAnswer(CLIENTS_WAIT),
+                Action::HalfClose,
             ];
             vec![Script::new(steps).asking(None)]
         },

@@ -1,7 +1,7 @@
 //! How long a connection lasts, and who ends it.
 
 use super::judge::{Judgement, answered, deviates, follows, permitted, unanswered};
-use super::script::{ORDER, Script, Step, get_with, order_with, ping, user};
+use super::script::{Action, ORDER, Script, get_with, order_with, ping, user};
 use super::seen::{Rest, Seen};
 use super::{Case, Concern, Rule, rule};
 use referee::raw;
@@ -82,7 +82,7 @@ pub(super) const CASES: &[Case] = &[
             "TCP lets one side end before the other; HTTP does not forbid it",
         ),
         || {
-            let steps = vec![Step::Send(raw::get("/ping")), Step::HalfClose];
+            let steps = vec![Action::Send(raw::get("/ping")), Action::HalfClose];
             vec![Script::new(steps).asking(Some(ping()))]
         },
         answers_half_closed,
@@ -96,9 +96,9 @@ pub(super) const CASES: &[Case] = &[
         ),
         || {
             let steps = vec![
-                Step::Send(raw::get("/api/v1/users?limit=100")),
-                Step::AwaitFirstByte,
-                Step::HalfClose,
+                Action::Send(raw::get("/api/v1/users?limit=100")),
+                Action::AwaitFirstByte,
+                Action::HalfClose,
             ];
             vec![Script::new(steps).asking(None)]
         },
@@ -114,8 +114,8 @@ pub(super) const CASES: &[Case] = &[
         || {
             let head = format!("Content-Length: {}\r\n", ORDER.len());
             let steps = vec![
-                Step::Send(order_with(&head, &ORDER[..ORDER.len() / 2])),
-                Step::HalfClose,
+                Action::Send(order_with(&head, &ORDER[..ORDER.len() / 2])),
+                Action::HalfClose,
             ];
             vec![Script::new(steps).asking(None)]
         },

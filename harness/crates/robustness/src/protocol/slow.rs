@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::judge::{Judgement, deviates, let_go};
-use super::script::{Finish, ORDER, Script, Step, bytes_of, get_with, order_with};
+use super::script::{Action, Finish, ORDER, Script, bytes_of, get_with, order_with};
 use super::seen::Seen;
 use super::{Case, Concern, Rule, rule};
 use referee::raw;
@@ -49,7 +49,7 @@ pub(super) const CASES: &[Case] = &[
         LATE,
         || {
             let wire = get_with("/ping", &format!("X-Slow: {}\r\n", "x".repeat(600)));
-            let steps = vec![Step::Trickle(bytes_of(&wire), EVERY)];
+            let steps = vec![Action::Trickle(bytes_of(&wire), EVERY)];
             vec![Script::new(steps).asking(None).until(Finish::LetGo)]
         },
         let_go,
@@ -73,8 +73,8 @@ pub(super) const CASES: &[Case] = &[
             let head = order_with("Content-Length: 1000\r\n", "");
             let body = format!("{ORDER:<1000}");
             let steps = vec![
-                Step::Send(head),
-                Step::Trickle(bytes_of(body.as_bytes()), EVERY),
+                Action::Send(head),
+                Action::Trickle(bytes_of(body.as_bytes()), EVERY),
             ];
             vec![Script::new(steps).asking(None).until(Finish::LetGo)]
         },
