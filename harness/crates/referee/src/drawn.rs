@@ -115,15 +115,12 @@ fn is_page(answer: &Response, page: Page, total: u64) -> Outcome {
     let wanted: Vec<u64> = (newest.saturating_sub(page.limit) + 1..=newest)
         .rev()
         .collect();
-    let orders = body["orders"].as_array();
-    let ids: Option<Vec<u64>> =
-        orders.and_then(|orders| orders.iter().map(|order| order["id"].as_u64()).collect());
     let rest = json!({"page": page.page, "limit": page.limit, "total": total});
     let right = rest.as_object().is_some_and(|rest| {
         body.as_object().map(serde_json::Map::len) == Some(4)
             && rest.iter().all(|(name, value)| body[name] == *value)
     });
-    if answer.status == 200 && ids.as_ref() == Some(&wanted) && right {
+    if answer.status == 200 && answer.order_ids()?.as_ref() == Some(&wanted) && right {
         return Ok(());
     }
     Err(answer.wrong(format!("200, the orders {wanted:?} and {rest}")))

@@ -105,9 +105,7 @@ fn precedence(subject: &Subject) -> Outcome {
     let json = Some("application/json");
     let text = Some("text/plain");
     let large = vec![b'{'; 20_000];
-    let orders = |method, content_type, body: &[u8]| {
-        Ask::new(method, "/api/v1/orders").with_body(content_type, body)
-    };
+    let post = |content_type, body: &[u8]| Ask::to_orders(Method::POST, content_type, body);
     let cases = [
         (
             Ask::new(Method::POST, "/api/v1/order").with_body(text, "{"),
@@ -126,25 +124,18 @@ fn precedence(subject: &Subject) -> Outcome {
             Ask::new(Method::DELETE, "/api/v1/users/abc"),
             METHOD_NOT_ALLOWED,
         ),
-        (orders(Method::PUT, text, b"{"), METHOD_NOT_ALLOWED),
-        (orders(Method::POST, json, &large), PAYLOAD_TOO_LARGE),
-        (orders(Method::POST, text, b"{"), UNSUPPORTED_MEDIA_TYPE),
-        (orders(Method::POST, None, b"{"), UNSUPPORTED_MEDIA_TYPE),
-        (orders(Method::POST, text, b"[]"), UNSUPPORTED_MEDIA_TYPE),
+        (Ask::to_orders(Method::PUT, text, "{"), METHOD_NOT_ALLOWED),
+        (post(json, &large), PAYLOAD_TOO_LARGE),
+        (post(text, b"{"), UNSUPPORTED_MEDIA_TYPE),
+        (post(None, b"{"), UNSUPPORTED_MEDIA_TYPE),
+        (post(text, b"[]"), UNSUPPORTED_MEDIA_TYPE),
         (
-            orders(Method::POST, text, br#"{"item_id":"none","qty":0}"#),
+            post(text, br#"{"item_id":"none","qty":0}"#),
             UNSUPPORTED_MEDIA_TYPE,
         ),
+        (post(json, br#"{"item_id":"none","qty":0"#), MALFORMED_JSON),
         (
-            orders(Method::POST, json, br#"{"item_id":"none","qty":0"#),
-            MALFORMED_JSON,
-        ),
-        (
-            orders(
-                Method::POST,
-                json,
-                br#"{"item_id":"SKU-LIMITED","qty":1001}"#,
-            ),
+            post(json, br#"{"item_id":"SKU-LIMITED","qty":1001}"#),
             INVALID_ORDER,
         ),
     ];
@@ -152,7 +143,7 @@ fn precedence(subject: &Subject) -> Outcome {
         subject.ask(&ask)?.is_error(error)?;
     }
     // Both apply; the contract allows either.
-    let answer = subject.ask(&orders(Method::POST, text, &large))?;
+    let answer = subject.ask(&post(text, &large))?;
     answer
         .is_error(PAYLOAD_TOO_LARGE)
         .or_else(|_| answer.is_error(UNSUPPORTED_MEDIA_TYPE))

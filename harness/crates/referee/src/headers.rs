@@ -42,7 +42,7 @@ fn each_kind(subject: &Subject, check: impl Fn(&Response) -> Outcome) -> Outcome
         Ask::new(Method::DELETE, "/ping"),
         Ask::get("/api/v1/users?limit=0"),
         Ask::order(vec![b' '; 17 * 1024]),
-        Ask::new(Method::POST, "/api/v1/orders").with_body(Some("text/plain"), order),
+        Ask::to_orders(Method::POST, Some("text/plain"), order),
         Ask::order("{"),
         Ask::order("{}"),
         // The first may still be within the stock, the second can't be.

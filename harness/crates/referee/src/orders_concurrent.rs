@@ -28,13 +28,14 @@ pub(super) const CHECKS: &[CheckDef] = checks! {
         "pages read while 32 clients order are complete and consistent; an order is visible once confirmed",
 };
 
-/// Runs a closure on one thread per client; returns the first failure.
+/// Runs a closure on one thread for each of `count` clients; returns the first failure.
 pub(super) fn clients<T: Send>(
+    count: u64,
     work: impl Fn(u64) -> Result<T, String> + Sync,
 ) -> Result<Vec<T>, String> {
     std::thread::scope(|scope| {
         let work = &work;
-        let threads: Vec<_> = (0..CLIENTS)
+        let threads: Vec<_> = (0..count)
             .map(|client| scope.spawn(move || work(client)))
             .collect();
         threads
@@ -51,7 +52,7 @@ pub(super) fn clients<T: Send>(
 /// Every client buys different quantities of its own item, so that each order is unique.
 fn concurrent(subject: &Subject) -> Outcome {
     let before = subject.orders_total()?;
-    let accepted = clients(|client| {
+    let accepted = clients(CLIENTS, |client| {
         let item = format!("SKU-{:03}", 10 * client);
         (1..=ORDERS)
             .map(|qty| place(subject, &item, qty))
@@ -102,7 +103,7 @@ type Seen = Vec<(u64, Value)>;
 
 fn read_while_written(subject: &Subject) -> Outcome {
     let before = subject.orders_total()?;
-    let seen: Vec<(bool, Seen)> = clients(|client| match client < WRITERS {
+    let seen: Vec<(bool, Seen)> = clients(CLIENTS, |client| match client < WRITERS {
         true => write(subject, client).map(|placed| (true, placed)),
         false => read(subject, client, before).map(|read| (false, read)),
     })?;

@@ -11,7 +11,7 @@ use super::subject::{Ask, Subject};
 use super::{CheckDef, Outcome};
 
 /// Maximum body size in bytes.
-const MAX_BODY: usize = 16 * 1024;
+pub(super) const MAX_BODY: usize = 16 * 1024;
 
 pub(super) const CHECKS: &[CheckDef] = checks! {
     "orders-create" => create: "an order returns 201 with its members, the price and the total",
@@ -226,9 +226,7 @@ fn unknown_members(subject: &Subject) -> Outcome {
 
 fn content_type(subject: &Subject) -> Outcome {
     let body = r#"{"item_id":"SKU-007","qty":2}"#;
-    let ask = |content_type| {
-        subject.ask(&Ask::new(Method::POST, "/api/v1/orders").with_body(content_type, body))
-    };
+    let ask = |content_type| subject.ask(&Ask::to_orders(Method::POST, content_type, body));
     for content_type in [
         None,
         Some("text/plain"),

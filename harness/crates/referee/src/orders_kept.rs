@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use super::orders_concurrent::clients;
 use super::raw;
 use super::response::NOT_FOUND;
 use super::subject::Subject;
@@ -53,11 +54,8 @@ fn edge_page(subject: &Subject, total: u64, oldest: u64) -> Outcome {
         (page + 1, vec![]),
     ] {
         let answer = subject.get(format!("/api/v1/orders?limit=100&page={page}"))?;
-        let body = answer.json()?;
-        let ids: Option<Vec<u64>> = body["orders"]
-            .as_array()
-            .and_then(|orders| orders.iter().map(|order| order["id"].as_u64()).collect());
-        if answer.status != 200 || ids.as_ref() != Some(&expected) || body["total"] != total {
+        let right = answer.order_ids()?.as_ref() == Some(&expected);
+        if answer.status != 200 || !right || answer.json()?["total"] != total {
             let (first, last) = (expected.first(), expected.last());
             return Err(answer.wrong(format!(
                 "200, the ids from {first:?} down to {last:?}, total {total}"
@@ -71,7 +69,7 @@ fn edge_page(subject: &Subject, total: u64, oldest: u64) -> Outcome {
 fn fill(subject: &Subject, wanted: u64) -> Result<Option<()>, String> {
     let placed = AtomicU64::new(0);
     let deadline = Instant::now() + subject.fill_limit;
-    let client = || {
+    let done = clients(CLIENTS, |_| {
         let wire = raw::order(r#"{"item_id":"SKU-900","qty":9}"#);
         let mut connection = None;
         while placed.fetch_add(1, Ordering::Relaxed) < wanted {
@@ -89,16 +87,6 @@ fn fill(subject: &Subject, wanted: u64) -> Result<Option<()>, String> {
             })?;
         }
         Ok(Some(()))
-    };
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
-        threads
-            .into_iter()
-            .map(|thread| {
-                thread
-                    .join()
-                    .unwrap_or_else(|_| Err("a client panicked".to_owned()))
-            })
-            .collect()
-    })
+    })?;
+    Ok(done.into_iter().collect())
 }

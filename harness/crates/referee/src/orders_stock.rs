@@ -86,7 +86,7 @@ struct Bought {
 fn limited_concurrent(subject: &Subject) -> Outcome {
     let left = LIMITED_UNITS.saturating_sub(subject.limited_units_sold());
     let before = subject.orders_total()?;
-    let bought = clients(|client| {
+    let bought = clients(CLIENTS, |client| {
         let mut rng = subject.rng(&format!("orders-limited-concurrent-{client}"));
         let mut bought = Bought {
             units: 0,

@@ -6,6 +6,7 @@ use rand_pcg::Pcg64;
 use reqwest::Method;
 
 use super::model::{LIMITED, ordered};
+use super::orders_create::MAX_BODY;
 use super::orders_stock::sell_out;
 use super::response::{
     INVALID_ORDER, MALFORMED_JSON, METHOD_NOT_ALLOWED, OUT_OF_STOCK, PAYLOAD_TOO_LARGE,
@@ -15,8 +16,6 @@ use super::subject::{Ask, Subject};
 use super::{CheckDef, Outcome, text};
 
 const DRAWN: usize = 80;
-/// Maximum body size in bytes.
-const MAX_BODY: usize = 16 * 1024;
 
 /// They need the stock to be sold out, so they run after its checks.
 pub(super) const CHECKS: &[CheckDef] = checks! {
@@ -69,7 +68,7 @@ fn draw(rng: &mut Pcg64) -> Drawn {
         _ => (true, Some("application/json")),
     };
     Drawn {
-        ask: Ask::new(Method::POST, "/api/v1/orders").with_body(content_type, body),
+        ask: Ask::to_orders(Method::POST, content_type, body),
         large,
         labelled,
         content,
@@ -141,41 +140,27 @@ fn drawn(subject: &Subject) -> Outcome {
 fn stock(subject: &Subject) -> Outcome {
     sell_out(subject)?;
     let json = Some("application/json");
-    let order = |method, content_type, body: &str| {
-        Ask::new(method, "/api/v1/orders").with_body(content_type, body)
-    };
     let right = r#"{"item_id":"SKU-LIMITED","qty":1}"#;
     let cases = [
-        (order(Method::PUT, json, right), METHOD_NOT_ALLOWED),
+        (Ask::to_orders(Method::PUT, json, right), METHOD_NOT_ALLOWED),
         (
-            order(
-                Method::POST,
-                json,
-                &(right.to_owned() + &" ".repeat(MAX_BODY)),
-            ),
+            Ask::order(right.to_owned() + &" ".repeat(MAX_BODY)),
             PAYLOAD_TOO_LARGE,
         ),
         (
-            order(Method::POST, Some("text/plain"), right),
+            Ask::to_orders(Method::POST, Some("text/plain"), right),
             UNSUPPORTED_MEDIA_TYPE,
         ),
+        (Ask::order(&right[..right.len() - 1]), MALFORMED_JSON),
         (
-            order(Method::POST, json, &right[..right.len() - 1]),
-            MALFORMED_JSON,
-        ),
-        (
-            order(Method::POST, json, r#"{"item_id":"SKU-LIMITED","qty":0}"#),
+            Ask::order(r#"{"item_id":"SKU-LIMITED","qty":0}"#),
             INVALID_ORDER,
         ),
         (
-            order(
-                Method::POST,
-                json,
-                r#"{"item_id":"SKU-LIMITED","qty":1001}"#,
-            ),
+            Ask::order(r#"{"item_id":"SKU-LIMITED","qty":1001}"#),
             INVALID_ORDER,
         ),
-        (order(Method::POST, json, right), OUT_OF_STOCK),
+        (Ask::order(right), OUT_OF_STOCK),
     ];
     for (ask, error) in cases {
         subject.ask(&ask)?.is_error(error)?;

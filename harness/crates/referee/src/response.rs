@@ -52,6 +52,13 @@ impl Response {
         serde_json::from_slice(&self.body).map_err(|error| self.wrong(format!("JSON ({error})")))
     }
 
+    /// The ids of the orders on a page.
+    pub(super) fn order_ids(&self) -> Result<Option<Vec<u64>>, String> {
+        let body = self.json()?;
+        let orders = body["orders"].as_array();
+        Ok(orders.and_then(|orders| orders.iter().map(|order| order["id"].as_u64()).collect()))
+    }
+
     /// Checks the status and the whole body.
     pub(super) fn is(&self, status: u16, body: &Value) -> Outcome {
         if self.status == status && self.json()? == *body {

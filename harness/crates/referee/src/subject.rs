@@ -67,7 +67,15 @@ impl Ask {
 
     /// Sends any body to the orders route as JSON.
     pub(super) fn order(body: impl Into<Vec<u8>>) -> Self {
-        Self::new(Method::POST, "/api/v1/orders").with_body(Some("application/json"), body)
+        Self::to_orders(Method::POST, Some("application/json"), body)
+    }
+
+    pub(super) fn to_orders(
+        method: Method,
+        content_type: Option<&'static str>,
+        body: impl Into<Vec<u8>>,
+    ) -> Self {
+        Self::new(method, "/api/v1/orders").with_body(content_type, body)
     }
 
     pub(super) fn with_body(

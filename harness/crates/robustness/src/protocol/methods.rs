@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::judge::{
     Judgement, answered, deviates, follows, permitted, refused_or_kept, unanswered,
 };
-use super::script::{Action, ORDER, Script, order, order_with};
+use super::script::{Action, ORDER, Script, head_of, order, order_with};
 use super::seen::{Rest, Seen};
 use super::{Case, Concern, Rule, rule};
 
@@ -25,8 +25,8 @@ pub(super) const CASES: &[Case] = &[
             "every server supports HEAD: the response to GET without its body",
         ),
         || {
-            let wire = "HEAD /ping HTTP/1.1\r\nHost: localhost\r\n\r\n";
-            vec![Script::new(vec![Action::Send(wire.into())]).asking_head()]
+            let wire = head_of("HEAD /ping HTTP/1.1");
+            vec![Script::new(vec![Action::Send(wire)]).asking_head()]
         },
         head,
     ),
@@ -37,10 +37,7 @@ pub(super) const CASES: &[Case] = &[
             "9110 §9.3.7",
             "optional; if it is not allowed, 405 with Allow",
         ),
-        || {
-            let wire = "OPTIONS /api/v1/orders HTTP/1.1\r\nHost: localhost\r\n\r\n";
-            vec![Script::one(wire)]
-        },
+        || vec![Script::one(head_of("OPTIONS /api/v1/orders HTTP/1.1"))],
         not_allowed,
     ),
     Concern::Methods.case(
@@ -50,10 +47,7 @@ pub(super) const CASES: &[Case] = &[
             "9112 §3.2.4",
             "`*` asks about the server as a whole; any response will do",
         ),
-        || {
-            let wire = "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n";
-            vec![Script::one(wire)]
-        },
+        || vec![Script::one(head_of("OPTIONS * HTTP/1.1"))],
         super::judge::either,
     ),
     Concern::Methods.case_in_terms(
@@ -93,20 +87,14 @@ pub(super) const CASES: &[Case] = &[
         "method-unknown",
         "BREW /ping",
         rule("9110 §9.1", "501 for an unknown method, or 405 with Allow"),
-        || {
-            let wire = "BREW /ping HTTP/1.1\r\nHost: localhost\r\n\r\n";
-            vec![Script::one(wire)]
-        },
+        || vec![Script::one(head_of("BREW /ping HTTP/1.1"))],
         not_allowed,
     ),
     Concern::Methods.case(
         "method-invalid",
         "a method that is no token: G@T /ping",
         rule("9112 §3", "an invalid request line should be answered 400"),
-        || {
-            let wire = "G@T /ping HTTP/1.1\r\nHost: localhost\r\n\r\n";
-            vec![Script::one(wire)]
-        },
+        || vec![Script::one(head_of("G@T /ping HTTP/1.1"))],
         refused_or_kept,
     ),
     Concern::Methods.case(

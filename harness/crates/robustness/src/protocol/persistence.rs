@@ -1,7 +1,7 @@
 //! How long a connection lasts, and who ends it.
 
 use super::judge::{Judgement, answered, deviates, follows, permitted, unanswered};
-use super::script::{Action, ORDER, Script, get_with, order_with, ping, user};
+use super::script::{Action, ORDER, Script, get_with, head_of, order_with, ping, user};
 use super::seen::{Rest, Seen};
 use super::{Case, Concern, Rule, rule};
 use referee::raw;
@@ -17,10 +17,8 @@ pub(super) const CASES: &[Case] = &[
         "a GET with Connection: close",
         CLOSES,
         || {
-            vec![Script::wanting(
-                get_with("/ping", "Connection: close\r\n"),
-                ping(),
-            )]
+            let wire = get_with("/ping", "Connection: close\r\n");
+            vec![Script::wanting(wire, ping())]
         },
         closes,
     ),
@@ -42,10 +40,7 @@ pub(super) const CASES: &[Case] = &[
             "9112 §9.3",
             "an HTTP/1.0 connection ends after the response unless keep-alive is requested",
         ),
-        || {
-            let wire = "GET /ping HTTP/1.0\r\nHost: localhost\r\n\r\n";
-            vec![Script::wanting(wire, ping())]
-        },
+        || vec![Script::wanting(head_of("GET /ping HTTP/1.0"), ping())],
         closes,
     ),
     Concern::Persistence.case(

@@ -173,6 +173,11 @@ fn model() -> &'static Model {
     &MODEL
 }
 
+/// A head with only this request line and `Host`.
+pub(super) fn head_of(line: &str) -> Vec<u8> {
+    format!("{line}\r\nHost: localhost\r\n\r\n").into_bytes()
+}
+
 /// A GET with these additional lines, each with its line end.
 pub(super) fn get_with(target: &str, lines: &str) -> Vec<u8> {
     format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n").into_bytes()

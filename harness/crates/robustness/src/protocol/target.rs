@@ -4,7 +4,7 @@ use super::judge::{
     Judgement, answered, deviates, follows, permitted, refused_or_kept, taken_or_too_large,
     unanswered,
 };
-use super::script::{Script, get_with, ping};
+use super::script::{Script, get_with, head_of, ping};
 use super::seen::{Rest, Seen};
 use super::{Case, Concern, Rule, rule};
 
@@ -82,7 +82,7 @@ pub(super) const CASES: &[Case] = &[
             "9110 §15.6.6",
             "an unsupported major version may be answered 505",
         ),
-        || vec![Script::one("GET /ping HTTP/9.9\r\nHost: localhost\r\n\r\n")],
+        || vec![Script::one(head_of("GET /ping HTTP/9.9"))],
         another_protocol,
     ),
     Concern::Target.case(
