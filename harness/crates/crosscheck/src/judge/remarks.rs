@@ -25,41 +25,39 @@ pub(super) fn remarks(
     rows: &[ToolRow],
     pairs: &[Pair],
 ) -> Vec<String> {
-    const RULES: [fn(&View<'_>) -> Vec<String>; 10] = [
-        failures,
-        errors,
-        limits,
-        rates,
-        short_clocks,
-        long_clocks,
-        steps,
-        reconnects,
-        paces,
-        floor,
-    ];
-    let view = View {
+    let view = &View {
         rate_per_s,
         connections,
         rows,
         pairs,
     };
-    RULES.into_iter().flat_map(|rule| rule(&view)).collect()
+    let each = |rule: fn(&View<'_>, &ToolRow) -> Option<String>| -> Vec<String> {
+        rows.iter().filter_map(|row| rule(view, row)).collect()
+    };
+    [
+        each(failures),
+        each(errors),
+        limits(view),
+        rates(view),
+        each(short_clocks),
+        each(long_clocks),
+        each(steps),
+        each(reconnects),
+        paces(view),
+        floor(view),
+    ]
+    .concat()
 }
 
 /// Rounds without a result.
-fn failures(view: &View<'_>) -> Vec<String> {
-    let failed = view.rows.iter().filter_map(|row| {
-        let (rounds, why) = row.failures.as_ref()?;
-        Some(format!("{}: {rounds} rounds failed: {why}", row.tool))
-    });
-    failed.collect()
+fn failures(_: &View<'_>, row: &ToolRow) -> Option<String> {
+    let (rounds, why) = row.failures.as_ref()?;
+    Some(format!("{}: {rounds} rounds failed: {why}", row.tool))
 }
 
 /// Wrong or missing responses, as counted by the tool.
-fn errors(view: &View<'_>) -> Vec<String> {
-    let rows = view.rows.iter().filter(|row| row.errors > 0);
-    rows.map(|row| format!("{} counted {} errors", row.tool, row.errors))
-        .collect()
+fn errors(_: &View<'_>, row: &ToolRow) -> Option<String> {
+    (row.errors > 0).then(|| format!("{} counted {} errors", row.tool, row.errors))
 }
 
 /// Clients that were the limit in a closed loop, by their CPU time.
@@ -124,78 +122,64 @@ fn rates(view: &View<'_>) -> Vec<String> {
 }
 
 /// Little's law: the latencies don't cover all the time the connections were in use.
-fn short_clocks(view: &View<'_>) -> Vec<String> {
-    if view.rate_per_s.is_some() {
-        return Vec::new();
-    }
-    let rows = view.rows.iter().filter_map(|row| {
-        let little = row.little_ratio.filter(|little| *little < 1.0 - LITTLE)?;
-        Some(format!(
-            "{}: by its own latencies only {:.0} % of {} connections were in use at a time (rate × \
-             mean latency): between a response and the start of the next request's clock they \
-             waited for the client",
-            row.tool,
-            little * 100.0,
-            view.connections
-        ))
-    });
-    rows.collect()
+fn short_clocks(view: &View<'_>, row: &ToolRow) -> Option<String> {
+    let little = little_ratio(view, row).filter(|little| *little < 1.0 - LITTLE)?;
+    Some(format!(
+        "{}: by its own latencies only {:.0} % of {} connections were in use at a time (rate × mean \
+         latency): between a response and the start of the next request's clock they waited for the \
+         client",
+        row.tool,
+        little * 100.0,
+        view.connections
+    ))
 }
 
 /// Little's law: more than is possible.
-fn long_clocks(view: &View<'_>) -> Vec<String> {
-    if view.rate_per_s.is_some() {
-        return Vec::new();
-    }
-    let rows = view.rows.iter().filter_map(|row| {
-        let little = row.little_ratio.filter(|little| *little > 1.0 + LITTLE)?;
-        let why = match row.tool.as_str() {
-            // stats_correct() in its stats.c; no other tool here does so.
-            "wrk" => {
-                "for each latency over twice the mean, wrk adds lower latencies that it did not measure"
-            }
-            _ => "its mean and its rate cover different requests or different times",
-        };
-        Some(format!(
-            "{}: rate × mean latency is {:.0} % of {} connections, which is impossible: {why}",
-            row.tool,
-            little * 100.0,
-            view.connections
-        ))
-    });
-    rows.collect()
+fn long_clocks(view: &View<'_>, row: &ToolRow) -> Option<String> {
+    let little = little_ratio(view, row).filter(|little| *little > 1.0 + LITTLE)?;
+    let why = match row.tool.as_str() {
+        // stats_correct() in its stats.c; no other tool here does so.
+        "wrk" => {
+            "for each latency over twice the mean, wrk adds lower latencies that it did not measure"
+        }
+        _ => "its mean and its rate cover different requests or different times",
+    };
+    Some(format!(
+        "{}: rate × mean latency is {:.0} % of {} connections, which is impossible: {why}",
+        row.tool,
+        little * 100.0,
+        view.connections
+    ))
+}
+
+/// In a closed loop only: a paced one leaves connections idle.
+fn little_ratio(view: &View<'_>, row: &ToolRow) -> Option<f64> {
+    row.little_ratio.filter(|_| view.rate_per_s.is_none())
 }
 
 /// A median that is only a few steps of the tool's printed resolution.
-fn steps(view: &View<'_>) -> Vec<String> {
-    let rows = view.rows.iter().filter_map(|row| {
-        let p50 = row.figures.get(&ToolFigure::P50)?;
-        let half = row.resolution_ns / 2.0;
-        if half < 0.02 * p50 {
-            return None;
-        }
-        Some(format!(
+fn steps(_: &View<'_>, row: &ToolRow) -> Option<String> {
+    let p50 = row.figures.get(&ToolFigure::P50)?;
+    let half = row.resolution_ns / 2.0;
+    (half >= 0.02 * p50).then(|| {
+        format!(
             "{} prints latency in steps of {:.0} µs, so its median is only known to ±{:.0} µs",
             row.tool,
             row.resolution_ns / 1e3,
             half / 1e3
-        ))
-    });
-    rows.collect()
+        )
+    })
 }
 
 /// Reopened connections, by the kernel's count for the whole machine.
-fn reconnects(view: &View<'_>) -> Vec<String> {
-    let rows = view.rows.iter().filter_map(|row| {
-        // Ours, wrk and hey open one to test the server before they measure.
-        let further = row.further_connections.filter(|further| *further > 1)?;
-        Some(format!(
-            "{}: the kernel accepted {further} connections more than requested, opened by the tool \
-             or by other programs",
-            row.tool
-        ))
-    });
-    rows.collect()
+fn reconnects(_: &View<'_>, row: &ToolRow) -> Option<String> {
+    // Ours, wrk and hey open one to test the server before they measure.
+    let further = row.further_connections.filter(|further| *further > 1)?;
+    Some(format!(
+        "{}: the kernel accepted {further} connections more than requested, opened by the tool or by \
+         other programs",
+        row.tool
+    ))
 }
 
 /// Paced: target rates that were missed, and what a rate means to each tool.
