@@ -6,17 +6,11 @@ use super::seen::{Rest, Seen};
 use super::{Case, Concern, Rule, rule};
 use referee::raw;
 
-const DECODE: Rule = rule(
-    "9112 §7.1",
-    "every recipient must be able to decode chunks, and ignores their extensions",
-);
-const BROKEN: Rule = rule(
-    "9112 §7.1",
-    "invalid chunks break the message's framing: 400, and close",
-);
+const DECODE: Rule =
+    rule("9112 §7.1: every recipient must be able to decode chunks, and ignores their extensions");
+const BROKEN: Rule = rule("9112 §7.1: invalid chunks break the message's framing: 400, and close");
 const BOTH: Rule = rule(
-    "9112 §6.1",
-    "both: refuse, or use Transfer-Encoding alone; close after the response either way",
+    "9112 §6.1: both: refuse, or use Transfer-Encoding alone; close after the response either way",
 );
 
 pub(super) const CASES: &[Case] = &[
@@ -68,10 +62,7 @@ pub(super) const CASES: &[Case] = &[
     Concern::Chunked.case(
         "chunk-size-huge",
         "a chunk of 2^64 + 29 bytes, which wraps round to the order's own length",
-        rule(
-            "9112 §7.1",
-            "large sizes must be expected, and none may overflow",
-        ),
+        rule("9112 §7.1: large sizes must be expected, and none may overflow"),
         || {
             let size = (1_u128 << 64) + ORDER.len() as u128;
             let body = format!("{size:x}\r\n{ORDER}\r\n0\r\n\r\n");
@@ -92,10 +83,7 @@ pub(super) const CASES: &[Case] = &[
     Concern::Chunked.case(
         "encoding-unknown",
         "Transfer-Encoding: rot13, chunked",
-        rule(
-            "9112 §6.1",
-            "an encoding that is not understood should be answered 501",
-        ),
+        rule("9112 §6.1: an encoding that is not understood should be answered 501"),
         || {
             let body = format!("{}0\r\n\r\n", chunk(ORDER));
             let wire = order_with("Transfer-Encoding: rot13, chunked\r\n", body);
@@ -106,7 +94,7 @@ pub(super) const CASES: &[Case] = &[
     Concern::Chunked.case(
         "encoding-not-chunked",
         "a request whose last encoding is not chunked: chunked, gzip",
-        rule("9112 §6.3", "its length is unknown: 400, and close"),
+        rule("9112 §6.3: its length is unknown: 400, and close"),
         || {
             let body = format!("{}0\r\n\r\n", chunk(ORDER));
             let wire = order_with("Transfer-Encoding: chunked, gzip\r\n", body);
@@ -117,10 +105,7 @@ pub(super) const CASES: &[Case] = &[
     Concern::Chunked.case(
         "chunked-http10",
         "an order in a chunk by HTTP/1.0",
-        rule(
-            "9112 §6.1",
-            "HTTP/1.0 has no chunks: the framing is faulty, close after the response",
-        ),
+        rule("9112 §6.1: HTTP/1.0 has no chunks: the framing is faulty, close after the response"),
         || {
             let body = format!("{}0\r\n\r\n", chunk(ORDER));
             let wire = String::from_utf8_lossy(&chunked(&body)).replacen("1.1", "1.0", 1);

@@ -26,10 +26,7 @@ pub(super) const CASES: &[Case] = &[
     Concern::Crowd.case_in_terms(
         "reset",
         "400 GETs of a large page, then a reset in the middle of an answer; 20 times",
-        rule(
-            "9112 §9.6",
-            "a connection may end at any time; the others must not be affected",
-        ),
+        rule("9112 §9.6: a connection may end at any time; the others must not be affected"),
         resets,
         left_alone,
     ),
@@ -37,7 +34,7 @@ pub(super) const CASES: &[Case] = &[
         id: "idle-crowd",
         concern: Concern::Crowd,
         sends: "one connection works while thousands are idle, then each of these asks once",
-        rule: rule("9112 §9.4", "the standard sets no limit on connections"),
+        rule: rule("9112 §9.4: the standard sets no limit on connections"),
         in_terms: true,
         plan: Plan::Crowd,
         judge: answered,

@@ -12,14 +12,9 @@ const APART: Duration = Duration::from_millis(2);
 const SLOWLY: Duration = Duration::from_millis(30);
 const PIPELINED: u64 = 16;
 
-const ANY_SEGMENTS: Rule = rule(
-    "9112 §2.2",
-    "a message is a sequence of octets, however the network cuts it",
-);
-const IN_ORDER: Rule = rule(
-    "9112 §9.3.2",
-    "pipelined requests are answered in the order they came",
-);
+const ANY_SEGMENTS: Rule =
+    rule("9112 §2.2: a message is a sequence of octets, however the network cuts it");
+const IN_ORDER: Rule = rule("9112 §9.3.2: pipelined requests are answered in the order they came");
 
 pub(super) const CASES: &[Case] = &[
     Concern::Delivery.case_in_terms(

@@ -5,23 +5,15 @@ use super::script::{ORDER, Script, order, order_saying};
 use super::seen::{Rest, Seen};
 use super::{Case, Concern, Rule, rule};
 
-const INVALID: Rule = rule(
-    "9112 §6.3",
-    "an invalid Content-Length must be answered 400 and the connection closed",
-);
-const SAME: Rule = rule(
-    "9110 §8.6",
-    "the same length twice: use it once, or refuse the request",
-);
+const INVALID: Rule =
+    rule("9112 §6.3: an invalid Content-Length must be answered 400 and the connection closed");
+const SAME: Rule = rule("9110 §8.6: the same length twice: use it once, or refuse the request");
 
 pub(super) const CASES: &[Case] = &[
     Concern::Length.case(
         "length-missing",
         "an order with neither Content-Length nor Transfer-Encoding",
-        rule(
-            "9112 §6.3",
-            "such a request has no body; 411 is allowed too",
-        ),
+        rule("9112 §6.3: such a request has no body; 411 is allowed too"),
         || vec![Script::one(order_saying(""))],
         no_length,
     ),
@@ -92,10 +84,7 @@ pub(super) const CASES: &[Case] = &[
     Concern::Length.case(
         "length-huge",
         "a Content-Length of 2^64 + 10, which wraps round to 10",
-        rule(
-            "9110 §8.6",
-            "large lengths must be expected, and none may overflow",
-        ),
+        rule("9110 §8.6: large lengths must be expected, and none may overflow"),
         || vec![saying("18446744073709551626")],
         refused,
     ),

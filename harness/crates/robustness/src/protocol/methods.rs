@@ -11,19 +11,14 @@ use super::{Case, Concern, Rule, rule};
 
 /// A client that waits for 100 continues by itself after about this time.
 const CLIENTS_WAIT: Duration = Duration::from_secs(1);
-const CONTINUE: Rule = rule(
-    "9110 §10.1.1",
-    "100 at once, or the final status if the head decides it",
-);
+const CONTINUE: Rule =
+    rule("9110 §10.1.1: 100 at once, or the final status if the head decides it");
 
 pub(super) const CASES: &[Case] = &[
     Concern::Methods.case(
         "head",
         "HEAD /ping",
-        rule(
-            "9110 §9.3.2",
-            "every server supports HEAD: the response to GET without its body",
-        ),
+        rule("9110 §9.3.2: every server supports HEAD: the response to GET without its body"),
         || {
             let wire = head_of("HEAD /ping HTTP/1.1");
             vec![Script::new(vec![Action::Send(wire)]).asking_head()]
@@ -33,20 +28,14 @@ pub(super) const CASES: &[Case] = &[
     Concern::Methods.case(
         "options",
         "OPTIONS /api/v1/orders",
-        rule(
-            "9110 §9.3.7",
-            "optional; if it is not allowed, 405 with Allow",
-        ),
+        rule("9110 §9.3.7: optional; if it is not allowed, 405 with Allow"),
         || vec![Script::one(head_of("OPTIONS /api/v1/orders HTTP/1.1"))],
         not_allowed,
     ),
     Concern::Methods.case(
         "options-star",
         "OPTIONS *",
-        rule(
-            "9112 §3.2.4",
-            "`*` asks about the server as a whole; any response will do",
-        ),
+        rule("9112 §3.2.4: `*` asks about the server as a whole; any response will do"),
         || vec![Script::one(head_of("OPTIONS * HTTP/1.1"))],
         super::judge::either,
     ),
@@ -86,24 +75,21 @@ pub(super) const CASES: &[Case] = &[
     Concern::Methods.case(
         "method-unknown",
         "BREW /ping",
-        rule("9110 §9.1", "501 for an unknown method, or 405 with Allow"),
+        rule("9110 §9.1: 501 for an unknown method, or 405 with Allow"),
         || vec![Script::one(head_of("BREW /ping HTTP/1.1"))],
         not_allowed,
     ),
     Concern::Methods.case(
         "method-invalid",
         "a method that is no token: G@T /ping",
-        rule("9112 §3", "an invalid request line should be answered 400"),
+        rule("9112 §3: an invalid request line should be answered 400"),
         || vec![Script::one(head_of("G@T /ping HTTP/1.1"))],
         refused_or_kept,
     ),
     Concern::Methods.case(
         "connect",
         "CONNECT localhost:80",
-        rule(
-            "9110 §9.3.6",
-            "an origin server that is not a proxy does not open a tunnel",
-        ),
+        rule("9110 §9.3.6: an origin server that is not a proxy does not open a tunnel"),
         || {
             let wire = "CONNECT localhost:80 HTTP/1.1\r\nHost: localhost:80\r\n\r\n";
             vec![Script::one(wire)]

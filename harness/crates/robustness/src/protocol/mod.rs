@@ -188,7 +188,14 @@ impl Concern {
     }
 }
 
-const fn rule(section: &'static str, asks: &'static str) -> Rule {
+/// Reads `SECTION: REQUIREMENT`.
+const fn rule(text: &'static str) -> Rule {
+    let mut colon = 0;
+    while text.as_bytes()[colon] != b':' {
+        colon += 1;
+    }
+    let (section, rest) = text.split_at(colon);
+    let (_, asks) = rest.split_at(2);
     Rule { section, asks }
 }
 

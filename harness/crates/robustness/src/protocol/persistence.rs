@@ -6,10 +6,8 @@ use super::seen::{Rest, Seen};
 use super::{Case, Concern, Rule, rule};
 use referee::raw;
 
-const CLOSES: Rule = rule(
-    "9112 §9.6",
-    "after `close` the server responds, closes, and accepts no further request",
-);
+const CLOSES: Rule =
+    rule("9112 §9.6: after `close` the server responds, closes, and accepts no further request");
 
 pub(super) const CASES: &[Case] = &[
     Concern::Persistence.case_in_terms(
@@ -36,20 +34,14 @@ pub(super) const CASES: &[Case] = &[
     Concern::Persistence.case(
         "http10",
         "a GET by HTTP/1.0",
-        rule(
-            "9112 §9.3",
-            "an HTTP/1.0 connection ends after the response unless keep-alive is requested",
-        ),
+        rule("9112 §9.3: an HTTP/1.0 connection ends after the response unless keep-alive is requested"),
         || vec![Script::wanting(head_of("GET /ping HTTP/1.0"), ping())],
         closes,
     ),
     Concern::Persistence.case(
         "http10-keep-alive",
         "a GET by HTTP/1.0 with Connection: keep-alive",
-        rule(
-            "9112 §9.3",
-            "the connection may be kept if the client asks for it",
-        ),
+        rule("9112 §9.3: the connection may be kept if the client asks for it"),
         || {
             let wire = "GET /ping HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n";
             vec![Script::wanting(wire, ping())]
@@ -59,10 +51,7 @@ pub(super) const CASES: &[Case] = &[
     Concern::Persistence.case(
         "leading-crlf",
         "an empty line, then a GET",
-        rule(
-            "9112 §2.2",
-            "at least one empty line before a request should be ignored",
-        ),
+        rule("9112 §2.2: at least one empty line before a request should be ignored"),
         || {
             let wire = [b"\r\n".to_vec(), raw::get("/ping")].concat();
             vec![Script::wanting(wire, ping())]
@@ -72,10 +61,7 @@ pub(super) const CASES: &[Case] = &[
     Concern::Persistence.case(
         "half-close",
         "a GET, then the end of the client's side",
-        rule(
-            "9293 §3.6",
-            "TCP lets one side end before the other; HTTP does not forbid it",
-        ),
+        rule("9293 §3.6: TCP lets one side end before the other; HTTP does not forbid it"),
         || {
             let steps = vec![Action::Send(raw::get("/ping")), Action::HalfClose];
             vec![Script::new(steps).asking(Some(ping()))]
@@ -85,10 +71,7 @@ pub(super) const CASES: &[Case] = &[
     Concern::Persistence.case(
         "half-close-later",
         "a GET, and the end of the client's side once the answer has begun",
-        rule(
-            "9293 §3.6",
-            "TCP lets one side end before the other; HTTP does not forbid it",
-        ),
+        rule("9293 §3.6: TCP lets one side end before the other; HTTP does not forbid it"),
         || {
             let steps = vec![
                 Action::Send(raw::get("/api/v1/users?limit=100")),
@@ -102,10 +85,7 @@ pub(super) const CASES: &[Case] = &[
     Concern::Persistence.case(
         "half-body-half-close",
         "half of an order's body, then the end of the client's side",
-        rule(
-            "9112 §8",
-            "a body shorter than its Content-Length makes the request incomplete",
-        ),
+        rule("9112 §8: a body shorter than its Content-Length makes the request incomplete"),
         || {
             let head = format!("Content-Length: {}\r\n", ORDER.len());
             let steps = vec![
@@ -119,10 +99,7 @@ pub(super) const CASES: &[Case] = &[
     Concern::Persistence.case(
         "get-with-body",
         "a GET with a body, then another request",
-        rule(
-            "9110 §9.3.1",
-            "the body of a GET has no meaning, but is framed like any other",
-        ),
+        rule("9110 §9.3.1: the body of a GET has no meaning, but is framed like any other"),
         || {
             let mut wire = get_with("/ping", "Content-Length: 27\r\n");
             wire.extend(b"GET /nothing HTTP/1.1\r\nX: y");
@@ -140,10 +117,7 @@ pub(super) const CASES: &[Case] = &[
     Concern::Persistence.case(
         "refused-with-body",
         "a POST with a body to no route, then another request",
-        rule(
-            "9112 §9.3",
-            "the body is read to its end, or the connection closed after the response",
-        ),
+        rule("9112 §9.3: the body is read to its end, or the connection closed after the response"),
         || {
             let wire = "POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 27\r\n\r\n\
                         GET /nothing HTTP/1.1\r\nX: y";

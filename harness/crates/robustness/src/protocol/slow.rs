@@ -9,13 +9,9 @@ use super::{Case, Concern, Rule, rule};
 use referee::raw;
 
 const EVERY: Duration = Duration::from_secs(1);
-const IDLE: Rule = rule(
-    "9112 §9.5",
-    "servers usually have a timeout; the standard sets none",
-);
+const IDLE: Rule = rule("9112 §9.5: servers usually have a timeout; the standard sets none");
 const LATE: Rule = rule(
-    "9110 §15.5.9",
-    "a request that does not arrive in time may get a 408, and the connection closed",
+    "9110 §15.5.9: a request that does not arrive in time may get a 408, and the connection closed",
 );
 
 pub(super) const CASES: &[Case] = &[

@@ -8,13 +8,13 @@ use super::script::{Script, get_with, head_of, ping};
 use super::seen::{Rest, Seen};
 use super::{Case, Concern, Rule, rule};
 
-const INVALID: Rule = rule("9112 §3", "an invalid request line should be answered 400");
+const INVALID: Rule = rule("9112 §3: an invalid request line should be answered 400");
 
 pub(super) const CASES: &[Case] = &[
     Concern::Target.case(
         "absolute-form",
         "GET http://localhost/ping",
-        rule("9112 §3.2.2", "a server must accept the absolute form"),
+        rule("9112 §3.2.2: a server must accept the absolute form"),
         || {
             vec![Script::wanting(
                 get_with("http://localhost/ping", ""),
@@ -26,17 +26,14 @@ pub(super) const CASES: &[Case] = &[
     Concern::Target.case(
         "target-8k",
         "a target of 8,000 bytes",
-        rule(
-            "9112 §3",
-            "request lines of at least 8,000 bytes should be supported",
-        ),
+        rule("9112 §3: request lines of at least 8,000 bytes should be supported"),
         || vec![long_target(8_000)],
         taken_or_too_large,
     ),
     Concern::Target.case(
         "target-64k",
         "a target of 64 KiB",
-        rule("9112 §3", "a target that is too long is answered 414"),
+        rule("9112 §3: a target that is too long is answered 414"),
         || vec![long_target(64 * 1024)],
         taken_or_too_large,
     ),
@@ -78,10 +75,7 @@ pub(super) const CASES: &[Case] = &[
     Concern::Target.case(
         "version-9",
         "GET /ping HTTP/9.9",
-        rule(
-            "9110 §15.6.6",
-            "an unsupported major version may be answered 505",
-        ),
+        rule("9110 §15.6.6: an unsupported major version may be answered 505"),
         || vec![Script::one(head_of("GET /ping HTTP/9.9"))],
         another_protocol,
     ),
@@ -95,10 +89,7 @@ pub(super) const CASES: &[Case] = &[
     Concern::Target.case(
         "http2-preface",
         "the beginning of an HTTP/2 connection",
-        rule(
-            "9113 §3.4",
-            "the preface is designed so that an HTTP/1.1 server fails on it",
-        ),
+        rule("9113 §3.4: the preface is designed so that an HTTP/1.1 server fails on it"),
         || {
             // An empty SETTINGS frame follows it.
             let frame = [0, 0, 0, 4, 0, 0, 0, 0, 0];
