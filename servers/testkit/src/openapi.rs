@@ -245,6 +245,18 @@ fn fits(
             format!("{request}\n  a body without {name} fits the document as well")
         });
     }
+    for name in ["content-type", "content-length", "date"] {
+        let headers = answer.raw.headers.iter();
+        let times = headers.filter(|(known, _)| known == name).count();
+        faults.check(times == 1, || {
+            format!("{request}\n  got {times} times {name}\n  due once")
+        });
+    }
+    let content_type = answer.raw.header("content-type").unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    faults.check(media_type == JSON, || {
+        format!("{request}\n  got Content-Type {content_type}\n  due {JSON}")
+    });
     for (name, header) in object(&response["headers"]) {
         let schema = &resolve(document, header)["schema"];
         let value = answer.raw.header(&name.to_ascii_lowercase());
