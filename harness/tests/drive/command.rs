@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use crate::load_server::{Act, PONG, Server, response};
+use crate::load_server::{Act, PONG, TestServer, nobody, response};
 use crate::program::{command, measured, pong, text};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
@@ -137,7 +137,7 @@ fn a_paced_run_ends_by_itself_and_says_how_late_it_sent() {
 #[test]
 fn the_request_is_what_the_flags_say() {
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let server = Server::start({
+    let server = TestServer::start({
         let seen = seen.clone();
         move |_, request| {
             seen.lock().unwrap().push(request.to_owned());
@@ -166,7 +166,7 @@ fn the_request_is_what_the_flags_say() {
 #[test]
 fn the_path_is_sent_as_typed_and_the_address_is_shown() {
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let server = Server::start({
+    let server = TestServer::start({
         let seen = seen.clone();
         move |_, request| {
             seen.lock().unwrap().push(request.to_owned());
@@ -202,7 +202,7 @@ fn the_path_is_sent_as_typed_and_the_address_is_shown() {
 
 #[test]
 fn a_wrong_status_is_an_error_unless_it_is_expected() {
-    let server = Server::says(&response("404 Not Found", "gone"));
+    let server = TestServer::says(&response("404 Not Found", "gone"));
     let short = ["-n", "20", "-c", "2"];
     let json = measured(1, &short, server.addr, "/");
     assert_eq!(
@@ -221,7 +221,7 @@ fn a_wrong_status_is_an_error_unless_it_is_expected() {
 
 #[test]
 fn a_server_that_never_answers_costs_its_timeouts() {
-    let server = Server::start(|_, _| vec![Act::Hang]);
+    let server = TestServer::start(|_, _| vec![Act::Hang]);
     let short = ["-n", "6", "-c", "3", "--timeout", "100ms"];
     let json = measured(1, &short, server.addr, "/");
     assert_eq!(
@@ -235,9 +235,9 @@ fn a_server_that_never_answers_costs_its_timeouts() {
 
 #[test]
 fn garbage_and_closing_end_the_run_at_its_time() {
-    let faults: [(Server, &str); 2] = [
-        (Server::says("220 mail ready\r\n"), "protocol"),
-        (Server::start(|_, _| vec![Act::Close]), "closed"),
+    let faults: [(TestServer, &str); 2] = [
+        (TestServer::says("220 mail ready\r\n"), "protocol"),
+        (TestServer::start(|_, _| vec![Act::Close]), "closed"),
     ];
     for (server, kind) in faults {
         let json = measured(1, &["-c", "2", "-d", "200ms"], server.addr, "/");
@@ -259,7 +259,7 @@ fn ctrl_c_prints_what_was_measured() {
 
 fn interrupted(engine: EngineKind) {
     let (told, heard) = std::sync::mpsc::channel();
-    let server = Server::start(move |n, _| {
+    let server = TestServer::start(move |n, _| {
         if n == 100 {
             told.send(()).unwrap();
         }
@@ -453,7 +453,7 @@ fn a_workload_is_driven_and_every_body_compared() {
 
 #[test]
 fn a_workload_that_is_answered_wrongly_at_first_is_not_driven() {
-    let server = Server::says(&response("500 Oh", "{}"));
+    let server = TestServer::says(&response("500 Oh", "{}"));
     let ping = workload("ping.toml");
     let output = command(&["--workload", &ping], server.addr, "")
         .output()
@@ -469,10 +469,7 @@ fn a_workload_that_is_answered_wrongly_at_first_is_not_driven() {
 
 #[test]
 fn nothing_there_is_said() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let free = listener.local_addr().unwrap();
-    drop(listener);
-    let output = command(&["-n", "1"], free, "/").output().unwrap();
+    let output = command(&["-n", "1"], nobody(), "/").output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     assert!(text(&output).contains("refused"), "{}", text(&output));
 }

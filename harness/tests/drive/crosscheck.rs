@@ -182,9 +182,9 @@ fn what_makes_no_crosscheck_is_refused() {
 }
 
 /// The server of known delays, ended with this value.
-struct Known(Child, String);
+struct KnownServer(Child, String);
 
-impl Known {
+impl KnownServer {
     fn start(delay: &str) -> Self {
         let mut child = harness(&["known", "--addr", "127.0.0.1:0", "--delay", delay])
             .stdout(Stdio::piped())
@@ -207,7 +207,7 @@ impl Known {
     }
 }
 
-impl Drop for Known {
+impl Drop for KnownServer {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -221,7 +221,7 @@ fn ms(json: &Value, histogram: &str, point: &str) -> f64 {
 #[test]
 fn a_stall_is_seen_from_the_intended_send_times() {
     // Nothing from 0.8 s to 1.6 s. On paper p99 is 0.78 s and p50 next to nothing.
-    let known = Known::start("stall:800ms:2000ms");
+    let known = KnownServer::start("stall:800ms:2000ms");
     let json = known.drive(&["-c", "4", "-d", "2s", "-r", "500"]);
     assert!(ms(&json, "latency_ns", "p99") > 500.0, "{json:#}");
     assert!(ms(&json, "latency_ns", "p90") > 400.0, "{json:#}");
@@ -234,7 +234,7 @@ fn a_stall_is_seen_from_the_intended_send_times() {
 #[test]
 fn both_humps_of_a_distribution_are_seen() {
     // 70 % from 18 to 22 ms, 30 % from 90 to 110 ms.
-    let known = Known::start("two-humped:20ms:100ms");
+    let known = KnownServer::start("two-humped:20ms:100ms");
     let json = known.drive(&["-c", "64", "-d", "1500ms", "-r", "300"]);
     let at = |point| ms(&json, "latency_ns", point);
     assert!((18.0..60.0).contains(&at("p50")), "{json:#}");

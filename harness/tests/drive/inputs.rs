@@ -7,7 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use crate::load_server::{Act, PONG, Server, response};
+use crate::load_server::{Act, PONG, TestServer, response};
 use crate::program::{command, harness, json, measured, pong, text};
 use serde_json::Value;
 
@@ -65,7 +65,7 @@ fn the_time_series_holds_every_request_once() {
 
 #[test]
 fn the_time_series_shows_when_errors_came_and_answers_ceased() {
-    let server = Server::start(|n, _| match n {
+    let server = TestServer::start(|n, _| match n {
         ..=50 => vec![Act::Write(response("200 OK", PONG).into())],
         51 => vec![Act::Write(response("500 Oh", PONG).into())],
         _ => vec![Act::Hang],
@@ -132,9 +132,9 @@ fn an_interval_is_a_second_and_needs_something_that_shows_it() {
 }
 
 /// A server that keeps the request lines it saw, and those.
-fn noting() -> (Server, Arc<Mutex<Vec<String>>>) {
+fn noting() -> (TestServer, Arc<Mutex<Vec<String>>>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let server = Server::start({
+    let server = TestServer::start({
         let seen = seen.clone();
         move |_, request| {
             let line = request.lines().next().unwrap_or_default();
@@ -252,7 +252,7 @@ fn urls_are_shuffled_by_the_seed() {
 #[test]
 fn body_and_headers_go_with_each_url() {
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let server = Server::start({
+    let server = TestServer::start({
         let seen = seen.clone();
         move |_, request| {
             seen.lock().unwrap().push(request.to_owned());
@@ -316,7 +316,7 @@ fn a_file_of_urls_that_can_not_be_used_is_refused_with_its_line() {
 #[test]
 fn a_workload_may_have_headers_and_raw_bodies_of_its_own() {
     let seen = Arc::new(Mutex::new(HashSet::new()));
-    let server = Server::start({
+    let server = TestServer::start({
         let seen = seen.clone();
         move |_, request| {
             seen.lock().unwrap().insert(request.to_owned());

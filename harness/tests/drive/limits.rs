@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::load_server::{Act, PONG, Server, response};
+use crate::load_server::{Act, PONG, TestServer, response};
 use crate::program::{self, harness, pong};
 use serde_json::Value;
 
@@ -26,8 +26,8 @@ fn drive(status: i32, addr: SocketAddr, more: &[&str], limits: &[&str]) -> Strin
 }
 
 /// One answer in a hundred is wrong.
-fn mostly_right() -> Server {
-    Server::start(|n, _| {
+fn mostly_right() -> TestServer {
+    TestServer::start(|n, _| {
         let status = if n % 100 == 0 { "500 Oh" } else { "200 OK" };
         vec![Act::Write(response(status, PONG).into())]
     })
@@ -116,7 +116,7 @@ fn a_limit_on_errors_takes_the_place_of_status_1() {
 
 #[test]
 fn without_a_right_answer_no_limit_passes_unseen() {
-    let server = Server::says(&response("500 Oh", PONG));
+    let server = TestServer::says(&response("500 Oh", PONG));
     let short = ["-n", "10", "-c", "2"];
     let text = drive(3, server.addr, &short, &["p99>60s"]);
     assert!(
@@ -130,7 +130,7 @@ fn without_a_right_answer_no_limit_passes_unseen() {
 #[test]
 fn what_could_still_rise_does_not_pass() {
     let stuck = || {
-        Server::start(|n, _| match n {
+        TestServer::start(|n, _| match n {
             ..=400 => vec![Act::Write(response("200 OK", PONG).into())],
             _ => vec![Act::Hang],
         })

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::load_server::{Act, PONG, Server, response};
+use crate::load_server::{Act, PONG, TestServer, response};
 use crate::program::{self, pong};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -85,7 +85,7 @@ fn stages_have_figures_of_their_own() {
 #[test]
 fn ctrl_c_says_how_far_the_stages_came() {
     let (told, heard) = std::sync::mpsc::channel();
-    let server = Server::start(move |n, _| {
+    let server = TestServer::start(move |n, _| {
         if n == 30 {
             told.send(()).unwrap();
         }
@@ -158,7 +158,7 @@ fn thinking_is_told_apart_from_waiting() {
 #[test]
 fn a_connection_for_each_request_is_a_mode_by_its_name() {
     let asked_to_close = Arc::new(AtomicU64::new(0));
-    let server = Server::start({
+    let server = TestServer::start({
         let asked = asked_to_close.clone();
         move |_, request| {
             asked.fetch_add(
@@ -273,7 +273,7 @@ fn routes_of_a_workload_are_classes() {
 #[test]
 fn every_method_is_spoken() {
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let server = Server::start({
+    let server = TestServer::start({
         let seen = seen.clone();
         move |_, request| {
             let method = request.split(' ').next().unwrap().to_owned();
@@ -300,7 +300,7 @@ fn every_method_is_spoken() {
 #[test]
 fn a_stuck_server_does_not_look_fast() {
     let stuck = || {
-        Server::start(|n, _| match n {
+        TestServer::start(|n, _| match n {
             ..=400 => vec![Act::Write(response("200 OK", PONG).into())],
             _ => vec![Act::Hang],
         })
@@ -371,7 +371,7 @@ fn cpus_without_a_connection_are_not_used_and_that_is_said() {
 #[test]
 fn a_stall_between_head_and_body_is_named() {
     let stalls_before = |part: usize| {
-        Server::start(move |_, _| {
+        TestServer::start(move |_, _| {
             let (head, body) = ("HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n", PONG);
             let mut acts = [head, body]
                 .map(|text| Act::Write(text.into()))

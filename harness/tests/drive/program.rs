@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::load_server::{PONG, Server, response};
+use crate::load_server::{PONG, TestServer, response};
 
 pub(crate) fn harness(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
@@ -48,6 +48,6 @@ pub(crate) fn measured(status: i32, arguments: &[&str], addr: SocketAddr, path: 
     json(status, command(arguments, addr, path))
 }
 
-pub(crate) fn pong() -> Server {
-    Server::says(&response("200 OK", PONG))
+pub(crate) fn pong() -> TestServer {
+    TestServer::says(&response("200 OK", PONG))
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use candidates::mutex::OneMutex;
 use candidates::rwlock::OneRwLock;
 use candidates::sharded::Sharded;
-use candidates::{Candidate, Entry, KEPT, Ring};
+use candidates::{Candidate, KEPT, Ring, StoredOrder};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -51,8 +51,8 @@ fn measure<C: Candidate>(group: &mut BenchmarkGroup<'_, WallTime>, threads: u64,
     });
 }
 
-fn entry(n: u64) -> Entry {
-    Entry {
+fn entry(n: u64) -> StoredOrder {
+    StoredOrder {
         item: (n % 1_000) as u16,
         qty: (n % 1_000 + 1) as u16,
     }

@@ -11,7 +11,7 @@ pub(crate) const KEPT: u64 = 65_536;
 
 /// What an order is made from; all else follows from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct StoredOrder {
     /// The item's number, under 1,024.
     pub(crate) item: u16,
     /// Units, under 1,024.
@@ -20,7 +20,7 @@ pub(crate) struct Entry {
 
 /// The newest [`KEPT`] entries, numbered from 1.
 ///
-/// Entry `id` lies in slot `id % KEPT`, packed with its id into one word, so a slot is
+/// Order `id` lies in slot `id % KEPT`, packed with its id into one word, so a slot is
 /// never half-written. `total` is the id up to which all slots are written: a reader
 /// that stays at or below it finds no hole.
 ///
@@ -43,7 +43,7 @@ impl Ledger {
     }
 
     /// Adds an entry and gives its id; on return every reader sees it.
-    pub(crate) fn append(&self, entry: Entry) -> u64 {
+    pub(crate) fn append(&self, entry: StoredOrder) -> u64 {
         loop {
             let id = self.total.load(Ordering::Acquire) + 1;
             let slot = self.slot(id);
@@ -75,14 +75,19 @@ impl Ledger {
     }
 
     /// The entry of an id, while it is kept.
-    pub(crate) fn get(&self, id: u64) -> Option<Entry> {
+    pub(crate) fn get(&self, id: u64) -> Option<StoredOrder> {
         let written = (1..=self.total.load(Ordering::Acquire)).contains(&id);
         written.then(|| self.read(id)).flatten()
     }
 
     /// Passes at most `limit` entries to `each`, from the newest but `offset` downwards,
     /// as far as they are kept; returns how many there ever were when it began.
-    pub(crate) fn page(&self, offset: u64, limit: u64, mut each: impl FnMut(u64, Entry)) -> u64 {
+    pub(crate) fn page(
+        &self,
+        offset: u64,
+        limit: u64,
+        mut each: impl FnMut(u64, StoredOrder),
+    ) -> u64 {
         let total = self.total.load(Ordering::Acquire);
         let newest = total.saturating_sub(offset);
         for id in (newest.saturating_sub(limit) + 1..=newest).rev() {
@@ -94,7 +99,7 @@ impl Ledger {
     }
 
     /// None where a later lap has overwritten it. `id` is 1 to `total`.
-    fn read(&self, id: u64) -> Option<Entry> {
+    fn read(&self, id: u64) -> Option<StoredOrder> {
         let found = self.slot(id).load(Ordering::Acquire);
         (id_of(found) == id).then(|| entry_of(found))
     }
@@ -106,7 +111,7 @@ impl Ledger {
 
 /// Id (44 bits: enough for a million orders a second over half a year), item and
 /// quantity (10 bits each). An empty slot is 0, and no entry has id 0.
-fn pack(id: u64, entry: Entry) -> u64 {
+fn pack(id: u64, entry: StoredOrder) -> u64 {
     debug_assert!(id < 1 << 44 && entry.item < 1 << 10 && entry.qty < 1 << 10);
     id << 20 | u64::from(entry.item) << 10 | u64::from(entry.qty)
 }
@@ -115,8 +120,8 @@ fn id_of(packed: u64) -> u64 {
     packed >> 20
 }
 
-fn entry_of(packed: u64) -> Entry {
-    Entry {
+fn entry_of(packed: u64) -> StoredOrder {
+    StoredOrder {
         item: (packed >> 10 & 0x3ff) as u16,
         qty: (packed & 0x3ff) as u16,
     }

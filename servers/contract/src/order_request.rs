@@ -62,8 +62,8 @@ impl<'de> Visitor<'de> for AnyOrder {
         let mut order = OrderRequest::default();
         while let Some(name) = map.next_key()? {
             match name {
-                Name::ItemId => order.item_id = map.next_value::<Member>()?.item(),
-                Name::Qty => order.qty = map.next_value::<Member>()?.number(),
+                Name::ItemId => order.item_id = map.next_value::<MemberValue>()?.item(),
+                Name::Qty => order.qty = map.next_value::<MemberValue>()?.number(),
                 Name::Other => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -113,13 +113,13 @@ enum Name {
 }
 
 /// The value of a member that matters. A text is read as an item at once, so that it needs no copy.
-enum Member {
+enum MemberValue {
     Text(Option<Sku>),
     Number(u64),
     Other,
 }
 
-impl Member {
+impl MemberValue {
     fn item(self) -> Option<Option<Sku>> {
         match self {
             Self::Text(item) => Some(item),
@@ -135,7 +135,7 @@ impl Member {
     }
 }
 
-impl<'de> Deserialize<'de> for Member {
+impl<'de> Deserialize<'de> for MemberValue {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_any(AnyMember)
     }
@@ -144,44 +144,44 @@ impl<'de> Deserialize<'de> for Member {
 struct AnyMember;
 
 impl<'de> Visitor<'de> for AnyMember {
-    type Value = Member;
+    type Value = MemberValue;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Member, E> {
-        Ok(Member::Text(Sku::parse(text)))
+    fn visit_str<E>(self, text: &str) -> Result<MemberValue, E> {
+        Ok(MemberValue::Text(Sku::parse(text)))
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Member, E> {
-        Ok(Member::Number(number))
+    fn visit_u64<E>(self, number: u64) -> Result<MemberValue, E> {
+        Ok(MemberValue::Number(number))
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Member, E> {
-        Ok(Member::Other)
+    fn visit_i64<E>(self, _: i64) -> Result<MemberValue, E> {
+        Ok(MemberValue::Other)
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Member, E> {
-        Ok(Member::Other)
+    fn visit_f64<E>(self, _: f64) -> Result<MemberValue, E> {
+        Ok(MemberValue::Other)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Member, E> {
-        Ok(Member::Other)
+    fn visit_bool<E>(self, _: bool) -> Result<MemberValue, E> {
+        Ok(MemberValue::Other)
     }
 
-    fn visit_unit<E>(self) -> Result<Member, E> {
-        Ok(Member::Other)
+    fn visit_unit<E>(self) -> Result<MemberValue, E> {
+        Ok(MemberValue::Other)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Member, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<MemberValue, A::Error> {
         while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Member::Other)
+        Ok(MemberValue::Other)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Member, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<MemberValue, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Member::Other)
+        Ok(MemberValue::Other)
     }
 }
 

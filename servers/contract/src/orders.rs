@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde::Serialize;
 
-use crate::ledger::{Entry, Ledger};
+use crate::ledger::{Ledger, StoredOrder};
 use crate::{ApiError, NewOrder, PageQuery, Sku};
 
 /// An order as placed.
@@ -25,7 +25,7 @@ pub struct Order {
 }
 
 impl Order {
-    fn new(id: u64, entry: Entry) -> Self {
+    fn new(id: u64, entry: StoredOrder) -> Self {
         let item = Sku::from_number(entry.item);
         let unit_price_cents = item.unit_price_cents();
         Self {
@@ -69,7 +69,7 @@ impl Orders {
         if order.item == Sku::LIMITED {
             self.take_limited(order.qty)?;
         }
-        let entry = Entry {
+        let entry = StoredOrder {
             item: order.item.number(),
             qty: order.qty,
         };

@@ -6,42 +6,10 @@ use crate::UsersQuery;
 
 const COUNT: u64 = 10_000;
 const CREATED_AT_BASE: u64 = 1_700_000_000;
-const FIRST: [&str; 16] = [
-    "Ada",
-    "Alan",
-    "Barbara",
-    "Claude",
-    "Donald",
-    "Edsger",
-    "Frances",
-    "Grace",
-    "Hedy",
-    "John",
-    "Katherine",
-    "Leslie",
-    "Margaret",
-    "Niklaus",
-    "Zoë",
-    "明",
-];
-const LAST: [&str; 16] = [
-    "Allen",
-    "Backus",
-    "Dijkstra",
-    "Engelbart",
-    "Hamilton",
-    "Hopper",
-    "Johnson",
-    "Knuth",
-    "Lamarr",
-    "Lamport",
-    "Liskov",
-    "Lovelace",
-    "Shannon",
-    "Turing",
-    "Wirth",
-    "Łukasiewicz",
-];
+const FIRST: &str = "Ada Alan Barbara Claude Donald Edsger Frances Grace Hedy John Katherine Leslie \
+                     Margaret Niklaus Zoë 明";
+const LAST: &str = "Allen Backus Dijkstra Engelbart Hamilton Hopper Johnson Knuth Lamarr Lamport \
+                    Liskov Lovelace Shannon Turing Wirth Łukasiewicz";
 
 /// The state of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -91,8 +59,11 @@ pub struct User {
 
 impl User {
     fn with_id(id: u64) -> Self {
-        let first = FIRST[(id % 16) as usize];
-        let last = LAST[((id / 16) % 16) as usize];
+        let name = |names: &'static str, index: u64| {
+            let mut names = names.split(' ');
+            names.nth((index % 16) as usize).unwrap_or_default()
+        };
+        let (first, last) = (name(FIRST, id), name(LAST, id / 16));
         Self {
             id,
             name: format!("{first} {last}"),

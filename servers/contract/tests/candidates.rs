@@ -12,7 +12,7 @@ use std::thread;
 use candidates::mutex::OneMutex;
 use candidates::rwlock::OneRwLock;
 use candidates::sharded::Sharded;
-use candidates::{Candidate, Entry, KEPT, Ring};
+use candidates::{Candidate, KEPT, Ring, StoredOrder};
 
 const WRITERS: u64 = 8;
 const READERS: u64 = 2;
@@ -20,14 +20,14 @@ const READERS: u64 = 2;
 const ENTRIES_EACH: u64 = 4_000;
 
 /// An entry that its id must match again when it is read: unlike for neighbouring ids.
-fn entry(n: u64) -> Entry {
-    Entry {
+fn entry(n: u64) -> StoredOrder {
+    StoredOrder {
         item: (n * 7 % 1_001) as u16,
         qty: (n % 1_000 + 1) as u16,
     }
 }
 
-fn page<C: Candidate>(store: &C, offset: u64, limit: u64) -> (u64, Vec<(u64, Entry)>) {
+fn page<C: Candidate>(store: &C, offset: u64, limit: u64) -> (u64, Vec<(u64, StoredOrder)>) {
     let mut entries = Vec::new();
     let total = store.page(offset, limit, |id, entry| entries.push((id, entry)));
     (total, entries)
@@ -48,7 +48,7 @@ fn keeps_the_newest<C: Candidate>() {
         assert_eq!(store.get(oldest), Some(entry(oldest)));
     }
     let oldest = total - KEPT + 1;
-    let newest_first = |ids: std::ops::RangeInclusive<u64>| -> Vec<(u64, Entry)> {
+    let newest_first = |ids: std::ops::RangeInclusive<u64>| -> Vec<(u64, StoredOrder)> {
         ids.rev().map(|id| (id, entry(id))).collect()
     };
     assert_eq!(page(&store, 0, 3), (total, newest_first(total - 2..=total)));
@@ -72,7 +72,7 @@ fn stands_many_threads<C: Candidate>() {
         .map(|n| (store.append(entry(n)), entry(n)))
         .collect();
     let done = &AtomicBool::new(false);
-    let mut placed: Vec<(u64, Entry)> = thread::scope(|scope| {
+    let mut placed: Vec<(u64, StoredOrder)> = thread::scope(|scope| {
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| scope.spawn(move || write(store, writer)))
             .collect();
@@ -95,7 +95,7 @@ fn stands_many_threads<C: Candidate>() {
     assert_eq!(page(store, 0, 2 * KEPT), (total, newest_first));
 }
 
-fn write<C: Candidate>(store: &C, writer: u64) -> Vec<(u64, Entry)> {
+fn write<C: Candidate>(store: &C, writer: u64) -> Vec<(u64, StoredOrder)> {
     let mut last_id = 0;
     (0..ENTRIES_EACH)
         .map(|n| {

@@ -1,9 +1,5 @@
 //! All the faults of a group, told at once rather than one a run.
 
-use serde_json::Value;
-
-use crate::Answer;
-
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     found: Vec<String>,
@@ -14,16 +10,6 @@ impl Faults {
         if !right {
             self.found.push(fault());
         }
-    }
-
-    /// Status and whole body.
-    pub(crate) fn check_answer(&mut self, request: &str, got: &Answer, status: u16, body: &Value) {
-        self.check(got.status == status && got.body == *body, || {
-            format!(
-                "{request}\n  got {} {}\n  due {status} {body}",
-                got.status, got.body
-            )
-        });
     }
 
     /// # Panics

@@ -8,42 +8,32 @@
 //!
 //! Each group boots its own process of the program, with two workers on a free
 //! loopback port, and panics with what was sent, what came back and what was due.
-//! The expected values are written out here from the contract's text; the `contract`
-//! crate is not used, so that a fault in it can't hide itself.
+//! Responses are checked by the harness's referee, which holds the contract a second
+//! time: the `contract` crate is not used, so that a fault in it can't hide itself.
 //!
 //! For a test of its own a server has [`Server::boot`], [`Server::send`] and
 //! [`Connection`].
 
 mod bad_requests;
-mod client;
-mod concurrency;
-mod connection;
-mod errors;
-mod expected;
 mod faults;
-mod headers;
 mod openapi;
 mod process;
-mod routes;
+mod responses;
 mod server;
 
 pub use bad_requests::survives_bad_requests;
-pub use client::Answer;
-pub use concurrency::orders_concurrently;
-pub use connection::{Connection, RawAnswer};
-pub use errors::errors;
-pub use headers::headers;
 pub use openapi::openapi;
 pub use process::{refuses_a_taken_port, refuses_bad_flags, shuts_down};
-pub use routes::routes;
-pub use server::Server;
+pub use referee::raw::{Connection, RawResponse};
+pub use responses::keeps_the_contract;
+pub use server::{Response, Server};
 
 /// Makes one `#[test]` for each group of tests; takes the path of the server's binary.
 #[macro_export]
 macro_rules! tests {
     ($program:expr) => {
         $crate::tests!($program;
-            routes, errors, headers, openapi, orders_concurrently, shuts_down,
+            keeps_the_contract, openapi, shuts_down,
             refuses_bad_flags, refuses_a_taken_port, survives_bad_requests);
     };
     ($program:expr; $($group:ident),+) => {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::faults::Faults;
-use crate::{Answer, Server};
+use crate::{Response, Server};
 
 const DOCUMENT: &str = include_str!("../../contract/openapi.yaml");
 const README: &str = include_str!("../../contract/README.md");
@@ -217,7 +217,7 @@ fn fits(
     document: &Value,
     response: &Value,
     status: &str,
-    (request, answer): (&str, &Answer),
+    (request, answer): (&str, &Response),
     faults: &mut Faults,
 ) {
     let response = resolve(document, response);
@@ -245,9 +245,22 @@ fn fits(
             format!("{request}\n  a body without {name} fits the document as well")
         });
     }
+    for name in ["content-type", "content-length", "date"] {
+        let headers = answer.raw.headers.iter();
+        let times = headers.filter(|(known, _)| known == name).count();
+        faults.check(times == 1, || {
+            format!("{request}\n  got {times} times {name}\n  due once")
+        });
+    }
+    let content_type = answer.raw.header("content-type").unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    faults.check(media_type == JSON, || {
+        format!("{request}\n  got Content-Type {content_type}\n  due {JSON}")
+    });
     for (name, header) in object(&response["headers"]) {
         let schema = &resolve(document, header)["schema"];
-        let value = answer.header(&name.to_ascii_lowercase());
+        let value = answer.raw.header(&name.to_ascii_lowercase());
+        let value = value.unwrap_or_default();
         let right = self::validator(document, schema).is_valid(&json!(value));
         faults.check(right, || {
             format!("{request}\n  got {name}: {value}\n  due {schema}")

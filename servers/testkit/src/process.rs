@@ -2,8 +2,9 @@
 
 use std::io::Read;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use referee::raw;
 use rustix::process::Signal;
 
 use crate::server::{Server, free_addr, wait};
@@ -13,7 +14,6 @@ use crate::{Connection, faults::Faults};
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 /// How long one may take to refuse to start.
 const REFUSAL_LIMIT: Duration = Duration::from_secs(20);
-const PING: &[u8] = b"GET /ping HTTP/1.1\r\nHost: test\r\n\r\n";
 const LONG: &[u8] = b"GET /api/v1/users?limit=100 HTTP/1.1\r\nHost: test\r\n\r\n";
 const HALF_A_HEAD: &[u8] = b"GET /api/v1/users HTTP/1.1\r\nHost: te";
 const HALF_A_BODY: &[u8] = b"POST /api/v1/orders HTTP/1.1\r\nHost: test\r\n\
@@ -65,12 +65,12 @@ pub fn shuts_down(program: &str) {
 
 /// Fails where a response is truncated, or isn't the one due.
 fn whole_or_nothing(mut connection: Connection) -> Result<(), String> {
-    match connection.receive() {
+    match connection.answer(Instant::now()) {
         Ok(answer) if answer.status != 200 => Err(format!("status {}", answer.status)),
         Ok(answer) => serde_json::from_slice::<serde_json::Value>(&answer.body)
             .map(drop)
             .map_err(|error| error.to_string()),
-        Err(_) if connection.has_received_nothing() => Ok(()),
+        Err(_) if !connection.has_received() => Ok(()),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -97,7 +97,9 @@ fn busy_connections(server: &Server) -> Vec<Connection> {
 /// One that the server has accepted and answered on.
 fn used_connection(server: &Server) -> Connection {
     let mut connection = server.connect();
-    let answer = connection.exchange(PING).expect("a ping is answered");
+    let answer = connection
+        .exchange(&raw::get("/ping"))
+        .expect("a ping is answered");
     assert_eq!(answer.status, 200);
     connection
 }
@@ -198,7 +200,8 @@ mod tests {
     /// What becomes of a response of which this comes before the connection ends.
     fn judge(sent: &str) -> Result<(), String> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let connection = Connection::open(listener.local_addr().unwrap());
+        let addr = listener.local_addr().unwrap();
+        let connection = Connection::open(addr, Duration::from_secs(10)).unwrap();
         let (mut server, _) = listener.accept().unwrap();
         server.write_all(sent.as_bytes()).unwrap();
         drop(server);

@@ -5,23 +5,47 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use reqwest::blocking::Client;
+use referee::raw;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use serde_json::Value;
 
-use crate::{Answer, Connection};
+use crate::{Connection, RawResponse};
 
 /// How often a fresh port is tried, should another process take it first.
 const BOOTS: usize = 5;
 /// Generous: a debug build on a loaded machine. No test waits this long for a right server.
 const BOOT_LIMIT: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(2);
+/// Limit on each wait for a response, for the same reasons.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running server; killed when dropped.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
     addr: SocketAddr,
-    client: Client,
+}
+
+/// A response, its body read as JSON.
+#[derive(Debug)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body; a JSON string holding it as text where it is not JSON.
+    pub body: Value,
+    /// The same as it was sent.
+    pub raw: RawResponse,
+}
+
+impl Response {
+    fn new(raw: RawResponse) -> Self {
+        let text = || Value::String(String::from_utf8_lossy(&raw.body).into_owned());
+        Self {
+            status: raw.status,
+            body: serde_json::from_slice(&raw.body).unwrap_or_else(|_| text()),
+            raw,
+        }
+    }
 }
 
 impl Server {
@@ -44,7 +68,6 @@ impl Server {
         let mut server = Self {
             child: spawn(program, &addr.to_string()),
             addr,
-            client: crate::client::client(),
         };
         let deadline = Instant::now() + BOOT_LIMIT;
         loop {
@@ -67,8 +90,9 @@ impl Server {
 
     fn is_ready(&self) -> bool {
         TcpStream::connect(self.addr).is_ok()
-            && Connection::open(self.addr)
-                .exchange(b"GET /ping HTTP/1.1\r\nHost: test\r\n\r\n")
+            && self
+                .connect()
+                .exchange(&raw::get("/ping"))
                 .is_ok_and(|answer| answer.status == 200)
     }
 
@@ -77,7 +101,7 @@ impl Server {
         self.addr
     }
 
-    /// Sends a well-formed request over a pooled keep-alive connection; a body brings
+    /// Sends a well-formed request over its own connection; a body brings
     /// `Content-Length`, and `content_type` is sent where given.
     ///
     /// # Panics
@@ -88,15 +112,26 @@ impl Server {
         target: &str,
         content_type: Option<&str>,
         body: Option<&[u8]>,
-    ) -> Answer {
-        crate::client::send(&self.client, self.addr, method, target, content_type, body)
+    ) -> Response {
+        let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\n", self.addr);
+        if let Some(content_type) = content_type {
+            head += &format!("Content-Type: {content_type}\r\n");
+        }
+        if let Some(body) = body {
+            head += &format!("Content-Length: {}\r\n", body.len());
+        }
+        let wire = [head.as_bytes(), b"\r\n", body.unwrap_or_default()].concat();
+        let response = self.connect().exchange(&wire);
+        let response =
+            response.unwrap_or_else(|error| panic!("{method} {target}: no whole answer: {error}"));
+        Response::new(response)
     }
 
     /// `GET target`.
     ///
     /// # Panics
     /// As [`Server::send`].
-    pub fn get(&self, target: &str) -> Answer {
+    pub fn get(&self, target: &str) -> Response {
         self.send("GET", target, None, None)
     }
 
@@ -104,7 +139,7 @@ impl Server {
     ///
     /// # Panics
     /// As [`Server::send`].
-    pub fn post_order(&self, body: &[u8]) -> Answer {
+    pub fn post_order(&self, body: &[u8]) -> Response {
         self.send(
             "POST",
             "/api/v1/orders",
@@ -118,7 +153,8 @@ impl Server {
     /// # Panics
     /// Where the server does not accept.
     pub fn connect(&self) -> Connection {
-        Connection::open(self.addr)
+        Connection::open(self.addr, TIMEOUT)
+            .unwrap_or_else(|error| panic!("cannot connect to {}: {error}", self.addr))
     }
 
     /// The exit status, if the process has ended.

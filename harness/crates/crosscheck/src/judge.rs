@@ -15,7 +15,7 @@ use serde::Serialize;
 use record::{Crosscheck, Drive, ToolRecord};
 use stats::{Bootstrap, Difference, PairedRatio, Series, differs, median, paired_ratio};
 
-pub use accuracy::{Known, Point, Quantiles, known};
+pub use accuracy::{KnownServer, Point, Quantiles, known};
 pub use calls::{CallsPerRequest, Lag, calls_per_request, lags};
 pub use goal::Goal;
 
@@ -25,7 +25,7 @@ const FLOOR: f64 = 0.01;
 /// A figure that is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Figure {
+pub enum ToolFigure {
     /// Valid responses per second.
     RequestsPerS,
     /// Median latency.
@@ -40,7 +40,7 @@ pub enum Figure {
     CpuPerRequest,
 }
 
-impl Figure {
+impl ToolFigure {
     /// All of them.
     pub const ALL: [Self; 6] = [
         Self::RequestsPerS,
@@ -70,13 +70,13 @@ impl Figure {
 
 /// One server at one number of connections.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Table {
+pub struct ServerTable {
     /// The server's name.
     pub server: String,
     /// Number of connections.
     pub connections: u32,
     /// One for each tool with a result, ours first.
-    pub rows: Vec<Row>,
+    pub rows: Vec<ToolRow>,
     /// Ours compared with each other tool, in the rounds that both have.
     pub pairs: Vec<Pair>,
     /// Notes that explain the figures.
@@ -85,7 +85,7 @@ pub struct Table {
 
 /// A tool's figures: medians over rounds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Row {
+pub struct ToolRow {
     /// The tool.
     pub tool: String,
     /// Whether it is ours.
@@ -93,7 +93,7 @@ pub struct Row {
     /// Rounds with a result.
     pub rounds: usize,
     /// Medians by figure.
-    pub figures: BTreeMap<Figure, f64>,
+    pub figures: BTreeMap<ToolFigure, f64>,
     /// CPU time of its process / the time it ran.
     pub busy_ratio: Option<f64>,
     /// Rate × mean latency / connections: 1 if the measured latency covers all the time a connection is in use
@@ -118,7 +118,7 @@ pub struct Pair {
     /// The other.
     pub theirs: String,
     /// Ours / theirs, by figure.
-    pub ratios: BTreeMap<Figure, Ratio>,
+    pub ratios: BTreeMap<ToolFigure, Ratio>,
     /// For CPU time per request.
     pub goal: Option<Goal>,
 }
@@ -141,7 +141,7 @@ pub struct Ratio {
 }
 
 /// All tables of the rounds, in the order of servers and connections.
-pub fn tables(record: &Crosscheck) -> Vec<Table> {
+pub fn tables(record: &Crosscheck) -> Vec<ServerTable> {
     let mut bootstrap = Bootstrap::new(record.seed);
     let mut tables = Vec::new();
     for server in &record.servers {
@@ -172,19 +172,19 @@ fn table(
     connections: u32,
     drives: &[&Drive],
     bootstrap: &mut Bootstrap,
-) -> Table {
+) -> ServerTable {
     let of =
         |tool: &str| -> Vec<&Drive> { drives.iter().copied().filter(|d| d.tool == tool).collect() };
     let mut tools: Vec<&ToolRecord> = record.tools.iter().collect();
     tools.retain(|tool| !of(&tool.name).is_empty());
     let rows = tools.iter().map(|t| row(&t.name, t.ours, &of(&t.name)));
-    let rows: Vec<Row> = rows.collect();
+    let rows: Vec<ToolRow> = rows.collect();
     let mut pairs = Vec::new();
     for ours in tools.iter().filter(|tool| tool.ours) {
         for theirs in tools.iter().filter(|tool| !tool.ours) {
             let both = (&of(&ours.name)[..], &of(&theirs.name)[..]);
             let ratios = ratios(both, bootstrap);
-            let cpu = ratios.get(&Figure::CpuPerRequest);
+            let cpu = ratios.get(&ToolFigure::CpuPerRequest);
             // When paced, ours spins to send on time.
             let goal = cpu.filter(|_| record.rate_per_s.is_none());
             pairs.push(Pair {
@@ -196,7 +196,7 @@ fn table(
         }
     }
     let remarks = remarks::remarks(record.rate_per_s, connections, &rows, &pairs);
-    Table {
+    ServerTable {
         server: server.to_owned(),
         connections,
         rows,
@@ -205,7 +205,7 @@ fn table(
     }
 }
 
-fn row(tool: &str, ours: bool, drives: &[&Drive]) -> Row {
+fn row(tool: &str, ours: bool, drives: &[&Drive]) -> ToolRow {
     let each = |of: &dyn Fn(&Drive) -> Option<f64>| {
         let values: Vec<f64> = drives.iter().filter_map(|drive| of(drive)).collect();
         median(&values)
@@ -213,18 +213,18 @@ fn row(tool: &str, ours: bool, drives: &[&Drive]) -> Row {
     let read = || drives.iter().filter_map(|drive| drive.reading.as_ref());
     let failed: Vec<&String> = drives.iter().filter_map(|d| d.failure.as_ref()).collect();
     let first = failed.first().map(|why| (failed.len(), (*why).clone()));
-    Row {
+    ToolRow {
         tool: tool.to_owned(),
         ours,
         rounds: read().count(),
-        figures: Figure::ALL
+        figures: ToolFigure::ALL
             .into_iter()
             .filter_map(|figure| Some((figure, each(&|drive| figure.of(drive))?)))
             .collect(),
         busy_ratio: each(&|drive| Some(drive.process?.busy_ratio())),
         little_ratio: each(&|drive| {
-            let rate = Figure::RequestsPerS.of(drive)?;
-            let mean_s = Figure::Mean.of(drive)? / 1e9;
+            let rate = ToolFigure::RequestsPerS.of(drive)?;
+            let mean_s = ToolFigure::Mean.of(drive)? / 1e9;
             Some(rate * mean_s / f64::from(drive.connections))
         }),
         further_connections: each(&|drive| {
@@ -241,9 +241,9 @@ fn row(tool: &str, ours: bool, drives: &[&Drive]) -> Row {
 fn ratios(
     (ours, theirs): (&[&Drive], &[&Drive]),
     bootstrap: &mut Bootstrap,
-) -> BTreeMap<Figure, Ratio> {
+) -> BTreeMap<ToolFigure, Ratio> {
     let mut ratios = BTreeMap::new();
-    for figure in Figure::ALL {
+    for figure in ToolFigure::ALL {
         let series = |drives: &[&Drive]| -> Series {
             let values = drives.iter();
             values

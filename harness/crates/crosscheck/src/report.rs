@@ -2,7 +2,7 @@
 
 mod promises;
 
-use crate::judge::{Figure, Goal, Pair, Ratio, Row, Table, tables};
+use crate::judge::{Goal, Pair, Ratio, ServerTable, ToolFigure, ToolRow, tables};
 use record::{Crosscheck, Ended};
 
 use report::{ABSENT, Grid, WIDTH, significant, wrapped};
@@ -66,7 +66,7 @@ fn version(tool: &record::ToolRecord) -> Option<&str> {
     tool.version.as_deref().filter(|_| !tool.ours)
 }
 
-fn show(lines: &mut Vec<String>, table: &Table) {
+fn show(lines: &mut Vec<String>, table: &ServerTable) {
     lines.push(String::new());
     lines.push(format!(
         "## {}, {} connections",
@@ -86,7 +86,7 @@ fn show(lines: &mut Vec<String>, table: &Table) {
     }
 }
 
-fn figures(rows: &[Row]) -> Grid {
+fn figures(rows: &[ToolRow]) -> Grid {
     let head = [
         "tool",
         "req/s",
@@ -108,12 +108,12 @@ fn figures(rows: &[Row]) -> Grid {
         let us = |figure| shown(row.figures.get(&figure).map(|ns| ns / 1e3), 3);
         vec![
             row.tool.clone(),
-            shown(row.figures.get(&Figure::RequestsPerS).copied(), 4),
-            us(Figure::P50),
-            us(Figure::P95),
-            us(Figure::P99),
-            us(Figure::Mean),
-            us(Figure::CpuPerRequest),
+            shown(row.figures.get(&ToolFigure::RequestsPerS).copied(), 4),
+            us(ToolFigure::P50),
+            us(ToolFigure::P95),
+            us(ToolFigure::P99),
+            us(ToolFigure::Mean),
+            us(ToolFigure::CpuPerRequest),
             shown(row.busy_ratio.map(|busy| busy * 100.0), 2),
             row.little_ratio
                 .map_or(ABSENT.into(), |r| format!("{r:.2}")),
@@ -140,11 +140,11 @@ fn pairs(pairs: &[Pair]) -> Grid {
         let of = |figure| pair.ratios.get(&figure).map_or(ABSENT.into(), ratio);
         vec![
             format!("{} / {}", pair.ours, pair.theirs),
-            of(Figure::RequestsPerS),
-            of(Figure::P50),
-            of(Figure::P95),
-            of(Figure::P99),
-            of(Figure::CpuPerRequest),
+            of(ToolFigure::RequestsPerS),
+            of(ToolFigure::P50),
+            of(ToolFigure::P95),
+            of(ToolFigure::P99),
+            of(ToolFigure::CpuPerRequest),
             pair.goal.as_ref().map_or(ABSENT.into(), |goal| {
                 format!("≤ {:.2} {}", goal.most, verdict(goal))
             }),

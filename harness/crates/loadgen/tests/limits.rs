@@ -12,7 +12,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 #[test]
 fn the_limit_that_would_do_is_named() {
-    let server = Server::says(&response("200 OK", PONG));
+    let server = TestServer::says(&response("200 OK", PONG));
     let limit = Rlimit {
         current: Some(64),
         ..getrlimit(Resource::Nofile)

@@ -6,8 +6,8 @@ use rand::seq::IndexedRandom;
 use rand_pcg::Pcg64;
 use serde_json::json;
 
-use super::answer::Answer;
-use super::model::{MAX_ID, MAX_PAGE, Page, STATUSES, USERS, number, order_members};
+use super::model::{MAX_ID, MAX_PAGE, Page, STATUSES, USERS, number, ordered};
+use super::response::{INVALID_PARAMETER, NOT_FOUND, Response};
 use super::subject::{Ask, Subject};
 use super::{CheckDef, Outcome, text};
 
@@ -15,28 +15,14 @@ const QUERIES: usize = 60;
 const IDS: usize = 50;
 const ORDERS: usize = 60;
 
-pub(super) const CHECKS: &[CheckDef] = &[
-    CheckDef {
-        id: "users-query-drawn",
-        about: "any status, limit and page, valid or not, percent-encoded or not, in any order",
-        run: users_query,
-    },
-    CheckDef {
-        id: "orders-query-drawn",
-        about: "the same for pages of orders, which have no status",
-        run: orders_query,
-    },
-    CheckDef {
-        id: "ids-drawn",
-        about: "any text as an id: returns the user or order, 404 if there is none, 400 if it is not an id",
-        run: ids,
-    },
-    CheckDef {
-        id: "orders-drawn",
-        about: "any item and quantity in any spelling of the JSON, with unknown members",
-        run: orders,
-    },
-];
+pub(super) const CHECKS: &[CheckDef] = checks! {
+    "users-query-drawn" => users_query:
+        "any status, limit and page, valid or not, percent-encoded or not, in any order",
+    "orders-query-drawn" => orders_query: "the same for pages of orders, which have no status",
+    "ids-drawn" => ids:
+        "any text as an id: returns the user or order, 404 if there is none, 400 if it is not an id",
+    "orders-drawn" => orders: "any item and quantity in any spelling of the JSON, with unknown members",
+};
 
 /// A parameter whose text is drawn for numbers up to `around`, or no parameter. Returns its value, which is
 /// `None` if the text must be refused.
@@ -95,7 +81,7 @@ fn users_query(subject: &Subject) -> Outcome {
         let answer = subject.get(format!("/api/v1/users{query}"))?;
         match (status, page) {
             (Ok(status), Some(page)) => answer.is(200, &subject.model.users(status, page))?,
-            _ => answer.is_error(400, "invalid_parameter")?,
+            _ => answer.is_error(INVALID_PARAMETER)?,
         }
     }
     Ok(())
@@ -116,28 +102,25 @@ fn orders_query(subject: &Subject) -> Outcome {
         let answer = subject.get(format!("/api/v1/orders{query}"))?;
         match page {
             Some(page) => is_page(&answer, page, total)?,
-            None => answer.is_error(400, "invalid_parameter")?,
+            None => answer.is_error(INVALID_PARAMETER)?,
         }
     }
     Ok(())
 }
 
 /// Checks a page of orders by its ids, all of which are still kept.
-fn is_page(answer: &Answer, page: Page, total: u64) -> Outcome {
+fn is_page(answer: &Response, page: Page, total: u64) -> Outcome {
     let body = answer.json()?;
     let newest = total.saturating_sub(page.offset());
     let wanted: Vec<u64> = (newest.saturating_sub(page.limit) + 1..=newest)
         .rev()
         .collect();
-    let orders = body["orders"].as_array();
-    let ids: Option<Vec<u64>> =
-        orders.and_then(|orders| orders.iter().map(|order| order["id"].as_u64()).collect());
     let rest = json!({"page": page.page, "limit": page.limit, "total": total});
     let right = rest.as_object().is_some_and(|rest| {
         body.as_object().map(serde_json::Map::len) == Some(4)
             && rest.iter().all(|(name, value)| body[name] == *value)
     });
-    if answer.status == 200 && ids.as_ref() == Some(&wanted) && right {
+    if answer.status == 200 && answer.order_ids()?.as_ref() == Some(&wanted) && right {
         return Ok(());
     }
     Err(answer.wrong(format!("200, the orders {wanted:?} and {rest}")))
@@ -155,8 +138,8 @@ fn ids(subject: &Subject) -> Outcome {
         let answer = subject.get(format!("/api/v1/users/{drawn}{query}"))?;
         match id.map(|id| subject.model.user(id)) {
             Some(Some(user)) => answer.is(200, user)?,
-            Some(None) => answer.is_error(404, "not_found")?,
-            None => answer.is_error(400, "invalid_parameter")?,
+            Some(None) => answer.is_error(NOT_FOUND)?,
+            None => answer.is_error(INVALID_PARAMETER)?,
         }
         let answer = subject.get(format!("/api/v1/orders/{drawn}{query}"))?;
         match id {
@@ -165,8 +148,8 @@ fn ids(subject: &Subject) -> Outcome {
                     return Err(answer.wrong(format!("200, the order {id}")));
                 }
             }
-            Some(_) => answer.is_error(404, "not_found")?,
-            None => answer.is_error(400, "invalid_parameter")?,
+            Some(_) => answer.is_error(NOT_FOUND)?,
+            None => answer.is_error(INVALID_PARAMETER)?,
         }
     }
     Ok(())
@@ -179,7 +162,7 @@ fn orders(subject: &Subject) -> Outcome {
         let qty = rng.random_range(1..=1_000);
         let spelt = text::string(&mut rng, &item);
         let body = text::order(&mut rng, &spelt, &qty.to_string());
-        let members = order_members(&item, qty).ok_or("the referee lacks an item")?;
+        let members = ordered(&item, qty)?;
         subject.ask(&Ask::order(body))?.is_order(&members)?;
     }
     Ok(())

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use reqwest::Method;
 
-use super::answer::Answer;
+use super::response::Response;
 use super::subject::{Ask, Subject};
 use super::{CheckDef, Outcome};
 
@@ -17,36 +17,16 @@ const DATE_MOVES_WITHIN: Duration = Duration::from_millis(3_500);
 /// Polling interval for a change of the Date.
 const DATE_POLL: Duration = Duration::from_millis(50);
 
-pub(super) const CHECKS: &[CheckDef] = &[
-    CheckDef {
-        id: "header-content-type",
-        about: "every response is labelled application/json; a charset is allowed",
-        run: content_type,
-    },
-    CheckDef {
-        id: "header-content-length",
-        about: "every response has a correct Content-Length or is chunked",
-        run: content_length,
-    },
-    CheckDef {
-        id: "header-once",
-        about: "no response has Content-Type, Content-Length or Date twice",
-        run: once,
-    },
-    CheckDef {
-        id: "header-date",
-        about: "every response has a Date in HTTP's format, accurate to 2 s",
-        run: date,
-    },
-    CheckDef {
-        id: "header-date-moves",
-        about: "the Date advances",
-        run: date_moves,
-    },
-];
+pub(super) const CHECKS: &[CheckDef] = checks! {
+    "header-content-type" => content_type: "every response is labelled application/json; a charset is allowed",
+    "header-content-length" => content_length: "every response has a correct Content-Length or is chunked",
+    "header-once" => once: "no response has Content-Type, Content-Length or Date twice",
+    "header-date" => date: "every response has a Date in HTTP's format, accurate to 2 s",
+    "header-date-moves" => date_moves: "the Date advances",
+};
 
 /// A response of every kind the contract has.
-fn each_kind(subject: &Subject, check: impl Fn(&Answer) -> Outcome) -> Outcome {
+fn each_kind(subject: &Subject, check: impl Fn(&Response) -> Outcome) -> Outcome {
     let order = r#"{"item_id":"SKU-404","qty":1}"#;
     let all_units = r#"{"item_id":"SKU-LIMITED","qty":1000}"#;
     let asks = [
@@ -62,7 +42,7 @@ fn each_kind(subject: &Subject, check: impl Fn(&Answer) -> Outcome) -> Outcome {
         Ask::new(Method::DELETE, "/ping"),
         Ask::get("/api/v1/users?limit=0"),
         Ask::order(vec![b' '; 17 * 1024]),
-        Ask::new(Method::POST, "/api/v1/orders").with_body(Some("text/plain"), order),
+        Ask::to_orders(Method::POST, Some("text/plain"), order),
         Ask::order("{"),
         Ask::order("{}"),
         // The first may still be within the stock, the second can't be.
@@ -73,7 +53,7 @@ fn each_kind(subject: &Subject, check: impl Fn(&Answer) -> Outcome) -> Outcome {
         .try_for_each(|ask| subject.ask(ask).and_then(|answer| check(&answer)))
 }
 
-fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
+fn header<'a>(answer: &'a Response, name: &str) -> Option<&'a str> {
     answer.headers.get(name)?.to_str().ok()
 }
 
@@ -146,7 +126,7 @@ fn date_moves(subject: &Subject) -> Outcome {
 
 /// The Date of a response, if it has the only format that RFC 9110 lets a server send and is within the
 /// tolerance of the time the response was in transit.
-fn read_date(answer: &Answer) -> Result<Timestamp, String> {
+fn read_date(answer: &Response) -> Result<Timestamp, String> {
     let text = header(answer, "date").unwrap_or("(none)");
     let wrong = |expected: &str| answer.wrong(format!("{expected}; it was {text}"));
     let date = parse_imf_fixdate(text)

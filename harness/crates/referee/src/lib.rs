@@ -7,7 +7,13 @@
 //! [`check_process`] also tests how the process refuses to start and how it stops. Each check has an id. The
 //! files below hold them by route or concern, and [`all`] lists them.
 
-mod answer;
+/// A table of checks: `id => function: requirement`.
+macro_rules! checks {
+    ($($id:literal => $run:ident: $about:literal,)+) => {
+        &[$(crate::Definition { id: $id, about: $about, run: $run }),+]
+    };
+}
+
 mod connection;
 mod drawn;
 mod errors;
@@ -22,6 +28,7 @@ mod ping;
 mod precedence;
 mod process;
 pub mod raw;
+mod response;
 mod routes;
 mod stop;
 mod subject;
@@ -34,21 +41,23 @@ use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-pub use answer::excerpt;
-pub use model::{Expected, Model};
+pub use model::{Expected, Model, unit_price_cents, user};
 pub use process::{Ended, Process, Stop};
+pub use response::excerpt;
 use subject::Subject;
 
 /// `Err` is the request, the response and the expected response, in a few lines.
 type Outcome = Result<(), String>;
 
-/// A check that sends requests.
-#[derive(Clone, Copy)]
-struct CheckDef {
+/// A check as it is written down.
+struct Definition<Run> {
     id: &'static str,
     about: &'static str,
-    run: fn(&Subject) -> Outcome,
+    run: Run,
 }
+
+/// A check that sends requests.
+type CheckDef = Definition<fn(&Subject) -> Outcome>;
 
 /// One check of the referee.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

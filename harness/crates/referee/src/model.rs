@@ -145,8 +145,8 @@ fn ok(body: Value) -> Expected {
     Expected::Json { status: 200, body }
 }
 
-/// `FIRST[id % 16] + " " + LAST[(id / 16) % 16]` and the rest of the contract's table.
-fn user(id: u64) -> Value {
+/// The user with this id: `FIRST[id % 16] + " " + LAST[(id / 16) % 16]` and the rest of the contract's table.
+pub fn user(id: u64) -> Value {
     let word = |words: &'static str, index: u64| {
         words
             .split(' ')
@@ -167,8 +167,8 @@ fn user(id: u64) -> Value {
     })
 }
 
-/// The price of an item of the catalogue.
-pub(super) fn unit_price_cents(item: &str) -> Option<u64> {
+/// The price of an item of the catalogue; `None` if there is no such item.
+pub fn unit_price_cents(item: &str) -> Option<u64> {
     if item == LIMITED {
         return Some(4_999);
     }
@@ -187,6 +187,11 @@ pub(super) fn order_members(item: &str, qty: u64) -> Option<Map<String, Value>> 
         "status": "created",
     });
     members.as_object().cloned()
+}
+
+/// The same for an item that exists.
+pub(super) fn ordered(item: &str, qty: u64) -> Result<Map<String, Value>, String> {
+    order_members(item, qty).ok_or_else(|| "the referee lacks an item".to_owned())
 }
 
 fn accepted_order(body: &str) -> Option<Expected> {

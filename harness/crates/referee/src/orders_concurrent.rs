@@ -4,8 +4,9 @@ use rand::RngExt;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-use super::answer::Answer;
 use super::model::{Page, order_members};
+use super::orders_create::place;
+use super::response::Response;
 use super::subject::Subject;
 use super::{CheckDef, Outcome};
 
@@ -20,26 +21,21 @@ const READS: u64 = 2 * ORDERS;
 /// The readers' pages are among this many newest orders, which change.
 const NEWEST: u64 = 60;
 
-pub(super) const CHECKS: &[CheckDef] = &[
-    CheckDef {
-        id: "orders-concurrent",
-        about: "concurrent orders from 64 clients get ids without gaps or repeats, and all are kept",
-        run: concurrent,
-    },
-    CheckDef {
-        id: "orders-read-while-written",
-        about: "pages read while 32 clients order are complete and consistent; an order is visible once confirmed",
-        run: read_while_written,
-    },
-];
+pub(super) const CHECKS: &[CheckDef] = checks! {
+    "orders-concurrent" => concurrent:
+        "concurrent orders from 64 clients get ids without gaps or repeats, and all are kept",
+    "orders-read-while-written" => read_while_written:
+        "pages read while 32 clients order are complete and consistent; an order is visible once confirmed",
+};
 
-/// Runs a closure on one thread per client; returns the first failure.
+/// Runs a closure on one thread for each of `count` clients; returns the first failure.
 pub(super) fn clients<T: Send>(
+    count: u64,
     work: impl Fn(u64) -> Result<T, String> + Sync,
 ) -> Result<Vec<T>, String> {
     std::thread::scope(|scope| {
         let work = &work;
-        let threads: Vec<_> = (0..CLIENTS)
+        let threads: Vec<_> = (0..count)
             .map(|client| scope.spawn(move || work(client)))
             .collect();
         threads
@@ -53,18 +49,10 @@ pub(super) fn clients<T: Send>(
     })
 }
 
-/// Places an order that must be accepted; returns its id and the order as it will be read later.
-fn place(subject: &Subject, item: &str, qty: u64) -> Result<(u64, Value), String> {
-    let mut members = order_members(item, qty).ok_or("the referee lacks an item")?;
-    let id = subject.order(item, qty)?.is_order(&members)?;
-    members.insert("id".to_owned(), id.into());
-    Ok((id, Value::Object(members)))
-}
-
 /// Every client buys different quantities of its own item, so that each order is unique.
 fn concurrent(subject: &Subject) -> Outcome {
     let before = subject.orders_total()?;
-    let accepted = clients(|client| {
+    let accepted = clients(CLIENTS, |client| {
         let item = format!("SKU-{:03}", 10 * client);
         (1..=ORDERS)
             .map(|qty| place(subject, &item, qty))
@@ -102,14 +90,10 @@ fn find_again(subject: &Subject, total: u64, by_id: &BTreeMap<u64, Value>) -> Ou
     let newest_first: Vec<&Value> = by_id.values().rev().collect();
     for (page, orders) in (1..).zip(newest_first.chunks_exact(100)) {
         let expected = json!({"orders": orders, "page": page, "limit": 100, "total": total});
-        subject
-            .get(format!("/api/v1/orders?limit=100&page={page}"))?
-            .is(200, &expected)?;
+        subject.returns(format!("/api/v1/orders?limit=100&page={page}"), &expected)?;
     }
     for (id, order) in by_id {
-        subject
-            .get(format!("/api/v1/orders/{id}"))?
-            .is(200, order)?;
+        subject.returns(format!("/api/v1/orders/{id}"), order)?;
     }
     Ok(())
 }
@@ -119,7 +103,7 @@ type Seen = Vec<(u64, Value)>;
 
 fn read_while_written(subject: &Subject) -> Outcome {
     let before = subject.orders_total()?;
-    let seen: Vec<(bool, Seen)> = clients(|client| match client < WRITERS {
+    let seen: Vec<(bool, Seen)> = clients(CLIENTS, |client| match client < WRITERS {
         true => write(subject, client).map(|placed| (true, placed)),
         false => read(subject, client, before).map(|read| (false, read)),
     })?;
@@ -144,9 +128,7 @@ fn write(subject: &Subject, client: u64) -> Result<Seen, String> {
     (1..=ORDERS)
         .map(|qty| {
             let (id, order) = place(subject, &item, qty)?;
-            subject
-                .get(format!("/api/v1/orders/{id}"))?
-                .is(200, &order)?;
+            subject.returns(format!("/api/v1/orders/{id}"), &order)?;
             Ok((id, order))
         })
         .collect()
@@ -172,7 +154,7 @@ fn read(subject: &Subject, client: u64, mut least_total: u64) -> Result<Seen, St
 
 /// Total and orders of a page. They must be consistent: the newest order has the total as its id, and no id
 /// down to the page's last is missing.
-fn of_one_moment(answer: &Answer, page: Page) -> Result<(u64, Seen), String> {
+fn of_one_moment(answer: &Response, page: Page) -> Result<(u64, Seen), String> {
     let body = answer.json()?;
     let wrong = |what: &str| answer.wrong(format!("200, {what}"));
     let total = body["total"].as_u64().filter(|_| answer.status == 200);

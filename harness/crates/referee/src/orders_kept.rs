@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use super::orders_concurrent::clients;
 use super::raw;
+use super::response::NOT_FOUND;
 use super::subject::Subject;
 use super::{CheckDef, Outcome};
 
@@ -15,11 +17,9 @@ const KEPT: u64 = 65_536;
 const BEYOND: u64 = 50;
 const CLIENTS: u64 = 8;
 
-pub(super) const CHECKS: &[CheckDef] = &[CheckDef {
-    id: "orders-kept",
-    about: "the newest 65,536 orders are kept (not judged if placing that many takes too long)",
-    run: kept,
-}];
+pub(super) const CHECKS: &[CheckDef] = checks! {
+    "orders-kept" => kept: "the newest 65,536 orders are kept (not judged if placing that many takes too long)",
+};
 
 fn kept(subject: &Subject) -> Outcome {
     let before = subject.orders_total()?;
@@ -36,9 +36,7 @@ fn kept(subject: &Subject) -> Outcome {
     }
     let oldest = total - KEPT + 1;
     for id in [1, oldest - 1] {
-        subject
-            .get(format!("/api/v1/orders/{id}"))?
-            .is_error(404, "not_found")?;
+        subject.refuses(format!("/api/v1/orders/{id}"), NOT_FOUND)?;
     }
     let answer = subject.get(format!("/api/v1/orders/{oldest}"))?;
     if answer.status != 200 || answer.json()?["id"] != oldest {
@@ -56,11 +54,8 @@ fn edge_page(subject: &Subject, total: u64, oldest: u64) -> Outcome {
         (page + 1, vec![]),
     ] {
         let answer = subject.get(format!("/api/v1/orders?limit=100&page={page}"))?;
-        let body = answer.json()?;
-        let ids: Option<Vec<u64>> = body["orders"]
-            .as_array()
-            .and_then(|orders| orders.iter().map(|order| order["id"].as_u64()).collect());
-        if answer.status != 200 || ids.as_ref() != Some(&expected) || body["total"] != total {
+        let right = answer.order_ids()?.as_ref() == Some(&expected);
+        if answer.status != 200 || !right || answer.json()?["total"] != total {
             let (first, last) = (expected.first(), expected.last());
             return Err(answer.wrong(format!(
                 "200, the ids from {first:?} down to {last:?}, total {total}"
@@ -74,7 +69,7 @@ fn edge_page(subject: &Subject, total: u64, oldest: u64) -> Outcome {
 fn fill(subject: &Subject, wanted: u64) -> Result<Option<()>, String> {
     let placed = AtomicU64::new(0);
     let deadline = Instant::now() + subject.fill_limit;
-    let client = || {
+    let done = clients(CLIENTS, |_| {
         let wire = raw::order(r#"{"item_id":"SKU-900","qty":9}"#);
         let mut connection = None;
         while placed.fetch_add(1, Ordering::Relaxed) < wanted {
@@ -92,16 +87,6 @@ fn fill(subject: &Subject, wanted: u64) -> Result<Option<()>, String> {
             })?;
         }
         Ok(Some(()))
-    };
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
-        threads
-            .into_iter()
-            .map(|thread| {
-                thread
-                    .join()
-                    .unwrap_or_else(|_| Err("a client panicked".to_owned()))
-            })
-            .collect()
-    })
+    })?;
+    Ok(done.into_iter().collect())
 }

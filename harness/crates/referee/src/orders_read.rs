@@ -1,76 +1,40 @@
 //! `GET /api/v1/orders` and `GET /api/v1/orders/{id}`.
 
 use rand::RngExt;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::model::{MAX_ID, MAX_PAGE, Page, order_members};
+use super::model::{MAX_ID, MAX_PAGE, Page};
 use super::orders_create::place;
+use super::response::NOT_FOUND;
 use super::subject::Subject;
-use super::user::NOT_IDS;
+use super::user::refuses_ids;
 use super::users::refuses_values;
 use super::{CheckDef, Outcome};
 
 /// They must run before the first order.
-pub(super) const CHECKS_AT_START: &[CheckDef] = &[CheckDef {
-    id: "orders-none-at-start",
-    about: "a freshly started server has no orders",
-    run: none_at_start,
-}];
+pub(super) const CHECKS_AT_START: &[CheckDef] = checks! {
+    "orders-none-at-start" => none_at_start: "a freshly started server has no orders",
+};
 
-pub(super) const CHECKS: &[CheckDef] = &[
-    CheckDef {
-        id: "order-by-id",
-        about: "an order can be read by its id, exactly as it was created",
-        run: by_id,
-    },
-    CheckDef {
-        id: "order-missing",
-        about: "an unknown id up to 2^53 - 1 returns 404 not_found",
-        run: missing,
-    },
-    CheckDef {
-        id: "order-id-invalid",
-        about: "an id that is not digits or is above 2^53 - 1 returns 400 invalid_parameter",
-        run: id_invalid,
-    },
-    CheckDef {
-        id: "orders-newest-first",
-        about: "pages list orders newest first, and total counts all of them",
-        run: newest_first,
-    },
-    CheckDef {
-        id: "orders-past-the-end",
-        about: "a page of orders past the end is empty, up to page 1,000,000",
-        run: past_the_end,
-    },
-    CheckDef {
-        id: "orders-limit-range",
-        about: "a limit is digits from 1 to 100, otherwise 400 invalid_parameter",
-        run: limit_range,
-    },
-    CheckDef {
-        id: "orders-page-range",
-        about: "a page is digits from 1 to 1,000,000, otherwise 400 invalid_parameter",
-        run: page_range,
-    },
-    CheckDef {
-        id: "orders-unknown-parameter",
-        about: "unknown parameters are ignored, including status, and values are percent-decoded",
-        run: unknown_parameter,
-    },
-];
+pub(super) const CHECKS: &[CheckDef] = checks! {
+    "order-by-id" => by_id: "an order can be read by its id, exactly as it was created",
+    "order-missing" => missing: "an unknown id up to 2^53 - 1 returns 404 not_found",
+    "order-id-invalid" => id_invalid: "an id that is not digits or is above 2^53 - 1 returns 400 invalid_parameter",
+    "orders-newest-first" => newest_first: "pages list orders newest first, and total counts all of them",
+    "orders-past-the-end" => past_the_end: "a page of orders past the end is empty, up to page 1,000,000",
+    "orders-limit-range" => limit_range: "a limit is digits from 1 to 100, otherwise 400 invalid_parameter",
+    "orders-page-range" => page_range: "a page is digits from 1 to 1,000,000, otherwise 400 invalid_parameter",
+    "orders-unknown-parameter" => unknown_parameter:
+        "unknown parameters are ignored, including status, and values are percent-decoded",
+};
 
 fn none_at_start(subject: &Subject) -> Outcome {
     let empty = json!({"orders": [], "page": 1, "limit": 20, "total": 0});
-    subject.get("/api/v1/orders")?.is(200, &empty)?;
-    subject.get("/api/v1/orders/1")?.is_error(404, "not_found")
-}
-
-/// An order as it must be returned.
-fn order(id: u64, item: &str, qty: u64) -> Value {
-    let mut members = order_members(item, qty).unwrap_or_default();
-    members.insert("id".to_owned(), id.into());
-    Value::Object(members)
+    subject.returns("/api/v1/orders", &empty)?;
+    let far = json!({"orders": [], "page": MAX_PAGE, "limit": 7, "total": 0});
+    let target = format!("/api/v1/orders?limit=7&page={MAX_PAGE}");
+    subject.returns(target, &far)?;
+    subject.refuses("/api/v1/orders/1", NOT_FOUND)
 }
 
 fn by_id(subject: &Subject) -> Outcome {
@@ -78,11 +42,8 @@ fn by_id(subject: &Subject) -> Outcome {
     for _ in 0..20 {
         let item = format!("SKU-{:03}", rng.random_range(0..1_000));
         let qty = rng.random_range(1..=1_000);
-        let id = place(subject, &item, qty)?;
-        let expected = order(id, &item, qty);
-        subject
-            .get(format!("/api/v1/orders/{id}"))?
-            .is(200, &expected)?;
+        let (id, expected) = place(subject, &item, qty)?;
+        subject.returns(format!("/api/v1/orders/{id}"), &expected)?;
     }
     Ok(())
 }
@@ -90,20 +51,13 @@ fn by_id(subject: &Subject) -> Outcome {
 fn missing(subject: &Subject) -> Outcome {
     let next = subject.orders_total()? + 1;
     for id in [0, next, next + 1_000_000, MAX_ID] {
-        subject
-            .get(format!("/api/v1/orders/{id}"))?
-            .is_error(404, "not_found")?;
+        subject.refuses(format!("/api/v1/orders/{id}"), NOT_FOUND)?;
     }
     Ok(())
 }
 
 fn id_invalid(subject: &Subject) -> Outcome {
-    for id in NOT_IDS {
-        subject
-            .get(format!("/api/v1/orders/{id}"))?
-            .is_error(400, "invalid_parameter")?;
-    }
-    Ok(())
+    refuses_ids(subject, "/api/v1/orders")
 }
 
 fn newest_first(subject: &Subject) -> Outcome {
@@ -112,36 +66,33 @@ fn newest_first(subject: &Subject) -> Outcome {
     for _ in 0..45 {
         let item = format!("SKU-{:03}", rng.random_range(0..1_000));
         let qty = rng.random_range(1..=1_000);
-        let id = place(subject, &item, qty)?;
-        newest.insert(0, order(id, &item, qty));
+        newest.insert(0, place(subject, &item, qty)?.1);
     }
     let total = subject.orders_total()?;
     for (limit, page) in [(20, 1), (20, 2), (45, 1), (7, 3), (1, 45), (44, 1)] {
         let at = Page { limit, page }.offset() as usize;
         let on_page = &newest[at..at + limit as usize];
         let expected = json!({"orders": on_page, "page": page, "limit": limit, "total": total});
-        subject
-            .get(format!("/api/v1/orders?page={page}&limit={limit}&sort=id"))?
-            .is(200, &expected)?;
+        subject.returns(
+            format!("/api/v1/orders?page={page}&limit={limit}&sort=id"),
+            &expected,
+        )?;
     }
     let expected = json!({"orders": &newest[..20], "page": 1, "limit": 20, "total": total});
-    subject.get("/api/v1/orders")?.is(200, &expected)
+    subject.returns("/api/v1/orders", &expected)
 }
 
 fn unknown_parameter(subject: &Subject) -> Outcome {
-    let newest = place(subject, "SKU-600", 6)?;
+    let (_, newest) = place(subject, "SKU-600", 6)?;
     let total = subject.orders_total()?;
-    let on_page = [order(newest, "SKU-600", 6)];
-    let expected = json!({"orders": on_page, "page": 1, "limit": 1, "total": total});
+    let expected = json!({"orders": [newest], "page": 1, "limit": 1, "total": total});
     for query in [
         "limit=1&status=none",
         "Limit=0&limit=1&pages=0",
         "limit=%31&page=%30%31",
         "page=01&limit=001&q=%C3%A9",
     ] {
-        subject
-            .get(format!("/api/v1/orders?{query}"))?
-            .is(200, &expected)?;
+        subject.returns(format!("/api/v1/orders?{query}"), &expected)?;
     }
     Ok(())
 }
@@ -151,9 +102,10 @@ fn past_the_end(subject: &Subject) -> Outcome {
     let total = subject.orders_total()?;
     for (limit, page) in [(100, total / 100 + 2), (1, total + 1), (100, MAX_PAGE)] {
         let expected = json!({"orders": [], "page": page, "limit": limit, "total": total});
-        subject
-            .get(format!("/api/v1/orders?limit={limit}&page={page}"))?
-            .is(200, &expected)?;
+        subject.returns(
+            format!("/api/v1/orders?limit={limit}&page={page}"),
+            &expected,
+        )?;
     }
     // The last page with orders contains the very first one, as long as all are kept.
     let answer = subject.get(format!("/api/v1/orders?limit=1&page={total}"))?;

@@ -4,35 +4,29 @@ use std::collections::HashSet;
 
 use rand::RngExt;
 
-use super::model::{LIMITED, LIMITED_UNITS, order_members};
+use super::model::{LIMITED, LIMITED_UNITS, ordered};
 use super::orders_concurrent::{CLIENTS, clients};
+use super::response::OUT_OF_STOCK;
 use super::subject::Subject;
 use super::{CheckDef, Outcome};
 
 /// Maximum number of units a client buys at a time.
 const MOST: u64 = 3;
 
-pub(super) const CHECKS: &[CheckDef] = &[
-    CheckDef {
-        id: "orders-out-of-stock",
-        about: "an order beyond the limited item's stock returns 409 and takes nothing",
-        run: out_of_stock,
-    },
-    CheckDef {
-        id: "orders-limited-concurrent",
-        about: "64 concurrent clients buy exactly the 1,000 units in stock; every other order gets 409",
-        run: limited_concurrent,
-    },
-];
+pub(super) const CHECKS: &[CheckDef] = checks! {
+    "orders-out-of-stock" => out_of_stock: "an order beyond the limited item's stock returns 409 and takes nothing",
+    "orders-limited-concurrent" => limited_concurrent:
+        "64 concurrent clients buy exactly the 1,000 units in stock; every other order gets 409",
+};
 
 /// Buys units of the limited item; returns the order's id, or `None` if it is out of stock.
 fn buy(subject: &Subject, units: u64) -> Result<Option<u64>, String> {
     let answer = subject.order(LIMITED, units)?;
     if answer.status == 409 {
-        answer.is_error(409, "out_of_stock")?;
+        answer.is_error(OUT_OF_STOCK)?;
         return Ok(None);
     }
-    let members = order_members(LIMITED, units).ok_or("the referee lacks an item")?;
+    let members = ordered(LIMITED, units)?;
     let id = answer.is_order(&members)?;
     subject.note_limited_units_sold(units);
     Ok(Some(id))
@@ -92,7 +86,7 @@ struct Bought {
 fn limited_concurrent(subject: &Subject) -> Outcome {
     let left = LIMITED_UNITS.saturating_sub(subject.limited_units_sold());
     let before = subject.orders_total()?;
-    let bought = clients(|client| {
+    let bought = clients(CLIENTS, |client| {
         let mut rng = subject.rng(&format!("orders-limited-concurrent-{client}"));
         let mut bought = Bought {
             units: 0,

@@ -5,28 +5,24 @@ use rand::seq::IndexedRandom;
 use rand_pcg::Pcg64;
 use reqwest::Method;
 
-use super::model::{LIMITED, order_members};
+use super::model::{LIMITED, ordered};
+use super::orders_create::MAX_BODY;
 use super::orders_stock::sell_out;
+use super::response::{
+    INVALID_ORDER, MALFORMED_JSON, METHOD_NOT_ALLOWED, OUT_OF_STOCK, PAYLOAD_TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+};
 use super::subject::{Ask, Subject};
 use super::{CheckDef, Outcome, text};
 
 const DRAWN: usize = 80;
-/// Maximum body size in bytes.
-const MAX_BODY: usize = 16 * 1024;
 
 /// They need the stock to be sold out, so they run after its checks.
-pub(super) const CHECKS: &[CheckDef] = &[
-    CheckDef {
-        id: "error-precedence-drawn",
-        about: "if an order has several errors, the one first in the contract's table is returned",
-        run: drawn,
-    },
-    CheckDef {
-        id: "error-precedence-stock",
-        about: "any other error takes precedence over 409 out_of_stock",
-        run: stock,
-    },
-];
+pub(super) const CHECKS: &[CheckDef] = checks! {
+    "error-precedence-drawn" => drawn:
+        "if an order has several errors, the one first in the contract's table is returned",
+    "error-precedence-stock" => stock: "any other error takes precedence over 409 out_of_stock",
+};
 
 /// Kind of body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +68,7 @@ fn draw(rng: &mut Pcg64) -> Drawn {
         _ => (true, Some("application/json")),
     };
     Drawn {
-        ask: Ask::new(Method::POST, "/api/v1/orders").with_body(content_type, body),
+        ask: Ask::to_orders(Method::POST, content_type, body),
         large,
         labelled,
         content,
@@ -121,20 +117,20 @@ fn malformed(rng: &mut Pcg64) -> String {
 fn drawn(subject: &Subject) -> Outcome {
     sell_out(subject)?;
     let mut rng = subject.rng("error-precedence-drawn");
-    let members = order_members("SKU-700", 7).ok_or("the referee lacks an item")?;
+    let members = ordered("SKU-700", 7)?;
     for _ in 0..DRAWN {
         let drawn = draw(&mut rng);
         let answer = subject.ask(&drawn.ask)?;
         match (drawn.large, drawn.labelled, drawn.content) {
-            (true, true, _) => answer.is_error(413, "payload_too_large")?,
+            (true, true, _) => answer.is_error(PAYLOAD_TOO_LARGE)?,
             // Both apply; the contract allows either.
             (true, false, _) => answer
-                .is_error(413, "payload_too_large")
-                .or_else(|_| answer.is_error(415, "unsupported_media_type"))?,
-            (false, false, _) => answer.is_error(415, "unsupported_media_type")?,
-            (_, _, Content::Malformed) => answer.is_error(400, "malformed_json")?,
-            (_, _, Content::Invalid) => answer.is_error(422, "invalid_order")?,
-            (_, _, Content::OutOfStock) => answer.is_error(409, "out_of_stock")?,
+                .is_error(PAYLOAD_TOO_LARGE)
+                .or_else(|_| answer.is_error(UNSUPPORTED_MEDIA_TYPE))?,
+            (false, false, _) => answer.is_error(UNSUPPORTED_MEDIA_TYPE)?,
+            (_, _, Content::Malformed) => answer.is_error(MALFORMED_JSON)?,
+            (_, _, Content::Invalid) => answer.is_error(INVALID_ORDER)?,
+            (_, _, Content::OutOfStock) => answer.is_error(OUT_OF_STOCK)?,
             (_, _, Content::Right) => answer.is_order(&members).map(drop)?,
         }
     }
@@ -144,49 +140,30 @@ fn drawn(subject: &Subject) -> Outcome {
 fn stock(subject: &Subject) -> Outcome {
     sell_out(subject)?;
     let json = Some("application/json");
-    let order = |method, content_type, body: &str| {
-        Ask::new(method, "/api/v1/orders").with_body(content_type, body)
-    };
     let right = r#"{"item_id":"SKU-LIMITED","qty":1}"#;
     let cases = [
-        (order(Method::PUT, json, right), 405, "method_not_allowed"),
+        (Ask::to_orders(Method::PUT, json, right), METHOD_NOT_ALLOWED),
         (
-            order(
-                Method::POST,
-                json,
-                &(right.to_owned() + &" ".repeat(MAX_BODY)),
-            ),
-            413,
-            "payload_too_large",
+            Ask::order(right.to_owned() + &" ".repeat(MAX_BODY)),
+            PAYLOAD_TOO_LARGE,
         ),
         (
-            order(Method::POST, Some("text/plain"), right),
-            415,
-            "unsupported_media_type",
+            Ask::to_orders(Method::POST, Some("text/plain"), right),
+            UNSUPPORTED_MEDIA_TYPE,
+        ),
+        (Ask::order(&right[..right.len() - 1]), MALFORMED_JSON),
+        (
+            Ask::order(r#"{"item_id":"SKU-LIMITED","qty":0}"#),
+            INVALID_ORDER,
         ),
         (
-            order(Method::POST, json, &right[..right.len() - 1]),
-            400,
-            "malformed_json",
+            Ask::order(r#"{"item_id":"SKU-LIMITED","qty":1001}"#),
+            INVALID_ORDER,
         ),
-        (
-            order(Method::POST, json, r#"{"item_id":"SKU-LIMITED","qty":0}"#),
-            422,
-            "invalid_order",
-        ),
-        (
-            order(
-                Method::POST,
-                json,
-                r#"{"item_id":"SKU-LIMITED","qty":1001}"#,
-            ),
-            422,
-            "invalid_order",
-        ),
-        (order(Method::POST, json, right), 409, "out_of_stock"),
+        (Ask::order(right), OUT_OF_STOCK),
     ];
-    for (ask, status, code) in cases {
-        subject.ask(&ask)?.is_error(status, code)?;
+    for (ask, error) in cases {
+        subject.ask(&ask)?.is_error(error)?;
     }
     Ok(())
 }

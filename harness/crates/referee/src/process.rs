@@ -8,7 +8,7 @@ use serde_json::json;
 use super::raw;
 use super::stop::{self, Crowd, Stopped};
 use super::subject::Subject;
-use super::{AtStop, Outcome};
+use super::{AtStop, Definition, Outcome};
 
 /// Time limit for a program to refuse to start.
 const REFUSAL_LIMIT: Duration = Duration::from_secs(10);
@@ -97,50 +97,21 @@ pub struct Ended {
 }
 
 /// A check of the process.
-pub(super) struct ProcessCheck {
-    pub(super) id: &'static str,
-    pub(super) about: &'static str,
-    pub(super) run: fn(&mut Scene<'_>) -> Outcome,
-}
+type ProcessCheck = Definition<fn(&mut Scene<'_>) -> Outcome>;
 
 /// In the order they run: those that end the process come last.
-pub(super) const CHECKS: &[ProcessCheck] = &[
-    ProcessCheck {
-        id: "start-bad-value",
-        about: "a bad address or number of workers ends it with status 2 and a message that names the value",
-        run: bad_value,
-    },
-    ProcessCheck {
-        id: "start-taken-port",
-        about: "an address in use ends it with status 1 and a message that names it; the first process keeps serving",
-        run: taken_port,
-    },
-    ProcessCheck {
-        id: "prints-nothing",
-        about: "nothing is printed for a request",
-        run: prints_nothing,
-    },
-    ProcessCheck {
-        id: "stop-interrupt",
-        about: "SIGINT under load: no response is truncated, status 0 within 5 s",
-        run: interrupt,
-    },
-    ProcessCheck {
-        id: "stop-responses",
-        about: "SIGTERM under load: no response is truncated; lost requests are counted",
-        run: responses,
-    },
-    ProcessCheck {
-        id: "stop-exits",
-        about: "SIGTERM ends it with status 0 within 5 s, despite idle connections and half-sent requests",
-        run: exits,
-    },
-    ProcessCheck {
-        id: "stop-frees-port",
-        about: "once it has ended, nothing listens on its port",
-        run: frees_port,
-    },
-];
+pub(super) const CHECKS: &[ProcessCheck] = checks! {
+    "start-bad-value" => bad_value:
+        "a bad address or number of workers ends it with status 2 and a message that names the value",
+    "start-taken-port" => taken_port:
+        "an address in use ends it with status 1 and a message that names it; the first process keeps serving",
+    "prints-nothing" => prints_nothing: "nothing is printed for a request",
+    "stop-interrupt" => interrupt: "SIGINT under load: no response is truncated, status 0 within 5 s",
+    "stop-responses" => responses: "SIGTERM under load: no response is truncated; lost requests are counted",
+    "stop-exits" => exits:
+        "SIGTERM ends it with status 0 within 5 s, despite idle connections and half-sent requests",
+    "stop-frees-port" => frees_port: "once it has ended, nothing listens on its port",
+};
 
 /// The process under check, and what is known of its end.
 pub(super) struct Scene<'a> {
@@ -213,10 +184,7 @@ fn bad_value(scene: &mut Scene<'_>) -> Outcome {
 fn taken_port(scene: &mut Scene<'_>) -> Outcome {
     let addr = scene.process.addr().to_string();
     refuses(scene, (Some(&addr), None), 1, &addr)?;
-    scene
-        .subject
-        .get("/ping")?
-        .is(200, &json!({"status": "ok"}))
+    scene.subject.returns("/ping", &json!({"status": "ok"}))
 }
 
 /// Occasional output, such as once a second, is allowed.

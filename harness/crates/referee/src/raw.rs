@@ -3,18 +3,18 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
-
-use super::subject::TIMEOUT;
 
 const MAX_HEADERS: usize = 64;
 /// More than any response of the contract.
 const MAX_ANSWER: usize = 1 << 20;
 
 /// An open connection. Any error leaves it unusable.
-pub(super) struct RawConnection {
+#[derive(Debug)]
+pub struct Connection {
     stream: TcpStream,
+    timeout: Duration,
     /// Received, but not yet part of a response.
     buffer: Vec<u8>,
     /// Bytes received since the last request was sent.
@@ -23,45 +23,61 @@ pub(super) struct RawConnection {
 
 /// A complete response.
 #[derive(Debug)]
-pub(super) struct RawAnswer {
-    pub(super) status: u16,
-    pub(super) body: Vec<u8>,
+pub struct RawResponse {
+    /// The HTTP status.
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Without its chunks.
+    pub body: Vec<u8>,
     /// From just before the request was written to the first byte of the status line.
-    pub(super) first_byte: Duration,
+    pub first_byte: Duration,
     /// From the same moment to the last byte of the body.
-    pub(super) last_byte: Duration,
+    pub last_byte: Duration,
     /// Whether the server says that it closes the connection now.
-    pub(super) closes: bool,
+    pub closes: bool,
 }
 
 /// Why there is no response.
 #[derive(Debug)]
-pub(super) enum NoAnswer {
-    /// It was not complete in time.
-    Timeout,
+pub enum NoResponse {
+    /// It was not complete in this time.
+    Timeout(Duration),
     /// Anything else, as text.
     Other(String),
 }
 
-impl<T: Into<String>> From<T> for NoAnswer {
+impl RawResponse {
+    /// A header's value, without white space around it.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        let found = headers.find(|(known, _)| known == name);
+        found.map(|(_, value)| value.trim())
+    }
+}
+
+impl<T: Into<String>> From<T> for NoResponse {
     fn from(reason: T) -> Self {
         Self::Other(reason.into())
     }
 }
 
-impl fmt::Display for NoAnswer {
+impl fmt::Display for NoResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Timeout => write!(f, "no complete response within {} s", TIMEOUT.as_secs()),
+            Self::Timeout(limit) => {
+                write!(f, "no complete response within {} s", limit.as_secs())
+            }
             Self::Other(reason) => f.write_str(reason),
         }
     }
 }
 
-struct Head {
+struct ParsedHead {
     length: usize,
     status: u16,
     version: u8,
+    headers: Vec<(String, String)>,
     closes: bool,
     body: Framing,
 }
@@ -72,35 +88,46 @@ enum Framing {
     Unknown,
 }
 
-impl RawConnection {
-    pub(super) fn open(addr: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&addr, TIMEOUT)?;
+impl Connection {
+    /// Connects; `timeout` limits that and each wait afterwards.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub fn open(addr: SocketAddr, timeout: Duration) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&addr, timeout)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
-        stream.set_write_timeout(Some(TIMEOUT))?;
+        stream.set_read_timeout(Some(timeout))?;
+        stream.set_write_timeout(Some(timeout))?;
         Ok(Self {
             stream,
+            timeout,
             buffer: Vec::with_capacity(16 * 1024),
             received: 0,
         })
     }
 
     /// Whether anything came since the last request was sent.
-    pub(super) fn has_received(&self) -> bool {
+    pub fn has_received(&self) -> bool {
         self.received > 0
     }
 
     /// Sends one request and reads its response.
-    pub(super) fn exchange(&mut self, wire: &[u8]) -> Result<RawAnswer, NoAnswer> {
+    ///
+    /// # Errors
+    /// Why there is no complete one.
+    pub fn exchange(&mut self, wire: &[u8]) -> Result<RawResponse, NoResponse> {
         let sent = Instant::now();
         self.send(wire)?;
         self.answer(sent)
     }
 
     /// Sends bytes unmodified.
-    pub(super) fn send(&mut self, wire: &[u8]) -> Result<(), NoAnswer> {
+    ///
+    /// # Errors
+    /// If that fails, or something came after the last response.
+    pub fn send(&mut self, wire: &[u8]) -> Result<(), NoResponse> {
         if !self.buffer.is_empty() {
-            let excess = super::answer::excerpt(&self.buffer);
+            let excess = super::response::excerpt(&self.buffer);
             return Err(format!("bytes after the end of the last response: {excess}").into());
         }
         self.received = 0;
@@ -110,7 +137,10 @@ impl RawConnection {
     }
 
     /// Reads the response to a request sent at `sent`.
-    pub(super) fn answer(&mut self, sent: Instant) -> Result<RawAnswer, NoAnswer> {
+    ///
+    /// # Errors
+    /// Why there is no complete one.
+    pub fn answer(&mut self, sent: Instant) -> Result<RawResponse, NoResponse> {
         self.receive()?;
         let first_byte = sent.elapsed();
         let head = self.head()?;
@@ -125,8 +155,9 @@ impl RawConnection {
                 return Err("neither Content-Length nor Transfer-Encoding: chunked".into());
             }
         };
-        Ok(RawAnswer {
+        Ok(RawResponse {
             status: head.status,
+            headers: head.headers,
             body,
             first_byte,
             last_byte: sent.elapsed(),
@@ -134,7 +165,17 @@ impl RawConnection {
         })
     }
 
-    fn receive(&mut self) -> Result<(), NoAnswer> {
+    /// Says that nothing more will be sent, and reads what still comes, to the end.
+    ///
+    /// # Errors
+    /// Those of the socket; `WouldBlock` if the server keeps the connection open.
+    pub fn finish(mut self) -> io::Result<Vec<u8>> {
+        self.stream.shutdown(Shutdown::Write)?;
+        self.stream.read_to_end(&mut self.buffer)?;
+        Ok(self.buffer)
+    }
+
+    fn receive(&mut self) -> Result<(), NoResponse> {
         if self.buffer.len() > MAX_ANSWER {
             return Err(format!("a response of more than {MAX_ANSWER} bytes").into());
         }
@@ -147,13 +188,13 @@ impl RawConnection {
                 Ok(())
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                Err(NoAnswer::Timeout)
+                Err(NoResponse::Timeout(self.timeout))
             }
             Err(error) => Err(error.to_string().into()),
         }
     }
 
-    fn head(&mut self) -> Result<Head, NoAnswer> {
+    fn head(&mut self) -> Result<ParsedHead, NoResponse> {
         loop {
             if let Some(head) = parse_head(&self.buffer)? {
                 return Ok(head);
@@ -162,14 +203,14 @@ impl RawConnection {
         }
     }
 
-    fn take(&mut self, length: usize) -> Result<Vec<u8>, NoAnswer> {
+    fn take(&mut self, length: usize) -> Result<Vec<u8>, NoResponse> {
         while self.buffer.len() < length {
             self.receive()?;
         }
         Ok(self.buffer.drain(..length).collect())
     }
 
-    fn chunks(&mut self) -> Result<Vec<u8>, NoAnswer> {
+    fn chunks(&mut self) -> Result<Vec<u8>, NoResponse> {
         let mut body = Vec::new();
         loop {
             let size = loop {
@@ -199,27 +240,30 @@ impl RawConnection {
 }
 
 /// `None` if the head is not complete.
-fn parse_head(bytes: &[u8]) -> Result<Option<Head>, NoAnswer> {
+fn parse_head(bytes: &[u8]) -> Result<Option<ParsedHead>, NoResponse> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     let length = match response.parse(bytes) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(error) => {
-            let got = super::answer::excerpt(bytes);
+            let got = super::response::excerpt(bytes);
             return Err(format!("not an HTTP response ({error}): {got}").into());
         }
     };
-    let mut head = Head {
+    let mut head = ParsedHead {
         length,
         status: response.code.unwrap_or(0),
         version: response.version.unwrap_or(0),
+        headers: Vec::with_capacity(response.headers.len()),
         closes: false,
         body: Framing::Unknown,
     };
     for header in response.headers.iter() {
-        let value = String::from_utf8_lossy(header.value).to_ascii_lowercase();
-        match header.name.to_ascii_lowercase().as_str() {
+        let name = header.name.to_ascii_lowercase();
+        let text = String::from_utf8_lossy(header.value);
+        let value = text.to_ascii_lowercase();
+        match name.as_str() {
             "content-length" => {
                 let length = value
                     .parse()
@@ -230,6 +274,7 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, NoAnswer> {
             "connection" => head.closes = value.split(',').any(|token| token.trim() == "close"),
             _ => {}
         }
+        head.headers.push((name, text.into_owned()));
     }
     Ok(Some(head))
 }
@@ -247,4 +292,58 @@ pub fn order(body: &str) -> Vec<u8> {
         body.len()
     )
     .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// What a connection makes of these bytes, sent in two pieces and then closed.
+    fn received(
+        first: &'static str,
+        second: &'static str,
+    ) -> (Result<RawResponse, NoResponse>, Vec<u8>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let peer = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(first.as_bytes()).unwrap();
+            stream.write_all(second.as_bytes()).unwrap();
+        });
+        let mut connection = Connection::open(addr, Duration::from_secs(10)).unwrap();
+        let response = connection.answer(Instant::now());
+        peer.join().unwrap();
+        (response, connection.finish().unwrap_or_default())
+    }
+
+    #[test]
+    fn a_body_is_as_long_as_content_length_says() {
+        let head = "HTTP/1.1 404 Not Found\r\nContent-LENGTH: 2\r\nA: b \r\n";
+        let (response, rest) = received(head, "\r\n{}more");
+        let response = response.unwrap();
+        assert_eq!((response.status, &response.body[..]), (404, &b"{}"[..]));
+        let headers = (response.header("a"), response.header("b"));
+        assert_eq!(headers, (Some("b"), None));
+        assert_eq!(rest, b"more");
+    }
+
+    #[test]
+    fn what_is_cut_off_or_not_http_is_an_error() {
+        let ok = "HTTP/1.1 200 OK\r\n";
+        let nine = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n";
+        for (first, second, why) in [
+            (nine, "{}", "closed before the end"),
+            (ok, "Conte", "closed before the end"),
+            ("", "", "closed before the end"),
+            (ok, "\r\n{}", "neither Content-Length nor"),
+            (ok, "Content-Length: -1\r\n\r\n", "not a number"),
+            ("nonsense\r\n\r\n", "", "not an HTTP response"),
+        ] {
+            let error = received(first, second).0.unwrap_err().to_string();
+            assert!(error.contains(why), "{first}{second}: {error}");
+        }
+    }
 }

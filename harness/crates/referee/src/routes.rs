@@ -4,6 +4,7 @@ use rand::RngExt;
 use rand::seq::IndexedRandom;
 use reqwest::Method;
 
+use super::response::{INVALID_PARAMETER, METHOD_NOT_ALLOWED, NOT_FOUND, UNSUPPORTED_MEDIA_TYPE};
 use super::subject::{Ask, Subject};
 use super::{CheckDef, Outcome};
 
@@ -13,18 +14,11 @@ const SEGMENTS: [&str; 12] = [
 ];
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", "PATCH"];
 
-pub(super) const CHECKS: &[CheckDef] = &[
-    CheckDef {
-        id: "routes-drawn",
-        about: "paths made of the service's own words are routes only if the contract defines them, with any method",
-        run: drawn,
-    },
-    CheckDef {
-        id: "method-unknown",
-        about: "an unknown method returns 405 on a route and 404 elsewhere",
-        run: unknown_method,
-    },
-];
+pub(super) const CHECKS: &[CheckDef] = checks! {
+    "routes-drawn" => drawn:
+        "paths made of the service's own words are routes only if the contract defines them, with any method",
+    "method-unknown" => unknown_method: "an unknown method returns 405 on a route and 404 elsewhere",
+};
 
 /// The methods of a path; `None` if it is not a route.
 fn methods(path: &str) -> Option<&'static [&'static str]> {
@@ -57,12 +51,10 @@ fn drawn(subject: &Subject) -> Outcome {
 fn expect(subject: &Subject, path: &str, method: &str) -> Outcome {
     let answer = subject.ask(&Ask::new(known(method)?, path))?;
     match (methods(path), path, method) {
-        (None, _, _) => answer.is_error(404, "not_found"),
-        (Some(methods), _, _) if !methods.contains(&method) => {
-            answer.is_error(405, "method_not_allowed")
-        }
+        (None, _, _) => answer.is_error(NOT_FOUND),
+        (Some(methods), _, _) if !methods.contains(&method) => answer.is_error(METHOD_NOT_ALLOWED),
         // It has no Content-Type.
-        (_, _, "POST") => answer.is_error(415, "unsupported_media_type"),
+        (_, _, "POST") => answer.is_error(UNSUPPORTED_MEDIA_TYPE),
         // Whether this order exists depends on earlier checks.
         (_, "/api/v1/orders/7", _) => Ok(()),
         (_, "/ping" | "/api/v1/users" | "/api/v1/orders" | "/api/v1/users/7", _) => {
@@ -71,7 +63,7 @@ fn expect(subject: &Subject, path: &str, method: &str) -> Outcome {
                 _ => Err(answer.wrong("200")),
             }
         }
-        _ => answer.is_error(400, "invalid_parameter"),
+        _ => answer.is_error(INVALID_PARAMETER),
     }
 }
 

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::process::{Ended, Process, Stop};
-use super::raw::{self, NoAnswer, RawAnswer, RawConnection};
+use super::raw::{self, Connection, NoResponse, RawResponse};
+use super::subject::TIMEOUT;
 use super::{AtStop, Outcome};
 
 /// The contract's time limit for the exit.
@@ -174,14 +175,15 @@ pub(super) fn under_load(
     stopped
 }
 
-fn fresh(addr: SocketAddr) -> Result<RawConnection, String> {
-    RawConnection::open(addr).map_err(|error| format!("connecting: {error}"))
+fn fresh(addr: SocketAddr) -> Result<Connection, String> {
+    Connection::open(addr, TIMEOUT).map_err(|error| format!("connecting: {error}"))
 }
 
 /// A connection that has served a request, so the server has accepted it. None if the response closes it.
-fn used(addr: SocketAddr) -> Result<Option<RawConnection>, String> {
+fn used(addr: SocketAddr) -> Result<Option<Connection>, String> {
     let fault = |error: String| format!("sent: GET /ping\ngot:  {error}\nexpected: a response");
-    let mut connection = RawConnection::open(addr).map_err(|error| fault(error.to_string()))?;
+    let mut connection =
+        Connection::open(addr, TIMEOUT).map_err(|error| fault(error.to_string()))?;
     let answer = connection
         .exchange(&raw::get("/ping"))
         .map_err(|error| fault(error.to_string()))?;
@@ -189,12 +191,12 @@ fn used(addr: SocketAddr) -> Result<Option<RawConnection>, String> {
 }
 
 /// The same, or a new connection if the server closes each after its response.
-fn accepted(addr: SocketAddr) -> Result<RawConnection, String> {
+fn accepted(addr: SocketAddr) -> Result<Connection, String> {
     used(addr)?.map_or_else(|| fresh(addr), Ok)
 }
 
 /// Opens the connections that stay silent.
-fn gather(addr: SocketAddr, crowd: Crowd) -> Result<Vec<RawConnection>, String> {
+fn gather(addr: SocketAddr, crowd: Crowd) -> Result<Vec<Connection>, String> {
     let mut open = Vec::new();
     for _ in 0..IDLE {
         open.extend(used(addr)?);
@@ -212,10 +214,10 @@ fn gather(addr: SocketAddr, crowd: Crowd) -> Result<Vec<RawConnection>, String> 
 }
 
 /// Connections on which a request has arrived, each with the index of its kind.
-type Arrived = Vec<(usize, RawConnection)>;
+type Arrived = Vec<(usize, Connection)>;
 
 /// Sends a request on each.
-fn arrive(idle: Vec<RawConnection>, kinds: &[Kind]) -> Result<Arrived, String> {
+fn arrive(idle: Vec<Connection>, kinds: &[Kind]) -> Result<Arrived, String> {
     let mut arrived = Arrived::new();
     for (kind, mut connection) in (0..kinds.len()).cycle().zip(idle) {
         let sent = connection.send(&kinds[kind].wire);
@@ -300,8 +302,8 @@ impl Load<'_> {
     fn judge(
         &self,
         kind: &Kind,
-        connection: &RawConnection,
-        answer: &Result<RawAnswer, NoAnswer>,
+        connection: &Connection,
+        answer: &Result<RawResponse, NoResponse>,
     ) -> Result<Judged, String> {
         let got = match answer {
             Ok(answer) => {
@@ -309,7 +311,7 @@ impl Load<'_> {
                 if answer.status == kind.status && body.is_ok() {
                     return Ok(Judged::Whole);
                 }
-                let body = super::answer::excerpt(&answer.body);
+                let body = super::response::excerpt(&answer.body);
                 format!("{} {body}", answer.status)
             }
             Err(_) if !connection.has_received() => return Ok(Judged::Lost),

@@ -12,8 +12,8 @@ use reqwest::blocking::Client;
 use reqwest::redirect::Policy;
 use serde_json::Value;
 
-use super::answer::Answer;
-use super::raw::{NoAnswer, RawAnswer, RawConnection};
+use super::raw::{Connection, NoResponse, RawResponse};
+use super::response::{Refusal, Response};
 use super::{CheckOptions, Model, Outcome};
 
 /// Request timeout.
@@ -29,12 +29,12 @@ pub(super) struct Subject {
     pub(super) fill_limit: Duration,
     http: Client,
     seed: u64,
-    state: Mutex<State>,
+    seen: Mutex<Observations>,
 }
 
 /// What is known about the server so far.
 #[derive(Default)]
-struct State {
+struct Observations {
     timeouts: u32,
     /// Why no more requests are sent.
     gone: Option<String>,
@@ -67,7 +67,15 @@ impl Ask {
 
     /// Sends any body to the orders route as JSON.
     pub(super) fn order(body: impl Into<Vec<u8>>) -> Self {
-        Self::new(Method::POST, "/api/v1/orders").with_body(Some("application/json"), body)
+        Self::to_orders(Method::POST, Some("application/json"), body)
+    }
+
+    pub(super) fn to_orders(
+        method: Method,
+        content_type: Option<&'static str>,
+        body: impl Into<Vec<u8>>,
+    ) -> Self {
+        Self::new(method, "/api/v1/orders").with_body(content_type, body)
     }
 
     pub(super) fn with_body(
@@ -98,13 +106,13 @@ impl Subject {
             fill_limit: options.fill_limit,
             http,
             seed: options.seed,
-            state: Mutex::default(),
+            seen: Mutex::default(),
         }
     }
 
     /// Fails if the server no longer responds.
     pub(super) fn answers(&self) -> Outcome {
-        match &self.state().gone {
+        match &self.seen().gone {
             Some(reason) => Err(format!("server no longer responds: {reason}")),
             None => Ok(()),
         }
@@ -118,11 +126,21 @@ impl Subject {
         Pcg64::seed_from_u64(self.seed ^ stream.rotate_left(32))
     }
 
-    pub(super) fn get(&self, target: impl Into<String>) -> Result<Answer, String> {
+    pub(super) fn get(&self, target: impl Into<String>) -> Result<Response, String> {
         self.ask(&Ask::get(target))
     }
 
-    pub(super) fn order(&self, item: &str, qty: u64) -> Result<Answer, String> {
+    /// Checks the whole response to a GET.
+    pub(super) fn returns(&self, target: impl Into<String>, body: &Value) -> Outcome {
+        self.get(target)?.is(200, body)
+    }
+
+    /// Checks the error that a GET gets.
+    pub(super) fn refuses(&self, target: impl Into<String>, error: Refusal) -> Outcome {
+        self.get(target)?.is_error(error)
+    }
+
+    pub(super) fn order(&self, item: &str, qty: u64) -> Result<Response, String> {
         self.ask(&Ask::order(
             serde_json::json!({"item_id": item, "qty": qty}).to_string(),
         ))
@@ -140,7 +158,7 @@ impl Subject {
     }
 
     /// Sends a request and reads the complete response.
-    pub(super) fn ask(&self, ask: &Ask) -> Result<Answer, String> {
+    pub(super) fn ask(&self, ask: &Ask) -> Result<Response, String> {
         self.answers()?;
         let asked = describe(ask);
         let sent_at = SystemTime::now();
@@ -151,7 +169,7 @@ impl Subject {
             Ok((status, headers, response.bytes()?.to_vec()))
         };
         match exchange() {
-            Ok((status, headers, body)) => Ok(Answer {
+            Ok((status, headers, body)) => Ok(Response {
                 asked,
                 status,
                 headers,
@@ -184,7 +202,7 @@ impl Subject {
             innermost(error)
         };
         if error.is_connect() {
-            self.state().gone.get_or_insert_with(|| reason.clone());
+            self.seen().gone.get_or_insert_with(|| reason.clone());
         } else if error.is_timeout() {
             self.note_timeout();
         }
@@ -195,20 +213,20 @@ impl Subject {
     /// it closes it.
     pub(super) fn exchange(
         &self,
-        connection: &mut Option<RawConnection>,
+        connection: &mut Option<Connection>,
         wire: &[u8],
-    ) -> Result<RawAnswer, String> {
+    ) -> Result<RawResponse, String> {
         self.answers()?;
         let mut open = match connection.take() {
             Some(open) => open,
-            None => RawConnection::open(self.addr).map_err(|error| {
+            None => Connection::open(self.addr, TIMEOUT).map_err(|error| {
                 let reason = format!("no connection: {error}");
-                self.state().gone.get_or_insert_with(|| reason.clone());
+                self.seen().gone.get_or_insert_with(|| reason.clone());
                 reason
             })?,
         };
         let answer = open.exchange(wire).map_err(|reason| {
-            if matches!(reason, NoAnswer::Timeout) {
+            if matches!(reason, NoResponse::Timeout(_)) {
                 self.note_timeout();
             }
             reason.to_string()
@@ -221,34 +239,34 @@ impl Subject {
 
     /// Counts a request that timed out.
     fn note_timeout(&self) {
-        let mut state = self.state();
-        state.timeouts += 1;
-        if state.timeouts >= TIMEOUTS_ALLOWED {
-            let reason = format!("{} requests timed out", state.timeouts);
-            state.gone.get_or_insert(reason);
+        let mut seen = self.seen();
+        seen.timeouts += 1;
+        if seen.timeouts >= TIMEOUTS_ALLOWED {
+            let reason = format!("{} requests timed out", seen.timeouts);
+            seen.gone.get_or_insert(reason);
         }
     }
 
     pub(super) fn first_byte(&self) -> Option<Duration> {
-        self.state().first_byte
+        self.seen().first_byte
     }
 
     pub(super) fn set_first_byte(&self, median: Duration) {
-        self.state().first_byte = Some(median);
+        self.seen().first_byte = Some(median);
     }
 
     /// Units of the limited item that checks have bought so far.
     pub(super) fn limited_units_sold(&self) -> u64 {
-        self.state().limited_units_sold
+        self.seen().limited_units_sold
     }
 
     pub(super) fn note_limited_units_sold(&self, units: u64) {
-        self.state().limited_units_sold += units;
+        self.seen().limited_units_sold += units;
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn seen(&self) -> MutexGuard<'_, Observations> {
         // No code that holds the lock can leave the state half-changed.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -260,7 +278,7 @@ fn describe(ask: &Ask) -> String {
             line.push_str(&format!(" ({content_type})"));
         }
         line.push(' ');
-        line.push_str(&super::answer::excerpt(&ask.body));
+        line.push_str(&super::response::excerpt(&ask.body));
     }
     line
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::raw::{self, RawAnswer};
+use super::raw::{self, RawResponse};
 use super::subject::Subject;
 use super::{CheckDef, Outcome};
 
@@ -11,18 +11,11 @@ const MEASURED: usize = 100;
 /// A page that is longer than one TCP segment on most links.
 const PAGE: &str = "/api/v1/users?limit=100";
 
-pub(super) const CHECKS: &[CheckDef] = &[
-    CheckDef {
-        id: "first-byte",
-        about: "at idle, the first byte of a response arrives within the limit (median of 100)",
-        run: first_byte,
-    },
-    CheckDef {
-        id: "last-byte",
-        about: "at idle, the last byte of a response follows the first within the limit (median of 100)",
-        run: last_byte,
-    },
-];
+pub(super) const CHECKS: &[CheckDef] = checks! {
+    "first-byte" => first_byte: "at idle, the first byte of a response arrives within the limit (median of 100)",
+    "last-byte" => last_byte:
+        "at idle, the last byte of a response follows the first within the limit (median of 100)",
+};
 
 fn first_byte(subject: &Subject) -> Outcome {
     let median = median(subject, "/ping", |answer| answer.first_byte)?;
@@ -31,7 +24,7 @@ fn first_byte(subject: &Subject) -> Outcome {
 }
 
 fn last_byte(subject: &Subject) -> Outcome {
-    let after_first = |answer: &RawAnswer| answer.last_byte.saturating_sub(answer.first_byte);
+    let after_first = |answer: &RawResponse| answer.last_byte.saturating_sub(answer.first_byte);
     let median = median(subject, PAGE, after_first)?;
     let what = "the last byte, counted from the first,";
     within(subject.first_byte_limit, median, PAGE, what)
@@ -50,7 +43,7 @@ fn within(limit: Duration, median: Duration, target: &str, what: &str) -> Outcom
 fn median(
     subject: &Subject,
     target: &str,
-    time: impl Fn(&RawAnswer) -> Duration,
+    time: impl Fn(&RawResponse) -> Duration,
 ) -> Result<Duration, String> {
     let wire = raw::get(target);
     let mut connection = None;

@@ -81,7 +81,9 @@ pub fn build(
             ];
             build_package(catalog, server, (id, bin, places, flags), &log, interrupt)
         }
-        Source::Program { folder, run, build } => {
+        Source::Program {
+            folder, run, build, ..
+        } => {
             let command = build.as_deref().unwrap_or_default();
             build_program(catalog, (folder, run, command), &log, interrupt)
         }

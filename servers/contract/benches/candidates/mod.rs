@@ -12,7 +12,7 @@ pub(crate) mod mutex;
 pub(crate) mod rwlock;
 pub(crate) mod sharded;
 
-pub(crate) use ledger::{Entry, KEPT};
+pub(crate) use ledger::{KEPT, StoredOrder};
 
 /// A store of the newest orders, used by many threads at once.
 pub(crate) trait Candidate: Sync + Sized {
@@ -23,14 +23,14 @@ pub(crate) trait Candidate: Sync + Sized {
     fn new() -> Self;
 
     /// Adds an entry and gives its id, counted up from 1; on return every reader sees it.
-    fn append(&self, entry: Entry) -> u64;
+    fn append(&self, entry: StoredOrder) -> u64;
 
     /// The entry of an id, while it is kept.
-    fn get(&self, id: u64) -> Option<Entry>;
+    fn get(&self, id: u64) -> Option<StoredOrder>;
 
     /// Passes at most `limit` entries to `each`, from the newest but `offset` downwards
     /// without holes, and returns the total they belong to.
-    fn page(&self, offset: u64, limit: u64, each: impl FnMut(u64, Entry)) -> u64;
+    fn page(&self, offset: u64, limit: u64, each: impl FnMut(u64, StoredOrder)) -> u64;
 }
 
 /// The lock-free ring, which is what the crate ships.
@@ -43,15 +43,15 @@ impl Candidate for Ring {
         Self::new()
     }
 
-    fn append(&self, entry: Entry) -> u64 {
+    fn append(&self, entry: StoredOrder) -> u64 {
         self.append(entry)
     }
 
-    fn get(&self, id: u64) -> Option<Entry> {
+    fn get(&self, id: u64) -> Option<StoredOrder> {
         self.get(id)
     }
 
-    fn page(&self, offset: u64, limit: u64, each: impl FnMut(u64, Entry)) -> u64 {
+    fn page(&self, offset: u64, limit: u64, each: impl FnMut(u64, StoredOrder)) -> u64 {
         self.page(offset, limit, each)
     }
 }
@@ -60,7 +60,7 @@ impl Candidate for Ring {
 #[derive(Debug)]
 pub(crate) struct Plain {
     /// Oldest first; the last one's id is `total`.
-    newest: std::collections::VecDeque<Entry>,
+    newest: std::collections::VecDeque<StoredOrder>,
     total: u64,
 }
 
@@ -72,7 +72,7 @@ impl Plain {
         }
     }
 
-    pub(crate) fn append(&mut self, entry: Entry) -> u64 {
+    pub(crate) fn append(&mut self, entry: StoredOrder) -> u64 {
         if self.newest.len() as u64 == KEPT {
             self.newest.pop_front();
         }
@@ -81,13 +81,18 @@ impl Plain {
         self.total
     }
 
-    pub(crate) fn get(&self, id: u64) -> Option<Entry> {
+    pub(crate) fn get(&self, id: u64) -> Option<StoredOrder> {
         let oldest = self.total + 1 - self.newest.len() as u64;
         let position = usize::try_from(id.checked_sub(oldest)?).ok()?;
         self.newest.get(position).copied()
     }
 
-    pub(crate) fn page(&self, offset: u64, limit: u64, mut each: impl FnMut(u64, Entry)) -> u64 {
+    pub(crate) fn page(
+        &self,
+        offset: u64,
+        limit: u64,
+        mut each: impl FnMut(u64, StoredOrder),
+    ) -> u64 {
         let newest = self.total.saturating_sub(offset);
         for id in (newest.saturating_sub(limit) + 1..=newest).rev() {
             let Some(entry) = self.get(id) else { break };

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::{Candidate, Entry, Plain};
+use super::{Candidate, Plain, StoredOrder};
 
 #[derive(Debug)]
 pub(crate) struct OneMutex(Mutex<Plain>);
@@ -14,17 +14,17 @@ impl Candidate for OneMutex {
         Self(Mutex::new(Plain::new()))
     }
 
-    fn append(&self, entry: Entry) -> u64 {
+    fn append(&self, entry: StoredOrder) -> u64 {
         let mut plain = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         plain.append(entry)
     }
 
-    fn get(&self, id: u64) -> Option<Entry> {
+    fn get(&self, id: u64) -> Option<StoredOrder> {
         let plain = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         plain.get(id)
     }
 
-    fn page(&self, offset: u64, limit: u64, each: impl FnMut(u64, Entry)) -> u64 {
+    fn page(&self, offset: u64, limit: u64, each: impl FnMut(u64, StoredOrder)) -> u64 {
         let plain = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         plain.page(offset, limit, each)
     }

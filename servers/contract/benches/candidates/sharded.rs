@@ -3,14 +3,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::{Candidate, Entry, KEPT};
+use super::{Candidate, KEPT, StoredOrder};
 
 const SHARDS: u64 = 16;
 const SLOTS: u64 = KEPT / SHARDS;
 /// How often a writer looks whether its turn has come before it gives up its processor.
 const SPINS: u32 = 64;
 
-type Shard = Mutex<Box<[(u64, Entry)]>>;
+type Shard = Mutex<Box<[(u64, StoredOrder)]>>;
 
 /// Ids are given out before their entries are written, so writers publish in order of
 /// id: else a reader would see a hole.
@@ -22,13 +22,13 @@ pub(crate) struct Sharded {
 }
 
 impl Sharded {
-    fn slot<T>(&self, id: u64, use_slot: impl FnOnce(&mut (u64, Entry)) -> T) -> T {
+    fn slot<T>(&self, id: u64, use_slot: impl FnOnce(&mut (u64, StoredOrder)) -> T) -> T {
         let shard = &self.shards[(id % SHARDS) as usize];
         let mut slots = shard.lock().unwrap_or_else(PoisonError::into_inner);
         use_slot(&mut slots[(id / SHARDS % SLOTS) as usize])
     }
 
-    fn read(&self, id: u64) -> Option<Entry> {
+    fn read(&self, id: u64) -> Option<StoredOrder> {
         let (found, entry) = self.slot(id, |slot| *slot);
         (found == id).then_some(entry)
     }
@@ -51,7 +51,7 @@ impl Candidate for Sharded {
     const NAME: &'static str = "sharded";
 
     fn new() -> Self {
-        let empty = (0, Entry { item: 0, qty: 0 });
+        let empty = (0, StoredOrder { item: 0, qty: 0 });
         let shard = || Mutex::new(vec![empty; SLOTS as usize].into_boxed_slice());
         Self {
             shards: (0..SHARDS).map(|_| shard()).collect(),
@@ -60,19 +60,19 @@ impl Candidate for Sharded {
         }
     }
 
-    fn append(&self, entry: Entry) -> u64 {
+    fn append(&self, entry: StoredOrder) -> u64 {
         let id = self.claimed.fetch_add(1, Ordering::Relaxed) + 1;
         self.slot(id, |slot| *slot = (id, entry));
         self.publish(id);
         id
     }
 
-    fn get(&self, id: u64) -> Option<Entry> {
+    fn get(&self, id: u64) -> Option<StoredOrder> {
         let written = (1..=self.published.load(Ordering::Acquire)).contains(&id);
         written.then(|| self.read(id)).flatten()
     }
 
-    fn page(&self, offset: u64, limit: u64, mut each: impl FnMut(u64, Entry)) -> u64 {
+    fn page(&self, offset: u64, limit: u64, mut each: impl FnMut(u64, StoredOrder)) -> u64 {
         let total = self.published.load(Ordering::Acquire);
         let newest = total.saturating_sub(offset);
         for id in (newest.saturating_sub(limit) + 1..=newest).rev() {

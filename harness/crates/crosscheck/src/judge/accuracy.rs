@@ -10,7 +10,7 @@ const NAMES: [&str; 5] = ["p50", "p90", "p99", "p999", "max"];
 
 /// A server with known delays, and what each tool measured.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Known {
+pub struct KnownServer {
     /// Its delays.
     pub delay: String,
     /// Number of connections.
@@ -74,8 +74,8 @@ fn known_ns(one: &Accuracy, name: &str) -> Option<f64> {
 }
 
 /// All servers, in the order they were measured.
-pub fn known(record: &Crosscheck) -> Vec<Known> {
-    let mut all: Vec<Known> = Vec::new();
+pub fn known(record: &Crosscheck) -> Vec<KnownServer> {
+    let mut all: Vec<KnownServer> = Vec::new();
     for one in &record.accuracy {
         let latency = one.reading.as_ref().map(|reading| &reading.latency);
         let points = NAMES.into_iter().map(|name| {
@@ -101,7 +101,7 @@ pub fn known(record: &Crosscheck) -> Vec<Known> {
         };
         match all.iter_mut().find(|known| known.delay == one.delay) {
             Some(known) => known.tools.push(quantiles),
-            None => all.push(Known {
+            None => all.push(KnownServer {
                 delay: one.delay.clone(),
                 connections: one.connections,
                 tools: vec![quantiles],

@@ -1,6 +1,6 @@
 //! Remarks that explain figures and differences: one function per rule.
 
-use super::{Figure, Pair, Row};
+use super::{Pair, ToolFigure, ToolRow};
 use record::BARE;
 
 /// CPU time / elapsed time above which a single-threaded tool is the limit.
@@ -14,7 +14,7 @@ const ACHIEVED: f64 = 0.995;
 struct View<'a> {
     rate_per_s: Option<f64>,
     connections: u32,
-    rows: &'a [Row],
+    rows: &'a [ToolRow],
     pairs: &'a [Pair],
 }
 
@@ -22,44 +22,42 @@ struct View<'a> {
 pub(super) fn remarks(
     rate_per_s: Option<f64>,
     connections: u32,
-    rows: &[Row],
+    rows: &[ToolRow],
     pairs: &[Pair],
 ) -> Vec<String> {
-    const RULES: [fn(&View<'_>) -> Vec<String>; 10] = [
-        failures,
-        errors,
-        limits,
-        rates,
-        short_clocks,
-        long_clocks,
-        steps,
-        reconnects,
-        paces,
-        floor,
-    ];
-    let view = View {
+    let view = &View {
         rate_per_s,
         connections,
         rows,
         pairs,
     };
-    RULES.into_iter().flat_map(|rule| rule(&view)).collect()
+    let each = |rule: fn(&View<'_>, &ToolRow) -> Option<String>| -> Vec<String> {
+        rows.iter().filter_map(|row| rule(view, row)).collect()
+    };
+    [
+        each(failures),
+        each(errors),
+        limits(view),
+        rates(view),
+        each(short_clocks),
+        each(long_clocks),
+        each(steps),
+        each(reconnects),
+        paces(view),
+        floor(view),
+    ]
+    .concat()
 }
 
 /// Rounds without a result.
-fn failures(view: &View<'_>) -> Vec<String> {
-    let failed = view.rows.iter().filter_map(|row| {
-        let (rounds, why) = row.failures.as_ref()?;
-        Some(format!("{}: {rounds} rounds failed: {why}", row.tool))
-    });
-    failed.collect()
+fn failures(_: &View<'_>, row: &ToolRow) -> Option<String> {
+    let (rounds, why) = row.failures.as_ref()?;
+    Some(format!("{}: {rounds} rounds failed: {why}", row.tool))
 }
 
 /// Wrong or missing responses, as counted by the tool.
-fn errors(view: &View<'_>) -> Vec<String> {
-    let rows = view.rows.iter().filter(|row| row.errors > 0);
-    rows.map(|row| format!("{} counted {} errors", row.tool, row.errors))
-        .collect()
+fn errors(_: &View<'_>, row: &ToolRow) -> Option<String> {
+    (row.errors > 0).then(|| format!("{} counted {} errors", row.tool, row.errors))
 }
 
 /// Clients that were the limit in a closed loop, by their CPU time.
@@ -86,7 +84,7 @@ fn limits(view: &View<'_>) -> Vec<String> {
     )]
 }
 
-fn is_limit(view: &View<'_>, row: &Row) -> bool {
+fn is_limit(view: &View<'_>, row: &ToolRow) -> bool {
     view.rate_per_s.is_none() && row.busy_ratio.is_some_and(|busy| busy > BUSY)
 }
 
@@ -96,7 +94,7 @@ fn rates(view: &View<'_>) -> Vec<String> {
         return Vec::new();
     }
     let pairs = view.pairs.iter().filter_map(|pair| {
-        let rate = pair.ratios.get(&Figure::RequestsPerS)?;
+        let rate = pair.ratios.get(&ToolFigure::RequestsPerS)?;
         if rate.differs == 0 {
             return None;
         }
@@ -104,7 +102,7 @@ fn rates(view: &View<'_>) -> Vec<String> {
             let row = view.rows.iter().find(|row| row.tool == *name);
             row.is_some_and(|row| is_limit(view, row))
         };
-        let cpu = pair.ratios.get(&Figure::CpuPerRequest);
+        let cpu = pair.ratios.get(&ToolFigure::CpuPerRequest);
         let (ours, theirs) = (&pair.ours, &pair.theirs);
         let why = match (limit(ours), limit(theirs), cpu) {
             (true, true, Some(cpu)) => format!(
@@ -124,78 +122,64 @@ fn rates(view: &View<'_>) -> Vec<String> {
 }
 
 /// Little's law: the latencies don't cover all the time the connections were in use.
-fn short_clocks(view: &View<'_>) -> Vec<String> {
-    if view.rate_per_s.is_some() {
-        return Vec::new();
-    }
-    let rows = view.rows.iter().filter_map(|row| {
-        let little = row.little_ratio.filter(|little| *little < 1.0 - LITTLE)?;
-        Some(format!(
-            "{}: by its own latencies only {:.0} % of {} connections were in use at a time (rate × \
-             mean latency): between a response and the start of the next request's clock they \
-             waited for the client",
-            row.tool,
-            little * 100.0,
-            view.connections
-        ))
-    });
-    rows.collect()
+fn short_clocks(view: &View<'_>, row: &ToolRow) -> Option<String> {
+    let little = little_ratio(view, row).filter(|little| *little < 1.0 - LITTLE)?;
+    Some(format!(
+        "{}: by its own latencies only {:.0} % of {} connections were in use at a time (rate × mean \
+         latency): between a response and the start of the next request's clock they waited for the \
+         client",
+        row.tool,
+        little * 100.0,
+        view.connections
+    ))
 }
 
 /// Little's law: more than is possible.
-fn long_clocks(view: &View<'_>) -> Vec<String> {
-    if view.rate_per_s.is_some() {
-        return Vec::new();
-    }
-    let rows = view.rows.iter().filter_map(|row| {
-        let little = row.little_ratio.filter(|little| *little > 1.0 + LITTLE)?;
-        let why = match row.tool.as_str() {
-            // stats_correct() in its stats.c; no other tool here does so.
-            "wrk" => {
-                "for each latency over twice the mean, wrk adds lower latencies that it did not measure"
-            }
-            _ => "its mean and its rate cover different requests or different times",
-        };
-        Some(format!(
-            "{}: rate × mean latency is {:.0} % of {} connections, which is impossible: {why}",
-            row.tool,
-            little * 100.0,
-            view.connections
-        ))
-    });
-    rows.collect()
+fn long_clocks(view: &View<'_>, row: &ToolRow) -> Option<String> {
+    let little = little_ratio(view, row).filter(|little| *little > 1.0 + LITTLE)?;
+    let why = match row.tool.as_str() {
+        // stats_correct() in its stats.c; no other tool here does so.
+        "wrk" => {
+            "for each latency over twice the mean, wrk adds lower latencies that it did not measure"
+        }
+        _ => "its mean and its rate cover different requests or different times",
+    };
+    Some(format!(
+        "{}: rate × mean latency is {:.0} % of {} connections, which is impossible: {why}",
+        row.tool,
+        little * 100.0,
+        view.connections
+    ))
+}
+
+/// In a closed loop only: a paced one leaves connections idle.
+fn little_ratio(view: &View<'_>, row: &ToolRow) -> Option<f64> {
+    row.little_ratio.filter(|_| view.rate_per_s.is_none())
 }
 
 /// A median that is only a few steps of the tool's printed resolution.
-fn steps(view: &View<'_>) -> Vec<String> {
-    let rows = view.rows.iter().filter_map(|row| {
-        let p50 = row.figures.get(&Figure::P50)?;
-        let half = row.resolution_ns / 2.0;
-        if half < 0.02 * p50 {
-            return None;
-        }
-        Some(format!(
+fn steps(_: &View<'_>, row: &ToolRow) -> Option<String> {
+    let p50 = row.figures.get(&ToolFigure::P50)?;
+    let half = row.resolution_ns / 2.0;
+    (half >= 0.02 * p50).then(|| {
+        format!(
             "{} prints latency in steps of {:.0} µs, so its median is only known to ±{:.0} µs",
             row.tool,
             row.resolution_ns / 1e3,
             half / 1e3
-        ))
-    });
-    rows.collect()
+        )
+    })
 }
 
 /// Reopened connections, by the kernel's count for the whole machine.
-fn reconnects(view: &View<'_>) -> Vec<String> {
-    let rows = view.rows.iter().filter_map(|row| {
-        // Ours, wrk and hey open one to test the server before they measure.
-        let further = row.further_connections.filter(|further| *further > 1)?;
-        Some(format!(
-            "{}: the kernel accepted {further} connections more than requested, opened by the tool \
-             or by other programs",
-            row.tool
-        ))
-    });
-    rows.collect()
+fn reconnects(_: &View<'_>, row: &ToolRow) -> Option<String> {
+    // Ours, wrk and hey open one to test the server before they measure.
+    let further = row.further_connections.filter(|further| *further > 1)?;
+    Some(format!(
+        "{}: the kernel accepted {further} connections more than requested, opened by the tool or by \
+         other programs",
+        row.tool
+    ))
 }
 
 /// Paced: target rates that were missed, and what a rate means to each tool.
@@ -203,7 +187,11 @@ fn paces(view: &View<'_>) -> Vec<String> {
     let Some(rate) = view.rate_per_s else {
         return Vec::new();
     };
-    let reached = |row: &Row| row.figures.get(&Figure::RequestsPerS).map(|got| got / rate);
+    let reached = |row: &ToolRow| {
+        row.figures
+            .get(&ToolFigure::RequestsPerS)
+            .map(|got| got / rate)
+    };
     let rows = view.rows.iter();
     let mut remarks: Vec<String> = rows
         .filter_map(|row| {
@@ -233,7 +221,7 @@ fn floor(view: &View<'_>) -> Vec<String> {
     let cpu = |tool: &str| {
         let mut rows = view.rows.iter();
         let row = rows.find(|row| row.tool == tool)?;
-        row.figures.get(&Figure::CpuPerRequest).copied()
+        row.figures.get(&ToolFigure::CpuPerRequest).copied()
     };
     let Some(bare) = cpu(BARE) else {
         return Vec::new();
@@ -267,12 +255,15 @@ mod tests {
     use super::super::{Goal, Ratio};
     use super::*;
 
-    fn row(tool: &str) -> Row {
-        Row {
+    fn row(tool: &str) -> ToolRow {
+        ToolRow {
             tool: tool.to_owned(),
             ours: tool == "epoll",
             rounds: 5,
-            figures: BTreeMap::from([(Figure::P50, 300_000.0), (Figure::RequestsPerS, 1e5)]),
+            figures: BTreeMap::from([
+                (ToolFigure::P50, 300_000.0),
+                (ToolFigure::RequestsPerS, 1e5),
+            ]),
             busy_ratio: Some(0.5),
             little_ratio: Some(1.0),
             further_connections: Some(0),
@@ -295,14 +286,14 @@ mod tests {
             ours: "epoll".to_owned(),
             theirs: "wrk".to_owned(),
             ratios: BTreeMap::from([
-                (Figure::RequestsPerS, ratio(rate, differs)),
-                (Figure::CpuPerRequest, ratio(0.8, -1)),
+                (ToolFigure::RequestsPerS, ratio(rate, differs)),
+                (ToolFigure::CpuPerRequest, ratio(0.8, -1)),
             ]),
             goal: None,
         }
     }
 
-    fn said(rate: Option<f64>, rows: &[Row], pairs: &[Pair]) -> String {
+    fn said(rate: Option<f64>, rows: &[ToolRow], pairs: &[Pair]) -> String {
         remarks(rate, 64, rows, pairs).join("\n")
     }
 
@@ -313,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_difference_is_explained_by_who_was_the_limit() {
-        let busy = |tool| Row {
+        let busy = |tool| ToolRow {
             busy_ratio: Some(0.98),
             ..row(tool)
         };
@@ -336,8 +327,8 @@ mod tests {
 
     #[test]
     fn a_goal_below_what_the_calls_cost_is_said() {
-        let costs = |tool: &str, ns: f64| Row {
-            figures: BTreeMap::from([(Figure::CpuPerRequest, ns)]),
+        let costs = |tool: &str, ns: f64| ToolRow {
+            figures: BTreeMap::from([(ToolFigure::CpuPerRequest, ns)]),
             ..row(tool)
         };
         let pair = |most: f64, met| Pair {
@@ -369,42 +360,42 @@ mod tests {
         let wrk = row("wrk");
         for (row, words) in [
             (
-                Row {
+                ToolRow {
                     errors: 3,
                     ..wrk.clone()
                 },
                 "3 errors",
             ),
             (
-                Row {
+                ToolRow {
                     failures: Some((2, "it hung".to_owned())),
                     ..wrk.clone()
                 },
                 "2 rounds failed: it hung",
             ),
             (
-                Row {
+                ToolRow {
                     little_ratio: Some(0.57),
                     ..wrk.clone()
                 },
                 "only 57 % of 64",
             ),
             (
-                Row {
+                ToolRow {
                     little_ratio: Some(1.2),
                     ..wrk.clone()
                 },
                 "did not measure",
             ),
             (
-                Row {
+                ToolRow {
                     resolution_ns: 1e5,
                     ..row("hey")
                 },
                 "steps of 100 µs",
             ),
             (
-                Row {
+                ToolRow {
                     further_connections: Some(9),
                     ..wrk
                 },

@@ -89,13 +89,13 @@ fn ratios_are_taken_within_rounds() {
     let tools: Vec<&str> = table.rows.iter().map(|row| row.tool.as_str()).collect();
     assert_eq!(tools, ["epoll", "wrk"]);
     let [pair] = &table.pairs[..] else { panic!() };
-    let rate = pair.ratios[&Figure::RequestsPerS];
+    let rate = pair.ratios[&ToolFigure::RequestsPerS];
     assert!((rate.median - 1.25).abs() < 1e-9 && rate.sure && rate.differs == 1);
-    let cpu = pair.ratios[&Figure::CpuPerRequest];
+    let cpu = pair.ratios[&ToolFigure::CpuPerRequest];
     assert!((cpu.median - 0.8).abs() < 1e-9, "{cpu:?}");
     assert!(pair.goal.unwrap().met);
     // 400 ms of CPU over 1,000 requests.
-    assert!((table.rows[0].figures[&Figure::CpuPerRequest] - 400_000.0).abs() < 1e-6);
+    assert!((table.rows[0].figures[&ToolFigure::CpuPerRequest] - 400_000.0).abs() < 1e-6);
     assert!((table.rows[0].little_ratio.unwrap() - 1.0).abs() < 1e-9);
     assert_eq!(table.rows[0].further_connections, Some(0));
 }
@@ -112,7 +112,7 @@ fn a_failed_drive_has_no_figure_and_its_round_no_ratio() {
         failed,
     ];
     let table = &tables(&record(drives))[0];
-    let rate = table.pairs[0].ratios[&Figure::RequestsPerS];
+    let rate = table.pairs[0].ratios[&ToolFigure::RequestsPerS];
     assert_eq!((rate.n, rate.median, rate.sure), (1, 1.0, false));
     assert_eq!((rate.low, rate.high), (1.0, 1.0));
     assert!(table.remarks[0].contains("it hung"), "{:?}", table.remarks);

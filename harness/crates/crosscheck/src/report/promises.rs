@@ -1,6 +1,6 @@
 //! The goals of our load generator other than its cost, as measured.
 
-use crate::judge::{Goal, Known, Point, calls_per_request, known, lags};
+use crate::judge::{Goal, KnownServer, Point, calls_per_request, known, lags};
 use record::Crosscheck;
 
 use super::{shown, verdict};
@@ -81,7 +81,7 @@ fn goal(goal: Option<&Goal>, most: impl Fn(f64) -> String) -> String {
     })
 }
 
-fn quantiles(lines: &mut Vec<String>, known: &Known) {
+fn quantiles(lines: &mut Vec<String>, known: &KnownServer) {
     let allowed = match known.delay.starts_with("stall") {
         true => "goal: within 5 % of the expected value",
         false => "goal: within 2 % of the expected value or 20 µs, whichever is larger",

@@ -11,7 +11,7 @@ use super::tool::{Kind, Load, Tool, Until};
 use super::{BESIDE, Options, Session};
 use crate::known::{Delay, GIVEN};
 use loadgen::Client;
-use record::{Accuracy, Failure};
+use record::Accuracy;
 use runner::{BootOptions, Launch, Running};
 
 /// In all cases.
@@ -74,7 +74,7 @@ fn tools<'o>(options: &'o Options, case: &Case) -> Vec<(&'o Tool, Way)> {
         }
         all.push((tool, Way::Corrected));
         match tool.kind {
-            Kind::Ours { .. } if own_cpu(options) => all.push((tool, Way::Spinning)),
+            Kind::Ours(_) if own_cpu(options) => all.push((tool, Way::Spinning)),
             Kind::Oha { .. } if case.tells_clocks_apart => all.push((tool, Way::Uncorrected)),
             _ => {}
         }
@@ -106,12 +106,8 @@ impl Session<'_> {
         let files = Files::write(&options.logs.join("known"), "/")?;
         for case in cases() {
             for (tool, way) in tools(options, &case) {
-                let known = match self.boot_known(&case.delay)? {
-                    Ok(running) => running,
-                    Err(failure) => {
-                        self.failed("the known-latency server", &failure);
-                        return Ok(());
-                    }
+                let Some(known) = self.boot_known(&case.delay)? else {
+                    return Ok(());
                 };
                 let load = Load {
                     addr: known.addr,
@@ -121,7 +117,7 @@ impl Session<'_> {
                     rate_per_s: tool.can_be_paced().then_some(RATE_PER_S),
                     corrected: way != Way::Uncorrected,
                     spin: way == Way::Spinning,
-                    files: Some(files.clone()),
+                    files: files.clone(),
                 };
                 self.measure_accuracy(tool, &load, &case.delay)?;
                 self.spend(case.time + BESIDE);
@@ -131,7 +127,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn boot_known(&mut self, delay: &Delay) -> Result<Result<Running, Failure>> {
+    fn boot_known(&mut self, delay: &Delay) -> Result<Option<Running>> {
         let own = std::env::current_exe().context("cannot find the harness's own executable")?;
         let own = own
             .to_str()
@@ -154,13 +150,13 @@ impl Session<'_> {
         };
         let booted = runner::boot(&launch, &options, &self.referee, self.interrupt);
         self.go_on()?;
-        Ok(booted)
+        Ok(self.unless_failed("the known-latency server", booted))
     }
 
     fn measure_accuracy(&mut self, tool: &Tool, load: &Load, delay: &Delay) -> Result<()> {
         let name = match (tool.kind, load.corrected) {
             (Kind::Wrk, _) => format!("{}, closed loop", tool.record.name),
-            (Kind::Ours { .. }, _) if load.spin => format!("{}, spinning", tool.record.name),
+            (Kind::Ours(_), _) if load.spin => format!("{}, spinning", tool.record.name),
             (Kind::Oha { .. }, true) => format!("{}, corrected", tool.record.name),
             _ => tool.record.name.clone(),
         };

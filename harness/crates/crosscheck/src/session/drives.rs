@@ -34,21 +34,15 @@ impl Session<'_> {
                 if self.has_failed(&built.server.name) {
                     continue;
                 }
-                let mut running = match self.boot(built)? {
-                    Ok(running) => running,
-                    Err(failure) => {
-                        self.failed(&built.server.name, &failure);
-                        continue;
-                    }
+                let Some(mut running) = self.boot(built)? else {
+                    continue;
                 };
                 for (count, tool) in turns {
                     let what = (round, built.server.name.as_str(), connections[count]);
                     self.drive(&tools[tool], what, &mut running)?;
                     self.spend(self.options.duration + BESIDE);
                 }
-                if let Err(failure) = running.kill() {
-                    self.failed(&built.server.name, &failure);
-                }
+                let _ = self.unless_failed(&built.server.name, running.kill());
             }
             self.observer.keep(self.record)?;
         }
@@ -67,14 +61,8 @@ impl Session<'_> {
         running: &mut Running,
     ) -> Result<()> {
         let load = Load {
-            addr: running.addr,
-            path: self.options.path.clone(),
-            connections,
-            until: Until::Time(self.options.duration),
             rate_per_s: self.options.rate_per_s,
-            corrected: true,
-            spin: false,
-            files: Some(self.files.clone()),
+            ..self.load(running, connections, Until::Time(self.options.duration))
         };
         let name = &tool.record.name;
         let what = format!("round {round}: {name} on {server}, {connections} connections");

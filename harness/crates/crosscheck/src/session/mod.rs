@@ -209,8 +209,8 @@ impl Session<'_> {
         Ok(ready)
     }
 
-    /// Boots a server and checks its response to the request of the tools.
-    fn boot(&mut self, built: &Built) -> Result<Result<Running, Failure>> {
+    /// Boots a server and checks its response to the request of the tools; `None` if it failed, which is recorded.
+    fn boot(&mut self, built: &Built) -> Result<Option<Running>> {
         let name = &built.server.name;
         let options = BootOptions {
             cpus: self.options.server_cpus.clone(),
@@ -221,10 +221,30 @@ impl Session<'_> {
         };
         let booted = runner::boot(&built.launch, &options, &self.referee, self.interrupt);
         self.go_on()?;
-        Ok(booted.and_then(|mut running| match self.asked(&running) {
+        let answered = booted.and_then(|mut running| match self.asked(&running) {
             Ok(()) => Ok(running),
             Err(error) => Err(running.failure(record::Step::Accept, format!("{error:#}"))),
-        }))
+        });
+        Ok(self.unless_failed(name, answered))
+    }
+
+    /// `None` for a failure, which is recorded.
+    fn unless_failed<T>(&mut self, name: &str, result: Result<T, Failure>) -> Option<T> {
+        result.map_err(|failure| self.failed(name, &failure)).ok()
+    }
+
+    /// A load on the server in a closed loop.
+    fn load(&self, running: &Running, connections: u32, until: Until) -> Load {
+        Load {
+            addr: running.addr,
+            path: self.options.path.clone(),
+            connections,
+            until,
+            rate_per_s: None,
+            corrected: true,
+            spin: false,
+            files: self.files.clone(),
+        }
     }
 
     fn asked(&self, running: &Running) -> Result<()> {

@@ -7,7 +7,7 @@ use rand_pcg::Pcg64Mcg;
 use catalog::plan::round_seed;
 
 /// One server's part of a round: a number of connections and a tool, as indices into their lists.
-pub(super) type Turn = (usize, usize);
+pub(super) type ToolTurn = (usize, usize);
 
 /// The servers of a round in shuffled order, each with its turns. All tools have their turn at one number of
 /// connections before the next one, so that the runs to compare are close in time. The numbers of connections
@@ -16,7 +16,7 @@ pub(super) fn round(
     seed: u64,
     round: u32,
     (servers, connections, tools): (usize, usize, usize),
-) -> Vec<(usize, Vec<Turn>)> {
+) -> Vec<(usize, Vec<ToolTurn>)> {
     let mut rng = Pcg64Mcg::seed_from_u64(round_seed(seed, round));
     let mut shuffled = |n: usize| {
         let mut places: Vec<usize> = (0..n).collect();

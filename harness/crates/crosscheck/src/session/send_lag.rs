@@ -36,23 +36,13 @@ impl Session<'_> {
             return Ok(());
         }
         let name = built.server.name.clone();
-        let running = match self.boot(built)? {
-            Ok(running) => running,
-            Err(failure) => {
-                self.failed(&name, &failure);
-                return Ok(());
-            }
+        let Some(running) = self.boot(built)? else {
+            return Ok(());
         };
         for (round, rate, tool) in steps(options) {
             let load = Load {
-                addr: running.addr,
-                path: options.path.clone(),
-                connections: CONNECTIONS,
-                until: Until::Time(options.duration),
                 rate_per_s: Some(rate),
-                corrected: true,
-                spin: false,
-                files: Some(self.files.clone()),
+                ..self.load(&running, CONNECTIONS, Until::Time(options.duration))
             };
             let what = format!("send lag of {} at {rate}/s", tool.record.name);
             let (reading, failure, output) = self.run_tool(tool, &load, what)?.both();

@@ -44,12 +44,8 @@ impl Session<'_> {
             self.observer.happens(&Step::LeftOut(why));
             return Ok(());
         }
-        let running = match self.boot(built)? {
-            Ok(running) => running,
-            Err(failure) => {
-                self.failed(&name, &failure);
-                return Ok(());
-            }
+        let Some(running) = self.boot(built)? else {
+            return Ok(());
         };
         for &connections in &self.options.connections {
             for tool in &self.options.tools {
@@ -59,16 +55,7 @@ impl Session<'_> {
                 );
                 self.observer
                     .happens(&Step::Driving(what.clone(), self.left));
-                let load = Load {
-                    addr: running.addr,
-                    path: self.options.path.clone(),
-                    connections,
-                    until: Until::Requests(0),
-                    rate_per_s: None,
-                    corrected: true,
-                    spin: false,
-                    files: Some(self.files.clone()),
-                };
+                let load = self.load(&running, connections, Until::Requests(0));
                 let runs = self.both_runs(tool, &load)?;
                 if let Err(why) = &runs {
                     self.observer

@@ -1,7 +1,6 @@
 //! The load generators: which are available, and how each is told to create the same load.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -10,10 +9,9 @@ use anyhow::{Context, Result};
 
 use super::files::Files;
 
+use loadgen::EngineKind;
 use record::{BARE, ToolRecord};
 
-/// I/O backends of the harness's load generator; those it does not have are left out.
-const ENGINES: [&str; 2] = ["epoll", "io_uring"];
 /// Third-party tools.
 const OTHERS: [&str; 3] = ["wrk", "oha", "hey"];
 /// Request timeout in seconds; the same for all.
@@ -36,8 +34,8 @@ pub(super) struct Load {
     pub(super) corrected: bool,
     /// Whether ours spins instead of sleeping.
     pub(super) spin: bool,
-    /// Files for the tools; without them each uses its defaults.
-    pub(super) files: Option<Files>,
+    /// Files for the tools.
+    pub(super) files: Files,
 }
 
 /// When a drive stops.
@@ -52,11 +50,8 @@ pub(super) enum Until {
 /// How to call a tool and parse its output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// The harness's own. The I/O backend is named if there is a choice.
-    Ours {
-        /// The value of `--engine`.
-        engine: Option<&'static str>,
-    },
+    /// The harness's own, with this I/O backend.
+    Ours(EngineKind),
     /// The minimum.
     Bare,
     /// wrk 4.
@@ -83,7 +78,8 @@ pub struct Tool {
 
 /// Valid tool names.
 pub fn tool_names() -> Vec<&'static str> {
-    ENGINES.into_iter().chain([BARE]).chain(OTHERS).collect()
+    let ours = EngineKind::ALL.map(EngineKind::name);
+    ours.into_iter().chain([BARE]).chain(OTHERS).collect()
 }
 
 /// The tools with these names (all if none are named), and those left out, each with the reason.
@@ -92,68 +88,41 @@ pub fn tool_names() -> Vec<&'static str> {
 /// If the harness can't find its own executable.
 pub fn find_tools(wanted: &[String]) -> Result<(Vec<Tool>, Vec<ToolRecord>)> {
     let own = std::env::current_exe().context("cannot find the harness's own executable")?;
-    let own_help = said(&own, &["drive", "--help"]).unwrap_or_default();
     let (mut found, mut left_out) = (Vec::new(), Vec::new());
     for name in tool_names() {
         if !wanted.is_empty() && !wanted.iter().any(|wanted| wanted == name) {
             continue;
         }
-        let tool = match name {
-            BARE => Ok(bare(&own)),
-            _ if ENGINES.contains(&name) => engine(&own, name, &own_help),
+        let engine = name.parse::<EngineKind>().ok();
+        let tool = match (name, engine) {
+            (BARE, _) => Ok((own.clone(), Kind::Bare)),
+            (_, Some(engine)) => match engine.available() {
+                Ok(()) => Ok((own.clone(), Kind::Ours(engine))),
+                Err(why) => Err(why.to_string()),
+            },
             _ => other(name),
         };
+        let record = |version, left_out| ToolRecord {
+            name: name.to_owned(),
+            // The minimum is a reference, like a third-party tool.
+            ours: engine.is_some(),
+            version,
+            left_out,
+        };
         match tool {
-            Ok(tool) => found.push(tool),
-            Err(why) => left_out.push(ToolRecord {
-                name: name.to_owned(),
-                ours: ENGINES.contains(&name),
-                version: None,
-                left_out: Some(why),
+            Ok((program, kind)) => found.push(Tool {
+                record: record(version(&program, kind), None),
+                kind,
+                program,
             }),
+            Err(why) => left_out.push(record(None, Some(why))),
         }
     }
     Ok((found, left_out))
 }
 
-fn bare(own: &Path) -> Tool {
-    Tool {
-        record: ToolRecord {
-            name: BARE.to_owned(),
-            // It is a reference, like a third-party tool.
-            ours: false,
-            version: Some(format!("harness {}", env!("CARGO_PKG_VERSION"))),
-            left_out: None,
-        },
-        kind: Kind::Bare,
-        program: own.to_owned(),
-    }
-}
-
-fn engine(own: &Path, name: &'static str, help: &str) -> Result<Tool, String> {
-    let choice = help.contains("--engine");
-    if !choice && name != ENGINES[0] {
-        return Err("this harness has no such I/O backend".to_owned());
-    }
-    let tool = Tool {
-        record: ToolRecord {
-            name: name.to_owned(),
-            ours: true,
-            version: Some(format!("harness {}", env!("CARGO_PKG_VERSION"))),
-            left_out: None,
-        },
-        kind: Kind::Ours {
-            engine: choice.then_some(name),
-        },
-        program: own.to_owned(),
-    };
-    match choice {
-        true => tool.answers_once().map(|()| tool),
-        false => Ok(tool),
-    }
-}
-
-fn other(name: &'static str) -> Result<Tool, String> {
+/// A third-party tool's program, and how to call it.
+fn other(name: &str) -> Result<(PathBuf, Kind), String> {
     let program = on_path(name).ok_or_else(|| format!("not installed: {}", how_to_get(name)))?;
     let help = said(&program, &["--help"]).unwrap_or_default();
     let kind = match name {
@@ -167,23 +136,21 @@ fn other(name: &'static str) -> Result<Tool, String> {
         },
         _ => Kind::Hey,
     };
-    let version = match kind {
+    Ok((program, kind))
+}
+
+fn version(program: &Path, kind: Kind) -> Option<String> {
+    let text = match kind {
+        Kind::Ours(_) | Kind::Bare => {
+            return Some(format!("harness {}", env!("CARGO_PKG_VERSION")));
+        }
         // It prints the version above its usage, and exits with 1.
-        Kind::Wrk => said(&program, &["-v"]),
+        Kind::Wrk => said(program, &["-v"])?,
         // It has no flag for it.
-        Kind::Hey => None,
-        _ => said(&program, &["--version"]),
+        Kind::Hey => return None,
+        Kind::Oha { .. } => said(program, &["--version"])?,
     };
-    Ok(Tool {
-        record: ToolRecord {
-            name: name.to_owned(),
-            ours: false,
-            version: version.and_then(|text| Some(text.lines().next()?.trim().to_owned())),
-            left_out: None,
-        },
-        kind,
-        program,
-    })
+    Some(text.lines().next()?.trim().to_owned())
 }
 
 fn how_to_get(name: &str) -> &'static str {
@@ -218,47 +185,6 @@ fn said(program: &Path, arguments: &[&str]) -> Option<String> {
 }
 
 impl Tool {
-    /// Has an I/O backend send one request, since a kernel or a sandbox may deny it.
-    fn answers_once(&self) -> Result<(), String> {
-        let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
-        let addr = listener.local_addr().map_err(|error| error.to_string())?;
-        let server = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept()?;
-            let mut request = [0; 4096];
-            if stream.read(&mut request)? > 0 {
-                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
-            }
-            // Until the client is gone.
-            stream.read(&mut request)
-        });
-        let load = Load {
-            addr,
-            path: "/".to_owned(),
-            connections: 1,
-            until: Until::Requests(1),
-            rate_per_s: None,
-            corrected: true,
-            spin: false,
-            files: None,
-        };
-        let command = self.command(&load);
-        let output = Command::new(&command[0])
-            .args(&command[1..])
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| error.to_string())?;
-        if output.status.success() {
-            // It has connected, so the server thread will end.
-            let _ = server.join();
-            return Ok(());
-        }
-        // The thread ends with the connection that was not made: here.
-        drop(std::net::TcpStream::connect(addr));
-        let why = String::from_utf8_lossy(&output.stderr);
-        let first = why.lines().find(|line| !line.trim().is_empty());
-        Err(first.unwrap_or("it failed").trim().to_owned())
-    }
-
     /// Whether it can send at a fixed rate, rather than with a pause between requests.
     pub(super) fn can_be_paced(&self) -> bool {
         !matches!(self.kind, Kind::Wrk | Kind::Bare)
@@ -268,7 +194,7 @@ impl Tool {
     pub(super) fn command(&self, load: &Load) -> Vec<String> {
         let mut words = Words(vec![self.program.to_string_lossy().into_owned()]);
         match self.kind {
-            Kind::Ours { engine } => ours(&mut words, load, engine),
+            Kind::Ours(engine) => ours(&mut words, load, engine),
             Kind::Bare => bare_words(&mut words, load),
             Kind::Wrk => wrk(&mut words, load),
             Kind::Oha { json, threads } => oha(&mut words, load, (json, threads)),
@@ -301,7 +227,7 @@ impl Load {
     }
 }
 
-fn ours(words: &mut Words, load: &Load, engine: Option<&str>) {
+fn ours(words: &mut Words, load: &Load, engine: EngineKind) {
     words.add(&["drive", "--json", "-t", "1"]);
     words.add(&["-c", &load.connections.to_string()]);
     words.add(&["--timeout", &format!("{TIMEOUT_S}s")]);
@@ -315,16 +241,9 @@ fn ours(words: &mut Words, load: &Load, engine: Option<&str>) {
     if load.spin {
         words.add(&["--spin"]);
     }
-    if let Some(engine) = engine {
-        words.add(&["--engine", engine]);
-    }
-    match &load.files {
-        Some(files) => {
-            let base = format!("http://{}", load.addr);
-            words.add(&["--workload", files.workload(), &base]);
-        }
-        None => words.add(&[&load.url()]),
-    }
+    words.add(&["--engine", engine.name()]);
+    let base = format!("http://{}", load.addr);
+    words.add(&["--workload", load.files.workload(), &base]);
 }
 
 fn bare_words(words: &mut Words, load: &Load) {
@@ -346,9 +265,7 @@ fn wrk(words: &mut Words, load: &Load) {
         Until::Requests(_) => 1,
     };
     words.add(&["-d", &format!("{seconds}s")]);
-    if let Some(files) = &load.files {
-        words.add(&["-s", files.wrk_script()]);
-    }
+    words.add(&["-s", load.files.wrk_script()]);
     words.add(&[&load.url()]);
 }
 
@@ -389,7 +306,7 @@ mod tests {
         Tool {
             record: ToolRecord {
                 name: "it".to_owned(),
-                ours: matches!(kind, Kind::Ours { .. }),
+                ours: matches!(kind, Kind::Ours(_)),
                 version: None,
                 left_out: None,
             },
@@ -407,7 +324,7 @@ mod tests {
             rate_per_s,
             corrected: true,
             spin: false,
-            files: Some(Files::named("W", "S")),
+            files: Files::named("W", "S"),
         };
         tool(kind).command(&load).join(" ")
     }
@@ -418,15 +335,15 @@ mod tests {
             json: &["-j"],
             threads: true,
         };
-        let engine = |engine| Kind::Ours { engine };
         for (kind, rate, command) in [
             (
-                engine(None),
+                Kind::Ours(EngineKind::Epoll),
                 None,
-                "it drive --json -t 1 -c 16 --timeout 5s -d 2000ms --workload W http://127.0.0.1:80",
+                "it drive --json -t 1 -c 16 --timeout 5s -d 2000ms --engine epoll \
+                 --workload W http://127.0.0.1:80",
             ),
             (
-                engine(Some("io_uring")),
+                Kind::Ours(EngineKind::IoUring),
                 Some(1000.0),
                 "it drive --json -t 1 -c 16 --timeout 5s -d 2000ms --rate 1000 --engine io_uring \
                  --workload W http://127.0.0.1:80",

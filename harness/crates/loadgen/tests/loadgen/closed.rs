@@ -38,7 +38,7 @@ fn errors(m: &Measurement) -> Vec<&'static str> {
 }
 
 fn everything_is_counted_over_two_threads() {
-    let server = Server::says(&response("200 OK", PONG));
+    let server = TestServer::says(&response("200 OK", PONG));
     let config = Config {
         connections: 7,
         cpus: vec![0, 0],
@@ -71,7 +71,7 @@ fn a_thread_that_spins_does_not_sleep_while_it_waits() {
             Act::Write(response("200 OK", PONG).into()),
         ]
     };
-    let server = Server::start(move |_, _| answer());
+    let server = TestServer::start(move |_, _| answer());
     for spin in [false, true] {
         let before = server.seen();
         let config = Config {
@@ -96,22 +96,22 @@ fn every_framing_is_understood() {
         response("200 OK", PONG)
     );
     for text in [chunked, &interim] {
-        let server = Server::says(text);
+        let server = TestServer::says(text);
         let m = measure(&config(server.addr), &ping());
         assert_clean(&m);
         assert_eq!(m.sent_total, server.seen());
         assert_eq!(m.reconnects, 0);
 
         let text = text.as_bytes().to_vec();
-        let server = Server::start(move |_, _| vec![Act::Drip(text.clone())]);
+        let server = TestServer::start(move |_, _| vec![Act::Drip(text.clone())]);
         assert_clean(&measure(&config(server.addr), &ping()));
     }
 }
 
 fn an_empty_answer_has_no_body() {
-    let server = Server::says("HTTP/1.1 204 No Content\r\n\r\n");
+    let server = TestServer::says("HTTP/1.1 204 No Content\r\n\r\n");
     assert_clean(&measure(&config(server.addr), &script(Expect::Status(204))));
-    let server = Server::says("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n");
+    let server = TestServer::says("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n");
     let head = Request {
         wire: b"HEAD / HTTP/1.1\r\nHost: test\r\n\r\n".to_vec(),
         expect: Expect::Status(200),
@@ -122,7 +122,7 @@ fn an_empty_answer_has_no_body() {
 
 fn a_large_answer_comes_in_many_reads() {
     let body = "x".repeat(3_000_000);
-    let server = Server::says(&response("200 OK", &body));
+    let server = TestServer::says(&response("200 OK", &body));
     let expect = Expect::Body {
         status: 200,
         bytes: body.into_bytes(),
@@ -132,7 +132,7 @@ fn a_large_answer_comes_in_many_reads() {
 }
 
 fn a_large_request_goes_in_many_writes() {
-    let server = Server::says(&response("200 OK", PONG));
+    let server = TestServer::says(&response("200 OK", PONG));
     let body = "y".repeat(8_000_000);
     let wire = format!(
         "POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}",
@@ -156,7 +156,7 @@ fn a_connection_closed_with_its_answer_is_made_again() {
     let until_close = format!("HTTP/1.1 200 OK\r\n\r\n{PONG}");
     for text in [close, until_close] {
         let server =
-            Server::start(move |_, _| vec![Act::Write(text.clone().into_bytes()), Act::Close]);
+            TestServer::start(move |_, _| vec![Act::Write(text.clone().into_bytes()), Act::Close]);
         let m = measure(&config(server.addr), &ping());
         assert_clean(&m);
         assert_eq!(m.sent_total, server.seen());
@@ -190,7 +190,7 @@ fn wrong_answers_are_errors_of_their_kind() {
             "256 KiB",
         ),
     ] {
-        let server = Server::says(&text);
+        let server = TestServer::says(&text);
         let m = measure(&config(server.addr), &ping());
         assert_eq!(errors(&m), [kind], "{text:.60}: {:?}", m.first_error);
         assert_eq!((m.requests, m.answered_total, m.latency.len()), (0, 0, 0));
@@ -207,7 +207,7 @@ fn wrong_answers_are_errors_of_their_kind() {
 }
 
 fn an_error_in_the_warm_up_is_counted() {
-    let server = Server::start(|n, _| {
+    let server = TestServer::start(|n, _| {
         let body = if n == 1 { "wrong" } else { PONG };
         vec![Act::Write(response("200 OK", body).into_bytes())]
     });
@@ -223,7 +223,7 @@ fn an_error_in_the_warm_up_is_counted() {
 fn every_hundredth_wrong_answer_is_found() {
     let wrong = Arc::new(std::sync::atomic::AtomicU64::new(0));
     let counted = wrong.clone();
-    let server = Server::start(move |n, _| {
+    let server = TestServer::start(move |n, _| {
         let body = if n % 100 == 0 {
             counted.fetch_add(1, Ordering::SeqCst);
             r#"{"status":"OK"}"#
@@ -238,14 +238,14 @@ fn every_hundredth_wrong_answer_is_found() {
 }
 
 fn a_server_that_never_answers_ends_the_run() {
-    let server = Server::start(|_, _| vec![Act::Hang]);
+    let server = TestServer::start(|_, _| vec![Act::Hang]);
     let m = measure(&config(server.addr), &ping());
     assert_eq!((m.errors_total(), m.unanswered, m.requests), (0, 4, 0));
     assert_eq!((m.sent_total, m.unanswered_total), (4, 4));
 }
 
 fn a_timeout_enters_the_histogram_at_its_time() {
-    let server = Server::start(|_, _| vec![Act::Hang]);
+    let server = TestServer::start(|_, _| vec![Act::Hang]);
     let config = Config {
         timeout: Duration::from_millis(50),
         ..config(server.addr)
@@ -260,7 +260,7 @@ fn a_timeout_enters_the_histogram_at_its_time() {
 }
 
 fn connections_closed_in_the_middle_are_errors() {
-    let server = Server::start(|_, _| vec![Act::Close]);
+    let server = TestServer::start(|_, _| vec![Act::Close]);
     let m = measure(&config(server.addr), &ping());
     assert!(
         errors(&m).iter().all(|e| ["closed", "reset"].contains(e)),
@@ -272,7 +272,7 @@ fn connections_closed_in_the_middle_are_errors() {
     assert!(m.sent_total > 4 && m.sent_total < 400, "{}", m.sent_total);
 
     let half = "HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{";
-    let server = Server::start(move |_, _| vec![Act::Write(half.into()), Act::Close]);
+    let server = TestServer::start(move |_, _| vec![Act::Write(half.into()), Act::Close]);
     let m = measure(&config(server.addr), &ping());
     assert_eq!(errors(&m), ["closed"]);
     assert!(m.bytes_expected < m.bytes_received);
@@ -284,7 +284,7 @@ fn garbage_for_ever_ends_the_run() {
         "HTTP/1.1 200 OK\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
     ] {
-        let server = Server::start(move |_, _| {
+        let server = TestServer::start(move |_, _| {
             let mut acts = vec![Act::Write(begin.into())];
             acts.extend((0..2000).map(|_| Act::Write(vec![b'7'; 10_000])));
             acts
@@ -297,7 +297,7 @@ fn garbage_for_ever_ends_the_run() {
 }
 
 fn unasked_bytes_are_an_error() {
-    let server = Server::start(|_, _| {
+    let server = TestServer::start(|_, _| {
         let more = Act::Write(b"unasked".to_vec());
         vec![
             Act::Write(response("200 OK", PONG).into()),
@@ -316,7 +316,7 @@ fn unasked_bytes_are_an_error() {
 }
 
 fn orders_are_counted_and_their_ids_are_distinct() {
-    let server = Server::start(|n, request| {
+    let server = TestServer::start(|n, request| {
         assert!(request.ends_with("\r\n\r\n{}"));
         let body = if n.is_multiple_of(2) {
             format!(r#"{{"id":{n},"qty":1}}"#)
@@ -339,7 +339,7 @@ fn orders_are_counted_and_their_ids_are_distinct() {
 }
 
 fn a_repeated_id_is_found_across_threads() {
-    let server = Server::start(|n, _| {
+    let server = TestServer::start(|n, _| {
         let id = if n == 10 { 9 } else { n };
         vec![Act::Write(
             response("201 Created", &format!(r#"{{"id":{id},"qty":1}}"#)).into(),
@@ -358,7 +358,7 @@ fn a_repeated_id_is_found_across_threads() {
 fn requests_are_drawn_from_the_whole_script() {
     let seen: Arc<[AtomicBool; 16]> = Arc::default();
     let marks = seen.clone();
-    let server = Server::start(move |_, request| {
+    let server = TestServer::start(move |_, request| {
         let n: usize = request[5..].split(' ').next().unwrap().parse().unwrap();
         marks[n].store(true, Ordering::SeqCst);
         vec![Act::Write(response("200 OK", &n.to_string()).into())]
@@ -377,12 +377,8 @@ fn requests_are_drawn_from_the_whole_script() {
 }
 
 fn nobody_listening_is_named() {
-    let addr = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
     let control = Control::default();
-    let refused = drive(&config(addr), &ping(), &control).unwrap_err();
+    let refused = drive(&config(nobody()), &ping(), &control).unwrap_err();
     assert!(
         matches!(
             refused,
@@ -434,7 +430,7 @@ fn what_makes_no_sense_is_refused() {
 }
 
 fn a_stop_ends_the_run_with_what_was_measured() {
-    let server = Server::says(&response("200 OK", PONG));
+    let server = TestServer::says(&response("200 OK", PONG));
     let stop = Arc::new(AtomicBool::new(false));
     let control = Control::new(stop.clone());
     let config = Config {
@@ -462,7 +458,7 @@ fn a_stop_ends_the_run_with_what_was_measured() {
 
 #[test]
 fn a_cpu_that_is_not_there_is_said() {
-    let server = Server::says(&response("200 OK", PONG));
+    let server = TestServer::says(&response("200 OK", PONG));
     let config = Config {
         cpus: vec![1_000_000],
         ..config(server.addr)
@@ -474,7 +470,7 @@ fn a_cpu_that_is_not_there_is_said() {
 
 fn a_limit_is_kept_exactly_and_ends_the_window() {
     for (limit, threads) in [(1, 1), (3, 2), (100, 1), (1001, 2)] {
-        let server = Server::says(&response("200 OK", PONG));
+        let server = TestServer::says(&response("200 OK", PONG));
         let config = Config {
             threads,
             limit: Some(limit),
@@ -493,7 +489,7 @@ fn a_limit_is_kept_exactly_and_ends_the_window() {
 }
 
 fn a_limit_counts_requests_that_fail_too() {
-    let server = Server::start(|n, _| match n % 3 {
+    let server = TestServer::start(|n, _| match n % 3 {
         0 => vec![Act::Close],
         _ => vec![Act::Write(response("200 OK", PONG).into())],
     });
@@ -507,7 +503,7 @@ fn a_limit_counts_requests_that_fail_too() {
 }
 
 fn any_success_can_be_expected() {
-    let server = Server::start(|n, _| {
+    let server = TestServer::start(|n, _| {
         let status = ["200 OK", "201 Created", "404 Not Found"][n as usize % 3];
         vec![Act::Write(response(status, PONG).into())]
     });

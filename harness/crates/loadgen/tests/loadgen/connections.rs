@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
@@ -35,10 +35,8 @@ fn a_connection_takes_as_many_requests_as_it_is_made_for() {
         (4, Arrivals::Poisson, Some(2000.0)),
     ] {
         let seen = Arc::new(Mutex::new(Seen::new()));
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let addr = listener.local_addr().unwrap();
         let noted = seen.clone();
-        std::thread::spawn(move || {
+        let addr = with_listener(move |listener| {
             for stream in listener.incoming().map_while(Result::ok) {
                 let noted = noted.clone();
                 std::thread::spawn(move || note(stream, &noted));
@@ -91,7 +89,7 @@ fn note(mut stream: TcpStream, seen: &Mutex<BTreeMap<SocketAddr, Vec<bool>>>) {
 
 fn a_connection_the_server_closes_early_is_made_again_by_a_request() {
     let close = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 15\r\n\r\n{PONG}");
-    let server = Server::start(move |n, _| match n % 2 {
+    let server = TestServer::start(move |n, _| match n % 2 {
         0 => vec![Act::Write(close.clone().into()), Act::Close],
         _ => vec![Act::Write(response("200 OK", PONG).into())],
     });
@@ -347,10 +345,8 @@ fn connections_come_from_the_addresses_given_in_turn() {
     let from = [2, 3].map(|host| IpAddr::from([127, 0, 0, host]));
     for (each, connections) in [(None, 5), (Some(2), 4)] {
         let seen = Arc::new(Mutex::new(BTreeMap::<IpAddr, u64>::new()));
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let addr = listener.local_addr().unwrap();
         let noted = seen.clone();
-        std::thread::spawn(move || {
+        let addr = with_listener(move |listener| {
             for stream in listener.incoming().map_while(Result::ok) {
                 let peer = stream.peer_addr().unwrap().ip();
                 *noted.lock().unwrap().entry(peer).or_default() += 1;
@@ -385,7 +381,7 @@ fn connections_come_from_the_addresses_given_in_turn() {
 
 #[test]
 fn addresses_that_connections_can_not_come_from_are_refused() {
-    let server = Server::says(&response("200 OK", PONG));
+    let server = TestServer::says(&response("200 OK", PONG));
     let refused = |config: Config| {
         drive(&config, &ping(), &Control::default())
             .unwrap_err()

@@ -1,6 +1,6 @@
 //! Servers that answer before they have read the request: it has that answer for its one result.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -26,23 +26,15 @@ fn large() -> Vec<u8> {
 
 /// Reads the head of one request on each connection, and leaves its body to `answer`.
 fn head_reader(answer: impl Fn(TcpStream) + Send + Sync + Copy + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
+    with_listener(move |listener| {
         for mut stream in listener.incoming().map_while(Result::ok) {
             std::thread::spawn(move || {
-                let mut head = Vec::new();
-                let mut byte = [0];
-                while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|n| n == 1) {
-                    head.push(byte[0]);
-                }
-                if !head.is_empty() {
+                if read_head(&mut stream) {
                     answer(stream);
                 }
             });
         }
-    });
-    addr
+    })
 }
 
 /// Keeps the connection for a while without reading from it.

@@ -1,7 +1,7 @@
 //! Each kind of error under load, through the real driver over real sockets.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::Write;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::load_server::*;
@@ -27,34 +27,13 @@ fn assert_only(m: &Measurement, kind: &str, word: &str) {
     assert!(first.contains(word), "\"{word}\" is not in {first}");
 }
 
-/// A listener whose sockets are its own, so that closing one closes it.
-fn listener(serve: impl FnOnce(TcpListener) + Send + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
-    std::thread::spawn(move || serve(listener));
-    addr
-}
-
-/// The head of a request, which has no body.
-fn take_request(stream: &mut TcpStream) -> bool {
-    let mut byte = [0];
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        match stream.read(&mut byte) {
-            Ok(1) => head.push(byte[0]),
-            _ => return false,
-        }
-    }
-    true
-}
-
 #[test]
 fn a_server_that_stops_listening_refuses_to_connect() {
-    let addr = listener(|listener| {
+    let addr = with_listener(|listener| {
         let both = [(); 2].map(|()| listener.accept().unwrap().0);
         drop(listener);
         for mut stream in both {
-            assert!(take_request(&mut stream));
+            assert!(read_head(&mut stream));
             let answer = format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{PONG}");
             stream.write_all(answer.as_bytes()).unwrap();
         }
@@ -73,9 +52,9 @@ fn a_server_that_stops_listening_refuses_to_connect() {
 #[test]
 fn a_reset_is_told_from_a_close() {
     for answered in ["", "HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"] {
-        let addr = listener(move |listener| {
+        let addr = with_listener(move |listener| {
             for mut stream in listener.incoming().map_while(Result::ok) {
-                if take_request(&mut stream) {
+                if read_head(&mut stream) {
                     let _ = stream.write_all(answered.as_bytes());
                     // Closing then sends a reset, whatever is still to be sent.
                     set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
@@ -96,7 +75,7 @@ fn an_answer_that_is_not_finished_is_closed_early() {
         "HTTP/1.1 100 Continue\r\n\r\n",
         "HTTP/1.1 200 O",
     ] {
-        let server = Server::start(move |_, _| vec![Act::Write(begun.into()), Act::Close]);
+        let server = TestServer::start(move |_, _| vec![Act::Write(begun.into()), Act::Close]);
         let m = measure(&few(server.addr, 6), &ping());
         assert_only(&m, "closed", "before a complete response");
         assert_eq!(m.errors["closed"], 6);
@@ -106,7 +85,7 @@ fn an_answer_that_is_not_finished_is_closed_early() {
 #[test]
 fn an_answer_that_stops_is_a_timeout() {
     let server =
-        Server::start(|_, _| vec![Act::Write("HTTP/1.1 200 OK\r\nConte".into()), Act::Hang]);
+        TestServer::start(|_, _| vec![Act::Write("HTTP/1.1 200 OK\r\nConte".into()), Act::Hang]);
     let config = Config {
         timeout: Duration::from_millis(50),
         ..few(server.addr, 4)
@@ -150,10 +129,10 @@ fn a_broken_answer_is_named_by_what_is_wrong_with_it() {
         let word = kind.to_string();
         // Whole, and in pieces where a byte is a packet.
         let drip = text.clone();
-        let whole = Server::says(&text);
+        let whole = TestServer::says(&text);
         assert_only(&measure(&few(whole.addr, 4), &ping()), "protocol", &word);
         if drip.len() < 1000 && kind != Malformed::Surplus {
-            let pieces = Server::start(move |_, _| vec![Act::Drip(drip.clone().into())]);
+            let pieces = TestServer::start(move |_, _| vec![Act::Drip(drip.clone().into())]);
             assert_only(&measure(&few(pieces.addr, 4), &ping()), "protocol", &word);
         }
     }
@@ -161,7 +140,7 @@ fn a_broken_answer_is_named_by_what_is_wrong_with_it() {
 
 #[test]
 fn another_meaning_is_a_wrong_body_and_another_order_is_not() {
-    let order = Server::start(|n, _| {
+    let order = TestServer::start(|n, _| {
         let body = match n % 3 {
             0 => r#"{"qty":1,"id":1,"id":2}"#.to_owned(),
             1 => format!(r#" {{ "qty":1, "i\u0064":{n} }}"#),
@@ -178,7 +157,7 @@ fn another_meaning_is_a_wrong_body_and_another_order_is_not() {
 
 #[test]
 fn headers_that_change_are_no_error() {
-    let server = Server::start(|n, _| {
+    let server = TestServer::start(|n, _| {
         let length = PONG.len();
         let text = format!(
             "HTTP/1.1 200 OK\r\nDate: Mon, 02 Nov 2026 10:00:{:02} GMT\r\nX: {n}\r\n\

@@ -12,7 +12,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 #[test]
 fn one_connection_serves_many_exchanges() {
-    let server = Server::start(|n, _| {
+    let server = TestServer::start(|n, _| {
         let text = response("200 OK", &n.to_string()).into_bytes();
         vec![if n % 2 == 0 {
             Act::Drip(text)
@@ -36,7 +36,7 @@ fn one_connection_serves_many_exchanges() {
 
 #[test]
 fn a_closed_connection_is_made_again() {
-    let server = Server::start(|_, _| {
+    let server = TestServer::start(|_, _| {
         vec![
             Act::Write(b"HTTP/1.1 200 OK\r\n\r\nto the end".to_vec()),
             Act::Close,
@@ -54,7 +54,7 @@ fn a_closed_connection_is_made_again() {
 #[test]
 fn what_goes_wrong_is_named() {
     let short = Duration::from_millis(50);
-    let server = Server::start(|_, request| match request.split(' ').nth(1) {
+    let server = TestServer::start(|_, request| match request.split(' ').nth(1) {
         Some("/hang") => vec![Act::Write(b"HTTP/1.1 200 OK\r\n".to_vec()), Act::Hang],
         Some("/close") => vec![Act::Write(b"HTTP/1.1 ".to_vec()), Act::Close],
         Some("/junk") => vec![Act::Write(b"junk\r\n\r\n".to_vec())],
@@ -86,17 +86,13 @@ fn what_goes_wrong_is_named() {
 
 #[test]
 fn nobody_listening_is_named() {
-    let addr = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let error = Client::new(addr, LIMIT).exchange(GET).unwrap_err();
+    let error = Client::new(nobody(), LIMIT).exchange(GET).unwrap_err();
     assert!(matches!(error, ExchangeError::Connect { .. }), "{error}");
 }
 
 #[test]
 fn interim_answers_are_not_the_first_byte() {
-    let server = Server::start(|_, _| {
+    let server = TestServer::start(|_, _| {
         vec![
             Act::Write(b"HTTP/1.1 102 Processing\r\n\r\n".to_vec()),
             Act::Sleep(Duration::from_millis(50)),
@@ -113,7 +109,7 @@ fn an_answer_is_kept_as_it_came() {
     const WIRE: &str = "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: \
                         chunked\r\n\r\n3;a=b\r\nabc\r\n2\r\nde\r\n0\r\nX: y\r\n\r\n";
     for act in [Act::Write, Act::Drip] {
-        let server = Server::start(move |_, _| vec![act(WIRE.into())]);
+        let server = TestServer::start(move |_, _| vec![act(WIRE.into())]);
         let response = Client::new(server.addr, LIMIT).exchange(GET).unwrap();
         assert_eq!(response.body, b"abcde");
         assert_eq!(response.wire, WIRE.as_bytes());
@@ -123,7 +119,7 @@ fn an_answer_is_kept_as_it_came() {
 #[test]
 fn an_answer_without_end_is_given_up() {
     let chunk = format!("100000\r\n{}\r\n", "x".repeat(1 << 20)).into_bytes();
-    let server = Server::start(move |_, _| {
+    let server = TestServer::start(move |_, _| {
         let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
         let mut acts = vec![Act::Write(head)];
         acts.extend((0..64).map(|_| Act::Write(chunk.clone())));

@@ -41,7 +41,7 @@ fn loops(addr: SocketAddr) -> Vec<Config> {
 }
 
 /// Drives in every loop; each must end at its time, with its counts right.
-fn all_loops(server: impl Fn() -> Server, check: impl Fn(&Measurement)) {
+fn all_loops(server: impl Fn() -> TestServer, check: impl Fn(&Measurement)) {
     for config in loops("127.0.0.1:9".parse().unwrap()) {
         let server = server();
         let config = Config {
@@ -69,7 +69,7 @@ fn only(m: &Measurement, kinds: &[&str]) {
 #[test]
 fn a_server_that_never_answers() {
     all_loops(
-        || Server::start(|_, _| vec![Act::Hang]),
+        || TestServer::start(|_, _| vec![Act::Hang]),
         |m| {
             only(m, &[]);
             assert!(m.errors["timeout"] >= 4);
@@ -81,7 +81,7 @@ fn a_server_that_never_answers() {
 fn a_server_that_sends_garbage_for_ever() {
     let endless = || {
         let garbage = || Act::Write(vec![b'7'; 100_000]);
-        Server::start(move |_, _| (0..200).map(|_| garbage()).collect())
+        TestServer::start(move |_, _| (0..200).map(|_| garbage()).collect())
     };
     all_loops(endless, |m| {
         only(m, &["protocol", "closed", "reset"]);
@@ -95,7 +95,7 @@ fn a_server_that_sends_garbage_for_ever() {
 #[test]
 fn a_server_that_closes_at_once() {
     all_loops(
-        || Server::start(|_, _| vec![Act::Close]),
+        || TestServer::start(|_, _| vec![Act::Close]),
         |m| only(m, &["closed", "reset"]),
     );
 }
@@ -103,10 +103,10 @@ fn a_server_that_closes_at_once() {
 #[test]
 fn a_server_that_resets() {
     all_loops(
-        || Server::start(|_, _| vec![Act::Reset]),
+        || TestServer::start(|_, _| vec![Act::Reset]),
         |m| only(m, &["reset"]),
     );
-    let server = Server::start(|_, _| vec![Act::Reset]);
+    let server = TestServer::start(|_, _| vec![Act::Reset]);
     let m = measure(&config(server.addr), &ping());
     assert!(m.errors["reset"] > 0, "{:?}", m.errors);
     let said = m.first_error.unwrap();
@@ -115,13 +115,7 @@ fn a_server_that_resets() {
 
 #[test]
 fn a_server_that_closes_before_any_request() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            drop(stream);
-        }
-    });
+    let addr = with_listener(|listener| listener.incoming().for_each(drop));
     for config in loops(addr) {
         let m = measure(&config, &ping());
         assert_counted(&m);
@@ -157,9 +151,7 @@ fn a_server_that_never_reads() {
 
 #[test]
 fn a_server_that_stops_listening() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
+    let addr = with_listener(|listener| {
         let streams: Vec<_> = listener.incoming().take(4).map_while(Result::ok).collect();
         drop(listener);
         for mut stream in streams {
@@ -181,7 +173,8 @@ fn a_connection_closed_between_requests_is_made_again_without_an_error() {
     // With and without a word of it in the answer.
     for header in ["", "Connection: close\r\n"] {
         let answer = format!("HTTP/1.1 200 OK\r\n{header}Content-Length: 15\r\n\r\n{PONG}");
-        let server = Server::start(move |_, _| vec![Act::Write(answer.clone().into()), Act::Close]);
+        let server =
+            TestServer::start(move |_, _| vec![Act::Write(answer.clone().into()), Act::Close]);
         let config = Config {
             connections: 3,
             threads: 2,
@@ -200,7 +193,7 @@ fn a_connection_closed_between_requests_is_made_again_without_an_error() {
 #[test]
 fn as_many_connections_are_made_as_asked_for() {
     for (connections, threads) in [(7, 3), (3, 5), (1, 1), (10, 4)] {
-        let server = Server::says(&response("200 OK", PONG));
+        let server = TestServer::says(&response("200 OK", PONG));
         let config = Config {
             connections,
             threads,
@@ -218,12 +211,12 @@ fn as_many_connections_are_made_as_asked_for() {
 
 #[test]
 fn nothing_is_sent_to_an_address_that_was_not_given() {
-    let elsewhere = Server::says(&response("200 OK", PONG));
+    let elsewhere = TestServer::says(&response("200 OK", PONG));
     let moved = format!(
         "HTTP/1.1 302 Found\r\nLocation: http://{0}/\r\nAlt-Svc: h2=\"{0}\"\r\nContent-Length: 0\r\n\r\n",
         elsewhere.addr
     );
-    let server = Server::says(&moved);
+    let server = TestServer::says(&moved);
     let m = measure(&config(server.addr), &ping());
     only(&m, &["status"]);
     assert_eq!(server.seen(), m.sent_total);

@@ -18,7 +18,7 @@ const LIMIT: u64 = 24;
 /// Each request of `method` must be answered with that status, over connections that are kept.
 #[track_caller]
 fn assert_taken(method: &str, status: u16, answer: &str) {
-    let server = Server::says(answer);
+    let server = TestServer::says(answer);
     let request = Request {
         wire: format!("{method} / HTTP/1.1\r\nHost: test\r\n\r\n").into(),
         expect: Expect::Status(status),

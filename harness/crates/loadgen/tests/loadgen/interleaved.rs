@@ -85,11 +85,11 @@ fn pong() -> Vec<Act> {
 }
 
 /// Servers that know how many requests they work on together with the others.
-fn watched(count: usize, own: &Arc<[AtomicI64; 3]>, bad: &Arc<AtomicI64>) -> Vec<Server> {
+fn watched(count: usize, own: &Arc<[AtomicI64; 3]>, bad: &Arc<AtomicI64>) -> Vec<TestServer> {
     (0..count)
         .map(|index| {
             let (own, bad) = (own.clone(), bad.clone());
-            Server::start(move |_, _| {
+            TestServer::start(move |_, _| {
                 own[index].fetch_add(1, Ordering::SeqCst);
                 std::thread::sleep(MS / 5);
                 for (other, at_work) in own.iter().enumerate() {
@@ -156,7 +156,7 @@ fn only_one_target_has_the_load() {
 
 /// A stall at the end of a slice outlives it, and is in its latencies all the same.
 fn what_is_due_in_a_slice_counts_whenever_it_ends() {
-    let server = Server::start(|_, _| {
+    let server = TestServer::start(|_, _| {
         let mut acts = vec![Act::Sleep(30 * MS)];
         acts.extend(pong());
         acts
@@ -179,7 +179,10 @@ fn what_is_due_in_a_slice_counts_whenever_it_ends() {
 }
 
 fn a_slice_can_be_repeated_at_a_rate() {
-    let servers = [Server::start(|_, _| pong()), Server::start(|_, _| pong())];
+    let servers = [
+        TestServer::start(|_, _| pong()),
+        TestServer::start(|_, _| pong()),
+    ];
     let configs = servers.each_ref().map(|server| paced(server.addr, 1000.0));
     let mut order = Order::of(2, 10, 5 * MS, 25 * MS);
     let results = run(&configs, &[ping(), ping()], 10, &mut order);
@@ -199,8 +202,8 @@ fn a_slice_can_be_repeated_at_a_rate() {
 }
 
 fn a_target_that_hangs_loses_no_more_than_its_own_time() {
-    let hangs = Server::start(|n, _| if n > 4 { vec![Act::Hang] } else { pong() });
-    let right = Server::start(|_, _| pong());
+    let hangs = TestServer::start(|n, _| if n > 4 { vec![Act::Hang] } else { pong() });
+    let right = TestServer::start(|_, _| pong());
     let configs = [&hangs, &right].map(|server| Config {
         timeout: 50 * MS,
         ..config(server.addr)
@@ -226,13 +229,8 @@ fn a_target_that_hangs_loses_no_more_than_its_own_time() {
 }
 
 fn a_target_that_can_not_be_reached_fails_alone() {
-    let right = Server::start(|_, _| pong());
-    // A port that nobody listens on.
-    let gone = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let configs = [config(gone), config(right.addr)];
+    let right = TestServer::start(|_, _| pong());
+    let configs = [config(nobody()), config(right.addr)];
     let mut order = Order::of(2, 2, MS, 10 * MS);
     let results = run(&configs, &[ping(), ping()], 2, &mut order);
     assert!(
@@ -252,7 +250,7 @@ fn a_target_that_can_not_be_reached_fails_alone() {
 
 /// As a server with a short keep-alive does while others have the load.
 fn connections_closed_between_slices_are_made_again() {
-    let closes = Server::start(|n, _| {
+    let closes = TestServer::start(|n, _| {
         let mut acts = pong();
         // Each of the four connections after its second answer, a little later.
         if n > 4 && n <= 8 {
@@ -260,7 +258,7 @@ fn connections_closed_between_slices_are_made_again() {
         }
         acts
     });
-    let right = Server::start(|_, _| pong());
+    let right = TestServer::start(|_, _| pong());
     let slow = Config {
         // Two requests a connection in the first slice.
         ..paced(closes.addr, 400.0)
@@ -296,11 +294,11 @@ fn two_threads_take_turns_together() {
 }
 
 fn errors_stay_with_their_target() {
-    let wrong = Server::start(|n, _| {
+    let wrong = TestServer::start(|n, _| {
         let status = if n % 3 == 0 { "500 Oops" } else { "200 OK" };
         vec![Act::Write(response(status, PONG).into())]
     });
-    let right = Server::start(|_, _| pong());
+    let right = TestServer::start(|_, _| pong());
     let configs = [config(wrong.addr), config(right.addr)];
     let mut order = Order::of(2, 2, MS, 10 * MS);
     let results = run(&configs, &[ping(), ping()], 2, &mut order);

@@ -35,8 +35,8 @@ fn stages(addr: SocketAddr, stages: &[(u32, f64, f64)]) -> Config {
     }
 }
 
-fn pong() -> Server {
-    Server::says(&response("200 OK", PONG))
+fn pong() -> TestServer {
+    TestServer::says(&response("200 OK", PONG))
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn random_arrivals_are_those_of_the_seed() {
 fn a_random_arrival_takes_whichever_connection_is_free() {
     // Longer than a busy machine keeps any thread from its CPU.
     let stall = MS * 1000;
-    let server = Server::start(move |n, _| {
+    let server = TestServer::start(move |n, _| {
         let mut acts = vec![Act::Write(response("200 OK", PONG).into())];
         if n == 10 {
             acts.insert(0, Act::Sleep(stall));
@@ -93,7 +93,7 @@ fn a_random_arrival_takes_whichever_connection_is_free() {
 
 #[test]
 fn what_random_arrivals_leave_over_is_counted() {
-    let server = Server::start(|_, _| vec![Act::Hang]);
+    let server = TestServer::start(|_, _| vec![Act::Hang]);
     let config = Config {
         timeout: MS * 100,
         ..poisson(server.addr, 500.0)
@@ -150,7 +150,7 @@ fn each_stage_sends_the_integral_of_its_rate() {
 
 #[test]
 fn a_stage_keeps_its_latency_though_the_answers_come_later() {
-    let server = Server::start(|n, _| {
+    let server = TestServer::start(|n, _| {
         let mut acts = vec![Act::Write(response("200 OK", PONG).into())];
         if n == 1 {
             acts.insert(0, Act::Sleep(MS * 150));
@@ -213,7 +213,7 @@ fn stages_may_be_random_and_stopped() {
 #[test]
 fn a_connection_thinks_between_an_answer_and_its_next_request() {
     let answered = Mutex::new(None::<Instant>);
-    let server = Server::start(move |_, _| {
+    let server = TestServer::start(move |_, _| {
         let mut answered = answered.lock().unwrap();
         let thought = answered.map_or(MS * 20, |at| at.elapsed());
         // The answer is written a little after this.
@@ -251,7 +251,7 @@ fn a_connection_thinks_between_an_answer_and_its_next_request() {
 
 #[test]
 fn thinking_connections_obey_littles_law() {
-    let server = Server::start(|_, _| {
+    let server = TestServer::start(|_, _| {
         vec![
             Act::Sleep(MS * 5),
             Act::Write(response("200 OK", PONG).into()),
@@ -282,13 +282,13 @@ fn fresh(config: Config) -> Config {
 }
 
 /// One that closes behind its answer as asked, and one that leaves that to the client.
-fn closing() -> [Server; 2] {
+fn closing() -> [TestServer; 2] {
     let close = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 15\r\n\r\n{PONG}");
-    let closes = Server::start(move |_, _| vec![Act::Write(close.clone().into()), Act::Close]);
+    let closes = TestServer::start(move |_, _| vec![Act::Write(close.clone().into()), Act::Close]);
     [closes, pong()]
 }
 
-fn assert_fresh(m: &Measurement, server: &Server, connections: u64) {
+fn assert_fresh(m: &Measurement, server: &TestServer, connections: u64) {
     assert_clean(m);
     assert_eq!(m.sent_total, server.seen());
     assert_eq!(m.reconnects, m.sent_total);
@@ -353,9 +353,7 @@ fn a_thinking_connection_can_be_made_anew() {
 #[test]
 fn a_request_without_its_connection_is_an_error() {
     // Listens for the connections made before the clock runs and for five more.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
+    let addr = with_listener(|listener| {
         for stream in listener.incoming().take(9) {
             let mut stream = stream.unwrap();
             let mut request = [0; 100];
@@ -383,7 +381,7 @@ fn classed(names: &[(&str, &str)]) -> Script {
 
 #[test]
 fn latency_is_told_by_class() {
-    let server = Server::start(|_, request| {
+    let server = TestServer::start(|_, request| {
         let slow = request.starts_with("GET /slow");
         let status = if request.starts_with("GET /wrong") {
             "404 Not Found"

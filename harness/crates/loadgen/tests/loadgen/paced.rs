@@ -15,7 +15,7 @@ over_each_engine!(
 );
 
 fn as_many_are_sent_as_asked_for() {
-    let server = Server::says(&response("200 OK", PONG));
+    let server = TestServer::says(&response("200 OK", PONG));
     for (connections, per_second, asked) in [(4, 1000.0, 300), (7, 333.0, 100), (1, 10.0, 3)] {
         let before = server.seen();
         let config = Config {
@@ -34,7 +34,7 @@ fn as_many_are_sent_as_asked_for() {
 }
 
 fn send_times_are_shared_by_two_threads() {
-    let server = Server::says(&response("200 OK", PONG));
+    let server = TestServer::says(&response("200 OK", PONG));
     let config = Config {
         connections: 5,
         cpus: vec![0, 0],
@@ -49,7 +49,7 @@ fn send_times_are_shared_by_two_threads() {
 fn a_stall_is_charged_to_every_request_that_waited() {
     // Longer than a busy machine keeps any thread from its CPU.
     let stall = Duration::from_secs(1);
-    let server = Server::start(move |n, _| {
+    let server = TestServer::start(move |n, _| {
         let mut acts = vec![Act::Write(response("200 OK", PONG).into())];
         if n == 10 {
             acts.insert(0, Act::Sleep(stall));
@@ -74,7 +74,7 @@ fn a_stall_is_charged_to_every_request_that_waited() {
 }
 
 fn what_an_overloaded_server_leaves_over_is_counted() {
-    let server = Server::start(|_, _| {
+    let server = TestServer::start(|_, _| {
         vec![
             Act::Sleep(Duration::from_millis(20)),
             Act::Write(response("200 OK", PONG).into()),
@@ -93,7 +93,7 @@ fn what_an_overloaded_server_leaves_over_is_counted() {
 }
 
 fn a_server_that_never_answers_leaves_its_requests_unsent() {
-    let server = Server::start(|_, _| vec![Act::Hang]);
+    let server = TestServer::start(|_, _| vec![Act::Hang]);
     let config = Config {
         timeout: Duration::from_millis(100),
         ..paced(server.addr, 100.0)
@@ -105,7 +105,7 @@ fn a_server_that_never_answers_leaves_its_requests_unsent() {
 }
 
 fn a_limit_leaves_nothing_unsent() {
-    let server = Server::says(&response("200 OK", PONG));
+    let server = TestServer::says(&response("200 OK", PONG));
     let config = Config {
         limit: Some(50),
         duration: Duration::from_secs(300),

@@ -17,7 +17,7 @@ fn measure_until(
     last: impl Fn() -> Vec<Act> + Send + Sync + 'static,
     requests_per_connection: Option<u32>,
 ) -> Measurement {
-    let server = Server::start(move |n, _| match n <= answered {
+    let server = TestServer::start(move |n, _| match n <= answered {
         true => vec![Act::Write(response("200 OK", PONG).into())],
         false => last(),
     });

@@ -5,7 +5,7 @@ use rand_pcg::Pcg64;
 
 /// A request before it is serialized.
 #[derive(Debug, Clone)]
-pub(super) struct Request {
+pub(super) struct Draft {
     pub(super) method: Vec<u8>,
     pub(super) target: Vec<u8>,
     pub(super) version: Vec<u8>,
@@ -14,7 +14,7 @@ pub(super) struct Request {
 }
 
 /// One of the contract's requests.
-pub(super) fn draw(rng: &mut Pcg64) -> Request {
+pub(super) fn draw(rng: &mut Pcg64) -> Draft {
     let number = rng.random_range(0..12_000_u32);
     match rng.random_range(0..8_u32) {
         0 => get("/ping".to_owned()),
@@ -38,8 +38,8 @@ pub(super) fn draw(rng: &mut Pcg64) -> Request {
     }
 }
 
-fn get(target: String) -> Request {
-    Request {
+fn get(target: String) -> Draft {
+    Draft {
         method: b"GET".to_vec(),
         target: target.into_bytes(),
         version: b"HTTP/1.1".to_vec(),
@@ -48,7 +48,7 @@ fn get(target: String) -> Request {
     }
 }
 
-fn order(body: &str) -> Request {
+fn order(body: &str) -> Draft {
     let mut request = get("/api/v1/orders".to_owned());
     request.method = b"POST".to_vec();
     request.body = body.as_bytes().to_vec();
@@ -57,7 +57,7 @@ fn order(body: &str) -> Request {
     request
 }
 
-impl Request {
+impl Draft {
     /// Adds a field, even if there is already one with that name.
     pub(super) fn set(&mut self, name: &str, value: &str) {
         self.fields

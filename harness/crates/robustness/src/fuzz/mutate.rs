@@ -3,7 +3,7 @@
 use rand::RngExt;
 use rand_pcg::Pcg64;
 
-use super::base::{Request, draw};
+use super::base::{Draft, draw};
 use super::json;
 
 /// Maximum number of changes of each kind.
@@ -120,13 +120,13 @@ const SHARP: [u8; 14] = [
 ];
 
 /// Changes up to three parts, or none.
-pub(super) fn parts(rng: &mut Pcg64, request: &mut Request) {
+pub(super) fn parts(rng: &mut Pcg64, request: &mut Draft) {
     for _ in 0..rng.random_range(0..=MOST_CHANGES) {
         part(rng, request);
     }
 }
 
-fn part(rng: &mut Pcg64, request: &mut Request) {
+fn part(rng: &mut Pcg64, request: &mut Draft) {
     match rng.random_range(0..17_u32) {
         0 => request.method = pick(rng, &METHODS).as_bytes().to_vec(),
         1 => request.version = pick(rng, &VERSIONS).as_bytes().to_vec(),
@@ -173,7 +173,7 @@ fn pick<'a, T>(rng: &mut Pcg64, from: &'a [T]) -> &'a T {
 }
 
 /// Replaces the last number of the target.
-fn number_in_target(rng: &mut Pcg64, request: &mut Request) {
+fn number_in_target(rng: &mut Pcg64, request: &mut Draft) {
     let digits = |byte: &u8| byte.is_ascii_digit();
     if let Some(end) = request.target.iter().rposition(digits) {
         let start = request.target[..end].iter().rposition(|byte| !digits(byte));
@@ -184,7 +184,7 @@ fn number_in_target(rng: &mut Pcg64, request: &mut Request) {
     }
 }
 
-fn repeat_field(rng: &mut Pcg64, request: &mut Request) {
+fn repeat_field(rng: &mut Pcg64, request: &mut Draft) {
     if request.fields.is_empty() {
         return;
     }
@@ -193,7 +193,7 @@ fn repeat_field(rng: &mut Pcg64, request: &mut Request) {
     request.fields.extend(std::iter::repeat_n(field, times));
 }
 
-fn swap_value(rng: &mut Pcg64, request: &mut Request) {
+fn swap_value(rng: &mut Pcg64, request: &mut Draft) {
     if request.fields.is_empty() {
         return;
     }
@@ -201,13 +201,13 @@ fn swap_value(rng: &mut Pcg64, request: &mut Request) {
     request.fields[at].1 = pick(rng, &NUMBERS).as_bytes().to_vec();
 }
 
-fn many_fields(rng: &mut Pcg64, request: &mut Request) {
+fn many_fields(rng: &mut Pcg64, request: &mut Draft) {
     for nth in 0..rng.random_range(1..=300_u32) {
         request.set(&format!("X-{nth}"), "x");
     }
 }
 
-fn lengthen(rng: &mut Pcg64, request: &mut Request) {
+fn lengthen(rng: &mut Pcg64, request: &mut Draft) {
     let long = vec![b'x'; 1 << rng.random_range(LONG)];
     match rng.random_range(0..4_u32) {
         0 => request.target.extend(long),
@@ -218,7 +218,7 @@ fn lengthen(rng: &mut Pcg64, request: &mut Request) {
 }
 
 /// A chunked body: valid, or wrong in one place. `Content-Length` is removed or kept.
-fn chunk(rng: &mut Pcg64, request: &mut Request) {
+fn chunk(rng: &mut Pcg64, request: &mut Draft) {
     let mut body = Vec::new();
     let mut rest = &request.body[..];
     while !rest.is_empty() {

@@ -5,10 +5,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::judge::{Judgement, answered, deviates, follows, permitted};
-use super::script::{Finish, ORDER, Script, Step, order, ping, user};
+use super::script::{Action, Finish, ORDER, Script, order, ping, user};
 use super::seen::{Rest, Seen};
 use super::talk::talk;
-use super::{Case, Concern, Limits, Observed, Plan, Rule};
+use super::{Case, Concern, Limits, Observed, Plan, rule};
 use referee::raw;
 use words::grouped;
 
@@ -23,26 +23,18 @@ const RESETS: usize = 20;
 const UNREAD: usize = 400;
 
 pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "reset",
-        concern: Concern::Crowd,
-        sends: "400 GETs of a large page, then a reset in the middle of an answer; 20 times",
-        rule: Rule {
-            section: "9112 §9.6",
-            asks: "a connection may end at any time; the others must not be affected",
-        },
-        in_terms: true,
-        plan: Plan::Talks(resets),
-        judge: left_alone,
-    },
+    Concern::Crowd.case_in_terms(
+        "reset",
+        "400 GETs of a large page, then a reset in the middle of an answer; 20 times",
+        rule("9112 §9.6: a connection may end at any time; the others must not be affected"),
+        resets,
+        left_alone,
+    ),
     Case {
         id: "idle-crowd",
         concern: Concern::Crowd,
         sends: "one connection works while thousands are idle, then each of these asks once",
-        rule: Rule {
-            section: "9112 §9.4",
-            asks: "the standard sets no limit on connections",
-        },
+        rule: rule("9112 §9.4: the standard sets no limit on connections"),
         in_terms: true,
         plan: Plan::Crowd,
         judge: answered,
@@ -51,7 +43,7 @@ pub(super) const CASES: &[Case] = &[
 
 fn resets() -> Vec<Script> {
     let wire = raw::get("/api/v1/users?limit=100").repeat(UNREAD);
-    let steps = vec![Step::Send(wire), Step::AwaitFirstByte, Step::Reset];
+    let steps = vec![Action::Send(wire), Action::AwaitFirstByte, Action::Reset];
     let mut script = Script::new(steps).until(Finish::AtOnce);
     script.small_window = true;
     vec![script; RESETS]
@@ -122,8 +114,8 @@ fn work(addr: SocketAddr, limits: &Limits<'_>) -> (usize, Option<String>) {
             1 => (raw::get(&format!("/api/v1/users/{id}")), user(id)),
             _ => (raw::order(ORDER), order()),
         };
-        working.steps.push(Step::Send(wire));
-        working.steps.push(Step::AwaitAnswers(nth + 1));
+        working.steps.push(Action::Send(wire));
+        working.steps.push(Action::AwaitAnswers(nth + 1));
         working = working.asking(Some(want));
     }
     let newcomer = Script::wanting(raw::get("/ping"), ping()).until(Finish::Answered);

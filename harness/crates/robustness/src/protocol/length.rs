@@ -3,120 +3,91 @@
 use super::judge::{Judgement, deviates, either, follows, permitted, refused, unanswered};
 use super::script::{ORDER, Script, order, order_saying};
 use super::seen::{Rest, Seen};
-use super::{Case, Concern, Plan, Rule};
+use super::{Case, Concern, Rule, rule};
 
-const INVALID: Rule = Rule {
-    section: "9112 §6.3",
-    asks: "an invalid Content-Length must be answered 400 and the connection closed",
-};
-const SAME: Rule = Rule {
-    section: "9110 §8.6",
-    asks: "the same length twice: use it once, or refuse the request",
-};
+const INVALID: Rule =
+    rule("9112 §6.3: an invalid Content-Length must be answered 400 and the connection closed");
+const SAME: Rule = rule("9110 §8.6: the same length twice: use it once, or refuse the request");
 
 pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "length-missing",
-        concern: Concern::Length,
-        sends: "an order with neither Content-Length nor Transfer-Encoding",
-        rule: Rule {
-            section: "9112 §6.3",
-            asks: "such a request has no body; 411 is allowed too",
-        },
-        in_terms: false,
-        plan: Plan::Talks(|| vec![Script::one(order_saying(""))]),
-        judge: no_length,
-    },
-    Case {
-        id: "length-twice",
-        concern: Concern::Length,
-        sends: "an order with the same Content-Length in two lines",
-        rule: SAME,
-        in_terms: false,
-        plan: Plan::Talks(|| {
+    Concern::Length.case(
+        "length-missing",
+        "an order with neither Content-Length nor Transfer-Encoding",
+        rule("9112 §6.3: such a request has no body; 411 is allowed too"),
+        || vec![Script::one(order_saying(""))],
+        no_length,
+    ),
+    Concern::Length.case(
+        "length-twice",
+        "an order with the same Content-Length in two lines",
+        SAME,
+        || {
             let line = format!("Content-Length: {}\r\n", ORDER.len());
             let wire = order_saying(&line.repeat(2));
             vec![Script::wanting(wire, order())]
-        }),
-        judge: either,
-    },
-    Case {
-        id: "length-list",
-        concern: Concern::Length,
-        sends: "an order with the same Content-Length twice in one line",
-        rule: SAME,
-        in_terms: false,
-        plan: Plan::Talks(|| {
+        },
+        either,
+    ),
+    Concern::Length.case(
+        "length-list",
+        "an order with the same Content-Length twice in one line",
+        SAME,
+        || {
             let length = ORDER.len();
             let wire = order_saying(&format!("Content-Length: {length}, {length}\r\n"));
             vec![Script::wanting(wire, order())]
-        }),
-        judge: either,
-    },
-    Case {
-        id: "length-differs",
-        concern: Concern::Length,
-        sends: "an order with two Content-Lengths that differ",
-        rule: INVALID,
-        in_terms: false,
-        plan: Plan::Talks(|| {
+        },
+        either,
+    ),
+    Concern::Length.case(
+        "length-differs",
+        "an order with two Content-Lengths that differ",
+        INVALID,
+        || {
             let length = ORDER.len();
             let lines = |a, b| format!("Content-Length: {a}\r\nContent-Length: {b}\r\n");
             vec![
                 Script::one(order_saying(&lines(length, length - 2))).called("the larger first"),
                 Script::one(order_saying(&lines(length - 2, length))).called("the smaller first"),
             ]
-        }),
-        judge: refused,
-    },
-    Case {
-        id: "length-negative",
-        concern: Concern::Length,
-        sends: "Content-Length: -1",
-        rule: INVALID,
-        in_terms: false,
-        plan: Plan::Talks(|| vec![saying("-1")]),
-        judge: refused,
-    },
-    Case {
-        id: "length-plus",
-        concern: Concern::Length,
-        sends: "Content-Length: +29",
-        rule: INVALID,
-        in_terms: false,
-        plan: Plan::Talks(|| vec![saying(&format!("+{}", ORDER.len()))]),
-        judge: refused,
-    },
-    Case {
-        id: "length-text",
-        concern: Concern::Length,
-        sends: "Content-Length: ten",
-        rule: INVALID,
-        in_terms: false,
-        plan: Plan::Talks(|| vec![saying("ten")]),
-        judge: refused,
-    },
-    Case {
-        id: "length-hex",
-        concern: Concern::Length,
-        sends: "Content-Length: 0x1d",
-        rule: INVALID,
-        in_terms: false,
-        plan: Plan::Talks(|| vec![saying("0x1d")]),
-        judge: refused,
-    },
-    Case {
-        id: "length-huge",
-        concern: Concern::Length,
-        sends: "a Content-Length of 2^64 + 10, which wraps round to 10",
-        rule: Rule {
-            section: "9110 §8.6",
-            asks: "large lengths must be expected, and none may overflow",
         },
-        in_terms: false,
-        plan: Plan::Talks(|| vec![saying("18446744073709551626")]),
-        judge: refused,
-    },
+        refused,
+    ),
+    Concern::Length.case(
+        "length-negative",
+        "Content-Length: -1",
+        INVALID,
+        || vec![saying("-1")],
+        refused,
+    ),
+    Concern::Length.case(
+        "length-plus",
+        "Content-Length: +29",
+        INVALID,
+        || vec![saying(&format!("+{}", ORDER.len()))],
+        refused,
+    ),
+    Concern::Length.case(
+        "length-text",
+        "Content-Length: ten",
+        INVALID,
+        || vec![saying("ten")],
+        refused,
+    ),
+    Concern::Length.case(
+        "length-hex",
+        "Content-Length: 0x1d",
+        INVALID,
+        || vec![saying("0x1d")],
+        refused,
+    ),
+    Concern::Length.case(
+        "length-huge",
+        "a Content-Length of 2^64 + 10, which wraps round to 10",
+        rule("9110 §8.6: large lengths must be expected, and none may overflow"),
+        || vec![saying("18446744073709551626")],
+        refused,
+    ),
 ];
 
 fn saying(length: &str) -> Script {

@@ -5,145 +5,97 @@ use std::time::Duration;
 use super::judge::{
     Judgement, answered, deviates, follows, permitted, refused_or_kept, unanswered,
 };
-use super::script::{ORDER, Script, Step, order, order_with};
+use super::script::{Action, ORDER, Script, head_of, order, order_with};
 use super::seen::{Rest, Seen};
-use super::{Case, Concern, Plan, Rule};
+use super::{Case, Concern, Rule, rule};
 
 /// A client that waits for 100 continues by itself after about this time.
 const CLIENTS_WAIT: Duration = Duration::from_secs(1);
-const CONTINUE: Rule = Rule {
-    section: "9110 §10.1.1",
-    asks: "100 at once, or the final status if the head decides it",
-};
+const CONTINUE: Rule =
+    rule("9110 §10.1.1: 100 at once, or the final status if the head decides it");
 
 pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "head",
-        concern: Concern::Methods,
-        sends: "HEAD /ping",
-        rule: Rule {
-            section: "9110 §9.3.2",
-            asks: "every server supports HEAD: the response to GET without its body",
+    Concern::Methods.case(
+        "head",
+        "HEAD /ping",
+        rule("9110 §9.3.2: every server supports HEAD: the response to GET without its body"),
+        || {
+            let wire = head_of("HEAD /ping HTTP/1.1");
+            vec![Script::new(vec![Action::Send(wire)]).asking_head()]
         },
-        in_terms: false,
-        plan: Plan::Talks(|| {
-            let wire = "HEAD /ping HTTP/1.1\r\nHost: localhost\r\n\r\n";
-            vec![Script::new(vec![Step::Send(wire.into())]).asking_head()]
-        }),
-        judge: head,
-    },
-    Case {
-        id: "options",
-        concern: Concern::Methods,
-        sends: "OPTIONS /api/v1/orders",
-        rule: Rule {
-            section: "9110 §9.3.7",
-            asks: "optional; if it is not allowed, 405 with Allow",
-        },
-        in_terms: false,
-        plan: Plan::Talks(|| {
-            let wire = "OPTIONS /api/v1/orders HTTP/1.1\r\nHost: localhost\r\n\r\n";
-            vec![Script::one(wire)]
-        }),
-        judge: not_allowed,
-    },
-    Case {
-        id: "options-star",
-        concern: Concern::Methods,
-        sends: "OPTIONS *",
-        rule: Rule {
-            section: "9112 §3.2.4",
-            asks: "`*` asks about the server as a whole; any response will do",
-        },
-        in_terms: false,
-        plan: Plan::Talks(|| {
-            let wire = "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n";
-            vec![Script::one(wire)]
-        }),
-        judge: super::judge::either,
-    },
-    Case {
-        id: "expect-continue",
-        concern: Concern::Methods,
-        sends: "an order with Expect: 100-continue; its body after 100, or after 1 s",
-        rule: CONTINUE,
-        in_terms: true,
-        plan: Plan::Talks(|| {
+        head,
+    ),
+    Concern::Methods.case(
+        "options",
+        "OPTIONS /api/v1/orders",
+        rule("9110 §9.3.7: optional; if it is not allowed, 405 with Allow"),
+        || vec![Script::one(head_of("OPTIONS /api/v1/orders HTTP/1.1"))],
+        not_allowed,
+    ),
+    Concern::Methods.case(
+        "options-star",
+        "OPTIONS *",
+        rule("9112 §3.2.4: `*` asks about the server as a whole; any response will do"),
+        || vec![Script::one(head_of("OPTIONS * HTTP/1.1"))],
+        super::judge::either,
+    ),
+    Concern::Methods.case_in_terms(
+        "expect-continue",
+        "an order with Expect: 100-continue; its body after 100, or after 1 s",
+        CONTINUE,
+        || {
             let lines = format!(
                 "Content-Length: {}\r\nExpect: 100-continue\r\n",
                 ORDER.len()
             );
             let steps = vec![
-                Step::Send(order_with(&lines, "")),
-                Step::AwaitAnswer(CLIENTS_WAIT),
-                Step::Send(ORDER.into()),
+                Action::Send(order_with(&lines, "")),
+                Action::AwaitAnswer(CLIENTS_WAIT),
+                Action::Send(ORDER.into()),
             ];
             vec![Script::new(steps).asking(Some(order()))]
-        }),
-        judge: continues,
-    },
-    Case {
-        id: "expect-too-large",
-        concern: Concern::Methods,
-        sends: "the head of an order of 100,000 bytes with Expect: 100-continue, and no body",
-        rule: CONTINUE,
-        in_terms: false,
-        plan: Plan::Talks(|| {
+        },
+        continues,
+    ),
+    Concern::Methods.case(
+        "expect-too-large",
+        "the head of an order of 100,000 bytes with Expect: 100-continue, and no body",
+        CONTINUE,
+        || {
             let lines = "Content-Length: 100000\r\nExpect: 100-continue\r\n";
             let steps = vec![
-                Step::Send(order_with(lines, "")),
-                Step::AwaitAnswer(CLIENTS_WAIT),
-                Step::HalfClose,
+                Action::Send(order_with(lines, "")),
+                Action::AwaitAnswer(CLIENTS_WAIT),
+                Action::HalfClose,
             ];
             vec![Script::new(steps).asking(None)]
-        }),
-        judge: refuses_early,
-    },
-    Case {
-        id: "method-unknown",
-        concern: Concern::Methods,
-        sends: "BREW /ping",
-        rule: Rule {
-            section: "9110 §9.1",
-            asks: "501 for an unknown method, or 405 with Allow",
         },
-        in_terms: false,
-        plan: Plan::Talks(|| {
-            let wire = "BREW /ping HTTP/1.1\r\nHost: localhost\r\n\r\n";
-            vec![Script::one(wire)]
-        }),
-        judge: not_allowed,
-    },
-    Case {
-        id: "method-invalid",
-        concern: Concern::Methods,
-        sends: "a method that is no token: G@T /ping",
-        rule: Rule {
-            section: "9112 §3",
-            asks: "an invalid request line should be answered 400",
-        },
-        in_terms: false,
-        plan: Plan::Talks(|| {
-            let wire = "G@T /ping HTTP/1.1\r\nHost: localhost\r\n\r\n";
-            vec![Script::one(wire)]
-        }),
-        judge: refused_or_kept,
-    },
-    Case {
-        id: "connect",
-        concern: Concern::Methods,
-        sends: "CONNECT localhost:80",
-        rule: Rule {
-            section: "9110 §9.3.6",
-            asks: "an origin server that is not a proxy does not open a tunnel",
-        },
-        in_terms: false,
-        plan: Plan::Talks(|| {
+        refuses_early,
+    ),
+    Concern::Methods.case(
+        "method-unknown",
+        "BREW /ping",
+        rule("9110 §9.1: 501 for an unknown method, or 405 with Allow"),
+        || vec![Script::one(head_of("BREW /ping HTTP/1.1"))],
+        not_allowed,
+    ),
+    Concern::Methods.case(
+        "method-invalid",
+        "a method that is no token: G@T /ping",
+        rule("9112 §3: an invalid request line should be answered 400"),
+        || vec![Script::one(head_of("G@T /ping HTTP/1.1"))],
+        refused_or_kept,
+    ),
+    Concern::Methods.case(
+        "connect",
+        "CONNECT localhost:80",
+        rule("9110 §9.3.6: an origin server that is not a proxy does not open a tunnel"),
+        || {
             let wire = "CONNECT localhost:80 HTTP/1.1\r\nHost: localhost:80\r\n\r\n";
             vec![Script::one(wire)]
-        }),
-        judge: no_tunnel,
-    },
+        },
+        no_tunnel,
+    ),
 ];
 
 fn head(seen: &Seen) -> Judgement {

@@ -137,6 +137,41 @@ pub fn all() -> &'static [Case] {
 }
 
 impl Concern {
+    /// A case of this group, with scripts.
+    const fn case(
+        self,
+        id: &'static str,
+        sends: &'static str,
+        rule: Rule,
+        scripts: fn() -> Vec<Script>,
+        judge: fn(&Seen) -> Judgement,
+    ) -> Case {
+        Case {
+            id,
+            concern: self,
+            sends,
+            rule,
+            in_terms: false,
+            plan: Plan::Talks(scripts),
+            judge,
+        }
+    }
+
+    /// One that stays within the contract's terms.
+    const fn case_in_terms(
+        self,
+        id: &'static str,
+        sends: &'static str,
+        rule: Rule,
+        scripts: fn() -> Vec<Script>,
+        judge: fn(&Seen) -> Judgement,
+    ) -> Case {
+        Case {
+            in_terms: true,
+            ..self.case(id, sends, rule, scripts, judge)
+        }
+    }
+
     /// Its heading.
     pub fn title(self) -> &'static str {
         match self {
@@ -151,6 +186,17 @@ impl Concern {
             Self::Crowd => "Many clients",
         }
     }
+}
+
+/// Reads `SECTION: REQUIREMENT`.
+const fn rule(text: &'static str) -> Rule {
+    let mut colon = 0;
+    while text.as_bytes()[colon] != b':' {
+        colon += 1;
+    }
+    let (section, rest) = text.split_at(colon);
+    let (_, asks) = rest.split_at(2);
+    Rule { section, asks }
 }
 
 impl Case {

@@ -1,152 +1,106 @@
 //! How long a connection lasts, and who ends it.
 
 use super::judge::{Judgement, answered, deviates, follows, permitted, unanswered};
-use super::script::{ORDER, Script, Step, get_with, order_with, ping, user};
+use super::script::{Action, ORDER, Script, get_with, head_of, order_with, ping, user};
 use super::seen::{Rest, Seen};
-use super::{Case, Concern, Plan, Rule};
+use super::{Case, Concern, Rule, rule};
 use referee::raw;
 
-const CLOSES: Rule = Rule {
-    section: "9112 §9.6",
-    asks: "after `close` the server responds, closes, and accepts no further request",
-};
+const CLOSES: Rule =
+    rule("9112 §9.6: after `close` the server responds, closes, and accepts no further request");
 
 pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "close",
-        concern: Concern::Persistence,
-        sends: "a GET with Connection: close",
-        rule: CLOSES,
-        in_terms: true,
-        plan: Plan::Talks(|| {
-            vec![Script::wanting(
-                get_with("/ping", "Connection: close\r\n"),
-                ping(),
-            )]
-        }),
-        judge: closes,
-    },
-    Case {
-        id: "close-then-more",
-        concern: Concern::Persistence,
-        sends: "a GET with Connection: close and another GET in one write",
-        rule: CLOSES,
-        in_terms: false,
-        plan: Plan::Talks(|| {
+    Concern::Persistence.case_in_terms(
+        "close",
+        "a GET with Connection: close",
+        CLOSES,
+        || {
+            let wire = get_with("/ping", "Connection: close\r\n");
+            vec![Script::wanting(wire, ping())]
+        },
+        closes,
+    ),
+    Concern::Persistence.case(
+        "close-then-more",
+        "a GET with Connection: close and another GET in one write",
+        CLOSES,
+        || {
             let mut wire = get_with("/ping", "Connection: close\r\n");
             wire.extend(raw::get("/api/v1/users/5"));
             vec![Script::wanting(wire, ping())]
-        }),
-        judge: takes_no_more,
-    },
-    Case {
-        id: "http10",
-        concern: Concern::Persistence,
-        sends: "a GET by HTTP/1.0",
-        rule: Rule {
-            section: "9112 §9.3",
-            asks: "an HTTP/1.0 connection ends after the response unless keep-alive is requested",
         },
-        in_terms: false,
-        plan: Plan::Talks(|| {
-            let wire = "GET /ping HTTP/1.0\r\nHost: localhost\r\n\r\n";
-            vec![Script::wanting(wire, ping())]
-        }),
-        judge: closes,
-    },
-    Case {
-        id: "http10-keep-alive",
-        concern: Concern::Persistence,
-        sends: "a GET by HTTP/1.0 with Connection: keep-alive",
-        rule: Rule {
-            section: "9112 §9.3",
-            asks: "the connection may be kept if the client asks for it",
-        },
-        in_terms: false,
-        plan: Plan::Talks(|| {
+        takes_no_more,
+    ),
+    Concern::Persistence.case(
+        "http10",
+        "a GET by HTTP/1.0",
+        rule("9112 §9.3: an HTTP/1.0 connection ends after the response unless keep-alive is requested"),
+        || vec![Script::wanting(head_of("GET /ping HTTP/1.0"), ping())],
+        closes,
+    ),
+    Concern::Persistence.case(
+        "http10-keep-alive",
+        "a GET by HTTP/1.0 with Connection: keep-alive",
+        rule("9112 §9.3: the connection may be kept if the client asks for it"),
+        || {
             let wire = "GET /ping HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n";
             vec![Script::wanting(wire, ping())]
-        }),
-        judge: keeps_if_said,
-    },
-    Case {
-        id: "leading-crlf",
-        concern: Concern::Persistence,
-        sends: "an empty line, then a GET",
-        rule: Rule {
-            section: "9112 §2.2",
-            asks: "at least one empty line before a request should be ignored",
         },
-        in_terms: false,
-        plan: Plan::Talks(|| {
+        keeps_if_said,
+    ),
+    Concern::Persistence.case(
+        "leading-crlf",
+        "an empty line, then a GET",
+        rule("9112 §2.2: at least one empty line before a request should be ignored"),
+        || {
             let wire = [b"\r\n".to_vec(), raw::get("/ping")].concat();
             vec![Script::wanting(wire, ping())]
-        }),
-        judge: ignores_empty_line,
-    },
-    Case {
-        id: "half-close",
-        concern: Concern::Persistence,
-        sends: "a GET, then the end of the client's side",
-        rule: Rule {
-            section: "9293 §3.6",
-            asks: "TCP lets one side end before the other; HTTP does not forbid it",
         },
-        in_terms: false,
-        plan: Plan::Talks(|| {
-            let steps = vec![Step::Send(raw::get("/ping")), Step::HalfClose];
+        ignores_empty_line,
+    ),
+    Concern::Persistence.case(
+        "half-close",
+        "a GET, then the end of the client's side",
+        rule("9293 §3.6: TCP lets one side end before the other; HTTP does not forbid it"),
+        || {
+            let steps = vec![Action::Send(raw::get("/ping")), Action::HalfClose];
             vec![Script::new(steps).asking(Some(ping()))]
-        }),
-        judge: answers_half_closed,
-    },
-    Case {
-        id: "half-close-later",
-        concern: Concern::Persistence,
-        sends: "a GET, and the end of the client's side once the answer has begun",
-        rule: Rule {
-            section: "9293 §3.6",
-            asks: "TCP lets one side end before the other; HTTP does not forbid it",
         },
-        in_terms: false,
-        plan: Plan::Talks(|| {
+        answers_half_closed,
+    ),
+    Concern::Persistence.case(
+        "half-close-later",
+        "a GET, and the end of the client's side once the answer has begun",
+        rule("9293 §3.6: TCP lets one side end before the other; HTTP does not forbid it"),
+        || {
             let steps = vec![
-                Step::Send(raw::get("/api/v1/users?limit=100")),
-                Step::AwaitFirstByte,
-                Step::HalfClose,
+                Action::Send(raw::get("/api/v1/users?limit=100")),
+                Action::AwaitFirstByte,
+                Action::HalfClose,
             ];
             vec![Script::new(steps).asking(None)]
-        }),
-        judge: answers_half_closed,
-    },
-    Case {
-        id: "half-body-half-close",
-        concern: Concern::Persistence,
-        sends: "half of an order's body, then the end of the client's side",
-        rule: Rule {
-            section: "9112 §8",
-            asks: "a body shorter than its Content-Length makes the request incomplete",
         },
-        in_terms: false,
-        plan: Plan::Talks(|| {
+        answers_half_closed,
+    ),
+    Concern::Persistence.case(
+        "half-body-half-close",
+        "half of an order's body, then the end of the client's side",
+        rule("9112 §8: a body shorter than its Content-Length makes the request incomplete"),
+        || {
             let head = format!("Content-Length: {}\r\n", ORDER.len());
             let steps = vec![
-                Step::Send(order_with(&head, &ORDER[..ORDER.len() / 2])),
-                Step::HalfClose,
+                Action::Send(order_with(&head, &ORDER[..ORDER.len() / 2])),
+                Action::HalfClose,
             ];
             vec![Script::new(steps).asking(None)]
-        }),
-        judge: incomplete,
-    },
-    Case {
-        id: "get-with-body",
-        concern: Concern::Persistence,
-        sends: "a GET with a body, then another request",
-        rule: Rule {
-            section: "9110 §9.3.1",
-            asks: "the body of a GET has no meaning, but is framed like any other",
         },
-        in_terms: false,
-        plan: Plan::Talks(|| {
+        incomplete,
+    ),
+    Concern::Persistence.case(
+        "get-with-body",
+        "a GET with a body, then another request",
+        rule("9110 §9.3.1: the body of a GET has no meaning, but is framed like any other"),
+        || {
             let mut wire = get_with("/ping", "Content-Length: 27\r\n");
             wire.extend(b"GET /nothing HTTP/1.1\r\nX: y");
             let mut further = wire.clone();
@@ -157,25 +111,20 @@ pub(super) const CASES: &[Case] = &[
                     .asking(Some(user(5)))
                     .called("pipelined"),
             ]
-        }),
-        judge: body_is_skipped,
-    },
-    Case {
-        id: "refused-with-body",
-        concern: Concern::Persistence,
-        sends: "a POST with a body to no route, then another request",
-        rule: Rule {
-            section: "9112 §9.3",
-            asks: "the body is read to its end, or the connection closed after the response",
         },
-        in_terms: false,
-        plan: Plan::Talks(|| {
+        body_is_skipped,
+    ),
+    Concern::Persistence.case(
+        "refused-with-body",
+        "a POST with a body to no route, then another request",
+        rule("9112 §9.3: the body is read to its end, or the connection closed after the response"),
+        || {
             let wire = "POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 27\r\n\r\n\
                         GET /nothing HTTP/1.1\r\nX: y";
             vec![Script::one(wire)]
-        }),
-        judge: body_is_skipped,
-    },
+        },
+        body_is_skipped,
+    ),
 ];
 
 fn closes(seen: &Seen) -> Judgement {

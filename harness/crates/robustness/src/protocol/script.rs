@@ -10,7 +10,7 @@ use referee::{Expected, Model};
 
 /// One action of the client. It also reads while it waits.
 #[derive(Debug, Clone)]
-pub(super) enum Step {
+pub(super) enum Action {
     /// Writes all of it at once.
     Send(Vec<u8>),
     /// Writes these pieces this far apart, until the server ends the connection.
@@ -73,7 +73,7 @@ pub(super) enum Want {
 pub(super) struct Script {
     /// Distinguishes it from the other scripts of its case, as in `cut at byte 17`.
     pub(super) label: String,
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<Action>,
     /// The requests, in their order.
     pub(super) asked: Vec<Asked>,
     pub(super) finish: Finish,
@@ -82,7 +82,7 @@ pub(super) struct Script {
 }
 
 impl Script {
-    pub(super) fn new(steps: Vec<Step>) -> Self {
+    pub(super) fn new(steps: Vec<Action>) -> Self {
         Self {
             label: String::new(),
             steps,
@@ -94,12 +94,12 @@ impl Script {
 
     /// One request, sent at once, without a single correct response.
     pub(super) fn one(wire: impl Into<Vec<u8>>) -> Self {
-        Self::new(vec![Step::Send(wire.into())]).asking(None)
+        Self::new(vec![Action::Send(wire.into())]).asking(None)
     }
 
     /// The same with a known correct response.
     pub(super) fn wanting(wire: impl Into<Vec<u8>>, want: Want) -> Self {
-        Self::new(vec![Step::Send(wire.into())]).asking(Some(want))
+        Self::new(vec![Action::Send(wire.into())]).asking(Some(want))
     }
 
     /// Adds a request, which the steps send.
@@ -171,6 +171,11 @@ pub(super) fn order() -> Want {
 fn model() -> &'static Model {
     static MODEL: std::sync::LazyLock<Model> = std::sync::LazyLock::new(Model::new);
     &MODEL
+}
+
+/// A head with only this request line and `Host`.
+pub(super) fn head_of(line: &str) -> Vec<u8> {
+    format!("{line}\r\nHost: localhost\r\n\r\n").into_bytes()
 }
 
 /// A GET with these additional lines, each with its line end.

@@ -9,7 +9,7 @@ use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size};
 
 use super::Limits;
 use super::replies::Replies;
-use super::script::{Asked, Finish, Script, Step, probe};
+use super::script::{Action, Asked, Finish, Script, probe};
 
 /// How long to watch a connection for its end, or for another response, before probing it with another request.
 const QUIET: Duration = Duration::from_millis(200);
@@ -48,7 +48,7 @@ pub(super) struct Talk {
     pub(super) lasted: Duration,
 }
 
-struct Line<'a> {
+struct LiveTalk<'a> {
     stream: TcpStream,
     received: Vec<u8>,
     end: End,
@@ -74,7 +74,7 @@ pub(super) fn talk(addr: SocketAddr, script: &Script, limits: &Limits<'_>) -> Ta
             };
         }
     };
-    let mut line = Line {
+    let mut line = LiveTalk {
         stream,
         received: Vec::new(),
         end: End::Open,
@@ -109,27 +109,27 @@ fn connect(addr: SocketAddr, script: &Script) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-impl Line<'_> {
-    fn take(&mut self, step: &Step) {
+impl LiveTalk<'_> {
+    fn take(&mut self, step: &Action) {
         if self.end != End::Open {
             return;
         }
         match step {
-            Step::Send(bytes) => self.send(bytes),
-            Step::Trickle(pieces, apart) => self.trickle(pieces, *apart),
-            Step::AwaitAnswer(limit) => self.wait(*limit, |line| !line.replies().all.is_empty()),
-            Step::AwaitAnswers(count) => {
+            Action::Send(bytes) => self.send(bytes),
+            Action::Trickle(pieces, apart) => self.trickle(pieces, *apart),
+            Action::AwaitAnswer(limit) => self.wait(*limit, |line| !line.replies().all.is_empty()),
+            Action::AwaitAnswers(count) => {
                 self.wait(self.limits.patience, |line| {
                     line.replies().whole() >= *count
                 });
             }
-            Step::AwaitFirstByte => self.wait_readable(self.limits.patience),
-            Step::HalfClose => {
+            Action::AwaitFirstByte => self.wait_readable(self.limits.patience),
+            Action::HalfClose => {
                 self.half_closed = true;
                 // If the server has closed the connection meanwhile, reading will show that.
                 let _ = self.stream.shutdown(Shutdown::Write);
             }
-            Step::Reset => {
+            Action::Reset => {
                 // Makes closing the socket reset the connection.
                 let _ = set_socket_linger(&self.stream, Some(Duration::ZERO));
                 self.end = End::Left;

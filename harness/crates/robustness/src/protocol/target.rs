@@ -4,153 +4,111 @@ use super::judge::{
     Judgement, answered, deviates, follows, permitted, refused_or_kept, taken_or_too_large,
     unanswered,
 };
-use super::script::{Script, get_with, ping};
+use super::script::{Script, get_with, head_of, ping};
 use super::seen::{Rest, Seen};
-use super::{Case, Concern, Plan, Rule};
+use super::{Case, Concern, Rule, rule};
 
-const INVALID: Rule = Rule {
-    section: "9112 §3",
-    asks: "an invalid request line should be answered 400",
-};
+const INVALID: Rule = rule("9112 §3: an invalid request line should be answered 400");
 
 pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "absolute-form",
-        concern: Concern::Target,
-        sends: "GET http://localhost/ping",
-        rule: Rule {
-            section: "9112 §3.2.2",
-            asks: "a server must accept the absolute form",
-        },
-        in_terms: false,
-        plan: Plan::Talks(|| {
+    Concern::Target.case(
+        "absolute-form",
+        "GET http://localhost/ping",
+        rule("9112 §3.2.2: a server must accept the absolute form"),
+        || {
             vec![Script::wanting(
                 get_with("http://localhost/ping", ""),
                 ping(),
             )]
-        }),
-        judge: absolute,
-    },
-    Case {
-        id: "target-8k",
-        concern: Concern::Target,
-        sends: "a target of 8,000 bytes",
-        rule: Rule {
-            section: "9112 §3",
-            asks: "request lines of at least 8,000 bytes should be supported",
         },
-        in_terms: false,
-        plan: Plan::Talks(|| vec![long_target(8_000)]),
-        judge: taken_or_too_large,
-    },
-    Case {
-        id: "target-64k",
-        concern: Concern::Target,
-        sends: "a target of 64 KiB",
-        rule: Rule {
-            section: "9112 §3",
-            asks: "a target that is too long is answered 414",
-        },
-        in_terms: false,
-        plan: Plan::Talks(|| vec![long_target(64 * 1024)]),
-        judge: taken_or_too_large,
-    },
-    Case {
-        id: "target-nul",
-        concern: Concern::Target,
-        sends: "a NUL in the path",
-        rule: INVALID,
-        in_terms: false,
-        plan: Plan::Talks(|| vec![Script::one(get_with("/pi\0ng", ""))]),
-        judge: refused_or_kept,
-    },
-    Case {
-        id: "target-nul-query",
-        concern: Concern::Target,
-        sends: "a NUL in an unknown parameter",
-        rule: INVALID,
-        in_terms: false,
-        plan: Plan::Talks(|| vec![Script::one(get_with("/api/v1/users?x=\0", ""))]),
-        judge: refused_or_kept,
-    },
-    Case {
-        id: "target-not-utf8",
-        concern: Concern::Target,
-        sends: "bytes that are no UTF-8 in the path",
-        rule: INVALID,
-        in_terms: false,
-        plan: Plan::Talks(|| vec![with_bytes("/api/v1/users/", b"\xff\xfe", "")]),
-        judge: refused_unless_opaque,
-    },
-    Case {
-        id: "target-not-utf8-query",
-        concern: Concern::Target,
-        sends: "bytes that are no UTF-8 in an unknown parameter",
-        rule: INVALID,
-        in_terms: false,
-        plan: Plan::Talks(|| vec![with_bytes("/api/v1/users?x=", b"\xff\xfe", "&limit=1")]),
-        judge: refused_unless_opaque,
-    },
-    Case {
-        id: "target-space",
-        concern: Concern::Target,
-        sends: "a space within the path",
-        rule: INVALID,
-        in_terms: false,
-        plan: Plan::Talks(|| vec![Script::one(get_with("/pi ng", ""))]),
-        judge: refused_or_kept,
-    },
-    Case {
-        id: "version-9",
-        concern: Concern::Target,
-        sends: "GET /ping HTTP/9.9",
-        rule: Rule {
-            section: "9110 §15.6.6",
-            asks: "an unsupported major version may be answered 505",
-        },
-        in_terms: false,
-        plan: Plan::Talks(|| vec![Script::one("GET /ping HTTP/9.9\r\nHost: localhost\r\n\r\n")]),
-        judge: another_protocol,
-    },
-    Case {
-        id: "version-none",
-        concern: Concern::Target,
-        sends: "GET /ping without a version, as in HTTP/0.9",
-        rule: INVALID,
-        in_terms: false,
-        plan: Plan::Talks(|| vec![Script::one("GET /ping\r\n\r\n")]),
-        judge: another_protocol,
-    },
-    Case {
-        id: "http2-preface",
-        concern: Concern::Target,
-        sends: "the beginning of an HTTP/2 connection",
-        rule: Rule {
-            section: "9113 §3.4",
-            asks: "the preface is designed so that an HTTP/1.1 server fails on it",
-        },
-        in_terms: false,
-        plan: Plan::Talks(|| {
+        absolute,
+    ),
+    Concern::Target.case(
+        "target-8k",
+        "a target of 8,000 bytes",
+        rule("9112 §3: request lines of at least 8,000 bytes should be supported"),
+        || vec![long_target(8_000)],
+        taken_or_too_large,
+    ),
+    Concern::Target.case(
+        "target-64k",
+        "a target of 64 KiB",
+        rule("9112 §3: a target that is too long is answered 414"),
+        || vec![long_target(64 * 1024)],
+        taken_or_too_large,
+    ),
+    Concern::Target.case(
+        "target-nul",
+        "a NUL in the path",
+        INVALID,
+        || vec![Script::one(get_with("/pi\0ng", ""))],
+        refused_or_kept,
+    ),
+    Concern::Target.case(
+        "target-nul-query",
+        "a NUL in an unknown parameter",
+        INVALID,
+        || vec![Script::one(get_with("/api/v1/users?x=\0", ""))],
+        refused_or_kept,
+    ),
+    Concern::Target.case(
+        "target-not-utf8",
+        "bytes that are no UTF-8 in the path",
+        INVALID,
+        || vec![with_bytes("/api/v1/users/", b"\xff\xfe", "")],
+        refused_unless_opaque,
+    ),
+    Concern::Target.case(
+        "target-not-utf8-query",
+        "bytes that are no UTF-8 in an unknown parameter",
+        INVALID,
+        || vec![with_bytes("/api/v1/users?x=", b"\xff\xfe", "&limit=1")],
+        refused_unless_opaque,
+    ),
+    Concern::Target.case(
+        "target-space",
+        "a space within the path",
+        INVALID,
+        || vec![Script::one(get_with("/pi ng", ""))],
+        refused_or_kept,
+    ),
+    Concern::Target.case(
+        "version-9",
+        "GET /ping HTTP/9.9",
+        rule("9110 §15.6.6: an unsupported major version may be answered 505"),
+        || vec![Script::one(head_of("GET /ping HTTP/9.9"))],
+        another_protocol,
+    ),
+    Concern::Target.case(
+        "version-none",
+        "GET /ping without a version, as in HTTP/0.9",
+        INVALID,
+        || vec![Script::one("GET /ping\r\n\r\n")],
+        another_protocol,
+    ),
+    Concern::Target.case(
+        "http2-preface",
+        "the beginning of an HTTP/2 connection",
+        rule("9113 §3.4: the preface is designed so that an HTTP/1.1 server fails on it"),
+        || {
             // An empty SETTINGS frame follows it.
             let frame = [0, 0, 0, 4, 0, 0, 0, 0, 0];
             let wire = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame].concat();
             vec![Script::one(wire)]
-        }),
-        judge: preface,
-    },
-    Case {
-        id: "tls-hello",
-        concern: Concern::Target,
-        sends: "the beginning of a TLS connection",
-        rule: INVALID,
-        in_terms: false,
-        plan: Plan::Talks(|| {
+        },
+        preface,
+    ),
+    Concern::Target.case(
+        "tls-hello",
+        "the beginning of a TLS connection",
+        INVALID,
+        || {
             let mut hello = vec![0x16, 0x03, 0x01, 0x00, 0x80, 0x01, 0x00, 0x00, 0x7c];
             hello.resize(5 + 0x80, 0xa5);
             vec![Script::one(hello)]
-        }),
-        judge: another_protocol,
-    },
+        },
+        another_protocol,
+    ),
 ];
 
 fn long_target(bytes: usize) -> Script {

@@ -16,7 +16,7 @@ use record::Reading;
 /// What is missing in it.
 pub(super) fn read(kind: Kind, output: &str) -> Result<Reading> {
     match kind {
-        Kind::Ours { .. } | Kind::Bare => drive::read(output),
+        Kind::Ours(_) | Kind::Bare => drive::read(output),
         Kind::Wrk => wrk::read(output),
         Kind::Oha { .. } => oha::read(output),
         Kind::Hey => hey::read(output),

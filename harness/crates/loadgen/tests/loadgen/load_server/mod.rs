@@ -46,6 +46,33 @@ macro_rules! over_each_engine {
 }
 pub(crate) use over_each_engine;
 
+/// Lets `serve` have a listener, on a thread of its own; returns where it listens.
+pub fn with_listener(serve: impl FnOnce(TcpListener) + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    std::thread::spawn(move || serve(listener));
+    addr
+}
+
+/// An address where nobody listens.
+pub fn nobody() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
+/// Reads the head of a request and nothing behind it; false if it doesn't come.
+pub fn read_head(stream: &mut TcpStream) -> bool {
+    let mut byte = [0];
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            _ => return false,
+        }
+    }
+    true
+}
+
 /// What is done in answer to a request.
 pub enum Act {
     Write(Vec<u8>),
@@ -60,7 +87,7 @@ pub enum Act {
 }
 
 /// A running server.
-pub struct Server {
+pub struct TestServer {
     pub addr: SocketAddr,
     pub requests: Arc<AtomicU64>,
     pub connections: Arc<AtomicU64>,
@@ -68,7 +95,7 @@ pub struct Server {
     open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
-impl Server {
+impl TestServer {
     /// Answers the n-th request (from 1, over all connections) with what `answer` says.
     pub fn start(answer: impl Fn(u64, &str) -> Vec<Act> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -108,7 +135,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for TestServer {
     fn drop(&mut self) {
         self.over.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(self.addr);

@@ -11,9 +11,21 @@ use super::Outcome;
 /// Maximum number of bytes of a body to show.
 const EXCERPT_BYTES: usize = 240;
 
+/// An error of the contract: its status and its code.
+pub(super) type Refusal = (u16, &'static str);
+
+pub(super) const NOT_FOUND: Refusal = (404, "not_found");
+pub(super) const METHOD_NOT_ALLOWED: Refusal = (405, "method_not_allowed");
+pub(super) const INVALID_PARAMETER: Refusal = (400, "invalid_parameter");
+pub(super) const PAYLOAD_TOO_LARGE: Refusal = (413, "payload_too_large");
+pub(super) const UNSUPPORTED_MEDIA_TYPE: Refusal = (415, "unsupported_media_type");
+pub(super) const MALFORMED_JSON: Refusal = (400, "malformed_json");
+pub(super) const INVALID_ORDER: Refusal = (422, "invalid_order");
+pub(super) const OUT_OF_STOCK: Refusal = (409, "out_of_stock");
+
 /// A complete response.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     /// The request, in one line.
     pub(super) asked: String,
     pub(super) status: u16,
@@ -25,7 +37,7 @@ pub(super) struct Answer {
     pub(super) received_at: SystemTime,
 }
 
-impl Answer {
+impl Response {
     /// Request, response and expectation, for the user.
     pub(super) fn wrong(&self, expected: impl Display) -> String {
         format!(
@@ -40,6 +52,13 @@ impl Answer {
         serde_json::from_slice(&self.body).map_err(|error| self.wrong(format!("JSON ({error})")))
     }
 
+    /// The ids of the orders on a page.
+    pub(super) fn order_ids(&self) -> Result<Option<Vec<u64>>, String> {
+        let body = self.json()?;
+        let orders = body["orders"].as_array();
+        Ok(orders.and_then(|orders| orders.iter().map(|order| order["id"].as_u64()).collect()))
+    }
+
     /// Checks the status and the whole body.
     pub(super) fn is(&self, status: u16, body: &Value) -> Outcome {
         if self.status == status && self.json()? == *body {
@@ -49,7 +68,7 @@ impl Answer {
     }
 
     /// Checks for the error envelope with this code; its message can be anything.
-    pub(super) fn is_error(&self, status: u16, code: &str) -> Outcome {
+    pub(super) fn is_error(&self, (status, code): Refusal) -> Outcome {
         let envelope = self.json().unwrap_or_default();
         let message = &envelope["error"]["message"];
         let whole = json!({"error": {"code": code, "message": message}});
