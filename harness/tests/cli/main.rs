@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod against;
+mod cost;
 mod doctor;
 mod entries;
 mod interleaved;

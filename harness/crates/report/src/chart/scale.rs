@@ -21,7 +21,7 @@ pub(super) enum AxisUnit {
 impl From<figure::Unit> for AxisUnit {
     fn from(unit: figure::Unit) -> Self {
         match unit {
-            figure::Unit::PerSecond | figure::Unit::One => Self::Count,
+            figure::Unit::PerSecond | figure::Unit::Microjoules | figure::Unit::One => Self::Count,
             figure::Unit::Micros => Self::Micros,
             figure::Unit::Millis => Self::Millis,
             figure::Unit::Bytes => Self::Bytes,

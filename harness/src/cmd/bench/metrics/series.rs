@@ -41,6 +41,7 @@ fn told_as(figure: &Figure) -> (String, Option<Unit>, f64) {
         figure::Unit::Micros => (without("_us"), Some(Unit::Seconds), 1e6),
         figure::Unit::Millis => (without("_ms"), Some(Unit::Seconds), 1e3),
         figure::Unit::Bytes => (without("_bytes"), Some(Unit::Bytes), 1.0),
+        figure::Unit::Microjoules => (without("_uj"), Some(Unit::Joules), 1e6),
         figure::Unit::One => (without(""), None, 1.0),
     }
 }
