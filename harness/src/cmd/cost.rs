@@ -12,8 +12,8 @@ use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use crate::flags::{Loads, Servers, Status, Usage, parse_duration};
-use ::cost::{CostOptions, Subject, Tools};
-use catalog::{Catalog, Server, Workload};
+use ::cost::{CostOptions, Kind, Subject, Tools};
+use catalog::{Catalog, Server, Workload, names};
 use judge::{CostChange, CostLimit, cost_changes, unjudged};
 use record::{BUILD_MARK, Failure};
 use runner::{BootOptions, Built, Interrupt};
@@ -52,6 +52,9 @@ pub struct Arguments {
     /// Number of requests to count
     #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
     requests: u64,
+    /// Count only this: allocations, instructions, syscalls or process; repeatable, or separated by commas
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    only: Vec<String>,
     /// Worker threads of each server
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     workers: u32,
@@ -126,6 +129,9 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         return finish(arguments, &costs, base.transpose()?.as_ref());
     }
     let (catalog, mut servers) = arguments.servers.catalog()?;
+    let kinds = Kind::ALL.to_vec();
+    let kinds = names::select("kind of cost", kinds, |kind| kind.name(), &arguments.only);
+    let kinds = kinds.map_err(Usage)?;
     let loads = Loads {
         workload: arguments.loads.workload.clone(),
         stage: Vec::new(),
@@ -166,6 +172,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         place: &place,
         folder: &folder,
         workloads: &workloads,
+        kinds: &kinds,
         tools: &tools,
         scratch: scratch.path(),
         interrupt: &interrupt,
@@ -237,6 +244,7 @@ struct Job<'a> {
     place: &'a CpuPlace,
     folder: &'a Folder,
     workloads: &'a [Workload],
+    kinds: &'a [Kind],
     tools: &'a Tools,
     scratch: &'a Path,
     interrupt: &'a Interrupt,
@@ -271,11 +279,10 @@ impl Job<'_> {
         let begin = Instant::now();
         let built = runner::build(self.catalog, server, self.interrupt)?;
         cost.sha256.clone_from(&built.record.sha256);
-        self.progress.note(&format!(
-            "building {} with a counting allocator",
-            server.name
-        ));
-        let counting = self.counting(server);
+        let counting = match self.kinds.contains(&Kind::Allocations) {
+            true => self.counting(server),
+            false => Err("not counted".to_owned()),
+        };
         // Building is no guide to how long counting takes.
         self.begin += begin.elapsed();
         let subject = Subject {
@@ -310,8 +317,10 @@ impl Job<'_> {
     }
 
     /// The build with a counting allocator, or why there is none.
-    fn counting(&self, server: &Server) -> Result<Built, String> {
+    fn counting(&mut self, server: &Server) -> Result<Built, String> {
         let counting = server.counting_allocations()?;
+        let told = format!("building {} with a counting allocator", server.name);
+        self.progress.note(&told);
         runner::build(self.catalog, &counting, self.interrupt).map_err(|failure| {
             format!(
                 "the build with a counting allocator failed: {}",
@@ -336,6 +345,7 @@ impl Job<'_> {
             driver_cpus: self.place.driver_cpus(),
             requests: [short, long],
             repeats: self.arguments.repeats,
+            kinds: self.kinds.to_vec(),
             seed: self.arguments.seed,
             timeout: self.arguments.timeout,
             scratch: self.scratch.to_owned(),

@@ -12,7 +12,6 @@ fn planted(bench: Bench, name: &str, arguments: &[&str]) -> Bench {
     let program = fixture().to_string_lossy().into_owned();
     let mut run = vec![
         program.as_str(),
-        "--event-loop",
         "--addr",
         "{addr}",
         "--workers",
@@ -70,7 +69,13 @@ fn planted_instructions_and_allocations_are_found() {
         &["--extra-instructions", "20000", "--extra-allocations", "2"],
     );
     let out = bench.out();
-    let (status, stdout, stderr) = cost(&bench, &["--json", "--out", out.to_str().unwrap()]);
+    let only = [
+        "--json",
+        "--only",
+        "allocations,instructions,process",
+        "--out",
+    ];
+    let (status, stdout, stderr) = cost(&bench, &[&only[..], &[out.to_str().unwrap()]].concat());
     assert_eq!(status, Some(0), "{stderr}");
     let costs: Value = serde_json::from_str(&stdout).unwrap();
     let of = |server: &str, id: &str| figure(&costs, server, id);
@@ -104,8 +109,9 @@ fn a_limit_fails_what_exceeds_it_and_nothing_else() {
     // The same name, so that one is the base of the other.
     let before = planted(Bench::new(), "mine", &[]);
     let out = before.out();
-    let out = ["--out", out.to_str().unwrap()];
-    let (status, _, stderr) = cost(&before, &[&["--save", baseline], &out[..]].concat());
+    let only = ["--only", "allocations,process", "--out"];
+    let save = [&["--save", baseline], &only[..], &[out.to_str().unwrap()]].concat();
+    let (status, _, stderr) = cost(&before, &save);
     assert_eq!(status, Some(0), "{stderr}");
 
     let limits = [
@@ -118,7 +124,7 @@ fn a_limit_fails_what_exceeds_it_and_nothing_else() {
     let out = again.out();
     let (status, stdout, stderr) = cost(
         &again,
-        &[&limits[..], &["--out", out.to_str().unwrap()]].concat(),
+        &[&limits[..], &only[..], &[out.to_str().unwrap()]].concat(),
     );
     assert_eq!(status, Some(0), "{stdout}{stderr}");
     assert!(!stdout.contains("FAIL"), "{stdout}");
@@ -127,7 +133,7 @@ fn a_limit_fails_what_exceeds_it_and_nothing_else() {
     let out = dearer.out();
     let (status, stdout, stderr) = cost(
         &dearer,
-        &[&limits[..], &["--out", out.to_str().unwrap()]].concat(),
+        &[&limits[..], &only[..], &[out.to_str().unwrap()]].concat(),
     );
     assert_eq!(status, Some(1), "{stdout}{stderr}");
     let failed: Vec<&str> = stdout
@@ -142,7 +148,8 @@ fn a_limit_fails_what_exceeds_it_and_nothing_else() {
 fn a_server_without_a_counting_build_lacks_that_figure_with_its_reason() {
     let bench = Bench::new().with("mine", &[]);
     let out = bench.out();
-    let (status, stdout, stderr) = cost(&bench, &["--out", out.to_str().unwrap()]);
+    let only = ["--only", "allocations", "--out", out.to_str().unwrap()];
+    let (status, stdout, stderr) = cost(&bench, &only);
     assert_eq!(status, Some(0), "{stdout}{stderr}");
     assert!(
         stdout.contains("no allocated bytes and allocations: mine: "),

@@ -24,17 +24,17 @@ pub struct PageParams {
 /// `status`, `limit` and `page` of a query, not yet checked.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct UsersParams {
-    status: Option<Read<Status>>,
+    status: Option<TextAs<Status>>,
     limit: Option<Digits>,
     page: Option<Digits>,
 }
 
 /// What a text means, read at once, so that it needs no copy; `None` where it means nothing.
 #[derive(Debug, Clone, Copy)]
-struct Read<T>(Option<T>);
+struct TextAs<T>(Option<T>);
 
 /// A number in digits.
-type Digits = Read<u64>;
+type Digits = TextAs<u64>;
 
 /// Read from a text.
 trait FromText: Sized {
@@ -53,19 +53,19 @@ impl FromText for Status {
     }
 }
 
-impl<'de, T: FromText> Deserialize<'de> for Read<T> {
+impl<'de, T: FromText> Deserialize<'de> for TextAs<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Text<T>(PhantomData<T>);
 
         impl<T: FromText> Visitor<'_> for Text<T> {
-            type Value = Read<T>;
+            type Value = TextAs<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a text")
             }
 
-            fn visit_str<E>(self, text: &str) -> Result<Read<T>, E> {
-                Ok(Read(T::from_text(text)))
+            fn visit_str<E>(self, text: &str) -> Result<TextAs<T>, E> {
+                Ok(TextAs(T::from_text(text)))
             }
         }
 
@@ -107,7 +107,7 @@ impl UsersParams {
     /// # Errors
     /// [`ApiError::InvalidParameter`] names the member that is wrong.
     pub fn validate(&self) -> Result<UsersQuery, ApiError> {
-        let known = |status: Read<Status>| {
+        let known = |status: TextAs<Status>| {
             status.0.ok_or_else(|| {
                 ApiError::InvalidParameter("status is active, pending or archived".into())
             })
@@ -143,7 +143,7 @@ fn validate_page(limit: Option<Digits>, page: Option<Digits>) -> Result<PageQuer
 }
 
 fn in_range(name: &str, given: Option<Digits>, default: u64, max: u64) -> Result<u64, ApiError> {
-    let Some(Read(number)) = given else {
+    let Some(TextAs(number)) = given else {
         return Ok(default);
     };
     number
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     fn digits(text: &str) -> Digits {
-        Read(parse_digits(text))
+        TextAs(parse_digits(text))
     }
 
     fn page(limit: Option<&str>, page: Option<&str>) -> Option<(u64, u64)> {
@@ -218,7 +218,7 @@ mod tests {
     fn a_status_is_one_of_three() {
         let parse = |status: &str| {
             let params = UsersParams {
-                status: Some(Read(Status::parse(status))),
+                status: Some(TextAs(Status::parse(status))),
                 ..UsersParams::default()
             };
             params.validate().map(|query| query.status)

@@ -49,6 +49,8 @@ pub struct CostOptions {
     pub requests: [u64; 2],
     /// How often each figure is counted, at least once.
     pub repeats: u32,
+    /// What to count.
+    pub kinds: Vec<Kind>,
     /// Seed of the drawn requests.
     pub seed: u64,
     /// Time limit for a response.
@@ -64,6 +66,39 @@ pub struct Subject<'a> {
     pub built: &'a Built,
     /// The build with the counting allocator, or why there is none.
     pub counted: Result<&'a Built, &'a str>,
+}
+
+/// A kind of counting, each with processes of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Allocations and their bytes.
+    Allocations,
+    /// Instructions, and what else the processor counts.
+    Instructions,
+    /// System calls.
+    Syscalls,
+    /// Context switches, page faults, bytes and energy.
+    Process,
+}
+
+impl Kind {
+    /// All kinds, in the order of counting.
+    pub const ALL: [Self; 4] = [
+        Self::Allocations,
+        Self::Instructions,
+        Self::Syscalls,
+        Self::Process,
+    ];
+
+    /// Its name in flags.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Allocations => "allocations",
+            Self::Instructions => "instructions",
+            Self::Syscalls => "syscalls",
+            Self::Process => "process",
+        }
+    }
 }
 
 /// Counts of one load, by figure or by the name of a system call.
@@ -92,72 +127,15 @@ pub fn measure(
         name: workload.name.clone(),
         ..WorkloadCost::default()
     };
-    let launch = &subject.built.launch;
-
-    show("allocations");
-    match subject.counted {
-        Ok(counted) => {
-            let counter = allocations::Allocations::new(&options.scratch);
-            let mut loaded = job.start(&counter.launch(&counted.launch), "allocations")?;
-            let counted = job.count(&mut loaded, &mut |loaded, requests| {
-                counter.around(loaded, requests)
-            });
-            note(&mut cost, &allocations::FIGURES, counted, loaded)?;
-        }
-        Err(why) => lacks(&mut cost, &allocations::FIGURES, why),
-    }
-
-    show("instructions");
-    match (&tools.hardware, &tools.callgrind) {
-        (Ok(()), _) => {}
-        (Err(_), Ok(())) => {
-            let counter = Callgrind::new(&options.scratch);
-            let mut loaded = job.start(&counter.launch(launch), "callgrind")?;
-            let counted = job.count(&mut loaded, &mut |loaded, requests| {
-                counter.around(loaded, requests)
-            });
-            note(&mut cost, &[figure::INSTRUCTIONS], counted, loaded)?;
-        }
-        (Err(no_counters), Err(no_valgrind)) => {
-            lacks(
-                &mut cost,
-                &[figure::INSTRUCTIONS],
-                &format!("{no_counters}; {no_valgrind}"),
-            );
+    for kind in &options.kinds {
+        show(kind.name());
+        match kind {
+            Kind::Allocations => job.allocations(subject, &mut cost)?,
+            Kind::Instructions => job.instructions(subject, tools, &mut cost)?,
+            Kind::Syscalls => job.syscalls(subject, tools, &mut cost)?,
+            Kind::Process => job.process(subject, &mut cost)?,
         }
     }
-
-    show("system calls");
-    match &tools.strace {
-        Ok(()) => {
-            let mut loaded = job.start(launch, "strace")?;
-            let counted = job.count(&mut loaded, &mut |loaded, requests| {
-                strace::around(&options.scratch, loaded, requests)
-            });
-            let counted = counted.map(|calls| {
-                cost.syscalls = medians(&calls);
-                totals(&calls, options.repeats)
-            });
-            note(&mut cost, &[strace::FIGURE], counted, loaded)?;
-        }
-        Err(why) => lacks(&mut cost, &[strace::FIGURE], why),
-    }
-
-    show("switches, faults and bytes");
-    let mut loaded = job.start(launch, "plain")?;
-    if tools.hardware.is_ok() {
-        let counted = job.count(&mut loaded, &mut |loaded, requests| {
-            perf::around(&options.scratch, loaded, requests)
-        });
-        match counted {
-            Ok(counted) => cost.figures.extend(counted),
-            Err(error) => lacks(&mut cost, &perf::FIGURES, &format!("{error:#}")),
-        }
-    }
-    let counted = job.count(&mut loaded, &mut |loaded, requests| {
-        plain::around(loaded, requests)
-    });
-    note(&mut cost, &plain::FIGURES, counted, loaded)?;
     Ok(cost)
 }
 
@@ -180,6 +158,85 @@ impl Job<'_> {
             &self.referee,
             self.interrupt,
         )
+    }
+
+    fn allocations(&self, subject: &Subject<'_>, cost: &mut WorkloadCost) -> Result<(), Failure> {
+        let counted = match subject.counted {
+            Ok(counted) => counted,
+            Err(why) => {
+                lacks(cost, &allocations::FIGURES, why);
+                return Ok(());
+            }
+        };
+        let counter = allocations::Allocations::new(&self.options.scratch);
+        let mut loaded = self.start(&counter.launch(&counted.launch), "allocations")?;
+        let counts = self.count(&mut loaded, &mut |loaded, requests| {
+            counter.around(loaded, requests)
+        });
+        note(cost, &allocations::FIGURES, counts, loaded)
+    }
+
+    fn instructions(
+        &self,
+        subject: &Subject<'_>,
+        tools: &Tools,
+        cost: &mut WorkloadCost,
+    ) -> Result<(), Failure> {
+        let launch = &subject.built.launch;
+        match (&tools.hardware, &tools.callgrind) {
+            (Ok(()), _) => {
+                let mut loaded = self.start(launch, "perf")?;
+                let counts = self.count(&mut loaded, &mut |loaded, requests| {
+                    perf::around(&self.options.scratch, loaded, requests)
+                });
+                note(cost, &perf::FIGURES, counts, loaded)
+            }
+            (Err(_), Ok(())) => {
+                let counter = Callgrind::new(&self.options.scratch);
+                let mut loaded = self.start(&counter.launch(launch), "callgrind")?;
+                let counts = self.count(&mut loaded, &mut |loaded, requests| {
+                    counter.around(loaded, requests)
+                });
+                note(cost, &[figure::INSTRUCTIONS], counts, loaded)
+            }
+            (Err(no_counters), Err(no_valgrind)) => {
+                lacks(
+                    cost,
+                    &[figure::INSTRUCTIONS],
+                    &format!("{no_counters}; {no_valgrind}"),
+                );
+                Ok(())
+            }
+        }
+    }
+
+    fn syscalls(
+        &self,
+        subject: &Subject<'_>,
+        tools: &Tools,
+        cost: &mut WorkloadCost,
+    ) -> Result<(), Failure> {
+        if let Err(why) = &tools.strace {
+            lacks(cost, &[strace::FIGURE], why);
+            return Ok(());
+        }
+        let mut loaded = self.start(&subject.built.launch, "strace")?;
+        let calls = self.count(&mut loaded, &mut |loaded, requests| {
+            strace::around(&self.options.scratch, loaded, requests)
+        });
+        let counts = calls.map(|calls| {
+            cost.syscalls = medians(&calls);
+            totals(&calls, self.options.repeats)
+        });
+        note(cost, &[strace::FIGURE], counts, loaded)
+    }
+
+    fn process(&self, subject: &Subject<'_>, cost: &mut WorkloadCost) -> Result<(), Failure> {
+        let mut loaded = self.start(&subject.built.launch, "plain")?;
+        let counts = self.count(&mut loaded, &mut |loaded, requests| {
+            plain::around(loaded, requests)
+        });
+        note(cost, &plain::FIGURES, counts, loaded)
     }
 
     /// Every repeat's counts per request.
