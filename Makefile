@@ -61,6 +61,8 @@ bench-driver: tools ## Measure the load generator's accuracy and cost against it
 	@$(HARNESS) crosscheck --server $(if $(SERVER),$(SERVER),hyper,axum) $(MANIFESTS) --tool epoll,io_uring,bare,wrk,oha --rounds 9 -d 1s \
 		--syscalls --send-lag 1000,10000,30000 --accuracy
 
+# Tests mostly wait for servers, so on few CPUs more of them run at a time than there are CPUs.
+test: export RUST_TEST_THREADS ?= $(shell n=$$(nproc); echo $$((n < 4 ? 2 * n : n)))
 test: tools ## Run every test in the workspace
 	cargo test --workspace --locked --no-fail-fast
 

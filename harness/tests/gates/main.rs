@@ -1,7 +1,7 @@
 //! Gates 1 to 10 of the methodology through the real `harness`, over real sockets: each is
 //! tripped by a server or a machine that is wrong in just that way, and by no sound one.
 //!
-//! Gates 1, 2 and 7 are tripped in `tests/cli/pipeline.rs` too, by one fault of the fixture
+//! Gates 1, 2 and 7 are tripped in `tests/suite/cli/pipeline.rs` too, by one fault of the fixture
 //! each. Here they are what a sound server passes.
 //!
 //! Where a gate depends on load, the disturbance is many times what would do. That a sound
@@ -16,7 +16,7 @@ mod load;
 mod machine;
 mod outcome;
 mod processes;
-#[path = "../cli/support.rs"]
+#[path = "../suite/cli/support.rs"]
 #[allow(dead_code, reason = "the tests of the command line use the rest")]
 mod support;
 #[path = "../../crates/machine/tests/machine/trees/mod.rs"]

@@ -1,0 +1,165 @@
+//! The whole pipeline over real servers, good and deliberately broken.
+
+use crate::cli::support::Bench;
+
+/// Long enough for any machine to make the 1,000 requests at which the faults below strike. The check, which
+/// starts a second process to stop it under load, makes far fewer of that one.
+const LONG: [&str; 4] = ["--duration", "5s", "--stage", "peak"];
+
+#[test]
+fn a_right_server_gets_its_rows() {
+    let run = Bench::new()
+        .with("right", &[])
+        .bench_checked(&["--rounds", "3"]);
+    assert_eq!(run.status, Some(0), "{}\n{}", run.stdout, run.stderr);
+    let rows = run.record["summary"].as_array().unwrap();
+    assert_eq!(rows.len(), 2, "peak and paced: {rows:?}");
+    for row in rows {
+        assert_ne!(row["verdict"], "failed", "{row}");
+        assert!(row["requests_per_s"]["median"].as_f64().unwrap() > 0.0);
+        assert_eq!(row["latency_p99_us"]["n"], 3);
+    }
+    assert!(run.stdout.contains("right"), "{}", run.stdout);
+    let check = &run.record["servers"][0]["check"];
+    assert_eq!(
+        (&check["lost_at_stop"], &check["sent_at_stop"]),
+        (&0.into(), &64.into())
+    );
+    assert!(run.stdout.contains("0/64"), "{}", run.stdout);
+}
+
+#[test]
+fn orders_and_pages_pass_too() {
+    let run = Bench::new()
+        .with("right", &[])
+        .bench(&["--workload", "mixed", "--stage", "peak"]);
+    assert_eq!(run.status, Some(0), "{}\n{}", run.stdout, run.stderr);
+}
+
+#[test]
+fn a_wrong_body_is_refused() {
+    let run = Bench::new()
+        .with("bad", &["--fault", "wrong-body"])
+        .bench(&[]);
+    run.assert_failed("bad", "expected");
+}
+
+#[test]
+fn a_wrong_status_is_refused() {
+    let run = Bench::new()
+        .with("bad", &["--fault", "wrong-status"])
+        .bench(&[]);
+    run.assert_failed("bad", "500");
+}
+
+#[test]
+fn a_slow_first_byte_is_refused() {
+    let run = Bench::new()
+        .with("bad", &["--fault", "slow-first-byte"])
+        .bench(&[]);
+    run.assert_failed("bad", "first byte");
+}
+
+#[test]
+fn a_server_that_exits_under_load_is_refused() {
+    let bench = Bench::new().turning("bad", "--fault exits-under-load --fault-after 1000");
+    let run = bench.bench(&LONG);
+    run.assert_failed("bad", "ended");
+}
+
+#[test]
+fn a_server_that_never_gets_ready_is_refused() {
+    let bench = Bench::new().with("bad", &["--fault", "never-ready"]);
+    bench
+        .bench(&["--ready-timeout", "1s"])
+        .assert_failed("bad", "no valid response");
+}
+
+#[test]
+fn a_server_that_ends_at_once_is_refused() {
+    let bench = Bench::new().with("bad", &["--fault", "exits-at-start"]);
+    bench.bench(&[]).assert_failed("bad", "before it answered");
+}
+
+#[test]
+fn a_server_that_leaks_connections_is_refused() {
+    let run = Bench::new()
+        .with("bad", &["--fault", "leaks-connections"])
+        .bench(&[]);
+    run.assert_failed("bad", "leaks connections");
+}
+
+#[test]
+fn a_server_that_hangs_is_refused() {
+    let bench = Bench::new().turning("bad", "--fault hangs --fault-after 1000");
+    let run = bench.bench(&[&LONG[..], &["--timeout", "1s"]].concat());
+    run.assert_failed("bad", "timeout");
+}
+
+#[test]
+fn a_server_that_is_sometimes_wrong_is_refused() {
+    let run = Bench::new()
+        .turning("bad", "--fault wrong-under-load --fault-after 50")
+        .bench(&LONG);
+    run.assert_failed("bad", "body");
+}
+
+#[test]
+fn a_server_that_ignores_sigterm_is_refused() {
+    let run = Bench::new().with("bad", &["--fault", "lingers"]).bench(&[]);
+    // It ignores SIGINT too, which is tried first.
+    run.assert_failed("bad", "stop-interrupt");
+}
+
+#[test]
+fn a_server_that_leaks_its_port_is_refused() {
+    let run = Bench::new()
+        .with("bad", &["--fault", "leaves-child"])
+        .bench(&[]);
+    run.assert_failed("bad", "leaks its port");
+}
+
+#[test]
+fn a_server_that_does_not_build_is_refused() {
+    let lines = "run = [\"./none\", \"{addr}\"]\nbuild = [\"sh\", \"-c\", \"echo no such header >&2; exit 3\"]";
+    let run = Bench::new().with_manifest("bad", lines).bench(&[]);
+    run.assert_failed("bad", "build");
+    assert!(run.stderr.contains("no such header"), "{}", run.stderr);
+}
+
+#[test]
+fn a_program_that_is_not_there_is_refused() {
+    let run = Bench::new()
+        .with_manifest("bad", "run = [\"./none\", \"{addr}\"]")
+        .bench(&[]);
+    run.assert_failed("bad", "No such file");
+}
+
+#[test]
+fn the_others_go_on() {
+    let run = Bench::new()
+        .with("right", &[])
+        .with("bad", &["--fault", "wrong-status"])
+        .bench(&["--stage", "peak"]);
+    run.assert_failed("bad", "500");
+    let rows = run.rows("right");
+    assert_eq!(rows.len(), 1);
+    assert_ne!(rows[0].0, "failed", "{}", rows[0].1);
+}
+
+#[test]
+fn a_record_holds_no_path_of_this_machine() {
+    let bench = Bench::new()
+        .with("right", &[])
+        .with("bad", &["--fault", "wrong-status"]);
+    let run = bench.bench(&["--stage", "peak"]);
+    let text = run.record.to_string();
+    let home = std::env::var("HOME").unwrap_or_else(|_| "/nonexistent".to_owned());
+    for path in [
+        bench.dir.path().to_str().unwrap(),
+        env!("CARGO_MANIFEST_DIR"),
+        &format!("{home}/"),
+    ] {
+        assert!(!text.contains(path), "{path} is in the record");
+    }
+}
