@@ -12,7 +12,7 @@ use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use crate::flags::{Loads, Servers, Status, Usage, parse_duration};
-use ::cost::{CostOptions, Kind, Subject, Tools};
+use ::cost::{CostKind, CostOptions, Subject, Tools};
 use catalog::{Catalog, Server, Workload, names};
 use judge::{CostChange, CostLimit, cost_changes, unjudged};
 use record::{BUILD_MARK, Failure};
@@ -129,7 +129,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         return finish(arguments, &costs, base.transpose()?.as_ref());
     }
     let (catalog, mut servers) = arguments.servers.catalog()?;
-    let kinds = Kind::ALL.to_vec();
+    let kinds = CostKind::ALL.to_vec();
     let kinds = names::select("kind of cost", kinds, |kind| kind.name(), &arguments.only);
     let kinds = kinds.map_err(Usage)?;
     let loads = Loads {
@@ -244,7 +244,7 @@ struct Job<'a> {
     place: &'a CpuPlace,
     folder: &'a Folder,
     workloads: &'a [Workload],
-    kinds: &'a [Kind],
+    kinds: &'a [CostKind],
     tools: &'a Tools,
     scratch: &'a Path,
     interrupt: &'a Interrupt,
@@ -279,7 +279,7 @@ impl Job<'_> {
         let begin = Instant::now();
         let built = runner::build(self.catalog, server, self.interrupt)?;
         cost.sha256.clone_from(&built.record.sha256);
-        let counting = match self.kinds.contains(&Kind::Allocations) {
+        let counting = match self.kinds.contains(&CostKind::Allocations) {
             true => self.counting(server),
             false => Err("not counted".to_owned()),
         };

@@ -50,7 +50,7 @@ pub struct CostOptions {
     /// How often each figure is counted, at least once.
     pub repeats: u32,
     /// What to count.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<CostKind>,
     /// Seed of the drawn requests.
     pub seed: u64,
     /// Time limit for a response.
@@ -70,7 +70,7 @@ pub struct Subject<'a> {
 
 /// A kind of counting, each with processes of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum CostKind {
     /// Allocations and their bytes.
     Allocations,
     /// Instructions, and what else the processor counts.
@@ -81,7 +81,7 @@ pub enum Kind {
     Process,
 }
 
-impl Kind {
+impl CostKind {
     /// All kinds, in the order of counting.
     pub const ALL: [Self; 4] = [
         Self::Allocations,
@@ -130,10 +130,10 @@ pub fn measure(
     for kind in &options.kinds {
         show(kind.name());
         match kind {
-            Kind::Allocations => job.allocations(subject, &mut cost)?,
-            Kind::Instructions => job.instructions(subject, tools, &mut cost)?,
-            Kind::Syscalls => job.syscalls(subject, tools, &mut cost)?,
-            Kind::Process => job.process(subject, &mut cost)?,
+            CostKind::Allocations => job.allocations(subject, &mut cost)?,
+            CostKind::Instructions => job.instructions(subject, tools, &mut cost)?,
+            CostKind::Syscalls => job.syscalls(subject, tools, &mut cost)?,
+            CostKind::Process => job.process(subject, &mut cost)?,
         }
     }
     Ok(cost)
