@@ -340,7 +340,7 @@ impl Job<'_> {
                 workers: self.arguments.workers as usize,
                 port: None,
                 log: self.folder.logs().join(format!("{server}.log")),
-                ready_timeout: self.arguments.timeout,
+                ready_timeout: self.arguments.timeout * 2,
             },
             driver_cpus: self.place.driver_cpus(),
             requests: [short, long],

@@ -28,7 +28,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_micros(200);
 /// How long the port of a server that has ended may still be listened on.
 const PORT_WAIT: Duration = Duration::from_secs(1);
-/// How long one attempt waits for a response before the server's state is checked again.
+/// How long one attempt waits for a response before the server's state is checked again, or a twentieth of the
+/// time limit for the start: a server that is slowed down by a tool may need longer for any response.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How to start a server.
@@ -289,7 +290,7 @@ impl Running {
             }
             let left = limit.saturating_sub(begin.elapsed());
             let asked = Instant::now();
-            let tried = match Client::new(self.addr, left.clamp(POLL, PATIENCE)).exchange(&wire) {
+            let tried = match Client::new(self.addr, left.clamp(POLL, PATIENCE.max(limit / 20))).exchange(&wire) {
                 Ok(response) => referee.judge(&call, &response).map_err(|error| {
                     refused = Some(format!("{error:#}"));
                     error
