@@ -4,6 +4,7 @@
 mod against;
 mod doctor;
 mod entries;
+mod footprint;
 mod interleaved;
 mod interrupts;
 mod kills;
