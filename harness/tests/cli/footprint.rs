@@ -139,7 +139,7 @@ fn a_server_that_keeps_no_connections_open_says_so() {
         printed.contains("no figures with 10 open connections"),
         "{printed}"
     );
-    assert!(printed.contains("exits: failed to start"), "{printed}");
+    assert!(printed.contains("exits: failed to boot"), "{printed}");
 }
 
 #[test]
