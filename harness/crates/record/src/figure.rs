@@ -375,12 +375,12 @@ pub static FOOTPRINT: &[Figure] = &[
             "time to build the server and everything it depends on, in an empty folder; only with `--build-time`")
     },
     Figure {
-        scope: Scope::Build, digits: 9,
+        scope: Scope::Build,
         ..named("dependencies", "dependencies", ["dependencies", "deps", "dependencies"],
             "crates that the binary is built from, direct and indirect, other than its own")
     },
     Figure {
-        scope: Scope::Build, digits: 9,
+        scope: Scope::Build,
         ..named("glue_lines", "lines of glue code", ["lines of glue code", "lines", "glue lines"],
             "lines of the server's own code that are neither blank nor comments nor tests")
     },
@@ -409,11 +409,8 @@ pub static FOOTPRINT_OPEN: &[Figure] = &[
     named("connection_buffer_bytes", "socket buffers per connection",
         ["socket buffers, B each", "buffer B", "buffer B per connection"],
         "TCP buffers in the kernel that a connection adds, both ends; not part of resident memory"),
-    Figure { digits: 9, ..named("threads", "threads", ["threads", "threads", "threads"], "threads of the server") },
-    Figure {
-        digits: 9,
-        ..named("descriptors", "descriptors", ["descriptors", "fds", "descriptors"], "open file descriptors of the server")
-    },
+    named("threads", "threads", ["threads", "threads", "threads"], "threads of the server"),
+    named("descriptors", "descriptors", ["descriptors", "fds", "descriptors"], "open file descriptors of the server"),
 ];
 
 /// The figure of `harness footprint` of that name.

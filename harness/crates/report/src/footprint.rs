@@ -98,6 +98,7 @@ fn footprint_shown(figure: &Figure, value: f64) -> String {
         }
         (Unit::Bytes, id) if id.contains("_growth_") => significant(value / 1024.0, figure.digits),
         (Unit::Bytes, _) => mebibytes(value),
+        (Unit::One, _) if value.fract() == 0.0 => grouped(value),
         _ => significant(value, figure.digits),
     }
 }
