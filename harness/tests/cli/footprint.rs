@@ -136,7 +136,7 @@ fn a_server_that_keeps_no_connections_open_says_so() {
     assert!(reason.contains("with status 3"), "{reason}");
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(
-        printed.contains("no figures with 10 open connections"),
+        printed.contains("no figures at 10 open connections"),
         "{printed}"
     );
     assert!(printed.contains("exits: failed to boot"), "{printed}");

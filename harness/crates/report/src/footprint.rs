@@ -131,8 +131,10 @@ fn notes(footprints: &Footprints) -> Vec<String> {
         }
         for open in &server.open {
             if let Some(why) = &open.refused {
-                let step = words::counted(open.connections, "open connection");
-                notes.push(format!("{name}: no figures with {step}: {why}"));
+                let step = grouped(open.connections);
+                notes.push(format!(
+                    "{name}: no figures at {step} open connections: {why}"
+                ));
             }
         }
     }
@@ -240,7 +242,7 @@ mod tests {
             let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(plain(&text).contains(&plain(row)), "{row}\n{text}");
         }
-        assert!(text.contains("second: no figures with 5,000 open connections: it closed 7"));
+        assert!(text.contains("second: no figures at 5,000 open connections: it closed 7"));
         let why = "second: no dependencies and lines of glue code: it is another's";
         assert!(text.contains(why), "{text}");
         assert!(!text.contains("clean build"), "nobody has it: {text}");
