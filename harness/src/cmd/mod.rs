@@ -22,6 +22,7 @@ pub mod cost;
 pub mod crosscheck;
 pub mod doctor;
 pub mod drive;
+pub mod footprint;
 pub mod fuzz;
 mod git;
 pub mod list;

@@ -1,5 +1,6 @@
 //! Servers, workloads and profiles, parsed once into types that can't hold an invalid value; and the order of trials.
 
+mod extent;
 mod header;
 pub mod names;
 pub mod plan;

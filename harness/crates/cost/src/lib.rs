@@ -12,9 +12,12 @@
 //! | `allocations` | allocations and their bytes | a build of its own, with a counting allocator |
 //! | `strace` | system calls by name | `strace -c` |
 //! | `plain` | context switches, page faults, bytes sent, energy | `/proc`, the load generator, RAPL |
+//!
+//! `footprint` measures what a server needs apart from that: memory, threads, descriptors, time to start.
 
 mod allocations;
 mod callgrind;
+mod footprint;
 mod load;
 mod perf;
 mod plain;
@@ -32,6 +35,7 @@ use record::{Failure, Step, WorkloadCost, figure};
 use runner::{BootOptions, Built, Interrupt, Launch, Referee};
 
 pub use callgrind::Callgrind;
+pub use footprint::{FootprintOptions, footprint};
 pub use load::Loaded;
 pub use tool::Tools;
 

@@ -343,6 +343,86 @@ pub static COSTS: &[Figure] = &[
         "energy that the processor packages took during the load, less what they take when idle, per request"),
 ];
 
+/// Memory, threads, start and size of a server: the figures of `harness footprint`, in display order. Those of
+/// [`Scope::Build`] need no process.
+#[rustfmt::skip]
+pub static FOOTPRINT: &[Figure] = &[
+    named("start_p50_ms", "median time to start", ["start p50, ms", "start p50", "start p50 ms"],
+        "time from spawn to the first valid response that half of the starts do not exceed"),
+    named("start_p95_ms", "95th percentile of the time to start", ["start p95, ms", "start p95", "start p95 ms"],
+        "time from spawn to the first valid response that 95 % of the starts do not exceed"),
+    named("first_request_p50_us", "median latency of the first request",
+        ["first request p50, µs", "1st p50", "first request p50 µs"],
+        "latency of the first request to a process, including the connection, that half of the starts do not exceed"),
+    named("first_request_p95_us", "95th percentile of the latency of the first request",
+        ["first request p95, µs", "1st p95", "first request p95 µs"],
+        "the same for 95 % of the starts"),
+    named("rss_idle_bytes", "memory at idle", ["memory idle, MiB", "idle", "idle MiB"],
+        "resident memory after the first request"),
+    named("rss_peak_bytes", "memory under load", ["memory at peak, MiB", "peak", "peak MiB"],
+        "highest resident memory in the loads, read every 100 ms"),
+    named("rss_after_bytes", "memory after the load", ["memory after load, MiB", "after", "after MiB"],
+        "resident memory right after the last load, its connections closed"),
+    named("rss_later_bytes", "memory after a rest", ["memory after a rest, MiB", "later", "later MiB"],
+        "resident memory after a rest (10 s) without requests"),
+    named("rss_growth_per_100k_requests_bytes", "growth of memory",
+        ["growth/100k requests, KiB", "growth", "growth/100k KiB"],
+        "growth of resident memory from the end of one load to the end of the next, per 100,000 requests; negative if it fell"),
+    Figure {
+        scope: Scope::Build,
+        ..named("stripped_bytes", "size of the binary", ["binary, MiB", "binary", "binary MiB"],
+            "size of the binary without symbols")
+    },
+    Figure {
+        scope: Scope::Build,
+        ..named("clean_build_s", "time of a clean build", ["clean build, s", "build", "build s"],
+            "time to build the server and everything it depends on, in an empty folder; only with `--build-time`")
+    },
+    Figure {
+        scope: Scope::Build,
+        ..named("dependencies", "dependencies", ["dependencies", "deps", "dependencies"],
+            "crates that the binary is built from, direct and indirect, other than its own")
+    },
+    Figure {
+        scope: Scope::Build,
+        ..named("glue_lines", "lines of glue code", ["lines of glue code", "lines", "glue lines"],
+            "lines of the server's own code that are neither blank nor comments nor tests")
+    },
+];
+
+/// The figures of `harness footprint` with some idle connections open, in display order. `connection_…` is what each
+/// connection adds: (with all of them − before the first) / their number.
+#[rustfmt::skip]
+pub static FOOTPRINT_OPEN: &[Figure] = &[
+    named("rss_bytes", "memory", ["memory, MiB", "memory", "memory MiB"], "resident memory, the sum of the next three"),
+    named("heap_bytes", "heap", ["heap, MiB", "heap", "heap MiB"],
+        "private memory other than stacks; with them if `stack_bytes` is absent"),
+    named("stack_bytes", "stacks", ["stacks, MiB", "stacks", "stacks MiB"], "stacks of threads"),
+    named("file_bytes", "page cache", ["page cache, MiB", "files", "page cache MiB"],
+        "mapped files, such as the binary and its libraries, and shared memory"),
+    named("socket_buffer_bytes", "socket buffers", ["socket buffers, MiB", "buffers", "socket buffers MiB"],
+        "growth of the kernel's memory for TCP buffers since before the first connection; of the whole machine, both ends"),
+    named("connection_bytes", "memory per connection", ["B per connection", "B each", "B per connection"],
+        "resident memory that a connection adds"),
+    named("connection_heap_bytes", "heap per connection", ["of it heap, B", "heap B", "heap B per connection"],
+        "heap that a connection adds"),
+    named("connection_stack_bytes", "stacks per connection", ["of it stacks, B", "stack B", "stack B per connection"],
+        "stacks that a connection adds"),
+    named("connection_file_bytes", "page cache per connection",
+        ["of it page cache, B", "file B", "page cache B per connection"], "page cache that a connection adds"),
+    named("connection_buffer_bytes", "socket buffers per connection",
+        ["socket buffers, B each", "buffer B", "buffer B per connection"],
+        "TCP buffers in the kernel that a connection adds, both ends; not part of resident memory"),
+    named("threads", "threads", ["threads", "threads", "threads"], "threads of the server"),
+    named("descriptors", "descriptors", ["descriptors", "fds", "descriptors"], "open file descriptors of the server"),
+];
+
+/// The figure of `harness footprint` of that name.
+pub fn footprint(id: &str) -> Option<&'static Figure> {
+    let mut all = FOOTPRINT.iter().chain(FOOTPRINT_OPEN);
+    all.find(|figure| figure.id == id)
+}
+
 /// The cost figure of that name.
 pub fn cost(id: &str) -> Option<&'static Figure> {
     COSTS.iter().find(|figure| figure.id == id)

@@ -5,6 +5,7 @@ mod crosscheck;
 mod engine;
 mod entry;
 pub mod figure;
+mod footprint;
 mod histogram;
 mod json;
 mod model;
@@ -19,6 +20,7 @@ pub use engine::Engine;
 pub use entry::{
     BUILD_MARK, CONTROL, EntryKind, TWIN_SUFFIX, base_name, is_control, second_name, shown_name,
 };
+pub use footprint::*;
 pub use json::{Document, JSON_SCHEMA, to_json};
 pub use machine::{CHANGED, DURING, Environment, Finding, Level, Moment, UNKNOWN};
 pub use model::*;

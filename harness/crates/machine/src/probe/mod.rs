@@ -5,6 +5,7 @@
 
 pub mod affinity;
 pub mod limits;
+mod memory;
 mod newest;
 mod process;
 mod processes;
@@ -13,6 +14,7 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 
+pub use memory::{ResidentMemory, resident_memory, tcp_buffers};
 pub use processes::{LightSample, Processes, Sample};
 pub use sockets::{Listeners, listeners};
 pub use tcp::{TcpCounters, tcp_counters};

@@ -7,6 +7,7 @@
 
 mod cost;
 mod field;
+mod footprint;
 mod frame;
 mod heat;
 mod key;
@@ -26,6 +27,7 @@ mod trend;
 use record::{Estimate, RankInterval};
 
 pub(super) use field::{Entrant, Field, Valid, fields, keys};
+pub(super) use footprint::chart as footprint;
 pub(super) use key::Key;
 pub(super) use startup::chart as startup;
 pub(super) use svg::{STYLE, escaped};
