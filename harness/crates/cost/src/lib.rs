@@ -18,6 +18,7 @@ mod callgrind;
 mod load;
 mod perf;
 mod plain;
+pub mod profile;
 pub mod strace;
 mod tool;
 
