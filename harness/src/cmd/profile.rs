@@ -351,6 +351,7 @@ impl Job<'_> {
             classes,
             valgrind: self.valgrind.clone(),
             folder: self.folder.path().to_owned(),
+            root: self.catalog.root.clone(),
         }
     }
 }

@@ -68,6 +68,8 @@ pub struct ProfileOptions<'a> {
     pub valgrind: Result<(), String>,
     /// The files of stacks go here.
     pub folder: PathBuf,
+    /// The workspace: its sources are named relative to it.
+    pub root: PathBuf,
 }
 
 /// Profiles a server under a workload. Calls `show` with what is done next.
@@ -216,7 +218,8 @@ impl Job<'_> {
             callgrind.dump(loaded)?;
             Ok((read(&callgrind)?, counts))
         })?;
-        let mut sites = Attribution::new(&tree, self.options.classes).allocations();
+        let mut sites =
+            Attribution::new(&tree, self.options.classes, &self.options.root).allocations();
         for site in &mut sites {
             site.per_request /= requests as f64;
         }
@@ -246,7 +249,8 @@ impl Job<'_> {
             "the profile is empty: the server did nothing while it was recorded"
         );
         let classes = &self.options.classes.all;
-        let (of_all, of_functions) = Attribution::new(tree, self.options.classes).costs();
+        let (of_all, of_functions) =
+            Attribution::new(tree, self.options.classes, &self.options.root).costs();
         let share = |cost: f64| cost / total as f64;
         let inclusive = tree.functions();
         let mut functions: Vec<HotFunction> = of_functions

@@ -1,6 +1,7 @@
 //! To which class a cost belongs, and where in the source an allocation is made.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 use super::classes::{Work, WorkClasses};
 use super::perf_script::KERNEL;
@@ -15,7 +16,7 @@ type Shares = Vec<f64>;
 pub(super) struct Attribution<'a> {
     tree: &'a CallTree,
     classes: &'a WorkClasses,
-    sources: Sources,
+    sources: Sources<'a>,
     callers: HashMap<usize, Shares>,
 }
 
@@ -28,11 +29,11 @@ struct Place {
 }
 
 impl<'a> Attribution<'a> {
-    pub(super) fn new(tree: &'a CallTree, classes: &'a WorkClasses) -> Self {
+    pub(super) fn new(tree: &'a CallTree, classes: &'a WorkClasses, root: &'a Path) -> Self {
         Self {
             tree,
             classes,
-            sources: Sources::default(),
+            sources: Sources::new(root),
             callers: HashMap::new(),
         }
     }
@@ -250,7 +251,7 @@ mod tests {
             ("unheard_of::x", Some(1), 7, 1),
         ]);
         let classes = WorkClasses::read(None).unwrap();
-        let mut attribution = Attribution::new(&tree, &classes);
+        let mut attribution = Attribution::new(&tree, &classes, Path::new("/"));
         let (all, functions) = attribution.costs();
         let of = |shares: &Shares, name: &str| shares[classes.index(name)];
         assert_eq!(of(&all, "runtime"), 11.0);

@@ -112,6 +112,8 @@ impl Reader<'_> {
         let frame = self.frame.context("a cost before the first fn=")?;
         match (self.calls.take(), self.callee) {
             (None, _) => *self.tree.frames[frame].own.entry(self.address).or_default() += cost,
+            // A level of a recursion calls the next one from within the same frame.
+            (Some(_), Some(callee)) if callee == frame => {}
             (Some(count), Some(callee)) => {
                 let called = &mut self.tree.frames[callee].called;
                 let calls = called.entry(self.address).or_default();
@@ -244,24 +246,19 @@ mod tests {
                     cfn=(3) malloc'main'2\ncalls=1 0x0\n* 0 30\nfn=(3)\n0x24 0 30\n";
         let mut tree = CallTree::default();
         read(text, &mut tree).unwrap();
-        let [main, malloc, inner] = &tree.frames[..] else {
+        let [main, malloc] = &tree.frames[..] else {
             panic!("{tree:?}")
         };
         assert_eq!(
             (main.symbol.as_str(), main.object.as_str()),
             ("main", "/server")
         );
-        assert_eq!(
-            main.own.iter().collect::<Vec<_>>(),
-            [(&0x100, &10), (&0x104, &1), (&0x108, &2)]
-        );
+        assert_eq!(main.own, [(0x100, 10), (0x104, 1), (0x108, 2)].into());
         assert_eq!((malloc.object.as_str(), malloc.parent), ("/libc", Some(0)));
-        assert_eq!(malloc.called[&0x108], Calls { count: 3, cost: 90 });
-        assert_eq!(malloc.own[&0x20], 60);
-        assert!(
-            inner.symbol == "malloc" && inner.parent == Some(1),
-            "{inner:?}"
-        );
+        // Both levels of the recursion.
+        assert_eq!(malloc.own, [(0x20, 60), (0x24, 30)].into());
+        let calls = Calls { count: 3, cost: 90 };
+        assert_eq!(malloc.called, [(0x108, calls)].into());
         assert_eq!(tree.total(), 103);
     }
 

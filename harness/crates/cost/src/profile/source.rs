@@ -1,6 +1,7 @@
 //! The source of an instruction, from a program's debug information.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 /// A function at an address; several if they are inlined into each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,13 +13,22 @@ pub(super) struct Written {
 }
 
 /// Looks up addresses, and keeps what it has found.
-#[derive(Default)]
-pub(super) struct Sources {
+pub(super) struct Sources<'a> {
+    root: &'a Path,
     objects: HashMap<String, Option<addr2line::Loader>>,
     found: HashMap<(String, u64), Vec<Written>>,
 }
 
-impl Sources {
+impl<'a> Sources<'a> {
+    /// Files below `root` are named relative to it.
+    pub(super) fn new(root: &'a Path) -> Self {
+        Self {
+            root,
+            objects: HashMap::new(),
+            found: HashMap::new(),
+        }
+    }
+
     /// The code at an address, innermost first; nothing for a library of the system or a file without debug
     /// information.
     pub(super) fn at(&mut self, object: &str, address: u64) -> &[Written] {
@@ -32,13 +42,13 @@ impl Sources {
         self.found.entry(key).or_insert_with(|| {
             let loader = loader.as_ref();
             loader
-                .map(|loader| look_up(loader, address))
+                .map(|loader| look_up(loader, address, self.root))
                 .unwrap_or_default()
         })
     }
 }
 
-fn look_up(loader: &addr2line::Loader, address: u64) -> Vec<Written> {
+fn look_up(loader: &addr2line::Loader, address: u64, root: &Path) -> Vec<Written> {
     let mut all = Vec::new();
     let Ok(mut frames) = loader.find_frames(address) else {
         return all;
@@ -46,7 +56,7 @@ fn look_up(loader: &addr2line::Loader, address: u64) -> Vec<Written> {
     while let Ok(Some(frame)) = frames.next() {
         let location = frame.location.as_ref();
         let file = location.and_then(|location| location.file);
-        if let Some(written) = file.and_then(|file| written(file, location?.line)) {
+        if let Some(written) = file.and_then(|file| written(file, location?.line, root)) {
             all.push(written);
         }
     }
@@ -55,51 +65,53 @@ fn look_up(loader: &addr2line::Loader, address: u64) -> Vec<Written> {
 
 /// Names a file without the folders of this machine; nothing for a path that isn't absolute, such as the C
 /// library's.
-fn written(file: &str, line: Option<u32>) -> Option<Written> {
-    const REGISTRY: &str = "/registry/src/";
-    const CHECKOUTS: &str = "/git/checkouts/";
-    const LIBRARY: [&str; 2] = ["/library/", "/rust/deps/"];
-    let own = |file: &str| -> Option<(String, String)> {
-        // The crate's own folder: `servers/axum/src/main.rs` is `own::axum::main`.
-        let (before, inside) = file
-            .rsplit_once("/src/")
-            .or_else(|| file.rsplit_once('/'))?;
-        let mut folders = before.rsplit('/');
-        let (folder, above) = (folders.next()?, folders.next().unwrap_or_default());
-        let place = file.get(before.len() - folder.len() - above.len() - 1..)?;
-        Some((
-            module(&format!("own/{folder}/{inside}")),
-            place.trim_start_matches('/').to_owned(),
-        ))
+fn written(file: &str, line: Option<u32>, root: &Path) -> Option<Written> {
+    // A registry has a folder of its own, a repository one and another for the commit.
+    let foreign = after(file, "/registry/src/", 1)
+        .or_else(|| after(file, "/git/checkouts/", 2))
+        .or_else(|| after(file, "/rust/deps/", 0))
+        .or_else(|| after(file, "/rustlib/src/rust/library/", 0))
+        .or_else(|| after(file.strip_prefix("/rustc/")?, "/library/", 0));
+    let (path, place) = match foreign {
+        Some(place) => {
+            let path = place.replace("/c_src/", "/").replace("/src/", "/");
+            let (package, inside) = path.split_once('/')?;
+            (format!("{}/{inside}", unversioned(package)), place)
+        }
+        None if file.starts_with('/') => {
+            let place = match Path::new(file).strip_prefix(root) {
+                Ok(place) => place.to_str()?,
+                Err(_) => last_folders(file),
+            };
+            // `servers/axum/src/main.rs` is `own::axum::main`.
+            let (before, inside) = place
+                .rsplit_once("/src/")
+                .or_else(|| place.rsplit_once('/'))?;
+            let folder = before.rsplit('/').next().unwrap_or_default();
+            (format!("own/{folder}/{inside}"), place)
+        }
+        None => return None,
     };
-    let foreign = |rest: &str| {
-        let path = rest.replace("/c_src/", "/").replace("/src/", "/");
-        let (package, inside) = path.split_once('/').unwrap_or((&path, ""));
-        Some((
-            module(&format!("{}/{inside}", unversioned(package))),
-            rest.to_owned(),
-        ))
-    };
-    let after = |mark: &str| Some(&file[file.find(mark)? + mark.len()..]);
-    let (path, place) = if let Some(rest) = after(REGISTRY) {
-        // The folder of the registry itself.
-        foreign(rest.split_once('/')?.1)
-    } else if let Some(rest) = after(CHECKOUTS) {
-        // The folder of the repository, and that of the commit.
-        foreign(rest.split_once('/')?.1.split_once('/')?.1)
-    } else if let Some(rest) = (file.starts_with("/rust"))
-        .then(|| LIBRARY.iter().find_map(|mark| after(mark)))
-        .flatten()
-    {
-        foreign(rest)
-    } else {
-        file.starts_with('/').then(|| own(file)).flatten()
-    }?;
     let line = line.map(|line| format!(":{line}")).unwrap_or_default();
     Some(Written {
-        path,
-        place: place + &line,
+        path: module(&path),
+        place: format!("{place}{line}"),
     })
+}
+
+/// What follows a mark and this many folders more.
+fn after<'f>(file: &'f str, mark: &str, folders: usize) -> Option<&'f str> {
+    let mut rest = file.split_once(mark)?.1;
+    for _ in 0..folders {
+        rest = rest.split_once('/')?.1;
+    }
+    Some(rest)
+}
+
+/// A file with three folders.
+fn last_folders(file: &str) -> &str {
+    let begin = file.rmatch_indices('/').nth(3);
+    &file[begin.map_or(1, |(at, _)| at + 1)..]
 }
 
 /// As in `http-body-util` of `http-body-util-0.1.3`.
@@ -178,8 +190,9 @@ mod tests {
                 path: path.to_owned(),
                 place: place.to_owned(),
             };
-            assert_eq!(written(&file, Some(7)), Some(expected), "{file}");
+            let found = written(&file, Some(7), Path::new("/home/me/repo"));
+            assert_eq!(found, Some(expected), "{file}");
         }
-        assert_eq!(written("./malloc/malloc.c", Some(7)), None);
+        assert_eq!(written("./malloc/malloc.c", Some(7), Path::new("/")), None);
     }
 }
