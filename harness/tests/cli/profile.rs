@@ -101,11 +101,8 @@ fn perf_samples_the_kernel_too() {
         return;
     }
     let bench = Bench::new().with("right", &[]);
-    let listed = bench.command(
-        "profile",
-        &["--workload", "ping", "--tool", "perf", "--list"],
-    );
-    let listed = { listed }.output().unwrap();
+    let arguments = ["--workload", "ping", "--tool", "perf", "--list"];
+    let listed = bench.command("profile", &arguments).output().unwrap();
     if listed.status.code() == Some(2) {
         eprintln!("skipped: {}", String::from_utf8_lossy(&listed.stderr));
         return;
