@@ -20,6 +20,7 @@ Examples:
   cargo harness drive http://127.0.0.1:8080/     load any server and print its throughput and latency
   cargo harness cost --server NAME               what does a request cost in instructions and allocations?
   cargo harness footprint --server NAME          what does it need of memory, threads and time to start?
+  cargo harness profile --server NAME            where does its time go, and where does it allocate?
   cargo harness crosscheck --server NAME         compare the load generator with wrk, oha and hey
   cargo harness report                           print the newest run's table again
   cargo harness compare BASE NEW                 show what changed between two runs
@@ -58,6 +59,8 @@ enum Verb {
     Cost(Box<cmd::cost::Arguments>),
     /// Measure memory, threads, time to start and size of each server
     Footprint(Box<cmd::footprint::Arguments>),
+    /// Record where a server's time goes, and where it allocates: shares, a flame graph, call sites
+    Profile(Box<cmd::profile::Arguments>),
     /// Compare the load generator with wrk, oha and hey on the same server
     Crosscheck(Box<cmd::crosscheck::Arguments>),
     /// Print the tables of a stored run; starts nothing
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Verb::Drive(arguments) => cmd::drive::run(&arguments),
         Verb::Cost(arguments) => cmd::cost::run(&arguments),
         Verb::Footprint(arguments) => cmd::footprint::run(&arguments),
+        Verb::Profile(arguments) => cmd::profile::run(&arguments),
         Verb::Crosscheck(arguments) => cmd::crosscheck::run(&arguments),
         Verb::Report(arguments) => cmd::report::run(&arguments),
         Verb::Compare(arguments) => cmd::compare::run(&arguments),

@@ -28,6 +28,7 @@ mod git;
 pub mod list;
 mod machine;
 mod operand;
+pub mod profile;
 mod progress;
 pub mod protocol;
 pub mod rank;

@@ -21,6 +21,7 @@ mod footprint;
 mod load;
 mod perf;
 mod plain;
+pub mod profile;
 pub mod strace;
 mod tool;
 

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use super::CostOptions;
 use catalog::Call;
-use loadgen::{Config, Control, Measurement, Script};
+use loadgen::{Config, Control, Measurement, Pace, Script};
 use machine::probe::Processes;
 use record::{Failure, Step};
 use runner::{BootOptions, Interrupt, Launch, Referee, Running, boot};
@@ -89,6 +89,33 @@ impl Loaded {
                 "{} of {requests} requests were answered",
                 measured.answered_total
             );
+        }
+        Ok(measured)
+    }
+
+    /// Applies another load, over this many connections.
+    ///
+    /// # Errors
+    /// If a response is wrong or missing.
+    pub(super) fn drive(
+        &mut self,
+        connections: usize,
+        pace: Pace,
+        duration: Duration,
+    ) -> Result<Measurement> {
+        let config = Config {
+            connections,
+            pace,
+            duration,
+            ..self.config.clone()
+        };
+        let control = Arc::new(Control::new(self.interrupt.flag()));
+        let measured = loadgen::drive(&config, &self.script, &control)?;
+        if measured.stopped {
+            bail!("interrupted");
+        }
+        if let Some(error) = &measured.first_error {
+            bail!("{error}");
         }
         Ok(measured)
     }

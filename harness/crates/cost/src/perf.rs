@@ -72,7 +72,7 @@ pub(super) fn around(folder: &Path, loaded: &mut Loaded, requests: u64) -> Resul
 }
 
 /// Waits until perf has opened its counters: it says nothing, but its descriptors show.
-fn wait_open(perf: &mut Child) -> Result<()> {
+pub(super) fn wait_open(perf: &mut Child) -> Result<()> {
     let begin = Instant::now();
     let descriptors = format!("/proc/{}/fd", perf.id());
     loop {

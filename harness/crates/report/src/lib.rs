@@ -19,6 +19,7 @@ mod markdown;
 mod notes;
 mod number;
 mod page;
+mod profile;
 mod protocol;
 pub mod say;
 mod servers_table;
@@ -36,6 +37,7 @@ pub use grid::{Align, Grid, WIDTH, wrapped};
 pub use history::{HISTORY_SCHEMA_VERSION, History};
 pub use markdown::{Illustrated, illustrated};
 pub use number::{ABSENT, significant};
+pub use profile::profile_lines;
 pub use protocol::{
     SECTION_BEGIN, SECTION_END, fuzz_lines, protocol_lines, protocol_page, protocol_section,
     with_section,

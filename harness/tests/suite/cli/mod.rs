@@ -10,6 +10,7 @@ mod kills;
 mod machine;
 mod metrics;
 mod pipeline;
+mod profile;
 mod respond;
 mod resume;
 mod supervised;
