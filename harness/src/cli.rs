@@ -19,6 +19,7 @@ Examples:
   cargo harness fuzz --server NAME               does it survive 100,000 mutated requests?
   cargo harness drive http://127.0.0.1:8080/     load any server and print its throughput and latency
   cargo harness cost --server NAME               what does a request cost in instructions and allocations?
+  cargo harness microbench --server NAME         what do its handlers take without a socket?
   cargo harness crosscheck --server NAME         compare the load generator with wrk, oha and hey
   cargo harness report                           print the newest run's table again
   cargo harness compare BASE NEW                 show what changed between two runs
@@ -55,6 +56,8 @@ enum Verb {
     Drive(Box<cmd::drive::Arguments>),
     /// Count what a request costs: instructions, system calls, allocations
     Cost(Box<cmd::cost::Arguments>),
+    /// Measure parts by themselves: handlers without a socket, routers, middleware, JSON, parsers
+    Microbench(Box<cmd::microbench::Arguments>),
     /// Compare the load generator with wrk, oha and hey on the same server
     Crosscheck(Box<cmd::crosscheck::Arguments>),
     /// Print the tables of a stored run; starts nothing
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
         Verb::Bench(arguments) => cmd::bench::run(&arguments),
         Verb::Drive(arguments) => cmd::drive::run(&arguments),
         Verb::Cost(arguments) => cmd::cost::run(&arguments),
+        Verb::Microbench(arguments) => cmd::microbench::run(&arguments),
         Verb::Crosscheck(arguments) => cmd::crosscheck::run(&arguments),
         Verb::Report(arguments) => cmd::report::run(&arguments),
         Verb::Compare(arguments) => cmd::compare::run(&arguments),

@@ -169,6 +169,11 @@ impl Place {
         }
     }
 
+    /// The machine, without findings.
+    pub(super) fn described(&self, rustc: &str) -> Environment {
+        machine::read(&Root::host(), &self.topology, &self.layout, rustc)
+    }
+
     /// The processor's name.
     pub(super) fn cpu_model(&self) -> String {
         machine::cpu_model(&Root::host())

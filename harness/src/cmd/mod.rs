@@ -19,6 +19,7 @@ pub mod fuzz;
 mod git;
 pub mod list;
 mod machine;
+pub mod microbench;
 mod operand;
 mod progress;
 pub mod protocol;

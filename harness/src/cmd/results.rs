@@ -9,7 +9,10 @@ use rustix::fs::statvfs;
 
 use super::git::revision;
 use crate::flags::Usage;
-use record::{COST_FILE, Document, HiddenPaths, PROTOCOL_FILE, Protocol, Record, Run, Summary};
+use record::{
+    COST_FILE, Document, HiddenPaths, MICROBENCH_FILE, Microbenches, PROTOCOL_FILE, Protocol,
+    Record, Run, Summary,
+};
 use report::Colour;
 use serde::de::DeserializeOwned;
 use store::{DocumentError, Store, write_whole};
@@ -21,6 +24,8 @@ pub(super) const RESULTS: &str = "bench-results";
 const LATEST: &str = "latest";
 /// The workspace's protocol matrix, relative to its root.
 pub(super) const MATRIX: &str = "harness/docs/protocol.json";
+/// The workspace's microbenchmarks, relative to its root.
+pub(super) const MICROBENCH: &str = "harness/docs/microbench.json";
 pub(super) const DATABASE: &str = "run.sqlite";
 
 /// A run's own folder, never overwritten.
@@ -142,8 +147,14 @@ impl Folder {
             .to_string()
     }
 
-    /// Copies the workspace's protocol matrix next to the run, so that its report is self-contained.
+    /// Copies the workspace's protocol matrix and microbenchmarks next to the run, so that its report is
+    /// self-contained.
     pub(super) fn keep_matrix(&self) {
+        if let Some(micro) = beside::<Microbenches>(&self.root.join(MICROBENCH))
+            && let Err(error) = store::write_document(&micro, &self.path.join(MICROBENCH_FILE))
+        {
+            eprintln!("the report will have no microbenchmarks: {error}");
+        }
         if let Some(matrix) = beside::<Protocol>(&self.root.join(MATRIX))
             && let Err(error) = store::write_document(&matrix, &self.path.join(PROTOCOL_FILE))
         {
@@ -189,6 +200,7 @@ pub(super) fn load(database: &Path) -> Result<Record> {
     let mut record = Store::read(database)?;
     record.protocol = beside(&database.with_file_name(PROTOCOL_FILE));
     record.costs = beside(&database.with_file_name(COST_FILE));
+    record.micro = beside(&database.with_file_name(MICROBENCH_FILE));
     Ok(record)
 }
 

@@ -105,6 +105,7 @@ fn expected(puts: &[Put]) -> Option<Record> {
         trials: Vec::new(),
         protocol: None,
         costs: None,
+        micro: None,
         environment: Environment::default(),
         ..sample::record()
     };

@@ -140,6 +140,7 @@ impl Source<'_> {
             trials,
             protocol: None,
             costs: None,
+            micro: None,
             schema_version: self.record.schema_version,
             environment: self.record.environment.clone(),
         }

@@ -7,6 +7,7 @@ mod entry;
 pub mod figure;
 mod histogram;
 mod json;
+mod microbench;
 mod model;
 mod paths;
 mod protocol;
@@ -21,6 +22,7 @@ pub use entry::{
 };
 pub use json::{Document, JSON_SCHEMA, to_json};
 pub use machine::{CHANGED, DURING, Environment, Finding, Level, Moment, UNKNOWN};
+pub use microbench::*;
 pub use model::*;
 pub use paths::HiddenPaths;
 pub use protocol::*;

@@ -15,6 +15,7 @@ mod grid;
 mod history;
 mod html;
 mod markdown;
+mod microbench;
 mod notes;
 mod number;
 mod page;
@@ -32,6 +33,7 @@ pub use drives::{DriveDifference, DriveFigure, Drives};
 pub use grid::{Align, Grid, WIDTH, wrapped};
 pub use history::{HISTORY_SCHEMA_VERSION, History};
 pub use markdown::{Illustrated, illustrated};
+pub use microbench::{microbench_lines, microbench_page};
 pub use number::{ABSENT, significant};
 pub use protocol::{
     SECTION_BEGIN, SECTION_END, fuzz_lines, protocol_lines, protocol_page, protocol_section,

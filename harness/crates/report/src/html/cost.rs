@@ -1,4 +1,5 @@
-//! What a request costs: the blocks of [`crate::cost`] for the page.
+//! What a request costs, and what parts take by themselves: the blocks of [`crate::cost`] and
+//! [`crate::microbench`] for the page.
 
 use serde::Serialize;
 
@@ -29,6 +30,14 @@ pub(super) fn section(record: &Record, summary: &Summary) -> Vec<Part> {
     let costs = record.costs.iter();
     let blocks = costs.flat_map(|costs| crate::cost::blocks(costs, Some(summary)));
     blocks.filter_map(part).collect()
+}
+
+/// Empty if there are no microbenchmarks.
+pub(super) fn microbenches(record: &Record) -> Vec<Part> {
+    let all = record.micro.iter();
+    all.flat_map(crate::microbench::blocks)
+        .filter_map(part)
+        .collect()
 }
 
 fn part(block: Block) -> Option<Part> {
