@@ -3,6 +3,7 @@
 
 mod entries;
 mod html;
+mod html_microbench;
 mod html_protocol;
 mod json;
 mod killed;
