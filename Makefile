@@ -10,7 +10,7 @@ FILTERS := $(SERVERS) $(LOADS) $(MANIFESTS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help tools build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor cost footprint crosscheck bench-driver test fuzz lint nightly ci clean
+.PHONY: help tools build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor cost footprint crosscheck microbench bench-driver test fuzz lint nightly ci clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ cost: tools ## Count what a request costs: instructions, system calls, allocatio
 
 footprint: tools ## Measure memory, threads, time to start and size of each server
 	@$(HARNESS) footprint $(SERVERS) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(MANIFESTS)
+
+microbench: tools ## Measure parts by themselves: handlers, routers, middleware, JSON, parsers; 10 minutes after the builds
+	@$(HARNESS) microbench $(SERVERS) $(if $(SERVERS),,--write)
 
 crosscheck: tools ## Compare our load generator with wrk, oha and hey, if installed (SERVER=)
 	@$(HARNESS) crosscheck $(SERVERS) $(MANIFESTS)

@@ -21,6 +21,7 @@ Examples:
   cargo harness cost --server NAME               what does a request cost in instructions and allocations?
   cargo harness footprint --server NAME          what does it need of memory, threads and time to start?
   cargo harness profile --server NAME            where does its time go, and where does it allocate?
+  cargo harness microbench --server NAME         what do its handlers take without a socket?
   cargo harness crosscheck --server NAME         compare the load generator with wrk, oha and hey
   cargo harness report                           print the newest run's table again
   cargo harness compare BASE NEW                 show what changed between two runs
@@ -61,6 +62,8 @@ enum Verb {
     Footprint(Box<cmd::footprint::Arguments>),
     /// Record where a server's time goes, and where it allocates: shares, a flame graph, call sites
     Profile(Box<cmd::profile::Arguments>),
+    /// Measure parts by themselves: handlers without a socket, routers, middleware, JSON, parsers
+    Microbench(Box<cmd::microbench::Arguments>),
     /// Compare the load generator with wrk, oha and hey on the same server
     Crosscheck(Box<cmd::crosscheck::Arguments>),
     /// Print the tables of a stored run; starts nothing
@@ -98,6 +101,7 @@ pub fn main() -> ExitCode {
         Verb::Cost(arguments) => cmd::cost::run(&arguments),
         Verb::Footprint(arguments) => cmd::footprint::run(&arguments),
         Verb::Profile(arguments) => cmd::profile::run(&arguments),
+        Verb::Microbench(arguments) => cmd::microbench::run(&arguments),
         Verb::Crosscheck(arguments) => cmd::crosscheck::run(&arguments),
         Verb::Report(arguments) => cmd::report::run(&arguments),
         Verb::Compare(arguments) => cmd::compare::run(&arguments),

@@ -172,6 +172,11 @@ impl CpuPlace {
         }
     }
 
+    /// The machine, without findings.
+    pub(super) fn described(&self, rustc: &str) -> Environment {
+        machine::read(&Root::host(), &self.topology, &self.layout, rustc)
+    }
+
     /// The processor's name.
     pub(super) fn cpu_model(&self) -> String {
         machine::cpu_model(&Root::host())

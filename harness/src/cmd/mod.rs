@@ -27,6 +27,7 @@ pub mod fuzz;
 mod git;
 pub mod list;
 mod machine;
+pub mod microbench;
 mod operand;
 pub mod profile;
 mod progress;

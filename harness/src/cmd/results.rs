@@ -10,8 +10,8 @@ use rustix::fs::statvfs;
 use super::git::revision;
 use super::write_file;
 use record::{
-    COST_FILE, Costs, Document, HiddenPaths, PROTOCOL_FILE, Protocol, Record, Run, Server,
-    ServerCost, Summary,
+    COST_FILE, Costs, Document, HiddenPaths, MICROBENCH_FILE, Microbenches, PROTOCOL_FILE,
+    Protocol, Record, Run, Server, ServerCost, Summary,
 };
 use report::Colour;
 use serde::de::DeserializeOwned;
@@ -26,6 +26,8 @@ const LATEST: &str = "latest";
 pub(super) const LATEST_COST: &str = "latest-cost";
 /// The workspace's protocol matrix, relative to its root.
 pub(super) const MATRIX: &str = "harness/docs/protocol.json";
+/// The workspace's microbenchmarks, relative to its root.
+pub(super) const MICROBENCH: &str = "harness/docs/microbench.json";
 pub(super) const DATABASE: &str = "run.sqlite";
 
 /// A run's own folder, never overwritten.
@@ -134,8 +136,14 @@ impl Folder {
             .to_string()
     }
 
-    /// Copies the workspace's protocol matrix next to the run, so that its report is self-contained.
+    /// Copies the workspace's protocol matrix and microbenchmarks next to the run, so that its report is
+    /// self-contained.
     pub(super) fn keep_matrix(&self) {
+        if let Some(micro) = beside::<Microbenches>(&self.root.join(MICROBENCH))
+            && let Err(error) = store::write_document(&micro, &self.path.join(MICROBENCH_FILE))
+        {
+            eprintln!("the report will have no microbenchmarks: {error}");
+        }
         if let Some(matrix) = beside::<Protocol>(&self.root.join(MATRIX))
             && let Err(error) = store::write_document(&matrix, &self.path.join(PROTOCOL_FILE))
         {
@@ -205,6 +213,7 @@ pub(super) fn load(database: &Path) -> Result<Record> {
     let mut record = Store::read(database)?;
     record.protocol = beside(&database.with_file_name(PROTOCOL_FILE));
     record.costs = beside(&database.with_file_name(COST_FILE));
+    record.micro = beside(&database.with_file_name(MICROBENCH_FILE));
     Ok(record)
 }
 

@@ -1,7 +1,7 @@
 //! Which store of orders: one lock, an `RwLock`, sharded locks or a lock-free ring.
 //!
 //! Each candidate is filled beyond what it keeps, then used by 1, 2 and 4 threads at
-//! once with 9 or 1 reads to a write. Reads are alternately a page of the newest 20 and
+//! once, of whose operations 0, 10, 50 or 100 % are writes. Reads are alternately a page of the newest 20 and
 //! the order the thread placed last. A criterion iteration is a batch of operations of each thread; the
 //! time is from the first thread's start to the last one's end.
 
@@ -16,11 +16,15 @@ use candidates::mutex::OneMutex;
 use candidates::rwlock::OneRwLock;
 use candidates::sharded::Sharded;
 use candidates::{Candidate, KEPT, Ring, StoredOrder};
-use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-/// Operations of which one is a write.
-const MIXES: [(&str, u64); 2] = [("9 to 1", 10), ("1 to 1", 2)];
+/// Writes in percent, and the number of operations of which one is a write.
+const MIXES: [(&str, Option<u64>); 4] = [
+    ("0 % writes", None),
+    ("10 % writes", Some(10)),
+    ("50 % writes", Some(2)),
+    ("100 % writes", Some(1)),
+];
 const THREADS: [u64; 3] = [1, 2, 4];
 const PAGE: u64 = 20;
 /// Operations of each thread in an iteration. With single ones, a busy machine makes
@@ -28,27 +32,29 @@ const PAGE: u64 = 20;
 const BATCH: u64 = 10_000;
 
 fn orders(criterion: &mut Criterion) {
-    for (mix, write_every) in MIXES {
-        for threads in THREADS {
-            let mut group = criterion.benchmark_group(format!("{mix}, {threads} threads"));
-            group.throughput(Throughput::Elements(threads * BATCH));
-            measure::<OneMutex>(&mut group, threads, write_every);
-            measure::<OneRwLock>(&mut group, threads, write_every);
-            measure::<Sharded>(&mut group, threads, write_every);
-            measure::<Ring>(&mut group, threads, write_every);
-            group.finish();
-        }
+    for threads in THREADS {
+        measure::<OneMutex>(criterion, threads);
+        measure::<OneRwLock>(criterion, threads);
+        measure::<Sharded>(criterion, threads);
+        measure::<Ring>(criterion, threads);
     }
 }
 
-fn measure<C: Candidate>(group: &mut BenchmarkGroup<'_, WallTime>, threads: u64, write_every: u64) {
+fn measure<C: Candidate>(criterion: &mut Criterion, threads: u64) {
     let store = C::new();
     for n in 0..KEPT + 1_000 {
         store.append(entry(n));
     }
-    group.bench_function(C::NAME, |bencher| {
-        bencher.iter_custom(|batches| together(&store, threads, batches * BATCH, write_every));
-    });
+    let each = if threads == 1 { "thread" } else { "threads" };
+    let name = format!("order store, {threads} {each}/{}", C::NAME);
+    let mut group = criterion.benchmark_group(name);
+    group.throughput(Throughput::Elements(threads * BATCH));
+    for (mix, write_every) in MIXES {
+        group.bench_function(mix, |bencher| {
+            bencher.iter_custom(|batches| together(&store, threads, batches * BATCH, write_every));
+        });
+    }
+    group.finish();
 }
 
 fn entry(n: u64) -> StoredOrder {
@@ -60,7 +66,12 @@ fn entry(n: u64) -> StoredOrder {
 
 /// From the first thread's start to the last one's end, for so many operations each.
 /// The threads read the clock: this one may be woken long after they began.
-fn together<C: Candidate>(store: &C, threads: u64, operations: u64, write_every: u64) -> Duration {
+fn together<C: Candidate>(
+    store: &C,
+    threads: u64,
+    operations: u64,
+    write_every: Option<u64>,
+) -> Duration {
     let ready = Barrier::new(threads as usize);
     let use_store = |thread| {
         ready.wait();
@@ -84,16 +95,16 @@ fn together<C: Candidate>(store: &C, threads: u64, operations: u64, write_every:
         .map_or(Duration::ZERO, |(start, end)| end - start)
 }
 
-fn operate<C: Candidate>(store: &C, thread: u64, operations: u64, write_every: u64) {
+fn operate<C: Candidate>(store: &C, thread: u64, operations: u64, write_every: Option<u64>) {
     let mut page = Vec::with_capacity(PAGE as usize);
     // Read again while it is among the newest: an id that stays the same would soon be
     // overwritten, and finding nothing is not what is to be measured.
     let mut own = store.append(entry(thread));
     // Not all threads write at the same step.
     for n in (thread * 3)..(thread * 3 + operations) {
-        if n % write_every == 0 {
+        if write_every.is_some_and(|every| n % every == 0) {
             own = store.append(entry(n));
-        } else if n / write_every % 2 == n % 2 {
+        } else if n / write_every.unwrap_or(1 << 32) % 2 == n % 2 {
             page.clear();
             black_box(store.page(0, PAGE, |id, entry| page.push((id, entry))));
             black_box(&page);

@@ -1,10 +1,12 @@
 //! The contract's routes. hyper has no router: one match on the path, one on the method.
 
+use std::error::Error;
+
 use contract::{
     ApiError, MAX_BODY_BYTES, OrderRequest, PageParams, Store, UsersParams, is_json, parse_id,
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body, Bytes, Incoming};
+use hyper::body::{Body, Bytes};
 use hyper::header::{CONTENT_TYPE, HeaderMap};
 use hyper::{Method, Request, StatusCode};
 use serde::de::DeserializeOwned;
@@ -45,14 +47,25 @@ impl<'path> Route<'path> {
     }
 }
 
+/// The body of a request, from a connection or from memory.
+pub(crate) trait ReadBody:
+    Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>
+{
+}
+
+impl<B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>> ReadBody for B {}
+
 /// Everything the server answers, over this store.
-pub(crate) async fn app(store: &'static Store, request: Request<Incoming>) -> Answer {
+pub(crate) async fn app<B: ReadBody>(store: &'static Store, request: Request<B>) -> Answer {
     handle(store, request)
         .await
         .unwrap_or_else(|error| response::error(&error))
 }
 
-async fn handle(store: &'static Store, request: Request<Incoming>) -> Result<Answer, ApiError> {
+async fn handle<B: ReadBody>(
+    store: &'static Store,
+    request: Request<B>,
+) -> Result<Answer, ApiError> {
     let (head, body) = request.into_parts();
     let route = Route::of(head.uri.path()).ok_or(ApiError::NotFound)?;
     let is_get = matches!(head.method, Method::GET | Method::HEAD);
@@ -94,10 +107,10 @@ fn order(store: &Store, id: &str) -> Result<Answer, ApiError> {
     Ok(response::json(StatusCode::OK, &order))
 }
 
-async fn place_order(
+async fn place_order<B: ReadBody>(
     store: &Store,
     headers: &HeaderMap,
-    body: Incoming,
+    body: B,
 ) -> Result<Answer, ApiError> {
     let content_type = headers.get(CONTENT_TYPE);
     if !is_json(content_type.and_then(|value| value.to_str().ok())) {
@@ -116,7 +129,7 @@ fn read_query<T: DeserializeOwned>(query: Option<&str>) -> Result<T, ApiError> {
         .map_err(|error| ApiError::InvalidParameter(error.to_string().into()))
 }
 
-async fn read_body(body: Incoming) -> Result<Bytes, ApiError> {
+async fn read_body<B: ReadBody>(body: B) -> Result<Bytes, ApiError> {
     // What is announced as too long needn't be read to be refused.
     if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
         return Err(ApiError::PayloadTooLarge);

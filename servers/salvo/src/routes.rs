@@ -13,8 +13,13 @@ use crate::error::{Error, refused};
 
 /// Everything the server answers, over this store.
 pub(crate) fn service(store: &'static Store) -> Service {
+    service_of(router(store))
+}
+
+/// The contract's routes, over this store.
+pub(crate) fn router(store: &'static Store) -> Router {
     // salvo has no HEAD of its own: a route that lacks one would answer 405.
-    let router = Router::new()
+    Router::new()
         .hoop(affix_state::inject(store))
         .push(Router::with_path("ping").get(ping).head(ping))
         .push(
@@ -32,7 +37,11 @@ pub(crate) fn service(store: &'static Store) -> Service {
                         .post(place_order)
                         .push(Router::with_path("{id}").get(order).head(order)),
                 ),
-        );
+        )
+}
+
+/// These routes, with the contract's errors.
+pub(crate) fn service_of(router: Router) -> Service {
     Service::new(router)
         .hoop(empty_segment_is_no_route)
         .catcher(Catcher::default().hoop(refused))

@@ -1,5 +1,6 @@
 //! Servers, workloads and profiles, parsed once into types that can't hold an invalid value; and the order of trials.
 
+mod bench;
 mod extent;
 mod header;
 pub mod names;
@@ -10,6 +11,7 @@ mod stage;
 mod variant;
 mod workload;
 
+pub use bench::Benches;
 pub use header::{header_problem, is_token};
 pub use profile::{PROFILES, Profile};
 pub use server::{About, CONTRACT_FLAGS, Catalog, Server, Source, from_manifest, hex, sha256};

@@ -139,6 +139,7 @@ impl TwinRecord<'_> {
             trials,
             protocol: None,
             costs: None,
+            micro: None,
             schema_version: self.record.schema_version,
             environment: self.record.environment.clone(),
         }

@@ -90,6 +90,7 @@ fn record() -> Record {
         trials,
         protocol: None,
         costs: None,
+        micro: None,
     }
 }
 

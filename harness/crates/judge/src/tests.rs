@@ -43,6 +43,7 @@ fn record(rounds: u32, speeds: &[(&str, f64)]) -> Record {
         trials: trials.collect(),
         protocol: None,
         costs: None,
+        micro: None,
     }
 }
 

@@ -32,6 +32,7 @@ pub fn widest_ratio(run: &Run, trials: &[Trial]) -> Option<Widest> {
         trials: trials.to_vec(),
         protocol: None,
         costs: None,
+        micro: None,
     };
     let mut court = Court::new(&record);
     let mut widest: Option<Widest> = None;

@@ -8,6 +8,7 @@ pub mod figure;
 mod footprint;
 mod histogram;
 mod json;
+mod microbench;
 mod model;
 mod paths;
 mod profile;
@@ -24,6 +25,7 @@ pub use entry::{
 pub use footprint::*;
 pub use json::{Document, JSON_SCHEMA, to_json};
 pub use machine::{CHANGED, DURING, Environment, Finding, Level, Moment, UNKNOWN};
+pub use microbench::*;
 pub use model::*;
 pub use paths::HiddenPaths;
 pub use profile::*;

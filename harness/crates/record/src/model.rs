@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Costs, Engine, Environment, Protocol, Schedule};
+use super::{Costs, Engine, Environment, Microbenches, Protocol, Schedule};
 use catalog::Stage;
 
 /// The version of `run.sqlite` and `record.json`; incremented by every change that an older reader would
@@ -33,6 +33,9 @@ pub struct Record {
     /// What a request costs: a separate file too.
     #[serde(skip)]
     pub costs: Option<Costs>,
+    /// What parts take by themselves: a separate file too.
+    #[serde(skip)]
+    pub micro: Option<Microbenches>,
 }
 
 /// The plan of the run, and how it ended.

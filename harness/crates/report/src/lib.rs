@@ -16,6 +16,7 @@ mod grid;
 mod history;
 mod html;
 mod markdown;
+mod microbench;
 mod notes;
 mod number;
 mod page;
@@ -36,6 +37,7 @@ pub use footprint::{footprint_lines, footprint_page};
 pub use grid::{Align, Grid, WIDTH, wrapped};
 pub use history::{HISTORY_SCHEMA_VERSION, History};
 pub use markdown::{Illustrated, illustrated};
+pub use microbench::{microbench_lines, microbench_page};
 pub use number::{ABSENT, significant};
 pub use profile::profile_lines;
 pub use protocol::{

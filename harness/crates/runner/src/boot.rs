@@ -290,7 +290,9 @@ impl Running {
             }
             let left = limit.saturating_sub(begin.elapsed());
             let asked = Instant::now();
-            let tried = match Client::new(self.addr, left.clamp(POLL, PATIENCE.max(limit / 20))).exchange(&wire) {
+            let tried = match Client::new(self.addr, left.clamp(POLL, PATIENCE.max(limit / 20)))
+                .exchange(&wire)
+            {
                 Ok(response) => referee.judge(&call, &response).map_err(|error| {
                     refused = Some(format!("{error:#}"));
                     error

@@ -178,8 +178,11 @@ fn with_own(mut settings: BuildFlags, flags: &[String]) -> BuildFlags {
     settings
 }
 
-/// Runs a build command in a process group that ends with the harness.
-fn run_to_its_end(
+/// Runs a command, such as a build, in a process group that ends with the harness. Its output goes to `log`.
+///
+/// # Errors
+/// If it can't be started, fails, or the user interrupts it.
+pub fn run_to_its_end(
     command: &[String],
     folder: &Path,
     log: &Path,

@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use accept::{Referee, accept, wire};
 pub use boot::{BootOptions, Running, boot};
-pub use build::{Built, Launch, build, rustc_version, same_program};
+pub use build::{Built, Launch, build, run_to_its_end, rustc_version, same_program};
 pub use check::{CheckLimits, Checked, Verified, check};
 pub use fuzz::{FuzzOptions, Replayed, fuzz, replay};
 pub use group::Group;

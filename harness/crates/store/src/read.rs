@@ -66,6 +66,7 @@ fn read_record(moment: &Transaction<'_>) -> Read<Record> {
         trials: read_trials(moment)?,
         protocol: None,
         costs: None,
+        micro: None,
     })
 }
 

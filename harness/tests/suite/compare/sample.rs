@@ -59,6 +59,7 @@ impl Sample {
             trials,
             protocol: None,
             costs: None,
+            micro: None,
         }
     }
 

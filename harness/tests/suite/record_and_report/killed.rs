@@ -105,6 +105,7 @@ fn expected(puts: &[Put]) -> Option<Record> {
         trials: Vec::new(),
         protocol: None,
         costs: None,
+        micro: None,
         environment: Environment::default(),
         ..sample::record()
     };
@@ -156,7 +157,12 @@ fn writer() {
 /// of them were over.
 fn kill_writer(path: &Path, number: usize, spins: u32) -> (usize, usize) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "killed::writer", "--ignored", "--nocapture"])
+        .args([
+            "--exact",
+            "record_and_report::killed::writer",
+            "--ignored",
+            "--nocapture",
+        ])
         .env(PATH, path)
         .stdout(Stdio::piped())
         .spawn()

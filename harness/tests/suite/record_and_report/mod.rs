@@ -1,6 +1,7 @@
 //! The stored record, its export and the reports made from it, without any server.
 mod entries;
 mod html;
+mod html_microbench;
 mod html_protocol;
 mod json;
 mod killed;

@@ -9,6 +9,7 @@ pub(crate) fn record() -> Record {
     Record {
         protocol: None,
         costs: None,
+        micro: None,
         schema_version: SCHEMA_VERSION,
         run: run(),
         environment: environment(),

@@ -325,7 +325,12 @@ fn a_writer_killed_at_any_point_leaves_a_readable_record() {
     for kill_after in [0, 1, 2, 5, 9, 14] {
         let path = folder.path().join(format!("{kill_after}.sqlite"));
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "store::writer", "--ignored", "--nocapture"])
+            .args([
+                "--exact",
+                "record_and_report::store::writer",
+                "--ignored",
+                "--nocapture",
+            ])
             .env(WRITER_PATH, &path)
             .stdout(Stdio::piped())
             .spawn()

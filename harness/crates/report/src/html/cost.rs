@@ -1,4 +1,5 @@
-//! What a request costs: the blocks of [`crate::cost`] for the page.
+//! What a request costs, and what parts take by themselves: the blocks of [`crate::cost`] and
+//! [`crate::microbench`] for the page.
 
 use minijinja::{Value, context};
 
@@ -13,6 +14,12 @@ pub(super) fn section(record: &Record, summary: &Summary) -> Value {
     let costs = record.costs.iter();
     let blocks = costs.flat_map(|costs| crate::cost::blocks(costs, Some(summary)));
     list(blocks.filter_map(part))
+}
+
+/// Empty if there are no microbenchmarks.
+pub(super) fn microbenches(record: &Record) -> Value {
+    let all = record.micro.iter();
+    list(all.flat_map(crate::microbench::blocks).filter_map(part))
 }
 
 fn part(block: Block) -> Option<Value> {
