@@ -25,7 +25,7 @@ pub fn footprint_page(footprints: &Footprints) -> Illustrated {
         // After the heading and the table.
         let image = Block::Image(chart.title.clone(), name.clone());
         blocks.insert(blocks.len().min(2), image);
-        files.push((name, chart.drawing.standalone()));
+        files.push((name, chart.standalone()));
     }
     Illustrated {
         text: super::markdown::blocks(blocks),

@@ -124,19 +124,19 @@ const MUTANTS: &[(&str, By)] = &[
     (
         "dies-on-bad-head",
         Gate(
-            "protocol: protocol/matrix.rs, a_server_that_dies_on_a_bad_header_is_a_fault_of_that_case_alone",
+            "protocol: suite/protocol/matrix.rs, a_server_that_dies_on_a_bad_header_is_a_fault_of_that_case_alone",
         ),
     ),
     (
         "stunned-by-bad-head",
         Gate(
-            "protocol: protocol/matrix.rs, a_server_that_answers_no_more_after_a_case_is_a_fault_of_that_case",
+            "protocol: suite/protocol/matrix.rs, a_server_that_answers_no_more_after_a_case_is_a_fault_of_that_case",
         ),
     ),
     (
         "needs-whole-heads",
         Gate(
-            "protocol: protocol/matrix.rs, a_server_that_can_not_take_pieces_is_a_fault_where_the_contract_is_kept_to",
+            "protocol: suite/protocol/matrix.rs, a_server_that_can_not_take_pieces_is_a_fault_where_the_contract_is_kept_to",
         ),
     ),
     // What happens to orders.

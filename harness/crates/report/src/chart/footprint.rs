@@ -2,12 +2,11 @@
 
 use record::{Footprints, ServerFootprint, is_control};
 
-use super::frame::{Area, Axis, level, spread, upright};
+use super::frame::{Area, labels_beside, level, upright};
 use super::key::Key;
-use super::scale::{Scale, Unit};
-use super::svg::{Anchor, Svg};
+use super::scale::{AxisUnit, Scale};
+use super::svg::Svg;
 use super::{Chart, Data, WIDTH, number};
-use crate::grid::clipped;
 
 const HEIGHT: f64 = 280.0;
 const AREA: Area = Area {
@@ -36,37 +35,12 @@ pub(crate) fn chart(footprints: &Footprints) -> Option<Chart> {
         return None;
     }
     let all = || servers.iter().flat_map(|server| &server.points);
-    let x = Scale::from_zero(
-        all().map(|point| point.0),
-        (AREA.left, AREA.right),
-        Unit::Count,
-    );
-    let y = Scale::from_zero(
-        all().map(|point| point.1),
-        (AREA.bottom, AREA.top),
-        Unit::Bytes,
-    );
+    let x = Scale::from_zero(all().map(|point| point.0), AREA.across(), AxisUnit::Count);
+    let y = Scale::from_zero(all().map(|point| point.1), AREA.up(), AxisUnit::Bytes);
     let mut svg = Svg::new(WIDTH, HEIGHT);
-    let (upwards, along) = ("resident memory, MiB", "open connections");
-    upright(
-        &mut svg,
-        AREA,
-        Axis {
-            scale: &y,
-            unit: Unit::Bytes,
-            title: upwards,
-        },
-    );
-    level(
-        &mut svg,
-        AREA,
-        Axis {
-            scale: &x,
-            unit: Unit::Count,
-            title: along,
-        },
-    );
-    let mut data = Data::new(&["server", "open connections", "bytes"]);
+    upright(&mut svg, AREA, &y, "resident memory, MiB");
+    level(&mut svg, AREA, &x, "open connections");
+    let mut data = Data::new("server, open connections, bytes");
     let mut told = Vec::new();
     let mut ends = Vec::new();
     for server in &servers {
@@ -79,32 +53,23 @@ pub(crate) fn chart(footprints: &Footprints) -> Option<Chart> {
         svg.polyline(&places, &format!("line {class}"));
         let marks = places.iter().map(|place| server.key.mark(*place, 3.6));
         svg.path(&marks.collect::<String>(), &class);
-        ends.extend(places.last().copied());
+        ends.extend(
+            places
+                .last()
+                .map(|end| ((server.key, server.display), (end.0 + 5.0, end.1))),
+        );
         let points = server.points.iter().map(|(connections, bytes)| {
             data.rows.push(vec![
                 server.display.to_owned(),
                 number(*connections),
                 number(*bytes),
             ]);
-            format!("{connections}: {}", Unit::Bytes.value(*bytes))
+            format!("{connections}: {}", AxisUnit::Bytes.value(*bytes))
         });
         let points: Vec<String> = points.collect();
         told.push(format!("{}, {}", server.display, points.join(", ")));
     }
-    let asked: Vec<f64> = ends.iter().map(|(_, y)| *y).collect();
-    let places = spread(&asked, 14.0, (AREA.top - 6.0, HEIGHT - 10.0));
-    for ((server, end), place) in servers.iter().zip(&ends).zip(places) {
-        let class = server.key.class();
-        let at = AREA.right + 12.0;
-        svg.line(
-            (end.0 + 5.0, end.1),
-            (at - 6.0, place),
-            &format!("leader {class}"),
-        );
-        svg.path(&server.key.mark((at, place), 3.6), &class);
-        let name = clipped(server.display, 14);
-        svg.text((at + 8.0, place + 4.0), Anchor::Start, "", &name);
-    }
+    labels_beside(&mut svg, AREA, AREA.right + 6.0, 14, &ends);
     Some(Chart::new(
         ("servers", "footprint"),
         "Memory over open connections",
