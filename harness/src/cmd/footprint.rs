@@ -11,7 +11,7 @@ use record::{
     ServerFootprint,
 };
 
-use super::machine::{Cpus, Place};
+use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use crate::flags::{Loads, Servers, Status, Usage, parse_duration};
@@ -134,7 +134,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         }
         return Ok(Status::Fine);
     }
-    let place = Place::find(&arguments.cpus)?;
+    let place = CpuPlace::find(&arguments.cpus)?;
     let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
     let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-footprint")?;
     // Without it, a number of connections may be too high, which is reported then.
@@ -182,22 +182,27 @@ fn read(path: &Path) -> Result<Footprints> {
 fn write(footprints: &Footprints, folder: &Folder) -> Result<()> {
     let page = report::footprint_page(footprints);
     let table = [("footprint.md".to_owned(), page.text)];
-    store::write_document(footprints, &folder.path().join(FOOTPRINT_FILE))
+    store::write_document(footprints, &folder.path.join(FOOTPRINT_FILE))
         .and_then(|()| {
             let mut files = table.iter().chain(&page.files);
-            files.try_for_each(|(name, text)| store::write_whole(&folder.path().join(name), text))
+            files.try_for_each(|(name, text)| store::write_whole(&folder.path.join(name), text))
         })
         .with_context(|| format!("cannot write to {}", folder.shown()))
 }
 
-fn blank(arguments: &Arguments, folder: &Folder, place: &Place, workload: &Workload) -> Footprints {
+fn blank(
+    arguments: &Arguments,
+    folder: &Folder,
+    place: &CpuPlace,
+    workload: &Workload,
+) -> Footprints {
     Footprints {
         schema_version: FOOTPRINT_SCHEMA_VERSION,
         kind: FOOTPRINT_KIND.to_owned(),
-        id: folder.id().to_owned(),
+        id: folder.id.clone(),
         started_at: jiff::Timestamp::now().to_string(),
         harness_version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: folder.revision().map(ToOwned::to_owned),
+        revision: folder.revision.clone(),
         command: std::env::args()
             .skip(1)
             .map(|word| folder.hidden().clean(&word).into_owned())
@@ -218,7 +223,7 @@ fn blank(arguments: &Arguments, folder: &Folder, place: &Place, workload: &Workl
 }
 
 /// How a server is measured; its log is set for each.
-fn options(arguments: &Arguments, footprints: &Footprints, place: &Place) -> FootprintOptions {
+fn options(arguments: &Arguments, footprints: &Footprints, place: &CpuPlace) -> FootprintOptions {
     let mut open = arguments.open.clone();
     open.sort_unstable();
     open.dedup();

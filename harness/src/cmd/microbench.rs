@@ -13,7 +13,7 @@ use record::{
     Microbenches, PackageFailure,
 };
 
-use super::machine::{Cpus, Place};
+use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use crate::flags::{Servers, Status, Usage};
@@ -110,17 +110,17 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
     let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-microbench")?;
     let mut micro = Microbenches {
-        id: folder.id().to_owned(),
-        revision: folder.revision().map(ToOwned::to_owned),
+        id: folder.id.clone(),
+        revision: folder.revision.clone(),
         ..blank(&servers)?
     };
-    let made = folder.path().join("criterion");
+    let made = folder.path.join("criterion");
     micro.failures = run_all(&catalog, &benches, &folder, &made, &interrupt)?;
     if interrupt.is_set() {
         return Ok(Status::Interrupted);
     }
     micro.benches = criterion::collect(&made)?;
-    store::write_document(&micro, &folder.path().join(MICROBENCH_FILE))
+    store::write_document(&micro, &folder.path.join(MICROBENCH_FILE))
         .with_context(|| format!("cannot write to {}", folder.shown()))?;
     eprintln!("stored in {}", folder.shown());
     if arguments.write && micro.failures.is_empty() {
@@ -232,7 +232,7 @@ fn command(catalog: &Catalog, package: &Benches, target: &str, made: &Path) -> V
 }
 
 fn blank(servers: &[Server]) -> Result<Microbenches> {
-    let place = Place::find(&Cpus::default())?;
+    let place = CpuPlace::find(&Cpus::default())?;
     let server = |server: &Server| BenchedServer {
         name: server.name.clone(),
         display: server.about.display.clone(),

@@ -9,7 +9,7 @@ use record::{
     Document as _, PROFILE_FILE, PROFILE_KIND, PROFILE_SCHEMA_VERSION, ProfileRecord, ServerProfile,
 };
 
-use super::machine::{Cpus, Place};
+use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use crate::flags::{Loads, Servers, Status, Usage, parse_duration};
@@ -127,7 +127,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         }
         return Ok(Status::Fine);
     }
-    let place = Place::find(&arguments.cpus)?;
+    let place = CpuPlace::find(&arguments.cpus)?;
     let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
     let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-profile")?;
     let scratch = tempfile::tempdir().context("cannot create a temporary folder")?;
@@ -153,7 +153,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
             break;
         }
         profiles.servers.push(profiled);
-        store::write_document(&profiles, &folder.path().join(PROFILE_FILE))
+        store::write_document(&profiles, &folder.path.join(PROFILE_FILE))
             .with_context(|| format!("cannot write to {}", folder.shown()))?;
     }
     job.progress.finish();
@@ -221,14 +221,14 @@ fn tool_of(profiler: &Profiler) -> &'static str {
     }
 }
 
-fn blank(arguments: &Arguments, folder: &Folder, place: &Place) -> ProfileRecord {
+fn blank(arguments: &Arguments, folder: &Folder, place: &CpuPlace) -> ProfileRecord {
     ProfileRecord {
         schema_version: PROFILE_SCHEMA_VERSION,
         kind: PROFILE_KIND.to_owned(),
-        id: folder.id().to_owned(),
+        id: folder.id.clone(),
         started_at: jiff::Timestamp::now().to_string(),
         harness_version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: folder.revision().map(ToOwned::to_owned),
+        revision: folder.revision.clone(),
         command: std::env::args().skip(1).collect(),
         cpu: place.cpu_model(),
         rustc: runner::rustc_version().unwrap_or_default(),
@@ -243,7 +243,7 @@ struct Job<'a> {
     arguments: &'a Arguments,
     catalog: &'a Catalog,
     workloads: &'a [Workload],
-    place: &'a Place,
+    place: &'a CpuPlace,
     folder: &'a Folder,
     scratch: PathBuf,
     profiler: Profiler,
@@ -343,6 +343,7 @@ impl Job<'_> {
                 driver_cpus: self.place.driver_cpus(),
                 requests: [self.arguments.requests; 2],
                 repeats: 1,
+                kinds: Vec::new(),
                 seed: self.arguments.seed,
                 timeout: self.arguments.timeout,
                 scratch: self.scratch.clone(),
@@ -350,7 +351,7 @@ impl Job<'_> {
             profiler: self.profiler.clone(),
             classes,
             valgrind: self.valgrind.clone(),
-            folder: self.folder.path().to_owned(),
+            folder: self.folder.path.clone(),
             root: self.catalog.root.clone(),
         }
     }
