@@ -1,7 +1,7 @@
 //! The microbenchmarks in the page.
 
-use judge::summarise;
 use record::*;
+use report::summarise;
 
 use crate::record_and_report::html::{SERVERS, all, parse, render, run, text};
 
