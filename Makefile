@@ -10,7 +10,7 @@ FILTERS := $(SERVERS) $(LOADS) $(MANIFESTS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help tools build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor cost footprint crosscheck microbench bench-driver test fuzz lint nightly ci clean
+.PHONY: help tools build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor cost profile footprint crosscheck microbench bench-driver test fuzz lint nightly ci clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +53,9 @@ doctor: tools ## Show what would distort a measurement on this machine
 
 cost: tools ## Count what a request costs: instructions, system calls, allocations
 	@$(HARNESS) cost $(SERVERS) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(MANIFESTS)
+
+profile: tools ## Show where a server's time goes and where it allocates (SERVER=, WORKLOAD=)
+	@$(HARNESS) profile $(SERVERS) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(MANIFESTS)
 
 footprint: tools ## Measure memory, threads, time to start and size of each server
 	@$(HARNESS) footprint $(SERVERS) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(MANIFESTS)
