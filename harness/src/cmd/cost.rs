@@ -81,7 +81,7 @@ pub struct Arguments {
     json: bool,
     /// Output format
     #[arg(long, value_name = "NAME", value_enum, default_value_t)]
-    format: Format,
+    format: CostFormat,
     /// Time limit for a response; a server under valgrind is about fifty times slower
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     timeout: Duration,
@@ -107,7 +107,7 @@ struct CostLoads {
 
 /// How the costs are printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum CostFormat {
     /// Tables
     #[default]
     Text,
@@ -166,7 +166,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let tools = Tools::find();
     let mut costs = blank(arguments, &folder, &place, &tools);
     let scratch = tempfile::tempdir().context("cannot create a temporary folder")?;
-    let mut job = Job {
+    let mut job = CostJob {
         arguments,
         catalog: &catalog,
         place: &place,
@@ -238,7 +238,7 @@ fn blank(arguments: &Arguments, folder: &Folder, place: &CpuPlace, tools: &Tools
 }
 
 /// What every server needs.
-struct Job<'a> {
+struct CostJob<'a> {
     arguments: &'a Arguments,
     catalog: &'a Catalog,
     place: &'a CpuPlace,
@@ -254,7 +254,7 @@ struct Job<'a> {
     of: usize,
 }
 
-impl Job<'_> {
+impl CostJob<'_> {
     fn count(&mut self, server: &Server) -> ServerCost {
         let mut cost = ServerCost {
             name: server.name.clone(),
@@ -357,8 +357,8 @@ impl Job<'_> {
 fn finish(arguments: &Arguments, costs: &Costs, stored: Option<&Costs>) -> Result<Status> {
     match (arguments.json, arguments.format) {
         (true, _) => say!("{}", costs.to_json().trim_end()),
-        (false, Format::Markdown) => say!("{}", report::cost_page(costs).trim_end()),
-        (false, Format::Text) => {
+        (false, CostFormat::Markdown) => say!("{}", report::cost_page(costs).trim_end()),
+        (false, CostFormat::Text) => {
             say!(
                 "{}",
                 report::cost_lines(costs, results::colour()).trim_end()

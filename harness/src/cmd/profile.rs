@@ -132,7 +132,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-profile")?;
     let scratch = tempfile::tempdir().context("cannot create a temporary folder")?;
     let mut profiles = blank(arguments, &folder, &place);
-    let mut job = Job {
+    let mut job = ProfileJob {
         arguments,
         catalog: &catalog,
         workloads: &workloads,
@@ -239,7 +239,7 @@ fn blank(arguments: &Arguments, folder: &Folder, place: &CpuPlace) -> ProfileRec
 }
 
 /// What every server needs.
-struct Job<'a> {
+struct ProfileJob<'a> {
     arguments: &'a Arguments,
     catalog: &'a Catalog,
     workloads: &'a [Workload],
@@ -255,7 +255,7 @@ struct Job<'a> {
     of: usize,
 }
 
-impl Job<'_> {
+impl ProfileJob<'_> {
     fn server(&mut self, server: &Server) -> Result<ServerProfile> {
         let mut profiled = ServerProfile {
             name: server.name.clone(),

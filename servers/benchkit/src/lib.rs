@@ -64,7 +64,7 @@ pub fn further() -> (Vec<String>, Vec<String>) {
 
 /// What a response is checked by.
 #[derive(Debug, Clone, Copy)]
-pub struct Seen {
+pub struct SeenResponse {
     /// Its status.
     pub status: u16,
     /// The size of its body, if the body is whole.
@@ -101,7 +101,7 @@ impl Handlers {
     ///
     /// # Panics
     /// If the first response has the wrong status, or its body isn't whole.
-    pub fn time<R, F: Future<Output = Seen>>(
+    pub fn time<R, F: Future<Output = SeenResponse>>(
         &mut self,
         topic: &str,
         case: &str,

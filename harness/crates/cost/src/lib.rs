@@ -122,7 +122,7 @@ pub fn measure(
     interrupt: &Interrupt,
     show: &mut dyn FnMut(&'static str),
 ) -> Result<WorkloadCost, Failure> {
-    let job = Job {
+    let job = Counting {
         calls: workload.draw(options.seed, DISTINCT_CALLS),
         referee: Referee::new(),
         options,
@@ -145,14 +145,14 @@ pub fn measure(
 }
 
 /// What is counted in each process of a server.
-struct Job<'a> {
+struct Counting<'a> {
     calls: Vec<Call>,
     referee: Referee,
     options: &'a CostOptions,
     interrupt: &'a Interrupt,
 }
 
-impl Job<'_> {
+impl Counting<'_> {
     /// Starts a process, and warms it up.
     fn start(&self, launch: &Launch, log: &str) -> Result<Loaded, Failure> {
         Loaded::start(

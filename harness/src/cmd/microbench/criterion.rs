@@ -34,11 +34,11 @@ struct Estimates {
 #[derive(Deserialize)]
 struct Estimated {
     point_estimate: f64,
-    confidence_interval: Interval,
+    confidence_interval: TimeInterval,
 }
 
 #[derive(Deserialize)]
-struct Interval {
+struct TimeInterval {
     lower_bound: f64,
     upper_bound: f64,
 }

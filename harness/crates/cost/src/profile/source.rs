@@ -83,7 +83,7 @@ fn written(file: &str, line: Option<u32>, root: &Path) -> Option<Written> {
                 Ok(place) => place.to_str()?,
                 Err(_) => last_folders(file),
             };
-            // `servers/axum/src/main.rs` is `own::axum::main`.
+            // `servers/NAME/src/main.rs` is `own::NAME::main`.
             let (before, inside) = place
                 .rsplit_once("/src/")
                 .or_else(|| place.rsplit_once('/'))?;
@@ -122,7 +122,7 @@ fn unversioned(package: &str) -> &str {
     end.map_or(package, |(at, _)| &package[..at])
 }
 
-/// As in `salvo_core::routing::filters` of `salvo-core/routing/filters/mod.rs`.
+/// As in `a_crate::routing::filters` of `a-crate/routing/filters/mod.rs`.
 fn module(path: &str) -> String {
     let path = path.rsplit_once('.').map_or(path, |(path, _)| path);
     let path = path
@@ -183,7 +183,7 @@ mod tests {
             (
                 "/home/me/repo/harness/examples/fixture/main.rs".into(),
                 "own::fixture::main",
-                "examples/fixture/main.rs:7",
+                "harness/examples/fixture/main.rs:7",
             ),
         ] {
             let expected = Written {
