@@ -13,7 +13,7 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::test::{TestRequest, init_service};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, Error};
-use benchkit::{CALLS, Call, Handlers, LAYERS, Seen, USER, further};
+use benchkit::{CALLS, Call, Handlers, LAYERS, SeenResponse, USER, further};
 use contract::Store;
 
 /// An app with so many layers around it; each makes another type.
@@ -92,8 +92,8 @@ fn request(call: Call) -> TestRequest {
     }
 }
 
-fn seen(response: &ServiceResponse<BoxBody>) -> Seen {
-    Seen {
+fn seen(response: &ServiceResponse<BoxBody>) -> SeenResponse {
+    SeenResponse {
         status: response.status().as_u16(),
         bytes: match response.response().body().size() {
             BodySize::Sized(bytes) => Some(bytes),

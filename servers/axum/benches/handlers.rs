@@ -14,7 +14,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::get;
-use benchkit::{CALLS, Call, Handlers, LAYERS, Seen, USER, further};
+use benchkit::{CALLS, Call, Handlers, LAYERS, SeenResponse, USER, further};
 use contract::Store;
 use tower::ServiceExt as _;
 
@@ -55,8 +55,8 @@ fn request(call: Call) -> Request {
     request.expect("every part is valid")
 }
 
-fn seen(response: &Response) -> Seen {
-    Seen {
+fn seen(response: &Response) -> SeenResponse {
+    SeenResponse {
         status: response.status().as_u16(),
         bytes: response.body().size_hint().exact(),
     }

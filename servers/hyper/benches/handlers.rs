@@ -9,7 +9,7 @@ mod routes;
 
 use std::convert::Infallible;
 
-use benchkit::{CALLS, Call, Handlers, LAYERS, Seen, USER};
+use benchkit::{CALLS, Call, Handlers, LAYERS, SeenResponse, USER};
 use contract::Store;
 use http_body_util::Full;
 use hyper::Request;
@@ -72,8 +72,8 @@ fn request(call: Call) -> Request<Full<Bytes>> {
     request.expect("every part is valid")
 }
 
-fn seen(response: &Answer) -> Seen {
-    Seen {
+fn seen(response: &Answer) -> SeenResponse {
+    SeenResponse {
         status: response.status().as_u16(),
         bytes: response.body().size_hint().exact(),
     }

@@ -5,7 +5,7 @@ mod error;
 #[path = "../src/routes.rs"]
 mod routes;
 
-use benchkit::{CALLS, Call, Handlers, LAYERS, Seen, USER, further};
+use benchkit::{CALLS, Call, Handlers, LAYERS, SeenResponse, USER, further};
 use contract::Store;
 use salvo::conn::SocketAddr;
 use salvo::http::header::CONTENT_TYPE;
@@ -64,8 +64,8 @@ fn request(call: Call) -> HyperRequest<ReqBody> {
     request.expect("every part is valid")
 }
 
-fn seen(response: &HyperResponse<ResBody>) -> Seen {
-    Seen {
+fn seen(response: &HyperResponse<ResBody>) -> SeenResponse {
+    SeenResponse {
         status: response.status().as_u16(),
         bytes: response.body().size_hint().exact(),
     }
