@@ -338,7 +338,7 @@ impl ProfileJob<'_> {
                     workers: self.arguments.workers as usize,
                     port: None,
                     log: self.folder.logs().join(format!("{server}.log")),
-                    ready_timeout: self.arguments.timeout,
+                    ready_timeout: self.arguments.timeout * 2,
                 },
                 driver_cpus: self.place.driver_cpus(),
                 requests: [self.arguments.requests; 2],

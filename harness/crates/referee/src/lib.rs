@@ -41,7 +41,7 @@ use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-pub use model::{Expected, Model, unit_price_cents, user};
+pub use model::{Expected, Model, UserFields, unit_price_cents, user};
 pub use process::{Ended, Process, Stop};
 pub use response::excerpt;
 use subject::Subject;

@@ -75,7 +75,7 @@ impl Page {
 impl Model {
     /// The initial state of every server.
     pub fn new() -> Self {
-        let users: Vec<Value> = (1..=USERS).map(user).collect();
+        let users: Vec<Value> = (1..=USERS).map(|id| user(id).json()).collect();
         let of = |status| {
             let is = |user: &&Value| user["status"] == status;
             users.iter().filter(is).cloned().collect()
@@ -145,8 +145,35 @@ fn ok(body: Value) -> Expected {
     Expected::Json { status: 200, body }
 }
 
+/// A user of the contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserFields {
+    /// From 1.
+    pub id: u64,
+    /// First and last name.
+    pub name: String,
+    /// Unique.
+    pub email: String,
+    /// One of the three states.
+    pub status: &'static str,
+    /// Unix seconds.
+    pub created_at: u64,
+}
+
+impl UserFields {
+    fn json(&self) -> Value {
+        json!({
+            "id": self.id,
+            "name": self.name,
+            "email": self.email,
+            "status": self.status,
+            "created_at": self.created_at,
+        })
+    }
+}
+
 /// The user with this id: `FIRST[id % 16] + " " + LAST[(id / 16) % 16]` and the rest of the contract's table.
-pub fn user(id: u64) -> Value {
+pub fn user(id: u64) -> UserFields {
     let word = |words: &'static str, index: u64| {
         words
             .split(' ')
@@ -158,13 +185,13 @@ pub fn user(id: u64) -> Value {
         6 | 7 => "pending",
         _ => "archived",
     };
-    json!({
-        "id": id,
-        "name": format!("{} {}", word(FIRST, id), word(LAST, id / 16)),
-        "email": format!("user{id}@example.com"),
-        "status": status,
-        "created_at": 1_700_000_000 + 60 * id,
-    })
+    UserFields {
+        id,
+        name: format!("{} {}", word(FIRST, id), word(LAST, id / 16)),
+        email: format!("user{id}@example.com"),
+        status,
+        created_at: 1_700_000_000 + 60 * id,
+    }
 }
 
 /// The price of an item of the catalogue; `None` if there is no such item.
