@@ -225,7 +225,10 @@ fn blank(arguments: &Arguments, folder: &Folder, place: &CpuPlace, tools: &Tools
         started_at: jiff::Timestamp::now().to_string(),
         harness_version: env!("CARGO_PKG_VERSION").to_owned(),
         revision: folder.revision.clone(),
-        command: std::env::args().skip(1).collect(),
+        command: std::env::args()
+            .skip(1)
+            .map(|word| folder.hidden().clean(&word).into_owned())
+            .collect(),
         cpu: place.cpu_model(),
         rustc: runner::rustc_version().unwrap_or_default(),
         workers: arguments.workers as usize,

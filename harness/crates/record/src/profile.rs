@@ -131,7 +131,7 @@ pub struct Allocated {
 pub struct AllocationSite {
     /// The compiled function; the code may be inlined into it.
     pub function: String,
-    /// As in `axum-0.8.9/src/json.rs:206`; empty without debug information.
+    /// As in `a-crate-1.2.3/src/json.rs:206`; empty without debug information.
     pub source: String,
     /// The kind of work it belongs to.
     pub class: String,
