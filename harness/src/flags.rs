@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use catalog::{Catalog, Server, Stage, Workload, names};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use loadgen::{EngineKind, MAX_RATE};
 
 /// The exit status of the program.
@@ -48,6 +48,25 @@ pub struct Loads {
     /// Only this stage (peak, paced); repeatable, or separated by commas
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub stage: Vec<String>,
+}
+
+/// Selects workloads, for commands without stages.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Selection")]
+pub struct OnlyWorkloads {
+    /// Only this workload; repeatable, or separated by commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub workload: Vec<String>,
+}
+
+/// How tables are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// For a terminal
+    #[default]
+    Text,
+    /// In Markdown
+    Markdown,
 }
 
 /// Selects what is shown of stored runs.
@@ -96,21 +115,29 @@ impl Servers {
     }
 }
 
+/// The workloads of these names; all if there are none.
+///
+/// # Errors
+/// [`Usage`] for an unknown name or an invalid workload file.
+pub fn workloads(catalog: &Catalog, wanted: &[String]) -> anyhow::Result<Vec<Workload>> {
+    let folder = catalog.root.join("harness").join("workloads");
+    let all = Workload::load_dir(&folder).map_err(|error| Usage(error.to_string()))?;
+    Ok(names::select("workload", all, |workload| &workload.name, wanted).map_err(Usage)?)
+}
+
 impl Loads {
     /// The selected workloads. If none is named these are `default`, or all if that is empty.
     ///
     /// # Errors
-    /// [`Usage`] for an unknown name or an invalid workload file.
+    /// See [`workloads`].
     pub fn workloads(&self, catalog: &Catalog, default: &[&str]) -> anyhow::Result<Vec<Workload>> {
-        let folder = catalog.root.join("harness").join("workloads");
-        let all = Workload::load_dir(&folder).map_err(|error| Usage(error.to_string()))?;
-        let default: Vec<String> = default.iter().map(ToString::to_string).collect();
-        let wanted = if self.workload.is_empty() {
-            &default
-        } else {
-            &self.workload
-        };
-        Ok(names::select("workload", all, |workload| &workload.name, wanted).map_err(Usage)?)
+        match self.workload.is_empty() {
+            true => {
+                let default: Vec<String> = default.iter().map(ToString::to_string).collect();
+                workloads(catalog, &default)
+            }
+            false => workloads(catalog, &self.workload),
+        }
     }
 
     /// The selected stages; all if none is named.

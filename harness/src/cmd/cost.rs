@@ -4,19 +4,20 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use record::{COST_FILE, COST_KIND, COST_SCHEMA_VERSION, Costs, Document as _, ServerCost};
 
 use super::bench::against::{self, Base};
+use super::counting_build;
 use super::machine::{CpuPlace, Cpus};
-use super::progress::{Progress, show_time};
+use super::progress::{PartsLeft, Progress};
 use super::results::{self, Folder};
-use crate::flags::{Loads, Servers, Status, Usage, parse_duration};
+use crate::flags::{OnlyWorkloads, Servers, Status, TableFormat, Usage, parse_duration, workloads};
 use ::cost::{CostKind, CostOptions, Subject, Tools};
 use catalog::{Catalog, Server, Workload, names};
 use judge::{CostChange, CostLimit, cost_changes, unjudged};
 use record::{BUILD_MARK, Failure};
-use runner::{BootOptions, Built, Interrupt};
+use runner::{BootOptions, Interrupt};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,7 +51,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     repeats: u32,
     /// Number of requests to count
-    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
     requests: u64,
     /// Count only this: allocations, instructions, syscalls or process; repeatable, or separated by commas
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
@@ -81,8 +82,8 @@ pub struct Arguments {
     json: bool,
     /// Output format
     #[arg(long, value_name = "NAME", value_enum, default_value_t)]
-    format: CostFormat,
-    /// Time limit for a response; a server under valgrind is about fifty times slower
+    format: TableFormat,
+    /// Time limit for a response; a server under valgrind is many times slower
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     timeout: Duration,
     /// Folder to store the costs in [default: bench-results/UTC-REVISION-cost]
@@ -91,28 +92,9 @@ pub struct Arguments {
     #[command(flatten)]
     servers: Servers,
     #[command(flatten)]
-    loads: CostLoads,
+    loads: OnlyWorkloads,
     #[command(flatten)]
     cpus: Cpus,
-}
-
-/// Selects workloads; a cost has no stages.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Selection")]
-struct CostLoads {
-    /// Only this workload; repeatable, or separated by commas
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    workload: Vec<String>,
-}
-
-/// How the costs are printed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum CostFormat {
-    /// Tables
-    #[default]
-    Text,
-    /// Tables in Markdown
-    Markdown,
 }
 
 /// Builds and counts the selected servers.
@@ -121,28 +103,26 @@ enum CostFormat {
 /// If a name is unknown or nothing can be stored. A server that fails gives [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
     if let Some(path) = &arguments.from {
-        let costs = read(path)?;
+        let costs = results::read_stored(path, COST_FILE)?;
         let base = arguments
             .against
             .as_deref()
-            .map(|file| read(Path::new(file)));
+            .map(|file| results::read_stored(Path::new(file), COST_FILE));
         return finish(arguments, &costs, base.transpose()?.as_ref());
     }
     let (catalog, mut servers) = arguments.servers.catalog()?;
     let kinds = CostKind::ALL.to_vec();
     let kinds = names::select("kind of cost", kinds, |kind| kind.name(), &arguments.only);
     let kinds = kinds.map_err(Usage)?;
-    let loads = Loads {
-        workload: arguments.loads.workload.clone(),
-        stage: Vec::new(),
-    };
-    let workloads = loads.workloads(&catalog, &[])?;
+    let workloads = workloads(&catalog, &arguments.loads.workload)?;
     let stored = arguments
         .against
         .as_deref()
         .map(Path::new)
         .filter(|path| path.exists());
-    let stored = stored.map(read).transpose()?;
+    let stored = stored
+        .map(|path| results::read_stored(path, COST_FILE))
+        .transpose()?;
     let revision = match (&stored, arguments.against.as_deref()) {
         (None, Some(revision)) => Some(Base::find(&catalog, revision, &servers)?),
         _ => None,
@@ -177,9 +157,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         scratch: scratch.path(),
         interrupt: &interrupt,
         progress: Progress::new(),
-        begin: Instant::now(),
-        done: 0,
-        of: servers.len() * workloads.len(),
+        left: PartsLeft::new(servers.len() * workloads.len()),
     };
     for server in &servers {
         let counted = job.count(server);
@@ -207,17 +185,13 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     finish(arguments, &costs, stored.as_ref())
 }
 
-/// Reads a stored file, or the one in a folder.
-fn read(path: &Path) -> Result<Costs> {
-    let file = match path.is_dir() {
-        true => path.join(COST_FILE),
-        false => path.to_owned(),
-    };
-    store::read_document(&file).map_err(|error| Usage(error.to_string()).into())
+/// Requests of the short and of the long load.
+fn loads(arguments: &Arguments) -> [u64; 2] {
+    let short = (arguments.requests / SHORT).max(1);
+    [short, short + arguments.requests]
 }
 
 fn blank(arguments: &Arguments, folder: &Folder, place: &CpuPlace, tools: &Tools) -> Costs {
-    let short = (arguments.requests / SHORT).max(1);
     Costs {
         schema_version: COST_SCHEMA_VERSION,
         kind: COST_KIND.to_owned(),
@@ -225,14 +199,11 @@ fn blank(arguments: &Arguments, folder: &Folder, place: &CpuPlace, tools: &Tools
         started_at: jiff::Timestamp::now().to_string(),
         harness_version: env!("CARGO_PKG_VERSION").to_owned(),
         revision: folder.revision.clone(),
-        command: std::env::args()
-            .skip(1)
-            .map(|word| folder.hidden().clean(&word).into_owned())
-            .collect(),
+        command: folder.command(),
         cpu: place.cpu_model(),
         rustc: runner::rustc_version().unwrap_or_default(),
         workers: arguments.workers as usize,
-        requests: [short, short + arguments.requests],
+        requests: loads(arguments),
         seed: arguments.seed,
         counted_by: tools.counted_by(),
         absent: tools.absent(),
@@ -252,9 +223,7 @@ struct CostJob<'a> {
     scratch: &'a Path,
     interrupt: &'a Interrupt,
     progress: Progress,
-    begin: Instant,
-    done: usize,
-    of: usize,
+    left: PartsLeft,
 }
 
 impl CostJob<'_> {
@@ -283,24 +252,17 @@ impl CostJob<'_> {
         let built = runner::build(self.catalog, server, self.interrupt)?;
         cost.sha256.clone_from(&built.record.sha256);
         let counting = match self.kinds.contains(&CostKind::Allocations) {
-            true => self.counting(server),
+            true => counting_build(self.catalog, server, &mut self.progress, self.interrupt),
             false => Err("not counted".to_owned()),
         };
-        // Building is no guide to how long counting takes.
-        self.begin += begin.elapsed();
+        self.left.leave_out(begin);
         let subject = Subject {
             built: &built,
             counted: counting.as_ref().map_err(String::as_str),
         };
         let options = self.options(&server.name);
         for workload in self.workloads {
-            let left = match self.done {
-                0 => String::new(),
-                done => {
-                    let each = self.begin.elapsed() / done as u32;
-                    format!(", about {} left", show_time(each * (self.of - done) as u32))
-                }
-            };
+            let left = self.left.told();
             let (progress, name) = (&mut self.progress, &server.name);
             let mut show = |what: &str| {
                 progress.part(&format!("{name}, {}: {what}{left}", workload.name));
@@ -314,39 +276,23 @@ impl CostJob<'_> {
                 &mut show,
             )?;
             cost.workloads.push(counted);
-            self.done += 1;
+            self.left.done_one();
         }
         Ok(())
     }
 
-    /// The build with a counting allocator, or why there is none.
-    fn counting(&mut self, server: &Server) -> Result<Built, String> {
-        let counting = server.counting_allocations()?;
-        let told = format!("building {} with a counting allocator", server.name);
-        self.progress.note(&told);
-        runner::build(self.catalog, &counting, self.interrupt).map_err(|failure| {
-            format!(
-                "the build with a counting allocator failed: {}",
-                failure.reason
-            )
-        })
-    }
-
     fn options(&self, server: &str) -> CostOptions {
-        let [short, long] = {
-            let short = (self.arguments.requests / SHORT).max(1);
-            [short, short + self.arguments.requests]
-        };
         CostOptions {
             boot: BootOptions {
-                cpus: self.place.server_cpus(),
                 workers: self.arguments.workers as usize,
-                port: None,
-                log: self.folder.logs().join(format!("{server}.log")),
-                ready_timeout: self.arguments.timeout * 2,
+                ..self.place.boot(
+                    self.folder.logs().join(format!("{server}.log")),
+                    None,
+                    self.arguments.timeout * 2,
+                )
             },
             driver_cpus: self.place.driver_cpus(),
-            requests: [short, long],
+            requests: loads(self.arguments),
             repeats: self.arguments.repeats,
             kinds: self.kinds.to_vec(),
             seed: self.arguments.seed,
@@ -360,8 +306,8 @@ impl CostJob<'_> {
 fn finish(arguments: &Arguments, costs: &Costs, stored: Option<&Costs>) -> Result<Status> {
     match (arguments.json, arguments.format) {
         (true, _) => say!("{}", costs.to_json().trim_end()),
-        (false, CostFormat::Markdown) => say!("{}", report::cost_page(costs).trim_end()),
-        (false, CostFormat::Text) => {
+        (false, TableFormat::Markdown) => say!("{}", report::cost_page(costs).trim_end()),
+        (false, TableFormat::Text) => {
             say!(
                 "{}",
                 report::cost_lines(costs, results::colour()).trim_end()
@@ -369,7 +315,12 @@ fn finish(arguments: &Arguments, costs: &Costs, stored: Option<&Costs>) -> Resul
         }
     }
     let failed = costs.servers.iter().any(|server| server.failure.is_some());
-    let exceeded = arguments.against.is_some() && compare(arguments, costs, stored)?;
+    // Where all failed, that is said already.
+    let counted = costs
+        .servers
+        .iter()
+        .any(|server| !server.workloads.is_empty());
+    let exceeded = counted && arguments.against.is_some() && compare(arguments, costs, stored)?;
     Ok(match failed || exceeded {
         true => Status::Failed,
         false => Status::Fine,
@@ -414,7 +365,7 @@ fn compare(arguments: &Arguments, costs: &Costs, stored: Option<&Costs>) -> Resu
     }
     for limit in unjudged(&changes, &arguments.fail_on) {
         eprintln!(
-            "--fail-on {}: no side has that figure, so it can't be judged",
+            "--fail-on {}: neither side has that figure, so it can't be judged",
             limit.figure.label
         );
     }

@@ -184,7 +184,7 @@ fn begin(options: &Options, place: &CpuPlace, folder: &Folder) -> Crosscheck {
         ended: Ended::Open,
         harness_version: env!("CARGO_PKG_VERSION").to_owned(),
         revision: folder.revision.clone(),
-        command: std::env::args().skip(1).collect(),
+        command: folder.command(),
         seed: options.seed,
         rounds: options.rounds,
         duration_ms: options.duration.as_millis() as u64,

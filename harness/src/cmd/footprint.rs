@@ -1,11 +1,11 @@
 //! `harness footprint`: what each server needs of memory, threads and descriptors, how soon it starts, and how large
 //! it is.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use record::{
     Document as _, FOOTPRINT_FILE, FOOTPRINT_KIND, FOOTPRINT_SCHEMA_VERSION, Footprints,
     ServerFootprint,
@@ -14,7 +14,7 @@ use record::{
 use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
-use crate::flags::{Loads, Servers, Status, Usage, parse_duration};
+use crate::flags::{Servers, Status, TableFormat, parse_duration, workloads};
 use ::cost::FootprintOptions;
 use catalog::{Catalog, Server, Source, Workload};
 use machine::probe::limits;
@@ -82,7 +82,7 @@ pub struct Arguments {
     json: bool,
     /// Output format
     #[arg(long, value_name = "NAME", value_enum, default_value_t)]
-    format: FootprintFormat,
+    format: TableFormat,
     /// Time limit for a start and for a response
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     timeout: Duration,
@@ -95,30 +95,16 @@ pub struct Arguments {
     cpus: Cpus,
 }
 
-/// How the footprint is printed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum FootprintFormat {
-    /// A table
-    #[default]
-    Text,
-    /// A table in Markdown
-    Markdown,
-}
-
 /// Builds and measures the selected servers.
 ///
 /// # Errors
 /// If a name is unknown or nothing can be stored. A server that fails gives [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
     if let Some(path) = &arguments.from {
-        return finish(arguments, &read(path)?);
+        return finish(arguments, &results::read_stored(path, FOOTPRINT_FILE)?);
     }
     let (catalog, servers) = arguments.servers.catalog()?;
-    let loads = Loads {
-        workload: vec![arguments.workload.clone()],
-        stage: Vec::new(),
-    };
-    let workloads = loads.workloads(&catalog, &[])?;
+    let workloads = workloads(&catalog, std::slice::from_ref(&arguments.workload))?;
     let workload = workloads.first().context("there is no workload")?;
     if arguments.list {
         for server in &servers {
@@ -135,7 +121,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         return Ok(Status::Fine);
     }
     let place = CpuPlace::find(&arguments.cpus)?;
-    let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
+    let interrupt = super::interrupt()?;
     let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-footprint")?;
     // Without it, a number of connections may be too high, which is reported then.
     let _ = limits::raise_descriptor_limit();
@@ -169,15 +155,6 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     finish(arguments, &footprints)
 }
 
-/// Reads a stored file, or the one in a folder.
-fn read(path: &Path) -> Result<Footprints> {
-    let file = match path.is_dir() {
-        true => path.join(FOOTPRINT_FILE),
-        false => path.to_owned(),
-    };
-    store::read_document(&file).map_err(|error| Usage(error.to_string()).into())
-}
-
 /// Writes the file, its table and its chart.
 fn write(footprints: &Footprints, folder: &Folder) -> Result<()> {
     let page = report::footprint_page(footprints);
@@ -203,10 +180,7 @@ fn blank(
         started_at: jiff::Timestamp::now().to_string(),
         harness_version: env!("CARGO_PKG_VERSION").to_owned(),
         revision: folder.revision.clone(),
-        command: std::env::args()
-            .skip(1)
-            .map(|word| folder.hidden().clean(&word).into_owned())
-            .collect(),
+        command: folder.command(),
         cpu: place.cpu_model(),
         rustc: runner::rustc_version().unwrap_or_default(),
         workload: workload.name.clone(),
@@ -229,11 +203,8 @@ fn options(arguments: &Arguments, footprints: &Footprints, place: &CpuPlace) -> 
     open.dedup();
     FootprintOptions {
         boot: BootOptions {
-            cpus: place.server_cpus(),
             workers: footprints.workers,
-            port: None,
-            log: PathBuf::new(),
-            ready_timeout: arguments.timeout,
+            ..place.boot(PathBuf::new(), None, arguments.timeout)
         },
         driver_cpus: place.driver_cpus(),
         starts: arguments.starts,
@@ -379,10 +350,10 @@ fn note(footprint: &mut ServerFootprint, id: &str, value: Result<f64, String>) {
 fn finish(arguments: &Arguments, footprints: &Footprints) -> Result<Status> {
     match (arguments.json, arguments.format) {
         (true, _) => say!("{}", footprints.to_json().trim_end()),
-        (false, FootprintFormat::Markdown) => {
+        (false, TableFormat::Markdown) => {
             say!("{}", report::footprint_page(footprints).text.trim_end());
         }
-        (false, FootprintFormat::Text) => {
+        (false, TableFormat::Text) => {
             let lines = report::footprint_lines(footprints, results::colour());
             say!("{}", lines.trim_end());
         }

@@ -4,19 +4,18 @@ mod criterion;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use anyhow::{Context, Result};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use record::{
     BenchedServer, Document as _, MICROBENCH_FILE, MICROBENCH_KIND, MICROBENCH_SCHEMA_VERSION,
     Microbenches, PackageFailure,
 };
 
 use super::machine::{CpuPlace, Cpus};
-use super::progress::{Progress, show_time};
+use super::progress::{PartsLeft, Progress};
 use super::results::{self, Folder};
-use crate::flags::{Servers, Status, Usage};
+use crate::flags::{Servers, Status, TableFormat, Usage};
 use catalog::{Benches, Catalog, Server};
 use record::{Failure, Step};
 use runner::{Interrupt, run_to_its_end};
@@ -73,22 +72,12 @@ pub struct Arguments {
     json: bool,
     /// Output format
     #[arg(long, value_name = "NAME", value_enum, default_value_t)]
-    format: Format,
+    format: TableFormat,
     /// Folder to store the figures in [default: bench-results/UTC-REVISION-microbench]
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
     #[command(flatten)]
     servers: Servers,
-}
-
-/// How the figures are printed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Tables
-    #[default]
-    Text,
-    /// Tables in Markdown
-    Markdown,
 }
 
 /// Runs the benchmarks and prints their tables.
@@ -107,11 +96,12 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         }
         return Ok(Status::Fine);
     }
-    let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
+    let interrupt = super::interrupt()?;
     let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-microbench")?;
     let mut micro = Microbenches {
         id: folder.id.clone(),
         revision: folder.revision.clone(),
+        command: folder.command(),
         ..blank(&servers)?
     };
     let made = folder.path.join("criterion");
@@ -173,20 +163,12 @@ fn run_all(
     let mut progress = Progress::new();
     let mut failures = Vec::new();
     let targets = targets(benches);
-    let begin = Instant::now();
-    for (done, (package, target)) in targets.iter().enumerate() {
-        let left = match done {
-            0 => "about 8 min and the builds left".to_owned(),
-            done => {
-                let each = begin.elapsed() / done as u32;
-                format!(
-                    "about {} left",
-                    show_time(each * (targets.len() - done) as u32)
-                )
-            }
-        };
+    let mut left = PartsLeft::new(targets.len());
+    for (number, (package, target)) in (1..).zip(&targets) {
         let (name, of) = (&package.package, targets.len());
-        progress.note(&format!("{} of {of}, {left}: {target} of {name}", done + 1));
+        let told = left.told();
+        progress.note(&format!("{number} of {of}{told}: {target} of {name}"));
+        left.done_one();
         let log = folder.logs().join(format!("{name}-{target}.log"));
         let outcome = run_to_its_end(
             &command(catalog, package, target, made),
@@ -245,7 +227,7 @@ fn blank(servers: &[Server]) -> Result<Microbenches> {
         started_at: jiff::Timestamp::now().to_string(),
         harness_version: env!("CARGO_PKG_VERSION").to_owned(),
         revision: None,
-        command: std::env::args().skip(1).collect(),
+        command: Vec::new(),
         environment: place.described(&runner::rustc_version().unwrap_or_default()),
         servers: servers.iter().map(server).collect(),
         benches: Vec::new(),
@@ -255,12 +237,8 @@ fn blank(servers: &[Server]) -> Result<Microbenches> {
 
 /// A stored file, or what a criterion folder holds.
 fn stored(path: &Path, servers: &[Server]) -> Result<Microbenches> {
-    let file = match path.is_dir() {
-        true => path.join(MICROBENCH_FILE),
-        false => path.to_owned(),
-    };
-    if file.is_file() || !path.is_dir() {
-        return store::read_document(&file).map_err(|error| Usage(error.to_string()).into());
+    if !path.is_dir() || path.join(MICROBENCH_FILE).is_file() {
+        return results::read_stored(path, MICROBENCH_FILE);
     }
     let benches = criterion::collect(path)?;
     if benches.is_empty() {
@@ -280,8 +258,8 @@ fn stored(path: &Path, servers: &[Server]) -> Result<Microbenches> {
 fn finish(arguments: &Arguments, micro: &Microbenches) -> Result<Status> {
     let text = match (arguments.json, arguments.format) {
         (true, _) => micro.to_json(),
-        (false, Format::Markdown) => report::microbench_page(micro),
-        (false, Format::Text) => report::microbench_lines(micro, results::colour()),
+        (false, TableFormat::Markdown) => report::microbench_page(micro),
+        (false, TableFormat::Text) => report::microbench_lines(micro, results::colour()),
     };
     say!("{}", text.trim_end());
     Ok(match micro.failures.is_empty() {

@@ -48,6 +48,29 @@ fn interrupt() -> anyhow::Result<runner::Interrupt> {
     anyhow::Context::context(interrupt, "cannot install the Ctrl-C handler")
 }
 
+/// Builds a server with a counting allocator.
+///
+/// # Errors
+/// Why it has no such build.
+fn counting_build(
+    catalog: &catalog::Catalog,
+    server: &catalog::Server,
+    progress: &mut progress::Progress,
+    interrupt: &runner::Interrupt,
+) -> Result<runner::Built, String> {
+    let counting = server.counting_allocations()?;
+    progress.note(&format!(
+        "building {} with a counting allocator",
+        server.name
+    ));
+    runner::build(catalog, &counting, interrupt).map_err(|failure| {
+        format!(
+            "the build with a counting allocator failed: {}",
+            failure.reason
+        )
+    })
+}
+
 /// Six digits of the clock: different for each run, and easy to type.
 fn random_seed() -> u64 {
     u64::from(jiff::Timestamp::now().subsec_nanosecond().unsigned_abs()) / 1_000

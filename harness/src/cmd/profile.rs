@@ -9,15 +9,16 @@ use record::{
     Document as _, PROFILE_FILE, PROFILE_KIND, PROFILE_SCHEMA_VERSION, ProfileRecord, ServerProfile,
 };
 
+use super::counting_build;
 use super::machine::{CpuPlace, Cpus};
-use super::progress::{Progress, show_time};
+use super::progress::{PartsLeft, Progress};
 use super::results::{self, Folder};
-use crate::flags::{Loads, Servers, Status, Usage, parse_duration};
+use crate::flags::{OnlyWorkloads, Servers, Status, Usage, parse_duration, workloads};
 use ::cost::profile::{ProfileOptions, Profiler, WorkClasses, event, profile};
 use ::cost::{CostOptions, Subject, Tools};
 use catalog::{Catalog, Server, Workload};
 use record::Failure;
-use runner::{BootOptions, Built, Interrupt};
+use runner::{BootOptions, Interrupt};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -69,7 +70,7 @@ pub struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Time limit for a response; a server under valgrind is about fifty times slower
+    /// Time limit for a response; a server under valgrind is many times slower
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     timeout: Duration,
     /// Folder to store the profiles in [default: bench-results/UTC-REVISION-profile]
@@ -78,18 +79,9 @@ pub struct Arguments {
     #[command(flatten)]
     servers: Servers,
     #[command(flatten)]
-    loads: ProfiledLoads,
+    loads: OnlyWorkloads,
     #[command(flatten)]
     cpus: Cpus,
-}
-
-/// Selects workloads; a profile has no stages.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Selection")]
-struct ProfiledLoads {
-    /// Only this workload; repeatable, or separated by commas
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    workload: Vec<String>,
 }
 
 /// What records the profile.
@@ -108,11 +100,7 @@ enum Tool {
 /// [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
     let (catalog, servers) = arguments.servers.catalog()?;
-    let loads = Loads {
-        workload: arguments.loads.workload.clone(),
-        stage: Vec::new(),
-    };
-    let workloads = loads.workloads(&catalog, &[])?;
+    let workloads = workloads(&catalog, &arguments.loads.workload)?;
     let tools = Tools::find();
     let profiler = choose(arguments, &tools)?;
     if arguments.list {
@@ -128,7 +116,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         return Ok(Status::Fine);
     }
     let place = CpuPlace::find(&arguments.cpus)?;
-    let interrupt = Interrupt::on_signals().context("cannot install the Ctrl-C handler")?;
+    let interrupt = super::interrupt()?;
     let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-profile")?;
     let scratch = tempfile::tempdir().context("cannot create a temporary folder")?;
     let mut profiles = blank(arguments, &folder, &place);
@@ -143,9 +131,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         valgrind: tools.callgrind,
         interrupt: &interrupt,
         progress: Progress::new(),
-        begin: Instant::now(),
-        done: 0,
-        of: servers.len() * workloads.len(),
+        left: PartsLeft::new(servers.len() * workloads.len()),
     };
     for server in &servers {
         let profiled = job.server(server)?;
@@ -229,7 +215,7 @@ fn blank(arguments: &Arguments, folder: &Folder, place: &CpuPlace) -> ProfileRec
         started_at: jiff::Timestamp::now().to_string(),
         harness_version: env!("CARGO_PKG_VERSION").to_owned(),
         revision: folder.revision.clone(),
-        command: std::env::args().skip(1).collect(),
+        command: folder.command(),
         cpu: place.cpu_model(),
         rustc: runner::rustc_version().unwrap_or_default(),
         workers: arguments.workers as usize,
@@ -250,9 +236,7 @@ struct ProfileJob<'a> {
     valgrind: Result<(), String>,
     interrupt: &'a Interrupt,
     progress: Progress,
-    begin: Instant,
-    done: usize,
-    of: usize,
+    left: PartsLeft,
 }
 
 impl ProfileJob<'_> {
@@ -285,22 +269,17 @@ impl ProfileJob<'_> {
         self.progress.note(&format!("building {}", server.name));
         let built = runner::build(self.catalog, server, self.interrupt)?;
         profiled.sha256.clone_from(&built.record.sha256);
-        let counting = self.counting(server);
-        // Building is no guide to how long profiling takes.
-        self.begin += begin.elapsed();
+        let counting = self.valgrind.clone().and_then(|()| {
+            counting_build(self.catalog, server, &mut self.progress, self.interrupt)
+        });
+        self.left.leave_out(begin);
         let subject = Subject {
             built: &built,
             counted: counting.as_ref().map_err(String::as_str),
         };
         let options = self.options(&server.name, classes);
         for workload in self.workloads {
-            let left = match self.done {
-                0 => String::new(),
-                done => {
-                    let each = self.begin.elapsed() / done as u32;
-                    format!(", about {} left", show_time(each * (self.of - done) as u32))
-                }
-            };
+            let left = self.left.told();
             let (progress, name) = (&mut self.progress, &server.name);
             let mut show = |what: &str| {
                 progress.part(&format!("{name}, {}: {what}{left}", workload.name));
@@ -314,31 +293,21 @@ impl ProfileJob<'_> {
                 &mut show,
             )?;
             profiled.workloads.push(one);
-            self.done += 1;
+            self.left.done_one();
         }
         Ok(())
-    }
-
-    /// The build with a counting allocator, which only its allocations need, or why there is none.
-    fn counting(&mut self, server: &Server) -> Result<Built, String> {
-        self.valgrind.clone()?;
-        let counting = server.counting_allocations()?;
-        self.progress.note(&format!(
-            "building {} with a counting allocator",
-            server.name
-        ));
-        runner::build(self.catalog, &counting, self.interrupt).map_err(|failure| failure.reason)
     }
 
     fn options<'c>(&self, server: &str, classes: &'c WorkClasses) -> ProfileOptions<'c> {
         ProfileOptions {
             cost: CostOptions {
                 boot: BootOptions {
-                    cpus: self.place.server_cpus(),
                     workers: self.arguments.workers as usize,
-                    port: None,
-                    log: self.folder.logs().join(format!("{server}.log")),
-                    ready_timeout: self.arguments.timeout * 2,
+                    ..self.place.boot(
+                        self.folder.logs().join(format!("{server}.log")),
+                        None,
+                        self.arguments.timeout * 2,
+                    )
                 },
                 driver_cpus: self.place.driver_cpus(),
                 requests: [self.arguments.requests; 2],

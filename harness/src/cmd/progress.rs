@@ -203,6 +203,44 @@ fn show_rates(rates: &BTreeMap<String, f64>) -> String {
     rates.join(", ")
 }
 
+/// Estimates the time left from the parts done so far.
+#[derive(Debug)]
+pub(super) struct PartsLeft {
+    begin: Instant,
+    done: usize,
+    of: usize,
+}
+
+impl PartsLeft {
+    pub(super) fn new(of: usize) -> Self {
+        Self {
+            begin: Instant::now(),
+            done: 0,
+            of,
+        }
+    }
+
+    /// Leaves out the time since `begin`: builds, for example, which are no guide to the rest.
+    pub(super) fn leave_out(&mut self, begin: Instant) {
+        self.begin += begin.elapsed();
+    }
+
+    pub(super) fn done_one(&mut self) {
+        self.done += 1;
+    }
+
+    /// As in `, about 9 min left`; empty before the first part is done.
+    pub(super) fn told(&self) -> String {
+        match self.done as u32 {
+            0 => String::new(),
+            done => {
+                let left = self.begin.elapsed() / done * (self.of - self.done) as u32;
+                format!(", about {} left", show_time(left))
+            }
+        }
+    }
+}
+
 /// As in `9 min` or `40 s`.
 pub(super) fn show_time(time: Duration) -> String {
     match time.as_secs() {

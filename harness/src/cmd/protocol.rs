@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::fuzz::{self, sent_so_far};
 use super::machine::{CpuPlace, Cpus, descriptor_limit};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use super::write_file;
-use crate::flags::{Servers, Status, Usage, parse_duration};
+use crate::flags::{Servers, Status, TableFormat, Usage, parse_duration};
 use catalog::{Catalog, Server, Source, names};
 use record::{
     Document as _, PROTOCOL_FILE, PROTOCOL_KIND, PROTOCOL_SCHEMA_VERSION, Protocol, ProtocolCase,
@@ -56,7 +56,7 @@ pub struct Arguments {
     json: bool,
     /// Output format
     #[arg(long, value_name = "NAME", value_enum, default_value_t)]
-    format: MatrixFormat,
+    format: TableFormat,
     /// Show which servers would be tested and which cases would run, and do nothing else
     #[arg(long)]
     list: bool,
@@ -91,16 +91,6 @@ pub struct Arguments {
     servers: Servers,
     #[command(flatten)]
     cpus: Cpus,
-}
-
-/// How the matrix is printed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum MatrixFormat {
-    /// One line per case
-    #[default]
-    Text,
-    /// The document about all servers
-    Markdown,
 }
 
 /// Builds and starts the selected servers, and runs the cases.
@@ -205,7 +195,7 @@ fn show_again(arguments: &Arguments, path: &Path) -> Result<Status> {
 
 /// What is printed of one server as text: its cases, then its mutated requests.
 fn parts(arguments: &Arguments, matrix: &Protocol, server: &ProtocolServer) -> Vec<String> {
-    if arguments.json || arguments.format != MatrixFormat::Text {
+    if arguments.json || arguments.format != TableFormat::Text {
         return Vec::new();
     }
     let cases = report::protocol_lines(&matrix.cases, server, results::colour());
@@ -217,8 +207,8 @@ fn parts(arguments: &Arguments, matrix: &Protocol, server: &ProtocolServer) -> V
 fn print(arguments: &Arguments, matrix: &Protocol) -> Result<()> {
     match (arguments.json, arguments.format) {
         (true, _) => say!("{}", matrix.to_json().trim_end()),
-        (false, MatrixFormat::Markdown) => say!("{}", report::protocol_page(matrix).trim_end()),
-        (false, MatrixFormat::Text) => {}
+        (false, TableFormat::Markdown) => say!("{}", report::protocol_page(matrix).trim_end()),
+        (false, TableFormat::Text) => {}
     }
     Ok(())
 }
@@ -239,7 +229,7 @@ fn blank(arguments: &Arguments, folder: &Folder, cases: &[Case]) -> Protocol {
         started_at: jiff::Timestamp::now().to_string(),
         harness_version: env!("CARGO_PKG_VERSION").to_owned(),
         revision: folder.revision.clone(),
-        command: std::env::args().skip(1).collect(),
+        command: folder.command(),
         patience_s: arguments.patience.as_secs_f64(),
         let_go_s: arguments.let_go.as_secs_f64(),
         idle_connections: arguments.idle,

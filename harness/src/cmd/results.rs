@@ -9,6 +9,7 @@ use rustix::fs::statvfs;
 
 use super::git::revision;
 use super::write_file;
+use crate::flags::Usage;
 use record::{
     COST_FILE, Costs, Document, HiddenPaths, MICROBENCH_FILE, Microbenches, PROTOCOL_FILE,
     Protocol, Record, Run, Server, ServerCost, Summary,
@@ -127,6 +128,13 @@ impl Folder {
         ])
     }
 
+    /// The command line, without the program and without this machine's folders.
+    pub(super) fn command(&self) -> Vec<String> {
+        let hidden = self.hidden();
+        let words = std::env::args().skip(1);
+        words.map(|word| hidden.clean(&word).into_owned()).collect()
+    }
+
     /// The path as a user would type it.
     pub(super) fn shown(&self) -> String {
         self.path
@@ -215,6 +223,18 @@ pub(super) fn load(database: &Path) -> Result<Record> {
     record.costs = beside(&database.with_file_name(COST_FILE));
     record.micro = beside(&database.with_file_name(MICROBENCH_FILE));
     Ok(record)
+}
+
+/// Reads a document that the user named: its file, or the folder that has it under its usual name.
+///
+/// # Errors
+/// [`Usage`] if there is none, or this harness can't read it.
+pub(super) fn read_stored<D: Document + DeserializeOwned>(path: &Path, name: &str) -> Result<D> {
+    let file = match path.is_dir() {
+        true => path.join(name),
+        false => path.to_owned(),
+    };
+    store::read_document(&file).map_err(|error| Usage(error.to_string()).into())
 }
 
 /// A document beside a run; `None` if there is none. If it can't be read, that is printed: a report is complete

@@ -1,7 +1,7 @@
 //! Instructions in user mode, counted by valgrind's callgrind.
 //!
-//! Callgrind runs the server on a CPU of its own making. `vgdb` asks it for its count so far and sets it back to
-//! zero. Measured on two cores: the same server counts the same to 0.05 % with one worker.
+//! Callgrind runs the server on a simulated CPU. `vgdb` asks it for its count so far and sets it back to
+//! zero. Repeats of one process agree to some 0.1 % with one worker.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -282,7 +282,9 @@ fn syscalls(server: &ServerCost, cost: &WorkloadCost) -> Option<String> {
 fn about(costs: &Costs) -> String {
     let spread = |id: &str| {
         let all = costs.servers.iter().flat_map(|server| &server.workloads);
+        // Of a count near 0, such as that of a server that allocates nothing per request, a spread says nothing.
         let widest = all
+            .filter(|cost| cost.median(id).is_some_and(|each| each >= 1.0))
             .filter_map(|cost| cost.spread(id))
             .max_by(f64::total_cmp)?;
         let label = figure::cost(id)?.label;

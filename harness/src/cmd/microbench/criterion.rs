@@ -167,18 +167,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let criterion = folder.path();
         for (place, median) in [("new", 200.0), ("base", 900.0)] {
-            let path = format!("handlers_axum/users_100/{place}");
+            let path = format!("handlers_alder/users_100/{place}");
             leave(
                 criterion,
                 &path,
-                &named("handlers/axum", "users/100", "null"),
+                &named("handlers/alder", "users/100", "null"),
                 median,
             );
         }
         leave(
             criterion,
-            "handlers_axum/users_20/new",
-            &named("handlers/axum", "users/20", "null"),
+            "handlers_alder/users_20/new",
+            &named("handlers/alder", "users/20", "null"),
             100.0,
         );
         leave(
@@ -194,7 +194,7 @@ mod tests {
             400.0,
         );
         leave(criterion, "record/new", &named("record", "", "null"), 1.0);
-        fs::create_dir_all(criterion.join("handlers_axum/users_20/change")).unwrap();
+        fs::create_dir_all(criterion.join("handlers_alder/users_20/change")).unwrap();
 
         let found = collect(criterion).unwrap();
         let names: Vec<String> = found
@@ -202,8 +202,8 @@ mod tests {
             .map(|bench| format!("{}/{}/{}", bench.topic, bench.subject, bench.case))
             .collect();
         let due = [
-            "handlers/axum/users/20",
-            "handlers/axum/users/100",
+            "handlers/alder/users/20",
+            "handlers/alder/users/100",
             "JSON/a/users/1",
             "store/ring/0 % writes",
         ];

@@ -205,6 +205,24 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_path_that_fits_decides() {
+        let table = WorkClasses::read(None).unwrap();
+        let mut within_another = 0;
+        for owner in &table.all {
+            for path in owner.paths.iter().filter(|path| path.contains("::")) {
+                assert_eq!(class(&table, &format!("{path}::x")), owner.name, "{path}");
+                let outer = path.split("::").next().unwrap();
+                let outer = class(&table, &format!("{outer}::x"));
+                within_another += usize::from(outer != owner.name && outer != "unknown");
+            }
+        }
+        assert!(
+            within_another > 0,
+            "no module has another class than its crate"
+        );
+    }
+
+    #[test]
     fn a_function_belongs_to_its_outermost_path() {
         let table = WorkClasses::read(Some("warp-speed")).unwrap();
         for (name, expected) in [
@@ -225,11 +243,8 @@ mod tests {
                 "contract::users::_::<impl serde_core::ser::Serialize for contract::users::User>::serialize",
                 "contract",
             ),
-            (
-                "axum::routing::path_router::PathRouter<S>::call_with_state",
-                "routing",
-            ),
-            ("axum::serve::handle_connection::{{closure}}", "framework"),
+            ("matchit::router::Router<T>::at", "routing"),
+            ("tower_http::trace::on_request::{{closure}}", "framework"),
             (
                 "core::ptr::drop_in_place<tokio::net::tcp::stream::TcpStream>",
                 "caller",

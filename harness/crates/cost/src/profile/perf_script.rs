@@ -81,8 +81,8 @@ mod tests {
     fn samples_are_stacks() {
         let text = "\tffffffff82070d75 tcp_recvmsg ([kernel.kallsyms])\n\
                     \t          10a974 __libc_recv (/usr/lib/libc.so.6)\n\
-                    \t          13435b <a::B<T> as c::D>::e ()>::f (/target/server-axum)\n\n\
-                    \t          13435b <a::B<T> as c::D>::e ()>::f (/target/server-axum)\n\n\
+                    \t          13435b <a::B<T> as c::D>::e ()>::f (/target/server-alder)\n\n\
+                    \t          13435b <a::B<T> as c::D>::e ()>::f (/target/server-alder)\n\n\
                     \t          7f00 [unknown] ([unknown])\n";
         let mut tree = CallTree::default();
         read(text, &mut tree).unwrap();

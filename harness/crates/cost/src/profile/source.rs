@@ -146,9 +146,9 @@ mod tests {
                 "tokio-1.54.1/src/runtime/task/raw.rs:7",
             ),
             (
-                format!("{CARGO}/salvo_core-1.1.0/src/routing/mod.rs"),
-                "salvo_core::routing",
-                "salvo_core-1.1.0/src/routing/mod.rs:7",
+                format!("{CARGO}/a_crate-1.1.0/src/routing/mod.rs"),
+                "a_crate::routing",
+                "a_crate-1.1.0/src/routing/mod.rs:7",
             ),
             (
                 format!("{CARGO}/http-body-util-0.1.3/src/lib.rs"),
@@ -171,9 +171,9 @@ mod tests {
                 "hashbrown-0.15.4/src/map.rs:7",
             ),
             (
-                "/home/me/repo/servers/may-minihttp/src/users.rs".into(),
-                "own::may_minihttp::users",
-                "servers/may-minihttp/src/users.rs:7",
+                "/home/me/repo/servers/red-alder/src/users.rs".into(),
+                "own::red_alder::users",
+                "servers/red-alder/src/users.rs:7",
             ),
             (
                 "/home/me/repo/servers/contract/src/counted.rs".into(),
