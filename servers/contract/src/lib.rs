@@ -11,6 +11,7 @@
 //!
 //! The contract itself, in words, is this crate's README.
 
+mod allocator;
 #[cfg(feature = "count-allocations")]
 mod counted;
 mod error;
@@ -42,33 +43,6 @@ pub const HEAD_LIMIT: Duration = Duration::from_secs(75);
 
 /// The largest request body accepted, in bytes; a longer one is answered 413.
 pub const MAX_BODY_BYTES: usize = 16 * 1024;
-
-#[cfg(feature = "system-allocator")]
-use std::alloc::System as Allocator;
-
-#[cfg(all(feature = "jemalloc", not(feature = "system-allocator")))]
-use tikv_jemallocator::Jemalloc as Allocator;
-
-#[cfg(all(
-    feature = "mimalloc",
-    not(any(feature = "jemalloc", feature = "system-allocator"))
-))]
-use mimalloc::MiMalloc as Allocator;
-
-#[cfg(not(any(
-    feature = "mimalloc",
-    feature = "jemalloc",
-    feature = "system-allocator"
-)))]
-use std::alloc::System as Allocator;
-
-#[cfg(not(feature = "count-allocations"))]
-#[global_allocator]
-static ALLOCATOR: Allocator = Allocator;
-
-#[cfg(feature = "count-allocations")]
-#[global_allocator]
-static ALLOCATOR: counted::Counted<Allocator> = counted::Counted(Allocator);
 
 /// Whether a `Content-Type` names JSON: `application/json`, parameters allowed.
 pub fn is_json(content_type: Option<&str>) -> bool {

@@ -16,6 +16,7 @@ mod classes;
 mod flame;
 mod perf;
 mod perf_script;
+mod segments;
 mod source;
 mod tree;
 

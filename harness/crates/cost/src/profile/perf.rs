@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::segments::Segments;
 use super::tree::CallTree;
 use super::{Profiler, Sent, perf_script};
 use crate::load::Loaded;
@@ -122,7 +123,11 @@ pub(super) fn record(
         bail!("perf script ended with {}: {}", script.status, said.trim());
     }
     let mut tree = CallTree::default();
-    perf_script::read(&String::from_utf8_lossy(&script.stdout), &mut tree)?;
+    let mut segments = Segments::default();
+    let text = String::from_utf8_lossy(&script.stdout);
+    perf_script::read(&text, &mut tree, |object, offset| {
+        segments.address(object, offset)
+    })?;
     let sent = Sent {
         event,
         requests: measured.answered_total,

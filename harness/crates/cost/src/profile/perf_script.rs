@@ -11,11 +11,15 @@ pub(super) const KERNEL: &str = "[kernel]";
 /// Addresses from here on are the kernel's.
 const KERNEL_BEGINS: u64 = 1 << 63;
 
-/// Adds the samples to a tree: each costs 1.
+/// Adds the samples to a tree: each costs 1. `address_of` turns a place in an object's file into an address.
 ///
 /// # Errors
 /// If a line is no frame.
-pub(super) fn read(text: &str, tree: &mut CallTree) -> Result<()> {
+pub(super) fn read(
+    text: &str,
+    tree: &mut CallTree,
+    mut address_of: impl FnMut(&str, u64) -> u64,
+) -> Result<()> {
     let mut stack = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         if line.trim().is_empty() {
@@ -23,8 +27,9 @@ pub(super) fn read(text: &str, tree: &mut CallTree) -> Result<()> {
             stack.clear();
             continue;
         }
-        let frame = sampled(line)
+        let mut frame = sampled(line)
             .with_context(|| format!("line {number} of perf script is no frame: {line:?}"))?;
+        frame.address = address_of(frame.object, frame.address);
         stack.push(frame);
     }
     add(&stack, tree);
@@ -85,7 +90,7 @@ mod tests {
                     \t          13435b <a::B<T> as c::D>::e ()>::f (/target/server-alder)\n\n\
                     \t          7f00 [unknown] ([unknown])\n";
         let mut tree = CallTree::default();
-        read(text, &mut tree).unwrap();
+        read(text, &mut tree, |_, address| address).unwrap();
         assert_eq!(
             tree.folded(),
             [
@@ -100,6 +105,6 @@ mod tests {
             ("__libc_recv", 1)
         );
         assert_eq!(tree.frames[2].object, KERNEL);
-        assert!(read("what is this\n", &mut tree).is_err());
+        assert!(read("what is this\n", &mut tree, |_, address| address).is_err());
     }
 }
