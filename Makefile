@@ -86,7 +86,7 @@ lint: tools ## Check format, clippy and docs, with warnings denied
 
 nightly: tools ## The slow checks: every gate of a trial, generated requests, the protocol matrix, mutated requests
 	cargo test --workspace --test gates --examples --locked
-	cargo test --workspace --test suite --locked -- --ignored cli::cost cli::profile
+	cargo test --workspace --test suite --locked -- --ignored cli::profile
 	@scripts/schemathesis
 	@$(HARNESS) protocol --fuzz 100000 $(SERVERS) $(MANIFESTS)
 

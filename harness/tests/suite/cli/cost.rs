@@ -53,7 +53,6 @@ fn is_installed(program: &str) -> bool {
 }
 
 #[test]
-#[ignore = "slow under valgrind: make nightly"]
 fn planted_instructions_and_allocations_are_found() {
     if !is_installed("valgrind") {
         return;
