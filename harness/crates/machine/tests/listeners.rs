@@ -71,6 +71,8 @@ fn established_connections_are_counted() {
     let _alone = alone();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
+    // A group of its own: of processes started beside this one, one may end while it is read.
+    rustix::process::setpgid(None, None).unwrap();
     let group = rustix::process::getpgrp().as_raw_nonzero().get();
     let mut processes = Processes::in_group(u32::try_from(group).unwrap(), None);
     let streams: Vec<_> = (0..50)
