@@ -300,9 +300,9 @@ fn lacks(cost: &mut WorkloadCost, figures: &[&str], why: &str) {
     cost.absent.extend(each);
 }
 
-/// The median of each system call, without those that are rarer than one in a thousand requests.
+/// The median of each system call, without those that are rarer than one in a hundred requests.
 fn medians(calls: &BTreeMap<String, Vec<f64>>) -> Counted {
-    const RARE: f64 = 1e-3;
+    const RARE: f64 = 1e-2;
     let median = |(name, values): (&String, &Vec<f64>)| Some((name.clone(), middle(values)?));
     let all = calls.iter().filter_map(median);
     all.filter(|(_, each)| *each >= RARE).collect()

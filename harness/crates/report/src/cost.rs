@@ -70,7 +70,11 @@ fn growth(base: f64, new: f64) -> String {
 /// A table for each workload, beside the CPU time of a run if there is one; then notes.
 pub(super) fn blocks(costs: &Costs, run: Option<&Summary>) -> Vec<Block> {
     let mut blocks = Vec::new();
-    for workload in costs.workloads() {
+    // A run's report has the workloads of that run.
+    let measured = |workload: &&str| {
+        run.is_none_or(|run| run.rows.iter().any(|row| row.workload == *workload))
+    };
+    for workload in costs.workloads().into_iter().filter(measured) {
         blocks.push(Block::Heading(format!("Cost per request: {workload}")));
         blocks.extend(table(costs, workload, run));
         let texts = [
@@ -234,11 +238,12 @@ fn ties(costs: &Costs, workload: &str, run: &Summary) -> Option<Vec<String>> {
     (!lines.is_empty()).then_some(lines)
 }
 
-/// A value of a cost; bytes are few, so they aren't shown as MiB.
+/// A value of a cost. Bytes are few, so they aren't shown as MiB; a count has at most two decimals.
 fn cost_shown(figure: &Figure, value: f64) -> String {
     match figure.unit() {
-        Unit::Bytes if value >= 1.0 => significant(value.round(), figure.digits),
-        _ if value.abs() < 5e-4 => "0".to_owned(),
+        Unit::One if value.abs() < 0.005 => "0".to_owned(),
+        Unit::One if value.abs() < 100.0 => format!("{value:.2}"),
+        Unit::Bytes if value < 1_000.0 => format!("{value:.0}"),
         _ => significant(value, figure.digits),
     }
 }
@@ -288,7 +293,7 @@ fn about(costs: &Costs) -> String {
             .filter_map(|cost| cost.spread(id))
             .max_by(f64::total_cmp)?;
         let label = figure::cost(id)?.label;
-        Some(format!("{label} to {:.2} %", widest * 100.0))
+        Some(format!("{:.2} % in {label}", widest * 100.0))
     };
     let spreads: Vec<String> = [INSTRUCTIONS, figure::ALLOCATIONS]
         .into_iter()
@@ -297,20 +302,20 @@ fn about(costs: &Costs) -> String {
     let spreads: Vec<&str> = spreads.iter().map(String::as_str).collect();
     let repeats = match spreads.is_empty() {
         true => String::new(),
-        false => format!(" Repeats agree: {}.", listed(&spreads)),
+        false => format!(" Repeats differ by at most {}.", listed(&spreads)),
     };
     let by = costs
         .counted_by
         .get(INSTRUCTIONS)
-        .map(|tool| format!(" by {tool}"));
+        .map(|tool| format!(" Instructions are counted by {tool}."));
     format!(
-        "Counted{} for one request after the other over one connection, {}: ({} − {} requests) of the \
-         same process.{repeats} Instructions are not time: they leave out the kernel, cache misses and \
-         waiting. With many connections a server makes fewer system calls per request.",
-        by.unwrap_or_default(),
+        "One connection sends one request after the other to {}. Each figure is the difference between \
+         {} and {} requests.{}{repeats} Instructions are not time: they leave out the kernel, cache misses \
+         and waiting. With many connections a server makes fewer system calls per request.",
         words::counted(costs.workers as u64, "worker"),
         words::grouped(costs.requests[1]),
         words::grouped(costs.requests[0]),
+        by.unwrap_or_default(),
     )
 }
 
@@ -347,4 +352,144 @@ fn absences(costs: &Costs) -> Vec<String> {
         format!("no {}: {why}", listed(&ids))
     });
     failed.chain(absent).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use catalog::Stage;
+    use record::{RankInterval, Ranking, Verdict};
+
+    use super::*;
+
+    const WORKLOAD: &str = "ping";
+
+    fn server(name: &str, instructions: &[f64], allocations: f64) -> ServerCost {
+        let figures = BTreeMap::from([
+            (INSTRUCTIONS.to_owned(), instructions.to_vec()),
+            (figure::ALLOCATIONS.to_owned(), vec![allocations]),
+        ]);
+        ServerCost {
+            name: name.to_owned(),
+            display: name.to_uppercase(),
+            class: String::new(),
+            version: None,
+            sha256: None,
+            failure: None,
+            workloads: vec![WorkloadCost {
+                name: WORKLOAD.to_owned(),
+                figures,
+                ..WorkloadCost::default()
+            }],
+        }
+    }
+
+    fn costs() -> Costs {
+        Costs {
+            schema_version: 1,
+            kind: record::COST_KIND.to_owned(),
+            id: String::new(),
+            started_at: String::new(),
+            harness_version: String::new(),
+            revision: None,
+            command: Vec::new(),
+            cpu: String::new(),
+            rustc: String::new(),
+            workers: 1,
+            requests: [200, 1_200],
+            seed: 1,
+            counted_by: BTreeMap::new(),
+            absent: BTreeMap::from([("cycles_per_request".to_owned(), "no counters".to_owned())]),
+            servers: vec![
+                server("birch", &[2_000.0, 2_002.0], 14.0),
+                server("alder", &[1_000.0, 1_000.0], 0.03),
+            ],
+        }
+    }
+
+    /// A run in which the servers have these ranks and CPU times.
+    fn run(ranks: [(&str, u32, u32, f64); 2]) -> Summary {
+        let row = |(name, low, high, time): (&str, u32, u32, f64)| Row {
+            server: name.to_owned(),
+            display: name.to_uppercase(),
+            workload: WORKLOAD.to_owned(),
+            stage: Stage::Paced,
+            verdict: Verdict::Ok,
+            reasons: Vec::new(),
+            rank: Some(RankInterval { low, high }),
+            lower_bound: false,
+            ratio_to_best: BTreeMap::new(),
+            figures: BTreeMap::from([(
+                figure::COST.to_owned(),
+                record::Estimate {
+                    median: time,
+                    low: time,
+                    high: time,
+                    n: 3,
+                },
+            )]),
+        };
+        Summary {
+            rows: ranks.map(row).into(),
+            rankings: vec![Ranking {
+                workload: WORKLOAD.to_owned(),
+                stage: Stage::Paced,
+                ranked_by: figure::COST.to_owned(),
+                reason: String::new(),
+                rate_per_s: None,
+                connections: 64,
+                noise_floor: None,
+                notes: Vec::new(),
+            }],
+            ..Summary::default()
+        }
+    }
+
+    fn text(run: Option<&Summary>) -> String {
+        let text = terminal::blocks(blocks(&costs(), run), Colour::Never);
+        // Lines are wrapped.
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_least_work_comes_first_with_ratios_and_the_spread_of_real_counts() {
+        let text = text(None);
+        assert!(
+            text.contains("| ALDER | 1,000 | 1.00× | 0.03 | | BIRCH | 2,001 | 2.00× | 14.00 |"),
+            "{text}"
+        );
+        assert!(
+            text.contains("Least work: ALDER with 1,000 instructions, BIRCH 2.00×."),
+            "{text}"
+        );
+        assert!(
+            text.contains("Repeats differ by at most 0.10 % in instructions."),
+            "{text}"
+        );
+        assert!(text.contains("no cycles: no counters"), "{text}");
+    }
+
+    #[test]
+    fn servers_that_tie_in_speed_are_told_apart_by_their_work() {
+        let tied = run([("alder", 1, 2, 5.0), ("birch", 1, 2, 5.1)]);
+        let said = "ALDER and BIRCH tie in speed; ALDER does less work: BIRCH executes 2.00× as many \
+                    instructions, allocations 0.03 against 14.00";
+        assert!(text(Some(&tied)).contains(said), "{}", text(Some(&tied)));
+        let apart = run([("alder", 1, 1, 5.0), ("birch", 2, 2, 9.0)]);
+        assert!(!text(Some(&apart)).contains("tie in speed"));
+        assert!(
+            text(Some(&apart)).contains("| 5.00 |"),
+            "CPU time stands beside"
+        );
+    }
+
+    #[test]
+    fn a_workload_that_the_run_did_not_measure_is_left_out() {
+        let mut other = run([("alder", 1, 1, 5.0), ("birch", 2, 2, 9.0)]);
+        for row in &mut other.rows {
+            row.workload = "orders".to_owned();
+        }
+        assert!(!text(Some(&other)).contains("Cost per request"));
+    }
 }
