@@ -1,12 +1,13 @@
 # Short names for the harness's commands. All logic is in the harness.
-# PROFILE=, SERVER=, WORKLOAD=, STAGE= and MANIFEST= select what to measure (separate several with commas).
+# PROFILE=, SERVERS= (or SERVER=), WORKLOAD=, STAGE= and MANIFEST= select what to measure (separate several with commas).
 # BASE= and NEW= name two runs. For `make regress`, BASE= is a git revision.
 PROFILE ?= standard
 HARNESS := cargo harness
-SERVERS := $(if $(SERVER),--server $(SERVER))
+# SERVERS=all also measures servers/more and servers/external.
+SELECT := $(if $(or $(SERVERS),$(SERVER)),--server $(or $(SERVERS),$(SERVER)))
 LOADS := $(if $(WORKLOAD),--workload $(WORKLOAD)) $(if $(STAGE),--stage $(STAGE))
 MANIFESTS := $(if $(MANIFEST),--manifest $(MANIFEST))
-FILTERS := $(SERVERS) $(LOADS) $(MANIFESTS)
+FILTERS := $(SELECT) $(LOADS) $(MANIFESTS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -19,13 +20,13 @@ tools:
 	@scripts/need cargo cc
 
 build: tools ## Build each server separately and copy its binary aside
-	@$(HARNESS) build $(SERVERS) $(MANIFESTS)
+	@$(HARNESS) build $(SELECT) $(MANIFESTS)
 
 check: tools ## Check each server against the contract
-	@$(HARNESS) check $(SERVERS) $(MANIFESTS)
+	@$(HARNESS) check $(SELECT) $(MANIFESTS)
 
 protocol: tools ## Test each server with unusual, slow and hostile clients; regenerate PROTOCOL.md and the READMEs
-	@$(HARNESS) protocol --fuzz 100000 $(SERVERS) $(MANIFESTS) $(if $(SERVERS)$(MANIFESTS),,--write)
+	@$(HARNESS) protocol --fuzz 100000 $(SELECT) $(MANIFESTS) $(if $(SELECT)$(MANIFESTS),,--write)
 
 bench-all: tools ## Measure all servers and print a table (PROFILE=, SERVER=, WORKLOAD=)
 	@$(HARNESS) bench --profile $(PROFILE) $(FILTERS)
@@ -43,28 +44,28 @@ regress: tools ## Check if a change made a server slower (BASE=main SERVER=axum)
 	@$(HARNESS) bench --against $(or $(BASE),main) --profile $(PROFILE) $(FILTERS)
 
 report: tools ## Print the newest run's tables again
-	@$(HARNESS) report $(SERVERS) $(LOADS)
+	@$(HARNESS) report $(SELECT) $(LOADS)
 
 compare: tools ## Show what changed between two runs (BASE=, NEW=: folders, or names under bench-results)
-	@$(HARNESS) compare $(BASE) $(NEW) $(SERVERS) $(LOADS)
+	@$(HARNESS) compare $(BASE) $(NEW) $(SELECT) $(LOADS)
 
 doctor: tools ## Show what would distort a measurement on this machine
 	@$(HARNESS) doctor
 
 cost: tools ## Count what a request costs: instructions, system calls, allocations
-	@$(HARNESS) cost $(SERVERS) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(MANIFESTS)
+	@$(HARNESS) cost $(SELECT) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(MANIFESTS)
 
 profile: tools ## Show where a server's time goes and where it allocates (SERVER=, WORKLOAD=)
-	@$(HARNESS) profile $(SERVERS) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(MANIFESTS)
+	@$(HARNESS) profile $(SELECT) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(MANIFESTS)
 
 footprint: tools ## Measure memory, threads, time to start and size of each server
-	@$(HARNESS) footprint $(SERVERS) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(MANIFESTS)
+	@$(HARNESS) footprint $(SELECT) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(MANIFESTS)
 
 microbench: tools ## Measure parts by themselves: handlers, routers, middleware, JSON, parsers; 10 minutes after the builds
-	@$(HARNESS) microbench $(SERVERS) $(if $(SERVERS),,--write)
+	@$(HARNESS) microbench $(SELECT) $(if $(SELECT),,--write)
 
 crosscheck: tools ## Compare our load generator with wrk, oha and hey, if installed (SERVER=)
-	@$(HARNESS) crosscheck $(SERVERS) $(MANIFESTS)
+	@$(HARNESS) crosscheck $(SELECT) $(MANIFESTS)
 
 bench-driver: tools ## Measure the load generator's accuracy and cost against its goals; 12 minutes
 	@$(HARNESS) crosscheck --server $(if $(SERVER),$(SERVER),hyper,axum) $(MANIFESTS) --tool epoll,io_uring,bare,wrk,oha --rounds 9 -d 1s \
@@ -73,27 +74,27 @@ bench-driver: tools ## Measure the load generator's accuracy and cost against it
 # Tests mostly wait for servers, so on few CPUs more of them run at a time than there are CPUs.
 test: export RUST_TEST_THREADS ?= $(shell n=$$(nproc); echo $$((n < 4 ? 2 * n : n)))
 test: tools ## Run every test in the workspace
-	cargo test --workspace --locked --no-fail-fast
+	cargo test --locked --no-fail-fast
 
 fuzz: tools ## Fuzz the parsers with a million responses and workloads each (needs cargo-fuzz; scripts/fuzz --help)
 	@scripts/fuzz
 
 lint: tools ## Check format, clippy and docs, with warnings denied
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo clippy --workspace --test gates --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	cargo clippy --all-targets --locked -- -D warnings
+	cargo clippy -p harness --test gates --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 
 nightly: tools ## The slow checks: every gate of a trial, generated requests, the protocol matrix, mutated requests
 	cargo test --workspace --test gates --examples --locked
 	cargo test --workspace --test suite --locked -- --ignored cli::profile
 	@scripts/schemathesis
-	@$(HARNESS) protocol --fuzz 100000 $(SERVERS) $(MANIFESTS)
+	@$(HARNESS) protocol --fuzz 100000 $(SELECT) $(MANIFESTS)
 
 # `test` has built a harness already. No figure is judged, so it needn't be an optimized one.
 ci: HARNESS := $(or $(CARGO_TARGET_DIR),target)/debug/harness
 ci: ## Run lint, test and smoke, as CI does
-	cargo test --workspace --locked --no-run
+	cargo test --locked --no-run
 	@# Tests mostly wait, so clippy and the servers of the smoke run are built meanwhile; a little later, as cargo
 	@# holds a lock while it sees that the tests are built.
 	@log=$$(mktemp); { sleep 15; $(MAKE) lint && $(HARNESS) build; } >"$$log" 2>&1 & beside=$$!; \

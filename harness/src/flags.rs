@@ -30,7 +30,7 @@ pub struct Usage(pub String);
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Selection")]
 pub struct Servers {
-    /// Only this server; repeatable, or separated by commas
+    /// Only this server; repeatable, or separated by commas; `all` includes servers/more and servers/external
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub server: Vec<String>,
     /// server.toml of a program in any language; repeatable
@@ -103,9 +103,7 @@ impl Servers {
     /// [`Usage`] for an unknown name or a wrong manifest.
     pub fn catalog(&self) -> anyhow::Result<(Catalog, Vec<Server>)> {
         let catalog = Catalog::load(&self.manifest).map_err(|error| Usage(format!("{error:#}")))?;
-        let all = catalog.servers.clone();
-        let servers =
-            names::select("server", all, |server| &server.name, &self.server).map_err(Usage)?;
+        let servers = catalog.select(&self.server).map_err(Usage)?;
         if servers.is_empty() {
             return Err(
                 Usage("there are no servers: see CONTRIBUTING.md to add one".to_owned()).into(),

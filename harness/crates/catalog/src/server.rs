@@ -8,6 +8,8 @@ use cargo_metadata::{Metadata, MetadataCommand, Package, PackageId};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::names;
+
 /// A server that can be built and run.
 #[derive(Debug, Clone)]
 pub struct Server {
@@ -19,7 +21,18 @@ pub struct Server {
     pub version: Option<String>,
     /// How it is built and run.
     pub source: Source,
+    /// Whether it takes part only if it is named, or with `all`: it is in `servers/more` or `servers/external`.
+    pub optional: bool,
 }
+
+/// Selects optional servers too.
+const ALL: &str = "all";
+
+/// The folder of optional packages.
+const MORE: &str = "servers/more";
+
+/// The folder of programs in other languages, each in a folder with a `server.toml`; all are optional.
+const EXTERNAL: &str = "servers/external";
 
 /// The members of `[package.metadata.server]`, and of `[server]` in a `server.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -144,7 +157,7 @@ pub struct Catalog {
     pub root: PathBuf,
     /// Cargo's target folder.
     pub target: PathBuf,
-    /// Servers of the workspace in name order, then those of manifests.
+    /// Servers of the workspace in name order, then external ones, then those of manifests.
     pub servers: Vec<Server>,
 }
 
@@ -159,6 +172,7 @@ impl Catalog {
             .exec()
             .context("cannot read the workspace: run this inside it, with cargo in PATH")?;
         let mut servers = in_workspace(&metadata)?;
+        servers.extend(external(metadata.workspace_root.as_std_path())?);
         for path in manifests {
             servers.push(from_manifest(path)?);
         }
@@ -187,7 +201,23 @@ impl Catalog {
                 target.clone_into(own);
             }
         }
+        servers.extend(external(root)?);
         Ok(servers)
+    }
+
+    /// The servers of these names. None means all but the optional ones; `all` means all.
+    ///
+    /// # Errors
+    /// A message for the user if a name is unknown.
+    pub fn select(&self, wanted: &[String]) -> Result<Vec<Server>, String> {
+        if wanted.iter().any(|name| name == ALL) {
+            return Ok(self.servers.clone());
+        }
+        let mut selected = names::select("server", self.servers.clone(), |s| &s.name, wanted)?;
+        if wanted.is_empty() {
+            selected.retain(|server| !server.optional);
+        }
+        Ok(selected)
     }
 }
 
@@ -263,8 +293,30 @@ fn from_package(
             target: metadata.target_directory.clone().into(),
             flags: Vec::new(),
         },
+        optional: package
+            .manifest_path
+            .starts_with(metadata.workspace_root.join(MORE)),
         about,
     })
+}
+
+/// The programs in [`EXTERNAL`], in name order.
+fn external(root: &Path) -> Result<Vec<Server>> {
+    let Ok(folders) = root.join(EXTERNAL).read_dir() else {
+        return Ok(Vec::new());
+    };
+    let mut manifests: Vec<PathBuf> = folders
+        .map(|folder| Ok(folder?.path().join(MANIFEST)))
+        .collect::<std::io::Result<_>>()?;
+    manifests.retain(|path| path.exists());
+    manifests.sort();
+    let optional = |path: &PathBuf| {
+        Ok(Server {
+            optional: true,
+            ..from_manifest(path)?
+        })
+    };
+    manifests.iter().map(optional).collect()
 }
 
 /// The resolved version of the crate that the server names as its upstream.
@@ -338,6 +390,7 @@ pub fn from_manifest(path: &Path) -> Result<Server> {
                 build: server.build,
                 run_counting: server.run_counting,
             },
+            optional: false,
         })
     };
     read().with_context(|| format!("cannot read the manifest {}", path.display()))
@@ -345,7 +398,8 @@ pub fn from_manifest(path: &Path) -> Result<Server> {
 
 fn refuse_unusable_names(servers: &[Server]) -> Result<()> {
     for (index, server) in servers.iter().enumerate() {
-        if server.name == "control" || server.name.contains(['~', '@', ':']) {
+        if ["control", ALL].contains(&server.name.as_str()) || server.name.contains(['~', '@', ':'])
+        {
             bail!(
                 "a server can't be named \"{}\": the harness reserves that name",
                 server.name
@@ -434,6 +488,29 @@ mod tests {
         )
         .unwrap_err();
         assert!(format!("{error:#}").contains("port"), "{error:#}");
+    }
+
+    #[test]
+    fn optional_servers_must_be_asked_for() {
+        let server = |name: &str, optional| Server {
+            optional,
+            name: name.to_owned(),
+            ..manifest("[server]\ndisplay = \"M\"\nclass = \"c\"\nrun = [\"{addr}\"]").unwrap()
+        };
+        let catalog = Catalog {
+            root: PathBuf::new(),
+            target: PathBuf::new(),
+            servers: vec![server("alder", false), server("birch", true)],
+        };
+        let selected = |wanted: &[&str]| -> Vec<String> {
+            let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+            let servers = catalog.select(&wanted).unwrap();
+            servers.into_iter().map(|server| server.name).collect()
+        };
+        assert_eq!(selected(&[]), ["alder"]);
+        assert_eq!(selected(&["birch"]), ["birch"]);
+        assert_eq!(selected(&["all"]), ["alder", "birch"]);
+        assert!(catalog.select(&["cedar".to_owned()]).is_err());
     }
 
     #[test]
