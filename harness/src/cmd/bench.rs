@@ -89,7 +89,8 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME=PATH")]
     binary: Vec<String>,
     /// Also measure a server built with another setting: allocator, lto, codegen-units, opt-level, panic or
-    /// target-cpu. That entry is named NAME@SETTING=VALUE; repeatable
+    /// target-cpu; or with 1, 2, 4 or 8 layers of middleware that pass the request on, for servers that
+    /// have --middleware. That entry is named NAME@SETTING=VALUE; repeatable
     #[arg(long, value_name = "NAME:SETTING=VALUE")]
     variant: Vec<String>,
     /// Also measure each server's build of another git revision, and print what changed. That entry is

@@ -7,6 +7,9 @@ mod routes;
 use std::io;
 use std::time::Duration;
 
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
 use axum::serve::ListenerExt;
 use contract::{Flags, Store};
 use tokio::net::TcpListener;
@@ -18,7 +21,7 @@ use tokio::time::sleep;
 const GRACE: Duration = Duration::from_secs(3);
 
 fn main() -> io::Result<()> {
-    let flags = Flags::read();
+    let flags = Flags::read_with_middleware();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(flags.workers.get())
         .enable_all()
@@ -26,16 +29,18 @@ fn main() -> io::Result<()> {
     let listener = contract::bind(flags.addr);
     listener.set_nonblocking(true)?;
     // Spawned, so that the workers accept connections too; this thread sleeps.
-    let served = runtime.block_on(async { tokio::spawn(serve(listener)).await });
+    let served = runtime.block_on(async { tokio::spawn(serve(listener, flags.middleware)).await });
     served.map_err(io::Error::other)?
 }
 
-async fn serve(listener: std::net::TcpListener) -> io::Result<()> {
+async fn serve(listener: std::net::TcpListener, middleware: u8) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?.tap_io(|stream| {
         // Fails only if the client is gone already, and reading will tell.
         let _ = stream.set_nodelay(true);
     });
-    let app = routes::app(Store::leak());
+    let app = (0..middleware).fold(routes::app(Store::leak()), |app, _| {
+        app.layer(from_fn(pass_on))
+    });
     let overdue = async {
         shutdown_signal().await;
         sleep(GRACE).await;
@@ -44,6 +49,11 @@ async fn serve(listener: std::net::TcpListener) -> io::Result<()> {
         served = axum::serve(listener, app).with_graceful_shutdown(shutdown_signal()) => served,
         () = overdue => Ok(()),
     }
+}
+
+/// Middleware for `--middleware`.
+async fn pass_on(request: Request, next: Next) -> Response {
+    next.run(request).await
 }
 
 /// Resolves on SIGTERM or SIGINT.

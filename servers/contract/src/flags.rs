@@ -5,7 +5,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::process::exit;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser};
 
 /// A reference web server of this workspace; it serves until SIGTERM or SIGINT.
 #[derive(Debug, Clone, Parser)]
@@ -18,12 +19,28 @@ pub struct Flags {
     /// Worker threads
     #[arg(long, default_value_t = default_workers())]
     pub workers: NonZeroUsize,
+
+    /// Layers of middleware that only pass each request on, to measure what one costs
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u8).range(..=64))]
+    pub middleware: u8,
 }
 
 impl Flags {
     /// Reads the command line. A bad flag or value is named on the first line of
     /// stderr and ends the process with status 2.
     pub fn read() -> Self {
+        let flags = Self::read_with_middleware();
+        if flags.middleware > 0 {
+            let why = "this server can't be given --middleware";
+            Self::command()
+                .error(ErrorKind::ArgumentConflict, why)
+                .exit()
+        }
+        flags
+    }
+
+    /// As [`Flags::read`], for a server that puts [`Flags::middleware`] layers around its handlers.
+    pub fn read_with_middleware() -> Self {
         let flags = Self::parse();
         #[cfg(feature = "count-allocations")]
         crate::counted::serve().expect("the socket for allocation counts is free");

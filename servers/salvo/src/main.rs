@@ -7,9 +7,9 @@ use std::io;
 use std::time::Duration;
 
 use contract::{Flags, HEAD_LIMIT, Store};
-use salvo::Server;
 use salvo::conn::tcp::TcpAcceptor;
 use salvo::fuse::FuseConfig;
+use salvo::prelude::*;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 const GRACE: Duration = Duration::from_secs(3);
 
 fn main() -> io::Result<()> {
-    let flags = Flags::read();
+    let flags = Flags::read_with_middleware();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(flags.workers.get())
         .enable_all()
@@ -25,11 +25,11 @@ fn main() -> io::Result<()> {
     let listener = contract::bind(flags.addr);
     listener.set_nonblocking(true)?;
     // Spawned, so that the workers accept connections too; this thread sleeps.
-    let served = runtime.block_on(async { tokio::spawn(serve(listener)).await });
+    let served = runtime.block_on(async { tokio::spawn(serve(listener, flags.middleware)).await });
     served.map_err(io::Error::other)?
 }
 
-async fn serve(listener: std::net::TcpListener) -> io::Result<()> {
+async fn serve(listener: std::net::TcpListener, middleware: u8) -> io::Result<()> {
     let acceptor = TcpAcceptor::try_from(TcpListener::from_std(listener)?)?;
     // It runs on idle connections too, which salvo's own 30 s would cut off.
     let limits = FuseConfig::default().with_http1_header_timeout(HEAD_LIMIT);
@@ -39,7 +39,16 @@ async fn serve(listener: std::net::TcpListener) -> io::Result<()> {
         shutdown_signal().await;
         handle.stop_graceful(GRACE);
     });
-    server.try_serve(routes::service(Store::leak())).await
+    let service = (0..middleware).fold(routes::service(Store::leak()), |service, _| {
+        service.hoop(pass_on)
+    });
+    server.try_serve(service).await
+}
+
+/// Middleware for `--middleware`.
+#[handler]
+async fn pass_on(req: &mut Request, depot: &mut Depot, res: &mut Response, ctrl: &mut FlowCtrl) {
+    ctrl.call_next(req, depot, res).await;
 }
 
 /// Resolves on SIGTERM or SIGINT.

@@ -61,6 +61,8 @@ pub enum Source {
         target: PathBuf,
         /// More arguments of `cargo build`; see [`Server::variant`].
         flags: Vec<String>,
+        /// More arguments of the program, likewise.
+        arguments: Vec<String>,
     },
     /// A program in any language.
     Program {
@@ -292,6 +294,7 @@ fn from_package(
             manifest: package.manifest_path.clone().into(),
             target: metadata.target_directory.clone().into(),
             flags: Vec::new(),
+            arguments: Vec::new(),
         },
         optional: package
             .manifest_path

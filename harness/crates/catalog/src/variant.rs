@@ -1,17 +1,21 @@
-//! Builds of one server that differ in a setting of the compiler or in the allocator.
+//! Entries of one server that differ in a setting of the compiler, in the allocator or in its middleware.
 
 use super::names;
 use super::{Server, Source};
 
 /// The settings that a variant can change, and their values; any value where none is listed.
-const SETTINGS: [(&str, &[&str]); 6] = [
+const SETTINGS: [(&str, &[&str]); 7] = [
     ("allocator", &["mimalloc", "system", "jemalloc"]),
     ("lto", &["off", "thin", "fat"]),
     ("codegen-units", &[]),
     ("opt-level", &["1", "2", "3", "s", "z"]),
     ("panic", &["unwind", "abort"]),
     ("target-cpu", &[]),
+    (MIDDLEWARE, &["1", "2", "4", "8"]),
 ];
+
+/// The number of layers around the handlers that only pass the request on: an argument of the server, not of its build.
+const MIDDLEWARE: &str = "middleware";
 
 impl Server {
     /// This server built with another setting, as in `lto=fat`. Its name is this server's, `@` and the setting.
@@ -33,6 +37,13 @@ impl Server {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if value.is_empty() || !value.chars().all(plain) {
             return Err(format!("\"{value}\" is no value of {name}"));
+        }
+        if name == MIDDLEWARE {
+            let mut variant = self.built_with(Vec::new(), setting)?;
+            if let Source::Package { arguments, .. } = &mut variant.source {
+                arguments.extend([format!("--{name}"), value.to_owned()]);
+            }
+            return Ok(variant);
         }
         let config = |text: String| vec!["--config".to_owned(), text];
         let flags = match (name, value) {
@@ -84,4 +95,58 @@ impl Server {
 /// A feature of the crate that all servers share.
 fn feature(name: &str) -> Vec<String> {
     vec!["--features".to_owned(), format!("contract/{name}")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Catalog;
+    use super::*;
+
+    #[test]
+    fn a_setting_changes_the_build_or_the_arguments() {
+        let catalog = Catalog::load(&[]).unwrap();
+        let server = &catalog.servers[0];
+        let of = |setting| {
+            let variant = server.variant(setting).unwrap();
+            assert_eq!(variant.name, format!("{}@{setting}", server.name));
+            let Source::Package {
+                flags, arguments, ..
+            } = variant.source
+            else {
+                panic!("a package stays one");
+            };
+            (flags.join(" "), arguments.join(" "))
+        };
+        let built = |flags: &str| (flags.to_owned(), String::new());
+        assert_eq!(of("allocator=mimalloc"), built(""));
+        assert_eq!(
+            of("allocator=system"),
+            built("--features contract/system-allocator")
+        );
+        assert_eq!(of("lto=fat"), built("--config profile.release.lto=\"fat\""));
+        assert_eq!(
+            of("target-cpu=native"),
+            built("--config build.rustflags=[\"-Ctarget-cpu=native\"]")
+        );
+        assert_eq!(
+            of("middleware=4"),
+            (String::new(), "--middleware 4".to_owned())
+        );
+    }
+
+    #[test]
+    fn an_unknown_setting_or_value_is_refused() {
+        let catalog = Catalog::load(&[]).unwrap();
+        for (setting, said) in [
+            ("fast", "no setting"),
+            ("lto-fat", "is no setting"),
+            ("target=native", "did you mean \"target-cpu\"?"),
+            ("lto=thick", "no value of lto \"thick\""),
+            ("middleware=3", "no value of middleware \"3\""),
+            ("target-cpu=a b", "is no value of target-cpu"),
+        ] {
+            let error = catalog.servers[0].variant(setting).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        }
+    }
 }

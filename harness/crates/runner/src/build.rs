@@ -74,12 +74,18 @@ pub fn build(
             manifest,
             target,
             flags,
+            arguments,
         } => {
             let places = [
                 ("--manifest-path", manifest.as_path()),
                 ("--target-dir", target.as_path()),
             ];
-            build_package(catalog, server, (id, bin, places, flags), &log, interrupt)
+            let mut built =
+                build_package(catalog, server, (id, bin, places, flags), &log, interrupt);
+            if let Ok((launch, _)) = &mut built {
+                launch.command.extend_from_slice(arguments);
+            }
+            built
         }
         Source::Program {
             folder, run, build, ..
