@@ -17,6 +17,16 @@ const SETTINGS: [(&str, &[&str]); 7] = [
 /// The number of layers around the handlers that only pass the request on: an argument of the server, not of its build.
 const MIDDLEWARE: &str = "middleware";
 
+/// Whether the entry is a variant of a server.
+pub fn is_variant(entry: &str) -> bool {
+    entry.contains('=')
+}
+
+/// Whether the entry is a variant whose program is its server's, started with other arguments.
+pub fn has_other_arguments(entry: &str) -> bool {
+    entry.contains(MIDDLEWARE) && is_variant(entry)
+}
+
 impl Server {
     /// This server built with another setting, as in `lto=fat`. Its name is this server's, `@` and the setting.
     ///

@@ -13,7 +13,7 @@ use crate::cmd::progress::Progress;
 use crate::cmd::results::{Folder, colour};
 use crate::cmd::write_file;
 use crate::flags::{Status, Usage};
-use catalog::{Catalog, Server, Source, from_manifest};
+use catalog::{Catalog, Server, Source, from_manifest, has_other_arguments, is_variant};
 use judge::{Choice, Note, Operand};
 use record::{EntryKind, Record};
 use report::{Meeting, say};
@@ -311,13 +311,16 @@ pub(super) fn is_revision(catalog: &Catalog, mark: &str) -> bool {
     commit(&catalog.root, mark).is_some()
 }
 
-/// Pairs each other build with the server it is a build of, as (base, new).
+/// Pairs each other build with the server it is a build of, as (base, new): a variant is the new one, a revision or
+/// a binary the base.
 fn pairs<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Vec<(String, String)> {
     let pair = |name: &'a str| match EntryKind::of(name) {
+        EntryKind::Build(server) if is_variant(name) => Some((server.to_owned(), name.to_owned())),
         EntryKind::Build(server) => Some((name.to_owned(), server.to_owned())),
         _ => None,
     };
-    let both = |pair: &(String, String)| names.clone().any(|name| name == pair.1);
+    let there = |wanted: &String| names.clone().any(|name| name == wanted);
+    let both = |pair: &(String, String)| there(&pair.0) && there(&pair.1);
     names.clone().filter_map(pair).filter(both).collect()
 }
 
@@ -378,6 +381,7 @@ pub(super) fn judge(
     for (base, new) in &pairs {
         if let (Some(one), Some(other)) = (build(base), build(new))
             && same_program(catalog, one, other)
+            && !has_other_arguments(new)
         {
             comparison.notes.push(same_note(base, new));
         }
