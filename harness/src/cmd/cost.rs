@@ -261,7 +261,8 @@ impl CostJob<'_> {
             counted: counting.as_ref().map_err(String::as_str),
         };
         let options = self.options(&server.name);
-        for workload in self.workloads {
+        let workloads = self.workloads.iter();
+        for workload in workloads.filter(|workload| server.takes_part(&workload.name)) {
             let left = self.left.told();
             let (progress, name) = (&mut self.progress, &server.name);
             let mut show = |what: &str| {

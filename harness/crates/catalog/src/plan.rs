@@ -3,6 +3,7 @@
 //! A round has every (server, workload, stage) once. Its order is shuffled from the run's seed, so that a
 //! drift of the machine affects all servers alike, and the order can be reproduced from the record.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -39,6 +40,8 @@ pub struct Plan {
     pub seed: u64,
     /// Whether all entries of a round run at once and take turns.
     pub interleaved: bool,
+    /// The entries that don't take part in every workload, and the workloads of each.
+    pub partial: BTreeMap<String, Vec<String>>,
 }
 
 impl Plan {
@@ -70,9 +73,10 @@ impl Plan {
                 let mut stages = self.stages.clone();
                 stages.shuffle(&mut rng);
                 for stage in stages {
+                    let entries = self.entries.iter();
                     steps.extend(
-                        self.entries
-                            .iter()
+                        entries
+                            .filter(|entry| self.takes_part(entry, workload))
                             .map(|entry| step(entry, workload, stage)),
                     );
                 }
@@ -80,7 +84,8 @@ impl Plan {
             return steps;
         }
         for server in &self.entries {
-            for workload in &self.workloads {
+            let workloads = self.workloads.iter();
+            for workload in workloads.filter(|workload| self.takes_part(server, workload)) {
                 steps.extend(
                     self.stages
                         .iter()
@@ -98,9 +103,25 @@ impl Plan {
         steps.chunk_by(move |a, b| interleaved && (&a.workload, a.stage) == (&b.workload, b.stage))
     }
 
+    fn takes_part(&self, entry: &str, workload: &str) -> bool {
+        let only = self.partial.get(entry);
+        only.is_none_or(|own| own.iter().any(|own| own == workload))
+    }
+
+    /// The pairs of an entry and a workload.
+    fn pairs(&self) -> usize {
+        let of_entry = |entry: &String| {
+            let workloads = self.workloads.iter();
+            workloads
+                .filter(|workload| self.takes_part(entry, workload))
+                .count()
+        };
+        self.entries.iter().map(of_entry).sum()
+    }
+
     /// The trials of one round.
     pub fn round_len(&self) -> usize {
-        self.entries.len() * self.workloads.len() * self.stages.len()
+        self.pairs() * self.stages.len()
     }
 
     /// Estimated time of one round: warm-up, measured time and overhead.
@@ -110,7 +131,7 @@ impl Plan {
             .iter()
             .map(|stage| self.trial_time(profile, *stage))
             .sum();
-        of_pair * (self.entries.len() * self.workloads.len()) as u32
+        of_pair * self.pairs() as u32
     }
 
     /// Estimated time of one trial.
@@ -208,6 +229,7 @@ mod tests {
             rounds,
             seed,
             interleaved: false,
+            partial: BTreeMap::new(),
         }
     }
 
@@ -276,6 +298,25 @@ mod tests {
             super::Plan::together(&self::plan(1, 1), &self::plan(1, 1).round(1))
                 .all(|s| s.len() == 1)
         );
+    }
+
+    #[test]
+    fn a_partial_entry_has_no_trials_of_other_workloads() {
+        let partial: BTreeMap<_, _> = [("b".to_owned(), vec!["x".to_owned()])].into();
+        for plan in [plan(2, 1), interleaved(2, 1)] {
+            let all = plan.steps();
+            let some = Plan {
+                partial: partial.clone(),
+                ..plan
+            };
+            assert_eq!(some.round_len(), 5 * Stage::ALL.len());
+            let steps = some.steps();
+            assert_eq!(steps.len(), 2 * some.round_len());
+            let left_out = |step: &Step| step.server == "b" && step.workload == "w";
+            assert!(!steps.iter().any(left_out));
+            let kept = all.iter().filter(|step| !left_out(step)).count();
+            assert_eq!(steps.len(), kept);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use cargo_metadata::{Metadata, MetadataCommand, Package, PackageId};
@@ -23,7 +24,13 @@ pub struct Server {
     pub source: Source,
     /// Whether it takes part only if it is named, or with `all`: it is in `servers/more` or `servers/external`.
     pub optional: bool,
+    /// The only workloads it takes part in; empty for a server of the whole contract. See [`PARTIAL`].
+    pub workloads: Vec<String>,
 }
+
+/// The class of a server that takes part in some workloads only, whatever its `server.toml` says. The word is
+/// added to its display name too.
+pub const PARTIAL: &str = "partial";
 
 /// Selects optional servers too.
 const ALL: &str = "all";
@@ -74,6 +81,12 @@ pub enum Source {
         build: Option<Vec<String>>,
         /// The command that serves with a counting allocator; see [`Server::counting_allocations`].
         run_counting: Option<Vec<String>>,
+        /// Commands on the PATH, or paths, that it needs to be built and run.
+        requires: Vec<String>,
+        /// How to install those.
+        install: Option<String>,
+        /// The command whose first line of output is its version.
+        version: Option<Vec<String>>,
     },
     /// An existing binary, entered as another build of a server.
     Binary {
@@ -134,6 +147,39 @@ impl Server {
             Source::Package { manifest, .. } => Some(manifest.clone()),
             Source::Program { folder, .. } => Some(folder.join(MANIFEST)),
             Source::Binary { .. } => None,
+        }
+    }
+
+    /// Whether it takes part in some workloads only.
+    pub fn is_partial(&self) -> bool {
+        !self.workloads.is_empty()
+    }
+
+    /// Whether it takes part in a workload.
+    pub fn takes_part(&self, workload: &str) -> bool {
+        !self.is_partial() || self.workloads.iter().any(|own| own == workload)
+    }
+
+    /// Asks its command for the version; without an answer it stays unknown.
+    fn find_version(&mut self) {
+        let Source::Program {
+            folder,
+            version: Some(command),
+            ..
+        } = &self.source
+        else {
+            return;
+        };
+        let output = Command::new(&command[0])
+            .args(&command[1..])
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .output();
+        let Ok(output) = output else { return };
+        let text = String::from_utf8_lossy(&output.stdout);
+        let first = text.lines().next().map(str::trim).unwrap_or_default();
+        if output.status.success() && !first.is_empty() {
+            self.version = Some(first.to_owned());
         }
     }
 }
@@ -207,18 +253,18 @@ impl Catalog {
         Ok(servers)
     }
 
-    /// The servers of these names. None means all but the optional ones; `all` means all.
+    /// The servers of these names, with their versions. None means all but the optional ones; `all` means all.
     ///
     /// # Errors
     /// A message for the user if a name is unknown.
     pub fn select(&self, wanted: &[String]) -> Result<Vec<Server>, String> {
-        if wanted.iter().any(|name| name == ALL) {
-            return Ok(self.servers.clone());
-        }
+        let all = wanted.iter().any(|name| name == ALL);
+        let wanted = if all { &[] } else { wanted };
         let mut selected = names::select("server", self.servers.clone(), |s| &s.name, wanted)?;
-        if wanted.is_empty() {
+        if wanted.is_empty() && !all {
             selected.retain(|server| !server.optional);
         }
+        selected.iter_mut().for_each(Server::find_version);
         Ok(selected)
     }
 }
@@ -299,6 +345,7 @@ fn from_package(
         optional: package
             .manifest_path
             .starts_with(metadata.workspace_root.join(MORE)),
+        workloads: Vec::new(),
         about,
     })
 }
@@ -347,9 +394,14 @@ struct ManifestServer {
     class: String,
     upstream: Option<String>,
     version: Option<String>,
+    version_command: Option<Vec<String>>,
+    #[serde(default)]
+    requires: Vec<String>,
+    install: Option<String>,
     run: Vec<String>,
     build: Option<Vec<String>>,
     run_counting: Option<Vec<String>>,
+    workloads: Option<Vec<String>>,
 }
 
 /// Reads one `server.toml`.
@@ -379,21 +431,39 @@ pub fn from_manifest(path: &Path) -> Result<Server> {
         if server.build.as_ref().is_some_and(Vec::is_empty) {
             bail!("`build` is empty: leave it out if there is nothing to build");
         }
+        if server.version_command.as_ref().is_some_and(Vec::is_empty) {
+            bail!("`version_command` is empty: leave it out, or write `version`");
+        }
+        if server.version.is_some() && server.version_command.is_some() {
+            bail!("`version` and `version_command` say the same: leave one out");
+        }
+        if server.workloads.as_ref().is_some_and(Vec::is_empty) {
+            bail!("`workloads` is empty: leave it out for a server of the whole contract");
+        }
+        let mut about = About {
+            display: server.display,
+            class: server.class,
+            upstream: server.upstream,
+        };
+        if server.workloads.is_some() {
+            about.display.push_str(&format!(" ({PARTIAL})"));
+            about.class = PARTIAL.to_owned();
+        }
         Ok(Server {
             name: name.to_string_lossy().into_owned(),
             version: server.version,
-            about: About {
-                display: server.display,
-                class: server.class,
-                upstream: server.upstream,
-            },
+            about,
             source: Source::Program {
                 folder: folder.to_owned(),
                 run: server.run,
                 build: server.build,
                 run_counting: server.run_counting,
+                requires: server.requires,
+                install: server.install,
+                version: server.version_command,
             },
             optional: false,
+            workloads: server.workloads.unwrap_or_default(),
         })
     };
     read().with_context(|| format!("cannot read the manifest {}", path.display()))
@@ -494,6 +564,47 @@ mod tests {
     }
 
     #[test]
+    fn a_server_of_some_workloads_is_partial() {
+        let text = "[server]\ndisplay = \"M\"\nclass = \"c\"\nrun = [\"./m\", \"{addr}\"]";
+        let whole = manifest(text).unwrap();
+        assert!(!whole.is_partial() && whole.takes_part("w"));
+        let partial = manifest(&format!("{text}\nworkloads = [\"w\"]")).unwrap();
+        assert!(partial.is_partial() && partial.takes_part("w") && !partial.takes_part("x"));
+        assert_eq!(partial.about.display, "M (partial)");
+        assert_eq!(partial.about.class, PARTIAL);
+        assert!(manifest(&format!("{text}\nworkloads = []")).is_err());
+    }
+
+    #[test]
+    fn a_version_can_be_asked_for() {
+        let version = |lines: &str| {
+            let text = "[server]\ndisplay = \"M\"\nclass = \"c\"\nrun = [\"{addr}\"]";
+            let mut server = manifest(&format!("{text}\n{lines}")).unwrap();
+            // The folder is gone by now.
+            if let Source::Program { folder, .. } = &mut server.source {
+                *folder = std::env::temp_dir();
+            }
+            let catalog = Catalog {
+                root: PathBuf::new(),
+                target: PathBuf::new(),
+                servers: vec![server],
+            };
+            catalog.select(&[]).unwrap()[0].version.clone()
+        };
+        assert_eq!(version("version = \"1\"").as_deref(), Some("1"));
+        let command = |script: &str| format!("version_command = [\"sh\", \"-c\", \"{script}\"]");
+        let two_lines = command("echo '1.8.1, Go 1.19 '; echo more");
+        assert_eq!(version(&two_lines).as_deref(), Some("1.8.1, Go 1.19"));
+        for none in [
+            command("echo 1; exit 3"),
+            command("true"),
+            "version_command = [\"/no/such/program\"]".to_owned(),
+        ] {
+            assert_eq!(version(&none), None, "{none}");
+        }
+    }
+
+    #[test]
     fn optional_servers_must_be_asked_for() {
         let server = |name: &str, optional| Server {
             optional,
@@ -521,7 +632,10 @@ mod tests {
         let catalog = Catalog::load(&[]).unwrap();
         assert!(catalog.servers.len() >= 4);
         for server in &catalog.servers {
-            assert!(server.version.is_some(), "{} has no version", server.name);
+            // A program's may be known only where its toolchain is installed.
+            let package = matches!(server.source, Source::Package { .. });
+            let known = server.version.is_some() || !package;
+            assert!(known, "{} has no version", server.name);
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::row_view;
-use catalog::Stage;
+use catalog::{PARTIAL, Stage};
 use record::figure;
 use record::{Record, Server, Trial, base_name, is_control, shown_name};
 use stats::{Bootstrap, Series};
@@ -62,6 +62,14 @@ impl<'a> Court<'a> {
         let ran = self.trials.keys().map(|(workload, ..)| *workload);
         let all: BTreeSet<&str> = asked.chain(ran).collect();
         all.into_iter().map(str::to_owned).collect()
+    }
+
+    /// Whether an entry has rows in a workload. A partial server has only those it was tried in.
+    pub(super) fn takes_part(&self, workload: &str, entry: usize) -> bool {
+        let Entry { name, server, .. } = self.entries[entry];
+        let partial = server.is_some_and(|server| server.class == PARTIAL);
+        let tried = |&(of, _, by): &(&str, _, &str)| (of, by) == (workload, name);
+        !partial || self.trials.keys().any(tried)
     }
 
     /// The stages that ran or, if none did, those that have a length.

@@ -32,6 +32,7 @@ pub(super) fn of_workload<'a>(court: &mut Court<'a>, workload: &str) -> Vec<Judg
         .stages()
         .into_iter()
         .flat_map(|stage| (0..court.entries.len()).map(move |entry| (stage, entry)))
+        .filter(|&(_, entry)| court.takes_part(workload, entry))
         .collect();
     let mut judged: Vec<Judged<'a>> = places
         .into_iter()

@@ -417,6 +417,24 @@ fn what_did_not_run_is_a_failed_row() {
 }
 
 #[test]
+fn a_partial_server_has_no_row_of_a_workload_it_was_not_tried_in() {
+    let mut record = record(10, &[("a", 1.0), ("b", 1.5)]);
+    for trial in record.trials.iter_mut().filter(|t| t.server == "b") {
+        trial.workload = "ping".into();
+    }
+    record.run.workloads.insert("ping".into(), String::new());
+    let rows = |record: &Record| {
+        let summary = summarise(record);
+        let of_b = |row: &&(Row, Vec<Cause>)| row.0.server == "b";
+        summary.rows.iter().filter(of_b).count()
+    };
+    assert_eq!(rows(&record), 4);
+    let server = record.servers.iter_mut().find(|s| s.name == "b").unwrap();
+    server.class = catalog::PARTIAL.to_owned();
+    assert_eq!(rows(&record), 2);
+}
+
+#[test]
 fn an_empty_record_has_an_empty_summary() {
     let mut empty = record(0, &[]);
     empty.run.workloads.clear();

@@ -131,10 +131,10 @@ impl<'a> Scene<'a> {
 
     /// Stops the process under load on the first call.
     fn stopped(&mut self) -> Result<&Stopped, String> {
-        let process = &mut *self.process;
-        let stopped = self
-            .stopped
-            .get_or_insert_with(|| stop::under_load(process, Stop::Terminate, Crowd::WithHalfSent));
+        let (process, only_ping) = (&mut *self.process, self.subject.only_ping);
+        let stopped = self.stopped.get_or_insert_with(|| {
+            stop::under_load(process, Stop::Terminate, Crowd::WithHalfSent, only_ping)
+        });
         stopped.as_ref().map_err(Clone::clone)
     }
 
@@ -210,8 +210,9 @@ fn prints_nothing(scene: &mut Scene<'_>) -> Outcome {
 }
 
 fn interrupt(scene: &mut Scene<'_>) -> Outcome {
+    let only_ping = scene.subject.only_ping;
     let mut another = scene.process.another()?;
-    let stopped = stop::under_load(&mut *another, Stop::Interrupt, Crowd::Whole)?;
+    let stopped = stop::under_load(&mut *another, Stop::Interrupt, Crowd::Whole, only_ping)?;
     stopped.responses().and_then(|()| stopped.exited())
 }
 

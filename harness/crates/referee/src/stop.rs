@@ -107,6 +107,7 @@ fn kinds() -> [Kind; 4] {
         status: 200,
     };
     [
+        get("GET /ping", "/ping"),
         get(
             "GET /api/v1/users?limit=100",
             "/api/v1/users?limit=100&page=9",
@@ -117,7 +118,6 @@ fn kinds() -> [Kind; 4] {
             status: 201,
         },
         get("GET /api/v1/orders?limit=100", "/api/v1/orders?limit=100"),
-        get("GET /ping", "/ping"),
     ]
 }
 
@@ -126,13 +126,15 @@ pub(super) fn under_load(
     process: &mut dyn Process,
     stop: Stop,
     crowd: Crowd,
+    only_ping: bool,
 ) -> Result<Stopped, String> {
     let addr = process.addr();
     let kinds = kinds();
+    let kinds = if only_ping { &kinds[..1] } else { &kinds };
     let crowd = gather(addr, crowd)?;
     let load = Load {
         addr,
-        kinds: &kinds,
+        kinds,
         answers: AtomicUsize::new(0),
         signalled: AtomicBool::new(false),
         over: AtomicBool::new(false),
@@ -149,7 +151,7 @@ pub(super) fn under_load(
         let idle: Result<Vec<_>, _> = (0..ARRIVED).map(|_| accepted(addr)).collect();
         let arrived = idle.and_then(|idle| {
             process.hold()?;
-            arrive(idle, &kinds)
+            arrive(idle, kinds)
         });
         load.signalled.store(true, Ordering::SeqCst);
         let sent = process.stop(stop);

@@ -88,11 +88,16 @@ pub fn build(
             built
         }
         Source::Program {
-            folder, run, build, ..
-        } => {
+            folder,
+            run,
+            build,
+            requires,
+            install,
+            ..
+        } => refuse_missing(folder, requires, install.as_deref()).and_then(|()| {
             let command = build.as_deref().unwrap_or_default();
             build_program(catalog, (folder, run, command), &log, interrupt)
-        }
+        }),
         Source::Binary {
             path,
             arguments,
@@ -221,6 +226,20 @@ fn find_binary(log: &Path, id: &PackageId, bin: &str) -> Result<Artifact> {
         }
     }
     bail!("cargo built no binary called {bin}")
+}
+
+/// Fails if a command that the program requires isn't on the PATH, or a path doesn't exist.
+fn refuse_missing(folder: &Path, requires: &[String], install: Option<&str>) -> Result<()> {
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    let installed = |what: &String| match what.contains('/') {
+        true => folder.join(what).exists(),
+        false => std::env::split_paths(&search).any(|folder| folder.join(what).is_file()),
+    };
+    match (requires.iter().find(|what| !installed(what)), install) {
+        (None, _) => Ok(()),
+        (Some(what), Some(install)) => bail!("{what} is not installed: {install}"),
+        (Some(what), None) => bail!("{what} is not installed"),
+    }
 }
 
 fn build_program(

@@ -93,6 +93,7 @@ pub fn check(
             only: limits.only.clone(),
             first_byte_limit: limits.first_byte,
             seed: limits.seed,
+            only_ping: built.server.is_partial(),
             ..CheckOptions::default()
         },
     );

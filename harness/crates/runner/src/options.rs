@@ -74,7 +74,19 @@ impl Options {
             rounds: self.profile.rounds,
             seed: self.seed,
             interleaved: self.schedule.is_interleaved(),
+            partial: self.partial(),
         }
+    }
+
+    /// Partial servers, and twins of them, with their workloads.
+    fn partial(&self) -> BTreeMap<String, Vec<String>> {
+        let partial = self.servers.iter().filter(|server| server.is_partial());
+        partial
+            .flat_map(|server| {
+                let names = [server.name.clone(), second_name(&server.name)];
+                names.map(|name| (name, server.workloads.clone()))
+            })
+            .collect()
     }
 
     /// The entries of each round: the servers that are `ready`, then their twins, then the control twice.

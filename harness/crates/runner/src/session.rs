@@ -344,7 +344,8 @@ impl<'a> Session<'a> {
         let boot = self.settings.boot("capture");
         let mut passed_over = Vec::new();
         let mut taken = None;
-        for server in servers {
+        let whole = servers.iter().filter(|s| !s.built().server.is_partial());
+        for server in whole {
             let name = &server.built().server.name;
             self.tell(&Happening::Capturing(name));
             let answers = Answered::of_server(server, &calls, &boot, &self.settings);
@@ -398,6 +399,9 @@ impl<'a> Session<'a> {
             let mut peaks = vec![Vec::new(); servers.len()];
             for _ in 0..CALIBRATIONS {
                 for (server, peaks) in servers.iter().zip(&mut peaks) {
+                    if !server.built().server.takes_part(&workload.name) {
+                        continue;
+                    }
                     self.go_on()?;
                     let name = &server.built().server.name;
                     self.tell(&Happening::Calibrating(name, &workload.name));

@@ -1,6 +1,6 @@
 //! The whole pipeline over real servers, good and deliberately broken.
 
-use crate::cli::support::Bench;
+use crate::cli::support::{Bench, fixture};
 
 /// Long enough for any machine to make the 1,000 requests at which the faults below strike. The check, which
 /// starts a second process to stop it under load, makes far fewer of that one.
@@ -133,6 +133,50 @@ fn a_program_that_is_not_there_is_refused() {
         .with_manifest("bad", "run = [\"./none\", \"{addr}\"]")
         .bench(&[]);
     run.assert_failed("bad", "No such file");
+}
+
+#[test]
+fn a_missing_toolchain_is_named_with_how_to_install_it() {
+    let run = "run = [\"./none\", \"{addr}\"]\ninstall = \"apt-get install it\"";
+    let requiring = |what: &str| {
+        let lines = format!("{run}\nrequires = [\"sh\", \"/tmp\", \"{what}\"]");
+        Bench::new()
+            .with_manifest("bad", &lines)
+            .with("right", &[])
+            .bench(&["--stage", "peak"])
+    };
+    for what in ["no-such-command", "/no/such/library"] {
+        let run = requiring(what);
+        run.assert_failed(
+            "bad",
+            &format!("{what} is not installed: apt-get install it"),
+        );
+        assert_eq!(run.rows("right").len(), 1);
+    }
+}
+
+#[test]
+fn a_partial_server_has_rows_of_its_workloads_only() {
+    let command = [
+        &fixture().to_string_lossy(),
+        "--addr",
+        "{addr}",
+        "--fault",
+        "wrong-price",
+    ];
+    let lines = format!("run = {command:?}\nworkloads = [\"ping\"]");
+    let run = Bench::new()
+        .with_manifest("some", &lines)
+        .with("right", &[])
+        .bench_checked(&["--workload", "users", "--stage", "peak"]);
+    assert_eq!(run.status, Some(0), "{}\n{}", run.stdout, run.stderr);
+    assert_eq!(run.rows("right").len(), 2);
+    let rows = run.rows("some");
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_ne!(rows[0].0, "failed", "{}", rows[0].1);
+    assert!(run.stdout.contains("some (partial)"), "{}", run.stdout);
+    let [some, right] = [0, 1].map(|server| &run.record["servers"][server]["check"]["total"]);
+    assert!(some.as_u64() < right.as_u64(), "{some} of {right}");
 }
 
 #[test]

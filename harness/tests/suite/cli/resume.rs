@@ -381,6 +381,7 @@ fn put_trials(folder: &Path, failures: &[Option<(Step, &str)>]) {
         rounds: run.rounds,
         seed: run.seed,
         interleaved: run.schedule.is_interleaved(),
+        partial: BTreeMap::new(),
     };
     let mut store = Store::open(&folder.join("run.sqlite")).unwrap();
     for (place, (step, failure)) in plan.steps().iter().zip(failures).enumerate() {

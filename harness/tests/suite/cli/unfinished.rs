@@ -1,5 +1,6 @@
 //! Runs that end before their end, and are taken up again.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -170,6 +171,7 @@ pub(crate) fn assert_whole(record: &Record, rounds: u32) {
         rounds,
         seed: run.seed,
         interleaved: run.schedule.is_interleaved(),
+        partial: BTreeMap::new(),
     };
     let planned = plan.steps().into_iter().enumerate();
     let planned: Vec<_> = planned

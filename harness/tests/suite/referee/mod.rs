@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use referee::{AtStop, CheckOptions, CheckReport, Process, Stop, check, check_process, ids};
+use referee::{AtStop, CheckOptions, CheckReport, Process, Stop, all, check, check_process, ids};
 
 use crate::referee::fixture::{Fixture, command};
 
@@ -23,6 +23,7 @@ fn most() -> CheckOptions {
         first_byte_limit: Duration::from_secs(1),
         seed: 5,
         fill_limit: Duration::from_secs(120),
+        only_ping: false,
     }
 }
 
@@ -112,6 +113,33 @@ fn only_the_checks_asked_for_are_made() {
     assert_eq!(made, ["ping", "orders-limited-concurrent"]);
     assert_eq!(shown(&report), "");
     assert_eq!(report.first_byte, None);
+}
+
+#[test]
+fn a_server_of_ping_alone_is_checked_for_that() {
+    let only_ping = || CheckOptions {
+        only_ping: true,
+        only: Vec::new(),
+        ..most()
+    };
+    let mut fixture = Fixture::start(&["--fault", "wrong-price"]);
+    let report = check_process(&mut fixture, &only_ping());
+    assert_eq!(shown(&report), "");
+    let of_group = |group: &str| -> Vec<&str> {
+        let checks = all().iter().filter(|check| check.group == group);
+        checks.map(|check| check.id).collect()
+    };
+    let made: Vec<_> = report.results.iter().map(|result| result.id).collect();
+    let expected = [
+        vec!["first-byte"],
+        of_group("ping"),
+        of_group("headers"),
+        of_group("connection"),
+        of_group("process"),
+    ];
+    assert_eq!(made, expected.concat());
+    let fixture = Fixture::start(&["--fault", "wrong-status"]);
+    assert!(failed(&check(fixture.addr(), &only_ping())).contains("ping"));
 }
 
 #[test]

@@ -83,6 +83,7 @@ mod tests {
             rounds: 10,
             seed,
             interleaved: false,
+            partial: BTreeMap::new(),
         };
         let steps = plan.steps();
         let per_round = steps.len() / 10;
