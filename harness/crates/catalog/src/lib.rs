@@ -14,6 +14,9 @@ mod workload;
 pub use bench::Benches;
 pub use header::{header_problem, is_token};
 pub use profile::{PROFILES, Profile};
-pub use server::{About, CONTRACT_FLAGS, Catalog, Server, Source, from_manifest, hex, sha256};
+pub use server::{
+    About, CONTRACT_FLAGS, Catalog, EXTERNAL, Server, Source, from_manifest, hex, is_reserved,
+    sha256,
+};
 pub use stage::Stage;
 pub use workload::{Body, Call, DISTINCT_CALLS, Workload, WorkloadError};
