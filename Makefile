@@ -11,13 +11,16 @@ FILTERS := $(SELECT) $(LOADS) $(MANIFESTS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help tools build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor cost profile footprint crosscheck microbench bench-driver test fuzz lint nightly ci clean
+.PHONY: help tools new-server build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor cost profile footprint crosscheck microbench bench-driver test fuzz lint nightly ci clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 tools:
 	@scripts/need cargo cc
+
+new-server: tools ## Begin a server that builds and answers /ping (NAME=, TEMPLATE=)
+	@$(HARNESS) new $(NAME) $(if $(TEMPLATE),--template $(TEMPLATE))
 
 build: tools ## Build each server separately and copy its binary aside
 	@$(HARNESS) build $(SELECT) $(MANIFESTS)
@@ -87,7 +90,7 @@ lint: tools ## Check format, clippy and docs, with warnings denied
 
 nightly: tools ## The slow checks: every gate of a trial, generated requests, the protocol matrix, mutated requests
 	cargo test --workspace --test gates --examples --locked
-	cargo test --workspace --test suite --locked -- --ignored cli::profile
+	cargo test --workspace --test suite --locked -- --ignored cli::profile cli::new
 	@scripts/schemathesis
 	@$(HARNESS) protocol --fuzz 100000 $(SELECT) $(MANIFESTS)
 

@@ -14,6 +14,7 @@ Examples:
   cargo harness bench                            all servers, all workloads, about 8 minutes
   cargo harness bench --profile quick            a first look in under 3 minutes
   cargo harness bench --server NAME --server OTHER --workload ping --stage peak
+  cargo harness new NAME                         begin a server that answers /ping
   cargo harness check --server NAME              does this server follow the contract?
   cargo harness protocol --server NAME           how does it handle unusual, slow and wrong clients?
   cargo harness fuzz --server NAME               does it survive 100,000 mutated requests?
@@ -46,6 +47,8 @@ enum Verb {
     List(cmd::list::Arguments),
     /// Build each server separately and copy its binary aside
     Build(cmd::build::Arguments),
+    /// Write a new server that builds and answers /ping
+    New(cmd::new::Arguments),
     /// Check each server against the contract
     Check(cmd::check::Arguments),
     /// Show how each server handles unusual, slow, wrong and hostile clients
@@ -93,6 +96,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().verb {
         Verb::List(arguments) => cmd::list::run(&arguments),
         Verb::Build(arguments) => cmd::build::run(&arguments),
+        Verb::New(arguments) => cmd::new::run(&arguments),
         Verb::Check(arguments) => cmd::check::run(&arguments),
         Verb::Protocol(arguments) => cmd::protocol::run(&arguments),
         Verb::Fuzz(arguments) => cmd::fuzz::run(&arguments),

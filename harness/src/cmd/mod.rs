@@ -28,6 +28,7 @@ mod git;
 pub mod list;
 mod machine;
 pub mod microbench;
+pub mod new;
 mod operand;
 pub mod profile;
 mod progress;

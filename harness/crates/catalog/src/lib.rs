@@ -15,7 +15,8 @@ pub use bench::Benches;
 pub use header::{header_problem, is_token};
 pub use profile::{PROFILES, Profile};
 pub use server::{
-    About, CONTRACT_FLAGS, Catalog, PARTIAL, Server, Source, from_manifest, hex, sha256,
+    About, CONTRACT_FLAGS, Catalog, EXTERNAL, PARTIAL, Server, Source, from_manifest, hex,
+    is_reserved, sha256,
 };
 pub use stage::Stage;
 pub use variant::{has_other_arguments, is_variant};

@@ -32,6 +32,11 @@ pub struct Server {
 /// added to its display name too.
 pub const PARTIAL: &str = "partial";
 
+/// Whether no server can have this name.
+pub fn is_reserved(name: &str) -> bool {
+    ["control", ALL].contains(&name)
+}
+
 /// Selects optional servers too.
 const ALL: &str = "all";
 
@@ -39,7 +44,7 @@ const ALL: &str = "all";
 const MORE: &str = "servers/more";
 
 /// The folder of programs in other languages, each in a folder with a `server.toml`; all are optional.
-const EXTERNAL: &str = "servers/external";
+pub const EXTERNAL: &str = "servers/external";
 
 /// The members of `[package.metadata.server]`, and of `[server]` in a `server.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -471,8 +476,7 @@ pub fn from_manifest(path: &Path) -> Result<Server> {
 
 fn refuse_unusable_names(servers: &[Server]) -> Result<()> {
     for (index, server) in servers.iter().enumerate() {
-        if ["control", ALL].contains(&server.name.as_str()) || server.name.contains(['~', '@', ':'])
-        {
+        if is_reserved(&server.name) || server.name.contains(['~', '@', ':']) {
             bail!(
                 "a server can't be named \"{}\": the harness reserves that name",
                 server.name

@@ -18,6 +18,7 @@ mod connection;
 mod drawn;
 mod errors;
 mod headers;
+mod missing;
 mod model;
 mod orders_concurrent;
 mod orders_create;
@@ -41,6 +42,7 @@ use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+pub use missing::MissingRoute;
 pub use model::{Expected, Model, UserFields, unit_price_cents, user};
 pub use process::{Ended, Process, Stop};
 pub use response::excerpt;
@@ -126,6 +128,8 @@ pub struct CheckReport {
     pub first_byte: Option<Duration>,
     /// What came of the requests that had arrived at SIGTERM; absent where it was not sent.
     pub at_stop: Option<AtStop>,
+    /// Routes that the server doesn't have; only looked for if a check failed.
+    pub missing: Vec<MissingRoute>,
 }
 
 /// Requests that had arrived whole when the server was asked to stop.
@@ -210,14 +214,14 @@ pub fn ids() -> impl Iterator<Item = &'static str> {
 /// remaining checks fail at once.
 pub fn check(addr: SocketAddr, options: &CheckOptions) -> CheckReport {
     let subject = Subject::new(addr, options);
-    let results = asked(&subject, options);
-    report(&subject, results, None)
+    let (results, missing) = asked(&subject, options);
+    report(&subject, results, missing, None)
 }
 
 /// Like [`check`], plus the checks of how the process refuses to start and how it stops, which end it.
 pub fn check_process(process: &mut dyn Process, options: &CheckOptions) -> CheckReport {
     let subject = Subject::new(process.addr(), options);
-    let mut results = asked(&subject, options);
+    let (mut results, missing) = asked(&subject, options);
     let mut scene = process::Scene::new(process, &subject);
     for check in process::CHECKS {
         if options.selects(check.id) {
@@ -229,12 +233,12 @@ pub fn check_process(process: &mut dyn Process, options: &CheckOptions) -> Check
         }
     }
     let at_stop = scene.at_stop();
-    report(&subject, results, at_stop)
+    report(&subject, results, missing, at_stop)
 }
 
-fn asked(subject: &Subject, options: &CheckOptions) -> Vec<CheckResult> {
+fn asked(subject: &Subject, options: &CheckOptions) -> (Vec<CheckResult>, Vec<MissingRoute>) {
     let checks = ASKED.iter().flat_map(|(_, checks)| checks.iter());
-    checks
+    let results: Vec<CheckResult> = checks
         .filter(|check| options.selects(check.id))
         .filter(|check| !options.only_ping || OF_PING.contains(&check.id))
         .map(|check| CheckResult {
@@ -242,12 +246,23 @@ fn asked(subject: &Subject, options: &CheckOptions) -> Vec<CheckResult> {
             about: check.about,
             outcome: subject.answers().and_then(|()| (check.run)(subject)),
         })
-        .collect()
+        .collect();
+    let missing = match results.iter().all(|result| result.outcome.is_ok()) {
+        true => Vec::new(),
+        false => missing::missing(subject),
+    };
+    (results, missing)
 }
 
-fn report(subject: &Subject, results: Vec<CheckResult>, at_stop: Option<AtStop>) -> CheckReport {
+fn report(
+    subject: &Subject,
+    results: Vec<CheckResult>,
+    missing: Vec<MissingRoute>,
+    at_stop: Option<AtStop>,
+) -> CheckReport {
     CheckReport {
         results,
+        missing,
         first_byte: subject.first_byte(),
         at_stop,
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use cargo_metadata::{Artifact, Message, PackageId};
 
 use super::Interrupt;
@@ -116,7 +116,7 @@ pub fn build(
         Err(error) => Err(record::Failure {
             step: record::Step::Build,
             reason: format!("{error:#}"),
-            log_tail: messages(&log),
+            log_tail: super::tail(&messages(&log)),
         }),
     }
 }
@@ -126,12 +126,40 @@ fn log_of(catalog: &Catalog, server: &Server) -> PathBuf {
     folder.join(format!("{}-build.log", server.name))
 }
 
-/// The end of the human-readable output of a build, without cargo's JSON messages.
+/// The human-readable output of a build, without cargo's JSON messages.
 fn messages(log: &Path) -> String {
     let bytes = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('{')).collect();
-    super::tail(&lines.join("\n"))
+    lines.join("\n")
+}
+
+/// Runs the command that builds a server. If it fails, the error is the first line that says why.
+fn compile(command: &[String], folder: &Path, log: &Path, interrupt: &Interrupt) -> Result<()> {
+    run_to_its_end(command, folder, log, interrupt).map_err(|error| {
+        match first_error(&messages(log)) {
+            Some(line) if !interrupt.is_set() => anyhow!(line),
+            _ => error,
+        }
+    })
+}
+
+/// The first error in what a compiler printed, with its place if that is on a line of its own, as rustc has it.
+fn first_error(text: &str) -> Option<String> {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let find = |is: &dyn Fn(&str) -> bool| lines.iter().position(|line| is(line));
+    let at = find(&|line| line.starts_with("error"))
+        .or_else(|| find(&|line| line.contains("error")))
+        // A Go compiler begins with `# PACKAGE` and doesn't say "error".
+        .or_else(|| find(&|line| !line.is_empty() && !line.starts_with('#')))?;
+    let place = lines[at + 1..]
+        .iter()
+        .take(2)
+        .find_map(|line| line.strip_prefix("--> "));
+    Some(match place.filter(|place| Path::new(place).is_relative()) {
+        Some(place) => format!("{} ({place})", lines[at]),
+        None => lines[at].to_owned(),
+    })
 }
 
 /// How to start what was built, and its entry in the record, without how long that took.
@@ -162,7 +190,7 @@ fn build_package(
         command.extend([flag.to_owned(), path.to_string_lossy().into_owned()]);
     }
     command.extend_from_slice(flags);
-    run_to_its_end(&command, &catalog.root, log, interrupt).context("compilation failed")?;
+    compile(&command, &catalog.root, log, interrupt)?;
     let artifact = find_binary(log, id, bin)?;
     let made = artifact
         .executable
@@ -249,7 +277,7 @@ fn build_program(
     interrupt: &Interrupt,
 ) -> Result<Ready> {
     if !build.is_empty() {
-        run_to_its_end(build, folder, log, interrupt).context("its build command failed")?;
+        compile(build, folder, log, interrupt)?;
     }
     // A relative program is in the manifest's folder, a bare name on the PATH. Only the former is the server's
     // own, so only that gets a size and a hash.
@@ -398,4 +426,36 @@ pub(super) fn rustc_says(flag: &str) -> Option<String> {
     let output = Command::new(rustc).arg(flag).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     (output.status.success()).then(|| text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_error;
+
+    #[test]
+    fn the_first_error_of_a_build_is_found() {
+        let rustc = "   Compiling server-alpha v0.1.0\nwarning: unused variable: `error`\n\
+             error[E0425]: cannot find value `x` in this scope\n --> servers/alpha/src/main.rs:3:5\n  |\n\
+             error: could not compile `server-alpha`";
+        let go = "# server\n./main.go:10:2: undefined: x\n./main.go:11:2: undefined: y";
+        for (text, found) in [
+            (
+                rustc,
+                "error[E0425]: cannot find value `x` in this scope (servers/alpha/src/main.rs:3:5)",
+            ),
+            (go, "./main.go:10:2: undefined: x"),
+            (
+                "cc -c a.c\na.c:1:1: error: expected ;",
+                "a.c:1:1: error: expected ;",
+            ),
+            (
+                "error: linker `cc` not found\n |\n",
+                "error: linker `cc` not found",
+            ),
+            ("error: it\n --> /home/me/a.rs:1:1", "error: it"),
+        ] {
+            assert_eq!(first_error(text).as_deref(), Some(found));
+        }
+        assert_eq!(first_error("\n"), None);
+    }
 }

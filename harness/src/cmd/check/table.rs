@@ -5,14 +5,33 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use record::Failure;
-use referee::{AtStop, CheckReport, CheckResult};
+use referee::{AtStop, CheckReport, CheckResult, MissingRoute};
 use report::{WIDTH, wrapped};
 use runner::Checked;
+use words::counted;
 
 use crate::cmd::aligned;
 
 /// Maximum number of different failures shown in full for each server.
-const SHOWN: usize = 12;
+const SHOWN: usize = 8;
+
+/// The topics in the order in which their failures are shown: the answers that every client sees first, drawn
+/// requests last, as most of what they find the others find too.
+const FIRST_TO_LAST: [&str; 13] = [
+    "ping",
+    "user",
+    "users",
+    "orders",
+    "errors",
+    "headers",
+    "process",
+    "stock",
+    "concurrent",
+    "connection",
+    "timing",
+    "routes",
+    "drawn",
+];
 
 /// One server and its result.
 #[derive(Default)]
@@ -77,6 +96,7 @@ impl CheckRow {
             "first_byte_us": self.first_byte_us,
             "lost_at_stop": self.at_stop().map(|at_stop| at_stop.lost),
             "sent_at_stop": self.at_stop().map(|at_stop| at_stop.sent),
+            "missing_routes": self.missing().iter().map(|missing| missing.route).collect::<Vec<_>>(),
             "took_ms": self.took.map(|took| took.as_millis()),
             "checks": checks,
         })
@@ -86,6 +106,24 @@ impl CheckRow {
         self.report
             .as_ref()
             .map_or(&[], |report| report.results.as_slice())
+    }
+
+    fn missing(&self) -> &[MissingRoute] {
+        self.report
+            .as_ref()
+            .map_or(&[], |report| report.missing.as_slice())
+    }
+
+    /// Whether a check failed for another reason than a missing route.
+    fn failed(&self, result: &CheckResult) -> bool {
+        result.outcome.as_ref().is_err_and(|why| !self.waits(why))
+    }
+
+    /// Whether a check failed because a route is missing: it got the answer that such a route gives.
+    fn waits(&self, why: &str) -> bool {
+        let is_answer =
+            |missing: &MissingRoute| why.contains(&format!("got:  {} ", missing.status));
+        self.missing().iter().any(is_answer)
     }
 
     fn at_stop(&self) -> Option<AtStop> {
@@ -143,7 +181,7 @@ fn cells(rows: &[CheckRow]) -> Vec<Vec<String>> {
         }
         line(group, &|row| row.share(&ids));
         for id in ids {
-            let failed = |row: &CheckRow| row.result(id).is_some_and(|r| r.outcome.is_err());
+            let failed = |row: &CheckRow| row.result(id).is_some_and(|r| row.failed(r));
             if rows.iter().any(failed) {
                 line(&format!("  {id}"), &|row| row.mark(id));
             }
@@ -188,34 +226,38 @@ fn part(cells: &[Vec<String>], from: usize) -> (usize, Vec<String>) {
     (columns, take(columns))
 }
 
-/// A server's failures. Checks that failed for the same reason are grouped, for example all those that
-/// could not run because the server no longer responds.
+/// What a server still needs, most useful first: missing routes, then its failures by topic. Checks that failed
+/// for the same reason are grouped, for example all those that could not run because the server no longer
+/// responds.
 fn failures(row: &CheckRow) -> Vec<String> {
-    let failed: Vec<_> = row
-        .results()
-        .iter()
-        .filter(|r| r.outcome.is_err())
-        .collect();
-    if failed.is_empty() {
+    let failed = row.results().iter().filter(|r| r.outcome.is_err()).count();
+    if failed == 0 {
         return Vec::new();
-    }
-    let mut causes: Vec<(&str, Vec<&CheckResult>)> = Vec::new();
-    for result in &failed {
-        let why = result.outcome.as_ref().err().map_or("", String::as_str);
-        match causes.iter_mut().find(|(known, _)| *known == why) {
-            Some((_, results)) => results.push(result),
-            None => causes.push((why, vec![result])),
-        }
     }
     let mut lines = vec![
         String::new(),
         format!(
-            "{}: {} of {} checks failed",
+            "{}: {failed} of {} checks failed",
             row.server,
-            failed.len(),
             row.results().len()
         ),
     ];
+    for missing in row.missing() {
+        lines.push(format!(
+            "  not written yet: {} ({})",
+            missing.route, missing.status
+        ));
+    }
+    let causes = causes(row);
+    let waiting = failed
+        - causes
+            .iter()
+            .map(|(_, results)| results.len())
+            .sum::<usize>();
+    if waiting > 0 {
+        let checks = counted(waiting, "more check");
+        lines.push(format!("  ({checks} failed because of that)"));
+    }
     for (why, results) in causes.iter().take(SHOWN) {
         match results[..] {
             [only] => lines.push(format!("  {}: {}", only.id, only.about)),
@@ -237,6 +279,27 @@ fn failures(row: &CheckRow) -> Vec<String> {
         lines.extend(indented(&text));
     }
     lines
+}
+
+/// The failures that have another cause than a missing route, by cause, most useful first.
+fn causes(row: &CheckRow) -> Vec<(&str, Vec<&CheckResult>)> {
+    let mut causes: Vec<(&str, Vec<&CheckResult>)> = Vec::new();
+    let failed = row.results().iter().filter(|result| row.failed(result));
+    for result in failed {
+        let why = result.outcome.as_ref().err().map_or("", String::as_str);
+        match causes.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, results)) => results.push(result),
+            None => causes.push((why, vec![result])),
+        }
+    }
+    causes.sort_by_key(|(_, results)| results.first().map(|first| place(first.id)));
+    causes
+}
+
+/// The place of a check's topic among all.
+fn place(id: &str) -> Option<usize> {
+    let check = referee::all().iter().find(|check| check.id == id)?;
+    FIRST_TO_LAST.iter().position(|group| *group == check.group)
 }
 
 fn ids(results: &[&CheckResult]) -> String {
@@ -278,6 +341,7 @@ mod tests {
                 results,
                 first_byte: None,
                 at_stop: Some(AtStop { lost: 3, sent: 64 }),
+                missing: Vec::new(),
             }),
             failure,
             first_byte_us: Some(31.4),
@@ -327,6 +391,42 @@ mod tests {
             text.ends_with("    sent: GET /ping\n    got:  500\n    expected: 200"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn missing_routes_come_first_and_what_waits_for_them_is_counted() {
+        let todo = "sent: GET /api/v1/users/1\ngot:  501 {}\nexpected: 200";
+        let wrong = "sent: GET /ping\ngot:  500\nexpected: 200";
+        let mut row = row(
+            "alpha",
+            &[("users-pages", todo), ("user-by-id", todo), ("ping", wrong)],
+        );
+        let route = "GET /api/v1/users/{id}";
+        if let Some(report) = &mut row.report {
+            report.missing.push(MissingRoute { route, status: 501 });
+        }
+        assert_eq!(row.json()["missing_routes"], json!([route]));
+        let text = lines(&[row]).join("\n");
+        let told = "checks failed\n  not written yet: GET /api/v1/users/{id} (501)\n  \
+                    (2 more checks failed because of that)\n  ping: GET /ping returns";
+        assert!(text.contains(told), "{text}");
+        assert!(!text.contains("users-pages"), "{text}");
+    }
+
+    #[test]
+    fn failures_are_shown_by_topic_the_plainest_first() {
+        for check in referee::all() {
+            assert!(place(check.id).is_some(), "{}", check.group);
+        }
+        let failed = [
+            ("drawn", "ids-drawn"),
+            ("stop", "stop-exits"),
+            ("one", "user-by-id"),
+        ];
+        let failed: Vec<_> = failed.iter().map(|(why, id)| (*id, *why)).collect();
+        let row = row("alpha", &failed);
+        let order: Vec<&str> = causes(&row).iter().map(|(why, _)| *why).collect();
+        assert_eq!(order, ["one", "stop", "drawn"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod interrupts;
 mod kills;
 mod machine;
 mod metrics;
+mod new;
 mod pipeline;
 mod profile;
 mod respond;

@@ -93,6 +93,7 @@ fn no_verb_has_a_flag_it_would_not_heed() {
 fn every_verb_teaches_by_example() {
     for verb in [
         "list",
+        "new",
         "build",
         "check",
         "protocol",

@@ -12,7 +12,7 @@ pub fn reason(reason: &Reason) -> String {
     match reason {
         // Of the server.
         Reason::Broken { step, reason, .. } => {
-            format!("{} failed: {}", step_name(*step), one_line(reason))
+            format!("{}: {}", broken(*step), one_line(reason))
         }
         Reason::Nonconformant {
             passed,
@@ -332,15 +332,15 @@ fn apart_by(factor: f64) -> String {
     }
 }
 
-/// The step, as the start of `… failed`.
-fn step_name(step: Step) -> &'static str {
+/// What a failure of this step means.
+fn broken(step: Step) -> &'static str {
     match step {
-        Step::Build => "build",
-        Step::Boot => "boot",
-        Step::Check => "check",
-        Step::Accept => "checking the responses before the load",
-        Step::Drive => "load",
-        Step::Stop => "stop",
+        Step::Build => "does not build",
+        Step::Boot => "boot failed",
+        Step::Check => "check failed",
+        Step::Accept => "checking the responses before the load failed",
+        Step::Drive => "load failed",
+        Step::Stop => "stop failed",
     }
 }
 
@@ -605,7 +605,7 @@ mod tests {
         );
         assert_eq!(
             told(Step::Build, "could not compile\n  `server-alpha`", true),
-            "build failed: could not compile `server-alpha`"
+            "does not build: could not compile `server-alpha`"
         );
     }
 

@@ -1,0 +1,42 @@
+//! Which routes a server does not have yet.
+
+use super::subject::Subject;
+
+/// What a server answers on a route that nobody wrote: no such path, no such method, or not implemented.
+const ABSENT: [u16; 3] = [404, 405, 501];
+
+/// A route that does not answer a plain, valid request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingRoute {
+    /// As in `GET /api/v1/users/{id}`.
+    pub route: &'static str,
+    /// The status of its answer.
+    pub status: u16,
+}
+
+/// The missing routes, in the order in which they are easiest to write. Places an order, if it can.
+pub(super) fn missing(subject: &Subject) -> Vec<MissingRoute> {
+    let mut found = Vec::new();
+    let mut look = |route, status: Option<u16>| {
+        let absent = status.filter(|status| ABSENT.contains(status));
+        found.extend(absent.map(|status| MissingRoute { route, status }));
+    };
+    let status = |target: &str| subject.get(target).ok().map(|answer| answer.status);
+    look("GET /ping", status("/ping"));
+    look("GET /api/v1/users/{id}", status("/api/v1/users/1"));
+    look("GET /api/v1/users", status("/api/v1/users"));
+    let order = subject.order("SKU-000", 1).ok();
+    look(
+        "POST /api/v1/orders",
+        order.as_ref().map(|answer| answer.status),
+    );
+    let id = order.and_then(|answer| answer.json().ok()?["id"].as_u64());
+    let read = status(&format!("/api/v1/orders/{}", id.unwrap_or(1)));
+    // Without an order, 404 is a right answer.
+    look(
+        "GET /api/v1/orders/{id}",
+        read.filter(|status| id.is_some() || *status != 404),
+    );
+    look("GET /api/v1/orders", status("/api/v1/orders"));
+    found
+}
