@@ -16,5 +16,6 @@ mod respond;
 mod resume;
 mod supervised;
 pub(crate) mod support;
+mod targets;
 mod unfinished;
 mod usage;
