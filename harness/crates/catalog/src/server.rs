@@ -44,6 +44,8 @@ pub struct About {
     pub class: String,
     /// The crate whose version is shown.
     pub upstream: Option<String>,
+    /// What parses the head of its requests, if no known crate does.
+    pub parser: Option<String>,
 }
 
 /// How a server is built and run.
@@ -343,6 +345,7 @@ struct ManifestServer {
     display: String,
     class: String,
     upstream: Option<String>,
+    parser: Option<String>,
     version: Option<String>,
     run: Vec<String>,
     build: Option<Vec<String>>,
@@ -383,6 +386,7 @@ pub fn from_manifest(path: &Path) -> Result<Server> {
                 display: server.display,
                 class: server.class,
                 upstream: server.upstream,
+                parser: server.parser,
             },
             source: Source::Program {
                 folder: folder.to_owned(),
