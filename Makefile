@@ -11,7 +11,7 @@ FILTERS := $(SELECT) $(LOADS) $(MANIFESTS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help tools new-server build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor cost profile footprint crosscheck microbench bench-driver test fuzz lint nightly ci clean
+.PHONY: help tools new-server build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor cost profile footprint fairness crosscheck microbench bench-driver test fuzz lint nightly ci clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -63,6 +63,9 @@ profile: tools ## Show where a server's time goes and where it allocates (SERVER
 
 footprint: tools ## Measure memory, threads, time to start and size of each server
 	@$(HARNESS) footprint $(SELECT) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(MANIFESTS)
+
+fairness: tools ## Show whether the servers run under the same conditions
+	@$(HARNESS) fairness $(SELECT) $(MANIFESTS)
 
 microbench: tools ## Measure parts by themselves: handlers, routers, middleware, JSON, parsers; 10 minutes after the builds
 	@$(HARNESS) microbench $(SELECT) $(if $(SELECT),,--write)

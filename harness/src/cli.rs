@@ -23,6 +23,7 @@ Examples:
   cargo harness import openapi.yaml -o shop.toml send it what its OpenAPI document, or a HAR file, describes
   cargo harness cost --server NAME               what does a request cost in instructions and allocations?
   cargo harness footprint --server NAME          what does it need of memory, threads and time to start?
+  cargo harness fairness                         do all servers run under the same conditions?
   cargo harness profile --server NAME            where does its time go, and where does it allocate?
   cargo harness microbench --server NAME         what do its handlers take without a socket?
   cargo harness crosscheck --server NAME         compare the load generator with wrk, oha and hey
@@ -67,6 +68,8 @@ enum Verb {
     Cost(Box<cmd::cost::Arguments>),
     /// Measure memory, threads, time to start and size of each server
     Footprint(Box<cmd::footprint::Arguments>),
+    /// Show whether servers run under the same conditions: threads, allocator, socket options, limits
+    Fairness(Box<cmd::fairness::Arguments>),
     /// Record where a server's time goes, and where it allocates: shares, a flame graph, call sites
     Profile(Box<cmd::profile::Arguments>),
     /// Measure parts by themselves: handlers without a socket, routers, middleware, JSON, parsers
@@ -109,6 +112,7 @@ pub fn main() -> ExitCode {
         Verb::Import(arguments) => cmd::import::run(&arguments),
         Verb::Cost(arguments) => cmd::cost::run(&arguments),
         Verb::Footprint(arguments) => cmd::footprint::run(&arguments),
+        Verb::Fairness(arguments) => cmd::fairness::run(&arguments),
         Verb::Profile(arguments) => cmd::profile::run(&arguments),
         Verb::Microbench(arguments) => cmd::microbench::run(&arguments),
         Verb::Crosscheck(arguments) => cmd::crosscheck::run(&arguments),

@@ -22,6 +22,7 @@ pub mod cost;
 pub mod crosscheck;
 pub mod doctor;
 pub mod drive;
+pub mod fairness;
 pub mod footprint;
 pub mod fuzz;
 mod git;
@@ -42,6 +43,33 @@ mod results;
 fn write_file(path: &std::path::Path, text: &str) -> anyhow::Result<()> {
     let written = store::write_whole(path, text);
     anyhow::Context::with_context(written, || format!("cannot write {}", path.display()))
+}
+
+/// Writes a document of the workspace, and says so.
+fn renew(path: &std::path::Path, text: &str) -> anyhow::Result<()> {
+    write_file(path, text)?;
+    eprintln!("updated {}", path.display());
+    Ok(())
+}
+
+/// Renews a section in the README of each of these servers that is a package of the workspace.
+fn renew_readmes<'s>(
+    catalog: &catalog::Catalog,
+    sections: impl Iterator<Item = (&'s str, String)>,
+) -> anyhow::Result<()> {
+    for (name, section) in sections {
+        let mut servers = catalog.servers.iter();
+        let Some(catalog::Source::Package { manifest, .. }) = servers
+            .find(|server| server.name == name)
+            .map(|server| &server.source)
+        else {
+            continue;
+        };
+        let path = manifest.with_file_name("README.md");
+        let readme = std::fs::read_to_string(&path).unwrap_or_default();
+        renew(&path, &::report::with_section(&readme, &section))?;
+    }
+    Ok(())
 }
 
 /// Ctrl-C and SIGTERM, from now on.

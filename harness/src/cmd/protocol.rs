@@ -10,9 +10,9 @@ use super::fuzz::{self, sent_so_far};
 use super::machine::{CpuPlace, Cpus, descriptor_limit};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
-use super::write_file;
+use super::{renew, renew_readmes, write_file};
 use crate::flags::{Servers, Status, TableFormat, Usage, parse_duration};
-use catalog::{Catalog, Server, Source, names};
+use catalog::{Catalog, Server, names};
 use record::{
     Document as _, PROTOCOL_FILE, PROTOCOL_KIND, PROTOCOL_SCHEMA_VERSION, Protocol, ProtocolCase,
     ProtocolServer,
@@ -353,27 +353,7 @@ fn write(matrix: &Protocol, catalog: &Catalog) -> Result<()> {
     }
     renew(&catalog.root.join(PAGE), &report::protocol_page(matrix))?;
     renew(&catalog.root.join(results::MATRIX), &matrix.to_json())?;
-    for column in &matrix.servers {
-        let package = |server: &&Server| {
-            server.name == column.name && matches!(server.source, Source::Package { .. })
-        };
-        if !catalog.servers.iter().any(|server| package(&server)) {
-            continue;
-        }
-        let path = catalog
-            .root
-            .join("servers")
-            .join(&column.name)
-            .join("README.md");
-        let readme = std::fs::read_to_string(&path).unwrap_or_default();
-        let section = report::protocol_section(matrix, column);
-        renew(&path, &report::with_section(&readme, &section))?;
-    }
-    Ok(())
-}
-
-fn renew(path: &Path, text: &str) -> Result<()> {
-    write_file(path, text)?;
-    eprintln!("updated {}", path.display());
-    Ok(())
+    let columns = matrix.servers.iter();
+    let sections = columns.map(|column| (&*column.name, report::protocol_section(matrix, column)));
+    renew_readmes(catalog, sections)
 }

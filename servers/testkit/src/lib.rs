@@ -15,6 +15,7 @@
 //! [`Connection`].
 
 mod bad_requests;
+mod conditions;
 mod faults;
 mod openapi;
 mod process;
@@ -22,6 +23,7 @@ mod responses;
 mod server;
 
 pub use bad_requests::survives_bad_requests;
+pub use conditions::serves_under_the_same_conditions;
 pub use openapi::openapi;
 pub use process::{refuses_a_taken_port, refuses_bad_flags, shuts_down};
 pub use referee::raw::{Connection, RawResponse};
@@ -34,7 +36,8 @@ macro_rules! tests {
     ($program:expr) => {
         $crate::tests!($program;
             keeps_the_contract, openapi, shuts_down,
-            refuses_bad_flags, refuses_a_taken_port, survives_bad_requests);
+            refuses_bad_flags, refuses_a_taken_port, survives_bad_requests,
+            serves_under_the_same_conditions);
     };
     ($program:expr; $($group:ident),+) => {
         $(

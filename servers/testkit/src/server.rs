@@ -56,17 +56,22 @@ impl Server {
     /// Where the program can't be started, exits, or gives no valid answer to
     /// `GET /ping` in 20 s.
     pub fn boot(program: &str) -> Self {
+        Self::boot_with(program, 2)
+    }
+
+    /// The same with this many workers.
+    pub(crate) fn boot_with(program: &str, workers: usize) -> Self {
         (0..BOOTS)
-            .find_map(|_| Self::try_boot(program))
+            .find_map(|_| Self::try_boot(program, workers))
             .unwrap_or_else(|| panic!("{program} exited with status 1 on {BOOTS} free ports"))
     }
 
     /// None where the process ended with status 1: the port may have been taken
     /// between its choice and the bind.
-    fn try_boot(program: &str) -> Option<Self> {
+    fn try_boot(program: &str, workers: usize) -> Option<Self> {
         let addr = free_addr();
         let mut server = Self {
-            child: spawn(program, &addr.to_string()),
+            child: spawn(program, &addr.to_string(), workers),
             addr,
         };
         let deadline = Instant::now() + BOOT_LIMIT;
@@ -94,6 +99,10 @@ impl Server {
                 .connect()
                 .exchange(&raw::get("/ping"))
                 .is_ok_and(|answer| answer.status == 200)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Where it listens.
@@ -191,9 +200,9 @@ impl Drop for Server {
 }
 
 /// stderr is left as the test's own: it shows why a server failed.
-fn spawn(program: &str, addr: &str) -> Child {
+fn spawn(program: &str, addr: &str, workers: usize) -> Child {
     Command::new(program)
-        .args(["--addr", addr, "--workers", "2"])
+        .args(["--addr", addr, "--workers", &workers.to_string()])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()

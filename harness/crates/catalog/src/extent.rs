@@ -9,6 +9,9 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use super::{Server, Source};
 
+/// Crates that parse HTTP/1.
+const PARSERS: [&str; 3] = ["httparse", "llhttp-rs", "picohttpparser-sys"];
+
 impl Server {
     /// Lines of its own Rust code that are neither blank nor comments nor tests.
     ///
@@ -31,6 +34,35 @@ impl Server {
     /// # Errors
     /// If it is not a package of this workspace, or cargo refuses.
     pub fn dependencies(&self) -> Result<u64, String> {
+        Ok(packages(&self.tree()?).saturating_sub(1))
+    }
+
+    /// What parses the head of its requests: what it says of itself, or else the known parsers among its
+    /// dependencies, with their versions.
+    ///
+    /// # Errors
+    /// If it says nothing and no known one is found.
+    pub fn parser(&self) -> Result<String, String> {
+        if let Some(parser) = &self.about.parser {
+            return Ok(parser.clone());
+        }
+        let unknown =
+            "no known parser is among its dependencies, and it names none (parser = \"…\")";
+        let tree = self.tree().map_err(|_| unknown.to_owned())?;
+        let known = tree.lines().filter_map(|line| {
+            let (name, rest) = line.split_once(" v")?;
+            let version = rest.split_whitespace().next()?;
+            PARSERS.contains(&name).then(|| format!("{name} {version}"))
+        });
+        let known: BTreeSet<String> = known.collect();
+        match known.is_empty() {
+            true => Err(unknown.to_owned()),
+            false => Ok(known.into_iter().collect::<Vec<_>>().join(", ")),
+        }
+    }
+
+    /// The output of `cargo tree`.
+    fn tree(&self) -> Result<String, String> {
         let (manifest, id, flags) = self.package()?;
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
         let output = Command::new(cargo)
@@ -46,7 +78,7 @@ impl Server {
             let last = said.trim().lines().last().unwrap_or_default();
             return Err(format!("cargo tree failed: {last}"));
         }
-        Ok(packages(&String::from_utf8_lossy(&output.stdout)).saturating_sub(1))
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// Its manifest, its id, and further flags of its build.

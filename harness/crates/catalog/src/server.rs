@@ -56,6 +56,8 @@ pub struct About {
     pub class: String,
     /// The crate whose version is shown.
     pub upstream: Option<String>,
+    /// What parses the head of its requests, if no known crate does.
+    pub parser: Option<String>,
 }
 
 /// How a server is built and run.
@@ -398,6 +400,7 @@ struct ManifestServer {
     display: String,
     class: String,
     upstream: Option<String>,
+    parser: Option<String>,
     version: Option<String>,
     version_command: Option<Vec<String>>,
     #[serde(default)]
@@ -449,6 +452,7 @@ pub fn from_manifest(path: &Path) -> Result<Server> {
             display: server.display,
             class: server.class,
             upstream: server.upstream,
+            parser: server.parser,
         };
         if server.workloads.is_some() {
             about.display.push_str(&format!(" ({PARTIAL})"));

@@ -401,7 +401,7 @@ impl Held {
     }
 }
 
-fn processes_of(running: &Running) -> Processes {
+pub(super) fn processes_of(running: &Running) -> Processes {
     let group = running.group();
     Processes::in_group(group, Some(group))
 }
@@ -413,7 +413,7 @@ fn now(processes: &mut Processes) -> Result<ResidentMemory> {
 }
 
 /// Whether the other end has neither closed nor sent anything.
-fn is_open(stream: &TcpStream) -> bool {
+pub(super) fn is_open(stream: &TcpStream) -> bool {
     let waits = |error: std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
     stream.set_nonblocking(true).is_ok() && stream.peek(&mut [0]).is_err_and(waits)
 }

@@ -14,9 +14,11 @@
 //! | `plain` | context switches, page faults, bytes sent, energy | `/proc`, the load generator, RAPL |
 //!
 //! `footprint` measures what a server needs apart from that: memory, threads, descriptors, time to start.
+//! `fairness` looks at the conditions under which it runs: threads, allocator, socket options, limits.
 
 mod allocations;
 mod callgrind;
+mod fairness;
 mod footprint;
 mod load;
 mod perf;
@@ -36,6 +38,7 @@ use record::{Failure, Step, WorkloadCost, figure};
 use runner::{BootOptions, Built, Interrupt, Launch, Referee};
 
 pub use callgrind::Callgrind;
+pub use fairness::{FairnessOptions, fairness};
 pub use footprint::{FootprintOptions, footprint};
 pub use load::Loaded;
 pub use tool::Tools;

@@ -4,6 +4,7 @@ mod cost;
 mod crosscheck;
 mod engine;
 mod entry;
+mod fairness;
 pub mod figure;
 mod footprint;
 mod histogram;
@@ -23,6 +24,7 @@ pub use entry::{
     BUILD_MARK, CONTROL, EntryKind, TARGET, TWIN_SUFFIX, base_name, is_control, second_name,
     shown_name,
 };
+pub use fairness::*;
 pub use footprint::*;
 pub use json::{Document, JSON_SCHEMA, to_json};
 pub use machine::{CHANGED, DURING, Environment, Finding, Level, Moment, UNKNOWN};

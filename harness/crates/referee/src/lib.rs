@@ -4,7 +4,8 @@
 //! written out a second time from the contract's text.
 //!
 //! [`check`] tests everything that the contract requires of a freshly started server's responses.
-//! [`check_process`] also tests how the process refuses to start and how it stops. Each check has an id. The
+//! [`check_process`] also tests how much work
+//! its process does, how it refuses to start and how it stops. Each check has an id. The
 //! files below hold them by route or concern, and [`all`] lists them.
 
 /// A table of checks: `id => function: requirement`.
@@ -14,9 +15,11 @@ macro_rules! checks {
     };
 }
 
+mod client;
 mod connection;
 mod drawn;
 mod errors;
+mod fresh;
 mod headers;
 mod missing;
 mod model;
@@ -37,13 +40,16 @@ mod text;
 mod timing;
 mod user;
 mod users;
+mod work;
 
 use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+pub use client::load_wire;
 pub use missing::MissingRoute;
 pub use model::{Expected, Model, UserFields, unit_price_cents, user};
+use process::ProcessCheck;
 pub use process::{Ended, Process, Stop};
 pub use response::excerpt;
 use subject::Subject;
@@ -173,12 +179,18 @@ const ASKED: &[(&str, &[CheckDef])] = &[
     ("orders", orders_read::CHECKS),
     ("drawn", drawn::CHECKS),
     ("stock", orders_stock::CHECKS),
+    ("orders", fresh::CHECKS),
     ("concurrent", orders_concurrent::CHECKS),
     ("errors", precedence::CHECKS),
     ("headers", headers::CHECKS),
     ("connection", connection::CHECKS),
+    ("client", client::CHECKS),
     ("orders", orders_kept::CHECKS),
 ];
+
+/// The checks of the process, likewise: it has served a load by then, and the last ones end it.
+const OF_PROCESS: &[(&str, &[ProcessCheck])] =
+    &[("work", work::CHECKS), ("process", process::CHECKS)];
 
 /// All checks in the order they run.
 pub fn all() -> &'static [Check] {
@@ -190,10 +202,12 @@ pub fn all() -> &'static [Check] {
                 group,
             })
         });
-        let of_process = process::CHECKS.iter().map(|check| Check {
-            id: check.id,
-            about: check.about,
-            group: "process",
+        let of_process = OF_PROCESS.iter().flat_map(|(group, checks)| {
+            checks.iter().map(|check| Check {
+                id: check.id,
+                about: check.about,
+                group,
+            })
         });
         asked.chain(of_process).collect()
     });
@@ -227,7 +241,7 @@ pub fn check_process(process: &mut dyn Process, options: &CheckOptions) -> Check
     let subject = Subject::new(process.addr(), options);
     let (mut results, missing) = asked(&subject, options);
     let mut scene = process::Scene::new(process, &subject);
-    for check in process::CHECKS {
+    for check in OF_PROCESS.iter().flat_map(|(_, checks)| checks.iter()) {
         if options.selects(check.id) {
             results.push(CheckResult {
                 id: check.id,

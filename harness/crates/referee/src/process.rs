@@ -47,6 +47,12 @@ pub trait Process {
     /// Why that can't be read.
     fn printed(&self) -> Result<String, String>;
 
+    /// The CPU time that its processes have used so far.
+    ///
+    /// # Errors
+    /// Why that can't be read.
+    fn cpu_time(&mut self) -> Result<Duration, String>;
+
     /// Whether its command line has a placeholder for the number of workers.
     fn takes_workers(&self) -> bool;
 
@@ -97,7 +103,7 @@ pub struct Ended {
 }
 
 /// A check of the process.
-type ProcessCheck = Definition<fn(&mut Scene<'_>) -> Outcome>;
+pub(super) type ProcessCheck = Definition<fn(&mut Scene<'_>) -> Outcome>;
 
 /// In the order they run: those that end the process come last.
 pub(super) const CHECKS: &[ProcessCheck] = checks! {
@@ -127,6 +133,15 @@ impl<'a> Scene<'a> {
             subject,
             stopped: None,
         }
+    }
+
+    pub(super) fn subject(&self) -> &Subject {
+        self.subject
+    }
+
+    /// See [`Process::cpu_time`].
+    pub(super) fn cpu_time(&mut self) -> Result<Duration, String> {
+        self.process.cpu_time()
     }
 
     /// Stops the process under load on the first call.

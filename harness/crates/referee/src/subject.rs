@@ -112,6 +112,10 @@ impl Subject {
         }
     }
 
+    pub(super) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
     /// Fails if the server no longer responds.
     pub(super) fn answers(&self) -> Outcome {
         match &self.seen().gone {

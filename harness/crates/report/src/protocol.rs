@@ -383,10 +383,13 @@ pub(super) fn fuzz_sentence(fuzz: Option<&Fuzz>) -> String {
     )
 }
 
-/// Replaces the section between the markers, or adds it at the end.
+/// Replaces the section between the same markers, which are its first and last line, or adds it at the end.
 pub fn with_section(readme: &str, section: &str) -> String {
-    let found = readme.find(SECTION_BEGIN).and_then(|begin| {
-        let end = begin + readme[begin..].find(SECTION_END)? + SECTION_END.len();
+    let mut lines = section.trim_end().lines();
+    let first = lines.next().unwrap_or_default();
+    let last = lines.next_back().unwrap_or_default();
+    let found = readme.find(first).and_then(|begin| {
+        let end = begin + readme[begin..].find(last)? + last.len();
         Some((begin, end))
     });
     match found {

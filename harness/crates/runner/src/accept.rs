@@ -253,6 +253,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_referee_knows_what_the_load_generator_sends() {
+        let addr = SocketAddr::from(([127, 0, 0, 1], 8080));
+        let order = r#"{"item_id":"SKU-000","qty":3}"#;
+        for (method, target, body) in [
+            ("GET", "/api/v1/users?limit=20&page=1", None),
+            ("POST", "/api/v1/orders", Some(order)),
+        ] {
+            let call = Call {
+                method: method.to_owned(),
+                target: target.to_owned(),
+                headers: Vec::new(),
+                body: body.map(|body| Body::Json(body.to_owned())),
+            };
+            let known = referee::load_wire(addr, method, target, body);
+            assert_eq!(known, wire(&call, addr));
+        }
+    }
+
+    #[test]
     fn an_answer_is_accepted_by_its_meaning_and_has_each_member_once() {
         let referee = Referee::new();
         let accepted = |call: &Call, status: u16, body: &str| {

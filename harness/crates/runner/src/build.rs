@@ -51,7 +51,7 @@ impl Launch {
     }
 
     /// Whether it can be told how many workers to use.
-    pub(super) fn takes_workers(&self) -> bool {
+    pub fn takes_workers(&self) -> bool {
         self.command.iter().any(|word| word.contains(WORKERS))
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use machine::probe::Processes;
 use rustix::process::Signal;
 
 use super::Interrupt;
@@ -128,6 +129,7 @@ impl<'a> Scene<'a> {
     fn boot(self, options: &BootOptions) -> Result<Serving<'a>, Failure> {
         Ok(Serving {
             running: boot(self.launch, options, self.referee, self.interrupt)?,
+            processes: None,
             scene: self,
             signalled: false,
             _extra_log: None,
@@ -146,6 +148,8 @@ impl<'a> Scene<'a> {
 struct Serving<'a> {
     scene: Scene<'a>,
     running: Running,
+    /// Found when their CPU time is first read.
+    processes: Option<Processes>,
     signalled: bool,
     /// Removed on drop.
     _extra_log: Option<ExtraLog>,
@@ -192,6 +196,14 @@ impl Process for Serving<'_> {
 
     fn printed(&self) -> Result<String, String> {
         told(self.running.printed())
+    }
+
+    fn cpu_time(&mut self) -> Result<Duration, String> {
+        let running = &self.running;
+        let processes = self.processes.get_or_insert_with(|| running.processes());
+        let used = processes.sample_light().cpu_ns;
+        let used = used.ok_or("the CPU time of its processes can't be read")?;
+        Ok(Duration::from_nanos(used))
     }
 
     fn takes_workers(&self) -> bool {

@@ -3,6 +3,7 @@ mod against;
 mod cost;
 mod doctor;
 mod entries;
+mod fairness;
 mod footprint;
 mod interleaved;
 mod interrupts;

@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use machine::probe::listeners;
+use machine::probe::{Processes, listeners};
 use referee::{Ended, Process, Stop};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
@@ -22,6 +22,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// A running example; its process group is killed when it is dropped.
 pub(crate) struct Fixture {
     child: Child,
+    processes: Option<Processes>,
     addr: SocketAddr,
     arguments: Vec<String>,
     folder: TempDir,
@@ -47,6 +48,7 @@ impl Fixture {
         Self {
             addr: addr.unwrap_or_else(|_| panic!("{arguments:?} printed {line:?}")),
             child,
+            processes: None,
             arguments: arguments.iter().map(ToString::to_string).collect(),
             folder,
         }
@@ -113,6 +115,15 @@ impl Process for Fixture {
     fn printed(&self) -> Result<String, String> {
         let log = self.folder.path().join("stderr");
         std::fs::read_to_string(log).map_err(|error| error.to_string())
+    }
+
+    fn cpu_time(&mut self) -> Result<Duration, String> {
+        let group = self.child.id();
+        let processes = self
+            .processes
+            .get_or_insert_with(|| Processes::in_group(group, None));
+        let used = processes.sample_light().cpu_ns.ok_or("it has ended")?;
+        Ok(Duration::from_nanos(used))
     }
 
     fn takes_workers(&self) -> bool {

@@ -46,6 +46,35 @@ const MUTANTS: &[(&str, By)] = &[
         ),
     ),
     (
+        "memoises",
+        ChecksOnly(
+            &["orders-fresh"],
+            &["users-pages", "orders-refused-not-counted"],
+        ),
+    ),
+    (
+        "memoises-users",
+        ChecksOnly(
+            &["work-repeated"],
+            &["work-recognised", "orders-fresh", "any-client"],
+        ),
+    ),
+    (
+        "memoises-first-page",
+        ChecksOnly(&["work-common"], &["work-repeated", "work-recognised"]),
+    ),
+    (
+        "recognises-load",
+        ChecksOnly(
+            &["work-recognised"],
+            &["work-repeated", "work-common", "any-client"],
+        ),
+    ),
+    (
+        "no-date-for-load",
+        ChecksOnly(&["any-client"], &["header-date", "header-date-moves"]),
+    ),
+    (
         "ignores-page",
         Checks(&["users-pages", "users-past-the-end", "orders-newest-first"]),
     ),

@@ -177,7 +177,7 @@ pub(super) fn socket_inodes(pid: u32) -> Option<Vec<u64>> {
 }
 
 /// The link of a socket's descriptor is `socket:[INODE]`.
-fn socket_inode(entry: &fs::DirEntry) -> Option<u64> {
+pub(super) fn socket_inode(entry: &fs::DirEntry) -> Option<u64> {
     let target = fs::read_link(entry.path()).ok()?;
     let inode = target
         .to_str()?

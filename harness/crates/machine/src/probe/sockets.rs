@@ -40,12 +40,7 @@ impl Listeners {
 /// # Errors
 /// If neither `/proc/net/tcp` nor `/proc/net/tcp6` can be read.
 pub fn listeners(port: u16) -> io::Result<Listeners> {
-    let inodes: Vec<u64> = tables("/proc/net")?
-        .iter()
-        .flat_map(|table| rows(table))
-        .filter(|row| row.state == LISTEN && row.local_port == Some(port))
-        .map(|row| row.inode)
-        .collect();
+    let inodes = inodes(Wanted::Listener(port))?;
     let mut found = Listeners {
         sockets: u32::try_from(inodes.len()).unwrap_or(u32::MAX),
         ..Listeners::default()
@@ -68,6 +63,29 @@ pub fn listeners(port: u16) -> io::Result<Listeners> {
     Ok(found)
 }
 
+/// Which sockets to find in our network namespace.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Wanted {
+    /// Those that listen at a port.
+    Listener(u16),
+    /// That of a connection with this local and this remote port.
+    Connection(u16, u16),
+}
+
+/// The inodes of these sockets.
+pub(super) fn inodes(wanted: Wanted) -> io::Result<Vec<u64>> {
+    let is_wanted = |row: &SocketRow<'_>| match wanted {
+        Wanted::Listener(port) => row.state == LISTEN && row.local_port == Some(port),
+        Wanted::Connection(local, remote) => {
+            row.state == ESTABLISHED
+                && (row.local_port, row.remote_port) == (Some(local), Some(remote))
+        }
+    };
+    let tables = tables("/proc/net")?;
+    let rows = tables.iter().flat_map(|table| rows(table));
+    Ok(rows.filter(is_wanted).map(|row| row.inode).collect())
+}
+
 /// Number of established connections of a process, in its own network namespace.
 pub(super) fn established(process: &Process) -> Option<u32> {
     let mut inodes = process.socket_inodes()?;
@@ -84,6 +102,7 @@ pub(super) fn established(process: &Process) -> Option<u32> {
 /// A line of `/proc/net/tcp`.
 struct SocketRow<'a> {
     local_port: Option<u16>,
+    remote_port: Option<u16>,
     state: &'a str,
     inode: u64,
 }
@@ -103,11 +122,13 @@ fn rows(table: &str) -> impl Iterator<Item = SocketRow<'_>> {
     table.lines().skip(1).filter_map(|line| {
         let mut fields = line.split_ascii_whitespace();
         let local = fields.nth(1)?;
-        let state = fields.nth(1)?;
+        let remote = fields.next()?;
+        let state = fields.next()?;
         let inode = fields.nth(5)?.parse().ok()?;
-        let port = local.rsplit_once(':')?.1;
+        let port = |address: &str| u16::from_str_radix(address.rsplit_once(':')?.1, 16).ok();
         Some(SocketRow {
-            local_port: u16::from_str_radix(port, 16).ok(),
+            local_port: port(local),
+            remote_port: port(remote),
             state,
             inode,
         })
