@@ -241,7 +241,11 @@ pub fn check_process(process: &mut dyn Process, options: &CheckOptions) -> Check
     let subject = Subject::new(process.addr(), options);
     let (mut results, missing) = asked(&subject, options);
     let mut scene = process::Scene::new(process, &subject);
-    for check in OF_PROCESS.iter().flat_map(|(_, checks)| checks.iter()) {
+    // A server of `/ping` alone has nothing that takes work.
+    let of_process = OF_PROCESS
+        .iter()
+        .filter(|(group, _)| !options.only_ping || *group == "process");
+    for check in of_process.flat_map(|(_, checks)| checks.iter()) {
         if options.selects(check.id) {
             results.push(CheckResult {
                 id: check.id,
