@@ -167,27 +167,31 @@ impl Server {
         !self.is_partial() || self.workloads.iter().any(|own| own == workload)
     }
 
-    /// Asks its command for the version; without an answer it stays unknown.
-    fn find_version(&mut self) {
+    /// With the version that its command prints; without an answer it stays unknown.
+    pub fn versioned(mut self) -> Self {
+        self.version = self.version.take().or_else(|| self.ask_version());
+        self
+    }
+
+    fn ask_version(&self) -> Option<String> {
         let Source::Program {
             folder,
             version: Some(command),
             ..
         } = &self.source
         else {
-            return;
+            return None;
         };
         let output = Command::new(&command[0])
             .args(&command[1..])
             .current_dir(folder)
             .stdin(Stdio::null())
-            .output();
-        let Ok(output) = output else { return };
+            .output()
+            .ok()
+            .filter(|output| output.status.success())?;
         let text = String::from_utf8_lossy(&output.stdout);
         let first = text.lines().next().map(str::trim).unwrap_or_default();
-        if output.status.success() && !first.is_empty() {
-            self.version = Some(first.to_owned());
-        }
+        (!first.is_empty()).then(|| first.to_owned())
     }
 }
 
@@ -271,8 +275,7 @@ impl Catalog {
         if wanted.is_empty() && !all {
             selected.retain(|server| !server.optional);
         }
-        selected.iter_mut().for_each(Server::find_version);
-        Ok(selected)
+        Ok(selected.into_iter().map(Server::versioned).collect())
     }
 }
 

@@ -245,7 +245,10 @@ fn servers(
     all.extend(base.iter().flat_map(Base::servers));
     let find = |name: &&str| {
         let found = all.iter().find(|server| server.name == *name);
-        found.cloned().ok_or_else(|| missing(name, &all).into())
+        found
+            .cloned()
+            .map(Server::versioned)
+            .ok_or_else(|| missing(name, &all).into())
     };
     let servers: Result<_> = wanted.iter().map(find).collect();
     Ok((servers?, base))
