@@ -18,6 +18,8 @@ Examples:
   cargo harness protocol --server NAME           how does it handle unusual, slow and wrong clients?
   cargo harness fuzz --server NAME               does it survive 100,000 mutated requests?
   cargo harness drive http://127.0.0.1:8080/     load any server and print its throughput and latency
+  cargo harness bench --target http://127.0.0.1:8080/ --rate 500    measure a service that already runs
+  cargo harness import openapi.yaml -o shop.toml send it what its OpenAPI document, or a HAR file, describes
   cargo harness cost --server NAME               what does a request cost in instructions and allocations?
   cargo harness footprint --server NAME          what does it need of memory, threads and time to start?
   cargo harness profile --server NAME            where does its time go, and where does it allocate?
@@ -56,6 +58,8 @@ enum Verb {
     Bench(Box<cmd::bench::Arguments>),
     /// Load one URL, without servers, rounds or a record
     Drive(Box<cmd::drive::Arguments>),
+    /// Write a workload from an OpenAPI document or a HAR file of your own service
+    Import(cmd::import::Arguments),
     /// Count what a request costs: instructions, system calls, allocations
     Cost(Box<cmd::cost::Arguments>),
     /// Measure memory, threads, time to start and size of each server
@@ -98,6 +102,7 @@ pub fn main() -> ExitCode {
         Verb::Fuzz(arguments) => cmd::fuzz::run(&arguments),
         Verb::Bench(arguments) => cmd::bench::run(&arguments),
         Verb::Drive(arguments) => cmd::drive::run(&arguments),
+        Verb::Import(arguments) => cmd::import::run(&arguments),
         Verb::Cost(arguments) => cmd::cost::run(&arguments),
         Verb::Footprint(arguments) => cmd::footprint::run(&arguments),
         Verb::Profile(arguments) => cmd::profile::run(&arguments),

@@ -1,6 +1,6 @@
 //! Flags that several commands share, and the exit status.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use catalog::{Catalog, Server, Stage, Workload, names};
 use clap::{Args, ValueEnum};
@@ -42,7 +42,7 @@ pub struct Servers {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Selection")]
 pub struct Loads {
-    /// Only this workload; repeatable, or separated by commas
+    /// Only this workload, or that of a file, as in shop.toml; repeatable, or separated by commas
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub workload: Vec<String>,
     /// Only this stage (peak, paced); repeatable, or separated by commas
@@ -54,7 +54,7 @@ pub struct Loads {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Selection")]
 pub struct OnlyWorkloads {
-    /// Only this workload; repeatable, or separated by commas
+    /// Only this workload, or that of a file, as in shop.toml; repeatable, or separated by commas
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub workload: Vec<String>,
 }
@@ -113,14 +113,33 @@ impl Servers {
     }
 }
 
-/// The workloads of these names; all if there are none.
+/// The workloads of these names; all if there are none. What ends in `.toml` is the path of a workload file.
 ///
 /// # Errors
-/// [`Usage`] for an unknown name or an invalid workload file.
+/// [`Usage`] for an unknown name or an invalid workload file, or if two have the same name.
 pub fn workloads(catalog: &Catalog, wanted: &[String]) -> anyhow::Result<Vec<Workload>> {
-    let folder = catalog.root.join("harness").join("workloads");
-    let all = Workload::load_dir(&folder).map_err(|error| Usage(error.to_string()))?;
-    Ok(names::select("workload", all, |workload| &workload.name, wanted).map_err(Usage)?)
+    let (files, names): (Vec<&String>, Vec<&String>) =
+        wanted.iter().partition(|word| word.ends_with(".toml"));
+    let names: Vec<String> = names.into_iter().cloned().collect();
+    let mut selected = Vec::new();
+    if files.is_empty() || !names.is_empty() {
+        let folder = catalog.root.join("harness").join("workloads");
+        let all = Workload::load_dir(&folder).map_err(|error| Usage(error.to_string()))?;
+        selected =
+            names::select("workload", all, |workload| &workload.name, &names).map_err(Usage)?;
+    }
+    for file in files {
+        let own = Workload::load(Path::new(file)).map_err(|error| Usage(error.to_string()))?;
+        if selected.iter().any(|other| other.name == own.name) {
+            let name = &own.name;
+            return Err(Usage(format!(
+                "--workload {file}: there is another workload {name}: rename the file"
+            ))
+            .into());
+        }
+        selected.push(own);
+    }
+    Ok(selected)
 }
 
 impl Loads {

@@ -5,6 +5,7 @@ mod begin;
 mod metrics;
 mod rates;
 mod resume;
+mod targets;
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
@@ -15,6 +16,7 @@ use anyhow::Result;
 use clap::Args;
 
 use self::metrics::{Both, Metrics};
+use self::targets::Targets;
 use super::compare::Judging;
 use super::interrupt;
 use super::machine::{CpuPlace, Cpus};
@@ -46,6 +48,11 @@ Examples:
                                                        what is another build worth?
   cargo harness bench --server NAME --twin NAME        how far apart are two equal servers here?
   cargo harness bench --resume bench-results/latest    finish an interrupted run
+  cargo harness bench --target http://127.0.0.1:8080/ --rate 500 --pid 4711
+                                                       your own service, which already runs
+  cargo harness bench --target old=http://127.0.0.1:8080 --target new=http://127.0.0.1:8081 \\
+      --workload shop.toml --connections 16 --duration 2s
+                                                       two of them in turn, with requests from a file
   cargo harness bench --metrics 127.0.0.1:9464         watch the run in Prometheus and Grafana
   cargo harness bench --list                           show what would run and how long it takes
 
@@ -118,9 +125,9 @@ pub struct Arguments {
     /// Uncounted load before each measurement [default: the profile's]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     warmup: Option<Duration>,
-    /// Number of connections, in every stage
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_000))]
-    connections: u32,
+    /// Number of connections, in every stage [default: 64]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65_000))]
+    connections: Option<u32>,
     /// I/O backend of the load generator. epoll works on every Linux; io_uring uses less CPU per request,
     /// but needs Linux 6.1 or later and is blocked in some containers. Runs with
     /// different backends can't be compared
@@ -164,6 +171,8 @@ pub struct Arguments {
     ])]
     resume: Option<PathBuf>,
     #[command(flatten)]
+    targets: Targets,
+    #[command(flatten)]
     judging: Judging,
     #[command(flatten)]
     filters: Filters,
@@ -174,7 +183,8 @@ pub struct Arguments {
 impl Arguments {
     fn schedule(&self) -> Schedule {
         let millis = |time: Duration| time.as_secs_f64() * 1e3;
-        match self.isolated {
+        // A single target has nobody to take turns with.
+        match self.isolated || self.targets.target.len() == 1 {
             true => Schedule::Isolated,
             false => Schedule::Interleaved {
                 slice_ms: millis(self.slice),
@@ -325,10 +335,14 @@ fn carry_out(
         Ok(()) => shown,
         Err(SessionError::Interrupted) => {
             shown?;
-            eprintln!(
-                "interrupted: finished trials are kept; continue with `harness bench --resume {}`",
-                folder.shown()
-            );
+            let resume = match options.targets.is_empty() {
+                true => format!(
+                    "; continue with `harness bench --resume {}`",
+                    folder.shown()
+                ),
+                false => String::new(),
+            };
+            eprintln!("interrupted: finished trials are kept{resume}");
             Ok(Status::Interrupted)
         }
         Err(SessionError::Changed(why)) => refuse!("{why}"),
@@ -409,7 +423,10 @@ fn fit_line(options: &Options, budget: Duration, round: Duration) -> String {
 }
 
 fn entries_line(options: &Options) -> String {
-    let mut parts = vec![counted(options.servers.len(), "server")];
+    let mut parts = vec![match options.targets.len() {
+        0 => counted(options.servers.len(), "server"),
+        targets => counted(targets, "target"),
+    }];
     if !options.twins.is_empty() {
         parts.push(format!("a twin of {}", options.twins.join(", ")));
     }
@@ -443,6 +460,9 @@ fn announce(progress: &mut Progress, job: &Job) {
     progress.tell(&plan_line(&job.options));
     if !job.run.resumed_at.is_empty() {
         progress.tell(&done_line(job));
+    }
+    for target in job.environment.targets() {
+        progress.tell(&format!("target {}", target.told()));
     }
     let findings = job.environment.findings.iter();
     for finding in findings.filter(|finding| finding.level > Level::Ok) {

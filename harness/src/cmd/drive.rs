@@ -12,7 +12,7 @@ mod source;
 mod spectrum;
 mod summary;
 mod tables;
-mod target;
+pub(super) mod target;
 
 use std::fs::File;
 use std::net::IpAddr;
@@ -46,6 +46,7 @@ Examples:
   cargo harness drive -b '{\"item_id\":\"SKU-789\",\"qty\":1}' \\
       -H 'Content-Type: application/json' http://127.0.0.1:8080/api/v1/orders
   cargo harness drive --workload harness/workloads/mixed.toml http://127.0.0.1:8080
+  cargo harness drive --workload shop.toml --any-body http://127.0.0.1:8080        see cargo harness import
   cargo harness drive --unix /run/app.sock http://localhost/ping                   over a Unix domain socket
   cargo harness drive -c 60000 --bind 127.0.0.2 --bind 127.0.0.3 --bind 127.0.0.4 http://127.0.0.1:8080/ping
   cargo harness drive --urls access.txt --shuffle               URLs from a file, one per line
@@ -135,6 +136,9 @@ pub struct Arguments {
     /// that response are what is expected from then on
     #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "body", "body_file"])]
     workload: Option<PathBuf>,
+    /// With --workload: accept any body, for services whose responses to the same request differ
+    #[arg(long, requires = "workload")]
+    any_body: bool,
     /// Send the requests in this file, one per line, in order and repeatedly: a URL, or a method and a URL;
     /// # starts a comment. All must have the same host and port. --header and --body apply to each
     #[arg(long, value_name = "FILE", conflicts_with = "workload")]

@@ -25,6 +25,7 @@ pub mod drive;
 pub mod footprint;
 pub mod fuzz;
 mod git;
+pub mod import;
 pub mod list;
 mod machine;
 pub mod microbench;

@@ -17,6 +17,9 @@ pub const UNKNOWN: &str = "unknown: ";
 /// A finding of that id says what became of it.
 pub const CONTROL: &str = "control";
 
+/// The id of a finding about a target, and the class of a target's row.
+pub const TARGET: &str = "target";
+
 /// When something was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
@@ -96,6 +99,11 @@ impl Environment {
     /// records.
     pub fn control(&self) -> Option<&Finding> {
         self.findings.iter().find(|finding| finding.id == CONTROL)
+    }
+
+    /// A finding for each target: what it is, and which figures are absent.
+    pub fn targets(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.id == TARGET)
     }
 }
 

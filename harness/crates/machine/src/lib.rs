@@ -18,7 +18,7 @@ mod root;
 mod topology;
 
 pub use cgroup::{ThrottleMeter, oom_kills};
-pub use finding::{CHANGED, CONTROL, DURING, Environment, Finding, Level, Moment, UNKNOWN};
+pub use finding::{CHANGED, CONTROL, DURING, Environment, Finding, Level, Moment, TARGET, UNKNOWN};
 pub use findings::{Needs, findings};
 pub use layout::{Layout, LayoutError, MAX_CORES_PER_SIDE};
 pub use machine::{MachineDifference, cpu_model, differences, fingerprint, read};

@@ -1,6 +1,6 @@
 //! The names of entries, which identify them in rounds, records and tables.
 
-pub use machine::CONTROL;
+pub use machine::{CONTROL, TARGET};
 
 /// The suffix of a twin, as in `control~2`.
 pub const TWIN_SUFFIX: &str = "~2";

@@ -20,7 +20,8 @@ pub use cost::*;
 pub use crosscheck::*;
 pub use engine::Engine;
 pub use entry::{
-    BUILD_MARK, CONTROL, EntryKind, TWIN_SUFFIX, base_name, is_control, second_name, shown_name,
+    BUILD_MARK, CONTROL, EntryKind, TARGET, TWIN_SUFFIX, base_name, is_control, second_name,
+    shown_name,
 };
 pub use footprint::*;
 pub use json::{Document, JSON_SCHEMA, to_json};

@@ -181,8 +181,12 @@ pub fn all() -> &'static [Check] {
     &ALL
 }
 
-/// The only check that needs a freshly started process.
+/// The only check that needs a process that has served nothing else.
 pub const AT_START: &str = "orders-none-at-start";
+
+/// [`AT_START`], and the checks that need the limited item's stock, which lasts as long as the process: they pass only
+/// once.
+pub const ONCE: [&str; 3] = [AT_START, "orders-out-of-stock", "orders-limited-concurrent"];
 
 /// The ids of [`all`] checks.
 pub fn ids() -> impl Iterator<Item = &'static str> {

@@ -98,6 +98,8 @@ pub(super) fn about(record: &Record) -> Vec<String> {
     let mut lines = vec![hardware(machine), software(machine), plan(&record.run)];
     lines.extend(build_flags(&record.servers));
     lines.extend(control(machine));
+    let targets = machine.targets();
+    lines.extend(targets.map(|finding| format!("Target {}", finding.told())));
     lines
 }
 

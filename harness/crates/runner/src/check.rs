@@ -12,6 +12,7 @@ use super::accept::Referee;
 use super::boot::{BootOptions, Running, boot, choose_addr};
 use super::build::{Built, Launch};
 use super::group::Group;
+use super::target::{Target, TargetCheck};
 use record::{Failure, Step};
 use referee::{CheckOptions, CheckReport, Ended, Process, Stop};
 
@@ -270,6 +271,30 @@ pub(super) fn check_and_stop(
 ) -> (Option<record::Check>, Option<String>) {
     let check = summarise(&referee::check(running.addr, options));
     let failure = running.stop().err().map(|failure| failure.reason);
+    (Some(check), failure)
+}
+
+/// Checks a target for what the user asked. Leaves out what passes only once in a process, or would stop it.
+pub(super) fn check_target(
+    target: &Target,
+    limits: &CheckLimits,
+) -> (Option<record::Check>, Option<Failure>) {
+    let only: Vec<String> = match target.check {
+        TargetCheck::None => return (None, None),
+        TargetCheck::Ping => vec!["ping".to_owned()],
+        TargetCheck::Contract => referee::ids()
+            .filter(|id| !referee::ONCE.contains(id))
+            .map(str::to_owned)
+            .collect(),
+    };
+    let options = CheckOptions {
+        only,
+        first_byte_limit: limits.first_byte,
+        seed: limits.seed,
+        ..CheckOptions::default()
+    };
+    let check = summarise(&referee::check(target.addr, &options));
+    let failure = first_failure(&check).map(|(step, reason)| target.failure(step, reason));
     (Some(check), failure)
 }
 

@@ -121,11 +121,12 @@ pub(super) fn middle(values: impl Iterator<Item = f64>) -> Option<f64> {
     (!middle.is_empty()).then(|| middle.iter().sum::<f64>() / middle.len() as f64)
 }
 
-/// How the CPU time was counted.
+/// How the CPU time was counted, if it was.
 pub(super) fn of_counting(processes: &Processes) -> Figures {
     let counted = f64::from(u8::from(processes.has_control_group()));
     let mut figures = Figures::new();
-    note(&mut figures, "cpu_by_control_group", counted);
+    let any = !processes.pids().is_empty();
+    note(&mut figures, "cpu_by_control_group", any.then_some(counted));
     figures
 }
 

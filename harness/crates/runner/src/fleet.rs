@@ -1,11 +1,11 @@
-//! The processes of an interleaved round: a fresh one for every entry, all running at once.
+//! The processes of an interleaved round: a fresh one for every entry, all running at once. A target has its own.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::thread;
 
-use super::boot::{Running, boot};
 use super::entry::Entry;
+use super::target::Peer;
 use super::trial::Settings;
 use catalog::Call;
 use loadgen::Script;
@@ -15,7 +15,7 @@ use record::{Failure, Figures, Step};
 /// The process of an entry.
 pub(super) struct Member<'e> {
     pub(super) entry: &'e Entry<'e>,
-    pub(super) running: Running,
+    pub(super) running: Peer,
     pub(super) processes: Processes,
     /// The figures of its start; its first trial takes them, as a process starts once.
     pub(super) start: Figures,
@@ -42,7 +42,7 @@ impl Member<'_> {
 
     /// Checks its response to each request.
     fn accept(&mut self, asked: &StageCalls<'_>, settings: &Settings) -> Result<(), Failure> {
-        let addr = self.running.addr;
+        let addr = self.running.addr();
         let script = self
             .entry
             .script(asked.workload, addr, asked.calls, settings);
@@ -56,7 +56,7 @@ impl Member<'_> {
     }
 
     /// The expected responses for the current workload, and what to watch meanwhile.
-    pub(super) fn parts(&mut self) -> (&Script, &mut Running, &mut Processes) {
+    pub(super) fn parts(&mut self) -> (&Script, &mut Peer, &mut Processes) {
         let accepted = self.accepted.as_ref();
         let (_, script) = accepted.expect("`ready` comes before the load");
         (script, &mut self.running, &mut self.processes)
@@ -131,8 +131,7 @@ impl<'e> Fleet<'e> {
             .port
             .map(|port| port.saturating_add(self.members.len() as u16));
         self.booted += 1;
-        let launch = entry.launch();
-        let running = boot(launch, &options, &settings.referee, &settings.interrupt)?;
+        let running = entry.boot(&options, settings)?;
         let mut processes = running.processes();
         let start = super::trial::start_figures(&running, &mut processes);
         Ok(Member {

@@ -1,7 +1,8 @@
 //! Build, boot, check and measure one server.
 //!
 //! `Server → Built → Verified → Trial`: a trial takes a [`Verified`] server, and only
-//! [`check`] makes one, so an unchecked server can't be measured.
+//! [`check`] makes one, so an unchecked server can't be measured. A [`Target`] already runs and is the user's own: it
+//! is checked only if asked to.
 
 mod accept;
 mod boot;
@@ -26,6 +27,7 @@ mod rounds;
 mod sampler;
 mod session;
 pub mod supervise;
+mod target;
 mod together;
 mod trial;
 
@@ -43,6 +45,7 @@ pub use live::Live;
 pub use options::Options;
 pub use protocol::{Done, ProtocolOptions, ServerCells, protocol};
 pub use session::{Earlier, Happening, Inputs, SessionError, Watch, run};
+pub use target::{Target, TargetCheck};
 
 /// How many lines of a log a failure quotes.
 const TAIL_LINES: usize = 20;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::length::Length;
 use super::live::Live;
+use super::target::Target;
 use super::trial::Settings;
 use super::{Interrupt, Referee};
 use catalog::plan::{Plan, round_seed};
@@ -24,6 +25,8 @@ pub(super) const CALIBRATIONS: u32 = 3;
 pub struct Options {
     /// The servers and other builds of them; empty only if all failed before a run was interrupted.
     pub servers: Vec<Server>,
+    /// Services that already run; then there are no servers.
+    pub targets: Vec<Target>,
     /// The names of those with a twin.
     pub twins: Vec<String>,
     /// Whether the control is measured (twice).
@@ -77,11 +80,13 @@ impl Options {
         }
     }
 
-    /// The entries of each round: the servers that are `ready`, then their twins, then the control twice.
+    /// The entries of each round: the servers or targets that are `ready`, then twins, then the control twice.
     pub(super) fn entries(&self, ready: impl Fn(&str) -> bool, control: bool) -> Vec<String> {
         let servers = self.servers.iter().map(|server| server.name.clone());
+        let targets = self.targets.iter().map(|target| target.name.clone());
         let twins = self.twins.iter().map(|name| second_name(name));
         let mut entries: Vec<String> = servers
+            .chain(targets)
             .chain(twins)
             .filter(|name| ready(base_name(name)))
             .collect();

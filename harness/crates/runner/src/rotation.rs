@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::boot::Running;
+use super::target::Peer;
 use catalog::plan;
 use loadgen::{Conductor, Slice, SliceEnd};
 use machine::probe::{LightSample, Processes, Sample};
@@ -104,7 +104,7 @@ impl Turns {
 }
 
 struct Entrant<'m> {
-    running: &'m mut Running,
+    running: &'m mut Peer,
     processes: &'m mut Processes,
     turns: Turns,
     /// When its last slice ended, and its CPU time then.
@@ -132,7 +132,7 @@ pub(super) struct Rotation<'m> {
 
 impl<'m> Rotation<'m> {
     pub(super) fn new(
-        members: Vec<(&'m mut Running, &'m mut Processes)>,
+        members: Vec<(&'m mut Peer, &'m mut Processes)>,
         cut: Cut,
         in_flight: Option<usize>,
         timeout: Duration,
@@ -267,7 +267,8 @@ impl Entrant<'_> {
         let grown = cpu_ns.zip(self.before.cpu_ns);
         turns.waiting_cpu_ns += grown.map_or(0, |(then, now)| now.saturating_sub(then));
         let share = turns.waiting_cpu_ns as f64 / turns.waiting.as_nanos() as f64;
-        turns.paused |= turns.waiting > PAUSE_AFTER && share > PAUSE_FROM;
+        turns.paused |=
+            self.running.started().is_some() && turns.waiting > PAUSE_AFTER && share > PAUSE_FROM;
     }
 
     fn end(&mut self, counts: bool, end: &SliceEnd) {
@@ -297,8 +298,11 @@ impl Entrant<'_> {
         }
     }
 
-    /// Only its own processes: the supervisor must stay awake to end them with the harness.
+    /// Only its own processes: the supervisor must stay awake to end them with the harness. Never a target.
     fn stop(&mut self) {
+        if self.running.started().is_none() {
+            return;
+        }
         self.processes.signal(Signal::STOP);
         self.stopped = true;
     }

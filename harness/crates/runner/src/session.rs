@@ -1,5 +1,5 @@
-//! A whole run: builds and checks all servers, captures the control, calibrates, then measures round after
-//! round.
+//! A whole run: builds and checks all servers, or checks targets that already run, captures the control,
+//! calibrates, then measures round after round.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use super::Interrupt;
 use super::build::{Built, build};
 use super::calibrate;
-use super::check::{CheckLimits, Verified, check};
+use super::check::{CheckLimits, Verified, check, check_target};
 use super::control::{Answered, Control};
 use super::entry::{Entry, Subject};
 use super::fleet::Fleet;
@@ -18,6 +18,7 @@ use super::live::Live;
 use super::options::{CALIBRATIONS, Options};
 use super::rotation::Cut;
 use super::rounds::{Course, FailedTrials, GIVE_UP};
+use super::target::{Target, TargetCheck};
 use super::together;
 use super::trial::{self, Part, Settings, Task};
 use catalog::plan::{self, Plan, round_seed};
@@ -25,7 +26,7 @@ use catalog::{Call, Catalog, Server};
 use loadgen::Pace;
 use machine::probe::affinity;
 use record::{CONTROL, Ended, Environment, Failure, Finding, Level, Schedule, StoppedBy, Trial};
-use record::{base_name, is_control};
+use record::{TARGET, base_name, is_control};
 use store::Store;
 
 /// An event to show the user.
@@ -156,6 +157,7 @@ impl<'a> Session<'a> {
         environment: &mut Environment,
     ) -> Result<(), SessionError> {
         let servers = self.prepare()?;
+        let targets = self.targets()?;
         // From here on nothing of the harness itself may run on the server's CPUs. Threads inherit this; a
         // trial notices if its load can't be pinned.
         if self.options.pinned {
@@ -163,13 +165,17 @@ impl<'a> Session<'a> {
         }
         let control = self.control(&servers, environment)?;
         if self.inputs.earlier.trials.is_empty() {
-            let ready = |name: &str| servers.iter().any(|s| s.built().server.name == name);
+            let ready = |name: &str| {
+                let mut built = servers.iter().map(|server| &server.built().server.name);
+                let mut running = targets.iter().map(|target| &target.name);
+                built.any(|own| own == name) || running.any(|own| own == name)
+            };
             run.entries = self.options.entries(ready, control.is_some());
         }
         self.calibrate(&servers, run)?;
         self.put_run(run)?;
         self.tell(&Happening::Rates(&run.rates_per_s));
-        let entries = entries(&run.entries, &servers, control.as_ref())?;
+        let entries = entries(&run.entries, &servers, &targets, control.as_ref())?;
         // A run killed between this and its end has nothing more to measure.
         if run.stopped_by.is_none() {
             run.stopped_by = Some(self.measure(&entries, run)?);
@@ -208,11 +214,7 @@ impl<'a> Session<'a> {
         let (server, build) = (built.server.clone(), built.record.clone());
         self.tell(&Happening::Checking(&server.name));
         let boot = self.settings.boot(&format!("{}-check", server.name));
-        let limits = CheckLimits {
-            only: self.options.only_checks.clone(),
-            first_byte: self.options.first_byte_limit,
-            seed: self.options.seed,
-        };
+        let limits = self.check_limits();
         let referee = &self.settings.referee;
         let checked = check(built, &boot, &limits, referee, self.inputs.interrupt);
         self.go_on()?;
@@ -228,6 +230,41 @@ impl<'a> Session<'a> {
                 Ok(None)
             }
         }
+    }
+
+    fn check_limits(&self) -> CheckLimits {
+        CheckLimits {
+            only: self.options.only_checks.clone(),
+            first_byte: self.options.first_byte_limit,
+            seed: self.options.seed,
+        }
+    }
+
+    /// The targets that pass the checks asked for. Like a server, one that fails becomes a row of the table.
+    fn targets(&mut self) -> Result<Vec<&'a Target>, SessionError> {
+        let mut passed = Vec::new();
+        for target in &self.options.targets {
+            self.go_on()?;
+            if target.check != TargetCheck::None {
+                self.tell(&Happening::Checking(&target.name));
+            }
+            let (check, failure) = check_target(target, &self.check_limits());
+            self.go_on()?;
+            if failure.is_none() {
+                passed.push(target);
+            }
+            self.put(record::Server {
+                name: target.name.clone(),
+                display: target.name.clone(),
+                class: TARGET.to_owned(),
+                upstream: None,
+                upstream_version: None,
+                build: None,
+                check,
+                failure,
+            })?;
+        }
+        Ok(passed)
     }
 
     /// A server that failed becomes a row of the table. If it was measured before, the run stops, because its
@@ -258,7 +295,7 @@ impl<'a> Session<'a> {
         check: Option<record::Check>,
         failure: Option<Failure>,
     ) -> Result<(), SessionError> {
-        let record = record::Server {
+        self.put(record::Server {
             name: server.name.clone(),
             display: server.about.display.clone(),
             class: server.about.class.clone(),
@@ -267,7 +304,10 @@ impl<'a> Session<'a> {
             build,
             check,
             failure,
-        };
+        })
+    }
+
+    fn put(&mut self, record: record::Server) -> Result<(), SessionError> {
         let stored = self.inputs.store.put_server(&record);
         stored.context("cannot store a server")?;
         self.tell(&Happening::Ready(&record));
@@ -311,6 +351,12 @@ impl<'a> Session<'a> {
         let (control, finding) = match (self.options.control, servers) {
             // Keep the reason of the interrupted run.
             (false, _) if environment.control().is_some() => return Ok(None),
+            (false, _) if !self.options.targets.is_empty() => (
+                None,
+                about_control(
+                    "is left out: it would replay a server's answers, and a target is the user's own",
+                ),
+            ),
             (false, _) => (None, about_control("is left out, as --no-control asks")),
             (true, []) => return Ok(None),
             (true, servers) => self.make_control(servers)?,
@@ -631,10 +677,12 @@ impl<'a> Session<'a> {
 fn entries<'c>(
     names: &[String],
     servers: &[Verified],
+    targets: &[&'c Target],
     control: Option<&'c Control>,
 ) -> Result<Vec<Entry<'c>>, SessionError> {
     let entry = |name: &String| {
         let own = |s: &&Verified| s.built().server.name == base_name(name);
+        let target = targets.iter().find(|target| target.name == *name);
         let subject = match servers.iter().find(own) {
             Some(server) if base_name(name) == name => Subject::Server(Box::new(server.clone())),
             Some(server) => {
@@ -645,6 +693,7 @@ fn entries<'c>(
             None => control
                 .filter(|_| is_control(name))
                 .map(Subject::Control)
+                .or(target.copied().map(Subject::Target))
                 .with_context(|| format!("there is nothing to measure as {name}"))?,
         };
         Ok(Entry {

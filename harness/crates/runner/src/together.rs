@@ -128,6 +128,7 @@ fn drive(
         // share out.
         .map(|(before, after)| Some((*after)?.saturating_sub((*before)?)))
         .sum();
+    let served = served.filter(|_| members.iter().all(|m| m.running.started().is_some()));
     let machine = meters.stop(served);
     let elapsed: Duration = turns.iter().map(|turns| turns.elapsed).sum();
     let mut all = Vec::new();

@@ -1,4 +1,4 @@
-//! One stage of one workload on one freshly started server: checked, driven, sampled.
+//! One stage of one workload on one freshly started server, or on a target: checked, driven, sampled.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 
 use super::accept::{Referee, wire};
-use super::boot::{BootOptions, Running, boot};
+use super::boot::BootOptions;
 use super::entry::Entry;
 use super::live::Live;
 use super::sampler::{self, Samples};
+use super::target::Peer;
 use super::{Interrupt, figures};
 use catalog::plan;
 use catalog::{Call, Stage};
@@ -122,18 +123,13 @@ pub(super) fn measure(task: &Task<'_>, settings: &Settings) -> Trial {
 fn run(task: &Task<'_>, settings: &Settings, trial: &mut Trial) -> Result<(), Failure> {
     let entry = task.part.entry;
     let boot_options = settings.boot(&format!("{}-{}", trial.server, task.log));
-    let mut running = boot(
-        entry.launch(),
-        &boot_options,
-        &settings.referee,
-        &settings.interrupt,
-    )?;
+    let mut running = entry.boot(&boot_options, settings)?;
     let mut processes = running.processes();
     trial.figures = start_figures(&running, &mut processes);
     trial.figures.extend(figures::of_counting(&processes));
 
     let script = entry
-        .script(&trial.workload, running.addr, task.calls, settings)
+        .script(&trial.workload, running.addr(), task.calls, settings)
         .map_err(|error| running.failure(Step::Accept, error))?;
     let posts = entry.keeps_orders() && task.calls.iter().any(|call| call.method == "POST");
     let before = Before::read(posts, &running, &mut processes, settings.timeout)
@@ -141,8 +137,15 @@ fn run(task: &Task<'_>, settings: &Settings, trial: &mut Trial) -> Result<(), Fa
 
     let meters = Meters::start(settings);
     let unloaded_ns = processes.sample_light().cpu_ns;
-    let (measured, samples) = drive(&running, &script, task, settings, &mut processes)
-        .map_err(|error| running.failure(Step::Drive, error))?;
+    let driven = drive(&running, &script, task, settings, &mut processes);
+    let loaded_ns = processes.sample_light().cpu_ns;
+    let served = unloaded_ns
+        .zip(loaded_ns)
+        .map(|(before, after)| after.saturating_sub(before));
+    trial
+        .figures
+        .extend(meters.stop(served.filter(|_| running.started().is_some())));
+    let (measured, samples) = driven.map_err(|error| running.failure(Step::Drive, error))?;
     note_measured(
         trial,
         &measured,
@@ -150,11 +153,6 @@ fn run(task: &Task<'_>, settings: &Settings, trial: &mut Trial) -> Result<(), Fa
         &task.pace,
         settings.server_cpus.len(),
     );
-    let loaded_ns = processes.sample_light().cpu_ns;
-    let served = unloaded_ns
-        .zip(loaded_ns)
-        .map(|(before, after)| after.saturating_sub(before));
-    trial.figures.extend(meters.stop(served));
     if let Some(how) = running.ended() {
         let reason = format!("it ended {how} under load");
         return Err(running.failure(Step::Drive, reason));
@@ -169,8 +167,12 @@ fn run(task: &Task<'_>, settings: &Settings, trial: &mut Trial) -> Result<(), Fa
     Ok(())
 }
 
-pub(super) fn start_figures(running: &Running, processes: &mut Processes) -> Figures {
+/// None of a target: it started at another time, and may have served others since.
+pub(super) fn start_figures(running: &Peer, processes: &mut Processes) -> Figures {
     let mut figures = Figures::new();
+    let Some(running) = running.started() else {
+        return figures;
+    };
     let mut put = |id, value: Option<f64>| figures::note(&mut figures, id, value);
     put("start_ms", Some(running.start.as_secs_f64() * 1e3));
     let first_request_us = running.first_request.as_secs_f64() * 1e6;
@@ -188,7 +190,7 @@ pub(super) fn remove_empty(log: &Path) {
 }
 
 /// How to drive a server, except for how long.
-pub(super) fn config(running: &Running, pace: Pace, settings: &Settings, seed: u64) -> Config {
+pub(super) fn config(running: &Peer, pace: Pace, settings: &Settings, seed: u64) -> Config {
     Config {
         connections: settings.connections,
         engine: settings.engine,
@@ -197,7 +199,7 @@ pub(super) fn config(running: &Running, pace: Pace, settings: &Settings, seed: u
         timeout: settings.timeout,
         interval: INTERVAL,
         seed,
-        ..Config::new(running.addr)
+        ..Config::new(running.addr())
     }
 }
 
@@ -217,7 +219,7 @@ pub(super) fn refuse_disturbed(measured: &Measurement, settings: &Settings) -> R
 
 /// Runs the load generator, and the sampler in parallel.
 fn drive(
-    running: &Running,
+    running: &Peer,
     script: &Script,
     task: &Task<'_>,
     settings: &Settings,
@@ -293,7 +295,7 @@ impl Meters {
         }
     }
 
-    /// `served_ns`: the CPU time of the measured servers since the start.
+    /// `served_ns`: the CPU time of the measured servers since the start, if they ran on these CPUs and nowhere else.
     pub(super) fn stop(self, served_ns: Option<u64>) -> Figures {
         let mut figures = Figures::new();
         let mut put = |id, value: Option<f64>| figures::note(&mut figures, id, value);
@@ -314,15 +316,17 @@ pub(super) struct Before {
 impl Before {
     pub(super) fn read(
         posts: bool,
-        running: &Running,
+        running: &Peer,
         processes: &mut Processes,
         timeout: Duration,
     ) -> Result<Self> {
         // Include workers that were started since.
         processes.refresh();
+        // A target may have other clients, which open and close connections meanwhile.
+        let started = running.started();
         Ok(Self {
             orders: posts.then(|| orders_total(running, timeout)).transpose()?,
-            sockets: processes.sample().sockets,
+            sockets: started.and_then(|_| processes.sample().sockets),
         })
     }
 
@@ -331,7 +335,7 @@ impl Before {
     pub(super) fn compare(
         &self,
         measured: &Measurement,
-        running: &Running,
+        running: &Peer,
         processes: &mut Processes,
         timeout: Duration,
     ) -> Result<Figures> {
@@ -369,15 +373,15 @@ fn sockets_closed(before: u32, processes: &mut Processes) -> Result<()> {
 }
 
 /// `total` of the newest page of orders.
-fn orders_total(running: &Running, timeout: Duration) -> Result<u64> {
+fn orders_total(running: &Peer, timeout: Duration) -> Result<u64> {
     let call = Call {
         method: "GET".to_owned(),
         target: "/api/v1/orders?limit=1".to_owned(),
         headers: Vec::new(),
         body: None,
     };
-    let response = Client::new(running.addr, timeout)
-        .exchange(&wire(&call, running.addr))
+    let response = Client::new(running.addr(), timeout)
+        .exchange(&wire(&call, running.addr()))
         .context("no response to GET /api/v1/orders?limit=1")?;
     let json: serde_json::Value = serde_json::from_slice(&response.body)?;
     json.get("total")

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use super::against::Base;
 use super::rates::parse_rates;
+use super::targets::{self, refuse_calibration};
 use super::{Arguments, Job};
 use crate::cmd::check::refuse_unknown_checks;
 use crate::cmd::machine::{CpuPlace, descriptor_limit};
@@ -19,6 +20,8 @@ use machine::Needs;
 use record::{Ended, Environment, Finding, Level};
 use runner::{Earlier, Length, Options};
 
+/// Number of connections if none is given.
+const CONNECTIONS: u32 = 64;
 /// Maximum number of rounds if only a precision or a budget ends the run.
 const MOST_ROUNDS: u32 = 10_000;
 /// Number of requests of a round that are hashed, to tell whether a workload has changed.
@@ -30,20 +33,44 @@ pub(super) type Prepared = (Catalog, Options, CpuPlace, Option<Finding>, Option<
 
 /// Reads the flags. Creates and starts nothing yet.
 pub(super) fn prepare(arguments: &Arguments) -> Result<Prepared> {
+    let mut place = CpuPlace::find(&arguments.cpus)?;
+    refuse_lead_in(arguments)?;
+    if arguments.targets.are_given() {
+        let (catalog, options, note) = of_targets(arguments, &mut place)?;
+        return Ok((catalog, options, place, note, None));
+    }
     let (catalog, servers) = arguments.filters.servers.catalog()?;
-    let place = CpuPlace::find(&arguments.cpus)?;
     let find = |revision: &String| Base::find(&catalog, revision, &servers);
     let base = arguments.against.as_ref().map(find).transpose()?;
     let mut servers = with_other_builds(&arguments.binary, &catalog, servers)?;
     servers.extend(variants(&arguments.variant, &catalog)?);
     servers.extend(base.iter().flat_map(Base::servers));
-    refuse_lead_in(arguments)?;
     let mut options = options(arguments, &catalog, servers, &place)?;
     refuse_precision_of_nothing(&options)?;
     refuse_engine(options.engine)?;
     refuse_unknown_checks(&options.only_checks)?;
     let note = fit_to_limits(&mut options)?;
     Ok((catalog, options, place, note, base))
+}
+
+/// The options of a run of targets. The harness doesn't choose their CPUs.
+fn of_targets(
+    arguments: &Arguments,
+    place: &mut CpuPlace,
+) -> Result<(Catalog, Options, Option<Finding>)> {
+    let stages = arguments.targets.stages(arguments)?;
+    let catalog = Catalog::load(&[]).map_err(|error| Usage(format!("{error:#}")))?;
+    place.layout.server.clear();
+    let mut options = Options {
+        stages,
+        control: false,
+        ..options(arguments, &catalog, Vec::new(), place)?
+    };
+    refuse_calibration(&options)?;
+    refuse_engine(options.engine)?;
+    options.targets = arguments.targets.read(arguments.timeout)?;
+    let note = fit_to_limits(&mut options)?;
+    Ok((catalog, options, note))
 }
 
 /// Creates the run's folder.
@@ -140,21 +167,23 @@ fn options(
     profile.warmup = arguments.warmup.unwrap_or(profile.warmup);
     profile.peak = arguments.duration.unwrap_or(profile.peak);
     profile.paced = arguments.duration.unwrap_or(profile.paced);
-    let workloads = arguments
-        .filters
-        .loads
-        .workloads(catalog, profile.workloads)?;
+    let loads = &arguments.filters.loads;
+    let workloads = match arguments.targets.are_given() {
+        true => arguments.targets.workloads(arguments, catalog, &profile)?,
+        false => loads.workloads(catalog, profile.workloads)?,
+    };
     let names: Vec<&str> = workloads.iter().map(|w| w.name.as_str()).collect();
     Ok(Options {
         rates_per_s: parse_rates(&arguments.rate, &names)?,
         twins: twins(&arguments.twin, &servers)?,
         control: !arguments.no_control,
         servers,
-        stages: arguments.filters.loads.stages()?,
+        targets: Vec::new(),
+        stages: loads.stages()?,
         profile,
         length,
         seed: arguments.seed.unwrap_or_else(crate::cmd::random_seed),
-        connections: arguments.connections as usize,
+        connections: arguments.connections.unwrap_or(CONNECTIONS) as usize,
         schedule: arguments.schedule(),
         engine: arguments.engine,
         first_byte_limit: arguments.first_byte_limit,
@@ -325,5 +354,8 @@ fn environment_of(place: &CpuPlace, options: &Options, note: Option<Finding>) ->
     let mut environment = place.environment(options.connections as u32);
     environment.findings.extend(note);
     environment.findings.extend(checks_left_out(options));
+    environment
+        .findings
+        .extend(targets::findings(&options.targets));
     environment
 }

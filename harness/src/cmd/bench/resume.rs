@@ -40,6 +40,12 @@ pub(super) fn resume(arguments: &Arguments, path: &Path) -> Result<(Job, Option<
     let mut store = Store::open(&database).map_err(refusal)?;
     let record = store.load().map_err(refusal)?;
     refuse_complete(path, &record.run)?;
+    if record.environment.targets().next().is_some() {
+        refuse!(
+            "{} measured a target, which may have changed since: start a new run",
+            path.display()
+        );
+    }
     let folder = Folder::open(&catalog.root, path, &record.run)?;
     let store = store.hiding(folder.hidden());
     let place = CpuPlace::of_earlier(&record.environment)?;
@@ -156,6 +162,7 @@ fn options(
     let (servers, base) = servers(arguments, catalog, record)?;
     let options = Options {
         servers,
+        targets: Vec::new(),
         twins: run
             .entries
             .iter()

@@ -11,7 +11,7 @@ use loadgen::Address;
 
 /// A valid `http` URL.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(in crate::cmd) struct Target {
     host: String,
     port: u16,
     /// Host and port as typed.
@@ -25,7 +25,7 @@ impl Target {
     ///
     /// # Errors
     /// [`Usage`] for an invalid URL, or one that needs more than plain HTTP.
-    pub(super) fn parse(text: &str) -> Result<Self> {
+    pub(in crate::cmd) fn parse(text: &str) -> Result<Self> {
         let refuse = |why: &str| {
             let hint = "expected a URL such as http://127.0.0.1:8080/ping";
             Usage(format!("{text}: {why}; {hint}"))
@@ -35,7 +35,8 @@ impl Target {
         match scheme.to_ascii_lowercase().as_str() {
             "http" => {}
             "https" => {
-                let why = "https is not supported, only plain http";
+                let why =
+                    "https is not supported, only plain http: load the port behind the TLS proxy";
                 return Err(refuse(why).into());
             }
             // A `://` after the start of the path is part of the path.
@@ -90,11 +91,11 @@ impl Target {
 
     /// The address. If there are several, the first that accepts a connection within `timeout`: `localhost` may
     /// have two and the server may listen on only one.
-    pub(super) fn resolve(&self, timeout: Duration) -> Result<SocketAddr> {
+    pub(in crate::cmd) fn resolve(&self, timeout: Duration) -> Result<SocketAddr> {
         let name = self.host.trim_matches(['[', ']']);
         let addrs: Vec<SocketAddr> = (name, self.port)
             .to_socket_addrs()
-            .with_context(|| format!("cannot resolve {name}"))?
+            .with_context(|| format!("cannot resolve {name}: is the name right?"))?
             .collect();
         match &addrs[..] {
             [] => bail!("{name} has no address"),
@@ -108,7 +109,7 @@ impl Target {
     }
 
     /// The value of the `Host` header: includes the port unless it is 80.
-    pub(super) fn authority(&self) -> String {
+    pub(in crate::cmd) fn authority(&self) -> String {
         match self.port {
             80 => self.host.clone(),
             port => format!("{}:{port}", self.host),
@@ -116,12 +117,12 @@ impl Target {
     }
 
     /// Path and query as sent.
-    pub(super) fn path(&self) -> &str {
+    pub(in crate::cmd) fn path(&self) -> &str {
         &self.path
     }
 
     /// The URL as requested, without its fragment.
-    pub(super) fn shown(&self) -> String {
+    pub(in crate::cmd) fn shown(&self) -> String {
         format!("http://{}{}", self.authority(), self.path)
     }
 
@@ -141,7 +142,7 @@ impl Target {
     ///
     /// # Errors
     /// [`Usage`] if the URL has a query, since no path can follow that.
-    pub(super) fn base(&self) -> Result<&str> {
+    pub(in crate::cmd) fn base(&self) -> Result<&str> {
         if self.path.contains('?') {
             refuse!("with --workload the URL is a prefix for its paths, so it can't have a query");
         }

@@ -15,5 +15,6 @@ mod respond;
 mod resume;
 mod supervised;
 pub(crate) mod support;
+mod targets;
 mod unfinished;
 mod usage;

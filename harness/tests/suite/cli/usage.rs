@@ -99,6 +99,7 @@ fn every_verb_teaches_by_example() {
         "fuzz",
         "bench",
         "drive",
+        "import",
         "crosscheck",
         "report",
         "compare",

@@ -2,6 +2,7 @@
 
 mod command;
 mod crosscheck;
+mod import;
 mod inputs;
 mod limits;
 #[path = "../../../crates/loadgen/tests/loadgen/load_server/mod.rs"]

@@ -26,6 +26,7 @@ pub(super) struct Process {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Stat {
     pub(super) zombie: bool,
+    pub(super) parent: u32,
     pub(super) group: u32,
     pub(super) minor_faults: u64,
     pub(super) major_faults: u64,
@@ -216,7 +217,8 @@ impl Stat {
         let mut fields = rest.split_ascii_whitespace();
         // What follows starts at field 3 of proc(5); `nth` skips to the wanted one.
         let state = fields.next()?;
-        let group = fields.nth(1)?.parse().ok()?; // 5
+        let parent = fields.next()?.parse().ok()?; // 4
+        let group = fields.next()?.parse().ok()?; // 5
         let minor_faults = fields.nth(4)?.parse().ok()?; // 10
         let major_faults = fields.nth(1)?.parse().ok()?; // 12
         let mut ticks = |skipped| {
@@ -230,6 +232,7 @@ impl Stat {
         let rss_pages = fields.nth(3)?.parse().ok()?; // 24
         Some(Self {
             zombie: matches!(state, "Z" | "X"),
+            parent,
             group,
             minor_faults,
             major_faults,
@@ -253,6 +256,7 @@ mod tests {
         let stat = Stat::parse(STAT.as_bytes()).unwrap();
         let expected = Stat {
             zombie: false,
+            parent: 1,
             group: 42,
             minor_faults: 101,
             major_faults: 3,

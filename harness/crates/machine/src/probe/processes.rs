@@ -9,9 +9,9 @@ use super::process::{Detail, Process, Stat, Ticks, pids, ticks_ns};
 use super::sockets;
 use crate::cpu_group::{CpuMeter, CpuUsage};
 
-/// The processes of one process group.
+/// The processes of one process group, or a process and its descendants.
 ///
-/// They are found by [`Processes::in_group`] and again by [`Processes::refresh`]. Of processes started in
+/// They are found by [`Processes::in_group`] or [`Processes::under`], and again by [`Processes::refresh`]. Of processes started in
 /// between, only the CPU time counts: memory and the like are compared between two moments, and whether a
 /// short-lived process exists at that moment is random.
 ///
@@ -19,7 +19,7 @@ use crate::cpu_group::{CpuMeter, CpuUsage};
 /// ([`Processes::counted_by`]); `add_up` describes what happens without one.
 #[derive(Debug)]
 pub struct Processes {
-    group: u32,
+    whose: Whose,
     /// Leads the group, and waits for orphaned processes.
     supervisor: Option<Process>,
     meter: Option<CpuMeter>,
@@ -31,6 +31,17 @@ pub struct Processes {
     /// All processes of the machine when it was last searched.
     listed: Vec<u32>,
     page_bytes: u64,
+}
+
+/// Which processes count.
+#[derive(Debug, Clone, Copy)]
+enum Whose {
+    /// None: every figure is absent.
+    Nobody,
+    /// Those of a process group.
+    Group(u32),
+    /// A process and its descendants.
+    Tree(u32),
 }
 
 /// A process, and its last values.
@@ -117,9 +128,23 @@ impl Processes {
     /// The current processes of a group, without its supervisor, if there is one. Of the supervisor, only the
     /// CPU time of processes it has waited for counts.
     pub fn in_group(group: u32, supervisor: Option<u32>) -> Self {
+        Self::of(Whose::Group(group), supervisor.and_then(Process::open))
+    }
+
+    /// A process and its descendants. One whose parent ended is found only if it was known before.
+    pub fn under(pid: u32) -> Self {
+        Self::of(Whose::Tree(pid), None)
+    }
+
+    /// No process: every figure is absent.
+    pub fn none() -> Self {
+        Self::of(Whose::Nobody, None)
+    }
+
+    fn of(whose: Whose, supervisor: Option<Process>) -> Self {
         let mut processes = Self {
-            group,
-            supervisor: supervisor.and_then(Process::open),
+            whose,
+            supervisor,
             meter: None,
             live: Vec::new(),
             ended: EndedTimes::default(),
@@ -159,8 +184,20 @@ impl Processes {
 
     /// Searches for new processes, if any was started on this machine.
     fn find_started(&mut self) {
-        if self.newest.has_changed() {
+        if !matches!(self.whose, Whose::Nobody) && self.newest.has_changed() {
             self.find(true);
+        }
+    }
+
+    /// Whether a process counts. A parent mostly has a lower id than its child, so it was found before.
+    fn includes(&self, pid: u32, stat: Stat) -> bool {
+        match self.whose {
+            Whose::Nobody => false,
+            Whose::Group(group) => stat.group == group,
+            Whose::Tree(root) => {
+                let mut known = self.live.iter();
+                pid == root || known.any(|member| member.process.pid == stat.parent)
+            }
         }
     }
 
@@ -178,7 +215,7 @@ impl Processes {
             };
             let cpu_ns = process.cpu_ns();
             let Some(stat) = process.stat() else { continue };
-            if stat.group == self.group && !stat.zombie {
+            if self.includes(pid, stat) && !stat.zombie {
                 let last = LastReading { cpu_ns, stat };
                 self.live.push(LiveProcess {
                     process,

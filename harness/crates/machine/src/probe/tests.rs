@@ -71,6 +71,20 @@ impl Drop for Shell {
     }
 }
 
+#[test]
+fn a_process_is_found_with_its_descendants_and_nothing_else() {
+    let mut shell = Shell::start();
+    let child = shell.run("sh -c 'sleep 60; :' & echo $!").parse().unwrap();
+    let other: u32 = shell.run("sleep 60 & echo $!").parse().unwrap();
+    wait_for_sleep(child, "sh");
+    let mut found = Processes::under(child);
+    let pids = found.pids();
+    assert!(pids.contains(&child) && pids.len() == 2, "{pids:?}");
+    assert!(Processes::under(shell.group()).pids().contains(&other));
+    assert_eq!(found.sample_light().processes, 2);
+    assert_eq!(Processes::under(u32::MAX).pids(), []);
+}
+
 /// Only this process, whatever its group.
 fn myself() -> Processes {
     let group = rustix::process::getpgrp().as_raw_nonzero().get();
