@@ -207,7 +207,9 @@ fn what_cannot_be_written_leaves_nothing() {
 #[ignore = "takes a minute: `make nightly` runs it"]
 fn a_package_is_formatted_and_clippy_finds_nothing() {
     let workspace = Workspace::new();
-    OF_RUST.map(|template| workspace.add(template));
+    for template in OF_RUST {
+        workspace.add(template);
+    }
     let output = workspace.run(env!("CARGO"), &["fmt", "--all", "--check"]);
     assert!(output.status.success(), "{}", said(&output));
     let clippy = [
