@@ -157,14 +157,8 @@ fn a_missing_toolchain_is_named_with_how_to_install_it() {
 
 #[test]
 fn a_partial_server_has_rows_of_its_workloads_only() {
-    let fixture = fixture();
-    let command = [
-        &*fixture.to_string_lossy(),
-        "--addr",
-        "{addr}",
-        "--fault",
-        "wrong-price",
-    ];
+    let fixture = fixture().display().to_string();
+    let command = [&fixture, "--addr", "{addr}", "--fault", "wrong-price"];
     let lines = format!("run = {command:?}\nworkloads = [\"ping\"]");
     let run = Bench::new()
         .with_manifest("some", &lines)
