@@ -255,7 +255,7 @@ fn failures(row: &CheckRow) -> Vec<String> {
             .map(|(_, results)| results.len())
             .sum::<usize>();
     if waiting > 0 {
-        let checks = counted(waiting, "more check");
+        let checks = counted(waiting, "check");
         lines.push(format!("  ({checks} failed because of that)"));
     }
     for (why, results) in causes.iter().take(SHOWN) {
@@ -408,7 +408,7 @@ mod tests {
         assert_eq!(row.json()["missing_routes"], json!([route]));
         let text = lines(&[row]).join("\n");
         let told = "checks failed\n  not written yet: GET /api/v1/users/{id} (501)\n  \
-                    (2 more checks failed because of that)\n  ping: GET /ping returns";
+                    (2 checks failed because of that)\n  ping: GET /ping returns";
         assert!(text.contains(told), "{text}");
         assert!(!text.contains("users-pages"), "{text}");
     }

@@ -120,11 +120,29 @@ fn a_server_that_leaks_its_port_is_refused() {
 }
 
 #[test]
-fn a_server_that_does_not_build_is_refused() {
-    let lines = "run = [\"./none\", \"{addr}\"]\nbuild = [\"sh\", \"-c\", \"echo no such header >&2; exit 3\"]";
-    let run = Bench::new().with_manifest("bad", lines).bench(&[]);
-    run.assert_failed("bad", "build");
-    assert!(run.stderr.contains("no such header"), "{}", run.stderr);
+fn a_server_that_does_not_build_is_a_row_and_the_others_go_on() {
+    let script =
+        "echo Compiling; echo 'error: no such header' >&2; echo ' --> src/main.rs:1:1'; exit 3";
+    let build = ["sh", "-c", script];
+    let lines = format!("run = [\"./none\", \"{{addr}}\"]\nbuild = {build:?}");
+    let bench = Bench::new().with("right", &[]).with_manifest("bad", &lines);
+    let run = bench.bench(&[]);
+    run.assert_failed("bad", "does not build: error: no such header");
+    assert!(
+        run.stderr.contains("error: no such header"),
+        "{}",
+        run.stderr
+    );
+    for (verdict, reasons) in run.rows("right") {
+        assert_ne!(verdict, "failed", "{reasons}");
+    }
+    for file in ["table.md", "report.html"] {
+        let text = std::fs::read_to_string(bench.out().join(file)).unwrap();
+        assert!(
+            text.contains("does not build: error: no such header"),
+            "{file}"
+        );
+    }
 }
 
 #[test]
