@@ -1,0 +1,71 @@
+//! The contract served by axum on compio: `cyper_axum::serve` on `--workers` threads, each with a
+//! runtime and an io_uring of its own.
+
+// The app of servers/axum: only what runs it differs.
+#[path = "../../../axum/src/error.rs"]
+mod error;
+#[path = "../../../axum/src/extract.rs"]
+mod extract;
+#[path = "../../../axum/src/routes.rs"]
+mod routes;
+
+use std::future::IntoFuture;
+use std::io;
+use std::net;
+use std::panic::resume_unwind;
+use std::pin::pin;
+use std::thread;
+use std::time::Duration;
+
+use compio::net::TcpListener;
+use compio::runtime::Runtime;
+use compio::signal::ctrl_c;
+use compio::signal::unix::signal;
+use compio::time::sleep;
+use contract::{Flags, Store};
+use futures_util::future::{Either, select};
+
+/// How long open connections may hold up the exit. cyper-axum itself waits for half-sent requests
+/// without a limit.
+const GRACE: Duration = Duration::from_secs(3);
+
+fn main() -> io::Result<()> {
+    let flags = Flags::read();
+    let listener = contract::bind(flags.addr);
+    let store = Store::leak();
+    let start = |_| {
+        let listener = listener.try_clone()?;
+        Ok(thread::spawn(move || {
+            Runtime::new()?.block_on(serve(listener, store))
+        }))
+    };
+    let workers = (0..flags.workers.get()).map(start);
+    let workers: Vec<_> = workers.collect::<io::Result<_>>()?;
+    // The port closes when the last worker lets go of it.
+    drop(listener);
+    workers
+        .into_iter()
+        .try_for_each(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
+}
+
+async fn serve(listener: net::TcpListener, store: &'static Store) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let served = cyper_axum::serve(listener, routes::app(store))
+        .with_graceful_shutdown(shutdown_signal())
+        .into_future();
+    let overdue = pin!(async {
+        shutdown_signal().await;
+        sleep(GRACE).await;
+    });
+    match select(served, overdue).await {
+        Either::Left((served, _)) => served,
+        Either::Right(((), _)) => Ok(()),
+    }
+}
+
+/// Resolves on SIGTERM or SIGINT.
+async fn shutdown_signal() {
+    let (terminate, interrupt) = (pin!(signal(libc::SIGTERM)), pin!(ctrl_c()));
+    let (received, _) = select(terminate, interrupt).await.factor_first();
+    received.expect("a signal handler can be installed");
+}

@@ -1,0 +1,3 @@
+//! The contract over real sockets.
+
+testkit::tests!(env!("CARGO_BIN_EXE_server-cyper-axum"));
