@@ -17,8 +17,7 @@ use super::process::{ProcessCheck, Scene};
 use super::raw::Connection;
 use super::subject::TIMEOUT;
 
-/// How much more CPU time the other set may take, as the median of the rounds. METHODOLOGY says where this comes
-/// from.
+/// How many times the second set's CPU time the first may take, as the median of the rounds.
 const LIMIT: f64 = 1.15;
 const ROUNDS: u64 = 40;
 /// A slow server gets fewer rounds, but at least so many.

@@ -102,7 +102,11 @@ fn cell(property: &Property, server: &ServerFairness) -> Option<String> {
         Observed::Number(value) => match property.shown {
             Shown::Count(most) => format!("{}{}", at_least(most, *value), grouped(*value)),
             Shown::Kib(most) => {
-                let kib = significant(value / 1024.0, 3);
+                let kib = value / 1024.0;
+                let kib = match kib < 1_000.0 {
+                    true => significant(kib, 3),
+                    false => grouped(kib.round()),
+                };
                 format!("{}{kib}", at_least(most, *value))
             }
             Shown::Seconds(most) => format!("{}{value:.1}", at_least(most, *value)),
