@@ -158,7 +158,8 @@ fn without_a_process_its_figures_are_absent_with_the_reason() {
         run.stderr
     );
     // A process that listens elsewhere is no good.
-    let own = std::process::id().to_string();
+    let other = Service::start(&[]);
+    let own = other.pid();
     let run = bench(&[&["--target", &service.url(), "--pid", &own][..], &PING].concat());
     assert!(
         run.stderr.contains("does not listen on port"),
