@@ -95,7 +95,7 @@ impl Target {
         let name = self.host.trim_matches(['[', ']']);
         let addrs: Vec<SocketAddr> = (name, self.port)
             .to_socket_addrs()
-            .with_context(|| format!("cannot resolve {name}: is the name right?"))?
+            .with_context(|| format!("cannot resolve {name} (is the name right?)"))?
             .collect();
         match &addrs[..] {
             [] => bail!("{name} has no address"),
