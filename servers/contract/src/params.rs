@@ -53,6 +53,12 @@ impl FromText for Status {
     }
 }
 
+impl<T: FromText> TextAs<T> {
+    fn new(text: &str) -> Self {
+        Self(T::from_text(text))
+    }
+}
+
 impl<'de, T: FromText> Deserialize<'de> for TextAs<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Text<T>(PhantomData<T>);
@@ -65,7 +71,7 @@ impl<'de, T: FromText> Deserialize<'de> for TextAs<T> {
             }
 
             fn visit_str<E>(self, text: &str) -> Result<TextAs<T>, E> {
-                Ok(TextAs(T::from_text(text)))
+                Ok(TextAs::new(text))
             }
         }
 
@@ -92,6 +98,14 @@ pub struct UsersQuery {
 }
 
 impl PageParams {
+    /// For a framework whose query extractor isn't serde's: each parameter percent-decoded, if given.
+    pub fn from_texts(limit: Option<&str>, page: Option<&str>) -> Self {
+        Self {
+            limit: limit.map(TextAs::new),
+            page: page.map(TextAs::new),
+        }
+    }
+
     /// Checks the ranges.
     ///
     /// # Errors
@@ -102,6 +116,15 @@ impl PageParams {
 }
 
 impl UsersParams {
+    /// As [`PageParams::from_texts`].
+    pub fn from_texts(status: Option<&str>, limit: Option<&str>, page: Option<&str>) -> Self {
+        Self {
+            status: status.map(TextAs::new),
+            limit: limit.map(TextAs::new),
+            page: page.map(TextAs::new),
+        }
+    }
+
     /// Checks the ranges and the status.
     ///
     /// # Errors
@@ -167,20 +190,9 @@ mod tests {
 
     use super::*;
 
-    fn digits(text: &str) -> Digits {
-        TextAs(parse_digits(text))
-    }
-
     fn page(limit: Option<&str>, page: Option<&str>) -> Option<(u64, u64)> {
-        let params = PageParams {
-            limit: limit.map(digits),
-            page: page.map(digits),
-        };
-        let users = UsersParams {
-            status: None,
-            limit: params.limit,
-            page: params.page,
-        };
+        let params = PageParams::from_texts(limit, page);
+        let users = UsersParams::from_texts(None, limit, page);
         let checked = params.validate();
         assert_eq!(users.validate().map(|query| query.page), checked);
         match checked {
@@ -217,10 +229,7 @@ mod tests {
     #[test]
     fn a_status_is_one_of_three() {
         let parse = |status: &str| {
-            let params = UsersParams {
-                status: Some(TextAs(Status::parse(status))),
-                ..UsersParams::default()
-            };
+            let params = UsersParams::from_texts(Some(status), None, None);
             params.validate().map(|query| query.status)
         };
         assert_eq!(parse("active"), Ok(Some(Status::Active)));
