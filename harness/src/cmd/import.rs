@@ -105,14 +105,16 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     }
     let document = read(&arguments.file)?;
     let imported = match kind(&document) {
-        Kind::OpenApi => {
+        DocumentKind::OpenApi => {
             if let Some(host) = &arguments.host {
                 refuse!("--host {host}: only a HAR file has several hosts");
             }
             openapi::import(&document, arguments.keep_secrets)
         }
-        Kind::Har => har::import(&document, arguments.host.as_deref(), arguments.keep_secrets)?,
-        Kind::Other(why) => refuse!("{shown}: {why}"),
+        DocumentKind::Har => {
+            har::import(&document, arguments.host.as_deref(), arguments.keep_secrets)?
+        }
+        DocumentKind::Other(why) => refuse!("{shown}: {why}"),
     };
     for (what, times) in &imported.left_out {
         let times = match times {
@@ -195,25 +197,27 @@ fn read(path: &Path) -> Result<Value> {
     Ok(parsed.map_err(|why| usage(format!("it is neither JSON nor YAML: {why}")))?)
 }
 
-enum Kind {
+enum DocumentKind {
     OpenApi,
     Har,
     /// Why it can't be read.
     Other(String),
 }
 
-fn kind(document: &Value) -> Kind {
+fn kind(document: &Value) -> DocumentKind {
     let text = |member: &str| document[member].as_str();
     if document["log"]["entries"].is_array() {
-        return Kind::Har;
+        return DocumentKind::Har;
     }
     match (text("openapi"), text("swagger")) {
-        (Some(version), _) if version.starts_with("3.") => Kind::OpenApi,
-        (Some(version), _) => Kind::Other(format!("OpenAPI {version} is not supported, only 3.x")),
-        (None, Some(version)) => Kind::Other(format!(
+        (Some(version), _) if version.starts_with("3.") => DocumentKind::OpenApi,
+        (Some(version), _) => {
+            DocumentKind::Other(format!("OpenAPI {version} is not supported, only 3.x"))
+        }
+        (None, Some(version)) => DocumentKind::Other(format!(
             "Swagger {version} is not supported: convert it to OpenAPI 3 first"
         )),
-        (None, None) => Kind::Other(
+        (None, None) => DocumentKind::Other(
             "neither an OpenAPI document nor a HAR file: it has no `openapi` and no `log.entries`"
                 .to_owned(),
         ),
@@ -240,9 +244,9 @@ mod tests {
     #[test]
     fn what_a_document_is_shows_in_its_content() {
         let kind_of = |text: &str| match kind(&serde_json::from_str(text).unwrap()) {
-            Kind::OpenApi => "openapi".to_owned(),
-            Kind::Har => "har".to_owned(),
-            Kind::Other(why) => why,
+            DocumentKind::OpenApi => "openapi".to_owned(),
+            DocumentKind::Har => "har".to_owned(),
+            DocumentKind::Other(why) => why,
         };
         assert_eq!(kind_of(r#"{"openapi":"3.0.3"}"#), "openapi");
         assert_eq!(kind_of(r#"{"log":{"entries":[]}}"#), "har");

@@ -37,7 +37,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def route(self):
         """One match on path and method. Use your framework's router instead."""
-        path = self.path.split("?", 1)[0]
+        # Not self.path, which makes /ping of //ping.
+        path = self.requestline.split(" ")[1].split("?", 1)[0]
         parent, _, last = path.rpartition("/")
         if path == "/ping":
             self.allows("GET") and self.send(200, {"status": "ok"})

@@ -12,16 +12,19 @@ use super::{Server, Source};
 /// Crates that parse HTTP/1.
 const PARSERS: [&str; 3] = ["httparse", "llhttp-rs", "picohttpparser-sys"];
 
+const NO_PACKAGE: &str = "it is not a package of this workspace";
+
 impl Server {
     /// Lines of its own Rust code that are neither blank nor comments nor tests.
     ///
     /// # Errors
     /// If it is not a package of this workspace, or a file can't be read.
     pub fn glue_lines(&self) -> Result<u64, String> {
-        let (manifest, ..) = self.package()?;
-        let sources = manifest.with_file_name("src");
+        let Source::Package { main, .. } = &self.source else {
+            return Err(NO_PACKAGE.to_owned());
+        };
         let mut lines = 0;
-        for path in rust_files(&sources)? {
+        for path in rust_files(main.parent().unwrap_or(main))? {
             let text = fs::read_to_string(&path).map_err(|error| cannot_read(&path, &error))?;
             lines += code_lines(&text).map_err(|error| cannot_read(&path, &error))?;
         }
@@ -90,7 +93,7 @@ impl Server {
                 flags,
                 ..
             } => Ok((manifest, &id.repr, flags)),
-            _ => Err("it is not a package of this workspace".to_owned()),
+            _ => Err(NO_PACKAGE.to_owned()),
         }
     }
 }

@@ -71,6 +71,8 @@ pub enum Source {
         bin: String,
         /// Its `Cargo.toml`.
         manifest: PathBuf,
+        /// Its `main.rs`, which may be that of another package.
+        main: PathBuf,
         /// Cargo's target folder for it.
         target: PathBuf,
         /// More arguments of `cargo build`; see [`Server::variant`].
@@ -348,6 +350,7 @@ fn from_package(
             id: package.id.clone(),
             bin: bin.name.clone(),
             manifest: package.manifest_path.clone().into(),
+            main: bin.src_path.clone().into(),
             target: metadata.target_directory.clone().into(),
             flags: Vec::new(),
             arguments: Vec::new(),

@@ -15,6 +15,7 @@ use super::Outcome;
 use super::client::Client;
 use super::process::{ProcessCheck, Scene};
 use super::raw::Connection;
+use super::response::excerpt;
 use super::subject::TIMEOUT;
 
 /// How many times the second set's CPU time the first may take, as the median of the rounds.
@@ -117,8 +118,10 @@ fn compare(
         for place in places {
             let set = &sets[place];
             let before = scene.cpu_time()?;
-            send(scene, &mut connections, set).map_err(|got| {
-                format!("sent: {}\ngot:  {got}\nexpected: responses", what[place])
+            send(scene, &mut connections, set).map_err(|(wire, got)| {
+                let text = String::from_utf8_lossy(wire);
+                let line = text.split(" HTTP/").next().unwrap_or_default();
+                format!("sent: {line}\ngot:  {got}\nexpected: 200")
             })?;
             sleep(REST);
             let used = scene.cpu_time()?.saturating_sub(before);
@@ -143,27 +146,34 @@ fn compare(
 }
 
 /// Sends the requests, one over each connection at a time.
-fn send(
+///
+/// # Errors
+/// The first request that isn't answered with 200, and what came instead.
+fn send<'w>(
     scene: &Scene<'_>,
     connections: &mut [Option<Connection>; CONNECTIONS],
-    wires: &[Vec<u8>],
-) -> Outcome {
+    wires: &'w [Vec<u8>],
+) -> Result<(), (&'w [u8], String)> {
     let addr = scene.subject().addr();
     for batch in wires.chunks(CONNECTIONS) {
         let mut open = Vec::with_capacity(CONNECTIONS);
         for (wire, connection) in batch.iter().zip(connections.iter_mut()) {
             let mut fresh = match connection.take() {
                 Some(open) => open,
-                None => Connection::open(addr, TIMEOUT).map_err(|error| error.to_string())?,
+                None => Connection::open(addr, TIMEOUT)
+                    .map_err(|error| (wire.as_slice(), error.to_string()))?,
             };
-            fresh.send(wire).map_err(|error| error.to_string())?;
-            open.push((fresh, connection));
+            fresh
+                .send(wire)
+                .map_err(|error| (wire.as_slice(), error.to_string()))?;
+            open.push((wire, fresh, connection));
         }
-        for (mut answering, connection) in open {
+        for (wire, mut answering, connection) in open {
             let answer = answering.answer(Instant::now());
-            let answer = answer.map_err(|error| error.to_string())?;
+            let answer = answer.map_err(|error| (wire.as_slice(), error.to_string()))?;
             if answer.status != 200 {
-                return Err(format!("status {}", answer.status));
+                let got = format!("{} {}", answer.status, excerpt(&answer.body));
+                return Err((wire, got));
             }
             if !answer.closes {
                 *connection = Some(answering);

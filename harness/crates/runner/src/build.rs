@@ -75,6 +75,7 @@ pub fn build(
             target,
             flags,
             arguments,
+            ..
         } => {
             let places = [
                 ("--manifest-path", manifest.as_path()),

@@ -32,6 +32,18 @@ impl Workspace {
         let dir = tempfile::tempdir().unwrap();
         let real = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let text = fs::read_to_string(real.join("Cargo.toml")).unwrap();
+        let members = |line: &str| line.starts_with("members = ");
+        let text: String = text
+            .lines()
+            .map(|line| {
+                if members(line) {
+                    "members = [\"servers/*\"]"
+                } else {
+                    line
+                }
+            })
+            .flat_map(|line| [line, "\n"])
+            .collect();
         let text = text
             .replace(r#""harness", "harness/crates/*", "#, "")
             .replace(r#"path = ""#, &format!(r#"path = "{}/"#, real.display()));
