@@ -27,6 +27,8 @@ use runner::{BootOptions, Interrupt, Launch, Referee, Running, boot};
 /// The load that shows which threads work.
 const CONNECTIONS: usize = 32;
 const LOAD: Duration = Duration::from_millis(800);
+/// How often its threads are looked at meanwhile.
+const EVERY: Duration = Duration::from_millis(50);
 /// How long and how often the Date is watched.
 const WATCH_DATE: Duration = Duration::from_millis(3_300);
 const DATE_EVERY: Duration = Duration::from_millis(2);
@@ -125,16 +127,28 @@ impl Look<'_> {
             ..Config::new(running.addr)
         };
         let control = Arc::new(Control::new(self.interrupt.flag()));
-        let measured = loadgen::drive(&config, &script, &control)?;
+        // Looked at during the load: a thread of a connection ends with it.
+        let mut after = before.clone();
+        let mut most = before.len();
+        let measured = thread::scope(|scope| {
+            let load = scope.spawn(|| loadgen::drive(&config, &script, &control));
+            while !load.is_finished() {
+                thread::sleep(EVERY);
+                processes.refresh();
+                let now = thread_times(&processes.pids());
+                most = most.max(now.len());
+                after.extend(now);
+            }
+            load.join()
+        });
+        let measured = measured.map_err(|_| anyhow!("the load generator panicked"))??;
         ensure!(!measured.stopped, "interrupted");
         if let Some(error) = &measured.first_error {
             bail!("{error}");
         }
-        processes.refresh();
-        let after = thread_times(&processes.pids());
         let busy = busy_threads(&before, &after);
         ensure!(busy > 0, "the CPU time of its threads can't be read");
-        Ok((busy as f64, after.len() as f64))
+        Ok((busy as f64, most as f64))
     }
 
     /// Everything but the threads.
