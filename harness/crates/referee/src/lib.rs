@@ -90,7 +90,7 @@ pub struct CheckOptions {
     /// A server that takes longer than this to accept 65,536 orders is not judged on how many it keeps: slow is
     /// not wrong, and finding out would take minutes.
     pub fill_limit: Duration,
-    /// The server answers `/ping` alone: only checks that need no more are made, see [`OF_PING`].
+    /// The server answers `/ping` alone: only checks that need no more are made.
     pub only_ping: bool,
 }
 
