@@ -5,6 +5,8 @@ PROFILE ?= standard
 HARNESS := cargo harness
 # SERVERS=all also measures servers/more and servers/external.
 SELECT := $(if $(or $(SERVERS),$(SERVER)),--server $(or $(SERVERS),$(SERVER)))
+# A run has no server named all.
+SHOWN := $(if $(filter all,$(SERVERS) $(SERVER)),,$(SELECT))
 LOADS := $(if $(WORKLOAD),--workload $(WORKLOAD)) $(if $(STAGE),--stage $(STAGE))
 MANIFESTS := $(if $(MANIFEST),--manifest $(MANIFEST))
 FILTERS := $(SELECT) $(LOADS) $(MANIFESTS)
@@ -47,10 +49,10 @@ regress: tools ## Check if a change made a server slower (BASE=main SERVER=axum)
 	@$(HARNESS) bench --against $(or $(BASE),main) --profile $(PROFILE) $(FILTERS)
 
 report: tools ## Print the newest run's tables again
-	@$(HARNESS) report $(SELECT) $(LOADS)
+	@$(HARNESS) report $(SHOWN) $(LOADS)
 
 compare: tools ## Show what changed between two runs (BASE=, NEW=: folders, or names under bench-results)
-	@$(HARNESS) compare $(BASE) $(NEW) $(SELECT) $(LOADS)
+	@$(HARNESS) compare $(BASE) $(NEW) $(SHOWN) $(LOADS)
 
 doctor: tools ## Show what would distort a measurement on this machine
 	@$(HARNESS) doctor

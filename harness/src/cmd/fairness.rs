@@ -157,10 +157,7 @@ impl FairnessJob<'_> {
             && !self.interrupt.is_set()
         {
             self.progress.fail(&server.name, &failure);
-            let hidden = self.folder.hidden();
-            for text in [&mut failure.reason, &mut failure.log_tail] {
-                *text = hidden.clean(text).into_owned();
-            }
+            self.folder.clean(&mut failure);
             seen.failure = Some(failure);
         }
         seen

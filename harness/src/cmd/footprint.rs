@@ -241,16 +241,15 @@ impl Survey<'_> {
             version: server.version.clone(),
             ..ServerFootprint::default()
         };
-        if let Err(failure) = self.fill(server, &mut footprint)
+        if let Err(mut failure) = self.fill(server, &mut footprint)
             && !self.interrupt.is_set()
         {
             self.progress.fail(&server.name, &failure);
+            self.folder.clean(&mut failure);
             footprint.failure = Some(failure);
         }
         let hidden = self.folder.hidden();
-        let failure = footprint.failure.iter_mut();
-        let texts = failure.flat_map(|failure| [&mut failure.reason, &mut failure.log_tail]);
-        for text in texts.chain(footprint.absent.values_mut()) {
+        for text in footprint.absent.values_mut() {
             *text = hidden.clean(text).into_owned();
         }
         footprint

@@ -43,12 +43,12 @@ const LARGEST_WORKLOAD: usize = 1 << 20;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// An OpenAPI 3 document (YAML or JSON), or a HAR file; which one it is, its content tells
+    /// An OpenAPI 3 document (YAML or JSON) or a HAR file; detected from its content
     file: PathBuf,
     /// File to write, whose name is the workload's; must not exist [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Of a HAR file: import the requests to this host [default: the one with the most requests]
+    /// Import only requests to this host, from a HAR file [default: the one with the most requests]
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
     /// Also write what may be secret: headers such as Authorization and Cookie, and parameters and bodies with

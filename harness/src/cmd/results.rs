@@ -128,6 +128,14 @@ impl Folder {
         ])
     }
 
+    /// Takes this machine's folders out of a failure.
+    pub(super) fn clean(&self, failure: &mut record::Failure) {
+        let hidden = self.hidden();
+        for text in [&mut failure.reason, &mut failure.log_tail] {
+            *text = hidden.clean(text).into_owned();
+        }
+    }
+
     /// The command line, without the program and without this machine's folders.
     pub(super) fn command(&self) -> Vec<String> {
         let hidden = self.hidden();

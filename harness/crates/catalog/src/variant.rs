@@ -24,7 +24,10 @@ pub fn is_variant(entry: &str) -> bool {
 
 /// Whether the entry is a variant whose program is its server's, started with other arguments.
 pub fn has_other_arguments(entry: &str) -> bool {
-    entry.contains(MIDDLEWARE) && is_variant(entry)
+    let setting = entry
+        .split_once('@')
+        .and_then(|(_, mark)| mark.split_once('='));
+    setting.is_some_and(|(name, _)| name == MIDDLEWARE)
 }
 
 impl Server {
@@ -142,6 +145,14 @@ mod tests {
             of("middleware=4"),
             (String::new(), "--middleware 4".to_owned())
         );
+    }
+
+    #[test]
+    fn only_middleware_is_an_argument() {
+        assert!(has_other_arguments("alder@middleware=4"));
+        for other in ["alder", "middleware", "middleware@lto=fat", "alder@1a2b3c4"] {
+            assert!(!has_other_arguments(other), "{other}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! How much CPU time a response takes: a server that remembers responses needs less for a request it has seen, and
+//! How much CPU time a response takes: a server that caches responses needs less for a request it has seen, and
 //! one that recognises the load generator may need less for its requests.
 //!
 //! Two sets of requests that need the same work from a server without such tricks take turns, and the CPU time of
@@ -33,7 +33,7 @@ const USERS: u64 = 4_000;
 const LEAST_LIMIT: u64 = 60;
 
 pub(super) const CHECKS: &[ProcessCheck] = checks! {
-    "work-repeated" => repeated: "a repeated request takes as much CPU time as a new one: no response is remembered",
+    "work-repeated" => repeated: "a repeated request takes as much CPU time as a new one: no response is cached",
     "work-common" => common: "the load's most common request takes as much CPU time as others like it",
     "work-recognised" => recognised: "the load generator's requests take as much CPU time as another client's",
 };

@@ -9,13 +9,10 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use super::Arguments;
 use crate::cmd::drive::target::Target as Url;
 use crate::flags::Usage;
-use catalog::{Catalog, Profile, Stage, Workload};
+use catalog::{Catalog, Profile, Stage, Workload, is_reserved};
 use machine::probe::{Processes, listeners};
 use record::{Finding, Level, TARGET};
 use runner::{Options, Target, TargetCheck};
-
-/// Names that mean something else.
-const RESERVED: [&str; 2] = ["control", "all"];
 
 /// The workload if none is named: the URL itself.
 const URL_ITSELF: &str = "about = \"GET of the URL itself\"\n[[request]]\npath = \"/\"\n";
@@ -24,15 +21,15 @@ const URL_ITSELF: &str = "about = \"GET of the URL itself\"\n[[request]]\npath =
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "A service that already runs")]
 pub(super) struct Targets {
-    /// Measure this service instead of servers: it is not built, started or stopped, and gets no more load than
-    /// you say: needs --rate, or --connections and --duration. Plain HTTP only; only load what you own.
+    /// Measure this service instead of servers: it is not built, started or stopped, and gets only the load
+    /// you ask for, so --rate, or --connections and --duration, is required. Plain HTTP only; only load what you own.
     /// Repeatable: several take turns
     #[arg(long, value_name = "[NAME=]URL", conflicts_with_all = [
         "server", "manifest", "twin", "binary", "variant", "against", "only_check", "port", "ready_timeout",
         "server_cpus", "resume",
     ])]
     pub(super) target: Vec<String>,
-    /// What to check a target for first. none: a response is valid if its status is 200 to 299. ping: also that
+    /// What to check before measuring. none: a response is valid if its status is 200 to 299. ping: also that
     /// GET /ping responds as the contract says. contract: everything that doesn't need a fresh process, as fast
     /// as it can, with some 70,000 orders; then every response under load must be right too
     #[arg(long, value_name = "WHAT", default_value = "none", requires = "target", value_parser = check_parser())]
@@ -103,7 +100,7 @@ impl Targets {
         let usage = |error: anyhow::Error| Usage(format!("--target {error}"));
         let url = Url::parse(url).map_err(usage)?;
         let name = match name {
-            Some(name) if RESERVED.contains(&name) => {
+            Some(name) if is_reserved(name) => {
                 refuse!("--target {flag}: that name is reserved")
             }
             Some(name) => name.to_owned(),

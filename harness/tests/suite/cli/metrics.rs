@@ -173,10 +173,7 @@ fn prometheus_reads_it_and_answers_the_dashboard() {
         let targets = ask("targets", &[])?;
         let target = targets.pointer("/data/activeTargets/0")?.clone();
         let health = target["health"].as_str()?.to_owned();
-        // On a busy machine a scrape may take too long; the next one may not.
-        let late = target["lastError"].as_str()?.contains("deadline exceeded");
-        let fine = matches!(health.as_str(), "up" | "unknown");
-        assert!(fine || late, "{target:#}");
+        assert!(matches!(health.as_str(), "up" | "unknown"), "{target:#}");
         (health == "up").then_some(())
     });
     let mut expressions = Vec::new();
@@ -194,13 +191,13 @@ fn prometheus_reads_it_and_answers_the_dashboard() {
     assert_eq!(prometheus.end(Signal::TERM), Some(0));
 }
 
-/// Starts one that looks twice a second, and gives where its API is.
+/// Starts one that looks every second, which leaves a busy machine time to answer, and gives where its API is.
 fn prometheus(folder: &Path, target: &Url) -> (Ours, String) {
     std::fs::create_dir(folder).unwrap();
     let config = folder.join("prometheus.yml");
     let address = target.socket_addrs(|| None).unwrap()[0];
     let text = format!(
-        "global: {{ scrape_interval: 500ms, scrape_timeout: 500ms }}\n\
+        "global: {{ scrape_interval: 1s, scrape_timeout: 1s }}\n\
          scrape_configs: [{{ job_name: harness, static_configs: [{{ targets: ['{address}'] }}] }}]\n"
     );
     std::fs::write(&config, text).unwrap();
