@@ -1,5 +1,7 @@
 //! The axes around a plot, and names beside its lines.
 
+use unicode_width::UnicodeWidthStr;
+
 use crate::grid::clipped;
 
 use super::key::Key;
@@ -55,6 +57,15 @@ pub(super) fn title_below(svg: &mut Svg, area: Area, title: &str) {
 
 /// A server's look and name.
 pub(super) type Label<'a> = (Key, &'a str);
+
+/// Columns of text for a name left of the plot. A longer one is clipped.
+pub(super) const NAME_COLUMNS: usize = 24;
+
+/// The left end of a plot that has these names to its left, pixels.
+pub(super) fn right_of_names<'a>(names: impl Iterator<Item = &'a str>) -> f64 {
+    let columns = names.map(UnicodeWidthStr::width).max().unwrap_or(0);
+    (24.0 + 7.0 * columns.min(NAME_COLUMNS) as f64).max(122.0)
+}
 
 /// A server's mark, and its name to the right of it, at most `columns` wide.
 pub(super) fn label(

@@ -3,7 +3,7 @@
 use catalog::Stage;
 
 use super::field::Field;
-use super::frame::label;
+use super::frame::{NAME_COLUMNS, label, right_of_names};
 use super::scale::AxisUnit;
 use super::steps::{Course, courses, p99};
 use super::svg::{Anchor, Svg};
@@ -11,7 +11,6 @@ use super::{Chart, Data, WIDTH, number};
 
 /// Number of shades; `templates/chart.css` defines them.
 const SHADES: usize = 6;
-const LEFT: f64 = 122.0;
 const TOP: f64 = 8.0;
 const ROW: f64 = 26.0;
 /// The smallest width of a cell that fits its figure.
@@ -66,15 +65,16 @@ impl Shades {
 
 fn draw(rows: &[Course<'_>], shades: Shades) -> Svg {
     let columns = rows.iter().map(|(_, steps)| steps.len()).max().unwrap_or(1);
-    let cell = (WIDTH - LEFT - 8.0) / columns as f64;
+    let left = right_of_names(rows.iter().map(|(entry, _)| entry.display));
+    let cell = (WIDTH - left - 8.0) / columns as f64;
     let bottom = TOP + ROW * rows.len() as f64;
     let mut svg = Svg::new(WIDTH, bottom + 52.0);
     for (row, (entry, steps)) in rows.iter().enumerate() {
         let y = TOP + ROW * row as f64;
         let at = (6.0, y + ROW / 2.0);
-        label(&mut svg, entry.named(), at, (4.0, 10.0), 17);
+        label(&mut svg, entry.named(), at, (4.0, 10.0), NAME_COLUMNS);
         for (column, step) in steps.iter().enumerate() {
-            let x = LEFT + cell * column as f64;
+            let x = left + cell * column as f64;
             let shade = shades.of(step.median);
             svg.rect((x, y + 1.0), cell - 1.0, ROW - 2.0, &format!("h{shade}"));
             if cell >= ROOM_FOR_TEXT {
@@ -89,17 +89,17 @@ fn draw(rows: &[Course<'_>], shades: Shades) -> Svg {
         .filter_map(|(_, steps)| steps.last())
         .map(|step| step.at_s);
     let end = format!("{:.1} s", end.fold(0.0, f64::max));
-    svg.text((LEFT, bottom + 14.0), Anchor::Start, "tick", "0.0 s");
+    svg.text((left, bottom + 14.0), Anchor::Start, "tick", "0.0 s");
     svg.text((WIDTH - 8.0, bottom + 14.0), Anchor::End, "tick", &end);
-    legend(&mut svg, shades, bottom + 26.0);
+    legend(&mut svg, shades, (left, bottom + 26.0));
     svg
 }
 
-fn legend(svg: &mut Svg, shades: Shades, top: f64) {
+fn legend(svg: &mut Svg, shades: Shades, (left, top): (f64, f64)) {
     svg.text((16.0, top + 11.0), Anchor::Start, "axis", "p99 from");
-    let width = (WIDTH - LEFT - 8.0) / SHADES as f64;
+    let width = (WIDTH - left - 8.0) / SHADES as f64;
     for shade in 0..SHADES {
-        let x = LEFT + width * shade as f64;
+        let x = left + width * shade as f64;
         svg.rect((x, top), width - 1.0, 16.0, &format!("h{shade}"));
         let text = brief(shades.from(shade));
         let middle = (x + (width - 1.0) / 2.0, top + 12.0);

@@ -5,7 +5,7 @@ use record::{Estimate, RankInterval};
 
 use super::WIDTH;
 use super::field::{Entrant, Field};
-use super::frame::{Area, label, level};
+use super::frame::{Area, NAME_COLUMNS, label, level, right_of_names};
 use super::scale::{AxisUnit, Scale};
 use super::svg::{Anchor, Svg, short};
 
@@ -14,10 +14,6 @@ const ROW: f64 = 25.0;
 const TOP: f64 = 30.0;
 /// Space above the rows otherwise.
 const BARE_TOP: f64 = 8.0;
-/// Columns of text for a name.
-const NAME_COLUMNS: usize = 17;
-/// From the left edge to the plot.
-const LEFT: f64 = 122.0;
 /// Between the plot's end and the right edge: the values, then the ranks.
 const VALUES: f64 = 62.0;
 const RANKS: f64 = 76.0;
@@ -41,7 +37,7 @@ impl<'a> Rows<'a> {
         let right = WIDTH - VALUES - if ranks { RANKS } else { 8.0 };
         let top = if ranks { TOP } else { BARE_TOP };
         let area = Area {
-            left: LEFT,
+            left: right_of_names(entries.iter().map(|entry| entry.display)),
             right,
             top,
             bottom: top + ROW * entries.len() as f64,
@@ -107,7 +103,12 @@ impl<'a> Rows<'a> {
             }
             label(svg, entry.named(), (6.0, y), (4.5, 10.0), NAME_COLUMNS);
             if entry.failed(self.stage) {
-                svg.text((LEFT + 4.0, y + 4.0), Anchor::Start, "fail", "failed");
+                svg.text(
+                    (self.area.left + 4.0, y + 4.0),
+                    Anchor::Start,
+                    "fail",
+                    "failed",
+                );
             }
         }
         if self.ranks {

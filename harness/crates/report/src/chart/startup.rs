@@ -4,14 +4,13 @@ use record::figure;
 use record::{Estimate, Summary, Verdict};
 
 use super::field::{Valid, keys};
-use super::frame::{Area, aside, label, level};
+use super::frame::{Area, NAME_COLUMNS, aside, label, level, right_of_names};
 use super::key::Key;
 use super::scale::{AxisUnit, Scale};
 use super::svg::{Anchor, Svg};
 use super::{Chart, Data, WIDTH, interval_cells, spoken, whisker};
 
 const ROW: f64 = 30.0;
-const LEFT: f64 = 122.0;
 const HEAD: f64 = 22.0;
 
 /// A server's starts in one figure.
@@ -100,7 +99,7 @@ fn starts<'a>(summary: &'a Summary, valid: &Valid<'_>, figure: &str) -> Vec<Star
 
 fn draw(svg: &mut Svg, top: f64, title: &str, unit: AxisUnit, starts: &[Starts<'_>]) {
     let area = Area {
-        left: LEFT,
+        left: right_of_names(starts.iter().map(|start| start.display)),
         right: WIDTH - 66.0,
         top,
         bottom: top + ROW * starts.len() as f64,
@@ -114,7 +113,7 @@ fn draw(svg: &mut Svg, top: f64, title: &str, unit: AxisUnit, starts: &[Starts<'
         let y = top + ROW * (row as f64 + 0.5);
         let class = start.key.class();
         let server = (start.key, start.display);
-        label(svg, server, (6.0, y), (4.5, 10.0), 17);
+        label(svg, server, (6.0, y), (4.5, 10.0), NAME_COLUMNS);
         // Dots use five heights in turn, so that equal ones don't hide each other.
         let dot = |(index, value): (usize, &f64)| {
             let aside = aside(index % 5, 5, 3.0);

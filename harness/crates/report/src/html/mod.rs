@@ -22,7 +22,7 @@ mod verdict;
 
 use minijinja::{Environment, Value, context};
 
-use record::{Record, Summary};
+use record::{EntryKind, Record, Summary};
 use words::counted;
 
 use super::chart::{self, Chart, Field, STYLE, Valid, escaped};
@@ -87,16 +87,20 @@ fn list<T: Into<Value>>(items: impl IntoIterator<Item = T>) -> Value {
 }
 
 fn title(summary: &Summary) -> String {
-    let servers = summary
-        .servers
-        .iter()
-        .filter(|row| !record::is_control(&row.server));
+    let count = |wanted: fn(EntryKind<'_>) -> bool| {
+        let kinds = summary.servers.iter();
+        kinds
+            .filter(|row| wanted(EntryKind::of(&row.server)))
+            .count()
+    };
+    let servers = count(|kind| kind == EntryKind::Server);
+    let builds = count(|kind| matches!(kind, EntryKind::Build(_)));
     let workloads = super::workload_table::workloads(summary).len();
-    format!(
-        "{} compared on {}",
-        counted(servers.count(), "web server"),
-        counted(workloads, "workload")
-    )
+    let mut compared = counted(servers, "web server");
+    if builds > 0 {
+        compared = format!("{compared} and {}", counted(builds, "other build"));
+    }
+    format!("{compared} compared on {}", counted(workloads, "workload"))
 }
 
 fn figures(charts: impl IntoIterator<Item = Chart>) -> Value {
