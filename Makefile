@@ -13,7 +13,7 @@ FILTERS := $(SELECT) $(LOADS) $(MANIFESTS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help tools new-server build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor cost profile footprint fairness crosscheck microbench bench-driver test fuzz lint nightly ci clean
+.PHONY: help tools new-server build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor cost profile footprint fairness crosscheck microbench bench-driver test test-slow fuzz lint nightly ci clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -81,8 +81,12 @@ bench-driver: tools ## Measure the load generator's accuracy and cost against it
 
 # Tests mostly wait for servers, so on few CPUs more of them run at a time than there are CPUs.
 test: export RUST_TEST_THREADS ?= $(shell n=$$(nproc); echo $$((n < 4 ? 2 * n : n)))
-test: tools ## Run every test in the workspace
-	cargo test --locked --no-fail-fast
+test test-slow: export CARGO_INCREMENTAL ?= 0
+test: tools ## Run the tests of the harness and of the five servers
+	cargo test --locked --no-fail-fast --lib --bins --tests --examples
+
+test-slow: tools ## Run the tests that take a minute each: they build servers, count instructions, search for crashes
+	cargo test --locked --test suite -- --ignored cli:: protocol::
 
 fuzz: tools ## Fuzz the parsers with a million responses and workloads each (needs cargo-fuzz; scripts/fuzz --help)
 	@scripts/fuzz
@@ -95,19 +99,20 @@ lint: tools ## Check format, clippy and docs, with warnings denied
 
 nightly: tools ## The slow checks: every gate of a trial, generated requests, the protocol matrix, mutated requests
 	cargo test --workspace --test gates --examples --locked
-	cargo test --workspace --test suite --locked -- --ignored cli::profile cli::new
+	@$(MAKE) test-slow
 	@scripts/schemathesis
 	@$(HARNESS) protocol --fuzz 100000 $(SELECT) $(MANIFESTS)
 
 # `test` has built a harness already. No figure is judged, so it needn't be an optimized one.
 ci: HARNESS := $(or $(CARGO_TARGET_DIR),target)/debug/harness
-ci: ## Run lint, test and smoke, as CI does
+ci: ## Run lint, test, test-slow and smoke, as CI does
 	cargo test --locked --no-run
 	@# Tests mostly wait, so clippy and the servers of the smoke run are built meanwhile; a little later, as cargo
 	@# holds a lock while it sees that the tests are built.
 	@log=$$(mktemp); { sleep 15; $(MAKE) lint && $(HARNESS) build; } >"$$log" 2>&1 & beside=$$!; \
 		$(MAKE) test; tested=$$?; wait $$beside; built=$$?; cat "$$log"; rm "$$log"; \
 		[ $$tested = 0 ] && [ $$built = 0 ]
+	@$(MAKE) test-slow
 	@$(MAKE) smoke HARNESS=$(HARNESS)
 
 clean: ## Remove build output; bench-results stays

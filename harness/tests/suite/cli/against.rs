@@ -162,6 +162,7 @@ fn verdicts(folder: &Path) -> Value {
 }
 
 #[test]
+#[ignore = "slow: `make test-slow` runs it"]
 fn a_slower_server_is_found_and_fails_only_where_asked() {
     let repository = Repository::new();
     let base = repository.base("HEAD~1");
@@ -272,6 +273,7 @@ fn a_base_that_does_not_build_ends_the_run_before_it_begins() {
 }
 
 #[test]
+#[ignore = "slow: `make test-slow` runs it"]
 fn ctrl_c_removes_the_worktree_and_the_run_can_be_taken_up() {
     let repository = Repository::new();
     let (base, out) = (repository.base("HEAD~1"), repository.out());

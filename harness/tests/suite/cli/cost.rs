@@ -53,6 +53,7 @@ fn is_installed(program: &str) -> bool {
 }
 
 #[test]
+#[ignore = "slow: `make test-slow` runs it"]
 fn planted_instructions_and_allocations_are_found() {
     if !is_installed("valgrind") {
         return;
@@ -159,6 +160,7 @@ fn a_server_without_a_counting_build_lacks_that_figure_with_its_reason() {
 }
 
 #[test]
+#[ignore = "slow: `make test-slow` runs it"]
 fn a_server_that_answers_wrongly_has_no_cost() {
     let bench = Bench::new().with("mine", &["--fault", "wrong-body"]);
     let out = bench.out();

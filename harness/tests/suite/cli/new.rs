@@ -148,6 +148,7 @@ fn assert_begun(output: &Output) {
 const OF_RUST: [&str; 3] = ["hyper-service", "tokio", "threads"];
 
 #[test]
+#[ignore = "slow: `make test-slow` runs it"]
 fn a_package_builds_answers_ping_and_says_what_is_missing() {
     let workspace = Workspace::new();
     let names = OF_RUST.map(|template| workspace.add(template));
@@ -216,7 +217,7 @@ fn what_cannot_be_written_leaves_nothing() {
 }
 
 #[test]
-#[ignore = "takes a minute: `make nightly` runs it"]
+#[ignore = "slow: `make test-slow` runs it"]
 fn a_package_is_formatted_and_clippy_finds_nothing() {
     let workspace = Workspace::new();
     for template in OF_RUST {

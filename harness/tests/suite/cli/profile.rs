@@ -62,7 +62,7 @@ fn share(profile: &Value, class: &str) -> f64 {
 }
 
 #[test]
-#[ignore = "slow under valgrind: make nightly"]
+#[ignore = "slow under valgrind: `make test-slow` runs it"]
 fn callgrind_counts_instructions_and_allocations_by_place() {
     if !is_installed("valgrind") {
         return;
@@ -97,7 +97,7 @@ fn callgrind_counts_instructions_and_allocations_by_place() {
 }
 
 #[test]
-#[ignore = "slow under valgrind: make nightly"]
+#[ignore = "slow under valgrind: `make test-slow` runs it"]
 fn perf_samples_the_kernel_too() {
     if !is_installed("perf") {
         return;

@@ -31,6 +31,7 @@ fn a_right_server_stands_it() {
 }
 
 #[test]
+#[ignore = "slow: `make test-slow` runs it"]
 fn a_planted_crash_is_found_cut_down_and_done_again() {
     let fault = ["--fault", "dies-on-bad-head"];
     let (status, rows) = fuzz(&fault, &["--requests", "40", "--connections", "2"]);
