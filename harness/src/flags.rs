@@ -109,8 +109,35 @@ impl Servers {
                 Usage("there are no servers: see CONTRIBUTING.md to add one".to_owned()).into(),
             );
         }
+        refuse_unknown_workloads(&catalog, &servers)?;
         Ok((catalog, servers))
     }
+}
+
+/// Refuses a partial server whose manifest names a workload that doesn't exist.
+fn refuse_unknown_workloads(catalog: &Catalog, servers: &[Server]) -> anyhow::Result<()> {
+    for server in servers.iter().filter(|server| server.is_partial()) {
+        let all = own_workloads(catalog)?;
+        names::select(
+            "workload",
+            all,
+            |workload| &workload.name,
+            &server.workloads,
+        )
+        .map_err(|error| {
+            Usage(format!(
+                "{}: `workloads` in its server.toml: {error}",
+                server.name
+            ))
+        })?;
+    }
+    Ok(())
+}
+
+/// The workloads that come with the harness.
+fn own_workloads(catalog: &Catalog) -> Result<Vec<Workload>, Usage> {
+    let folder = catalog.root.join("harness").join("workloads");
+    Workload::load_dir(&folder).map_err(|error| Usage(error.to_string()))
 }
 
 /// The workloads of these names; all if there are none. What ends in `.toml` is the path of a workload file.
@@ -123,8 +150,7 @@ pub fn workloads(catalog: &Catalog, wanted: &[String]) -> anyhow::Result<Vec<Wor
     let names: Vec<String> = names.into_iter().cloned().collect();
     let mut selected = Vec::new();
     if files.is_empty() || !names.is_empty() {
-        let folder = catalog.root.join("harness").join("workloads");
-        let all = Workload::load_dir(&folder).map_err(|error| Usage(error.to_string()))?;
+        let all = own_workloads(catalog)?;
         selected =
             names::select("workload", all, |workload| &workload.name, &names).map_err(Usage)?;
     }
@@ -139,6 +165,8 @@ pub fn workloads(catalog: &Catalog, wanted: &[String]) -> anyhow::Result<Vec<Wor
         }
         selected.push(own);
     }
+    // The order of trials is drawn from this one, and a resumed run has the names alone.
+    selected.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(selected)
 }
 

@@ -163,12 +163,13 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Finish this interrupted run with its own plan and seed. Refused if the binaries, the requests or the
-    /// machine have changed. Only --manifest, --binary, --port, --metrics and --list can be combined with it
+    /// machine have changed. Only --manifest, --binary, --workload FILE, --port, --metrics and --list can be combined
+    /// with it
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "profile", "rounds", "isolated", "slice", "lead_in", "precision", "budget", "twin", "against", "no_control",
         "duration", "warmup",
         "connections", "engine", "rate", "seed", "first_byte_limit", "timeout", "ready_timeout", "out",
-        "server", "workload", "stage", "server_cpus", "driver_cpus", "no_pin",
+        "server", "stage", "server_cpus", "driver_cpus", "no_pin",
     ])]
     resume: Option<PathBuf>,
     #[command(flatten)]

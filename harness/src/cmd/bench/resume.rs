@@ -13,7 +13,7 @@ use super::begin::{own_sha256, requests_sha256, with_other_builds};
 use super::{Arguments, Job};
 use crate::cmd::machine::{CpuPlace, descriptor_limit};
 use crate::cmd::results::Folder;
-use crate::flags::{Loads, Usage, refuse_engine};
+use crate::flags::{self, Usage, refuse_engine};
 use catalog::{Catalog, Profile, Server, Workload, names};
 use machine::Needs;
 use record::{
@@ -170,7 +170,7 @@ fn options(
             .map(|name| base_name(name).to_owned())
             .collect(),
         control: run.entries.iter().any(|name| is_control(name)),
-        workloads: workloads(catalog, run)?,
+        workloads: workloads(catalog, run, &arguments.filters.loads.workload)?,
         stages: run.stages.clone(),
         profile,
         length: Length {
@@ -286,12 +286,35 @@ fn missing(name: &str, all: &[Server]) -> Usage {
     })
 }
 
-fn workloads(catalog: &Catalog, run: &Run) -> Result<Vec<Workload>> {
-    let loads = Loads {
-        workload: run.workloads.keys().cloned().collect(),
-        ..Loads::default()
-    };
-    loads.workloads(catalog, &[])
+/// The run's workloads. `files` are those of them that don't come with the harness.
+fn workloads(catalog: &Catalog, run: &Run, files: &[String]) -> Result<Vec<Workload>> {
+    let mut own = Vec::new();
+    for file in files {
+        if !file.ends_with(".toml") {
+            refuse!("--resume runs the workloads of that run: leave out --workload {file}");
+        }
+        let workload = Workload::load(Path::new(file)).map_err(|error| Usage(error.to_string()))?;
+        if !run.workloads.contains_key(&workload.name) {
+            refuse!(
+                "--workload {file}: the run has no workload {}",
+                workload.name
+            );
+        }
+        own.push(workload);
+    }
+    let mut all = Vec::new();
+    for name in run.workloads.keys() {
+        all.push(match own.iter().position(|own| own.name == *name) {
+            Some(at) => own.swap_remove(at),
+            None => flags::workloads(catalog, std::slice::from_ref(name))
+                .map_err(|error| {
+                    let hint = "if it came from a file, pass that again with --workload FILE";
+                    Usage(format!("{error:#}; {hint}"))
+                })?
+                .remove(0),
+        });
+    }
+    Ok(all)
 }
 
 /// Refuses to resume if the machine, the harness or the requests have changed; binaries are compared after

@@ -193,6 +193,18 @@ fn a_partial_server_has_rows_of_its_workloads_only() {
 }
 
 #[test]
+fn a_partial_server_of_an_unknown_workload_is_refused() {
+    let command = [&fixture().display().to_string(), "--addr", "{addr}"];
+    let lines = format!("run = {command:?}\nworkloads = [\"pong\"]");
+    let bench = Bench::new().with_manifest("some", &lines);
+    let run = bench.bench(&[]);
+    assert_eq!(run.status, Some(2), "{}", run.stderr);
+    let expected =
+        "some: `workloads` in its server.toml: no workload \"pong\"; did you mean \"ping\"?";
+    assert!(run.stderr.contains(expected), "{}", run.stderr);
+}
+
+#[test]
 fn the_others_go_on() {
     let run = Bench::new()
         .with("right", &[])

@@ -87,6 +87,40 @@ build = ["sh", "-c", "echo again >> built; exit 3"]"#;
     assert_refused(resume(&bench, &out, &[]), &out, &complete);
 }
 
+#[test]
+fn a_workload_from_a_file_is_passed_again() {
+    let bench = Bench::new().with("right", &[]);
+    let file = bench.dir.path().join("own.toml");
+    let ping = Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads/ping.toml");
+    fs::copy(ping, &file).unwrap();
+    let own = ["--workload", file.to_str().unwrap()];
+    let out = bench.out();
+    let harness = Harness::start(begin(
+        &bench,
+        &SHORT,
+        &[&own[..], &["--rounds", "3"]].concat(),
+    ));
+    interrupt_after(harness, 1, &out);
+    assert_refused(
+        resume(&bench, &out, &[]),
+        &out,
+        &["\"own\"", "pass that again with --workload FILE"],
+    );
+    assert_refused(
+        resume(&bench, &out, &["--workload", "ping"]),
+        &out,
+        &["leave out --workload ping"],
+    );
+    let run = Harness::start(resume(&bench, &out, &own)).end(&out);
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    let rounds = |name: &str| {
+        let trials = record(&out).trials;
+        trials.iter().filter(|trial| trial.workload == name).count()
+    };
+    assert_eq!(rounds("own"), rounds("ping"));
+    all_gone(&bench);
+}
+
 /// Another build of the fixture: what follows the end of its file changes nothing but its hash.
 fn other_build(bench: &Bench) -> PathBuf {
     let other = bench.dir.path().join("other");
