@@ -17,6 +17,11 @@ use std::pin::pin;
 use std::thread;
 use std::time::Duration;
 
+use axum::ServiceExt;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::http::header::{CONNECTION, HeaderValue};
+use axum::response::Response;
 use compio::net::TcpListener;
 use compio::runtime::Runtime;
 use compio::signal::ctrl_c;
@@ -24,6 +29,7 @@ use compio::signal::unix::signal;
 use compio::time::sleep;
 use contract::{Flags, Store};
 use futures_util::future::{Either, select};
+use tower::util::MapResponse;
 
 /// How long open connections may hold up the exit. cyper-axum itself waits for half-sent requests
 /// without a limit.
@@ -50,7 +56,9 @@ fn main() -> io::Result<()> {
 
 async fn serve(listener: net::TcpListener, store: &'static Store) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
-    let served = cyper_axum::serve(listener, routes::app(store))
+    // Around the whole app: `Router::layer` would box the future of each request once more.
+    let app = MapResponse::new(routes::app(store), announce_close);
+    let served = cyper_axum::serve(listener, ServiceExt::<Request>::into_make_service(app))
         .with_graceful_shutdown(shutdown_signal())
         .into_future();
     let overdue = pin!(async {
@@ -61,6 +69,16 @@ async fn serve(listener: net::TcpListener, store: &'static Store) -> io::Result<
         Either::Left((served, _)) => served,
         Either::Right(((), _)) => Ok(()),
     }
+}
+
+/// Adds `Connection: close` to a 413. Hyper closes the connection after it, because the rest of the
+/// body is unread, but doesn't say so.
+fn announce_close(mut response: Response) -> Response {
+    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    response
 }
 
 /// Resolves on SIGTERM or SIGINT.
