@@ -18,6 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use axum::ServiceExt;
+use axum::body::HttpBody;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::{CONNECTION, HeaderValue};
@@ -28,8 +29,9 @@ use compio::signal::ctrl_c;
 use compio::signal::unix::signal;
 use compio::time::sleep;
 use contract::{Flags, Store};
+use futures_util::TryFutureExt;
 use futures_util::future::{Either, select};
-use tower::util::MapResponse;
+use tower::{Service, service_fn};
 
 /// How long open connections may hold up the exit. cyper-axum itself waits for half-sent requests
 /// without a limit.
@@ -56,8 +58,13 @@ fn main() -> io::Result<()> {
 
 async fn serve(listener: net::TcpListener, store: &'static Store) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
+    let app = routes::app(store);
     // Around the whole app: `Router::layer` would box the future of each request once more.
-    let app = MapResponse::new(routes::app(store), announce_close);
+    let app = service_fn(move |request: Request| {
+        let has_body = !request.body().is_end_stream();
+        let response = app.clone().call(request);
+        response.map_ok(move |response| announce_close(has_body, response))
+    });
     let served = cyper_axum::serve(listener, ServiceExt::<Request>::into_make_service(app))
         .with_graceful_shutdown(shutdown_signal())
         .into_future();
@@ -71,10 +78,17 @@ async fn serve(listener: net::TcpListener, store: &'static Store) -> io::Result<
     }
 }
 
-/// Adds `Connection: close` to a 413. Hyper closes the connection after it, because the rest of the
-/// body is unread, but doesn't say so.
-fn announce_close(mut response: Response) -> Response {
-    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+/// Adds `Connection: close` to a response for which a body is left unread: unless the rest has
+/// arrived already, hyper closes the connection after it, but doesn't say so.
+fn announce_close(has_body: bool, mut response: Response) -> Response {
+    let unread = matches!(
+        response.status(),
+        StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+    );
+    if has_body && unread {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
     }
