@@ -17,13 +17,21 @@ use std::pin::pin;
 use std::thread;
 use std::time::Duration;
 
+use axum::ServiceExt;
+use axum::body::HttpBody;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::http::header::{CONNECTION, HeaderValue};
+use axum::response::Response;
 use compio::net::TcpListener;
 use compio::runtime::Runtime;
 use compio::signal::ctrl_c;
 use compio::signal::unix::signal;
 use compio::time::sleep;
 use contract::{Flags, Store};
+use futures_util::TryFutureExt;
 use futures_util::future::{Either, select};
+use tower::{Service, service_fn};
 
 /// How long open connections may hold up the exit. cyper-axum itself waits for half-sent requests
 /// without a limit.
@@ -50,7 +58,14 @@ fn main() -> io::Result<()> {
 
 async fn serve(listener: net::TcpListener, store: &'static Store) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
-    let served = cyper_axum::serve(listener, routes::app(store))
+    let app = routes::app(store);
+    // Around the whole app: `Router::layer` would box the future of each request once more.
+    let app = service_fn(move |request: Request| {
+        let has_body = !request.body().is_end_stream();
+        let response = app.clone().call(request);
+        response.map_ok(move |response| announce_close(has_body, response))
+    });
+    let served = cyper_axum::serve(listener, ServiceExt::<Request>::into_make_service(app))
         .with_graceful_shutdown(shutdown_signal())
         .into_future();
     let overdue = pin!(async {
@@ -61,6 +76,23 @@ async fn serve(listener: net::TcpListener, store: &'static Store) -> io::Result<
         Either::Left((served, _)) => served,
         Either::Right(((), _)) => Ok(()),
     }
+}
+
+/// Adds `Connection: close` to a response for which a body is left unread: unless the rest has
+/// arrived already, hyper closes the connection after it, but doesn't say so.
+fn announce_close(has_body: bool, mut response: Response) -> Response {
+    let unread = matches!(
+        response.status(),
+        StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+    );
+    if has_body && unread {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    response
 }
 
 /// Resolves on SIGTERM or SIGINT.

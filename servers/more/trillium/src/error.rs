@@ -32,6 +32,15 @@ impl From<trillium::Error> for Error {
     }
 }
 
+/// Runs before the router, which ignores slashes at both ends of a path: they make another route.
+pub(crate) async fn only_exact(conn: Conn) -> Conn {
+    let path = conn.path();
+    if path.starts_with("//") || path.ends_with('/') {
+        return Error(ApiError::NotFound).run(conn).await;
+    }
+    conn
+}
+
 /// Runs after the router: responds where it found no handler.
 pub(crate) async fn refused(conn: Conn) -> Conn {
     let error = match conn.status() {

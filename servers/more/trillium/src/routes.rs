@@ -5,7 +5,7 @@ use trillium::{Conn, Handler, Method, Status};
 use trillium_api::{Json, State, api};
 use trillium_router::Router;
 
-use crate::error::{Error, refused};
+use crate::error::{Error, only_exact, refused};
 use crate::extract::{Id, OrderBody, Query};
 
 type Shared = State<&'static Store>;
@@ -23,7 +23,7 @@ pub(crate) fn app(store: &'static Store) -> impl Handler {
         .any(&get, "/api/v1/orders/:id", api(order))
         .without_options_handling()
         .with_method_not_allowed();
-    (State(store), router, refused)
+    (only_exact, State(store), router, refused)
 }
 
 async fn ping(_: &mut Conn, State(store): Shared) -> Json<Ping> {

@@ -5,10 +5,11 @@ use std::fmt;
 
 use contract::ApiError;
 use xitca_web::WebContext;
+use xitca_web::body::Body;
 use xitca_web::error::{BodyOverFlow, Error, MatchError, MethodNotAllowed, Request};
 use xitca_web::handler::Responder;
 use xitca_web::handler::json::Json;
-use xitca_web::http::header::{ALLOW, HeaderValue};
+use xitca_web::http::header::{ALLOW, CONNECTION, HeaderValue};
 use xitca_web::http::{StatusCode, WebResponse};
 use xitca_web::service::Service;
 
@@ -71,17 +72,31 @@ impl<'r> Service<WebContext<'r, Request<'r>>> for ContractError {
 
 /// Middleware that makes the errors of router and extractors the contract's; the framework would
 /// answer without a body.
+///
+/// xitca-http closes a connection whose request has an unread body. Its response doesn't say so,
+/// so this adds `Connection: close`.
 pub(crate) async fn as_the_contract<S, C>(
     service: &S,
-    ctx: WebContext<'_, C>,
+    mut ctx: WebContext<'_, C>,
 ) -> Result<WebResponse, Error>
 where
+    C: 'static,
     S: for<'r> Service<WebContext<'r, C>, Response = WebResponse, Error = Error>,
 {
-    service.call(ctx).await.map_err(|error| {
-        let translated = translate(error.upcast());
-        translated.map_or(error, Error::from)
-    })
+    let mut response = match service.call(ctx.reborrow()).await {
+        Ok(response) => response,
+        Err(error) => {
+            let error = translate(error.upcast()).map_or(error, Error::from);
+            Service::call(&error, ctx.reborrow()).await?
+        }
+    };
+    // An extractor takes the body, and drops it at the limit.
+    let unread = !ctx.body().is_end_stream();
+    if unread || response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    Ok(response)
 }
 
 /// None for an error that is the contract's already, or that no client causes.
