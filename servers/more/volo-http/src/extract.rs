@@ -11,6 +11,10 @@ use volo_http::server::extract::{FromContext, FromRequest, Json, Query};
 
 use crate::error::Error;
 
+/// How deep a body may nest. sonic-rs, which is behind [`Json`], reads nested values recursively and
+/// without a limit (its issue 232), so a deep body overflows the stack and ends the process.
+const MAX_DEPTH: usize = 32;
+
 /// [`Query`], failing as the contract says.
 pub(crate) struct Params<T>(pub(crate) T);
 
@@ -34,19 +38,64 @@ impl FromRequest for OrderBody {
 
     async fn from_request(cx: &mut ServerContext, parts: Parts, body: Body) -> Result<Self, Error> {
         let body = match Limited::new(body, MAX_BODY_BYTES).collect().await {
-            Ok(body) => Full::new(body.to_bytes()),
+            Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {
                 return Err(ApiError::PayloadTooLarge.into());
             }
             // It broke off, or its chunks are malformed.
             Err(error) => return Err(ApiError::MalformedJson(error.to_string().into()).into()),
         };
-        match Json::from_request(cx, parts, body).await {
+        if depth(&body) > MAX_DEPTH {
+            let why = "it is nested more than 32 deep";
+            return Err(ApiError::MalformedJson(why.into()).into());
+        }
+        match Json::from_request(cx, parts, Full::new(body)).await {
             Ok(Json(order)) => Ok(Self(order)),
             Err(ExtractBodyError::Generic(GenericRejectionError::InvalidContentType)) => {
                 Err(ApiError::UnsupportedMediaType.into())
             }
             Err(error) => Err(ApiError::MalformedJson(error.to_string().into()).into()),
         }
+    }
+}
+
+/// How deep this JSON nests. Where it isn't JSON, at least as deep as a parser gets.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let mut bytes = json.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'[' | b'{' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            // Brackets in a string don't count; what a backslash escapes doesn't end it.
+            b'"' => {
+                while let Some(byte) = bytes.next() {
+                    match byte {
+                        b'"' => break,
+                        b'\\' => _ = bytes.next(),
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::depth;
+
+    #[test]
+    fn brackets_in_strings_do_not_nest() {
+        assert_eq!(depth(br#"{"item_id":"SKU-001","qty":1}"#), 1);
+        assert_eq!(depth(br#"{"a":"[[[\"[[","b":[{}]}"#), 3);
+        assert_eq!(depth(br#"["\\",[]]"#), 2);
+        assert_eq!(depth(b"]]]["), 1);
+        assert_eq!(depth(b"7"), 0);
     }
 }

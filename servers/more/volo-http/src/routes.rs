@@ -79,10 +79,7 @@ async fn place_order(
     Ok((StatusCode::CREATED, Json(placed)))
 }
 
-async fn orders(
-    Extension(store): Shared,
-    Params(params): Params<PageParams>,
-) -> Answer<OrderPage> {
+async fn orders(Extension(store): Shared, Params(params): Params<PageParams>) -> Answer<OrderPage> {
     Ok(Json(store.orders(params.validate()?)))
 }
 
