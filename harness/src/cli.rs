@@ -32,8 +32,8 @@ Examples:
   cargo harness rank                             rank the newest run's servers across all workloads
   cargo harness doctor                           find what would distort a benchmark on this machine
 
-Exit status: 0 success; 1 a server failed or was refused, doctor found a problem that makes figures
-wrong, or compare found a regression that --fail-on names; 2 a bad flag; 3 drive exceeded a --fail-if
+Exit status: 0 success; 1 a server failed or was refused, doctor found a problem that makes figures \
+wrong, or compare found a regression that --fail-on names; 2 a bad flag; 3 drive exceeded a --fail-if \
 limit; 130 interrupted.";
 
 /// Builds, checks, drives and compares the web servers of this workspace.

@@ -56,16 +56,16 @@ Examples:
   cargo harness bench --metrics 127.0.0.1:9464         watch the run in Prometheus and Grafana
   cargo harness bench --list                           show what would run and how long it takes
 
-Every round also measures the control twice. The control is a minimal responder that replays checked
-responses. It shows what the load generator can reach. Its two entries show how far apart two equal
+Every round also measures the control twice. The control is a minimal responder that replays checked \
+responses. It shows what the load generator can reach. Its two entries show how far apart two equal \
 servers are on this machine; servers closer than that tie.
 
 The run is stored in bench-results/UTC-REVISION/ after every trial, so Ctrl-C loses nothing:
 `harness report` shows what was measured, and --resume continues the run.
 
---metrics serves GET /metrics in OpenMetrics 1.0 until the run ends, from one thread on CPUs that
-neither side uses. If both sides use all CPUs, that thread shares the load generator's CPUs at the
-lowest priority. Prometheus itself also uses CPU time: run it on another machine, through a tunnel, or
+--metrics serves GET /metrics in OpenMetrics 1.0 until the run ends, from one thread on CPUs that \
+neither side uses. If both sides use all CPUs, that thread shares the load generator's CPUs at the \
+lowest priority. Prometheus itself also uses CPU time: run it on another machine, through a tunnel, or \
 scrape rarely. scripts/grafana-dashboard.json is a dashboard for it.";
 
 /// Time for all rounds if only a precision is given.

@@ -14,7 +14,7 @@ Examples:
   cargo harness build --server mine --manifest path/to/mine/server.toml
   cargo harness build --json | jq -r '.[].binary'
 
-Each server is built separately: cargo unifies the features of packages that it builds together, and
+Each server is built separately: cargo unifies the features of packages that it builds together, and \
 that would change the programs.
 
 Exit status: 0 all built; 1 a build failed; 2 a bad flag; 130 interrupted.";

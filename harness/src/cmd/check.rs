@@ -24,12 +24,12 @@ Examples:
   cargo harness check --json                   details of every failed check
   cargo harness check --server mine --manifest path/to/mine/server.toml
 
-Each server is built, started, tested against everything the contract defines, and stopped under load.
-Only a server that passes all checks can be measured. The table counts checks by topic. A failed check
-has its own line, and below the table the request sent, the response received and the response
+Each server is built, started, tested against everything the contract defines, and stopped under load. \
+Only a server that passes all checks can be measured. The table counts checks by topic. A failed check \
+has its own line, and below the table the request sent, the response received and the response \
 expected.
 
-Exit status: 0 all passed; 1 a server failed a check, or could not be built or started; 2 a
+Exit status: 0 all passed; 1 a server failed a check, or could not be built or started; 2 a \
 bad flag; 130 interrupted.";
 
 /// Flags of `harness check`.

@@ -28,22 +28,22 @@ Examples:
   cargo harness compare before latest --fail-on regressed --threshold 5% --figure requests_per_s
   cargo harness compare old.json new.json                  two files of `harness drive --json`
 
-BASE and NEW are each a run's folder, its run.sqlite or record.json, or the name of a folder under
-bench-results/. Entries are named as in the record: a twin ends in ~2, another build of NAME is NAME@
-plus the start of its hash, the control is `control`. Twins and the control are compared only if you
+BASE and NEW are each a run's folder, its run.sqlite or record.json, or the name of a folder under \
+bench-results/. Entries are named as in the record: a twin ends in ~2, another build of NAME is NAME@ \
+plus the start of its hash, the control is `control`. Twins and the control are compared only if you \
 name them.
 
 {figures}
 
-Each comparison has a 5 % chance of a false alarm: of 60 rows where nothing changed, about 3 will be
-reported as changed. Narrow the comparison to what you would act on, or use --fail-on
+Each comparison has a 5 % chance of a false alarm: of 60 rows where nothing changed, about 3 will be \
+reported as changed. Narrow the comparison to what you would act on, or use --fail-on \
 surely-regressed, which has at most a 5 % chance of any false alarm (Holm's correction).
 
-If a control ran in both runs, req/s and CPU time are divided by the control's, round by round. That
-cancels what the machine did to both, and adds the control's own scatter; --raw turns it off. Latency
+If a control ran in both runs, req/s and CPU time are divided by the control's, round by round. That \
+cancels what the machine did to both, and adds the control's own scatter; --raw turns it off. Latency \
 and CPU time are comparable only at the same paced rate: give both runs the same --rate.
 
-Two single drives have no interval, so their figures are listed next to each other without a verdict.
+Two single drives have no interval, so their figures are listed next to each other without a verdict. \
 Differences in URL, rate, connections or duration are listed. `harness drive --help` describes the figures.
 
 Exit status: 0 compared; 1 --fail-on found a regression; 2 the runs can't be read or compared.";

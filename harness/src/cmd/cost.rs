@@ -29,15 +29,15 @@ Examples:
   cargo harness cost --against cost.json --fail-on 'instructions>0.5%'
   cargo harness cost --from bench-results/…-cost --format markdown
 
-Requests per second depend on the machine and the hour; these counts hardly do, so they also work in CI
-and on a laptop. One connection sends one request after the other. User instructions come from the
-processor's counters through perf, or from valgrind's callgrind where there are none. Allocations come from
-a separate build of the server with a counting allocator, system calls from strace. A figure that can't be
+Requests per second depend on the machine and the hour; these counts hardly do, so they also work in CI \
+and on a laptop. One connection sends one request after the other. User instructions come from the \
+processor's counters through perf, or from valgrind's callgrind where there are none. Allocations come from \
+a separate build of the server with a counting allocator, system calls from strace. A figure that can't be \
 counted is left out, with the reason.
 
 Instructions are not time: they leave out the kernel, cache misses and waiting.
 
-Exit status: 0 success; 1 a server failed, or a cost grew by more than --fail-on allows; 2 a bad flag;
+Exit status: 0 success; 1 a server failed, or a cost grew by more than --fail-on allows; 2 a bad flag; \
 130 interrupted.";
 
 /// Requests of the short load, as a share of what is counted.

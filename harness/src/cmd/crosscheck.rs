@@ -25,12 +25,12 @@ Examples:
   cargo harness crosscheck --server NAME --rate 20000          paced, for tools that support it
   cargo harness crosscheck --server NAME --syscalls --send-lag 1000,30000 --accuracy
 
-Each tool drives the server in turn, on one thread on the same CPU, in an order shuffled for each
-round. Ratios are taken within rounds. Our load generator checks every response completely; the others
-only look at the status. --accuracy needs no server: it compares each tool's results with known
+Each tool drives the server in turn, on one thread on the same CPU, in an order shuffled for each \
+round. Ratios are taken within rounds. Our load generator checks every response completely; the others \
+only look at the status. --accuracy needs no server: it compares each tool's results with known \
 latencies.
 
-Exit status: 0 done, whatever the figures are; 1 a server or a tool failed; 2 a bad flag; 130
+Exit status: 0 done, whatever the figures are; 1 a server or a tool failed; 2 a bad flag; 130 \
 interrupted, after printing what was measured.";
 
 /// The file that a crosscheck is stored in.

@@ -23,8 +23,8 @@ Examples:
   cargo harness doctor --server-cpus 0-3 --driver-cpus 4-7
   cargo harness doctor --json | jq '.findings[] | select(.level != \"ok\")'
 
-It watches the machine for about two seconds. During the second one it keeps the CPUs busy, because
-CPU time that a host takes from a virtual machine is visible only under load. It changes nothing;
+It watches the machine for about two seconds. During the second one it keeps the CPUs busy, because \
+CPU time that a host takes from a virtual machine is visible only under load. It changes nothing; \
 scripts/tune-host makes the safe changes and tells you how to undo them.
 
 Exit status: 0 nothing makes figures wrong; 1 something does (FAIL); 2 a bad flag.";

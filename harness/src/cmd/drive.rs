@@ -56,13 +56,13 @@ Examples:
   cargo harness drive --fail-if 'p99>250ms' --fail-if 'errors>0.1%' http://127.0.0.1:8080/ping     for CI
   cargo harness drive --json http://127.0.0.1:8080/ping >new.json && cargo harness compare old.json new.json
 
-Latency counts from the intended send time. In a closed loop (without --rate or --stages) that is when
-the request is sent. With --close, and for the first request of each connection with
---requests-per-connection, it includes connecting, which is also shown separately. A request that times
+Latency counts from the intended send time. In a closed loop (without --rate or --stages) that is when \
+the request is sent. With --close, and for the first request of each connection with \
+--requests-per-connection, it includes connecting, which is also shown separately. A request that times \
 out counts with its timeout. Only load servers you own.
 
-Requests without a response at the end count with the time they have waited. Figures that their
-responses could still raise are marked with ≥ (in JSON: at_least). A connection is silent if its request
+Requests without a response at the end count with the time they have waited. Figures that their \
+responses could still raise are marked with ≥ (in JSON: at_least). A connection is silent if its request \
 has been unanswered for more than a second and more than twice the longest latency.
 
 --fail-if takes a figure, one of > >= < <=, and a value with its unit:
@@ -72,12 +72,12 @@ has been unanswered for more than a second and more than twice the longest laten
   errors errors.timeout unanswered unsent     a count or a share: 'errors>10', 'errors>0.1%'
   silent reconnects ids_repeated              a count, as in 'silent>0'
   bytes_received busy_ratio                   as in 'bytes_received<5MiB', 'busy_ratio>90%'
-A share of errors is the share of all requests that ended, warm-up included. A figure marked ≥ passes only
-if every value it could still take passes. A limit on errors, unanswered or silent replaces exit status 1
+A share of errors is the share of all requests that ended, warm-up included. A figure marked ≥ passes only \
+if every value it could still take passes. A limit on errors, unanswered or silent replaces exit status 1 \
 for these.
 
-Exit status: 0 every response was valid; 1 some were not, or there was none, or a connection was silent
-at the end; 2 a bad flag; 3 a --fail-if limit was exceeded, whatever else happened; 130 interrupted, after
+Exit status: 0 every response was valid; 1 some were not, or there was none, or a connection was silent \
+at the end; 2 a bad flag; 3 a --fail-if limit was exceeded, whatever else happened; 130 interrupted, after \
 printing what was measured.";
 
 /// Maximum length if only a number of requests is given.

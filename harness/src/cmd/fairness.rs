@@ -27,10 +27,10 @@ Examples:
   cargo harness fairness --write                   all servers; update the docs
   cargo harness fairness --from bench-results/…-fairness --format markdown
 
-Starts each server and looks at its process and its connections: threads that work with 1 and 2
-workers, the allocator, socket options, how long connections are kept, limits on bodies and heads, how
-old a Date may be, and the HTTP parser. Below the table are all differences. Only two are errors: a
-number of busy threads other than --workers, and packages of the workspace with different allocators.
+Starts each server and looks at its process and its connections: threads that work with 1 and 2 \
+workers, the allocator, socket options, how long connections are kept, limits on bodies and heads, how \
+old a Date may be, and the HTTP parser. Below the table are all differences. Only two are errors: a \
+number of busy threads other than --workers, and packages of the workspace with different allocators. \
 What can't be seen is left out, with the reason.
 
 Exit status: 0 success; 1 an error as above, or a server failed; 2 a bad flag; 130 interrupted.";

@@ -29,10 +29,10 @@ Examples:
   cargo harness footprint --manifest path/to/server.toml --server MINE
   cargo harness footprint --from bench-results/…-footprint --format markdown
 
-Measures, each in fresh processes: the time to start and the first request; resident memory when idle, under
-two loads, after them and after a rest, and its growth from one load to the next; memory, threads and
-descriptors with idle connections open, told apart into heap, stacks, page cache and socket buffers. Then
-the size of the binary, the number of dependencies and the lines of the server's own code. A figure that can't
+Measures, each in fresh processes: the time to start and the first request; resident memory when idle, under \
+two loads, after them and after a rest, and its growth from one load to the next; memory, threads and \
+descriptors with idle connections open, told apart into heap, stacks, page cache and socket buffers. Then \
+the size of the binary, the number of dependencies and the lines of the server's own code. A figure that can't \
 be read is left out, with the reason. The folder gets footprint.json, footprint.md and footprint.svg.
 
 Exit status: 0 success; 1 a server failed; 2 a bad flag; 130 interrupted.";

@@ -20,12 +20,12 @@ Examples:
   cargo harness fuzz --server NAME --seed 7 --replay 4711    replay one request
   cargo harness fuzz --seed 7 --replay 4711 --list           show it without sending it
 
-The fuzzer changes valid requests of the contract: methods, targets, versions, headers, framing and JSON,
-then single bytes. Each request has its own connection and depends only on the seed and its number. A
-server passes if its process survives, its memory stays bounded, and it passes all contract checks
+The fuzzer changes valid requests of the contract: methods, targets, versions, headers, framing and JSON, \
+then single bytes. Each request has its own connection and depends only on the seed and its number. A \
+server passes if its process survives, its memory stays bounded, and it passes all contract checks \
 afterwards. Responses are counted by status and not judged.
 
-Exit status: 0 all passed; 1 a server failed, or could not be built or started; 2 a bad flag; 130
+Exit status: 0 all passed; 1 a server failed, or could not be built or started; 2 a bad flag; 130 \
 interrupted.";
 
 /// Maximum bytes shown of a replayed request.

@@ -27,11 +27,11 @@ Examples:
   cargo harness drive --workload shop.toml --any-body http://127.0.0.1:8080
   cargo harness bench --target http://127.0.0.1:8080 --rate 500 --workload shop.toml
 
-OpenAPI 3 in YAML or JSON: values come from example, examples, default, const, enum, or else from the type and
-its limits. Optional parameters are written only if they have an example or a default. HAR: requests with
+OpenAPI 3 in YAML or JSON: values come from example, examples, default, const, enum, or else from the type and \
+its limits. Optional parameters are written only if they have an example or a default. HAR: requests with \
 another status than 200 to 299 in the recording are left out, as are those to other hosts.
 
-Authorization, cookies, tokens and keys are not written unless --keep-secrets is given. Read the file before you
+Authorization, cookies, tokens and keys are not written unless --keep-secrets is given. Read the file before you \
 use it: its requests may create, change and delete data.";
 
 /// Largest file that is read, bytes.

@@ -30,11 +30,11 @@ Examples:
                                                   the tables of what `cargo bench` left there
   cargo harness microbench --from harness/docs/microbench.json --json
 
-Runs the criterion benchmarks that packages of the workspace list in their manifests, one package at a time,
-with shorter times than criterion's: a server's handlers called without a socket, its router among 6 and 200
+Runs the criterion benchmarks that packages of the workspace list in their manifests, one package at a time, \
+with shorter times than criterion's: a server's handlers called without a socket, its router among 6 and 200 \
 routes, up to 8 layers of middleware, JSON libraries, stores of orders, and the load generator's parser.
 
-They show where a server's own time goes, not how fast it serves: there is no socket, no kernel, no second
+They show where a server's own time goes, not how fast it serves: there is no socket, no kernel, no second \
 request at the same time, and everything is in the processor's caches.
 
 Exit status: 0 success; 1 a package's benchmarks failed; 2 a bad flag; 130 interrupted.";

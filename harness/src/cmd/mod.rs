@@ -67,7 +67,9 @@ fn renew_readmes<'s>(
         };
         let path = manifest.with_file_name("README.md");
         // The section's links are those of a folder in servers; one in servers/more is further down.
-        let folder = manifest.parent().and_then(|folder| folder.strip_prefix(&catalog.root).ok());
+        let folder = manifest
+            .parent()
+            .and_then(|folder| folder.strip_prefix(&catalog.root).ok());
         let up = "../".repeat(folder.map_or(2, |folder| folder.iter().count()));
         let section = section.replace("(../../harness/", &format!("({up}harness/"));
         let readme = std::fs::read_to_string(&path).unwrap_or_default();

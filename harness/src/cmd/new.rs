@@ -23,8 +23,8 @@ Examples:
   cargo harness new mine --template threads
   cargo harness new mine --template external-go       a program in servers/external/mine
 
-The new server builds and answers GET /ping. Its other routes answer 501 until you write them, and
-`harness check --server NAME` lists those first. It takes part in every command at once; one in
+The new server builds and answers GET /ping. Its other routes answer 501 until you write them, and \
+`harness check --server NAME` lists those first. It takes part in every command at once; one in \
 servers/external if it is named, or with `--server all`. CONTRIBUTING.md has all steps.
 
 Exit status: 0 written; 1 it can't be written; 2 a bad name or flag. On an error nothing is written.";

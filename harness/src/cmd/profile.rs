@@ -27,17 +27,17 @@ Examples:
   cargo harness profile --server NAME --workload ping --rate 20000 --duration 20s
   cargo harness profile --server NAME --workload ping --json | jq .servers[0].workloads[0].classes
 
-For each server and workload it writes NAME-WORKLOAD.svg (a flame graph: open it in a browser, click a function to
+For each server and workload it writes NAME-WORKLOAD.svg (a flame graph: open it in a browser, click a function to \
 enlarge it), NAME-WORKLOAD.folded (the same stacks as text) and profile.json into a folder of its own.
 
-perf samples the server at a paced rate: by default half of what it reaches in one second. It sees the kernel.
-callgrind counts every instruction of one request after the other, with whole call stacks. It doesn't see the
+perf samples the server at a paced rate: by default half of what it reaches in one second. It sees the kernel. \
+callgrind counts every instruction of one request after the other, with whole call stacks. It doesn't see the \
 kernel. Without --tool it is perf where that is allowed, else callgrind.
 
-Where the server allocates is found by callgrind in either case: it counts every call of the allocator, in a build
+Where the server allocates is found by callgrind in either case: it counts every call of the allocator, in a build \
 whose allocator counts too, so that both can be compared.
 
-Which kind of work a function is comes from harness/crates/cost/classes.toml. The code of helpers such as the
+Which kind of work a function is comes from harness/crates/cost/classes.toml. The code of helpers such as the \
 standard library and memcpy counts for what calls it: copying JSON is JSON.
 
 Exit status: 0 success; 1 a server failed; 2 a bad flag; 130 interrupted.";

@@ -29,14 +29,14 @@ Examples:
   cargo harness protocol --fuzz 100000 --write all servers, with mutated requests; update the docs
   cargo harness protocol --from bench-results/…-protocol/protocol.json --format markdown
 
-Each server is built, started, and sent requests that are split, pipelined, oversized, malformed,
-contradictory or slow. Each case shows what the server did, what RFC 9110 or RFC 9112 requires, and
-whether the process is alive and responds correctly afterwards. A case fails only if the process ends or
+Each server is built, started, and sent requests that are split, pipelined, oversized, malformed, \
+contradictory or slow. Each case shows what the server did, what RFC 9110 or RFC 9112 requires, and \
+whether the process is alive and responds correctly afterwards. A case fails only if the process ends or \
 it answers a request wrongly that the contract allows; everything else is just shown.
 
 Marks: none follows the standard; ○ the standard leaves it open; ✗ against the standard; ‼ a fault.
 
-Exit status: 0 no fault; 1 a fault, or a server could not be built or started; 2 a bad flag;
+Exit status: 0 no fault; 1 a fault, or a server could not be built or started; 2 a bad flag; \
 130 interrupted.";
 
 /// The document about all servers.

@@ -20,11 +20,11 @@ Examples:
   cargo harness rank latest --workload mixed,users --by cpu_us_per_request
   cargo harness rank latest --format markdown --out standing.md
 
-All workloads have equal weight: a server's score is the geometric mean of its ratios to the best server
-of each workload. Servers that tie share a rank, such as 2-3. Only servers with a valid row in every
+All workloads have equal weight: a server's score is the geometric mean of its ratios to the best server \
+of each workload. Servers that tie share a rank, such as 2-3. Only servers with a valid row in every \
 workload are ranked; the reasons for the others are listed below the table.
 
-Without --by, servers are ranked by peak rate if the load generator limited no server in any workload,
+Without --by, servers are ranked by peak rate if the load generator limited no server in any workload, \
 otherwise by CPU time per request at the paced rate.
 
 Exit status: 0 ranked; 2 a run can't be read, or the runs must not be pooled.";

@@ -29,7 +29,7 @@ Examples:
   cargo harness report DIR OTHER THIRD                     history of each server over these runs
   cargo harness report bench-results/2026* --format html --out history.html
 
-It reads run.sqlite in the folder and starts nothing. If some servers are left out, the others are ranked
+It reads run.sqlite in the folder and starts nothing. If some servers are left out, the others are ranked \
 among themselves. Several runs are shown oldest first, in whatever order you name them.";
 
 /// Flags of `harness report`.
