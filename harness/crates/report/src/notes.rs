@@ -128,15 +128,15 @@ mod tests {
     #[test]
     fn a_sentence_is_said_once_with_all_its_numbers() {
         let said = [
-            ("round 4 is an outlier: its rate is -35.6 % off", "users"),
-            ("round 14 is an outlier: its rate is -33.9 % off", "mixed"),
-            ("round 4 is an outlier: its rate is -24.5 % off", "users"),
+            ("outlier in round 4: the rate is -35.6 % off", "users"),
+            ("outlier in round 14: the rate is -33.9 % off", "mixed"),
+            ("outlier in round 4: the rate is -24.5 % off", "users"),
             ("no trial was run", "mixed"),
         ];
         assert_eq!(
             told(&said, 3),
             [
-                "round 4 and 14 is an outlier: its rate is -35.6, -33.9 and -24.5 % off (users, mixed)",
+                "outlier in round 4 and 14: the rate is -35.6, -33.9 and -24.5 % off (users, mixed)",
                 "no trial was run (mixed)"
             ]
         );

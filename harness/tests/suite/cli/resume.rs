@@ -323,7 +323,6 @@ fn refuses_other_flags(bench: &Bench) {
         "--ready-timeout=1s",
         "--out=elsewhere",
         "--server=right",
-        "--workload=ping",
         "--stage=peak",
         "--server-cpus=0",
         "--driver-cpus=0",

@@ -228,7 +228,7 @@ pub fn reason(reason: &Reason) -> String {
             off,
             beside_others,
         } => format!(
-            "round {round} is an outlier: its {figure} is {} off the median{}; it still counts",
+            "outlier in round {round}: {figure} is {} off the median{}; it still counts",
             signed_percent(*off),
             if *beside_others {
                 ", relative to the other entries of that round"
