@@ -53,7 +53,7 @@ impl Workspace {
         let first = dir.path().join("servers/first");
         fs::create_dir_all(first.join("src")).unwrap();
         fs::write(first.join("Cargo.toml"), "[package]\nname = \"first\"\n").unwrap();
-        fs::write(first.join("src/lib.rs"), "").unwrap();
+        fs::write(first.join("src/lib.rs"), "//! Nothing.\n").unwrap();
         Self(dir)
     }
 
