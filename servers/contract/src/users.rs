@@ -58,12 +58,10 @@ pub struct User {
 }
 
 impl User {
-    fn with_id(id: u64) -> Self {
-        let name = |names: &'static str, index: u64| {
-            let mut names = names.split(' ');
-            names.nth((index % 16) as usize).unwrap_or_default()
-        };
-        let (first, last) = (name(FIRST, id), name(LAST, id / 16));
+    /// `first` and `last` are the 16 names each.
+    fn with_id(id: u64, first: &[&str], last: &[&str]) -> Self {
+        let first = first[(id % 16) as usize];
+        let last = last[(id / 16 % 16) as usize];
         Self {
             id,
             name: format!("{first} {last}"),
@@ -111,7 +109,10 @@ pub(crate) struct Users {
 
 impl Users {
     pub(crate) fn new() -> Self {
-        let all: Vec<User> = (1..=COUNT).map(User::with_id).collect();
+        let [first, last] = [FIRST, LAST].map(|names| names.split(' ').collect::<Vec<_>>());
+        let all: Vec<User> = (1..=COUNT)
+            .map(|id| User::with_id(id, &first, &last))
+            .collect();
         let positions = |keep: &dyn Fn(&User) -> bool| -> Vec<u32> {
             (0u32..)
                 .zip(&all)
