@@ -97,9 +97,13 @@ lint: tools ## Check format, clippy and docs, with warnings denied
 	cargo clippy -p harness --test gates --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 
+# The optional Rust servers, without those that are known to fail a check: see servers/more/README.md.
+MORE := $(filter-out README.md rocket trillium,$(notdir $(wildcard servers/more/*)))
+
 nightly: tools ## The slow checks: every gate of a trial, generated requests, the protocol matrix, mutated requests
 	cargo test --workspace --test gates --examples --locked
 	@$(MAKE) test-slow
+	@$(HARNESS) check $(addprefix --server ,$(MORE))
 	@scripts/schemathesis
 	@$(HARNESS) protocol --fuzz 100000 $(SELECT) $(MANIFESTS)
 
