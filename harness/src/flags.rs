@@ -112,6 +112,24 @@ impl Servers {
         refuse_unknown_workloads(&catalog, &servers)?;
         Ok((catalog, servers))
     }
+
+    /// Like [`catalog`](Self::catalog), for commands that need every route: leaves out partial servers.
+    ///
+    /// # Errors
+    /// Also [`Usage`] if a partial server is named.
+    pub fn with_all_routes(&self) -> anyhow::Result<(Catalog, Vec<Server>)> {
+        let (catalog, mut servers) = self.catalog()?;
+        let mut partial = servers.iter().filter(|server| server.is_partial());
+        if let Some(server) = partial.find(|server| self.server.contains(&server.name)) {
+            let name = &server.name;
+            return Err(Usage(format!(
+                "{name} serves only some workloads, and this command sends requests to every route: leave it out"
+            ))
+            .into());
+        }
+        servers.retain(|server| !server.is_partial());
+        Ok((catalog, servers))
+    }
 }
 
 /// Refuses a partial server whose manifest names a workload that doesn't exist.

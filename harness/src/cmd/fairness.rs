@@ -85,7 +85,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         let fairness = results::read_stored(path, FAIRNESS_FILE)?;
         return finish(arguments, &fairness);
     }
-    let (catalog, servers) = arguments.servers.catalog()?;
+    let (catalog, servers) = arguments.servers.with_all_routes()?;
     if arguments.list {
         for server in &servers {
             say!("would look at {}", server.name);

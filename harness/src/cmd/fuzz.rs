@@ -118,7 +118,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     if arguments.list {
         return list(arguments, replayed.as_ref());
     }
-    let (catalog, servers) = arguments.servers.catalog()?;
+    let (catalog, servers) = arguments.servers.with_all_routes()?;
     let place = CpuPlace::find(&arguments.cpus)?;
     let interrupt = crate::cmd::interrupt()?;
     let logs = log_folder(&catalog.target)?;

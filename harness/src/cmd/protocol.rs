@@ -103,7 +103,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     }
     let cases = chosen(&arguments.only)?;
     refuse_part_to_write(arguments)?;
-    let (catalog, servers) = arguments.servers.catalog()?;
+    let (catalog, servers) = arguments.servers.with_all_routes()?;
     if arguments.list {
         return list(&servers, &cases);
     }
