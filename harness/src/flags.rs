@@ -116,19 +116,18 @@ impl Servers {
     /// Like [`catalog`](Self::catalog), for commands that need every route: leaves out partial servers.
     ///
     /// # Errors
-    /// Also [`Usage`] if a partial server is named.
+    /// Also [`Usage`] if a partial server is named, or if there are no others.
     pub fn with_all_routes(&self) -> anyhow::Result<(Catalog, Vec<Server>)> {
-        let (catalog, mut servers) = self.catalog()?;
-        let mut partial = servers.iter().filter(|server| server.is_partial());
-        if let Some(server) = partial.find(|server| self.server.contains(&server.name)) {
-            let name = &server.name;
+        let (catalog, servers) = self.catalog()?;
+        let (partial, whole): (Vec<_>, Vec<_>) = servers.into_iter().partition(Server::is_partial);
+        let refused = |server: &&Server| whole.is_empty() || self.server.contains(&server.name);
+        if let Some(Server { name, .. }) = partial.iter().find(refused) {
             return Err(Usage(format!(
-                "{name} serves only some workloads, and this command sends requests to every route: leave it out"
+                "{name} serves only some workloads, and this command needs every route: leave it out"
             ))
             .into());
         }
-        servers.retain(|server| !server.is_partial());
-        Ok((catalog, servers))
+        Ok((catalog, whole))
     }
 }
 

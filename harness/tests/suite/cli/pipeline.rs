@@ -205,6 +205,20 @@ fn a_partial_server_of_an_unknown_workload_is_refused() {
 }
 
 #[test]
+fn a_partial_server_is_refused_by_commands_that_need_every_route() {
+    let command = [&fixture().display().to_string(), "--addr", "{addr}"];
+    let lines = format!("run = {command:?}\nworkloads = [\"ping\"]");
+    let bench = Bench::new().with_manifest("some", &lines);
+    for command in ["protocol", "fairness", "fuzz"] {
+        let output = bench.command(command, &[]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{command}: {said}");
+        let expected = "some serves only some workloads";
+        assert!(said.contains(expected), "{command}: {said}");
+    }
+}
+
+#[test]
 fn the_others_go_on() {
     let run = Bench::new()
         .with("right", &[])
