@@ -98,14 +98,14 @@ impl<'a> Side<'a> {
 
     /// The geometric mean of the control's entries in each round; empty if none ran.
     pub(super) fn control(&self, cell: &Cell, figure: &str) -> Series {
-        let mut rounds: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
-        for name in self.names().filter(|name| is_control(name)) {
-            for (round, value) in self.series(name, cell, figure) {
-                rounds.entry(round).or_default().push(value);
-            }
-        }
-        let mean = |(round, values): (u32, Vec<f64>)| Some((round, geometric_mean(&values)?));
-        rounds.into_iter().filter_map(mean).collect()
+        let names = self.names().filter(|name| is_control(name));
+        means_of_any(names.map(|name| self.series(name, cell, figure)))
+    }
+
+    /// A figure of starts in an interleaved run: the geometric mean over the cells of a round before which a process
+    /// started, which is the first one, and one after a failure.
+    pub(super) fn of_starts(&self, name: &str, cells: &[&Cell], figure: &str) -> Series {
+        means_of_any(cells.iter().map(|cell| self.series(name, cell, figure)))
     }
 
     /// A figure of the process: the geometric mean over cells, for each round that has all of them.
@@ -166,6 +166,16 @@ impl<'a> Side<'a> {
             .filter(|r| r.effect() >= Effect::Withholds);
         withholds.map(Cause::from).collect()
     }
+}
+
+/// The geometric mean of several series, for each round that any of them has.
+fn means_of_any(all: impl Iterator<Item = Series>) -> Series {
+    let mut rounds: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+    for (round, value) in all.flatten() {
+        rounds.entry(round).or_default().push(value);
+    }
+    let mean = |(round, values): (u32, Vec<f64>)| Some((round, geometric_mean(&values)?));
+    rounds.into_iter().filter_map(mean).collect()
 }
 
 /// The geometric mean of several series, for each round that all of them have.

@@ -340,6 +340,32 @@ fn a_figure_of_the_process_is_one_over_all_workloads() {
 }
 
 #[test]
+fn starts_are_compared_where_a_process_serves_a_whole_round() {
+    let of = |seed, speed| {
+        let mut sample = Sample::new(seed, &[("a", speed)]);
+        sample.workloads = vec!["mixed", "ping"];
+        let mut record = sample.record();
+        record.run.schedule = record::Schedule::Interleaved {
+            slice_ms: 10.0,
+            lead_in_ms: 2.0,
+        };
+        // Whichever trial is the first of its round has the figures of the start.
+        for trial in &mut record.trials {
+            let first = ["mixed", "ping"][trial.round as usize % 2];
+            if trial.workload != first || trial.stage != Stage::Peak {
+                trial.figures.remove("start_ms");
+            }
+        }
+        record
+    };
+    let found = compare(&of(1, 1.0), &of(2, 0.8));
+    let start = change(&found, "a", None, "start_ms");
+    assert_eq!((start.base.n, start.new.n), (10, 10));
+    assert!(near(start.ratio.median, 1.25, 0.04), "{start:?}");
+    assert_eq!(start.outcome, Outcome::Regressed);
+}
+
+#[test]
 fn one_doubtful_change_among_many_does_not_stand_the_correction() {
     let run = |seed, a, others: usize| {
         let names = ["b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m"];

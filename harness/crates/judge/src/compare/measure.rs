@@ -159,7 +159,10 @@ impl<'m, 'a> Measuring<'m, 'a> {
 
     /// A figure of the process, over the cells that are valid on both sides.
     fn process(&mut self, pair: &mut Pair<'_>, figure: &'static Figure, sound: &[&'m Cell]) {
-        let cells = match figure.compared.contains(&Stage::Peak) {
+        // A start doesn't depend on the load; memory does.
+        let of_starts = figure.compared.contains(&Stage::Peak);
+        let once_a_round = of_starts && self.base.court.record.run.schedule.is_interleaved();
+        let cells = match of_starts {
             true => sound.to_vec(),
             false => self.equal_load(sound),
         };
@@ -174,14 +177,17 @@ impl<'m, 'a> Measuring<'m, 'a> {
             };
             return pair.not(None, Some(figure.id), cause);
         }
-        let base = self.base.over(pair.base, &cells, figure.id);
-        let new = self.new.over(pair.new, &cells, figure.id);
+        let values = |side: &Side<'_>, name: &str| match once_a_round {
+            true => side.of_starts(name, &cells, figure.id),
+            false => side.over(name, &cells, figure.id),
+        };
+        let (base, new) = (values(self.base, pair.base), values(self.new, pair.new));
         if let Some(cause) = too_few(&base, &new) {
             return pair.not(None, Some(figure.id), cause);
         }
         let twins = |side: &Side<'_>| -> Vec<(Series, Series)> {
-            let of = |name: &str| side.over(name, &cells, figure.id);
-            side.twins().iter().map(|(a, b)| (of(a), of(b))).collect()
+            let twins = side.twins().into_iter();
+            twins.map(|(a, b)| (values(side, a), values(side, b))).collect()
         };
         let (of_base, of_new) = (twins(self.base), twins(self.new));
         let delta = floor(of_base, of_new, self.choice, &mut self.bootstrap);
