@@ -165,7 +165,7 @@ fn recording(c: &mut Criterion) {
     c.bench_function("record", |b| {
         b.iter_batched(&mut next, |took| parts.record(took), BatchSize::SmallInput);
     });
-    assert!(parts.recorded() > 0);
+    black_box(parts.recorded());
 }
 
 criterion_group!(benches, parsing, httparse_alone, judging, recording);
