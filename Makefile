@@ -81,12 +81,17 @@ bench-driver: tools ## Measure the load generator's accuracy and cost against it
 
 # Tests mostly wait for servers, so on few CPUs more of them run at a time than there are CPUs.
 test: export RUST_TEST_THREADS ?= $(shell n=$$(nproc); echo $$((n < 4 ? 2 * n : n)))
+test: TESTS := --lib --bins --tests --examples
 test test-slow: export CARGO_INCREMENTAL ?= 0
 test: tools ## Run the tests of the harness and of the five servers
-	cargo test --locked --no-fail-fast --lib --bins --tests --examples
+	cargo test --locked --no-run $(TESTS) --test suite
+	@# The suite mostly waits for servers, so the other tests run next to it. Their output comes last.
+	@log=$$(mktemp); RUST_TEST_THREADS=$$(nproc) cargo test --locked --no-fail-fast $(TESTS) >"$$log" 2>&1 & others=$$!; \
+		cargo test --locked --test suite; suite=$$?; wait $$others; status=$$?; cat "$$log"; rm "$$log"; \
+		[ $$suite = 0 ] && [ $$status = 0 ]
 
 test-slow: tools ## Run the tests that take a minute each: they build servers, count instructions, search for crashes
-	cargo test --locked --test suite -- --ignored cli:: protocol::
+	cargo test --locked --test suite -- --ignored cli:: protocol:: referee::
 
 fuzz: tools ## Fuzz the parsers with a million responses and workloads each (needs cargo-fuzz; scripts/fuzz --help)
 	@scripts/fuzz
@@ -94,7 +99,7 @@ fuzz: tools ## Fuzz the parsers with a million responses and workloads each (nee
 lint: tools ## Check format, clippy and docs, with warnings denied
 	cargo fmt --all --check
 	cargo clippy --all-targets --locked -- -D warnings
-	cargo clippy -p harness --test gates --locked -- -D warnings
+	cargo clippy -p harness --test gates --test suite --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 
 # The optional Rust servers, without those that are known to fail a check: see servers/more/README.md.
@@ -112,7 +117,7 @@ ci: HARNESS := $(or $(CARGO_TARGET_DIR),target)/debug/harness
 # Nor need the servers be built with link-time optimization, which takes minutes. Their record says so.
 ci: FAST := CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 ci: ## Run lint, test, test-slow and smoke, as CI does
-	cargo test --locked --no-run
+	cargo test --locked --no-run --lib --bins --tests --examples --test suite
 	@# Tests mostly wait, so clippy and the servers of the smoke run are built meanwhile; a little later, as cargo
 	@# holds a lock while it sees that the tests are built.
 	@log=$$(mktemp); { sleep 15; $(FAST) $(HARNESS) build && $(MAKE) lint; } >"$$log" 2>&1 & beside=$$!; \

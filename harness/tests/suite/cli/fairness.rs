@@ -23,6 +23,7 @@ fn server<'j>(json: &'j Value, name: &str) -> &'j Value {
 }
 
 #[test]
+#[ignore = "slow: `make test-slow` runs it"]
 fn the_properties_of_a_known_server_are_seen() {
     let bench = Bench::new()
         .with("loops", &["--event-loop"])

@@ -98,6 +98,7 @@ fn a_server_that_does_not_rest_is_stopped_while_it_waits() {
 }
 
 #[test]
+#[ignore = "slow: `make test-slow` runs it"]
 fn a_slow_server_makes_slices_longer_and_takes_no_time_of_the_others() {
     let bench = Bench::new()
         .with("right", &[])

@@ -144,6 +144,7 @@ fn killed_behind(points: &[Point], seed: u64) -> Record {
 }
 
 #[test]
+#[ignore = "slow: `make test-slow` runs it"]
 fn a_run_killed_while_it_builds_calibrates_measures_and_ends_is_finished() {
     let points = [
         Point::Line("building"),
@@ -156,6 +157,7 @@ fn a_run_killed_while_it_builds_calibrates_measures_and_ends_is_finished() {
 }
 
 #[test]
+#[ignore = "slow: `make test-slow` runs it"]
 fn a_run_killed_while_it_checks_begins_measures_and_ends_is_finished() {
     let points = [
         Point::Line("checking"),

@@ -132,6 +132,7 @@ fn other_build(bench: &Bench) -> PathBuf {
 }
 
 #[test]
+#[ignore = "slow: `make test-slow` runs it"]
 fn a_twin_another_build_and_the_control_are_taken_up_too() {
     let bench = Bench::new().with("right", &[]);
     let out = bench.out();

@@ -93,6 +93,7 @@ fn a_right_server_passes_every_check() {
 }
 
 #[test]
+#[ignore = "slow: `make test-slow` runs it"]
 fn a_right_server_passes_whatever_the_seed() {
     for seed in [0, 6, u64::MAX] {
         let fixture = Fixture::start(&[]);
@@ -260,6 +261,7 @@ fn the_fixture_ends_with_status_0_in_spite_of_idle_and_half_sent_connections() {
 }
 
 #[test]
+#[ignore = "slow: `make test-slow` runs it"]
 fn an_event_loop_and_a_known_extra_cost_change_no_answer() {
     for way in [
         ["--event-loop", "--extra-instructions=20000"].as_slice(),
