@@ -3,7 +3,7 @@
 //! A limit comes from the values before: their 95th percentile, or 1.25 times their median if that is more, so that
 //! values that hardly vary don't make a limit that noise exceeds. The series has recovered at the first value from which
 //! [`RUN`] in a row are within the limit, and at least [`WITHIN`] of all that follow. Not all, because one in twenty
-//! values before exceeds its own 95th percentile too.
+//! values before exceeds its own 95th percentile too, and few values give that percentile only roughly.
 
 use super::quantile::{quantile, sorted};
 
@@ -12,7 +12,7 @@ pub const LEAST_BEFORE: usize = 10;
 /// How many values in a row must be within the limit.
 const RUN: usize = 5;
 /// The share of all later values that must be.
-const WITHIN: f64 = 0.9;
+const WITHIN: f64 = 0.8;
 /// The percentile of the earlier values that is the limit.
 const PERCENTILE: f64 = 0.95;
 /// How much more than the earlier median is never a disturbance.
