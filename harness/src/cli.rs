@@ -48,7 +48,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List servers, workloads, stages and profiles
+    /// List servers, workloads, patterns, stages and profiles
     List(cmd::list::Arguments),
     /// Build each server separately and copy its binary aside
     Build(cmd::build::Arguments),

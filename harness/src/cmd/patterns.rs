@@ -1,6 +1,6 @@
 //! `harness patterns`: how servers bear load that changes over time.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -13,9 +13,9 @@ use record::{
 use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
-use crate::flags::{Servers, Status, TableFormat, Usage, parse_duration, parse_rate, workloads};
+use crate::flags::{Servers, Status, TableFormat, parse_duration, parse_rate, patterns, workloads};
 use ::cost::{PatternOptions, ServedOptions};
-use catalog::{Catalog, Pattern, Server, Workload, names};
+use catalog::{Catalog, Pattern, Server, Workload};
 use loadgen::MAX_RATE;
 use machine::probe::limits;
 use record::Failure;
@@ -100,7 +100,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         return finish(arguments, &results::read_stored(path, PATTERNS_FILE)?);
     }
     let (catalog, servers) = arguments.servers.with_all_routes()?;
-    let patterns = select(&catalog, &arguments.pattern)?;
+    let patterns = patterns(&catalog, &arguments.pattern)?;
     refuse_rates(&patterns, arguments.rate)?;
     let workloads = workloads(&catalog, std::slice::from_ref(&arguments.workload))?;
     let workload = workloads.first().context("there is no workload")?;
@@ -168,30 +168,6 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         true => Status::Interrupted,
         false => status,
     })
-}
-
-/// The patterns of these names; all if there are none. What ends in `.toml` is the path of a file.
-fn select(catalog: &Catalog, wanted: &[String]) -> Result<Vec<Pattern>> {
-    let (files, named): (Vec<&String>, Vec<&String>) =
-        wanted.iter().partition(|word| word.ends_with(".toml"));
-    let named: Vec<String> = named.into_iter().cloned().collect();
-    let mut selected = Vec::new();
-    if files.is_empty() || !named.is_empty() {
-        let folder = catalog.root.join("harness").join("patterns");
-        let all = Pattern::load_dir(&folder).map_err(|error| Usage(error.to_string()))?;
-        selected = names::select("pattern", all, |pattern| &pattern.name, &named).map_err(Usage)?;
-    }
-    for file in files {
-        let own = Pattern::load(Path::new(file)).map_err(|error| Usage(error.to_string()))?;
-        if selected.iter().any(|other| other.name == own.name) {
-            refuse!(
-                "--pattern {file}: there is another pattern {}: rename the file",
-                own.name
-            );
-        }
-        selected.push(own);
-    }
-    Ok(selected)
 }
 
 /// Refuses a base rate at which a pattern would exceed what the load generator can be asked for.
@@ -362,7 +338,7 @@ impl Survey<'_> {
             rounds => format!("round {round} of {rounds}, {name}: {}", pattern.name),
         };
         let (progress, left) = (&mut self.progress, self.left);
-        progress.part(&format!("{what}, about {} left", show_time(left)));
+        progress.note(&format!("{what}, about {} left", show_time(left)));
         let mut show = |at: Duration| {
             let left = show_time(left.saturating_sub(START + at));
             let (done, of) = (at.as_secs(), pattern.length().as_secs_f64());

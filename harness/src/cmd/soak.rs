@@ -27,7 +27,7 @@ use runner::{BootOptions, Built, Interrupt};
 const EXAMPLES: &str = "\
 Examples:
   cargo harness soak --server NAME --hours 8             cycles of a minute for eight hours
-  cargo harness soak --server NAME,OTHER --cycles 20 --cycle 30s
+  cargo harness soak --server NAME,OTHER --cycles 60 --cycle 10s
   cargo harness soak --server NAME --hours 1 --fail-if 'memory>1MiB/h' --fail-if 'descriptors>1/h'     for CI
   cargo harness soak --resume bench-results/…-soak       continue one that was interrupted
   cargo harness soak --server NAME --list                how long it takes

@@ -1,9 +1,13 @@
 //! `harness patterns` over a fixture whose queue, and so its time to recover, is known.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::cli::interrupts::all_gone;
 use crate::cli::support::Bench;
 
 /// 2,000 requests a second are served. At a base rate of 1,000/s, the burst brings 4,000/s for half a second: a
@@ -126,6 +130,43 @@ fn a_server_that_ends_in_a_burst_is_a_failure_with_what_was_measured() {
             .is_some_and(|kinds| !kinds.is_empty()),
         "{run}"
     );
+}
+
+#[test]
+fn ctrl_c_keeps_what_was_measured() {
+    let bench = Bench::new().with("right", &["--event-loop"]);
+    let short = pattern(
+        &bench,
+        "short",
+        "about = \"x\"\nstage = [{ seconds = 0.3, rate = 1 }]",
+    );
+    let long = pattern(
+        &bench,
+        "long",
+        "about = \"x\"\nstage = [{ seconds = 600, rate = 1 }]",
+    );
+    let mut command = bench.command("patterns", &LOAD);
+    command.args(["--pattern", &short, "--pattern", &long]);
+    command.arg("--out").arg(bench.out()).stdout(Stdio::null());
+    let mut harness = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(harness.stderr.take().unwrap());
+    let mut line = String::new();
+    let stored = bench.out().join("patterns.json");
+    while !stored.exists() || !line.contains("long") {
+        line.clear();
+        assert!(told.read_line(&mut line).unwrap() > 0, "it ended early");
+    }
+    kill_process(Pid::from_child(&harness), Signal::INT).unwrap();
+    assert_eq!(harness.wait().unwrap().code(), Some(130));
+    let json: Value = serde_json::from_str(&fs::read_to_string(stored).unwrap()).unwrap();
+    let runs: Vec<_> = json["runs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|run| &run["pattern"])
+        .collect();
+    assert_eq!(runs, ["short"]);
+    all_gone(&bench);
 }
 
 #[test]
