@@ -13,7 +13,7 @@ FILTERS := $(SELECT) $(LOADS) $(MANIFESTS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help tools new-server build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor cost profile footprint fairness crosscheck microbench bench-driver test test-slow fuzz lint nightly ci clean
+.PHONY: help tools new-server build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor cost profile footprint patterns soak fairness crosscheck microbench bench-driver test test-slow fuzz lint nightly ci clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -65,6 +65,12 @@ profile: tools ## Show where a server's time goes and where it allocates (SERVER
 
 footprint: tools ## Measure memory, threads, time to start and size of each server
 	@$(HARNESS) footprint $(SELECT) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(MANIFESTS)
+
+patterns: tools ## Apply steps, ramps, bursts and other load that changes (SERVER=, PATTERN=, RATE=, WORKLOAD=)
+	@$(HARNESS) patterns $(SELECT) $(if $(PATTERN),--pattern $(PATTERN)) $(if $(RATE),--rate $(RATE)) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(MANIFESTS)
+
+soak: tools ## Load and rest for hours, and find what leaks (HOURS=8 SERVER=)
+	@$(HARNESS) soak $(SELECT) $(if $(HOURS),--hours $(HOURS)) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(MANIFESTS)
 
 fairness: tools ## Show whether the servers run under the same conditions
 	@$(HARNESS) fairness $(SELECT) $(MANIFESTS)

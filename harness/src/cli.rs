@@ -23,6 +23,8 @@ Examples:
   cargo harness import openapi.yaml -o shop.toml send it what its OpenAPI document, or a HAR file, describes
   cargo harness cost --server NAME               what does a request cost in instructions and allocations?
   cargo harness footprint --server NAME          what does it need of memory, threads and time to start?
+  cargo harness patterns --pattern burst         does it recover from a burst of load?
+  cargo harness soak --server NAME --hours 8     does it leak memory, threads or descriptors?
   cargo harness fairness                         do all servers run under the same conditions?
   cargo harness profile --server NAME            where does its time go, and where does it allocate?
   cargo harness microbench --server NAME         what do its handlers take without a socket?
@@ -33,7 +35,7 @@ Examples:
   cargo harness doctor                           find what would distort a benchmark on this machine
 
 Exit status: 0 success; 1 a server failed or was refused, doctor found a problem that makes figures \
-wrong, or compare found a regression that --fail-on names; 2 a bad flag; 3 drive exceeded a --fail-if \
+wrong, or compare found a regression that --fail-on names; 2 a bad flag; 3 drive or soak exceeded a --fail-if \
 limit; 130 interrupted.";
 
 /// Builds, checks, drives and compares the web servers of this workspace.
@@ -46,7 +48,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List servers, workloads, stages and profiles
+    /// List servers, workloads, patterns, stages and profiles
     List(cmd::list::Arguments),
     /// Build each server separately and copy its binary aside
     Build(cmd::build::Arguments),
@@ -68,6 +70,10 @@ enum Verb {
     Cost(Box<cmd::cost::Arguments>),
     /// Measure memory, threads, time to start and size of each server
     Footprint(Box<cmd::footprint::Arguments>),
+    /// Apply load that changes over time: steps, ramps, bursts; show p99, errors and the time to recover
+    Patterns(Box<cmd::patterns::Arguments>),
+    /// Load and rest for hours; find what grows: memory, threads, descriptors, latency
+    Soak(Box<cmd::soak::Arguments>),
     /// Show whether servers run under the same conditions: threads, allocator, socket options, limits
     Fairness(Box<cmd::fairness::Arguments>),
     /// Record where a server's time goes, and where it allocates: shares, a flame graph, call sites
@@ -112,6 +118,8 @@ pub fn main() -> ExitCode {
         Verb::Import(arguments) => cmd::import::run(&arguments),
         Verb::Cost(arguments) => cmd::cost::run(&arguments),
         Verb::Footprint(arguments) => cmd::footprint::run(&arguments),
+        Verb::Patterns(arguments) => cmd::patterns::run(&arguments),
+        Verb::Soak(arguments) => cmd::soak::run(&arguments),
         Verb::Fairness(arguments) => cmd::fairness::run(&arguments),
         Verb::Profile(arguments) => cmd::profile::run(&arguments),
         Verb::Microbench(arguments) => cmd::microbench::run(&arguments),

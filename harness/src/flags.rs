@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use catalog::{Catalog, Server, Stage, Workload, names};
+use catalog::{Catalog, Pattern, Server, Stage, Workload, names};
 use clap::{Args, ValueEnum};
 use loadgen::{EngineKind, MAX_RATE};
 
@@ -184,6 +184,34 @@ pub fn workloads(catalog: &Catalog, wanted: &[String]) -> anyhow::Result<Vec<Wor
     }
     // The order of trials is drawn from this one, and a resumed run has the names alone.
     selected.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(selected)
+}
+
+/// The patterns of these names; all if there are none. What ends in `.toml` is the path of a file.
+///
+/// # Errors
+/// [`Usage`] for an unknown name or an invalid file, or if two have the same name.
+pub fn patterns(catalog: &Catalog, wanted: &[String]) -> anyhow::Result<Vec<Pattern>> {
+    let (files, named): (Vec<&String>, Vec<&String>) =
+        wanted.iter().partition(|word| word.ends_with(".toml"));
+    let named: Vec<String> = named.into_iter().cloned().collect();
+    let mut selected = Vec::new();
+    if files.is_empty() || !named.is_empty() {
+        let folder = catalog.root.join("harness").join("patterns");
+        let all = Pattern::load_dir(&folder).map_err(|error| Usage(error.to_string()))?;
+        selected = names::select("pattern", all, |pattern| &pattern.name, &named).map_err(Usage)?;
+    }
+    for file in files {
+        let own = Pattern::load(Path::new(file)).map_err(|error| Usage(error.to_string()))?;
+        if selected.iter().any(|other| other.name == own.name) {
+            let name = &own.name;
+            return Err(Usage(format!(
+                "--pattern {file}: there is another pattern {name}: rename the file"
+            ))
+            .into());
+        }
+        selected.push(own);
+    }
     Ok(selected)
 }
 

@@ -6,6 +6,7 @@ mod json;
 mod limits;
 mod live;
 mod pace;
+mod recovery;
 mod requests;
 mod series;
 mod source;
@@ -39,6 +40,7 @@ Examples:
   cargo harness drive -r 20000 http://127.0.0.1:8080/ping       20,000/s; latency counts from the intended send time
   cargo harness drive -r 20000 --arrivals poisson http://127.0.0.1:8080/ping       random arrivals, like independent users
   cargo harness drive --stages 10s@1000,10s@1000..5000,30s@5000 http://127.0.0.1:8080/ping
+  cargo harness drive --pattern harness/patterns/burst.toml --rate 5000 http://127.0.0.1:8080/ping
   cargo harness drive -n 1000 -c 1 http://127.0.0.1:8080/ping   exactly 1,000 requests, one after another
   cargo harness drive -c 500 --think exp:1s http://127.0.0.1:8080/ping             500 users who read and click
   cargo harness drive --close http://127.0.0.1:8080/ping        a new connection for each request
@@ -101,7 +103,7 @@ pub struct Arguments {
     /// Number of threads, each pinned to one CPU if --cpus is given [default: as many as --cpus, or 1]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
-    /// How long to measure [default: 10s; with --requests at most 10m; with --stages their total]
+    /// How long to measure [default: 10s; with --requests at most 10m; with --stages and --pattern their total]
     #[arg(short, long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
     /// Load before measuring, whose latencies don't count [default: none]
@@ -237,6 +239,12 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         series.write(&measured)?;
     }
     let mut json = json::json(from, arguments.shuffle, &config, &measured);
+    let pattern = arguments.pace.pattern.as_ref();
+    let recovered = pattern.and_then(|pattern| recovery::of(pattern, &measured));
+    json["pattern"] = pattern.map_or(serde_json::Value::Null, |pattern| {
+        pattern.name.clone().into()
+    });
+    json["recovery"] = recovery::json(recovered.as_ref());
     let checked = limits::check(&arguments.fail_if, &json);
     if arguments.json {
         json["fail_if"] = limits::json(&checked);
@@ -244,6 +252,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     } else {
         let of = source.words(arguments.shuffle);
         let mut text = summary::summary(&target, of.as_deref(), &config, &measured);
+        text += &recovered.as_ref().map_or(String::new(), recovery::text);
         if !checked.is_empty() {
             text += &limits::text(&checked);
         }
@@ -352,7 +361,7 @@ fn refuse_limits(arguments: &Arguments) -> Result<()> {
         None => Ok(()),
         Some(limit) => {
             refuse!(
-                "--fail-if '{}': send_lag is only measured with --rate, --stages or --think; without them \
+                "--fail-if '{}': send_lag is only measured with --rate, --stages, --pattern or --think; without them \
                  each request is sent as soon as the previous response arrives",
                 limit.text
             )

@@ -1,10 +1,10 @@
-//! `harness list`: shows servers, workloads, stages and profiles.
+//! `harness list`: shows servers, workloads, patterns, stages and profiles.
 
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
-use crate::flags::{Loads, Servers, Status};
+use crate::flags::{Loads, Servers, Status, patterns};
 use catalog::{PROFILES, Source};
 
 const EXAMPLES: &str = "\
@@ -26,13 +26,14 @@ pub struct Arguments {
     loads: Loads,
 }
 
-/// Prints servers, workloads, stages and profiles.
+/// Prints servers, workloads, patterns, stages and profiles.
 ///
 /// # Errors
 /// If a name is unknown or the workspace can't be read.
 pub fn run(arguments: &Arguments) -> Result<Status> {
     let (catalog, servers) = arguments.servers.catalog()?;
     let workloads = arguments.loads.workloads(&catalog, &[])?;
+    let patterns = patterns(&catalog, &[])?;
     let stages = arguments.loads.stages()?;
     if arguments.json {
         let servers: Vec<_> = servers
@@ -56,13 +57,17 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
             .iter()
             .map(|workload| json!({"name": workload.name, "about": workload.about}))
             .collect();
+        let patterns: Vec<_> = patterns
+            .iter()
+            .map(|pattern| json!({"name": pattern.name, "about": pattern.about}))
+            .collect();
         let stages: Vec<_> = stages.iter().map(|stage| stage.name()).collect();
         let profiles: Vec<_> = PROFILES
             .iter()
             .map(|profile| json!({"name": profile.name, "about": profile.about}))
             .collect();
         let all = json!({
-            "servers": servers, "workloads": workloads, "stages": stages, "profiles": profiles,
+            "servers": servers, "workloads": workloads, "patterns": patterns, "stages": stages, "profiles": profiles,
         });
         say!("{all:#}");
         return Ok(Status::Fine);
@@ -80,6 +85,10 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     say!("workloads");
     for workload in &workloads {
         say!("  {:<16} {}", workload.name, workload.about);
+    }
+    say!("patterns");
+    for pattern in &patterns {
+        say!("  {:<16} {}", pattern.name, pattern.about);
     }
     say!("stages");
     for stage in &stages {

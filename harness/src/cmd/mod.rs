@@ -32,12 +32,14 @@ mod machine;
 pub mod microbench;
 pub mod new;
 mod operand;
+pub mod patterns;
 pub mod profile;
 mod progress;
 pub mod protocol;
 pub mod rank;
 pub mod report;
 mod results;
+pub mod soak;
 
 /// Writes a file whole.
 fn write_file(path: &std::path::Path, text: &str) -> anyhow::Result<()> {

@@ -74,12 +74,21 @@ impl Folder {
 
     /// The folder of an earlier run.
     pub(super) fn open(root: &Path, path: &Path, run: &Run) -> Result<Self> {
+        Self::reopen(root, path, (&run.id, run.revision.as_ref()))
+    }
+
+    /// The folder of an earlier document with this id and revision.
+    pub(super) fn reopen(
+        root: &Path,
+        path: &Path,
+        (id, revision): (&str, Option<&String>),
+    ) -> Result<Self> {
         let folder = Self {
             path: fs::canonicalize(path)
                 .with_context(|| format!("cannot find {}", path.display()))?,
             root: root.to_owned(),
-            id: run.id.clone(),
-            revision: run.revision.clone(),
+            id: id.to_owned(),
+            revision: revision.cloned(),
         };
         folder.prove_writable()?;
         Ok(folder)

@@ -1,9 +1,10 @@
-//! Servers, workloads and profiles, parsed once into types that can't hold an invalid value; and the order of trials.
+//! Servers, workloads, patterns and profiles, parsed once into types that can't hold an invalid value; and the order of trials.
 
 mod bench;
 mod extent;
 mod header;
 pub mod names;
+mod pattern;
 pub mod plan;
 mod profile;
 mod server;
@@ -13,6 +14,7 @@ mod workload;
 
 pub use bench::Benches;
 pub use header::{header_problem, is_token};
+pub use pattern::{Pattern, PatternStage, Phase};
 pub use profile::{PROFILES, Profile};
 pub use server::{
     About, CONTRACT_FLAGS, Catalog, EXTERNAL, PARTIAL, Server, Source, from_manifest, hex,

@@ -3,7 +3,7 @@
 //! A workload is a TOML file: a description, and weighted requests whose members are fixed or drawn.
 //! `harness/workloads/` has those that come with the harness; [`file`] describes the format.
 
-mod file;
+pub(crate) mod file;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -168,21 +168,7 @@ impl Workload {
     /// # Errors
     /// The first file that can't be read or used; see [`WorkloadError`].
     pub fn load_dir(dir: &Path) -> Result<Vec<Self>, WorkloadError> {
-        let read_error = |source| WorkloadError::Read {
-            path: dir.to_owned(),
-            source,
-        };
-        let mut paths = Vec::new();
-        for entry in std::fs::read_dir(dir).map_err(read_error)? {
-            let path = entry.map_err(read_error)?.path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "toml")
-            {
-                paths.push(path);
-            }
-        }
-        paths.sort();
+        let paths = toml_files(dir)?;
         paths.iter().map(|path| Self::load(path)).collect()
     }
 
@@ -251,6 +237,29 @@ impl Workload {
             .map(|(_, request)| request.possible_calls())
             .fold(0, u128::saturating_add)
     }
+}
+
+/// Every `*.toml` of a folder, sorted by name.
+///
+/// # Errors
+/// If the folder can't be read.
+pub(crate) fn toml_files(dir: &Path) -> Result<Vec<PathBuf>, WorkloadError> {
+    let read_error = |source| WorkloadError::Read {
+        path: dir.to_owned(),
+        source,
+    };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(read_error)? {
+        let path = entry.map_err(read_error)?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
 }
 
 impl RequestTemplate {

@@ -25,9 +25,9 @@ const EVERY: Duration = Duration::from_millis(100);
 /// What a server gets to come to rest before its memory is read.
 const SETTLE: Duration = Duration::from_millis(300);
 /// The longest load; it ends by its number of requests.
-const LONGEST_LOAD: Duration = Duration::from_secs(900);
+pub(super) const LONGEST_LOAD: Duration = Duration::from_secs(900);
 /// Orders that the contract has a server keep. Until it has that many, each one may take memory.
-const KEPT_ORDERS: u64 = 65_536;
+pub(super) const KEPT_ORDERS: u64 = 65_536;
 /// Descriptors that the harness and a server need besides one for each connection.
 const OTHER_DESCRIPTORS: u64 = 100;
 /// Requests that growth refers to.
@@ -407,7 +407,7 @@ pub(super) fn processes_of(running: &Running) -> Processes {
 }
 
 /// The resident memory of all processes, those started since included.
-fn now(processes: &mut Processes) -> Result<ResidentMemory> {
+pub(super) fn now(processes: &mut Processes) -> Result<ResidentMemory> {
     processes.refresh();
     resident_memory(&processes.pids()).context("its memory can't be read")
 }

@@ -15,15 +15,19 @@
 //!
 //! `footprint` measures what a server needs apart from that: memory, threads, descriptors, time to start.
 //! `fairness` looks at the conditions under which it runs: threads, allocator, socket options, limits.
+//! `pattern` applies load that changes over time, `soak` cycles of load and rest.
 
 mod allocations;
 mod callgrind;
 mod fairness;
 mod footprint;
 mod load;
+mod pattern;
 mod perf;
 mod plain;
 pub mod profile;
+mod served;
+mod soak;
 pub mod strace;
 mod tool;
 
@@ -41,6 +45,9 @@ pub use callgrind::Callgrind;
 pub use fairness::{FairnessOptions, fairness};
 pub use footprint::{FootprintOptions, footprint};
 pub use load::Loaded;
+pub use pattern::{PatternOptions, interval, pattern, stages};
+pub use served::ServedOptions;
+pub use soak::{SoakOptions, Soaked};
 pub use tool::Tools;
 
 /// Distinct requests drawn from a workload.

@@ -12,10 +12,12 @@ pub mod gates;
 mod ranking;
 mod ratios;
 mod reason;
+mod recovery;
 mod row_view;
 mod rows;
 mod servers;
 mod side;
+mod soak;
 mod standing;
 mod tail;
 #[cfg(test)]
@@ -32,7 +34,11 @@ pub use compare::{
 };
 pub use cost::{CostChange, CostLimit, Growth, USUAL_COSTS, cost_changes, unjudged};
 pub use reason::{Cause, Effect, Reason, Trials, Why};
+pub use recovery::{P99Interval, Recovered, pattern_recovered, recovered};
 pub use row_view::{RowView, WorkloadView};
+pub use soak::{
+    FALSE_ALARMS, Growing, LEAST_READINGS, SoakTrend, least_cycles, least_growth, soak_trends,
+};
 pub use standing::{
     Beside, By, Distance, Grounds, Named, PoolNote, Shared, Standing, StandingChoice, Stood, Unfit,
     Unranked, Withheld, standing,

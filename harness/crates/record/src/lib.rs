@@ -12,9 +12,11 @@ mod json;
 mod microbench;
 mod model;
 mod paths;
+mod pattern;
 mod profile;
 mod protocol;
 mod schedule;
+mod soak;
 mod summary;
 
 pub use cost::*;
@@ -31,7 +33,9 @@ pub use machine::{CHANGED, DURING, Environment, Finding, Level, Moment, UNKNOWN}
 pub use microbench::*;
 pub use model::*;
 pub use paths::HiddenPaths;
+pub use pattern::*;
 pub use profile::*;
 pub use protocol::*;
 pub use schedule::Schedule;
+pub use soak::*;
 pub use summary::*;

@@ -21,10 +21,12 @@ mod microbench;
 mod notes;
 mod number;
 mod page;
+mod pattern;
 mod profile;
 mod protocol;
 pub mod say;
 mod servers_table;
+mod soak;
 mod standing;
 mod terminal;
 mod tracked;
@@ -41,12 +43,14 @@ pub use history::{HISTORY_SCHEMA_VERSION, History};
 pub use markdown::{Illustrated, illustrated};
 pub use microbench::{microbench_lines, microbench_page};
 pub use number::{ABSENT, significant};
+pub use pattern::{pattern_lines, pattern_page};
 pub use profile::profile_lines;
 pub use protocol::{
     SECTION_BEGIN, SECTION_END, fuzz_lines, protocol_lines, protocol_page, protocol_section,
     with_section,
 };
 pub use say::summarise;
+pub use soak::{soak_lines, soak_page};
 pub use standing::{Ranked, STANDING_SCHEMA_VERSION};
 pub use terminal::{Colour, terminal, terminal_wide};
 

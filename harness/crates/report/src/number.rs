@@ -18,6 +18,14 @@ pub fn significant(value: f64, digits: i32) -> String {
     group(&format!("{rounded:.decimals$}"))
 }
 
+/// A whole number in full, any other to three digits.
+pub(super) fn short(value: f64) -> String {
+    match value.fract() == 0.0 && value.is_finite() {
+        true => group(&format!("{value:.0}")),
+        false => significant(value, 3),
+    }
+}
+
 /// The power of ten of the first digit.
 #[expect(
     clippy::cast_possible_truncation,

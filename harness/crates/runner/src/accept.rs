@@ -162,18 +162,53 @@ pub fn accept(
     timeout: Duration,
     interrupt: &Interrupt,
 ) -> Result<Script> {
+    let requests = requests(addr, calls, referee, timeout, interrupt)?;
+    let requests: Vec<Request> = requests.into_iter().map(|(_, request)| request).collect();
+    Ok(Script::new(requests)?)
+}
+
+/// The same, with a class for each route.
+///
+/// # Errors
+/// See [`accept`].
+pub fn accept_by_route(
+    addr: SocketAddr,
+    calls: &[Call],
+    referee: &Referee,
+    timeout: Duration,
+    interrupt: &Interrupt,
+) -> Result<Script> {
+    let requests = requests(addr, calls, referee, timeout, interrupt)?;
+    let class = |call: &Call| {
+        let path = call.target.split('?').next().unwrap_or_default();
+        format!("{} {path}", call.method)
+    };
+    let requests = requests.into_iter();
+    Ok(Script::with_classes(
+        requests.map(|(call, request)| (class(call), request)).collect(),
+    )?)
+}
+
+/// The request of each call, at least one.
+fn requests<'c>(
+    addr: SocketAddr,
+    calls: &'c [Call],
+    referee: &Referee,
+    timeout: Duration,
+    interrupt: &Interrupt,
+) -> Result<Vec<(&'c Call, Request)>> {
     let accepted = ask(addr, calls, referee, timeout, interrupt)?;
-    let requests: Vec<Request> = calls
-        .iter()
-        .map(|call| Request {
-            wire: wire(call, addr),
-            expect: accepted[call].expect.clone(),
-        })
-        .collect();
-    if requests.is_empty() {
+    if calls.is_empty() {
         bail!("the workload has no requests");
     }
-    Ok(Script::new(requests)?)
+    let request = |call: &'c Call| {
+        let request = Request {
+            wire: wire(call, addr),
+            expect: accepted[call].expect.clone(),
+        };
+        (call, request)
+    };
+    Ok(calls.iter().map(request).collect())
 }
 
 /// Sends each distinct call once, however often it occurs, and returns a response for every call.

@@ -34,7 +34,7 @@ mod trial;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-pub use accept::{Referee, accept, wire};
+pub use accept::{Referee, accept, accept_by_route, wire};
 pub use boot::{BootOptions, Running, boot};
 pub use build::{Built, Launch, build, run_to_its_end, rustc_version, same_program};
 pub use check::{CheckLimits, Checked, Verified, check};

@@ -33,7 +33,7 @@ pub fn permutation_p(x: &[f64], y: &[f64], permutations: u32, seed: u64) -> Opti
     Some(f64::from(hits + 1) / f64::from(permutations + 1))
 }
 
-fn mean_ranks(values: &[f64]) -> Vec<f64> {
+pub(super) fn mean_ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
     let mut ranks = vec![0.0; values.len()];

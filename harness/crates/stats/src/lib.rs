@@ -15,6 +15,8 @@
 //! | `change` | was a trial in a steady state |
 //! | `outlier` | which rounds are outliers |
 //! | `correlation` | do residuals follow the order of the trials |
+//! | `recovery` | when is a series as it was before |
+//! | `trend` | does a series of readings grow |
 //!
 //! All randomness comes from a seed, so the same values give the same answer.
 
@@ -25,7 +27,9 @@ mod outlier;
 mod quantile;
 mod rank;
 mod ratio;
+mod recovery;
 mod significance;
+mod trend;
 mod unpaired;
 
 pub use bootstrap::{
@@ -37,5 +41,7 @@ pub use outlier::{OUTLIER_SCORE, outliers, robust_spread};
 pub use quantile::{geometric_mean, median, quantile};
 pub use rank::{Better, RankRange, levels, ranks};
 pub use ratio::{Difference, NoiseFloor, PairedRatio, Series, differs, noise_floor, paired_ratio};
+pub use recovery::{LEAST_BEFORE, Recovery, recovery};
 pub use significance::{holm, paired_p, unpaired_p};
+pub use trend::{Trend, trend};
 pub use unpaired::{UnpairedRatio, unpaired_ratio};

@@ -1,5 +1,6 @@
 //! When requests are sent: `--rate`, `--stages`, `--arrivals`, `--think`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -7,6 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::spectrum::seconds;
 use crate::flags::{parse_duration, parse_rate};
+use catalog::Pattern;
 use loadgen::{Arrivals, MAX_RATE, MAX_RATE_STAGES, Pace, RateStage, Think};
 
 /// The flags that decide when requests are sent; without any, a closed loop.
@@ -22,8 +24,14 @@ pub(super) struct PaceFlags {
         conflicts_with_all = ["rate", "duration", "warmup", "requests"],
     )]
     pub(super) stages: Option<Stages>,
+    /// Load that changes over time, from this file: its rates are multiples of --rate; see `cargo harness patterns`
+    #[arg(
+        long, value_name = "FILE", requires = "rate", value_parser = parse_pattern,
+        conflicts_with_all = ["stages", "duration", "warmup", "requests"],
+    )]
+    pub(super) pattern: Option<Pattern>,
     /// How requests at a rate are spread over time: constant (even intervals) or poisson (random, like
-    /// independent users) [default: constant]
+    /// independent users) [default: that of --pattern, else constant]
     #[arg(long, value_enum, value_name = "HOW")]
     pub(super) arrivals: Option<Spread>,
     /// Without a rate: how long a connection waits after a response before its next request, as in 10ms, or
@@ -48,6 +56,9 @@ pub(super) enum Spread {
 impl PaceFlags {
     /// The selected pace.
     pub(super) fn pace(&self) -> Pace {
+        if let (Some(pattern), Some(base)) = (&self.pattern, self.rate) {
+            return Pace::Stages(cost::stages(pattern, base));
+        }
         match (&self.stages, self.rate) {
             (Some(stages), _) => Pace::Stages(stages.0.clone()),
             (None, Some(per_second)) => Pace::Rate { per_second },
@@ -57,8 +68,10 @@ impl PaceFlags {
 
     /// The total length of all stages, if there are any.
     pub(super) fn length(&self) -> Option<Duration> {
-        let stages = self.stages.as_ref()?;
-        Some(stages.0.iter().map(|stage| stage.length).sum())
+        match self.pace() {
+            Pace::Stages(stages) => Some(stages.iter().map(|stage| stage.length).sum()),
+            Pace::Closed | Pace::Rate { .. } => None,
+        }
     }
 
     /// The selected arrivals.
@@ -74,7 +87,11 @@ impl PaceFlags {
         }
         Ok(match self.arrivals {
             Some(Spread::Poisson) => Arrivals::Poisson,
-            Some(Spread::Constant) | None => Arrivals::Constant,
+            Some(Spread::Constant) => Arrivals::Constant,
+            None => match self.pattern.as_ref().is_some_and(|pattern| pattern.poisson) {
+                true => Arrivals::Poisson,
+                false => Arrivals::Constant,
+            },
         })
     }
 }
@@ -124,6 +141,10 @@ fn stage(text: &str) -> Result<RateStage, String> {
         from: rate(from)?,
         to: rate(to)?,
     })
+}
+
+fn parse_pattern(text: &str) -> Result<Pattern, String> {
+    Pattern::load(Path::new(text)).map_err(|error| error.to_string())
 }
 
 fn parse_think(text: &str) -> Result<Think, String> {

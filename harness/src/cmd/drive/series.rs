@@ -82,7 +82,10 @@ pub(super) fn interval(arguments: &Arguments, duration: Duration) -> Result<Dura
         // Each takes about 16 KiB per thread.
         return Ok(match arguments.timeseries {
             Some(_) => READ.max(duration / MAX_INTERVALS),
-            None => STORED.max(duration / 1000),
+            None => match (&arguments.pace.pattern, arguments.pace.rate) {
+                (Some(pattern), Some(base)) => cost::interval(pattern, base),
+                _ => STORED.max(duration / 1000),
+            },
         });
     };
     if arguments.timeseries.is_none() && arguments.hlog.is_none() {

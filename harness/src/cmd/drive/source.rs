@@ -48,7 +48,15 @@ pub(super) fn read(arguments: &Arguments) -> Result<(Target, RequestSource)> {
     }
     let target = Target::parse(arguments.url.as_deref().unwrap_or_default())?;
     let source = match &arguments.workload {
-        None => RequestSource::Url,
+        None => match arguments
+            .pace
+            .pattern
+            .as_ref()
+            .and_then(|pattern| pattern.requests.clone())
+        {
+            Some(own) => RequestSource::Workload(own),
+            None => RequestSource::Url,
+        },
         Some(file) => {
             let workload = Workload::load(file).map_err(|error| Usage(error.to_string()))?;
             RequestSource::Workload(workload)

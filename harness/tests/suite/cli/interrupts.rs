@@ -40,7 +40,7 @@ fn send(harness: &Child, signal: Signal) {
     kill_process(Pid::from_child(harness), signal).unwrap();
 }
 
-fn all_gone(bench: &Bench) {
+pub(crate) fn all_gone(bench: &Bench) {
     let path = bench.dir.path().to_str().unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {

@@ -422,3 +422,73 @@ fn modes_that_make_no_sense_are_refused() {
     }
     assert_eq!(server.seen(), 0);
 }
+
+#[test]
+fn a_pattern_is_stages_at_a_base_rate() {
+    let server = pong();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("surge.toml");
+    let text = "about = \"Up and down\"\narrivals = \"poisson\"\nstage = [\n\
+                { seconds = 1.2, rate = 1, phase = \"before\" },\n\
+                { seconds = 0.2, from = 1, to = 3, phase = \"burst\" },\n\
+                { seconds = 1, rate = 1, phase = \"after\" },\n]\n";
+    std::fs::write(&file, text).unwrap();
+    let flags = ["--rate", "1000", "--pattern", file.to_str().unwrap()];
+    let json = measured(&flags, server.addr);
+    assert_eq!(json["pattern"], "surge");
+    assert_eq!(
+        (&json["loop"], &json["arrivals"]),
+        (&"open".into(), &"poisson".into())
+    );
+    assert_eq!(json["duration_ns"], 2_400_000_000_u64);
+    let stages = json["stages"].as_array().unwrap();
+    let rates: Vec<_> = stages
+        .iter()
+        .map(|stage| (&stage["from_per_s"], &stage["to_per_s"]))
+        .collect();
+    let rate = |per_s: f64| Value::from(per_s);
+    let (one, three) = (rate(1_000.0), rate(3_000.0));
+    assert_eq!(rates, [(&one, &one), (&one, &three), (&one, &one)]);
+    // Twelve intervals of 100 ms before the burst make a limit; whether a busy machine keeps it is another matter.
+    assert!(
+        json["recovery"]["limit_ns"].as_f64().unwrap() > 0.0,
+        "{}",
+        json["recovery"]
+    );
+    assert_eq!(json["recovery"]["watched_ns"], 1_000_000_000_u64);
+    let text = printed(&flags, server.addr);
+    assert!(text.contains("recovered"), "{text}");
+
+    // Its own requests are those that are sent, and the URL is where.
+    let own = text_of_own_requests();
+    std::fs::write(&file, own).unwrap();
+    let json = program::json(0, program::command(&flags, server.addr, "/"));
+    let mut classes: Vec<_> = json["classes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|class| class["name"].as_str().unwrap())
+        .collect();
+    classes.sort_unstable();
+    assert_eq!(classes, ["GET /fast", "GET /slow"]);
+    assert_eq!(json["recovery"], Value::Null, "there is no burst");
+    for (flags, words) in [
+        (
+            &["--pattern", "no/such.toml", "--rate", "1"][..],
+            "no/such.toml",
+        ),
+        (&flags[2..], "--rate"),
+        (
+            &["--pattern", flags[3], "--rate", "1", "--duration", "1s"],
+            "cannot be used with",
+        ),
+    ] {
+        let said = program::said(2, command(flags, server.addr));
+        assert!(said.contains(words), "{flags:?}: {said}");
+    }
+}
+
+fn text_of_own_requests() -> &'static str {
+    "about = \"Two kinds\"\nstage = [{ seconds = 0.3, rate = 1 }]\n\
+     [[request]]\nweight = 4\npath = \"/fast\"\n[[request]]\npath = \"/slow\"\n"
+}

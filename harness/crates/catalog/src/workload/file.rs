@@ -70,7 +70,7 @@ struct File {
 
 #[derive(Deserialize)]
 #[serde(rename = "Entry", deny_unknown_fields)]
-struct RequestEntry {
+pub(crate) struct RequestEntry {
     weight: Option<u32>,
     include: Option<String>,
     method: Option<String>,
@@ -115,7 +115,7 @@ enum Includes {
 }
 
 /// The text of a file.
-pub(super) fn read(path: &Path) -> Result<String, WorkloadError> {
+pub(crate) fn read(path: &Path) -> Result<String, WorkloadError> {
     let read_error = |source| WorkloadError::Read {
         path: path.to_owned(),
         source,
@@ -141,7 +141,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Workload, WorkloadError> 
 ///
 /// The TOML reader allows 80 tables in a key and 80 tables in a value, so a few kilobytes of dotted keys in
 /// inline tables have 6,400 levels, each one call deeper.
-fn with_room_for<T: Send>(text: &str, read: impl FnOnce() -> T + Send) -> T {
+pub(crate) fn with_room_for<T: Send>(text: &str, read: impl FnOnce() -> T + Send) -> T {
     // Every level has at least one of these.
     let levels = text.bytes().filter(|byte| b".{[".contains(byte)).count();
     if levels <= SHALLOW {
@@ -167,8 +167,50 @@ fn parse_with(path: &Path, text: &str, includes: Includes) -> Result<Workload, W
     };
     let name = name_of(path).map_err(in_this_file)?;
     let about = one_line(file.about).map_err(in_this_file)?;
+    let requests = requests(path, file.request, includes)?;
+    if requests.is_empty() {
+        return wrong("request", "a workload needs at least one [[request]]").map_err(in_this_file);
+    }
+    Ok(Workload {
+        name,
+        about,
+        requests,
+    })
+}
+
+/// A workload of these requests, named after its file; `None` if there are none.
+pub(crate) fn with_requests(
+    path: &Path,
+    about: &str,
+    entries: Vec<RequestEntry>,
+) -> Result<Option<Workload>, WorkloadError> {
+    let in_this_file = |Problem { key, problem }| WorkloadError::Value {
+        path: path.to_owned(),
+        key,
+        problem,
+    };
+    let name = name_of(path).map_err(in_this_file)?;
+    let about = one_line(about.to_owned()).map_err(in_this_file)?;
+    let requests = requests(path, entries, Includes::Allowed)?;
+    Ok((!requests.is_empty()).then_some(Workload {
+        name,
+        about,
+        requests,
+    }))
+}
+
+fn requests(
+    path: &Path,
+    entries: Vec<RequestEntry>,
+    includes: Includes,
+) -> Result<Vec<(f64, RequestTemplate)>, WorkloadError> {
+    let in_this_file = |Problem { key, problem }| WorkloadError::Value {
+        path: path.to_owned(),
+        key,
+        problem,
+    };
     let mut requests = Vec::new();
-    for (index, entry) in file.request.into_iter().enumerate() {
+    for (index, entry) in entries.into_iter().enumerate() {
         let key = format!("request[{index}]");
         let weight = f64::from(weight_of(&key, entry.weight).map_err(in_this_file)?);
         match entry.include.clone() {
@@ -180,14 +222,7 @@ fn parse_with(path: &Path, text: &str, includes: Includes) -> Result<Workload, W
             }
         }
     }
-    if requests.is_empty() {
-        return wrong("request", "a workload needs at least one [[request]]").map_err(in_this_file);
-    }
-    Ok(Workload {
-        name,
-        about,
-        requests,
-    })
+    Ok(requests)
 }
 
 fn name_of(path: &Path) -> Parsed<String> {

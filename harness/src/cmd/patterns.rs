@@ -1,0 +1,384 @@
+//! `harness patterns`: how servers bear load that changes over time.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use record::{
+    Document as _, PATTERNS_FILE, PATTERNS_KIND, PATTERNS_SCHEMA_VERSION, PatternPart, PatternRun,
+    PatternShape, Patterns,
+};
+
+use super::machine::{CpuPlace, Cpus};
+use super::progress::{Progress, show_time};
+use super::results::{self, Folder};
+use crate::flags::{Servers, Status, TableFormat, parse_duration, parse_rate, patterns, workloads};
+use ::cost::{PatternOptions, ServedOptions};
+use catalog::{Catalog, Pattern, Server, Workload};
+use loadgen::MAX_RATE;
+use machine::probe::limits;
+use record::Failure;
+use runner::{BootOptions, Built, Interrupt};
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo harness patterns                            every pattern for every server
+  cargo harness patterns --pattern burst --rate 20000 --server NAME,OTHER
+  cargo harness patterns --pattern burst --rounds 5 --workload users
+  cargo harness patterns --pattern mine.toml        a pattern of your own
+  cargo harness patterns --list                     the patterns, and how long it takes
+  cargo harness patterns --from bench-results/…-patterns --format markdown
+
+A pattern is a TOML file of stages whose rates are multiples of --rate; harness/patterns has those that are run \
+without --pattern. Each server gets a fresh process for each pattern, and the requests keep their send times \
+whether or not the server keeps up: what waits, counts with its waiting time. Shows goodput, p99 before, in and \
+after a burst, the time until p99 is as before, errors by kind, and memory. The folder gets patterns.json, \
+patterns.md and a chart over time for each pattern.
+
+Exit status: 0 success; 1 a server failed or returned an error; 2 a bad flag; 130 interrupted, after storing what was \
+measured.";
+
+/// The time that a start and a warm-up take.
+const START: Duration = Duration::from_secs(3);
+
+/// Flags of `harness patterns`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Only this pattern, or that of a file, as in mine.toml; repeatable, or separated by commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pattern: Vec<String>,
+    /// The base rate, requests per second; the rates of a pattern are multiples of it
+    #[arg(long, value_name = "RATE", default_value = "5000", value_parser = parse_rate)]
+    rate: f64,
+    /// The workload of patterns without requests of their own
+    #[arg(long, value_name = "NAME", default_value = "users")]
+    workload: String,
+    /// Fresh processes for each server and pattern; the tables show medians
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// Number of connections
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    connections: u32,
+    /// Worker threads of each server [default: as many as it has CPUs]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    workers: Option<u32>,
+    /// Seed of the drawn requests and of random arrivals
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Show what was stored; starts nothing
+    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = ["list", "out"])]
+    from: Option<PathBuf>,
+    /// Show what would be measured, and do nothing else
+    #[arg(long)]
+    list: bool,
+    /// Print JSON
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+    /// Output format
+    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
+    format: TableFormat,
+    /// Time limit for a start and for a response
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    timeout: Duration,
+    /// Folder to store it in [default: bench-results/UTC-REVISION-patterns]
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    servers: Servers,
+    #[command(flatten)]
+    cpus: Cpus,
+}
+
+/// Applies the selected patterns to the selected servers.
+///
+/// # Errors
+/// If a name is unknown or nothing can be stored. A server that fails gives [`Status::Failed`].
+pub fn run(arguments: &Arguments) -> Result<Status> {
+    if let Some(path) = &arguments.from {
+        return finish(arguments, &results::read_stored(path, PATTERNS_FILE)?);
+    }
+    let (catalog, servers) = arguments.servers.with_all_routes()?;
+    let patterns = patterns(&catalog, &arguments.pattern)?;
+    refuse_rates(&patterns, arguments.rate)?;
+    let workloads = workloads(&catalog, std::slice::from_ref(&arguments.workload))?;
+    let workload = workloads.first().context("there is no workload")?;
+    let each: Duration = patterns
+        .iter()
+        .map(|pattern| pattern.length() + START)
+        .sum();
+    let all = each * servers.len() as u32 * arguments.rounds;
+    if arguments.list {
+        for pattern in &patterns {
+            let (name, length) = (&pattern.name, pattern.length().as_secs_f64());
+            say!("{name:<10} {length:>4} s  {}", pattern.about);
+        }
+        let names: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
+        say!(
+            "would apply {} to {}, base rate {}/s, {}: about {} after the builds",
+            words::counted(patterns.len() as u64, "pattern"),
+            names.join(", "),
+            arguments.rate,
+            words::counted(u64::from(arguments.rounds), "round"),
+            show_time(all)
+        );
+        return Ok(Status::Fine);
+    }
+    let place = CpuPlace::find(&arguments.cpus)?;
+    let interrupt = super::interrupt()?;
+    let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-patterns")?;
+    // Without it, the load generator names the limit that it needs.
+    let _ = limits::raise_descriptor_limit();
+    let mut stored = blank(arguments, &folder, &place, workload, &patterns);
+    let mut survey = Survey {
+        arguments,
+        folder: &folder,
+        workload,
+        options: options(arguments, &stored, &place),
+        interrupt: &interrupt,
+        progress: Progress::new(),
+        left: all,
+    };
+    eprintln!("about {} after the builds", show_time(all));
+    let built: Vec<_> = servers
+        .iter()
+        .map(|server| survey.build(&catalog, server))
+        .collect();
+    for round in 1..=arguments.rounds {
+        for pattern in &patterns {
+            for (server, built) in servers.iter().zip(&built) {
+                if interrupt.is_set() {
+                    break;
+                }
+                let run = survey.measure(server, built, pattern, round);
+                if !interrupt.is_set() {
+                    stored.runs.push(run);
+                    write(&stored, &folder)?;
+                }
+            }
+        }
+    }
+    survey.progress.finish();
+    if !stored.runs.is_empty() {
+        eprintln!("stored in {}", folder.shown());
+    }
+    let status = finish(arguments, &stored)?;
+    Ok(match interrupt.is_set() {
+        true => Status::Interrupted,
+        false => status,
+    })
+}
+
+/// Refuses a base rate at which a pattern would exceed what the load generator can be asked for.
+fn refuse_rates(patterns: &[Pattern], base: f64) -> Result<()> {
+    for pattern in patterns {
+        let highest = pattern.highest() * base;
+        if highest > MAX_RATE {
+            refuse!(
+                "--rate {base}: {} would reach {highest} requests per second, and the most is {MAX_RATE}",
+                pattern.name
+            );
+        }
+        let stages = ::cost::stages(pattern, base);
+        if stages.iter().map(loadgen::RateStage::requests).sum::<f64>() < 1.0 {
+            refuse!("--rate {base}: {} would have no request", pattern.name);
+        }
+    }
+    Ok(())
+}
+
+/// Writes the file, its tables and its charts.
+fn write(patterns: &Patterns, folder: &Folder) -> Result<()> {
+    let page = report::pattern_page(patterns);
+    let table = [("patterns.md".to_owned(), page.text)];
+    store::write_document(patterns, &folder.path.join(PATTERNS_FILE))
+        .and_then(|()| {
+            let mut files = table.iter().chain(&page.files);
+            files.try_for_each(|(name, text)| store::write_whole(&folder.path.join(name), text))
+        })
+        .with_context(|| format!("cannot write to {}", folder.shown()))
+}
+
+fn blank(
+    arguments: &Arguments,
+    folder: &Folder,
+    place: &CpuPlace,
+    workload: &Workload,
+    patterns: &[Pattern],
+) -> Patterns {
+    Patterns {
+        schema_version: PATTERNS_SCHEMA_VERSION,
+        kind: PATTERNS_KIND.to_owned(),
+        id: folder.id.clone(),
+        started_at: jiff::Timestamp::now().to_string(),
+        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
+        revision: folder.revision.clone(),
+        command: folder.command(),
+        cpu: place.cpu_model(),
+        rustc: runner::rustc_version().unwrap_or_default(),
+        workload: workload.name.clone(),
+        workers: arguments
+            .workers
+            .map_or(place.layout.server.len(), |workers| workers as usize),
+        connections: arguments.connections as usize,
+        base_per_s: arguments.rate,
+        rounds: arguments.rounds,
+        timeout_ms: arguments.timeout.as_millis() as u64,
+        seed: arguments.seed,
+        patterns: patterns
+            .iter()
+            .map(|pattern| shape(pattern, arguments.rate))
+            .collect(),
+        runs: Vec::new(),
+    }
+}
+
+fn shape(pattern: &Pattern, base: f64) -> PatternShape {
+    let ms = |time: Duration| time.as_millis() as u64;
+    let stages = pattern.stages.iter().zip(::cost::stages(pattern, base));
+    PatternShape {
+        name: pattern.name.clone(),
+        about: pattern.about.clone(),
+        poisson: pattern.poisson,
+        own_requests: pattern.requests.is_some(),
+        interval_ms: ms(::cost::interval(pattern, base)),
+        stages: stages
+            .map(|(stage, rates)| PatternPart {
+                length_ms: ms(stage.length),
+                from_per_s: rates.from,
+                to_per_s: rates.to,
+                phase: stage.phase.map(|phase| phase.name().to_owned()),
+            })
+            .collect(),
+    }
+}
+
+/// How a server is loaded; its log is set for each.
+fn options(arguments: &Arguments, stored: &Patterns, place: &CpuPlace) -> PatternOptions {
+    PatternOptions {
+        served: ServedOptions {
+            boot: BootOptions {
+                workers: stored.workers,
+                ..place.boot(PathBuf::new(), None, arguments.timeout)
+            },
+            driver_cpus: place.driver_cpus(),
+            connections: stored.connections,
+            seed: arguments.seed,
+            timeout: arguments.timeout,
+        },
+        base_per_s: arguments.rate,
+    }
+}
+
+/// What every server needs.
+struct Survey<'a> {
+    arguments: &'a Arguments,
+    folder: &'a Folder,
+    workload: &'a Workload,
+    options: PatternOptions,
+    interrupt: &'a Interrupt,
+    progress: Progress,
+    left: Duration,
+}
+
+impl Survey<'_> {
+    fn build(&mut self, catalog: &Catalog, server: &Server) -> Result<Built, Failure> {
+        self.progress.note(&format!("building {}", server.name));
+        let built = runner::build(catalog, server, self.interrupt);
+        built.map_err(|failure| self.failed(&server.name, failure))
+    }
+
+    fn measure(
+        &mut self,
+        server: &Server,
+        built: &Result<Built, Failure>,
+        pattern: &Pattern,
+        round: u32,
+    ) -> PatternRun {
+        let mut run = PatternRun {
+            pattern: pattern.name.clone(),
+            server: server.name.clone(),
+            display: server.about.display.clone(),
+            version: server.version.clone(),
+            round,
+            ..PatternRun::default()
+        };
+        let all = pattern.length() + START;
+        match built {
+            Err(failure) => run.failure = Some(failure.clone()),
+            Ok(built) => {
+                run.sha256.clone_from(&built.record.sha256);
+                if let Err(failure) = self.apply(built, pattern, &mut run) {
+                    let whose = format!("{} under {}", server.name, pattern.name);
+                    run.failure = Some(self.failed(&whose, failure));
+                }
+            }
+        }
+        if let Some(error) = &mut run.first_error {
+            *error = self.folder.hidden().clean(error).into_owned();
+        }
+        self.left = self.left.saturating_sub(all);
+        run
+    }
+
+    fn apply(
+        &mut self,
+        built: &Built,
+        pattern: &Pattern,
+        run: &mut PatternRun,
+    ) -> Result<(), Failure> {
+        let workload = pattern.requests.as_ref().unwrap_or(self.workload);
+        let (name, round) = (&run.server, run.round);
+        let log = format!("{name}-{}-{round}.log", pattern.name);
+        let mut options = self.options.clone();
+        options.served.boot.log = self.folder.logs().join(log);
+        let what = match self.arguments.rounds {
+            1 => format!("{name}: {}", pattern.name),
+            rounds => format!("round {round} of {rounds}, {name}: {}", pattern.name),
+        };
+        let (progress, left) = (&mut self.progress, self.left);
+        progress.note(&format!("{what}, about {} left", show_time(left)));
+        let mut show = |at: Duration| {
+            let left = show_time(left.saturating_sub(START + at));
+            let (done, of) = (at.as_secs(), pattern.length().as_secs_f64());
+            progress.part(&format!("{what}, {done} of {of} s, about {left} left"));
+        };
+        ::cost::pattern(
+            &built.launch,
+            (pattern, workload),
+            &options,
+            self.interrupt,
+            run,
+            &mut show,
+        )
+    }
+
+    /// Tells of a failure, without this machine's folders.
+    fn failed(&mut self, whose: &str, mut failure: Failure) -> Failure {
+        if !self.interrupt.is_set() {
+            self.progress.fail(whose, &failure);
+        }
+        self.folder.clean(&mut failure);
+        failure
+    }
+}
+
+/// Prints it, and says how it went.
+fn finish(arguments: &Arguments, patterns: &Patterns) -> Result<Status> {
+    match (arguments.json, arguments.format) {
+        (true, _) => say!("{}", patterns.to_json().trim_end()),
+        (false, TableFormat::Markdown) => {
+            say!("{}", report::pattern_page(patterns).text.trim_end());
+        }
+        (false, TableFormat::Text) => {
+            let lines = report::pattern_lines(patterns, results::colour());
+            say!("{}", lines.trim_end());
+        }
+    }
+    let wrong = |run: &PatternRun| run.failure.is_some() || !run.errors.is_empty();
+    Ok(match patterns.runs.iter().any(wrong) {
+        true => Status::Failed,
+        false => Status::Fine,
+    })
+}
