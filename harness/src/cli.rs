@@ -21,6 +21,7 @@ Examples:
   cargo harness drive http://127.0.0.1:8080/     load any server and print its throughput and latency
   cargo harness bench --target http://127.0.0.1:8080/ --rate 500    measure a service that already runs
   cargo harness import openapi.yaml -o shop.toml send it what its OpenAPI document, or a HAR file, describes
+  cargo harness workload from-log access.log     the same from an access log; drive --replay sends it at its times
   cargo harness cost --server NAME               what does a request cost in instructions and allocations?
   cargo harness footprint --server NAME          what does it need of memory, threads and time to start?
   cargo harness patterns --pattern burst         does it recover from a burst of load?
@@ -64,8 +65,10 @@ enum Verb {
     Bench(Box<cmd::bench::Arguments>),
     /// Load one URL, without servers, rounds or a record
     Drive(Box<cmd::drive::Arguments>),
-    /// Write a workload from an OpenAPI document or a HAR file of your own service
+    /// Write a workload from an OpenAPI document, a HAR file or an access log of your own service
     Import(cmd::import::Arguments),
+    /// Write a workload from an access log of your own service
+    Workload(cmd::import::WorkloadArguments),
     /// Count what a request costs: instructions, system calls, allocations
     Cost(Box<cmd::cost::Arguments>),
     /// Measure memory, threads, time to start and size of each server
@@ -116,6 +119,7 @@ pub fn main() -> ExitCode {
         Verb::Bench(arguments) => cmd::bench::run(&arguments),
         Verb::Drive(arguments) => cmd::drive::run(&arguments),
         Verb::Import(arguments) => cmd::import::run(&arguments),
+        Verb::Workload(arguments) => cmd::import::run_workload(&arguments),
         Verb::Cost(arguments) => cmd::cost::run(&arguments),
         Verb::Footprint(arguments) => cmd::footprint::run(&arguments),
         Verb::Patterns(arguments) => cmd::patterns::run(&arguments),

@@ -7,6 +7,7 @@ mod limits;
 mod live;
 mod pace;
 mod recovery;
+mod replay;
 mod requests;
 mod series;
 mod source;
@@ -25,13 +26,15 @@ use clap::Args;
 
 use crate::flags::{Status, Usage, engine_parser, parse_duration, refuse_engine};
 use loadgen::{
-    Address, Config, Control, DriveError, EngineKind, ErrorKind, Measurement, Pace, Script, drive,
+    Address, Arrivals, Config, Control, DriveError, EngineKind, ErrorKind, Measurement, Pace,
+    Script, drive,
 };
 use machine::cpu_list;
 use runner::Interrupt;
 
 use limits::Limit;
 use series::Series;
+use source::RequestSource;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,6 +55,7 @@ Examples:
   cargo harness drive --unix /run/app.sock http://localhost/ping                   over a Unix domain socket
   cargo harness drive -c 60000 --bind 127.0.0.2 --bind 127.0.0.3 --bind 127.0.0.4 http://127.0.0.1:8080/ping
   cargo harness drive --urls access.txt --shuffle               URLs from a file, one per line
+  cargo harness drive --replay access.log --speed 2 http://127.0.0.1:8080          the requests of a log, twice as fast
   cargo harness drive --json http://127.0.0.1:8080/ping | jq .latency_ns.p99
   cargo harness drive --hlog ping.hlog http://127.0.0.1:8080/ping
   cargo harness drive -d 60s --timeseries - http://127.0.0.1:8080/ping | jq .latency_ns.p99
@@ -62,6 +66,13 @@ Latency counts from the intended send time. In a closed loop (without --rate or 
 the request is sent. With --close, and for the first request of each connection with \
 --requests-per-connection, it includes connecting, which is also shown separately. A request that times \
 out counts with its timeout. Only load servers you own.
+
+--replay sends the requests of an access log (common or combined log format, or JSON lines) at the times they were \
+logged, over whichever connection is free. If all are busy, latency still counts from the logged time. The paths \
+follow that of the URL and are sent as logged. A log with whole seconds has their requests spread evenly within, or \
+at random with --arrivals poisson. POST, PUT and PATCH are left out unless --body is given, which they all get. A \
+response must have the status that was logged; any of 200 to 299 where that was 304, 408, 429, or 499 and above. \
+At most 4,000,000 requests are read, and 250,000 different ones; these take up to half a GiB.
 
 Requests without a response at the end count with the time they have waited. Figures that their \
 responses could still raise are marked with ≥ (in JSON: at_least). A connection is silent if its request \
@@ -145,6 +156,15 @@ pub struct Arguments {
     /// # starts a comment. All must have the same host and port. --header and --body apply to each
     #[arg(long, value_name = "FILE", conflicts_with = "workload")]
     urls: Option<PathBuf>,
+    /// Send the requests of this access log at the times they were logged. --duration and --requests end it earlier
+    #[arg(
+        long, value_name = "FILE",
+        conflicts_with_all = ["method", "workload", "urls", "rate", "stages", "think", "warmup"],
+    )]
+    replay: Option<PathBuf>,
+    /// With --replay: divide the times between requests by this, above 0
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, requires = "replay", value_parser = parse_speed)]
+    speed: f64,
     /// Send the requests of --urls in random order, each once before any repeats
     #[arg(long)]
     shuffle: bool,
@@ -204,6 +224,10 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
             None => target.resolve(arguments.timeout)?.into(),
         },
         ..config(arguments)?
+    };
+    let config = match &source {
+        RequestSource::Replay(replay) => replay.paced(config),
+        _ => config,
     };
     let flag = if arguments.unix.is_some() {
         "--unix"
@@ -327,7 +351,11 @@ fn config(arguments: &Arguments) -> Result<Config> {
         timeout: arguments.timeout,
         interval: series::interval(arguments, duration)?,
         seed: arguments.seed,
-        arrivals: arguments.pace.arrivals()?,
+        arrivals: match arguments.replay {
+            None => arguments.pace.arrivals()?,
+            // Within the seconds of the log.
+            Some(_) => Arrivals::Constant,
+        },
         think: arguments.pace.think,
         from: arguments.bind.clone(),
         requests_per_connection: match arguments.close {
@@ -355,18 +383,27 @@ fn refuse_threads(arguments: &Arguments) -> Result<()> {
 
 /// Refuses limits on figures that this drive doesn't measure.
 fn refuse_limits(arguments: &Arguments) -> Result<()> {
-    let scheduled = arguments.pace.pace() != Pace::Closed || arguments.pace.think.is_some();
+    let pace = &arguments.pace;
+    let scheduled =
+        pace.pace() != Pace::Closed || pace.think.is_some() || arguments.replay.is_some();
     let mut limits = arguments.fail_if.iter();
     match limits.find(|limit| !scheduled && limit.needs_a_schedule()) {
         None => Ok(()),
         Some(limit) => {
             refuse!(
-                "--fail-if '{}': send_lag is only measured with --rate, --stages, --pattern or --think; without them \
+                "--fail-if '{}': send_lag is only measured with --rate, --stages, --pattern, --replay or --think; without them \
                  each request is sent as soon as the previous response arrives",
                 limit.text
             )
         }
     }
+}
+
+fn parse_speed(text: &str) -> Result<f64, String> {
+    let speed: Option<f64> = text.parse().ok();
+    speed
+        .filter(|speed| (0.001..=100_000.0).contains(speed))
+        .ok_or_else(|| "expected a factor from 0.001 to 100000, as in 2 or 0.5".to_owned())
 }
 
 /// The CPUs to pin to, one per thread; empty if none is given.

@@ -1,9 +1,10 @@
-//! `harness import`: writes a workload from the description or a recording of somebody's own service.
+//! `harness import`: writes a workload from the description, a recording or a log of somebody's own service.
 
 mod har;
+mod log;
 mod openapi;
 mod sample;
-mod secret;
+pub(super) mod secret;
 mod write;
 
 use std::collections::BTreeMap;
@@ -11,9 +12,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::Value;
 
+use super::access_log::Log;
 use crate::flags::{Status, Usage};
 use catalog::Workload;
 use words::counted;
@@ -24,12 +26,21 @@ Examples:
   cargo harness import openapi.json | less             look first; what was left out is on stderr
   cargo harness import recording.har -o shop.toml      what a browser or a proxy sent, by frequency
   cargo harness import recording.har --host api.example.com
+  cargo harness import access.log -o shop.toml         what an access log has, by frequency
+  cargo harness workload from-log access.log -o shop.toml   the same
   cargo harness drive --workload shop.toml --any-body http://127.0.0.1:8080
   cargo harness bench --target http://127.0.0.1:8080 --rate 500 --workload shop.toml
 
 OpenAPI 3 in YAML or JSON: values come from example, examples, default, const, enum, or else from the type and \
 its limits. Optional parameters are written only if they have an example or a default. HAR: requests with \
 another status than 200 to 299 in the recording are left out, as are those to other hosts.
+
+Access logs: common and combined log format (Apache, nginx), and JSON lines (Caddy, Traefik, nginx and others). \
+A log has no bodies, so POST, PUT and PATCH are left out, as are requests with another status than 200 to 299 or 304. \
+Comments in the workload give each route's share and how the requests were spread over time. Addresses, users, \
+referrers and agents are not read. In paths and queries, secrets (by the name of their parameter), e-mail addresses, \
+UUIDs, IP addresses, numbers of 10 digits or more and tokens are replaced, equal ones by the same; names, words and \
+shorter numbers are not.
 
 Authorization, cookies, tokens and keys are not written unless --keep-secrets is given. Read the file before you \
 use it: its requests may create, change and delete data.";
@@ -43,7 +54,7 @@ const LARGEST_WORKLOAD: usize = 1 << 20;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// An OpenAPI 3 document (YAML or JSON) or a HAR file; detected from its content
+    /// An OpenAPI 3 document (YAML or JSON), a HAR file or an access log; detected from its content
     file: PathBuf,
     /// File to write, whose name is the workload's; must not exist [default: standard output]
     #[arg(short, long, value_name = "FILE")]
@@ -52,9 +63,32 @@ pub struct Arguments {
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
     /// Also write what may be secret: headers such as Authorization and Cookie, and parameters and bodies with
-    /// passwords, tokens or keys
+    /// passwords, tokens or keys; replace nothing of an access log
     #[arg(long, alias = "keep-headers")]
     keep_secrets: bool,
+}
+
+/// Flags of `harness workload`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct WorkloadArguments {
+    #[command(subcommand)]
+    from: WorkloadVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum WorkloadVerb {
+    /// Write a workload from an access log, like `harness import`
+    FromLog(Arguments),
+}
+
+/// Writes a workload from a log.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_workload(arguments: &WorkloadArguments) -> Result<Status> {
+    let WorkloadVerb::FromLog(arguments) = &arguments.from;
+    write(arguments, true)
 }
 
 /// What was read, in the terms of a workload.
@@ -62,6 +96,8 @@ pub struct Arguments {
 struct Imported {
     /// A description of the whole.
     about: String,
+    /// What else there is to say, one comment each.
+    notes: Vec<String>,
     requests: Vec<Request>,
     /// What was left out and why, with how often.
     left_out: BTreeMap<String, usize>,
@@ -99,30 +135,20 @@ impl Imported {
 /// [`Usage`] if the file is none of the known ones, or the output can't be written; another error if there is
 /// nothing to import.
 pub fn run(arguments: &Arguments) -> Result<Status> {
+    write(arguments, false)
+}
+
+/// Writes the workload of a file, which is a log if `is_log`.
+fn write(arguments: &Arguments, is_log: bool) -> Result<Status> {
     let shown = arguments.file.display();
     if let Some(out) = &arguments.out {
         refuse_name(out)?;
     }
-    let document = read(&arguments.file)?;
-    let imported = match kind(&document) {
-        DocumentKind::OpenApi => {
-            if let Some(host) = &arguments.host {
-                refuse!("--host {host}: only a HAR file has several hosts");
-            }
-            openapi::import(&document, arguments.keep_secrets)
-        }
-        DocumentKind::Har => {
-            har::import(&document, arguments.host.as_deref(), arguments.keep_secrets)?
-        }
-        DocumentKind::Other(why) => refuse!("{shown}: {why}"),
+    let imported = match is_log || Log::is_one(&arguments.file) {
+        true => import_log(arguments)?,
+        false => import(arguments)?,
     };
-    for (what, times) in &imported.left_out {
-        let times = match times {
-            1 => String::new(),
-            times => format!(" ({times} times)"),
-        };
-        eprintln!("left out: {what}{times}");
-    }
+    tell_left_out(&imported.left_out);
     if imported.requests.is_empty() {
         bail!("{shown}: there is no request to import; the lines above say why");
     }
@@ -156,6 +182,40 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     };
     eprintln!("{requests}{to}; read what they do before you send them");
     Ok(Status::Fine)
+}
+
+fn import(arguments: &Arguments) -> Result<Imported> {
+    let document = read(&arguments.file)?;
+    Ok(match kind(&document) {
+        DocumentKind::OpenApi => {
+            if let Some(host) = &arguments.host {
+                refuse!("--host {host}: only a HAR file has several hosts");
+            }
+            openapi::import(&document, arguments.keep_secrets)
+        }
+        DocumentKind::Har => {
+            har::import(&document, arguments.host.as_deref(), arguments.keep_secrets)?
+        }
+        DocumentKind::Other(why) => refuse!("{}: {why}", arguments.file.display()),
+    })
+}
+
+fn import_log(arguments: &Arguments) -> Result<Imported> {
+    if let Some(host) = &arguments.host {
+        refuse!("--host {host}: only a HAR file has several hosts");
+    }
+    log::import(&arguments.file, arguments.keep_secrets)
+}
+
+/// Prints what was left out.
+pub(super) fn tell_left_out(left_out: &BTreeMap<String, usize>) {
+    for (what, times) in left_out {
+        let times = match times {
+            1 => String::new(),
+            times => format!(" ({times} times)"),
+        };
+        eprintln!("left out: {what}{times}");
+    }
 }
 
 /// Refuses an output file that could not be used as a workload.
@@ -218,7 +278,8 @@ fn kind(document: &Value) -> DocumentKind {
             "Swagger {version} is not supported: convert it to OpenAPI 3 first"
         )),
         (None, None) => DocumentKind::Other(
-            "neither an OpenAPI document nor a HAR file: it has no `openapi` and no `log.entries`"
+            "neither an OpenAPI document nor a HAR file nor an access log: it has no `openapi`, no \
+             `log.entries`, and no line of a log"
                 .to_owned(),
         ),
     }

@@ -14,6 +14,7 @@ macro_rules! refuse {
     };
 }
 
+mod access_log;
 pub mod bench;
 pub mod build;
 pub mod check;

@@ -155,7 +155,7 @@ impl Breakdown {
 fn stages(pace: &Pace) -> &[RateStage] {
     match pace {
         Pace::Stages(stages) => stages,
-        Pace::Closed | Pace::Rate { .. } => &[],
+        Pace::Closed | Pace::Rate { .. } | Pace::Times(_) => &[],
     }
 }
 

@@ -1,6 +1,7 @@
 //! The configuration of a drive, and its errors.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::dial::{Dial, can_come_from};
@@ -93,7 +94,15 @@ pub enum Pace {
     /// Fixed send times at a changing rate: 1 to 64 stages in sequence, which last as long as
     /// [`Config::duration`], without warm-up or limit.
     Stages(Vec<RateStage>),
+    /// Each request has its own send time, in nanoseconds after the start and in ascending order, 1 to
+    /// [`MAX_TIMES`] of them. Whichever connection is free takes the next. With several threads, each takes every
+    /// n-th, like [`super::Order::InTurn`]. Without warm-up; [`Config::limit`] is the number of times or less, and
+    /// the window ends when so many have ended.
+    Times(Arc<[u64]>),
 }
+
+/// Maximum number of send times of one drive; each takes 8 bytes.
+pub const MAX_TIMES: usize = 1 << 24;
 
 /// Maximum number of stages of one drive; each takes up to half a MiB per thread.
 pub const MAX_RATE_STAGES: usize = 64;
@@ -194,12 +203,35 @@ impl Config {
                 return refuse("the rate must be above 0 and at most 10,000,000 a second");
             }
             Pace::Stages(stages) => self.check_stages(stages)?,
+            Pace::Times(times) => self.check_times(times)?,
             Pace::Closed | Pace::Rate { .. } => {}
         }
         match self.think {
             Some(_) if self.is_open() => refuse("think time needs a closed loop, without a rate"),
             Some(think) if think.mean() > MAX_THINK => refuse("think time must be at most a day"),
             _ => Ok(()),
+        }
+    }
+
+    fn check_times(&self, times: &[u64]) -> Result<(), DriveError> {
+        let refuse = |what: &str| Err(DriveError::Config(what.to_owned()));
+        if times.is_empty() || times.len() > MAX_TIMES {
+            return refuse("there must be 1 to 16,777,216 send times");
+        }
+        if !times.is_sorted() {
+            return refuse("send times must be in ascending order");
+        }
+        if !self.warmup.is_zero() {
+            return refuse("send times can't be combined with a warm-up");
+        }
+        if self.limit.is_none_or(|limit| limit > times.len() as u64) {
+            return refuse("the limit on requests must be at most the number of send times");
+        }
+        match self.arrivals {
+            Arrivals::Constant => Ok(()),
+            Arrivals::Poisson => {
+                refuse("requests with send times of their own can't arrive at random")
+            }
         }
     }
 

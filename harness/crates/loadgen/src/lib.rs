@@ -1,8 +1,8 @@
 //! The load generator; knows nothing about servers or reports.
 //!
 //! [`drive`] sends the requests of a [`Script`] over a fixed number of connections, as fast as they are
-//! answered ([`Pace::Closed`]), at a fixed rate ([`Pace::Rate`]) or at a changing rate ([`Pace::Stages`]). It
-//! checks every response and returns a [`Measurement`]. [`exchange`] sends one request and waits for its
+//! answered ([`Pace::Closed`]), at a fixed rate ([`Pace::Rate`]), at a changing rate ([`Pace::Stages`]) or at given
+//! times ([`Pace::Times`]). It checks every response and returns a [`Measurement`]. [`exchange`] sends one request and waits for its
 //! response.
 //!
 //! | file | contents |
@@ -13,7 +13,7 @@
 //! | `script` | requests and their expected responses |
 //! | `pick` | which request is next |
 //! | `schedule` | when each request is meant to be sent |
-//! | `pacing` | who sends next: closed loop, think time, even steps, Poisson arrivals |
+//! | `pacing` | who sends next: closed loop, think time, even steps, Poisson arrivals, given times |
 //! | `response` | the incremental HTTP/1.1 response parser |
 //! | `head`, `chunked` | status line and headers; the chunked transfer coding |
 //! | `known` | heads that were parsed before |
@@ -71,7 +71,9 @@ mod unfinished;
 mod uring;
 mod worker;
 
-pub use config::{Arrivals, Config, DriveError, MAX_RATE, MAX_RATE_STAGES, Pace, RateStage, Think};
+pub use config::{
+    Arrivals, Config, DriveError, MAX_RATE, MAX_RATE_STAGES, MAX_TIMES, Pace, RateStage, Think,
+};
 pub use control::{Control, Window};
 pub use crew::Target;
 pub use dial::Address;

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
@@ -20,8 +21,8 @@ pub(crate) enum Pacing {
     Thinking(Thinking),
     /// Each has its own send times.
     Turns(Turns),
-    /// Requests arrive at random; whichever connection is free takes the next.
-    Poisson(Poisson),
+    /// Requests arrive at times that belong to no connection; whichever is free takes the next.
+    Arriving(Arriving),
 }
 
 /// What has become due.
@@ -51,6 +52,14 @@ impl Pacing {
             (Pace::Closed, _, Some(think)) => {
                 Self::Thinking(Thinking::new(think, config.connections, place, seed))
             }
+            (Pace::Times(times), _, _) => {
+                let list = Times::List {
+                    times: times.clone(),
+                    next: place.0,
+                    step: place.1,
+                };
+                Self::Arriving(Arriving::new(list, config.connections, place))
+            }
             (_, Arrivals::Constant, _) => Self::Turns(Turns {
                 schedule: schedule(),
                 slots: vec![Counts::default(); slots(config.connections, place)],
@@ -59,14 +68,23 @@ impl Pacing {
                 next: 0,
             }),
             (_, Arrivals::Poisson, _) => {
-                Self::Poisson(Poisson::new(schedule(), config.connections, place, seed))
+                let connections = config.connections;
+                let random = Times::Random {
+                    schedule: schedule(),
+                    scale: connections as f64 / slots(connections, place) as f64,
+                    gaps: Gaps {
+                        rng: Pcg64::seed_from_u64(seed),
+                        sum: 0.0,
+                    },
+                };
+                Self::Arriving(Arriving::new(random, connections, place))
             }
         }
     }
 
     /// Whether requests have send times, whether or not earlier ones were answered.
     pub(crate) fn is_open(&self) -> bool {
-        matches!(self, Self::Turns(_) | Self::Poisson(_))
+        matches!(self, Self::Turns(_) | Self::Arriving(_))
     }
 
     /// Sets the start of the schedule; nothing is due before. Can be called again.
@@ -75,7 +93,7 @@ impl Pacing {
             Self::Closed => {}
             Self::Thinking(thinking) => thinking.begin(origin),
             Self::Turns(turns) => turns.begin(origin),
-            Self::Poisson(poisson) => poisson.begin(origin),
+            Self::Arriving(arriving) => arriving.begin(origin),
         }
     }
 
@@ -85,7 +103,7 @@ impl Pacing {
             Self::Closed => Nanos::MAX,
             Self::Thinking(thinking) => thinking.next_due(),
             Self::Turns(turns) => turns.due(turns.next, turns.slots[turns.next].due),
-            Self::Poisson(poisson) => poisson.due,
+            Self::Arriving(arriving) => arriving.due,
         }
     }
 
@@ -95,8 +113,8 @@ impl Pacing {
             Self::Closed => None,
             Self::Thinking(thinking) => thinking.take().map(Due::Thought),
             Self::Turns(turns) => Some(Due::Slot(turns.take())),
-            Self::Poisson(poisson) => {
-                poisson.arrive();
+            Self::Arriving(arriving) => {
+                arriving.arrive();
                 Some(Due::Any)
             }
         }
@@ -110,10 +128,10 @@ impl Pacing {
             Self::Closed => true,
             Self::Thinking(thinking) => thinking.end(slot) <= clock.now(),
             Self::Turns(turns) => turns.slots[slot].waiting() > 0,
-            Self::Poisson(poisson) => {
-                let sends = poisson.waiting > 0;
+            Self::Arriving(arriving) => {
+                let sends = arriving.waiting > 0;
                 if !sends {
-                    poisson.rest(slot);
+                    arriving.rest(slot);
                 }
                 sends
             }
@@ -127,7 +145,7 @@ impl Pacing {
             Self::Closed => None,
             Self::Thinking(thinking) => Some(thinking.end(slot)),
             Self::Turns(turns) => Some(turns.send(slot)),
-            Self::Poisson(poisson) => Some(poisson.send()),
+            Self::Arriving(arriving) => Some(arriving.send()),
         }
     }
 
@@ -136,7 +154,7 @@ impl Pacing {
     pub(crate) fn rested(&mut self) -> Option<usize> {
         match self {
             Self::Closed | Self::Thinking(_) | Self::Turns(_) => None,
-            Self::Poisson(poisson) => poisson.rested(),
+            Self::Arriving(arriving) => arriving.rested(),
         }
     }
 
@@ -145,7 +163,7 @@ impl Pacing {
         match self {
             Self::Closed | Self::Thinking(_) => 0,
             Self::Turns(turns) => turns.slots.iter().map(Counts::waiting).sum(),
-            Self::Poisson(poisson) => poisson.waiting,
+            Self::Arriving(arriving) => arriving.waiting,
         }
     }
 }
@@ -283,23 +301,14 @@ impl Thinking {
     }
 }
 
-/// Requests that arrive at random, like those of many independent users.
-///
-/// A Poisson process of rate 1 is a sum of exponential gaps. Mapped through `Λ⁻¹`, the inverse of the
-/// integrated rate, it becomes one of that rate, constant or not (the time change of Çinlar, *Introduction to
-/// Stochastic Processes*, 1975, chapter 4.7). Each thread has its own process with its connections' share of
-/// the rate; together they form one with the full rate (superposition). Gaps are drawn from a generator seeded
-/// by run and thread and are never measured, so the times are the same in each run and nothing drifts.
+/// Requests that arrive at times which belong to no connection.
 #[derive(Debug)]
-pub(crate) struct Poisson {
-    schedule: Schedule,
+pub(crate) struct Arriving {
     origin: Nanos,
-    /// Requests of all threads per request of this thread.
-    scale: f64,
-    /// The sum up to the next arrival, and up to the next request to send: the same sequence twice, so that
-    /// waiting requests need no memory.
-    coming: Gaps,
-    sending: Gaps,
+    /// The time of the next arrival, and of the next request to send: the same sequence twice, so that waiting
+    /// requests need no memory.
+    coming: Times,
+    sending: Times,
     due: Nanos,
     /// Requests that arrived and were not sent.
     waiting: u64,
@@ -308,19 +317,63 @@ pub(crate) struct Poisson {
     is_idle: Vec<bool>,
 }
 
-impl Poisson {
-    fn new(schedule: Schedule, connections: usize, place: (usize, usize), seed: u64) -> Self {
+/// When the requests of one thread arrive.
+#[derive(Debug, Clone)]
+enum Times {
+    /// At random, like those of many independent users.
+    ///
+    /// A Poisson process of rate 1 is a sum of exponential gaps. Mapped through `Λ⁻¹`, the inverse of the
+    /// integrated rate, it becomes one of that rate, constant or not (the time change of Çinlar, *Introduction to
+    /// Stochastic Processes*, 1975, chapter 4.7). Each thread has its own process with its connections' share of
+    /// the rate; together they form one with the full rate (superposition). Gaps are drawn from a generator seeded
+    /// by run and thread and are never measured, so the times are the same in each run and nothing drifts.
+    Random {
+        schedule: Schedule,
+        /// Requests of all threads per request of this thread.
+        scale: f64,
+        gaps: Gaps,
+    },
+    /// At every `step`-th of these times, in nanoseconds after the start.
+    List {
+        times: Arc<[u64]>,
+        next: usize,
+        step: usize,
+    },
+}
+
+impl Times {
+    /// Starts again. Random gaps continue their sequence.
+    fn restart(&mut self) {
+        match self {
+            Self::Random { gaps, .. } => gaps.sum = 0.0,
+            Self::List { next, step, .. } => *next %= *step,
+        }
+    }
+
+    /// The next time, in nanoseconds after the start; the maximum if there is none.
+    fn next(&mut self) -> u64 {
+        match self {
+            Self::Random {
+                schedule,
+                scale,
+                gaps,
+            } => schedule.at_ns(gaps.next() * *scale),
+            Self::List { times, next, step } => {
+                let time = times.get(*next).copied().unwrap_or(u64::MAX);
+                *next += *step;
+                time
+            }
+        }
+    }
+}
+
+impl Arriving {
+    fn new(times: Times, connections: usize, place: (usize, usize)) -> Self {
         let slots = slots(connections, place);
-        let gaps = Gaps {
-            rng: Pcg64::seed_from_u64(seed),
-            sum: 0.0,
-        };
         Self {
-            schedule,
             origin: 0,
-            scale: connections as f64 / slots as f64,
-            coming: gaps.clone(),
-            sending: gaps,
+            coming: times.clone(),
+            sending: times,
             due: Nanos::MAX,
             waiting: 0,
             idle: VecDeque::with_capacity(slots),
@@ -331,29 +384,20 @@ impl Poisson {
     fn begin(&mut self, origin: Nanos) {
         self.origin = origin;
         self.waiting = 0;
-        // Restart the sums, but continue the sequence of gaps.
-        self.coming.sum = 0.0;
+        self.coming.restart();
         self.sending = self.coming.clone();
-        let first = self.coming.next();
-        self.due = self.at(first);
-    }
-
-    fn at(&self, sum: f64) -> Nanos {
-        let due = self.schedule.at_ns(sum * self.scale);
-        due.saturating_add(self.origin)
+        self.due = self.coming.next().saturating_add(origin);
     }
 
     fn arrive(&mut self) {
         self.waiting += 1;
-        let sum = self.coming.next();
-        self.due = self.at(sum);
+        self.due = self.coming.next().saturating_add(self.origin);
     }
 
     /// Takes the request that has waited longest; returns when it arrived.
     fn send(&mut self) -> Nanos {
         self.waiting -= 1;
-        let sum = self.sending.next();
-        self.at(sum)
+        self.sending.next().saturating_add(self.origin)
     }
 
     /// A connection has nothing to send.
@@ -461,14 +505,14 @@ mod tests {
     fn random_arrivals_are_sent_at_the_times_they_came() {
         let mut pacing = pacing(&poisson(Pace::Rate { per_second: 500.0 }), (0, 1));
         let turns = turns(&mut pacing, 3 * SECOND);
-        let Pacing::Poisson(poisson) = &mut pacing else {
+        let Pacing::Arriving(arriving) = &mut pacing else {
             unreachable!()
         };
-        assert_eq!(poisson.waiting, turns.len() as u64);
+        assert_eq!(arriving.waiting, turns.len() as u64);
         for (due, _) in turns {
-            assert_eq!(poisson.send(), due);
+            assert_eq!(arriving.send(), due);
         }
-        assert_eq!(poisson.waiting, 0);
+        assert_eq!(arriving.waiting, 0);
     }
 
     /// The mean and the standard deviation of an exponential distribution are equal, and 1/e of its values are
@@ -524,17 +568,43 @@ mod tests {
     }
 
     #[test]
+    fn given_times_are_shared_out_and_come_again_after_each_begin() {
+        let times: Vec<Nanos> = [0, 5, 5, 7, 100, 1000, 1001].to_vec();
+        let config = config(Pace::Times(times.clone().into()));
+        let mut all = Vec::new();
+        for thread in 0..3 {
+            let mut pacing = pacing(&config, (thread, 3));
+            let due = turns(&mut pacing, Nanos::MAX);
+            pacing.begin(SECOND);
+            assert_eq!(turns(&mut pacing, Nanos::MAX), due);
+            let Pacing::Arriving(arriving) = &mut pacing else {
+                unreachable!()
+            };
+            assert_eq!(arriving.waiting, [3, 2, 2][thread]);
+            for (at, _) in &due {
+                assert_eq!(arriving.send(), *at);
+            }
+            all.extend(due.iter().map(|(at, _)| at - SECOND));
+        }
+        all.sort_unstable();
+        assert_eq!(all, times);
+    }
+
+    #[test]
     fn a_free_connection_is_listed_once() {
         let mut pacing = pacing(&poisson(Pace::Rate { per_second: 1.0 }), (0, 2));
-        let Pacing::Poisson(poisson) = &mut pacing else {
+        let Pacing::Arriving(arriving) = &mut pacing else {
             unreachable!()
         };
         for slot in [2, 0, 2] {
-            poisson.rest(slot);
+            arriving.rest(slot);
         }
-        assert_eq!([(); 3].map(|()| poisson.rested()), [Some(2), Some(0), None]);
-        poisson.rest(2);
-        assert_eq!(poisson.rested(), Some(2));
+        assert_eq!(
+            [(); 3].map(|()| arriving.rested()),
+            [Some(2), Some(0), None]
+        );
+        arriving.rest(2);
+        assert_eq!(arriving.rested(), Some(2));
     }
 
     #[test]

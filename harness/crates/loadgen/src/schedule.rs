@@ -49,7 +49,8 @@ impl Schedule {
         Self {
             connections: connections as u64,
             curve: match pace {
-                Pace::Closed => Curve::None,
+                // Given times belong to requests, not to connections.
+                Pace::Closed | Pace::Times(_) => Curve::None,
                 Pace::Rate { per_second } => Curve::Constant {
                     step_ns: 1e9 / per_second,
                 },

@@ -124,7 +124,7 @@ fn script() -> Script {
 
 /// The loops in turn over that engine; each is to last `ms`. `one_each`: a server for connections of
 /// one request.
-fn loops(addr: SocketAddr, one_each: SocketAddr, engine: EngineKind, ms: u64) -> [Config; 6] {
+fn loops(addr: SocketAddr, one_each: SocketAddr, engine: EngineKind, ms: u64) -> [Config; 7] {
     let duration = Duration::from_millis(ms);
     let closed = Config {
         connections: CONNECTIONS,
@@ -149,6 +149,11 @@ fn loops(addr: SocketAddr, one_each: SocketAddr, engine: EngineKind, ms: u64) ->
         Config {
             pace: Pace::Stages(vec![rate(2000.0, 4000.0), rate(4000.0, 4000.0)]),
             arrivals: Arrivals::Poisson,
+            ..closed.clone()
+        },
+        Config {
+            pace: Pace::Times((0..4 * ms).map(|n| n * 250_000).collect()),
+            limit: Some(4 * ms),
             ..closed.clone()
         },
         Config {

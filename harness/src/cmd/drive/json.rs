@@ -46,12 +46,13 @@ pub(super) fn json(
         "connection_per_request": config.requests_per_connection == Some(1),
         "loop": if config.is_open() { "open" } else { "closed" },
         "asked_per_s": match config.pace {
-            Pace::Closed | Pace::Stages(_) => None,
+            Pace::Closed | Pace::Stages(_) | Pace::Times(_) => None,
             Pace::Rate { per_second } => Some(per_second),
         },
-        "arrivals": config.is_open().then_some(match config.arrivals {
-            Arrivals::Constant => "constant",
-            Arrivals::Poisson => "poisson",
+        "arrivals": config.is_open().then_some(match (&config.pace, config.arrivals) {
+            (Pace::Times(_), _) => "logged",
+            (_, Arrivals::Constant) => "constant",
+            (_, Arrivals::Poisson) => "poisson",
         }),
         "think": config.think.map(|think| match think {
             Think::Fixed(_) => "fixed",
@@ -88,10 +89,14 @@ pub(super) fn json(
     });
     all["workload"] = match source {
         RequestSource::Workload(workload) => json!(workload.name),
-        RequestSource::Url | RequestSource::Urls(_) => Value::Null,
+        RequestSource::Url | RequestSource::Urls(_) | RequestSource::Replay(_) => Value::Null,
     };
     all["urls"] = json!(source.urls());
     all["shuffled"] = json!(source.urls().map(|_| shuffled));
+    all["replay_speed"] = match source {
+        RequestSource::Replay(replay) => json!(replay.speed),
+        _ => Value::Null,
+    };
     all["requests_limit"] = json!(config.limit);
     all["bind"] = json!(config.from);
     all["requests_per_connection"] = json!(config.requests_per_connection);

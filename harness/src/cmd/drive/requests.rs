@@ -9,6 +9,7 @@ use rand_pcg::Pcg64;
 use serde_json::Value;
 
 use super::Arguments;
+use super::replay::{Replay, expected, takes_body};
 use super::source::RequestSource;
 use super::target::Target;
 use crate::flags::Usage;
@@ -46,6 +47,11 @@ pub(super) fn script(
         return asking.all(workload, interrupt);
     }
     let body = body(arguments)?;
+    if let RequestSource::Replay(replay) = source {
+        let always = arguments.expect_status.map(Expect::Status);
+        let script = replayed(replay, &head, target.base()?, body.as_deref(), always)?;
+        return Ok(Some(script));
+    }
     let default = if body.is_some() { "POST" } else { "GET" };
     let default = arguments.method.as_deref().unwrap_or(default);
     let request = |method: &str, path: &str| {
@@ -67,6 +73,25 @@ pub(super) fn script(
         list.shuffle(&mut Pcg64::seed_from_u64(arguments.seed));
     }
     Ok(Some(script.listed(list, Order::InTurn)))
+}
+
+/// The requests of a log in its order; `always` replaces the logged status.
+fn replayed(
+    replay: &Replay,
+    head: &Headers,
+    base: &str,
+    body: Option<&[u8]>,
+    always: Option<Expect>,
+) -> Result<Script> {
+    let requests = replay.requests.iter().map(|(route, logged)| {
+        let body = body.filter(|_| takes_body(&logged.method));
+        let target = format!("{base}{}", logged.target);
+        let wire = head.request(&logged.method, &target, body)?;
+        let expect = always.clone().unwrap_or_else(|| expected(logged));
+        anyhow::Ok((route.clone(), Request { wire, expect }))
+    });
+    let script = Script::with_classes(requests.collect::<Result<_>>()?)?;
+    Ok(script.listed(replay.list.clone(), Order::InTurn))
 }
 
 /// What all requests of a workload share while each is sent once.

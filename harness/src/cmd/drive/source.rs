@@ -1,10 +1,11 @@
-//! Where the requests of a drive come from: a URL, a workload, or a file of URLs.
+//! Where the requests of a drive come from: a URL, a workload, a file of URLs, or an access log.
 
 use std::path::Path;
 
 use anyhow::Result;
 
 use super::Arguments;
+use super::replay::Replay;
 use super::requests::is_method;
 use super::target::Target;
 use crate::flags::Usage;
@@ -20,6 +21,8 @@ pub(super) enum RequestSource {
     Workload(Workload),
     /// The lines of a file: at least one, all with the same origin.
     Urls(Vec<UrlLine>),
+    /// An access log, whose paths are appended to the URL.
+    Replay(Replay),
 }
 
 /// A line of a file of URLs.
@@ -47,17 +50,13 @@ pub(super) fn read(arguments: &Arguments) -> Result<(Target, RequestSource)> {
         refuse!("--shuffle needs --urls; a workload's requests are always in random order");
     }
     let target = Target::parse(arguments.url.as_deref().unwrap_or_default())?;
-    let source = match &arguments.workload {
-        None => match arguments
-            .pace
-            .pattern
-            .as_ref()
-            .and_then(|pattern| pattern.requests.clone())
-        {
-            Some(own) => RequestSource::Workload(own),
-            None => RequestSource::Url,
-        },
-        Some(file) => {
+    let pattern = arguments.pace.pattern.as_ref();
+    let of_pattern = pattern.and_then(|pattern| pattern.requests.clone());
+    let source = match (&arguments.workload, &arguments.replay, of_pattern) {
+        (None, None, None) => RequestSource::Url,
+        (None, None, Some(own)) => RequestSource::Workload(own),
+        (None, Some(log), _) => RequestSource::Replay(Replay::read(log, arguments)?),
+        (Some(file), ..) => {
             let workload = Workload::load(file).map_err(|error| Usage(error.to_string()))?;
             RequestSource::Workload(workload)
         }
@@ -71,6 +70,11 @@ impl RequestSource {
         match self {
             Self::Url => None,
             Self::Workload(workload) => Some(format!("workload {}", workload.name)),
+            Self::Replay(replay) => Some(format!(
+                "replay of {} at {} × its speed",
+                words::counted(replay.list.len(), "request"),
+                replay.speed
+            )),
             Self::Urls(lines) => {
                 let order = if shuffled { "shuffled" } else { "in order" };
                 let plural = if lines.len() == 1 { "" } else { "s" };
@@ -85,7 +89,7 @@ impl RequestSource {
     /// The number of URLs in the file, if there is one.
     pub(super) fn urls(&self) -> Option<usize> {
         match self {
-            Self::Url | Self::Workload(_) => None,
+            Self::Url | Self::Workload(_) | Self::Replay(_) => None,
             Self::Urls(lines) => Some(lines.len()),
         }
     }

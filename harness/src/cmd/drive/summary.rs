@@ -101,6 +101,7 @@ fn pace(config: &Config) -> String {
     let pace = match &config.pace {
         Pace::Closed => "closed loop".to_owned(),
         Pace::Rate { per_second } => format!("target {per_second} requests/s"),
+        Pace::Times(_) => "at the logged times".to_owned(),
         Pace::Stages(stages) => stages.iter().map(words).collect::<Vec<_>>().join(", "),
     };
     match (config.think, config.arrivals) {

@@ -144,14 +144,16 @@ impl Target {
     /// [`Usage`] if the URL has a query, since no path can follow that.
     pub(in crate::cmd) fn base(&self) -> Result<&str> {
         if self.path.contains('?') {
-            refuse!("with --workload the URL is a prefix for its paths, so it can't have a query");
+            refuse!(
+                "the URL is a prefix for the paths of --workload or --replay, so it can't have a query"
+            );
         }
         Ok(self.path.trim_end_matches('/'))
     }
 }
 
 /// Path and query as typed, with everything encoded that RFC 9112 doesn't allow in a request.
-fn request_target(typed: &str) -> String {
+pub(in crate::cmd) fn request_target(typed: &str) -> String {
     let typed = typed.split('#').next().unwrap_or_default();
     let mut target = String::with_capacity(typed.len() + 1);
     if !typed.starts_with('/') {

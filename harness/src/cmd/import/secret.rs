@@ -25,7 +25,7 @@ const WORDS: [&str; 16] = [
 const NAMES: [&str; 7] = ["auth", "key", "sid", "sig", "jwt", "pin", "otp"];
 
 /// Whether something of this name may hold a secret.
-pub(super) fn is_secret(name: &str) -> bool {
+pub(in crate::cmd) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('_', "-");
     NAMES.contains(&name.as_str()) || WORDS.iter().any(|word| name.contains(word))
 }

@@ -7,6 +7,12 @@ use super::{Body, Imported, Request};
 /// The workload as TOML, in the order of its requests.
 pub(super) fn workload(imported: &Imported) -> String {
     let mut text = format!("about = {}\n", quoted(&one_line(&imported.about)));
+    if !imported.notes.is_empty() {
+        text += "\n";
+    }
+    for note in &imported.notes {
+        text += &format!("# {}\n", one_line(note));
+    }
     for request in &imported.requests {
         text += "\n";
         write(request, &mut text);

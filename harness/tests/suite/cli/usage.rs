@@ -101,6 +101,7 @@ fn every_verb_teaches_by_example() {
         "bench",
         "drive",
         "import",
+        "workload",
         "crosscheck",
         "report",
         "compare",

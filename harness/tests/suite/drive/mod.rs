@@ -9,3 +9,4 @@ mod limits;
 mod load_server;
 mod modes;
 mod program;
+mod replay;
