@@ -75,7 +75,7 @@ soak: tools ## Load and rest for hours, and find what leaks (HOURS=8 SERVER=)
 fairness: tools ## Show whether the servers run under the same conditions
 	@$(HARNESS) fairness $(SELECT) $(MANIFESTS)
 
-microbench: tools ## Measure parts by themselves: handlers, routers, middleware, JSON, parsers; 10 minutes after the builds
+microbench: tools ## Measure parts by themselves: handlers, routers, middleware, JSON, parsers; 5 minutes after the builds
 	@$(HARNESS) microbench $(SELECT) $(if $(SELECT),,--write)
 
 crosscheck: tools ## Compare our load generator with wrk, oha and hey, if installed (SERVER=)

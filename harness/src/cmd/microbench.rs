@@ -22,7 +22,7 @@ use runner::{Interrupt, run_to_its_end};
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo harness microbench                        every benchmark, about 8 minutes after the builds
+  cargo harness microbench                        every benchmark, about 5 minutes after the builds
   cargo harness microbench --server NAME,OTHER    only the handlers of these servers
   cargo harness microbench --list                 show what would run
   cargo harness microbench --write                also renew harness/docs/microbench.json, which every run copies
