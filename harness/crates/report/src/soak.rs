@@ -109,7 +109,7 @@ fn about(soak: &Soak) -> String {
     format!(
         "Cycles of {} s at {}/s over {} (`{}`), {} s of rest, and {} s of a probe at {}/s, which gives p50 and p99. \
          Memory, threads and descriptors are read after the rest, without connections. The first quarter of each \
-         process's cycles, at least two, is its warm-up. GROWS: a trend test finds growth (p below {}, so that a \
+         process's cycles, at least two, is its warm-up. GROWS: two trend tests find growth (the higher p is below {}, so that a \
          server without growth is reported in at most {} % of soaks), it is worth reporting (the lower end of the 95 % \
          interval over all cycles is at least {} of memory and 1 % of it, 1 thread or descriptor, or half of a \
          latency), and it isn't levelling off. A verdict needs {LEAST_READINGS} cycles after the warm-up: {} without an \
@@ -231,12 +231,12 @@ mod tests {
         // 1,000,000 requests an hour.
         let row = "|61.0 MiB|61.0 MiB to 61.0 MiB|64.0 B|<0.0001|GROWS|";
         assert!(text.contains("|One|memory|") && text.contains(row), "{text}");
-        assert!(text.contains("|One|threads|4|0|0 to 0|–|0.5000|no growth|"), "{text}");
+        assert!(text.contains("|One|threads|4|0|0 to 0|–|1.0000|no growth|"), "{text}");
         assert!(!text.contains("|descriptors|"), "they were not read: {text}");
         for words in [
             "One: 7 errors in 1 cycle; the first in cycle 3: GET /: 500",
             "One: 40 cycles, 4,000,000 requests",
-            "p below 0.002",
+            "p is below 0.002",
             "in at most 1 % of soaks",
         ] {
             assert!(text.contains(words), "{words}: {text}");
