@@ -119,8 +119,8 @@ fn of(server: &SoakServer, figure: SoakFigure) -> SoakTrend {
     let growing = match (per_hour, later, level) {
         (Some(whole), Some(later), Some(level)) if whole.readings >= LEAST_READINGS => {
             let tests = SoakFigure::ALL.len() as f64;
-            let grew = whole.p < FALSE_ALARMS / tests
-                && whole.low * span >= least_growth(figure, level);
+            let grew =
+                whole.p < FALSE_ALARMS / tests && whole.low * span >= least_growth(figure, level);
             match grew {
                 false => Growing::No,
                 true if later.slope >= STEADY * whole.slope => Growing::Yes,
@@ -232,7 +232,10 @@ mod tests {
             let memory = soak_trends(&leaking)[0];
             let each = memory.per_request.unwrap();
             assert!((each.slope / 64.0 - 1.0).abs() < 0.1, "{each:?}");
-            assert!(each.low <= each.slope && each.slope <= each.high, "{each:?}");
+            assert!(
+                each.low <= each.slope && each.slope <= each.high,
+                "{each:?}"
+            );
         }
     }
 
@@ -270,13 +273,22 @@ mod tests {
         let least = least_cycles();
         assert_eq!(least, 20);
         let few = soak_trends(&server(1, 64.0, &[least - 1]));
-        assert!(few.iter().all(|trend| trend.growing == Growing::Unknown), "{few:?}");
+        assert!(
+            few.iter().all(|trend| trend.growing == Growing::Unknown),
+            "{few:?}"
+        );
         let enough = soak_trends(&server(1, 64.0, &[least]));
-        assert!(enough.iter().all(|trend| trend.growing != Growing::Unknown), "{enough:?}");
+        assert!(
+            enough.iter().all(|trend| trend.growing != Growing::Unknown),
+            "{enough:?}"
+        );
         assert!(soak_trends(&SoakServer::default())[0].level.is_none());
         // A month is thinned out, not compared reading by reading.
         let month = soak_trends(&server(1, 64.0, &[20_000]))[0];
-        assert!(month.per_hour.unwrap().readings <= MOST_READINGS, "{month:?}");
+        assert!(
+            month.per_hour.unwrap().readings <= MOST_READINGS,
+            "{month:?}"
+        );
         assert_eq!(month.growing, Growing::Yes);
     }
 }

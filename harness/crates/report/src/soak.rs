@@ -40,7 +40,14 @@ fn blocks(soak: &Soak) -> Vec<Block> {
     let rows: Vec<Vec<String>> = soak.servers.iter().flat_map(rows).collect();
     if !rows.is_empty() {
         let head = [
-            "server", "figure", "level", "growth per hour", "95 %", "per request", "p", "verdict",
+            "server",
+            "figure",
+            "level",
+            "growth per hour",
+            "95 %",
+            "per request",
+            "p",
+            "verdict",
         ];
         blocks.push(Block::Table(Grid::fitting(&head, &head, 2, rows)));
     }
@@ -230,9 +237,18 @@ mod tests {
         let text = plain(&soak_lines(&soak(64, 40), Colour::Never));
         // 1,000,000 requests an hour.
         let row = "|61.0 MiB|61.0 MiB to 61.0 MiB|64.0 B|<0.0001|GROWS|";
-        assert!(text.contains("|One|memory|") && text.contains(row), "{text}");
-        assert!(text.contains("|One|threads|4|0|0 to 0|–|1.0000|no growth|"), "{text}");
-        assert!(!text.contains("|descriptors|"), "they were not read: {text}");
+        assert!(
+            text.contains("|One|memory|") && text.contains(row),
+            "{text}"
+        );
+        assert!(
+            text.contains("|One|threads|4|0|0 to 0|–|1.0000|no growth|"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("|descriptors|"),
+            "they were not read: {text}"
+        );
         for words in [
             "One: 7 errors in 1 cycle; the first in cycle 3: GET /: 500",
             "One: 40 cycles, 4,000,000 requests",

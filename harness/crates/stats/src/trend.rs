@@ -132,7 +132,12 @@ fn signed_rank_p(steps: &[f64]) -> f64 {
         .map(|rank| (2.0 * rank) as usize)
         .collect();
     let total: usize = ranks.iter().sum();
-    let up: usize = ranks.iter().zip(&steps).filter(|(_, step)| **step > 0.0).map(|(rank, _)| rank).sum();
+    let up: usize = ranks
+        .iter()
+        .zip(&steps)
+        .filter(|(_, step)| **step > 0.0)
+        .map(|(rank, _)| rank)
+        .sum();
     if steps.len() > MOST_EXACT {
         let spread: f64 = ranks.iter().map(|rank| (*rank as f64).powi(2)).sum::<f64>() / 4.0;
         // Doubled ranks: a half of their distance is 1.
@@ -194,7 +199,9 @@ fn upper_tail(z: f64) -> f64 {
         }
         0.5 - density * sum
     } else {
-        let fraction = (1..=60_u32).rev().fold(x, |below, k| x + f64::from(k) / below);
+        let fraction = (1..=60_u32)
+            .rev()
+            .fold(x, |below, k| x + f64::from(k) / below);
         density / fraction
     };
     if z < 0.0 { 1.0 - tail } else { tail }
@@ -219,17 +226,29 @@ mod tests {
     const RISING: [f64; 12] = [1.0, 2.5, 2.0, 3.5, 4.1, 3.9, 5.2, 6.0, 5.8, 7.1, 7.4, 8.8];
     /// An AR(1) series with coefficient 0.7 and no trend.
     const CORRELATED: [f64; 32] = [
-        0.0, -0.802, -1.886, -1.568, -0.677, 0.662, 0.573, -0.152, -0.891, 0.125, 1.722, 1.478, -0.198, -1.097, 0.832,
-        0.785, -1.182, -0.911, -1.801, -1.89, -1.811, -1.981, -0.833, -0.646, -1.042, -0.32, 0.606, -1.219, -1.11, -1.758,
-        -1.404, -2.272,
+        0.0, -0.802, -1.886, -1.568, -0.677, 0.662, 0.573, -0.152, -0.891, 0.125, 1.722, 1.478,
+        -0.198, -1.097, 0.832, 0.785, -1.182, -0.911, -1.801, -1.89, -1.811, -1.981, -0.833,
+        -0.646, -1.042, -0.32, 0.606, -1.219, -1.11, -1.758, -1.404, -2.272,
     ];
 
     #[test]
     fn scores_and_variances_are_pymannkendalls() {
         // pymannkendall 1.4.3: original_test(x) -> s, var_s, z, p (two-sided)
         for (values, s, variance, z, p) in [
-            (&TIED[..], 30.0, 116.666_666_666_666_67, 2.684_878_289_340_399_5, 0.007_255_622_276_777_007),
-            (&RISING[..], 60.0, 212.666_666_666_666_66, 4.045_780_339_810_076, 5.214_911_582_429_593e-5),
+            (
+                &TIED[..],
+                30.0,
+                116.666_666_666_666_67,
+                2.684_878_289_340_399_5,
+                0.007_255_622_276_777_007,
+            ),
+            (
+                &RISING[..],
+                60.0,
+                212.666_666_666_666_66,
+                4.045_780_339_810_076,
+                5.214_911_582_429_593e-5,
+            ),
         ] {
             assert_eq!(score(values), s);
             assert!((super::variance(values) - variance).abs() < 1e-9);
@@ -256,9 +275,15 @@ mod tests {
     fn signed_ranks_are_scipys() {
         // scipy 1.17.1: wilcoxon(x, alternative="greater", method="exact").pvalue; with ties, the share of all 2ⁿ signs
         for (steps, p) in [
-            (&[1.1, -0.4, 2.3, 0.7, -1.9, 3.1, 0.2, 1.6][..], 0.097_656_25),
+            (
+                &[1.1, -0.4, 2.3, 0.7, -1.9, 3.1, 0.2, 1.6][..],
+                0.097_656_25,
+            ),
             (&[1.1, -0.4, -2.3, 0.7, -1.9, 3.1, 0.2, -1.6], 0.628_906_25),
-            (&[1.0, 1.0, 2.0, -1.0, 0.0, 3.0, 3.0, -2.0, 5.0], 0.070_312_5),
+            (
+                &[1.0, 1.0, 2.0, -1.0, 0.0, 3.0, 3.0, -2.0, 5.0],
+                0.070_312_5,
+            ),
         ] {
             let found = signed_rank_p(steps);
             assert!((found - p).abs() < 1e-12, "{steps:?}: {found}");
@@ -279,7 +304,12 @@ mod tests {
     fn slopes_are_scipys() {
         // scipy 1.17.1: stats.theilslopes(y, np.arange(n), 0.95) -> slope, low, high
         for (values, slope, low, high) in [
-            (&RISING[..], 0.633_333_333_333_333_3, 0.55, 0.728_571_428_571_428_5),
+            (
+                &RISING[..],
+                0.633_333_333_333_333_3,
+                0.55,
+                0.728_571_428_571_428_5,
+            ),
             (&TIED[..], 2.666_666_666_666_666_5, 0.25, 4.0),
         ] {
             let found = trend_of(values);
@@ -298,7 +328,11 @@ mod tests {
             (3.5, 0.000_232_629_079_035_525_04),
             (5.0, 2.866_515_718_791_946e-7),
         ] {
-            assert!((upper_tail(z) / p - 1.0).abs() < 1e-9, "{z}: {}", upper_tail(z));
+            assert!(
+                (upper_tail(z) / p - 1.0).abs() < 1e-9,
+                "{z}: {}",
+                upper_tail(z)
+            );
             assert!((upper_tail(-z) - (1.0 - p)).abs() < 1e-12);
         }
         assert_eq!(upper_tail(0.0), 0.5);
@@ -307,7 +341,10 @@ mod tests {
     #[test]
     fn what_does_not_vary_has_no_trend() {
         let found = trend_of(&[5.0; 12]);
-        assert_eq!((found.slope, found.low, found.high, found.p), (0.0, 0.0, 0.0, 1.0));
+        assert_eq!(
+            (found.slope, found.low, found.high, found.p),
+            (0.0, 0.0, 0.0, 1.0)
+        );
         assert_eq!(trend(&[group(&[1.0, 2.0])]), None);
         assert_eq!(trend(&[]), None);
         assert_eq!(trend(&[vec![(1.0, 1.0), (1.0, 2.0), (1.0, 3.0)]]), None);
