@@ -69,7 +69,7 @@ pub fn trend(groups: &[Vec<(f64, f64)>]) -> Option<Trend> {
         .collect();
     // S takes every second whole number, so a half of that distance is taken off.
     let z = match variance > 0.0 {
-        true => (score - score.signum()) / variance.sqrt(),
+        true => (score - score.clamp(-1.0, 1.0)) / variance.sqrt(),
         false => 0.0,
     };
     let deviation = raised.sqrt();
