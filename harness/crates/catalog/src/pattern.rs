@@ -233,7 +233,10 @@ fn stage(entry: &StageEntry) -> Result<PatternStage, (&'static str, &'static str
         (None, Some(from), Some(to)) => (from, to),
         _ => return Err(("rate", "give either rate, or from and to")),
     };
-    if ![from, to].iter().all(|rate| (0.0..=MAX_FACTOR).contains(rate)) {
+    if ![from, to]
+        .iter()
+        .all(|rate| (0.0..=MAX_FACTOR).contains(rate))
+    {
         return Err(("rate", "is a multiple of the base rate, from 0 to 1000"));
     }
     Ok(PatternStage {
@@ -249,7 +252,10 @@ fn check(stages: &[PatternStage]) -> Result<(), &'static str> {
     if stages.is_empty() || stages.len() > MAX_STAGES {
         return Err("there must be 1 to 64 stages");
     }
-    if stages.iter().all(|stage| stage.from == 0.0 && stage.to == 0.0) {
+    if stages
+        .iter()
+        .all(|stage| stage.from == 0.0 && stage.to == 0.0)
+    {
         return Err("at least one must have a rate above 0");
     }
     let phases: Vec<Option<Phase>> = stages.iter().map(|stage| stage.phase).collect();
@@ -290,7 +296,14 @@ stage = [
         assert_eq!(pattern.phase(Phase::Before), Some((s(0.0), s(2.0))));
         assert_eq!(pattern.phase(Phase::Burst), Some((s(2.0), s(3.5))));
         assert_eq!(pattern.phase(Phase::After), Some((s(3.5), s(7.5))));
-        for (at, rate) in [(0.0, 1.0), (2.0, 1.0), (2.25, 2.0), (3.0, 3.0), (3.5, 1.0), (9.0, 0.0)] {
+        for (at, rate) in [
+            (0.0, 1.0),
+            (2.0, 1.0),
+            (2.25, 2.0),
+            (3.0, 3.0),
+            (3.5, 1.0),
+            (9.0, 0.0),
+        ] {
             assert!((pattern.rate_at(s(at)) - rate).abs() < 1e-9, "{at}");
         }
         assert!(pattern.requests.is_none());
@@ -313,15 +326,42 @@ stage = [
     #[test]
     fn what_is_wrong_is_told_with_its_key() {
         for (text, words) in [
-            ("about = \"x\"", "mine.toml: stage: there must be 1 to 64 stages"),
-            ("about = \"x\"\nstage = [{ seconds = 0, rate = 1 }]", "stage[0].seconds"),
-            ("about = \"x\"\nstage = [{ seconds = nan, rate = 1 }]", "stage[0].seconds"),
-            ("about = \"x\"\nstage = [{ seconds = 1 }]", "either rate, or from and to"),
-            ("about = \"x\"\nstage = [{ seconds = 1, rate = 1, to = 2 }]", "stage[0].rate"),
-            ("about = \"x\"\nstage = [{ seconds = 1, rate = -1 }]", "a multiple of the base rate"),
-            ("about = \"x\"\nstage = [{ seconds = 1, rate = 0 }]", "a rate above 0"),
-            ("about = \"x\"\nstage = [{ seconds = 1, rate = 1, phase = \"burst\" }]", "in the order"),
-            (&BURST.replace("\"after\"", "\"before\""), "in the order before, burst, after"),
+            (
+                "about = \"x\"",
+                "mine.toml: stage: there must be 1 to 64 stages",
+            ),
+            (
+                "about = \"x\"\nstage = [{ seconds = 0, rate = 1 }]",
+                "stage[0].seconds",
+            ),
+            (
+                "about = \"x\"\nstage = [{ seconds = nan, rate = 1 }]",
+                "stage[0].seconds",
+            ),
+            (
+                "about = \"x\"\nstage = [{ seconds = 1 }]",
+                "either rate, or from and to",
+            ),
+            (
+                "about = \"x\"\nstage = [{ seconds = 1, rate = 1, to = 2 }]",
+                "stage[0].rate",
+            ),
+            (
+                "about = \"x\"\nstage = [{ seconds = 1, rate = -1 }]",
+                "a multiple of the base rate",
+            ),
+            (
+                "about = \"x\"\nstage = [{ seconds = 1, rate = 0 }]",
+                "a rate above 0",
+            ),
+            (
+                "about = \"x\"\nstage = [{ seconds = 1, rate = 1, phase = \"burst\" }]",
+                "in the order",
+            ),
+            (
+                &BURST.replace("\"after\"", "\"before\""),
+                "in the order before, burst, after",
+            ),
             (&BURST.replace(", phase = \"after\"", ""), "or none has"),
             (&BURST.replace("Up and down", " "), "about"),
             (&BURST.replace("poisson", "even"), "arrivals"),
@@ -337,8 +377,19 @@ stage = [
     fn those_that_come_with_the_harness_can_be_used() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../patterns");
         let patterns = Pattern::load_dir(&folder).unwrap();
-        let names: Vec<&str> = patterns.iter().map(|pattern| pattern.name.as_str()).collect();
-        let all = ["burst", "constant", "day", "long-tail", "poisson", "ramp", "steps"];
+        let names: Vec<&str> = patterns
+            .iter()
+            .map(|pattern| pattern.name.as_str())
+            .collect();
+        let all = [
+            "burst",
+            "constant",
+            "day",
+            "long-tail",
+            "poisson",
+            "ramp",
+            "steps",
+        ];
         assert_eq!(names, all);
         let burst = &patterns[0];
         assert_eq!(burst.highest(), 3.0);

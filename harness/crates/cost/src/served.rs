@@ -63,9 +63,8 @@ impl Served {
             true => accept_by_route,
             false => accept,
         };
-        let accept = |calls: &[Call]| {
-            accept_all(running.addr, calls, &referee, options.timeout, interrupt)
-        };
+        let accept =
+            |calls: &[Call]| accept_all(running.addr, calls, &referee, options.timeout, interrupt);
         let posts: Vec<Call> = calls
             .iter()
             .filter(|call| call.method == "POST")

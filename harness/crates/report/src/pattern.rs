@@ -110,7 +110,12 @@ impl Row<'_> {
 
     /// Errors of all rounds.
     fn errors(&self) -> String {
-        grouped(self.runs.iter().flat_map(|run| run.errors.values()).sum::<u64>())
+        grouped(
+            self.runs
+                .iter()
+                .flat_map(|run| run.errors.values())
+                .sum::<u64>(),
+        )
     }
 
     fn recovered(&self) -> Vec<Recovered> {
@@ -172,18 +177,34 @@ fn table(shape: &PatternShape, servers: &[Row<'_>]) -> Block {
     let (head, short): (Vec<&str>, Vec<&str>) = match burst {
         true => (
             vec![
-                "server", "goodput/s", "% of due", "errors", "p99 before, ms", "in burst", "after",
-                "recovered, s", "MiB before", "peak", "after",
+                "server",
+                "goodput/s",
+                "% of due",
+                "errors",
+                "p99 before, ms",
+                "in burst",
+                "after",
+                "recovered, s",
+                "MiB before",
+                "peak",
+                "after",
             ],
             vec![
-                "server", "good/s", "% due", "errors", "p99 ms", "burst", "after", "rec. s",
-                "MiB", "peak", "after",
+                "server", "good/s", "% due", "errors", "p99 ms", "burst", "after", "rec. s", "MiB",
+                "peak", "after",
             ],
         ),
         false => (
             vec![
-                "server", "goodput/s", "% of due", "errors", "p50, ms", "p99, ms", "MiB before",
-                "peak", "after",
+                "server",
+                "goodput/s",
+                "% of due",
+                "errors",
+                "p50, ms",
+                "p99, ms",
+                "MiB before",
+                "peak",
+                "after",
             ],
             vec![
                 "server", "good/s", "% due", "errors", "p50 ms", "p99 ms", "MiB", "peak", "after",
@@ -356,7 +377,10 @@ mod tests {
     #[test]
     fn requests_of_its_own_are_told_apart() {
         let mut own = patterns();
-        own.patterns[0].stages.iter_mut().for_each(|stage| stage.phase = None);
+        own.patterns[0]
+            .stages
+            .iter_mut()
+            .for_each(|stage| stage.phase = None);
         own.runs[0].classes = vec![PatternClass {
             name: "GET /slow".to_owned(),
             requests: 20,
@@ -365,7 +389,10 @@ mod tests {
             p99_us: None,
         }];
         let text = plain(&pattern_lines(&own, Colour::Never));
-        assert!(text.contains("| One | GET /slow | 20 | 0 | 2.00 | – |"), "{text}");
+        assert!(
+            text.contains("| One | GET /slow | 20 | 0 | 2.00 | – |"),
+            "{text}"
+        );
         assert!(!text.contains("rec"), "there is no burst: {text}");
     }
 

@@ -40,7 +40,14 @@ fn blocks(soak: &Soak) -> Vec<Block> {
     let rows: Vec<Vec<String>> = soak.servers.iter().flat_map(rows).collect();
     if !rows.is_empty() {
         let head = [
-            "server", "figure", "level", "growth per hour", "95 %", "per request", "p", "verdict",
+            "server",
+            "figure",
+            "level",
+            "growth per hour",
+            "95 %",
+            "per request",
+            "p",
+            "verdict",
         ];
         blocks.push(Block::Table(Grid::fitting(&head, &head, 2, rows)));
     }
@@ -109,7 +116,7 @@ fn about(soak: &Soak) -> String {
     format!(
         "Cycles of {} s at {}/s over {} (`{}`), {} s of rest, and {} s of a probe at {}/s, which gives p50 and p99. \
          Memory, threads and descriptors are read after the rest, without connections. The first quarter of each \
-         process's cycles, at least two, is its warm-up. GROWS: a trend test finds growth (p below {}, so that a \
+         process's cycles, at least two, is its warm-up. GROWS: two trend tests find growth (the higher p is below {}, so that a \
          server without growth is reported in at most {} % of soaks), it is worth reporting (the lower end of the 95 % \
          interval over all cycles is at least {} of memory and 1 % of it, 1 thread or descriptor, or half of a \
          latency), and it isn't levelling off. A verdict needs {LEAST_READINGS} cycles after the warm-up: {} without an \
@@ -230,13 +237,22 @@ mod tests {
         let text = plain(&soak_lines(&soak(64, 40), Colour::Never));
         // 1,000,000 requests an hour.
         let row = "|61.0 MiB|61.0 MiB to 61.0 MiB|64.0 B|<0.0001|GROWS|";
-        assert!(text.contains("|One|memory|") && text.contains(row), "{text}");
-        assert!(text.contains("|One|threads|4|0|0 to 0|–|0.5000|no growth|"), "{text}");
-        assert!(!text.contains("|descriptors|"), "they were not read: {text}");
+        assert!(
+            text.contains("|One|memory|") && text.contains(row),
+            "{text}"
+        );
+        assert!(
+            text.contains("|One|threads|4|0|0 to 0|–|1.0000|no growth|"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("|descriptors|"),
+            "they were not read: {text}"
+        );
         for words in [
             "One: 7 errors in 1 cycle; the first in cycle 3: GET /: 500",
             "One: 40 cycles, 4,000,000 requests",
-            "p below 0.002",
+            "p is below 0.002",
             "in at most 1 % of soaks",
         ] {
             assert!(text.contains(words), "{words}: {text}");

@@ -185,7 +185,9 @@ pub fn accept_by_route(
     };
     let requests = requests.into_iter();
     Ok(Script::with_classes(
-        requests.map(|(call, request)| (class(call), request)).collect(),
+        requests
+            .map(|(call, request)| (class(call), request))
+            .collect(),
     )?)
 }
 

@@ -73,7 +73,13 @@ mod tests {
         let mut after = vec![9.0; 7];
         after.extend([1.2; 30]);
         let found = recovery(&before, &some(&after)).unwrap();
-        assert_eq!(found, Recovery { limit: 1.25, at: Some(7) });
+        assert_eq!(
+            found,
+            Recovery {
+                limit: 1.25,
+                at: Some(7)
+            }
+        );
         // One lucky value during the disturbance is no recovery, and one bad one later is no relapse.
         after[3] = 1.0;
         after[20] = 50.0;
@@ -100,7 +106,8 @@ mod tests {
     fn noise_alone_recovers_at_once() {
         let mut random = Pcg64::seed_from_u64(7);
         // p99 of a noisy machine: a median of 1, one in a hundred above 2.
-        let mut draw = || (0.3 * ((0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0)).exp();
+        let mut draw =
+            || (0.3 * ((0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0)).exp();
         let late = (0..200)
             .filter(|_| {
                 let before: Vec<f64> = (0..100).map(|_| draw()).collect();

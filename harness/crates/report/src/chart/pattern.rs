@@ -76,7 +76,10 @@ fn draw(svg: &mut Svg, shape: &PatternShape, lines: &[Line<'_>]) {
     );
     let offered = offered(shape);
     let all = || lines.iter().flat_map(|line| line.intervals);
-    let rates = offered.iter().map(|(_, rate)| *rate).chain(all().map(goodput));
+    let rates = offered
+        .iter()
+        .map(|(_, rate)| *rate)
+        .chain(all().map(goodput));
     let y = Scale::from_zero(rates, RATES.up(), AxisUnit::Count);
     upright(svg, RATES, &y, "requests/s: offered (dashed) and valid");
     let places: Vec<(f64, f64)> = offered
@@ -110,7 +113,11 @@ fn draw(svg: &mut Svg, shape: &PatternShape, lines: &[Line<'_>]) {
                 .collect();
             svg.polyline(&points, &class);
         }
-        let last = line.intervals.iter().rev().find_map(|interval| interval.p99_us);
+        let last = line
+            .intervals
+            .iter()
+            .rev()
+            .find_map(|interval| interval.p99_us);
         ends.extend(last.map(|us| ((line.key, line.display), (TIMES.right, times.at(us)))));
     }
     labels_beside(svg, TIMES, TIMES.right + 6.0, 14, &ends);

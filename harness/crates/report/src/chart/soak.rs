@@ -33,7 +33,8 @@ pub(crate) fn chart(soak: &Soak) -> Option<Chart> {
     let mut svg = Svg::new(WIDTH, HEIGHT);
     upright(&mut svg, AREA, &y, "resident memory, MiB");
     level(&mut svg, AREA, &x, "cycle");
-    let mut data = Data::new("server, cycle, process, bytes, requests, threads, descriptors, p50 µs, p99 µs");
+    let mut data =
+        Data::new("server, cycle, process, bytes, requests, threads, descriptors, p50 µs, p99 µs");
     let (mut told, mut ends) = (Vec::new(), Vec::new());
     for (place, server) in servers {
         let key = match is_control(&server.name) {
@@ -44,7 +45,10 @@ pub(crate) fn chart(soak: &Soak) -> Option<Chart> {
         // A resumed soak has new processes: their lines are not joined.
         for process in server.readings.chunk_by(|a, b| a.process == b.process) {
             let places = process.iter().map(|reading| {
-                (x.at(f64::from(reading.cycle)), y.at(reading.rss_bytes as f64))
+                (
+                    x.at(f64::from(reading.cycle)),
+                    y.at(reading.rss_bytes as f64),
+                )
             });
             let places: Vec<(f64, f64)> = places.collect();
             svg.polyline(&places, &format!("line {}", key.class()));
