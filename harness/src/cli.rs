@@ -22,6 +22,7 @@ Examples:
   cargo harness bench --target http://127.0.0.1:8080/ --rate 500    measure a service that already runs
   cargo harness import openapi.yaml -o shop.toml send it what its OpenAPI document, or a HAR file, describes
   cargo harness workload from-log access.log     the same from an access log; drive --replay sends it at its times
+  cargo harness impair --to 127.0.0.1:8080 --profile mobile   put a slow network between a client and a server
   cargo harness cost --server NAME               what does a request cost in instructions and allocations?
   cargo harness footprint --server NAME          what does it need of memory, threads and time to start?
   cargo harness patterns --pattern burst         does it recover from a burst of load?
@@ -65,6 +66,8 @@ enum Verb {
     Bench(Box<cmd::bench::Arguments>),
     /// Load one URL, without servers, rounds or a record
     Drive(Box<cmd::drive::Arguments>),
+    /// Put a slow network between a client and a server: delay, jitter, stalls, a limited rate
+    Impair(cmd::impair::Arguments),
     /// Write a workload from an OpenAPI document, a HAR file or an access log of your own service
     Import(cmd::import::Arguments),
     /// Write a workload from an access log of your own service
@@ -118,6 +121,7 @@ pub fn main() -> ExitCode {
         Verb::Fuzz(arguments) => cmd::fuzz::run(&arguments),
         Verb::Bench(arguments) => cmd::bench::run(&arguments),
         Verb::Drive(arguments) => cmd::drive::run(&arguments),
+        Verb::Impair(arguments) => cmd::impair::run(&arguments),
         Verb::Import(arguments) => cmd::import::run(&arguments),
         Verb::Workload(arguments) => cmd::import::run_workload(&arguments),
         Verb::Cost(arguments) => cmd::cost::run(&arguments),

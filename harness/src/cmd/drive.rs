@@ -11,7 +11,7 @@ mod replay;
 mod requests;
 mod series;
 mod source;
-mod spectrum;
+pub(super) mod spectrum;
 mod summary;
 mod tables;
 pub(super) mod target;

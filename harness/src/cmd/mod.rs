@@ -27,6 +27,7 @@ pub mod fairness;
 pub mod footprint;
 pub mod fuzz;
 mod git;
+pub mod impair;
 pub mod import;
 pub mod list;
 mod machine;

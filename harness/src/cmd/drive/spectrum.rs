@@ -66,7 +66,7 @@ pub(super) fn nanos(time: std::time::Duration) -> u64 {
 }
 
 /// A time with three or four digits and a suitable unit.
-pub(super) fn time(ns: u64) -> String {
+pub(in crate::cmd) fn time(ns: u64) -> String {
     let ns = ns as f64;
     let (value, unit) = match ns {
         ..1e3 => return format!("{ns} ns"),

@@ -102,6 +102,7 @@ fn every_verb_teaches_by_example() {
         "drive",
         "import",
         "workload",
+        "impair",
         "crosscheck",
         "report",
         "compare",

@@ -1,0 +1,210 @@
+//! `harness impair`: a proxy that adds what a network does to a connection.
+
+mod conditions;
+mod proxy;
+
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde_json::json;
+
+use super::drive::spectrum::time;
+use crate::flags::{Status, Usage, parse_duration, read_share};
+use conditions::Conditions;
+pub(in crate::cmd) use conditions::Profile;
+use proxy::{Passed, Proxy, QUEUE};
+use words::{counted, grouped};
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo harness impair --listen 127.0.0.1:9000 --to 127.0.0.1:8080 --delay 40ms --jitter 10ms
+  cargo harness impair --to 127.0.0.1:8080 --profile mobile      with port 0: the first line says where it listens
+  cargo harness impair --to 127.0.0.1:8080 --profile wan --rate 500000 --duration 60s --json
+  cargo harness drive --rate 500 http://127.0.0.1:9000/ping      in another terminal
+
+Every direction of every connection gets the delay, so a round trip takes twice as long. Bytes stay in order, \
+nothing is lost, and the first bytes of a new connection wait for one more round trip, the handshake. A packet of \
+1,448 bytes that --loss-like-stalls picks waits for one round trip and 200 ms more, and all that follow with it, as after \
+a loss that only the sender's timer shows. --rate is shared by all connections, for each direction. At most 256 KiB wait in a \
+direction of a connection, so it passes at most that much per delay, and memory is bounded by half a MiB for each \
+connection.
+
+Profiles, each way (flags override their figures):
+  lan     0.25 ms ± 0.05 ms, 1 Gbit/s
+  wan     20 ms ± 2 ms, 100 Mbit/s, stalls 0.01 %
+  mobile  35 ms ± 20 ms, 12 Mbit/s, stalls 0.5 %
+
+It runs until --duration or Ctrl-C, and then prints what went through, and how late bytes were sent: the error \
+of the delays. It takes CPU time that neither client nor server has, so give it a CPU of its own (taskset).
+
+Exit status: 0 success, also after Ctrl-C; 1 it can't listen, or a connection failed; 2 a bad flag.";
+
+/// Flags of `harness impair`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Where to listen; with port 0 the chosen address is the first line of stdout
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// The server
+    #[arg(long, value_name = "ADDR")]
+    to: String,
+    /// Known conditions; other flags override its figures
+    #[arg(long, value_name = "NAME", value_enum)]
+    profile: Option<Profile>,
+    /// How long bytes take in each direction [default: 0]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    delay: Option<Duration>,
+    /// The delay varies uniformly by up to this, longer or shorter; at most --delay [default: 0]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    jitter: Option<Duration>,
+    /// Share of packets that stall their connection, as a loss does, as in 0.1% [default: 0]
+    #[arg(long, value_name = "SHARE", value_parser = parse_stalls)]
+    loss_like_stalls: Option<f64>,
+    /// Bytes per second of all connections together, in each direction [default: unlimited]
+    #[arg(long, value_name = "BYTES/S", value_parser = clap::value_parser!(u64).range(1..))]
+    rate: Option<u64>,
+    /// End after this time [default: Ctrl-C]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    duration: Option<Duration>,
+    /// Seed of jitter and stalls
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// At the end, print JSON; times are in nanoseconds
+    #[arg(long)]
+    json: bool,
+    /// Show what would be done, and do nothing else
+    #[arg(long)]
+    list: bool,
+}
+
+fn parse_stalls(text: &str) -> Result<f64, String> {
+    read_share(text)
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| "expected a share from 0 to 100 %, as in 0.1% or 0.001".to_owned())
+}
+
+/// Passes bytes on.
+///
+/// # Errors
+/// [`Usage`] for a wrong flag; another error if it can't listen.
+pub fn run(arguments: &Arguments) -> Result<Status> {
+    let conditions = conditions(arguments)?;
+    let to = resolve(&arguments.to)?;
+    let what = format!("{} → {to}: {}", arguments.listen, words(&conditions));
+    if arguments.list {
+        say!("{what}");
+        return Ok(Status::Fine);
+    }
+    // If this fails, a refused connection names the limit.
+    let _ = machine::probe::limits::raise_descriptor_limit();
+    let interrupt = super::interrupt()?;
+    let listener = TcpListener::bind(arguments.listen)
+        .with_context(|| format!("cannot listen on {}", arguments.listen))?;
+    let addr = listener.local_addr()?;
+    if arguments.listen.port() == 0 {
+        say!("{addr}");
+    }
+    let left = arguments.duration.map_or_else(
+        || "until Ctrl-C".to_owned(),
+        |length| format!("for {length:?}"),
+    );
+    eprintln!("{addr} → {to}: {}, {left}", words(&conditions));
+    let end = arguments.duration.map(|length| Instant::now() + length);
+    let proxy = Proxy::new(listener, to, conditions, arguments.seed)?;
+    let passed = proxy.run(&interrupt, end)?;
+    match arguments.json {
+        true => say!("{:#}", json(&conditions, &passed)),
+        false => eprintln!("{}", summary(&passed)),
+    }
+    Ok(match passed.failed {
+        0 => Status::Fine,
+        _ => Status::Failed,
+    })
+}
+
+/// The conditions of the profile, where no flag says otherwise.
+fn conditions(arguments: &Arguments) -> Result<Conditions> {
+    let none = Conditions {
+        delay: Duration::ZERO,
+        jitter: Duration::ZERO,
+        stalls: 0.0,
+        rate: None,
+    };
+    let base = arguments.profile.map_or(none, Profile::conditions);
+    let conditions = Conditions {
+        delay: arguments.delay.unwrap_or(base.delay),
+        jitter: arguments.jitter.unwrap_or(base.jitter),
+        stalls: arguments.loss_like_stalls.unwrap_or(base.stalls),
+        rate: arguments.rate.map(|rate| rate as f64).or(base.rate),
+    };
+    if conditions.jitter > conditions.delay {
+        refuse!(
+            "--jitter: {:?} is more than the delay of {:?}, and nothing arrives before it is sent",
+            conditions.jitter,
+            conditions.delay
+        );
+    }
+    Ok(conditions)
+}
+
+fn resolve(to: &str) -> Result<SocketAddr> {
+    let mut addrs = to
+        .to_socket_addrs()
+        .map_err(|error| Usage(format!("--to {to}: {error}; expected HOST:PORT")))?;
+    let none = || Usage(format!("--to {to}: it has no address"));
+    Ok(addrs.next().ok_or_else(none)?)
+}
+
+fn words(conditions: &Conditions) -> String {
+    let rate = conditions.rate.map_or_else(
+        || "no limit on the rate".to_owned(),
+        |rate| format!("{} bytes/s", grouped(rate as u64)),
+    );
+    format!(
+        "{:?} ± {:?} each way, {rate}, {} % of packets stall",
+        conditions.delay,
+        conditions.jitter,
+        100.0 * conditions.stalls
+    )
+}
+
+fn summary(passed: &Passed) -> String {
+    let at = |quantile| time(passed.late.value_at_quantile(quantile));
+    let late = match passed.late.is_empty() {
+        true => String::new(),
+        false => format!(
+            "; sent late by p50 {}, p99 {}, max {}",
+            at(0.5),
+            at(0.99),
+            at(1.0)
+        ),
+    };
+    let [there, back] = passed.bytes.map(grouped);
+    format!(
+        "{} ({} failed), {there} bytes to the server, {back} back, {}{late}",
+        counted(passed.connections, "connection"),
+        passed.failed,
+        counted(passed.stalls, "stall")
+    )
+}
+
+fn json(conditions: &Conditions, passed: &Passed) -> serde_json::Value {
+    let at = |quantile| (!passed.late.is_empty()).then(|| passed.late.value_at_quantile(quantile));
+    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    json!({
+        "delay_ns": nanos(conditions.delay),
+        "jitter_ns": nanos(conditions.jitter),
+        "stalls_ratio": conditions.stalls,
+        "rate_bytes_per_s": conditions.rate,
+        "queue_bytes": QUEUE,
+        "connections": passed.connections,
+        "failed": passed.failed,
+        "bytes_to_server": passed.bytes[0],
+        "bytes_to_client": passed.bytes[1],
+        "stalls": passed.stalls,
+        "late_ns": {"p50": at(0.5), "p99": at(0.99), "max": at(1.0)},
+    })
+}
