@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
-use crate::flags::{Loads, Servers, Status};
+use crate::flags::{Loads, Servers, Status, own_workloads};
 use catalog::{PROFILES, Source};
 
 const EXAMPLES: &str = "\
@@ -32,7 +32,10 @@ pub struct Arguments {
 /// If a name is unknown or the workspace can't be read.
 pub fn run(arguments: &Arguments) -> Result<Status> {
     let (catalog, servers) = arguments.servers.catalog()?;
-    let workloads = arguments.loads.workloads(&catalog, &[])?;
+    let workloads = match arguments.loads.workload.is_empty() {
+        true => own_workloads(&catalog)?,
+        false => arguments.loads.workloads(&catalog, &[])?,
+    };
     let stages = arguments.loads.stages()?;
     if arguments.json {
         let servers: Vec<_> = servers
@@ -42,6 +45,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
                     "name": server.name,
                     "display": server.about.display,
                     "class": server.about.class,
+                    "lacks": server.about.lacks,
                     "upstream": server.about.upstream,
                     "version": server.version,
                     "kind": match server.source {
@@ -54,7 +58,13 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
             .collect();
         let workloads: Vec<_> = workloads
             .iter()
-            .map(|workload| json!({"name": workload.name, "about": workload.about}))
+            .map(|workload| {
+                json!({
+                    "name": workload.name,
+                    "about": workload.about,
+                    "optional": workload.optional,
+                })
+            })
             .collect();
         let stages: Vec<_> = stages.iter().map(|stage| stage.name()).collect();
         let profiles: Vec<_> = PROFILES
@@ -70,8 +80,12 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     say!("servers");
     for server in &servers {
         let version = server.version.as_deref().unwrap_or("-");
+        let lacks = match &server.about.lacks[..] {
+            [] => String::new(),
+            lacks => format!(", lacks {}", lacks.join(", ")),
+        };
         say!(
-            "  {:<16} {:<10} {}",
+            "  {:<16} {:<10} {}{lacks}",
             server.name,
             version,
             server.about.class
@@ -79,7 +93,12 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     }
     say!("workloads");
     for workload in &workloads {
-        say!("  {:<16} {}", workload.name, workload.about);
+        let optional = if workload.optional {
+            " (only if named)"
+        } else {
+            ""
+        };
+        say!("  {:<16} {}{optional}", workload.name, workload.about);
     }
     say!("stages");
     for stage in &stages {
