@@ -110,6 +110,7 @@ impl Servers {
             );
         }
         refuse_unknown_workloads(&catalog, &servers)?;
+        refuse_unknown_lacks(&servers)?;
         Ok((catalog, servers))
     }
 
@@ -151,13 +152,30 @@ fn refuse_unknown_workloads(catalog: &Catalog, servers: &[Server]) -> anyhow::Re
     Ok(())
 }
 
+/// Refuses a server whose manifest says that it lacks a route that every server must have, or that doesn't exist.
+fn refuse_unknown_lacks(servers: &[Server]) -> anyhow::Result<()> {
+    let known = referee::CAN_LACK;
+    for server in servers {
+        let mut lacks = server.about.lacks.iter();
+        if let Some(unknown) = lacks.find(|lacks| !known.contains(&lacks.as_str())) {
+            let error = names::unknown("route", unknown, &known);
+            let name = &server.name;
+            return Err(Usage(format!("{name}: `lacks` in its manifest: {error}")).into());
+        }
+    }
+    Ok(())
+}
+
 /// The workloads that come with the harness.
-fn own_workloads(catalog: &Catalog) -> Result<Vec<Workload>, Usage> {
+///
+/// # Errors
+/// [`Usage`] for an invalid workload file.
+pub fn own_workloads(catalog: &Catalog) -> Result<Vec<Workload>, Usage> {
     let folder = catalog.root.join("harness").join("workloads");
     Workload::load_dir(&folder).map_err(|error| Usage(error.to_string()))
 }
 
-/// The workloads of these names; all if there are none. What ends in `.toml` is the path of a workload file.
+/// The workloads of these names; all but the optional ones if there are none. What ends in `.toml` is the path of a workload file.
 ///
 /// # Errors
 /// [`Usage`] for an unknown name or an invalid workload file, or if two have the same name.
@@ -170,6 +188,9 @@ pub fn workloads(catalog: &Catalog, wanted: &[String]) -> anyhow::Result<Vec<Wor
         let all = own_workloads(catalog)?;
         selected =
             names::select("workload", all, |workload| &workload.name, &names).map_err(Usage)?;
+        if names.is_empty() {
+            selected.retain(|workload| !workload.optional);
+        }
     }
     for file in files {
         let own = Workload::load(Path::new(file)).map_err(|error| Usage(error.to_string()))?;
@@ -216,7 +237,7 @@ pub fn patterns(catalog: &Catalog, wanted: &[String]) -> anyhow::Result<Vec<Patt
 }
 
 impl Loads {
-    /// The selected workloads. If none is named these are `default`, or all if that is empty.
+    /// The selected workloads. If none is named these are `default`, or all but the optional ones if that is empty.
     ///
     /// # Errors
     /// See [`workloads`].

@@ -108,7 +108,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         if interrupt.is_set() {
             break;
         }
-        let row = CheckRow::new(&server.name, checked, begin.elapsed());
+        let row = CheckRow::new(server, checked, begin.elapsed());
         if let Some(failure) = row.unchecked() {
             progress.fail(&server.name, failure);
         }

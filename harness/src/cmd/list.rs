@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
-use crate::flags::{Loads, Servers, Status, patterns};
+use crate::flags::{Loads, Servers, Status, own_workloads, patterns};
 use catalog::{PROFILES, Source};
 
 const EXAMPLES: &str = "\
@@ -32,7 +32,10 @@ pub struct Arguments {
 /// If a name is unknown or the workspace can't be read.
 pub fn run(arguments: &Arguments) -> Result<Status> {
     let (catalog, servers) = arguments.servers.catalog()?;
-    let workloads = arguments.loads.workloads(&catalog, &[])?;
+    let workloads = match arguments.loads.workload.is_empty() {
+        true => own_workloads(&catalog)?,
+        false => arguments.loads.workloads(&catalog, &[])?,
+    };
     let patterns = patterns(&catalog, &[])?;
     let stages = arguments.loads.stages()?;
     if arguments.json {
@@ -43,6 +46,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
                     "name": server.name,
                     "display": server.about.display,
                     "class": server.about.class,
+                    "lacks": server.about.lacks,
                     "upstream": server.about.upstream,
                     "version": server.version,
                     "kind": match server.source {
@@ -55,7 +59,13 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
             .collect();
         let workloads: Vec<_> = workloads
             .iter()
-            .map(|workload| json!({"name": workload.name, "about": workload.about}))
+            .map(|workload| {
+                json!({
+                    "name": workload.name,
+                    "about": workload.about,
+                    "optional": workload.optional,
+                })
+            })
             .collect();
         let patterns: Vec<_> = patterns
             .iter()
@@ -75,8 +85,12 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     say!("servers");
     for server in &servers {
         let version = server.version.as_deref().unwrap_or("-");
+        let lacks = match &server.about.lacks[..] {
+            [] => String::new(),
+            lacks => format!(", lacks {}", lacks.join(", ")),
+        };
         say!(
-            "  {:<16} {:<10} {}",
+            "  {:<16} {:<10} {}{lacks}",
             server.name,
             version,
             server.about.class
@@ -84,7 +98,12 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     }
     say!("workloads");
     for workload in &workloads {
-        say!("  {:<16} {}", workload.name, workload.about);
+        let optional = if workload.optional {
+            " (only if named)"
+        } else {
+            ""
+        };
+        say!("  {:<16} {}{optional}", workload.name, workload.about);
     }
     say!("patterns");
     for pattern in &patterns {

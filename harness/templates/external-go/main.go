@@ -89,6 +89,20 @@ func app(w http.ResponseWriter, r *http.Request) {
 		if allows(w, r, "GET, POST") {
 			todo(w, "GET /api/v1/orders")
 		}
+	case path == "/api/v1/download":
+		if allows(w, r, "GET") {
+			todo(w, "GET /api/v1/download")
+		}
+	case path == "/api/v1/upload":
+		if r.Method == "POST" {
+			todo(w, "POST /api/v1/upload")
+		} else {
+			noMethod(w, "POST")
+		}
+	case path == "/api/v1/wait":
+		if allows(w, r, "GET") {
+			todo(w, "GET /api/v1/wait")
+		}
 	default:
 		fail(w, 404, "not_found", "there is nothing here")
 	}
@@ -105,9 +119,13 @@ func allows(w http.ResponseWriter, r *http.Request, methods string) bool {
 	if r.Method == "GET" || r.Method == "HEAD" {
 		return true
 	}
+	noMethod(w, methods)
+	return false
+}
+
+func noMethod(w http.ResponseWriter, methods string) {
 	w.Header().Set("Allow", methods)
 	fail(w, 405, "method_not_allowed", "this route takes the methods in Allow")
-	return false
 }
 
 // The response of a route that is not written yet. Remove it with the last of them.

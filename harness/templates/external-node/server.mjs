@@ -64,6 +64,13 @@ function app(request, response) {
     if (allows(request, response, "GET")) todo(response, "GET /api/v1/orders/{id}");
   } else if (path === "/api/v1/orders") {
     if (allows(request, response, "GET, POST")) todo(response, "GET /api/v1/orders");
+  } else if (path === "/api/v1/download") {
+    if (allows(request, response, "GET")) todo(response, "GET /api/v1/download");
+  } else if (path === "/api/v1/upload") {
+    if (post) todo(response, "POST /api/v1/upload");
+    else noMethod(response, "POST");
+  } else if (path === "/api/v1/wait") {
+    if (allows(request, response, "GET")) todo(response, "GET /api/v1/wait");
   } else {
     fail(response, 404, "not_found", "there is nothing here");
   }
@@ -72,9 +79,13 @@ function app(request, response) {
 // Whether the route has the request's method, here GET; otherwise answers 405.
 function allows(request, response, methods) {
   if (request.method === "GET" || request.method === "HEAD") return true;
+  noMethod(response, methods);
+  return false;
+}
+
+function noMethod(response, methods) {
   response.setHeader("Allow", methods);
   fail(response, 405, "method_not_allowed", "this route takes the methods in Allow");
-  return false;
 }
 
 // The response of a route that is not written yet. Remove it with the last of them.

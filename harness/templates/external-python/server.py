@@ -52,6 +52,14 @@ class Handler(BaseHTTPRequestHandler):
             self.allows("GET") and self.todo("GET /api/v1/orders/{id}")
         elif path == ORDERS:
             self.allows("GET, POST") and self.todo("GET /api/v1/orders")
+        elif path == "/api/v1/download":
+            self.allows("GET") and self.todo("GET /api/v1/download")
+        elif path == "/api/v1/upload" and self.command == "POST":
+            self.todo("POST /api/v1/upload")
+        elif path == "/api/v1/upload":
+            self.no_method("POST")
+        elif path == "/api/v1/wait":
+            self.allows("GET") and self.todo("GET /api/v1/wait")
         else:
             self.fail(404, "not_found", "there is nothing here")
 
@@ -59,9 +67,12 @@ class Handler(BaseHTTPRequestHandler):
         """Whether the route has the request's method, here GET; otherwise answers 405."""
         if self.command in ("GET", "HEAD"):
             return True
+        self.no_method(methods)
+        return False
+
+    def no_method(self, methods):
         message = "this route takes the methods in Allow"
         self.fail(405, "method_not_allowed", message, {"Allow": methods})
-        return False
 
     def todo(self, route):
         """The response of a route that is not written yet. Remove it with the last of them."""

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::SystemTime;
 
-use contract::{ApiError, MAX_BODY_BYTES};
+use contract::{ApiError, MAX_UPLOAD_BYTES};
 use serde::Serialize;
 use serde_json::json;
 
@@ -12,7 +12,7 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 const MAX_HEADERS: usize = 64;
 /// A longer body is refused before it has arrived. One that is only too long for an order arrives
 /// first, so that the connection stays open.
-const MAX_ARRIVING: usize = 4 * MAX_BODY_BYTES;
+const MAX_ARRIVING: usize = 4 * MAX_UPLOAD_BYTES;
 
 /// A whole request.
 pub(crate) struct Request<'a> {

@@ -29,9 +29,19 @@ fn handle(store: &Store, request: &Request<'_>) -> Result<Response, ApiError> {
         (_, "/api/v1/orders") if is_get && !id.is_empty() => Ok(todo("GET /api/v1/orders/{id}")),
         // PageParams from the query, then store.orders(params.validate()?)
         ("/api/v1/orders", _) if is_get => Ok(todo("GET /api/v1/orders")),
+        // DownloadParams from the query, then store.users(params.validate()?)
+        ("/api/v1/download", _) if is_get => Ok(todo("GET /api/v1/download")),
+        // Upload::of(request.body), which has at most MAX_UPLOAD_BYTES
+        ("/api/v1/upload", _) if is_post => Ok(todo("POST /api/v1/upload")),
+        // WaitParams from the query; wait for validate()?.time() with your runtime's timer, so that no worker is
+        // blocked; respond with the Wait
+        ("/api/v1/wait", _) if is_get => Ok(todo("GET /api/v1/wait")),
 
         ("/api/v1/orders", _) => Err(no_method("GET, HEAD, POST")),
-        ("/ping" | "/api/v1/users", _) => Err(no_method("GET, HEAD")),
+        ("/api/v1/upload", _) => Err(no_method("POST")),
+        ("/ping" | "/api/v1/users" | "/api/v1/download" | "/api/v1/wait", _) => {
+            Err(no_method("GET, HEAD"))
+        }
         (_, "/api/v1/users" | "/api/v1/orders") if !id.is_empty() => Err(no_method("GET, HEAD")),
         _ => Err(ApiError::NotFound),
     }

@@ -30,13 +30,13 @@ fn main() {
     for call in CALLS {
         time(handlers, "handlers", call.name, call, layered!(store));
     }
-    time(handlers, "routes", "6", USER, layered!(store));
+    time(handlers, "routes", "9", USER, layered!(store));
     let (before, after) = further();
     let many = App::new()
         .configure(|config| with(config, before))
         .configure(|config| api::configure(config, store))
         .configure(|config| with(config, after));
-    time(handlers, "routes", "200", USER, many);
+    time(handlers, "routes", "199", USER, many);
     for layers in LAYERS {
         let case = &layers.to_string();
         match layers {

@@ -2,11 +2,12 @@
 
 use actix_web::guard::{self, Guard};
 use actix_web::http::header;
-use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
+use actix_web::rt::time::sleep;
+use actix_web::web::{self, Bytes, Data, Json, Path, PayloadConfig, Query, ServiceConfig};
 use actix_web::{HttpResponse, Route};
 use contract::{
-    ApiError, MAX_BODY_BYTES, Order, OrderPage, OrderRequest, PageParams, Ping, Store, User,
-    UserPage, UsersParams,
+    ApiError, DownloadParams, MAX_BODY_BYTES, MAX_UPLOAD_BYTES, Order, OrderPage, OrderRequest,
+    PageParams, Ping, Store, Upload, User, UserPage, UsersParams, Wait, WaitParams,
 };
 
 use crate::error::{self, Error};
@@ -53,6 +54,22 @@ pub(crate) fn configure(config: &mut ServiceConfig, store: &'static Store) {
                 .route(web::get().to(get_order))
                 .default_service(only("GET")),
         )
+        .service(
+            web::resource("/api/v1/wait")
+                .route(web::get().to(wait))
+                .default_service(only("GET")),
+        )
+        .service(
+            web::resource("/api/v1/download")
+                .route(web::get().to(download))
+                .default_service(only("GET")),
+        )
+        .service(
+            web::resource("/api/v1/upload")
+                .app_data(PayloadConfig::new(MAX_UPLOAD_BYTES))
+                .route(web::post().to(upload))
+                .default_service(only("POST")),
+        )
         .default_service(web::to(not_found));
 }
 
@@ -82,6 +99,25 @@ async fn list_orders(store: State, params: Query<PageParams>) -> Result<Json<Ord
 
 async fn get_order(store: State, id: Path<String>) -> Result<Json<Order>, Error> {
     Ok(Json(store.order(contract::parse_id(&id)?)?))
+}
+
+async fn wait(params: Query<WaitParams>) -> Result<Json<Wait>, Error> {
+    let wait = params.validate()?;
+    sleep(wait.time()).await;
+    Ok(Json(wait))
+}
+
+async fn download(
+    store: State,
+    params: Query<DownloadParams>,
+) -> Result<Json<UserPage<'static>>, Error> {
+    Ok(Json(store.users(params.validate()?)))
+}
+
+/// `PayloadConfig` has no error handler, so the handler gets the extractor's error.
+async fn upload(body: Result<Bytes, actix_web::Error>) -> Result<Json<Upload>, Error> {
+    let body = body.map_err(|error| error::from_bytes(&error))?;
+    Ok(Json(Upload::of(&body)))
 }
 
 async fn not_found() -> Result<HttpResponse, Error> {

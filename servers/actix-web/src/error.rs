@@ -49,6 +49,14 @@ pub(crate) fn from_json(error: JsonPayloadError, _: &HttpRequest) -> actix_web::
     Error(error).into()
 }
 
+/// Of a body that is too long or broke off.
+pub(crate) fn from_bytes(error: &actix_web::Error) -> Error {
+    Error(match error.as_response_error().status_code() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::PayloadTooLarge,
+        _ => ApiError::MalformedJson(error.to_string().into()),
+    })
+}
+
 /// For [`actix_web::web::QueryConfig`].
 pub(crate) fn from_query(error: QueryPayloadError, _: &HttpRequest) -> actix_web::Error {
     Error(ApiError::InvalidParameter(error.to_string().into())).into()

@@ -16,6 +16,7 @@ use axum::response::Response;
 use axum::routing::get;
 use benchkit::{CALLS, Call, Handlers, LAYERS, SeenResponse, USER, further};
 use contract::Store;
+use tokio::time::sleep;
 use tower::ServiceExt as _;
 
 fn main() {
@@ -25,10 +26,10 @@ fn main() {
     for call in CALLS {
         time(&mut handlers, "handlers", call.name, call, &app);
     }
-    time(&mut handlers, "routes", "6", USER, &app);
+    time(&mut handlers, "routes", "9", USER, &app);
     let (before, after) = further();
     let many = with(before).merge(routes::app(store)).merge(with(after));
-    time(&mut handlers, "routes", "200", USER, &many);
+    time(&mut handlers, "routes", "199", USER, &many);
     for layers in LAYERS {
         let pass_on = |app: Router, _| app.layer(from_fn(pass_on));
         let app = (0..layers).fold(routes::app(store), pass_on);

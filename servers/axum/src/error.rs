@@ -1,7 +1,7 @@
 //! The contract's errors as axum answers.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use contract::ApiError;
@@ -34,6 +34,16 @@ impl From<PathRejection> for Error {
 impl From<QueryRejection> for Error {
     fn from(rejection: QueryRejection) -> Self {
         Self(ApiError::InvalidParameter(rejection.body_text().into()))
+    }
+}
+
+/// Over `DefaultBodyLimit`, or a body that broke off.
+impl From<BytesRejection> for Error {
+    fn from(rejection: BytesRejection) -> Self {
+        Self(match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => ApiError::PayloadTooLarge,
+            _ => ApiError::MalformedJson(rejection.body_text().into()),
+        })
     }
 }
 

@@ -1,29 +1,36 @@
 //! The contract's routes and their handlers.
 
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use contract::{
-    ApiError, MAX_BODY_BYTES, Order, OrderPage, OrderRequest, PageParams, Ping, Store, User,
-    UserPage, UsersParams, parse_id,
+    ApiError, DownloadParams, MAX_BODY_BYTES, MAX_UPLOAD_BYTES, Order, OrderPage, OrderRequest,
+    PageParams, Ping, Store, Upload, User, UserPage, UsersParams, Wait, WaitParams, parse_id,
 };
 
 use crate::error::Error;
 use crate::extract::{JsonBody, Path, Query};
+use crate::sleep;
 
 type Shared = State<&'static Store>;
 
 /// Everything the server answers, over this store.
 pub(crate) fn app(store: &'static Store) -> Router {
-    // Only the route that reads a body: a layer around all of them costs each request an allocation.
+    // Only the routes that read a body: a layer around all of them costs each request an allocation.
     let limited = post(place_order).layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
+    let upload = post(upload).layer(DefaultBodyLimit::max(MAX_UPLOAD_BYTES));
     Router::new()
         .route("/ping", get(ping))
         .route("/api/v1/users", get(users))
         .route("/api/v1/users/{id}", get(user))
         .route("/api/v1/orders", get(orders).merge(limited))
         .route("/api/v1/orders/{id}", get(order))
+        .route("/api/v1/wait", get(wait))
+        .route("/api/v1/download", get(download))
+        .route("/api/v1/upload", upload)
         .fallback(async || Error::from(ApiError::NotFound))
         // axum adds the `Allow` header.
         .method_not_allowed_fallback(async || {
@@ -64,4 +71,21 @@ async fn orders(
 
 async fn order(State(store): Shared, Path(id): Path<String>) -> Result<Json<Order>, Error> {
     Ok(Json(store.order(parse_id(&id)?)?))
+}
+
+async fn wait(Query(params): Query<WaitParams>) -> Result<Json<Wait>, Error> {
+    let wait = params.validate()?;
+    sleep(wait.time()).await;
+    Ok(Json(wait))
+}
+
+async fn download(
+    State(store): Shared,
+    Query(params): Query<DownloadParams>,
+) -> Result<Json<UserPage<'static>>, Error> {
+    Ok(Json(store.users(params.validate()?)))
+}
+
+async fn upload(body: Result<Bytes, BytesRejection>) -> Result<Json<Upload>, Error> {
+    Ok(Json(Upload::of(&body?)))
 }

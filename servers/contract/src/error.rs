@@ -17,7 +17,7 @@ pub enum ApiError {
     },
     /// A number in the path or the query, or a status, is not in its range.
     InvalidParameter(Cow<'static, str>),
-    /// The body is longer than [`crate::MAX_BODY_BYTES`].
+    /// The body is longer than its route takes: [`crate::MAX_BODY_BYTES`] or [`crate::MAX_UPLOAD_BYTES`].
     PayloadTooLarge,
     /// A POST whose `Content-Type` is not `application/json`.
     UnsupportedMediaType,
@@ -84,9 +84,7 @@ impl fmt::Display for ApiError {
             Self::InvalidParameter(why) | Self::InvalidOrder(why) | Self::MalformedJson(why) => {
                 f.write_str(why)
             }
-            Self::PayloadTooLarge => {
-                write!(f, "a body has at most {} bytes", crate::MAX_BODY_BYTES)
-            }
+            Self::PayloadTooLarge => f.write_str("the body is longer than this route takes"),
             Self::UnsupportedMediaType => f.write_str("send Content-Type: application/json"),
             Self::OutOfStock => f.write_str("fewer units are left than asked for"),
         }

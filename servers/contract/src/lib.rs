@@ -4,7 +4,7 @@
 //! rest is here, so that servers differ in nothing but the framework:
 //!
 //! - [`Store`]: users, catalogue and orders, made once at start;
-//! - [`UsersParams`], [`PageParams`], [`OrderRequest`]: what a framework's query and
+//! - [`UsersParams`], [`PageParams`], [`WaitParams`], [`OrderRequest`]: what a framework's query and
 //!   JSON extractors fill in, each turned by `validate` into a type that can't be wrong;
 //! - [`ApiError`]: every error of the contract, with its status, code and body;
 //! - [`Flags`], [`bind`]: the command line and the one way to take the port.
@@ -22,7 +22,9 @@ mod orders;
 mod params;
 mod sku;
 mod store;
+mod upload;
 mod users;
+mod wait;
 
 use std::time::Duration;
 
@@ -30,10 +32,14 @@ pub use error::{ApiError, ErrorBody};
 pub use flags::{Flags, bind};
 pub use order_request::{NewOrder, OrderRequest};
 pub use orders::{Order, OrderPage};
-pub use params::{PageParams, PageQuery, UsersParams, UsersQuery, parse_id};
+pub use params::{
+    DownloadParams, PageParams, PageQuery, UsersParams, UsersQuery, WaitParams, parse_id,
+};
 pub use sku::Sku;
 pub use store::{Ping, Store};
+pub use upload::{MAX_UPLOAD_BYTES, Upload};
 pub use users::{Status, User, UserPage};
+pub use wait::Wait;
 
 /// How long a connection may bring no whole request head, whether it lies idle or sends one
 /// slowly, where a framework can limit it. Longer than the minute after which proxies and load
@@ -41,7 +47,7 @@ pub use users::{Status, User, UserPage};
 /// should be the first to close, or one of them is lost now and then.
 pub const HEAD_LIMIT: Duration = Duration::from_secs(75);
 
-/// The largest request body accepted, in bytes; a longer one is answered 413.
+/// The largest body of an order, in bytes; a longer one is answered 413.
 pub const MAX_BODY_BYTES: usize = 16 * 1024;
 
 /// Whether a `Content-Type` names JSON: `application/json`, parameters allowed.

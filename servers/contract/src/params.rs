@@ -2,17 +2,34 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 
-use crate::{ApiError, Status};
+use crate::{ApiError, Status, Wait};
 
-const DEFAULT_LIMIT: u64 = 20;
-const MAX_LIMIT: u64 = 100;
+/// How many entries a page has, if the request doesn't say, and at most.
+#[derive(Clone, Copy)]
+struct Limits {
+    default: u64,
+    max: u64,
+}
+
+const OF_PAGE: Limits = Limits {
+    default: 20,
+    max: 100,
+};
+/// 600 users are 64 KiB of JSON, less up to 3 %.
+const OF_DOWNLOAD: Limits = Limits {
+    default: 600,
+    max: 1_000,
+};
 const MAX_PAGE: u64 = 1_000_000;
 /// 2^53 − 1, the largest integer every JSON reader keeps exactly.
 const MAX_ID: u64 = (1 << 53) - 1;
+const DEFAULT_WAIT_MS: u64 = 15;
+const MAX_WAIT_MS: u64 = 1_000;
 
 /// `limit` and `page` of a query, not yet checked; a framework's query extractor fills it.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -27,6 +44,19 @@ pub struct UsersParams {
     status: Option<TextAs<Status>>,
     limit: Option<Digits>,
     page: Option<Digits>,
+}
+
+/// `limit` and `page` of a download, not yet checked.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct DownloadParams {
+    limit: Option<Digits>,
+    page: Option<Digits>,
+}
+
+/// `ms` of a wait, not yet checked.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct WaitParams {
+    ms: Option<Digits>,
 }
 
 /// What a text means, read at once, so that it needs no copy; `None` where it means nothing.
@@ -79,16 +109,16 @@ impl<'de, T: FromText> Deserialize<'de> for TextAs<T> {
     }
 }
 
-/// A page within its range; made by [`PageParams::validate`] alone.
+/// A page within its range; made by the `validate` of a query's parameters alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageQuery {
-    /// Entries on a page, 1 to 100.
+    /// Entries on a page, 1 to 100, or 1,000 for a download.
     pub(crate) limit: u64,
     /// The page, from 1 to 1,000,000.
     pub(crate) page: u64,
 }
 
-/// A query for users within its ranges; made by [`UsersParams::validate`] alone.
+/// A query for users within its ranges; made by [`UsersParams::validate`] and [`DownloadParams::validate`] alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UsersQuery {
     /// Only users of this status, if given.
@@ -111,7 +141,7 @@ impl PageParams {
     /// # Errors
     /// [`ApiError::InvalidParameter`] names the member that is not digits or out of range.
     pub fn validate(&self) -> Result<PageQuery, ApiError> {
-        validate_page(self.limit, self.page)
+        validate_page(self.limit, self.page, OF_PAGE)
     }
 }
 
@@ -136,8 +166,44 @@ impl UsersParams {
             })
         };
         let status = self.status.map(known).transpose()?;
-        let page = validate_page(self.limit, self.page)?;
+        let page = validate_page(self.limit, self.page, OF_PAGE)?;
         Ok(UsersQuery { status, page })
+    }
+}
+
+impl DownloadParams {
+    /// As [`PageParams::from_texts`].
+    pub fn from_texts(limit: Option<&str>, page: Option<&str>) -> Self {
+        Self {
+            limit: limit.map(TextAs::new),
+            page: page.map(TextAs::new),
+        }
+    }
+
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// [`ApiError::InvalidParameter`] names the member that is wrong.
+    pub fn validate(&self) -> Result<UsersQuery, ApiError> {
+        let page = validate_page(self.limit, self.page, OF_DOWNLOAD)?;
+        Ok(UsersQuery { status: None, page })
+    }
+}
+
+impl WaitParams {
+    /// As [`PageParams::from_texts`].
+    pub fn from_texts(ms: Option<&str>) -> Self {
+        Self {
+            ms: ms.map(TextAs::new),
+        }
+    }
+
+    /// Checks the range.
+    ///
+    /// # Errors
+    /// [`ApiError::InvalidParameter`] where it is not that.
+    pub fn validate(&self) -> Result<Wait, ApiError> {
+        in_range("ms", self.ms, DEFAULT_WAIT_MS, 0..=MAX_WAIT_MS).map(Wait::of)
     }
 }
 
@@ -158,22 +224,30 @@ pub fn parse_id(text: &str) -> Result<u64, ApiError> {
         .ok_or_else(|| ApiError::InvalidParameter("an id is digits, at most 2^53 - 1".into()))
 }
 
-fn validate_page(limit: Option<Digits>, page: Option<Digits>) -> Result<PageQuery, ApiError> {
+fn validate_page(
+    limit: Option<Digits>,
+    page: Option<Digits>,
+    limits: Limits,
+) -> Result<PageQuery, ApiError> {
     Ok(PageQuery {
-        limit: in_range("limit", limit, DEFAULT_LIMIT, MAX_LIMIT)?,
-        page: in_range("page", page, 1, MAX_PAGE)?,
+        limit: in_range("limit", limit, limits.default, 1..=limits.max)?,
+        page: in_range("page", page, 1, 1..=MAX_PAGE)?,
     })
 }
 
-fn in_range(name: &str, given: Option<Digits>, default: u64, max: u64) -> Result<u64, ApiError> {
+fn in_range(
+    name: &str,
+    given: Option<Digits>,
+    default: u64,
+    range: RangeInclusive<u64>,
+) -> Result<u64, ApiError> {
     let Some(TextAs(number)) = given else {
         return Ok(default);
     };
-    number
-        .filter(|value| (1..=max).contains(value))
-        .ok_or_else(|| {
-            ApiError::InvalidParameter(format!("{name} is a number from 1 to {max}").into())
-        })
+    number.filter(|value| range.contains(value)).ok_or_else(|| {
+        let (least, most) = range.into_inner();
+        ApiError::InvalidParameter(format!("{name} is a number from {least} to {most}").into())
+    })
 }
 
 /// Unlike `u64::from_str`, takes no leading `+`. None also where it overflows.
@@ -223,6 +297,41 @@ mod tests {
             "x",
         ] {
             assert_eq!(page(None, Some(wrong)), None, "page={wrong}");
+        }
+    }
+
+    #[test]
+    fn a_download_has_longer_pages() {
+        let of = |limit: Option<&str>, page: Option<&str>| {
+            let params = DownloadParams::from_texts(limit, page);
+            params
+                .validate()
+                .map(|query| (query.page.limit, query.page.page))
+        };
+        assert_eq!(of(None, None), Ok((600, 1)));
+        assert_eq!(of(Some("1000"), Some("7")), Ok((1_000, 7)));
+        for wrong in ["0", "1001", "", "x"] {
+            let code = of(Some(wrong), None).unwrap_err().code();
+            assert_eq!(code, "invalid_parameter", "limit={wrong}");
+            assert!(
+                of(None, Some(wrong)).is_err() || wrong == "1001",
+                "page={wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_wait_is_up_to_a_second() {
+        let of = |ms: Option<&str>| {
+            let wait = WaitParams::from_texts(ms).validate();
+            wait.map(|wait| (wait.time().as_millis(), wait.ms()))
+        };
+        assert_eq!(of(None), Ok((15, 15)));
+        assert_eq!(of(Some("0")), Ok((0, 0)));
+        assert_eq!(of(Some("1000")), Ok((1_000, 1_000)));
+        for wrong in ["1001", "", "-1", "+1", "1.5", "1ms", "18446744073709551616"] {
+            let code = of(Some(wrong)).unwrap_err().code();
+            assert_eq!(code, "invalid_parameter", "ms={wrong}");
         }
     }
 

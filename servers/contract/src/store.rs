@@ -39,7 +39,7 @@ impl Store {
         Ping { status: "ok" }
     }
 
-    /// `GET /api/v1/users`.
+    /// `GET /api/v1/users` and `GET /api/v1/download`.
     pub fn users(&self, query: UsersQuery) -> UserPage<'_> {
         self.users.page(query)
     }

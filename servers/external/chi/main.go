@@ -22,6 +22,9 @@ func main() {
 		r.Post("/orders", placeOrder)
 		r.Get("/orders", orders)
 		r.Get("/orders/{id}", order)
+		r.Get("/wait", wait)
+		r.Get("/download", download)
+		r.Post("/upload", upload)
 	})
 	contract.Serve(r)
 }
@@ -81,4 +84,23 @@ func orders(w http.ResponseWriter, r *http.Request) {
 func order(w http.ResponseWriter, r *http.Request) {
 	order, err := store.Order(chi.URLParam(r, "id"))
 	contract.Respond(w, http.StatusOK, order, err)
+}
+
+func wait(w http.ResponseWriter, r *http.Request) {
+	waited, err := contract.Wait(contract.Query(r.URL.Query()))
+	contract.Respond(w, http.StatusOK, waited, err)
+}
+
+func download(w http.ResponseWriter, r *http.Request) {
+	page, err := store.Download(contract.Query(r.URL.Query()))
+	contract.Respond(w, http.StatusOK, page, err)
+}
+
+func upload(w http.ResponseWriter, r *http.Request) {
+	body, err := contract.ReadUpload(w, r)
+	if err != nil {
+		contract.Respond(w, 0, nil, err)
+		return
+	}
+	contract.WriteJSON(w, http.StatusOK, contract.Upload(body))
 }

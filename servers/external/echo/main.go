@@ -24,6 +24,9 @@ func main() {
 	api.POST("/orders", placeOrder)
 	api.GET("/orders", orders)
 	api.GET("/orders/:id", order)
+	api.GET("/wait", wait)
+	api.GET("/download", download)
+	api.POST("/upload", upload)
 	contract.Serve(e)
 }
 
@@ -89,4 +92,22 @@ func orders(c echo.Context) error {
 func order(c echo.Context) error {
 	order, err := store.Order(c.Param("id"))
 	return respond(c, http.StatusOK, order, err)
+}
+
+func wait(c echo.Context) error {
+	waited, err := contract.Wait(contract.Query(c.QueryParams()))
+	return respond(c, http.StatusOK, waited, err)
+}
+
+func download(c echo.Context) error {
+	page, err := store.Download(contract.Query(c.QueryParams()))
+	return respond(c, http.StatusOK, page, err)
+}
+
+func upload(c echo.Context) error {
+	body, err := contract.ReadUpload(c.Response(), c.Request())
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, contract.Upload(body))
 }

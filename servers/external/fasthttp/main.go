@@ -52,6 +52,17 @@ func handle(ctx *fasthttp.RequestCtx) {
 			return
 		}
 		only(ctx, "GET, POST", orders)
+	case "/api/v1/wait":
+		only(ctx, "GET", wait)
+	case "/api/v1/download":
+		only(ctx, "GET", download)
+	case "/api/v1/upload":
+		if ctx.IsPost() {
+			upload(ctx)
+			return
+		}
+		ctx.Response.Header.Set("Allow", "POST")
+		fail(ctx, contract.MethodNotAllowed)
 	default:
 		if id, ok := lastSegment(path, "/api/v1/users/"); ok {
 			only(ctx, "GET", func(ctx *fasthttp.RequestCtx) { user(ctx, id) })
@@ -144,4 +155,22 @@ func orders(ctx *fasthttp.RequestCtx) {
 func order(ctx *fasthttp.RequestCtx, id string) {
 	order, err := store.Order(id)
 	respond(ctx, http.StatusOK, order, err)
+}
+
+func wait(ctx *fasthttp.RequestCtx) {
+	waited, err := contract.Wait(query(ctx))
+	respond(ctx, http.StatusOK, waited, err)
+}
+
+func download(ctx *fasthttp.RequestCtx) {
+	page, err := store.Download(query(ctx))
+	respond(ctx, http.StatusOK, page, err)
+}
+
+func upload(ctx *fasthttp.RequestCtx) {
+	if len(ctx.PostBody()) > contract.MaxUpload {
+		fail(ctx, contract.PayloadTooLarge)
+		return
+	}
+	writeJSON(ctx, http.StatusOK, contract.Upload(ctx.PostBody()))
 }

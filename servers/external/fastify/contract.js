@@ -14,6 +14,7 @@ const LIMITED = 'SKU-LIMITED'
 const LIMITED_UNITS = 1_000
 
 export const MAX_BODY = 16 * 1024
+export const MAX_UPLOAD = 64 * 1024
 
 export class ApiError extends Error {
   constructor (status, code, message) {
@@ -24,7 +25,7 @@ export class ApiError extends Error {
 
   static notFound = new ApiError(404, 'not_found', 'there is nothing here')
   static methodNotAllowed = new ApiError(405, 'method_not_allowed', 'this route takes the methods in Allow')
-  static payloadTooLarge = new ApiError(413, 'payload_too_large', `a body has at most ${MAX_BODY} bytes`)
+  static payloadTooLarge = new ApiError(413, 'payload_too_large', 'the body is longer than this route takes')
   static unsupportedMediaType = new ApiError(415, 'unsupported_media_type', 'send Content-Type: application/json')
   static outOfStock = new ApiError(409, 'out_of_stock', 'fewer units are left than asked for')
   static invalidParameter = why => new ApiError(400, 'invalid_parameter', why)
@@ -34,6 +35,16 @@ export class ApiError extends Error {
 
 export function isJson (contentType) {
   return contentType?.split(';', 1)[0].trim().toLowerCase() === 'application/json'
+}
+
+export function parseWait ({ ms }) {
+  return inRange('ms', ms, 15, 0, 1_000)
+}
+
+export function sumOf (bytes) {
+  let sum = 0
+  for (const byte of bytes) sum += byte
+  return sum
 }
 
 export class Store {
@@ -55,9 +66,11 @@ export class Store {
   users (query) {
     const all = this.#users.get(query.status)
     if (!all) throw ApiError.invalidParameter('status is active, pending or archived')
-    const { page, limit } = parsePage(query)
-    const from = (page - 1) * limit
-    return { users: all.slice(from, from + limit), page, limit, total: all.length }
+    return pageOf(all, parsePage(query, 20, 100))
+  }
+
+  download (query) {
+    return pageOf(this.#users.get(undefined), parsePage(query, 600, 1_000))
   }
 
   user (text) {
@@ -82,7 +95,7 @@ export class Store {
   }
 
   orders (query) {
-    const { page, limit } = parsePage(query)
+    const { page, limit } = parsePage(query, 20, 100)
     const newest = this.#total - (page - 1) * limit
     const orders = []
     for (let id = newest; id > newest - limit; id--) {
@@ -97,6 +110,11 @@ export class Store {
     const order = this.#orders[id % KEPT]
     return order?.id === id ? order : undefined
   }
+}
+
+function pageOf (all, { page, limit }) {
+  const from = (page - 1) * limit
+  return { users: all.slice(from, from + limit), page, limit, total: all.length }
 }
 
 function makeUser (id) {
@@ -130,14 +148,14 @@ function parseId (text) {
   return id
 }
 
-function parsePage ({ limit, page }) {
-  return { limit: inRange('limit', limit, 20, 100), page: inRange('page', page, 1, MAX_PAGE) }
+function parsePage ({ limit, page }, absent, max) {
+  return { limit: inRange('limit', limit, absent, 1, max), page: inRange('page', page, 1, 1, MAX_PAGE) }
 }
 
-function inRange (name, text, absent, max) {
+function inRange (name, text, absent, min, max) {
   if (text === undefined) return absent
   const number = digits(text)
-  if (!(number >= 1 && number <= max)) throw ApiError.invalidParameter(`${name} is a number from 1 to ${max}`)
+  if (!(number >= min && number <= max)) throw ApiError.invalidParameter(`${name} is a number from ${min} to ${max}`)
   return number
 }
 

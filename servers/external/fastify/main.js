@@ -1,14 +1,17 @@
 // The contract served by Fastify, in one process.
 import { isUtf8 } from 'node:buffer'
 import { isIP } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import Fastify from 'fastify'
-import { ApiError, MAX_BODY, Store, isJson } from './contract.js'
+import { ApiError, MAX_BODY, MAX_UPLOAD, Store, isJson, parseWait, sumOf } from './contract.js'
 import { schemas } from './schemas.js'
 
 // How long open connections may hold up the exit.
 const GRACE_MS = 3_000
 const HEAD_LIMIT_MS = 75_000
+// Of the paths that have more or other methods than GET.
+const ALLOW = { '/api/v1/orders': 'GET, POST', '/api/v1/upload': 'POST' }
 
 const flags = readFlags()
 const store = new Store()
@@ -51,6 +54,26 @@ app.get('/api/v1/orders', { schema: schemas.orders }, request => store.orders(re
 
 app.get('/api/v1/orders/:id', { schema: schemas.order }, request => store.order(request.params.id))
 
+app.get('/api/v1/wait', { schema: schemas.wait }, async request => {
+  const ms = parseWait(request.query)
+  const due = performance.now() + ms
+  // Node's timers count whole milliseconds of a clock that is read once a turn, so one may end too early.
+  for (let left = ms; left > 0; left = due - performance.now()) await sleep(Math.ceil(left))
+  return { ms }
+})
+
+app.get('/api/v1/download', { schema: schemas.users }, request => store.download(request.query))
+
+// With a parser of its own: a body of any type is bytes.
+app.register(async route => {
+  route.removeAllContentTypeParsers()
+  route.addContentTypeParser('*', { parseAs: 'buffer' }, async (request, body) => body)
+  route.post('/api/v1/upload', { schema: schemas.upload, bodyLimit: MAX_UPLOAD }, request => {
+    const body = request.body ?? Buffer.alloc(0)
+    return { bytes: body.length, sum: sumOf(body) }
+  })
+})
+
 // Fastify checks the type only if there is a body.
 async function refuseOtherTypes (request) {
   if (!isJson(request.headers['content-type'])) throw ApiError.unsupportedMediaType
@@ -59,8 +82,9 @@ async function refuseOtherTypes (request) {
 // Fastify answers 404 to a method that a route doesn't have.
 function notFound (request, reply) {
   const path = request.url.split('?', 1)[0]
-  if (!/^\/(ping|api\/v1\/(users|orders)(\/[^/]+)?)$/.test(path)) return send(reply, ApiError.notFound)
-  reply.header('allow', path === '/api/v1/orders' ? 'GET, POST' : 'GET')
+  const known = /^\/(ping|api\/v1\/(wait|download|upload|(users|orders)(\/[^/]+)?))$/
+  if (!known.test(path)) return send(reply, ApiError.notFound)
+  reply.header('allow', ALLOW[path] ?? 'GET')
   return send(reply, ApiError.methodNotAllowed)
 }
 

@@ -23,5 +23,7 @@ export const schemas = {
   user: responds(200, user),
   orders: responds(200, page('orders', order)),
   order: responds(200, order),
-  placeOrder: responds(201, order)
+  placeOrder: responds(201, order),
+  wait: responds(200, object({ ms: integer })),
+  upload: responds(200, object({ bytes: integer, sum: integer }))
 }

@@ -26,14 +26,20 @@ func main() {
 	api.POST("/orders", placeOrder)
 	api.GET("/orders", orders)
 	api.GET("/orders/:id", order)
+	api.GET("/wait", wait)
+	api.GET("/download", download)
+	api.POST("/upload", upload)
 	contract.Serve(r)
 }
 
 // This version of Gin doesn't set Allow.
 func methodNotAllowed(c *gin.Context) {
 	allow := "GET"
-	if c.Request.URL.Path == "/api/v1/orders" {
+	switch c.Request.URL.Path {
+	case "/api/v1/orders":
 		allow = "GET, POST"
+	case "/api/v1/upload":
+		allow = "POST"
 	}
 	c.Header("Allow", allow)
 	fail(c, contract.MethodNotAllowed)
@@ -84,4 +90,23 @@ func orders(c *gin.Context) {
 func order(c *gin.Context) {
 	order, err := store.Order(c.Param("id"))
 	respond(c, http.StatusOK, order, err)
+}
+
+func wait(c *gin.Context) {
+	waited, err := contract.Wait(c.GetQuery)
+	respond(c, http.StatusOK, waited, err)
+}
+
+func download(c *gin.Context) {
+	page, err := store.Download(c.GetQuery)
+	respond(c, http.StatusOK, page, err)
+}
+
+func upload(c *gin.Context) {
+	body, err := contract.ReadUpload(c.Writer, c.Request)
+	if err != nil {
+		fail(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, contract.Upload(body))
 }

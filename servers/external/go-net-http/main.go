@@ -16,6 +16,9 @@ func main() {
 	mux.Handle("/api/v1/users/", withID(methods{"GET": user}))
 	mux.Handle("/api/v1/orders", methods{"GET": orders, "POST": placeOrder})
 	mux.Handle("/api/v1/orders/", withID(methods{"GET": order}))
+	mux.Handle("/api/v1/wait", methods{"GET": wait})
+	mux.Handle("/api/v1/download", methods{"GET": download})
+	mux.Handle("/api/v1/upload", methods{"POST": upload})
 	mux.HandleFunc("/", notFound)
 	contract.Serve(exactPaths(mux))
 }
@@ -99,4 +102,23 @@ func orders(w http.ResponseWriter, r *http.Request) {
 func order(w http.ResponseWriter, r *http.Request) {
 	order, err := store.Order(id(r))
 	contract.Respond(w, http.StatusOK, order, err)
+}
+
+func wait(w http.ResponseWriter, r *http.Request) {
+	waited, err := contract.Wait(contract.Query(r.URL.Query()))
+	contract.Respond(w, http.StatusOK, waited, err)
+}
+
+func download(w http.ResponseWriter, r *http.Request) {
+	page, err := store.Download(contract.Query(r.URL.Query()))
+	contract.Respond(w, http.StatusOK, page, err)
+}
+
+func upload(w http.ResponseWriter, r *http.Request) {
+	body, err := contract.ReadUpload(w, r)
+	if err != nil {
+		contract.Respond(w, 0, nil, err)
+		return
+	}
+	contract.WriteJSON(w, http.StatusOK, contract.Upload(body))
 }

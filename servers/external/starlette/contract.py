@@ -14,6 +14,7 @@ STATUS = ["active"] * 6 + ["pending"] * 2 + ["archived"] * 2
 USERS = 10_000
 KEPT = 65_536
 MAX_BODY = 16 * 1024
+MAX_UPLOAD = 64 * 1024
 MAX_ID = 2**53 - 1
 MAX_PAGE = 1_000_000
 MAX_QTY = 1_000
@@ -50,9 +51,10 @@ class Store:
         users = self._users.get(query.get("status"))
         if users is None:
             raise invalid_parameter("status is active, pending or archived")
-        page, limit = parse_page(query)
-        start = (page - 1) * limit
-        return {"users": users[start : start + limit], "page": page, "limit": limit, "total": len(users)}
+        return page_of(users, *parse_page(query, 20, 100))
+
+    def download(self, query: Mapping[str, str]) -> dict:
+        return page_of(self._users[None], *parse_page(query, 600, 1000))
 
     def user(self, text: str) -> dict:
         id = parse_id(text)
@@ -83,7 +85,7 @@ class Store:
         return self._kept(parse_id(text)) or raise_(not_found())
 
     def orders(self, query: Mapping[str, str]) -> dict:
-        page, limit = parse_page(query)
+        page, limit = parse_page(query, 20, 100)
         newest = self._total - (page - 1) * limit
         kept = (self._kept(id) for id in range(newest, max(newest - limit, 0), -1))
         return {"orders": [order for order in kept if order], "page": page, "limit": limit, "total": self._total}
@@ -91,6 +93,11 @@ class Store:
     def _kept(self, id: int) -> dict | None:
         order = self._orders[id % KEPT]
         return order if order and order["id"] == id else None
+
+
+def page_of(users: list[dict], page: int, limit: int) -> dict:
+    start = (page - 1) * limit
+    return {"users": users[start : start + limit], "page": page, "limit": limit, "total": len(users)}
 
 
 def make_user(id: int) -> dict:
@@ -134,18 +141,22 @@ def parse_id(text: str) -> int:
     return id
 
 
-def parse_page(query: Mapping[str, str]) -> tuple[int, int]:
-    limit = in_range(query, "limit", 20, 100)
-    return in_range(query, "page", 1, MAX_PAGE), limit
+def parse_wait(query: Mapping[str, str]) -> int:
+    return in_range(query, "ms", 15, 0, 1000)
 
 
-def in_range(query: Mapping[str, str], name: str, absent: int, most: int) -> int:
+def parse_page(query: Mapping[str, str], absent: int, most: int) -> tuple[int, int]:
+    limit = in_range(query, "limit", absent, 1, most)
+    return in_range(query, "page", 1, 1, MAX_PAGE), limit
+
+
+def in_range(query: Mapping[str, str], name: str, absent: int, least: int, most: int) -> int:
     text = query.get(name)
     if text is None:
         return absent
-    number = parse_digits(text, 1, most)
+    number = parse_digits(text, least, most)
     if number is None:
-        raise invalid_parameter(f"{name} is a number from 1 to {most}")
+        raise invalid_parameter(f"{name} is a number from {least} to {most}")
     return number
 
 

@@ -1,6 +1,7 @@
 """The contract served by Starlette on uvicorn, in one process."""
 
 import argparse
+import asyncio
 import ipaddress
 import signal
 import socket
@@ -14,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from contract import MAX_BODY, ApiError, Store, is_json
+from contract import MAX_BODY, MAX_UPLOAD, ApiError, Store, is_json, parse_wait
 
 GRACE_S = 3
 HEAD_LIMIT_S = 75
@@ -41,20 +42,35 @@ class Orders(HTTPEndpoint):
     async def post(self, request: Request) -> JSONResponse:
         if not is_json(request.headers.get("content-type", "")):
             raise ApiError(415, "unsupported_media_type", "send Content-Type: application/json")
-        return JSONResponse(store.place(await read(request)), status_code=201)
+        return JSONResponse(store.place(await read(request, MAX_BODY)), status_code=201)
 
 
 async def order(request: Request) -> JSONResponse:
     return JSONResponse(store.order(request.path_params["id"]))
 
 
-async def read(request: Request) -> bytes:
+async def wait(request: Request) -> JSONResponse:
+    ms = parse_wait(request.query_params)
+    await asyncio.sleep(ms / 1000)
+    return JSONResponse({"ms": ms})
+
+
+async def download(request: Request) -> JSONResponse:
+    return JSONResponse(store.download(request.query_params))
+
+
+async def upload(request: Request) -> JSONResponse:
+    body = await read(request, MAX_UPLOAD)
+    return JSONResponse({"bytes": len(body), "sum": sum(body)})
+
+
+async def read(request: Request, most: int) -> bytes:
     """Reads the body up to its limit, which Starlette doesn't have."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_BODY:
-            raise ApiError(413, "payload_too_large", f"a body has at most {MAX_BODY} bytes")
+        if len(body) > most:
+            raise ApiError(413, "payload_too_large", f"the body has more than {most} bytes")
     return bytes(body)
 
 
@@ -76,6 +92,9 @@ app = Starlette(
         Route("/api/v1/users/{id}", user),
         Route("/api/v1/orders", Orders),
         Route("/api/v1/orders/{id}", order),
+        Route("/api/v1/wait", wait),
+        Route("/api/v1/download", download),
+        Route("/api/v1/upload", upload, methods=["POST"]),
     ],
     exception_handlers={ApiError: failed, HTTPException: http_failed},
 )

@@ -3,13 +3,15 @@
 use std::error::Error;
 
 use contract::{
-    ApiError, MAX_BODY_BYTES, OrderRequest, PageParams, Store, UsersParams, is_json, parse_id,
+    ApiError, DownloadParams, MAX_BODY_BYTES, MAX_UPLOAD_BYTES, OrderRequest, PageParams, Store,
+    Upload, UsersParams, WaitParams, is_json, parse_id,
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes};
 use hyper::header::{CONTENT_TYPE, HeaderMap};
 use hyper::{Method, Request, StatusCode};
 use serde::de::DeserializeOwned;
+use tokio::time::sleep;
 
 use crate::response::{self, Answer};
 
@@ -21,6 +23,9 @@ enum Route<'path> {
     User(&'path str),
     Orders,
     Order(&'path str),
+    Wait,
+    Download,
+    Upload,
 }
 
 impl<'path> Route<'path> {
@@ -29,6 +34,9 @@ impl<'path> Route<'path> {
             "/ping" => Some(Self::Ping),
             "/api/v1/users" => Some(Self::Users),
             "/api/v1/orders" => Some(Self::Orders),
+            "/api/v1/wait" => Some(Self::Wait),
+            "/api/v1/download" => Some(Self::Download),
+            "/api/v1/upload" => Some(Self::Upload),
             _ => match path.rsplit_once('/')? {
                 (_, "") => None,
                 ("/api/v1/users", id) => Some(Self::User(id)),
@@ -42,6 +50,7 @@ impl<'path> Route<'path> {
     fn allow(&self) -> &'static str {
         match self {
             Self::Orders => "GET, HEAD, POST",
+            Self::Upload => "POST",
             _ => "GET, HEAD",
         }
     }
@@ -79,6 +88,9 @@ async fn handle<B: ReadBody>(
             place_order(store, &head.headers, body).await
         }
         Route::Order(id) if is_get => order(store, id),
+        Route::Wait if is_get => wait(query).await,
+        Route::Download if is_get => download(store, query),
+        Route::Upload if head.method == Method::POST => upload(body).await,
         other => Err(ApiError::MethodNotAllowed {
             allow: Some(other.allow()),
         }),
@@ -107,6 +119,24 @@ fn order(store: &Store, id: &str) -> Result<Answer, ApiError> {
     Ok(response::json(StatusCode::OK, &order))
 }
 
+async fn wait(query: Option<&str>) -> Result<Answer, ApiError> {
+    let params: WaitParams = read_query(query)?;
+    let wait = params.validate()?;
+    sleep(wait.time()).await;
+    Ok(response::json(StatusCode::OK, &wait))
+}
+
+fn download(store: &Store, query: Option<&str>) -> Result<Answer, ApiError> {
+    let params: DownloadParams = read_query(query)?;
+    let page = store.users(params.validate()?);
+    Ok(response::json(StatusCode::OK, &page))
+}
+
+async fn upload<B: ReadBody>(body: B) -> Result<Answer, ApiError> {
+    let body = read_body(body, MAX_UPLOAD_BYTES).await?;
+    Ok(response::json(StatusCode::OK, &Upload::of(&body)))
+}
+
 async fn place_order<B: ReadBody>(
     store: &Store,
     headers: &HeaderMap,
@@ -116,7 +146,7 @@ async fn place_order<B: ReadBody>(
     if !is_json(content_type.and_then(|value| value.to_str().ok())) {
         return Err(ApiError::UnsupportedMediaType);
     }
-    let body = read_body(body).await?;
+    let body = read_body(body, MAX_BODY_BYTES).await?;
     let request: OrderRequest = serde_json::from_slice(&body)
         .map_err(|error| ApiError::MalformedJson(error.to_string().into()))?;
     let order = store.place(request.validate()?)?;
@@ -129,12 +159,12 @@ fn read_query<T: DeserializeOwned>(query: Option<&str>) -> Result<T, ApiError> {
         .map_err(|error| ApiError::InvalidParameter(error.to_string().into()))
 }
 
-async fn read_body<B: ReadBody>(body: B) -> Result<Bytes, ApiError> {
+async fn read_body<B: ReadBody>(body: B, most: usize) -> Result<Bytes, ApiError> {
     // What is announced as too long needn't be read to be refused.
-    if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
+    if body.size_hint().lower() > most as u64 {
         return Err(ApiError::PayloadTooLarge);
     }
-    match Limited::new(body, MAX_BODY_BYTES).collect().await {
+    match Limited::new(body, most).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(ApiError::PayloadTooLarge),
         // Broken off, or its chunks are malformed.
@@ -152,8 +182,11 @@ mod tests {
         assert_eq!(Route::of("/api/v1/users"), Some(Route::Users));
         assert_eq!(Route::of("/api/v1/users/12"), Some(Route::User("12")));
         assert_eq!(Route::of("/api/v1/orders/abc"), Some(Route::Order("abc")));
+        assert_eq!(Route::of("/api/v1/wait"), Some(Route::Wait));
         for path in [
             "",
+            "/api/v1/wait/",
+            "/api/v1/wait/1",
             "*",
             "/",
             "/ping/",

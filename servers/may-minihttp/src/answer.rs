@@ -42,9 +42,9 @@ fn reason(status: u16) -> &'static str {
 
 /// The framework takes a header only as one static string of name and value.
 fn allow_header(allow: &str) -> &'static str {
-    if allow.contains("POST") {
-        "Allow: GET, POST"
-    } else {
-        "Allow: GET"
+    match allow {
+        "GET" => "Allow: GET",
+        "POST" => "Allow: POST",
+        _ => "Allow: GET, POST",
     }
 }

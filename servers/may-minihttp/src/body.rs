@@ -4,16 +4,16 @@
 use std::io::{self, BufRead, Read};
 use std::panic::resume_unwind;
 
-use contract::{ApiError, MAX_BODY_BYTES};
+use contract::ApiError;
 use may_minihttp::Request;
 
-/// Reads the body into `into`.
+/// Reads the body, of at most `most` bytes, into `into`.
 ///
 /// # Errors
 /// [`ApiError::PayloadTooLarge`], the body having been read and thrown away.
-pub(crate) fn read(request: Request, into: &mut Vec<u8>) -> Result<(), ApiError> {
+pub(crate) fn read(request: Request, into: &mut Vec<u8>, most: usize) -> Result<(), ApiError> {
     let length = length(&request);
-    if length > MAX_BODY_BYTES {
+    if length > most {
         discard(request);
         return Err(ApiError::PayloadTooLarge);
     }

@@ -17,6 +17,12 @@ pub(crate) enum Route<'a> {
     Order(&'a str),
     /// `POST /api/v1/orders`
     PlaceOrder,
+    /// `GET /api/v1/wait`, and its query.
+    Wait(&'a str),
+    /// `GET /api/v1/download`, and its query.
+    Download(&'a str),
+    /// `POST /api/v1/upload`
+    Upload,
 }
 
 /// Finds the route of a request; `target` is a path and, after a `?`, a query.
@@ -35,6 +41,12 @@ pub(crate) fn find<'a>(method: &str, target: &'a str) -> Result<Route<'a>, ApiEr
             "GET" => Ok(Route::Orders(query)),
             "POST" => Ok(Route::PlaceOrder),
             _ => Err(method_not_allowed("GET, POST")),
+        },
+        None if path == "wait" => get(method, Route::Wait(query)),
+        None if path == "download" => get(method, Route::Download(query)),
+        None if path == "upload" => match method {
+            "POST" => Ok(Route::Upload),
+            _ => Err(method_not_allowed("POST")),
         },
         Some(("users", id)) if is_segment(id) => get(method, Route::User(id)),
         Some(("orders", id)) if is_segment(id) => get(method, Route::Order(id)),
@@ -72,6 +84,8 @@ mod tests {
             "/api/v1/users/",
             "/api/v1/users/1/",
             "/api/v1/orders/",
+            "/api/v1/wait/",
+            "/api/v1/wait/1",
             "/api/v1/orders//",
             "/api/v1//users",
             "//ping",
@@ -99,5 +113,6 @@ mod tests {
         assert_eq!(allowed("DELETE", "/api/v1/users/abc"), Some("GET"));
         assert_eq!(allowed("POST", "/ping"), Some("GET"));
         assert_eq!(allowed("PUT", "/api/v1/orders"), Some("GET, POST"));
+        assert_eq!(allowed("GET", "/api/v1/upload"), Some("POST"));
     }
 }

@@ -2,7 +2,11 @@
 
 use std::io;
 
-use contract::{ApiError, OrderRequest, PageParams, Store, UsersParams};
+use contract::{
+    ApiError, DownloadParams, MAX_BODY_BYTES, MAX_UPLOAD_BYTES, OrderRequest, PageParams, Store,
+    Upload, UsersParams, WaitParams,
+};
+use may::coroutine::sleep;
 use may_minihttp::{HttpService, Request, Response};
 use serde::de::DeserializeOwned;
 
@@ -30,6 +34,7 @@ impl Service {
     fn answer(&mut self, request: Request, response: &mut Response) -> Result<(), ApiError> {
         let outcome = match route::find(request.method(), request.path()) {
             Ok(Route::PlaceOrder) => return self.place_order(request, response),
+            Ok(Route::Upload) => return self.upload(request, response),
             Ok(route) => self.look_up(route, response),
             Err(error) => Err(error),
         };
@@ -52,7 +57,17 @@ impl Service {
                 answer::json(response, &store.orders(query));
             }
             Route::Order(id) => answer::json(response, &store.order(contract::parse_id(id)?)?),
-            Route::PlaceOrder => unreachable!("it takes a body"),
+            Route::Wait(query) => {
+                let wait = parse_query::<WaitParams>(query)?.validate()?;
+                // Only this connection's coroutine sleeps.
+                sleep(wait.time());
+                answer::json(response, &wait);
+            }
+            Route::Download(query) => {
+                let query = parse_query::<DownloadParams>(query)?.validate()?;
+                answer::json(response, &store.users(query));
+            }
+            Route::PlaceOrder | Route::Upload => unreachable!("it takes a body"),
         }
         Ok(())
     }
@@ -60,7 +75,7 @@ impl Service {
     fn place_order(&mut self, request: Request, response: &mut Response) -> Result<(), ApiError> {
         let content_type = body::header(&request, "Content-Type");
         let is_json = contract::is_json(content_type.and_then(|value| str::from_utf8(value).ok()));
-        body::read(request, &mut self.body)?;
+        body::read(request, &mut self.body, MAX_BODY_BYTES)?;
         if !is_json {
             return Err(ApiError::UnsupportedMediaType);
         }
@@ -69,6 +84,12 @@ impl Service {
         let order = self.store.place(order.validate()?)?;
         response.status_code(201, "Created");
         answer::json(response, &order);
+        Ok(())
+    }
+
+    fn upload(&mut self, request: Request, response: &mut Response) -> Result<(), ApiError> {
+        body::read(request, &mut self.body, MAX_UPLOAD_BYTES)?;
+        answer::json(response, &Upload::of(&self.body));
         Ok(())
     }
 }

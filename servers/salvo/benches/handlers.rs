@@ -23,14 +23,14 @@ fn main() {
     for call in CALLS {
         time(&mut handlers, "handlers", call.name, call, &app);
     }
-    time(&mut handlers, "routes", "6", USER, &app);
+    time(&mut handlers, "routes", "9", USER, &app);
     let (before, after) = further();
     let router = Router::new()
         .push(with(before))
         .push(routes::router(store))
         .push(with(after));
     let many = routes::service_of(router);
-    time(&mut handlers, "routes", "200", USER, &many);
+    time(&mut handlers, "routes", "199", USER, &many);
     for layers in LAYERS {
         let app = (0..layers).fold(routes::service(store), |app, _| app.hoop(pass_on));
         time(&mut handlers, "middleware", &layers.to_string(), USER, &app);

@@ -1,13 +1,15 @@
 //! The contract's routes and their handlers.
 
 use contract::{
-    ApiError, MAX_BODY_BYTES, Order, OrderPage, OrderRequest, PageParams, Ping, Store, User,
-    UserPage, UsersParams, is_json, parse_id,
+    ApiError, DownloadParams, MAX_BODY_BYTES, MAX_UPLOAD_BYTES, Order, OrderPage, OrderRequest,
+    PageParams, Ping, Store, Upload, User, UserPage, UsersParams, Wait, WaitParams, is_json,
+    parse_id,
 };
 use salvo::affix_state;
 use salvo::catcher::Catcher;
 use salvo::http::header::CONTENT_TYPE;
 use salvo::prelude::*;
+use tokio::time::sleep;
 
 use crate::error::{Error, refused};
 
@@ -36,7 +38,10 @@ pub(crate) fn router(store: &'static Store) -> Router {
                         .head(orders)
                         .post(place_order)
                         .push(Router::with_path("{id}").get(order).head(order)),
-                ),
+                )
+                .push(Router::with_path("wait").get(wait).head(wait))
+                .push(Router::with_path("download").get(download).head(download))
+                .push(Router::with_path("upload").post(upload)),
         )
 }
 
@@ -120,4 +125,24 @@ async fn orders(req: &mut Request, depot: &Depot) -> Result<Json<OrderPage>, Err
 #[handler]
 async fn order(req: &Request, depot: &Depot) -> Result<Json<Order>, Error> {
     Ok(Json(store(depot).order(id(req)?)?))
+}
+
+#[handler]
+async fn wait(req: &mut Request) -> Result<Json<Wait>, Error> {
+    let params: WaitParams = req.parse_queries().map_err(Error::parameter)?;
+    let asked = params.validate()?;
+    sleep(asked.time()).await;
+    Ok(Json(asked))
+}
+
+#[handler]
+async fn download(req: &mut Request, depot: &Depot) -> Result<Json<UserPage<'static>>, Error> {
+    let params: DownloadParams = req.parse_queries().map_err(Error::parameter)?;
+    Ok(Json(store(depot).users(params.validate()?)))
+}
+
+#[handler]
+async fn upload(req: &mut Request) -> Result<Json<Upload>, Error> {
+    let body = req.payload_with_max_size(MAX_UPLOAD_BYTES).await;
+    Ok(Json(Upload::of(body.map_err(Error::body)?)))
 }

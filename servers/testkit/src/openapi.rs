@@ -14,6 +14,7 @@ const DOCUMENT: &str = include_str!("../../contract/openapi.yaml");
 const README: &str = include_str!("../../contract/README.md");
 const JSON: &str = "application/json";
 const ORDERS: &str = "/api/v1/orders";
+const UPLOAD: &str = "/api/v1/upload";
 
 /// An answer of the document, and a request that brings it.
 struct Case {
@@ -48,6 +49,14 @@ fn post(status: &'static str, content_type: &'static str, body: impl Into<Vec<u8
     }
 }
 
+fn upload(status: &'static str, body: Vec<u8>) -> Case {
+    Case {
+        path: UPLOAD,
+        target: UPLOAD,
+        ..post(status, "application/octet-stream", body)
+    }
+}
+
 fn cases() -> Vec<Case> {
     let limited = r#"{"item_id":"SKU-LIMITED","qty":1000}"#;
     vec![
@@ -74,6 +83,16 @@ fn cases() -> Vec<Case> {
         get("/api/v1/orders/{id}", "200", "/api/v1/orders/1"),
         get("/api/v1/orders/{id}", "400", "/api/v1/orders/x"),
         get("/api/v1/orders/{id}", "404", "/api/v1/orders/3"),
+        get("/api/v1/wait", "200", "/api/v1/wait?ms=1"),
+        get("/api/v1/wait", "400", "/api/v1/wait?ms=x"),
+        get(
+            "/api/v1/download",
+            "200",
+            "/api/v1/download?limit=1000&page=10",
+        ),
+        get("/api/v1/download", "400", "/api/v1/download?page=0"),
+        upload("200", vec![255; 65_536]),
+        upload("413", vec![255; 65_537]),
     ]
 }
 

@@ -11,7 +11,7 @@ pub struct Profile {
     pub name: &'static str,
     /// A one-line description.
     pub about: &'static str,
-    /// The workloads to run by default; empty means all.
+    /// The workloads to run by default; empty means all but the optional ones.
     pub workloads: &'static [&'static str],
     /// Number of rounds; each measures every server in a fresh process.
     pub rounds: u32,
@@ -45,7 +45,7 @@ pub const PROFILES: [Profile; 4] = [
     },
     Profile {
         name: "standard",
-        about: "all workloads; five servers in under 8 minutes",
+        about: "all workloads but the optional ones; five servers in under 8 minutes",
         workloads: &[],
         rounds: 12,
         warmup: Duration::from_millis(80),

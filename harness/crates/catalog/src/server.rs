@@ -58,6 +58,9 @@ pub struct About {
     pub upstream: Option<String>,
     /// What parses the head of its requests, if no known crate does.
     pub parser: Option<String>,
+    /// The routes of the contract that it doesn't have. The workloads of these names leave it out.
+    #[serde(default)]
+    pub lacks: Vec<String>,
 }
 
 /// How a server is built and run.
@@ -166,7 +169,8 @@ impl Server {
 
     /// Whether it takes part in a workload.
     pub fn takes_part(&self, workload: &str) -> bool {
-        !self.is_partial() || self.workloads.iter().any(|own| own == workload)
+        let is = |name: &String| name == workload;
+        !self.about.lacks.iter().any(is) && (!self.is_partial() || self.workloads.iter().any(is))
     }
 
     /// With the version that its command prints; without an answer it stays unknown.
@@ -416,6 +420,8 @@ struct ManifestServer {
     build: Option<Vec<String>>,
     run_counting: Option<Vec<String>>,
     workloads: Option<Vec<String>>,
+    #[serde(default)]
+    lacks: Vec<String>,
 }
 
 /// Reads one `server.toml`.
@@ -459,6 +465,7 @@ pub fn from_manifest(path: &Path) -> Result<Server> {
             class: server.class,
             upstream: server.upstream,
             parser: server.parser,
+            lacks: server.lacks,
         };
         if server.workloads.is_some() {
             about.display.push_str(&format!(" ({PARTIAL})"));
@@ -587,6 +594,14 @@ mod tests {
         assert_eq!(partial.about.display, "M (partial)");
         assert_eq!(partial.about.class, PARTIAL);
         assert!(manifest(&format!("{text}\nworkloads = []")).is_err());
+    }
+
+    #[test]
+    fn a_server_takes_no_part_in_the_workload_of_a_route_that_it_lacks() {
+        let text = "[server]\ndisplay = \"M\"\nclass = \"c\"\nrun = [\"./m\", \"{addr}\"]";
+        let server = manifest(&format!("{text}\nlacks = [\"w\"]")).unwrap();
+        assert!(!server.is_partial() && !server.takes_part("w") && server.takes_part("x"));
+        assert_eq!(server.about.display, "M");
     }
 
     #[test]

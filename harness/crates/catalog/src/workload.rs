@@ -86,6 +86,10 @@ pub struct Workload {
     pub name: String,
     /// A one-line description.
     pub about: String,
+    /// Whether it is measured only if it is named.
+    pub optional: bool,
+    /// The number of connections that it is made for, if that matters.
+    pub connections: Option<u32>,
     /// At least one; each weight is above 0.
     requests: Vec<(f64, RequestTemplate)>,
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::row_view;
 use catalog::{PARTIAL, Stage};
 use record::figure;
-use record::{Record, Server, Trial, base_name, is_control, shown_name};
+use record::{Ended, Record, Server, Trial, base_name, is_control, shown_name};
 use stats::{Bootstrap, Series};
 
 /// A record, ordered for judging.
@@ -64,12 +64,15 @@ impl<'a> Court<'a> {
         all.into_iter().map(str::to_owned).collect()
     }
 
-    /// Whether an entry has rows in a workload. A partial server has only those it was tried in.
+    /// Whether an entry has rows in a workload. A partial server has only those it was tried in. So has one without
+    /// a failure, once every planned trial has run: it lacks the workload's route.
     pub(super) fn takes_part(&self, workload: &str, entry: usize) -> bool {
         let Entry { name, server, .. } = self.entries[entry];
         let partial = server.is_some_and(|server| server.class == PARTIAL);
         let tried = |&(of, _, by): &(&str, _, &str)| (of, by) == (workload, name);
-        !partial || self.trials.keys().any(tried)
+        let run = &self.record.run;
+        let all_ran = run.ended == Ended::Complete && server.is_some_and(|s| s.failure.is_none());
+        !(partial || all_ran) || self.trials.keys().any(tried)
     }
 
     /// The stages that ran or, if none did, those that have a length.

@@ -224,6 +224,11 @@ pub static FIGURES: &[Figure] = &[
             "voluntary and involuntary context switches of the server per request")
     },
     Figure {
+        table: &[Stage::Paced, Stage::Peak], wide: true,
+        ..named("bytes_per_response", "bytes per response", ["bytes/resp.", "bytes", "bytes/resp."],
+            "mean bytes of a complete response, its head and framing included")
+    },
+    Figure {
         scope: Scope::Process,
         ..named("rss_idle_bytes", "memory at idle", ["RSS idle MiB", "idle", "idle MiB"],
             "resident memory of the server before its first load")
@@ -489,6 +494,7 @@ mod tests {
             ("rss_idle_bytes", "bytes"),
             ("rss_growth_bytes_per_request", "bytes"),
             ("bytes_received", "bytes"),
+            ("bytes_per_response", "bytes"),
             ("start_ms", "ms"),
             ("achieved_ratio", "1"),
             ("context_switches_per_request", "1"),

@@ -67,35 +67,63 @@ fn route_unknown(subject: &Subject) -> Outcome {
 }
 
 fn method_not_allowed(subject: &Subject) -> Outcome {
-    for (path, _, others) in ROUTES {
-        for method in others {
-            let ask = Ask::new(method.clone(), path);
-            // Neither type nor body of the second is right, which doesn't matter.
-            for ask in [ask.clone(), ask.with_body(Some("text/plain"), "{")] {
-                subject.ask(&ask)?.is_error(METHOD_NOT_ALLOWED)?;
-            }
+    ROUTES
+        .iter()
+        .try_for_each(|(path, _, others)| is_refused(subject, path, others))
+}
+
+fn allow_header(subject: &Subject) -> Outcome {
+    ROUTES
+        .iter()
+        .try_for_each(|(path, has, others)| is_allowed(subject, path, has, others))
+}
+
+/// A route with other methods returns 405, and `Allow` has its own.
+pub(super) fn other_methods(
+    subject: &Subject,
+    path: &str,
+    has: &[&str],
+    others: &[Method],
+) -> Outcome {
+    is_refused(subject, path, others)?;
+    is_allowed(subject, path, has, others)
+}
+
+/// A trailing slash makes another route.
+pub(super) fn trailing_slash(subject: &Subject, path: &str) -> Outcome {
+    for method in [Method::GET, Method::POST] {
+        let ask = Ask::new(method, format!("{path}/"));
+        subject.ask(&ask)?.is_error(NOT_FOUND)?;
+    }
+    Ok(())
+}
+
+fn is_refused(subject: &Subject, path: &str, others: &[Method]) -> Outcome {
+    for method in others {
+        let ask = Ask::new(method.clone(), path);
+        // Neither type nor body of the second is right, which doesn't matter.
+        for ask in [ask.clone(), ask.with_body(Some("text/plain"), "{")] {
+            subject.ask(&ask)?.is_error(METHOD_NOT_ALLOWED)?;
         }
     }
     Ok(())
 }
 
-fn allow_header(subject: &Subject) -> Outcome {
-    for (path, has, others) in ROUTES {
-        for method in others {
-            let answer = subject.ask(&Ask::new(method.clone(), path))?;
-            let named: HashSet<String> = answer
-                .headers
-                .get_all("allow")
-                .iter()
-                .filter_map(|value| value.to_str().ok())
-                .flat_map(|value| value.split(','))
-                .map(|name| name.trim().to_owned())
-                .collect();
-            let complete = has.iter().all(|name| named.contains(*name));
-            if !complete || named.contains(method.as_str()) {
-                let expected = format!("Allow: {}; it was {named:?}", has.join(", "));
-                return Err(answer.wrong(expected));
-            }
+fn is_allowed(subject: &Subject, path: &str, has: &[&str], others: &[Method]) -> Outcome {
+    for method in others {
+        let answer = subject.ask(&Ask::new(method.clone(), path))?;
+        let named: HashSet<String> = answer
+            .headers
+            .get_all("allow")
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(|name| name.trim().to_owned())
+            .collect();
+        let complete = has.iter().all(|name| named.contains(*name));
+        if !complete || named.contains(method.as_str()) {
+            let expected = format!("Allow: {}; it was {named:?}", has.join(", "));
+            return Err(answer.wrong(expected));
         }
     }
     Ok(())

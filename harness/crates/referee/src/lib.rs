@@ -15,6 +15,7 @@ macro_rules! checks {
     };
 }
 
+mod bodies;
 mod client;
 mod connection;
 mod drawn;
@@ -40,6 +41,7 @@ mod text;
 mod timing;
 mod user;
 mod users;
+mod wait;
 mod work;
 
 use std::net::SocketAddr;
@@ -92,7 +94,12 @@ pub struct CheckOptions {
     pub fill_limit: Duration,
     /// The server answers `/ping` alone: only checks that need no more are made.
     pub only_ping: bool,
+    /// The groups of routes that the server doesn't have, of [`CAN_LACK`]: their checks are left out.
+    pub lacks: Vec<String>,
 }
+
+/// The groups of checks whose route a server may lack.
+pub const CAN_LACK: [&str; 3] = ["wait", "download", "upload"];
 
 /// The checks of responses that a server of `/ping` alone takes. Those of the process it takes too.
 const OF_PING: [&str; 8] = [
@@ -114,6 +121,7 @@ impl Default for CheckOptions {
             seed: 1,
             fill_limit: Duration::from_secs(5),
             only_ping: false,
+            lacks: Vec::new(),
         }
     }
 }
@@ -185,6 +193,9 @@ const ASKED: &[(&str, &[CheckDef])] = &[
     ("headers", headers::CHECKS),
     ("connection", connection::CHECKS),
     ("client", client::CHECKS),
+    ("download", bodies::DOWNLOAD_CHECKS),
+    ("upload", bodies::UPLOAD_CHECKS),
+    ("wait", wait::CHECKS),
     ("orders", orders_kept::CHECKS),
 ];
 
@@ -259,7 +270,10 @@ pub fn check_process(process: &mut dyn Process, options: &CheckOptions) -> Check
 }
 
 fn asked(subject: &Subject, options: &CheckOptions) -> (Vec<CheckResult>, Vec<MissingRoute>) {
-    let checks = ASKED.iter().flat_map(|(_, checks)| checks.iter());
+    let checks = ASKED
+        .iter()
+        .filter(|(group, _)| !options.lacks.iter().any(|lacks| lacks == group))
+        .flat_map(|(_, checks)| checks.iter());
     let results: Vec<CheckResult> = checks
         .filter(|check| options.selects(check.id))
         .filter(|check| !options.only_ping || OF_PING.contains(&check.id))
@@ -271,7 +285,7 @@ fn asked(subject: &Subject, options: &CheckOptions) -> (Vec<CheckResult>, Vec<Mi
         .collect();
     let missing = match results.iter().all(|result| result.outcome.is_ok()) {
         true => Vec::new(),
-        false => missing::missing(subject),
+        false => missing::missing(subject, &options.lacks),
     };
     (results, missing)
 }

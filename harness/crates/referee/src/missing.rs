@@ -1,6 +1,8 @@
 //! Which routes a server does not have yet.
 
-use super::subject::Subject;
+use reqwest::Method;
+
+use super::subject::{Ask, Subject};
 
 /// What a server answers on a route that nobody wrote: no such path, no such method, or not implemented.
 const ABSENT: [u16; 3] = [404, 405, 501];
@@ -14,8 +16,9 @@ pub struct MissingRoute {
     pub status: u16,
 }
 
-/// The missing routes, in the order in which they are easiest to write. Places an order, if it can.
-pub(super) fn missing(subject: &Subject) -> Vec<MissingRoute> {
+/// The missing routes but those that it says it `lacks`, in the order in which they are easiest to write. Places an order, if it can.
+pub(super) fn missing(subject: &Subject, lacks: &[String]) -> Vec<MissingRoute> {
+    let lacks = |route: &str| lacks.iter().any(|lacks| lacks == route);
     let mut found = Vec::new();
     let mut look = |route, status: Option<u16>| {
         let absent = status.filter(|status| ABSENT.contains(status));
@@ -38,5 +41,18 @@ pub(super) fn missing(subject: &Subject) -> Vec<MissingRoute> {
         read.filter(|status| id.is_some() || *status != 404),
     );
     look("GET /api/v1/orders", status("/api/v1/orders"));
+    if !lacks("download") {
+        look("GET /api/v1/download", status("/api/v1/download?limit=1"));
+    }
+    if !lacks("upload") {
+        let upload = Ask::new(Method::POST, "/api/v1/upload").with_body(None, "1");
+        look(
+            "POST /api/v1/upload",
+            subject.ask(&upload).ok().map(|answer| answer.status),
+        );
+    }
+    if !lacks("wait") {
+        look("GET /api/v1/wait", status("/api/v1/wait?ms=0"));
+    }
     found
 }

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use catalog::Call;
+use catalog::{Body, Call};
+
+use super::{bodies, wait};
 
 /// The highest allowed page.
 pub(super) const MAX_PAGE: u64 = 1_000_000;
@@ -98,6 +100,20 @@ impl Model {
             ("GET", "/api/v1/users") => {
                 let (status, page) = users_query(query)?;
                 Some(ok(self.users(status.as_deref(), page)))
+            }
+            ("GET", wait::PATH) => {
+                let [ms] = texts(query, ["ms"])?;
+                let ms = ms.map_or(Some(wait::DEFAULT_MS), |ms| number(&ms, 0, wait::MAX_MS))?;
+                Some(ok(json!({"ms": ms})))
+            }
+            ("GET", bodies::DOWNLOAD) => {
+                let [limit, page] = texts(query, ["limit", "page"])?;
+                let limits = (bodies::DEFAULT_LIMIT, bodies::MAX_LIMIT);
+                Some(ok(self.users(None, page_of(limit, page, limits)?)))
+            }
+            ("POST", bodies::UPLOAD) => {
+                let body = call.body.as_ref().map_or(&[][..], Body::bytes);
+                (body.len() <= bodies::MAX_UPLOAD).then(|| ok(bodies::received(body)))
             }
             ("GET", _) => {
                 let id = number(path.strip_prefix("/api/v1/users/")?, 1, MAX_ID)?;
@@ -237,33 +253,41 @@ fn accepted_order(body: &str) -> Option<Expected> {
     })
 }
 
-/// Status, limit and page of a query. `None` if it must be refused, or repeats a parameter, which the contract
-/// leaves open. Others are ignored.
+/// Status, limit and page of a query. `None` if it must be refused.
 fn users_query(query: &str) -> Option<(Option<String>, Page)> {
-    let (mut status, mut limit, mut page) = (None, None, None);
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let slot = match percent_decode(name)?.as_str() {
-            "status" => &mut status,
-            "limit" => &mut limit,
-            "page" => &mut page,
-            _ => continue,
-        };
-        if slot.replace(percent_decode(value)?).is_some() {
-            return None;
-        }
-    }
+    let [status, limit, page] = texts(query, ["status", "limit", "page"])?;
     if let Some(status) = &status
         && !STATUSES.contains(&status.as_str())
     {
         return None;
     }
-    let default = Page::default();
-    let asked = Page {
-        limit: limit.map_or(Some(default.limit), |text| number(&text, 1, 100))?,
-        page: page.map_or(Some(default.page), |text| number(&text, 1, MAX_PAGE))?,
-    };
-    Some((status, asked))
+    Some((status, page_of(limit, page, (Page::default().limit, 100))?))
+}
+
+/// The values of these parameters, if given; others are ignored. `None` if the query can't be decoded, or repeats
+/// one, which the contract leaves open.
+fn texts<const N: usize>(query: &str, names: [&str; N]) -> Option<[Option<String>; N]> {
+    let mut values = [const { None }; N];
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = percent_decode(name)?;
+        let Some(place) = names.iter().position(|known| *known == name) else {
+            continue;
+        };
+        if values[place].replace(percent_decode(value)?).is_some() {
+            return None;
+        }
+    }
+    Some(values)
+}
+
+/// The page asked for; `limits` are the default and the maximum of its length.
+fn page_of(limit: Option<String>, page: Option<String>, limits: (u64, u64)) -> Option<Page> {
+    let (default, max) = limits;
+    Some(Page {
+        limit: limit.map_or(Some(default), |text| number(&text, 1, max))?,
+        page: page.map_or(Some(1), |text| number(&text, 1, MAX_PAGE))?,
+    })
 }
 
 /// Decimal digits only, within a range.
@@ -363,6 +387,31 @@ mod tests {
             json("/api/v1/users?status=%61ctive&limit=%31&x=1")["limit"],
             1
         );
+    }
+
+    #[test]
+    fn a_wait_says_how_long_it_was_and_an_upload_what_it_got() {
+        assert_eq!(json("/api/v1/wait"), json!({"ms": 15}));
+        assert_eq!(json("/api/v1/wait?ms=1000&x=1"), json!({"ms": 1_000}));
+        assert_eq!(expect("GET", "/api/v1/wait?ms=1001", None), None);
+        let body = json!({"bytes": 2, "sum": 97 + 98});
+        let due = Expected::Json { status: 200, body };
+        assert_eq!(expect("POST", "/api/v1/upload", Some("ab")), Some(due));
+        let long = "a".repeat(65_537);
+        assert_eq!(expect("POST", "/api/v1/upload", Some(&long)), None);
+    }
+
+    #[test]
+    fn a_download_is_64_kib_of_users() {
+        let page = json("/api/v1/download?page=2");
+        assert_eq!(
+            (&page["limit"], &page["total"]),
+            (&json!(600), &json!(10_000))
+        );
+        assert_eq!(page["users"][0], json("/api/v1/users/601"));
+        let bytes = page.to_string().len();
+        assert!((63_000..=66_000).contains(&bytes), "{bytes}");
+        assert_eq!(expect("GET", "/api/v1/download?limit=1001", None), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::subject::Subject;
 use super::{CheckDef, Outcome};
 
 /// Values that are neither a limit nor a page.
-const NOT_NUMBERS: [&str; 19] = [
+pub(super) const NOT_NUMBERS: [&str; 19] = [
     "",
     "0",
     "-1",

@@ -12,6 +12,8 @@ pub(super) fn label(id: &'static str) -> &'static str {
 /// Formats a value of a figure.
 pub(super) fn shown(figure: &Figure, value: f64) -> String {
     match figure.unit() {
+        // Of one response, not of a process.
+        Unit::Bytes if figure.id == "bytes_per_response" => significant(value, 4),
         Unit::Bytes => mebibytes(value),
         _ => significant(value, figure.digits),
     }

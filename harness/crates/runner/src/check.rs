@@ -96,6 +96,7 @@ pub fn check(
             first_byte_limit: limits.first_byte,
             seed: limits.seed,
             only_ping: built.server.is_partial(),
+            lacks: built.server.about.lacks.clone(),
             ..CheckOptions::default()
         },
     );

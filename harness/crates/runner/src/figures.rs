@@ -37,6 +37,10 @@ pub(super) fn of_load(measured: &Measurement) -> Figures {
     put("connections_established", measured.established as f64);
     put("bytes_received", measured.bytes_received as f64);
     put("bytes_expected", measured.bytes_expected as f64);
+    if measured.answered_total > 0 && measured.errors.is_empty() {
+        let each = measured.bytes_expected as f64 / measured.answered_total as f64;
+        put("bytes_per_response", each);
+    }
     put("ids_repeated", measured.ids_repeated as f64);
     if let Some(share) = measured.delayed_ack() {
         put("delayed_ack_ratio", share);

@@ -106,7 +106,7 @@ pub fn fuzz(
     let rss_after_bytes = rss_bytes(running.group());
     // After an end the process is a fresh one, so checking it would say nothing.
     let (afterwards, stop_failure) = match deaths.is_empty() {
-        true => check_and_end(running),
+        true => check_and_end(running, &built.server),
         false => (None, None),
     };
     panics.read(&options.boot);
@@ -356,7 +356,7 @@ fn find_culprit(
 }
 
 /// The referee's checks of the process, and how it ended.
-fn check_and_end(running: Running) -> (Option<Check>, Option<String>) {
+fn check_and_end(running: Running, server: &catalog::Server) -> (Option<Check>, Option<String>) {
     let options = CheckOptions {
         only: referee::ids()
             .filter(|id| *id != referee::AT_START)
@@ -364,6 +364,7 @@ fn check_and_end(running: Running) -> (Option<Check>, Option<String>) {
             .collect(),
         // This checks correctness, on a machine that need not be quiet.
         first_byte_limit: Duration::from_millis(100),
+        lacks: server.about.lacks.clone(),
         ..CheckOptions::default()
     };
     check_and_stop(running, &options)

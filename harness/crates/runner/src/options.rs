@@ -81,15 +81,24 @@ impl Options {
         }
     }
 
-    /// Partial servers, and twins of them, with their workloads.
+    /// Servers that don't take part in every workload, and twins of them, with the workloads in which they do.
     fn partial(&self) -> BTreeMap<String, Vec<String>> {
-        let partial = self.servers.iter().filter(|server| server.is_partial());
+        let partial = self.servers.iter().filter(|s| !self.has_whole(s));
         partial
             .flat_map(|server| {
+                let workloads = self.workloads.iter().map(|workload| &workload.name);
+                let own = workloads.filter(|workload| server.takes_part(workload));
+                let own: Vec<String> = own.cloned().collect();
                 let names = [server.name.clone(), second_name(&server.name)];
-                names.map(|name| (name, server.workloads.clone()))
+                names.map(|name| (name, own.clone()))
             })
             .collect()
+    }
+
+    /// Whether a server takes part in every workload.
+    pub(super) fn has_whole(&self, server: &Server) -> bool {
+        let mut workloads = self.workloads.iter();
+        workloads.all(|workload| server.takes_part(&workload.name))
     }
 
     /// The entries of each round: the servers or targets that are `ready`, then twins, then the control twice.

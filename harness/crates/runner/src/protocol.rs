@@ -286,6 +286,7 @@ impl TriedServer<'_> {
         self.running()?;
         let options = CheckOptions {
             only: cases::checks_afterwards(),
+            lacks: self.built.server.about.lacks.clone(),
             ..CheckOptions::default()
         };
         let running = self.running.take();

@@ -14,6 +14,9 @@ use machine::probe::{LightSample, Processes, Sample};
 const LATENCIES_A_SLICE: f64 = 6.0;
 /// A lead-in is as long as one request: by then the queue has filled.
 const LATENCIES_A_LEAD_IN: f64 = 1.0;
+/// At a fixed rate, what is taken for a latency is this many times the drain: requests that take longer than the
+/// lead-in would count as missing from a slice.
+const DRAINS_A_LATENCY: f64 = 1.5;
 /// An entry that uses more than this share of a CPU while it waits takes it from the others, so from then on it
 /// is stopped while it waits. See METHODOLOGY, "Entries that wait".
 const PAUSE_FROM: f64 = 0.05;
@@ -244,11 +247,16 @@ impl Conductor for Rotation<'_> {
             // It may still be working on earlier requests. It is ended when the stage is over, when all its
             // results are known.
             entrant.stop();
-        } else if let (false, Some(in_flight)) = (self.counts, self.in_flight)
-            && end.answered > 0
-        {
-            // Little's law.
-            let latency = end.elapsed.mul_f64(in_flight as f64 / end.answered as f64);
+        } else if !self.counts && end.answered > 0 {
+            let latency = match self.in_flight {
+                // Little's law.
+                Some(in_flight) => end.elapsed.mul_f64(in_flight as f64 / end.answered as f64),
+                // The last request is due at the end of the slice, and the drain is its latency.
+                None => {
+                    let drain = end.elapsed.saturating_sub(slice.length);
+                    drain.mul_f64(DRAINS_A_LATENCY)
+                }
+            };
             let least = entrant.latency.map_or(latency, |least| least.min(latency));
             entrant.latency = Some(least);
         }

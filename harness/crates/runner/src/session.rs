@@ -390,7 +390,10 @@ impl<'a> Session<'a> {
         let boot = self.settings.boot("capture");
         let mut passed_over = Vec::new();
         let mut taken = None;
-        let whole = servers.iter().filter(|s| !s.built().server.is_partial());
+        let options = self.options;
+        let whole = servers
+            .iter()
+            .filter(|s| options.has_whole(&s.built().server));
         for server in whole {
             let name = &server.built().server.name;
             self.tell(&Happening::Capturing(name));

@@ -15,12 +15,12 @@ use crate::cmd::operand::refuse_unknown;
 use crate::cmd::results::Folder;
 use crate::flags::{Usage, refuse_engine};
 use catalog::plan::round_seed;
-use catalog::{Body, Catalog, Profile, Server, Stage, names, sha256};
+use catalog::{Body, Catalog, Profile, Server, Stage, Workload, names, sha256};
 use machine::Needs;
 use record::{Ended, Environment, Finding, Level};
 use runner::{Earlier, Length, Options};
 
-/// Number of connections if none is given.
+/// Number of connections if neither the user nor the workload says.
 const CONNECTIONS: u32 = 64;
 /// Maximum number of rounds if only a precision or a budget ends the run.
 const MOST_ROUNDS: u32 = 10_000;
@@ -183,7 +183,10 @@ fn options(
         profile,
         length,
         seed: arguments.seed.unwrap_or_else(crate::cmd::random_seed),
-        connections: arguments.connections.unwrap_or(CONNECTIONS) as usize,
+        connections: match arguments.connections {
+            Some(connections) => connections,
+            None => connections_for(&workloads)?,
+        } as usize,
         schedule: arguments.schedule(),
         engine: arguments.engine,
         first_byte_limit: arguments.first_byte_limit,
@@ -196,6 +199,24 @@ fn options(
         logs: PathBuf::new(),
         workloads,
     })
+}
+
+/// The number of connections that the workloads are made for.
+fn connections_for(workloads: &[Workload]) -> Result<u32> {
+    let of = |workload: &Workload| workload.connections.unwrap_or(CONNECTIONS);
+    let Some(first) = workloads.first() else {
+        return Ok(CONNECTIONS);
+    };
+    if let Some(other) = workloads.iter().find(|other| of(other) != of(first)) {
+        refuse!(
+            "{} is for {} connections and {} for {}: measure them one by one, or give both --connections",
+            first.name,
+            of(first),
+            other.name,
+            of(other)
+        );
+    }
+    Ok(of(first))
 }
 
 fn length(arguments: &Arguments) -> Length {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use catalog::Server;
 use record::Failure;
 use referee::{AtStop, CheckReport, CheckResult, MissingRoute};
 use report::{WIDTH, wrapped};
@@ -17,7 +18,7 @@ const SHOWN: usize = 8;
 
 /// The topics in the order in which their failures are shown: the answers that every client sees first, drawn
 /// requests last, as most of what they find the others find too.
-const FIRST_TO_LAST: [&str; 15] = [
+const FIRST_TO_LAST: [&str; 18] = [
     "ping",
     "user",
     "users",
@@ -29,6 +30,9 @@ const FIRST_TO_LAST: [&str; 15] = [
     "concurrent",
     "connection",
     "client",
+    "download",
+    "upload",
+    "wait",
     "timing",
     "routes",
     "work",
@@ -39,6 +43,8 @@ const FIRST_TO_LAST: [&str; 15] = [
 #[derive(Default)]
 pub(super) struct CheckRow {
     server: String,
+    /// The routes that its manifest says it doesn't have.
+    lacks: Vec<String>,
     report: Option<CheckReport>,
     failure: Option<Failure>,
     first_byte_us: Option<f64>,
@@ -56,9 +62,10 @@ impl CheckRow {
     }
 
     /// A server that was checked, and how long that took.
-    pub(super) fn new(server: &str, checked: Checked, took: Duration) -> Self {
+    pub(super) fn new(server: &Server, checked: Checked, took: Duration) -> Self {
         Self {
-            server: server.to_owned(),
+            server: server.name.clone(),
+            lacks: server.about.lacks.clone(),
             first_byte_us: checked.record.and_then(|record| record.first_byte_us),
             report: checked.report,
             failure: checked.verdict.err(),
@@ -93,6 +100,7 @@ impl CheckRow {
             .collect();
         json!({
             "server": self.server,
+            "lacks": self.lacks,
             "passed": self.passed(),
             "failure": self.failure,
             "first_byte_us": self.first_byte_us,
@@ -163,9 +171,24 @@ pub(super) fn lines(rows: &[CheckRow]) -> Vec<String> {
         from += columns;
     }
     for row in rows {
+        lines.extend(lacks(row));
         lines.extend(failures(row));
     }
     lines
+}
+
+/// The routes that were not checked, since its manifest says that they aren't there.
+fn lacks(row: &CheckRow) -> Vec<String> {
+    if row.lacks.is_empty() || row.report.is_none() {
+        return Vec::new();
+    }
+    let (name, lacks) = (&row.server, row.lacks.join(", "));
+    let text = format!(
+        "{name} lacks {lacks}, as its manifest says: not checked, and not measured in those workloads"
+    );
+    std::iter::once(String::new())
+        .chain(wrapped(&text, WIDTH, 0))
+        .collect()
 }
 
 /// A line for each topic, and one for each check in it that some server failed: its title, and a cell for each
@@ -339,6 +362,7 @@ mod tests {
         });
         CheckRow {
             server: server.to_owned(),
+            lacks: Vec::new(),
             report: Some(CheckReport {
                 results,
                 first_byte: None,
@@ -354,7 +378,7 @@ mod tests {
     #[test]
     fn servers_that_pass_take_a_line_for_each_concern() {
         let text = lines(&[row("alpha", &[]), row("beta", &[])]);
-        assert!(text.len() < 22, "{text:#?}");
+        assert!(text.len() < 25, "{text:#?}");
         let users = text.iter().find(|line| line.starts_with("users ")).unwrap();
         let words: Vec<_> = users.split_whitespace().collect();
         assert_eq!(words[1], words[2]);
@@ -470,6 +494,24 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn the_routes_that_a_server_lacks_are_told_and_not_counted() {
+        let mut row = row("alpha", &[]);
+        row.lacks = vec!["wait".to_owned()];
+        if let Some(report) = &mut row.report {
+            report
+                .results
+                .retain(|result| !result.id.starts_with("wait-"));
+        }
+        let text = lines(&[row]).join("\n");
+        assert!(
+            text.contains("\n\nalpha lacks wait, as its manifest says: not checked"),
+            "{text}"
+        );
+        let wait = text.lines().find(|line| line.starts_with("wait"));
+        assert_eq!(wait, None, "{text}");
     }
 
     #[test]

@@ -16,12 +16,15 @@ const HARNESS: &str = env!("CARGO_BIN_EXE_harness");
 /// A debug build on a busy machine may be slow.
 const CHECK: [&str; 3] = ["--json", "--first-byte-limit", "1s"];
 /// In the order in which to write them.
-const TO_WRITE: [&str; 5] = [
+const TO_WRITE: [&str; 8] = [
     "GET /api/v1/users/{id}",
     "GET /api/v1/users",
     "POST /api/v1/orders",
     "GET /api/v1/orders/{id}",
     "GET /api/v1/orders",
+    "GET /api/v1/download",
+    "POST /api/v1/upload",
+    "GET /api/v1/wait",
 ];
 
 /// A workspace with the settings of this one, and no servers yet.

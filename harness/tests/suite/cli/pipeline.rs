@@ -205,6 +205,40 @@ fn a_partial_server_of_an_unknown_workload_is_refused() {
 }
 
 #[test]
+fn a_server_that_lacks_a_route_has_no_rows_of_its_workload() {
+    let fixture = fixture().display().to_string();
+    let command = [&fixture, "--event-loop", "--addr", "{addr}"];
+    let lines = format!("run = {command:?}\nlacks = [\"wait\"]");
+    let run = Bench::new()
+        .with_manifest("some", &lines)
+        .with("right", &["--event-loop"])
+        .bench(&["--workload", "wait", "--stage", "peak"]);
+    assert_eq!(run.status, Some(0), "{}\n{}", run.stdout, run.stderr);
+    assert_eq!(run.rows("right").len(), 2);
+    let rows = run.rows("some");
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_ne!(rows[0].0, "failed", "{}", rows[0].1);
+    // 8 connections and 15 ms; responses come in bursts, of which a slice may hold one more.
+    let trials = run.record["trials"].as_array().unwrap();
+    let wait = trials.iter().find(|trial| trial["workload"] == "wait");
+    let figures = &wait.unwrap()["figures"];
+    let rate = figures["requests_per_s"].as_f64().unwrap();
+    assert!(rate <= 1.2 * 8.0 / 0.015, "{rate} requests/s");
+    let p50 = figures["latency_p50_us"].as_f64().unwrap();
+    assert!(p50 >= 15_000.0, "{p50} µs");
+}
+
+#[test]
+fn a_server_may_lack_only_some_routes() {
+    let command = [&fixture().display().to_string(), "--addr", "{addr}"];
+    let lines = format!("run = {command:?}\nlacks = [\"waits\"]");
+    let run = Bench::new().with_manifest("some", &lines).bench(&[]);
+    assert_eq!(run.status, Some(2), "{}", run.stderr);
+    let expected = "some: `lacks` in its manifest: no route \"waits\"; did you mean \"wait\"?";
+    assert!(run.stderr.contains(expected), "{}", run.stderr);
+}
+
+#[test]
 fn a_partial_server_is_refused_by_commands_that_need_every_route() {
     let command = [&fixture().display().to_string(), "--addr", "{addr}"];
     let lines = format!("run = {command:?}\nworkloads = [\"ping\"]");

@@ -43,6 +43,39 @@ fn unknown_names_are_refused_with_the_nearest() {
 }
 
 #[test]
+fn a_workload_may_say_how_many_connections_it_is_for() {
+    let shown = |arguments: &[&str]| {
+        let output = harness(&[&["bench", "--list"], arguments].concat());
+        assert!(output.status.success(), "{arguments:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for (arguments, connections) in [
+        (&["--workload", "ping"][..], "64 connections"),
+        (&["--workload", "wait"], "1024 connections"),
+        (
+            &["--workload", "wait", "--connections", "9"],
+            "9 connections",
+        ),
+        (
+            &["--workload", "ping,wait", "--connections", "9"],
+            "9 connections",
+        ),
+    ] {
+        let text = shown(arguments);
+        assert!(text.contains(connections), "{arguments:?}: {text}");
+    }
+    refused(
+        &["bench", "--list", "--workload", "wait,ping"],
+        "ping is for 64 connections and wait for 1024",
+    );
+    let default = shown(&["--profile", "standard"]);
+    assert!(
+        default.contains(" users ") && !default.contains(" wait "),
+        "{default}"
+    );
+}
+
+#[test]
 fn values_out_of_range_are_refused() {
     refused(&["bench", "--connections", "0"], "--connections");
     refused(&["bench", "--rounds", "0"], "--rounds");

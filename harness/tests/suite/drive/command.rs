@@ -451,6 +451,29 @@ fn a_workload_is_driven_and_every_body_compared() {
     );
 }
 
+/// Little's law: each connection has one request at a time, and each takes 15 ms or more.
+#[test]
+fn requests_that_wait_are_limited_by_connections_and_delay_alone() {
+    let server = Fixture::start(&["--event-loop"]);
+    let wait = workload("wait.toml");
+    let json = measured(
+        0,
+        &["--workload", &wait, "-n", "4000", "-c", "128"],
+        server.addr,
+        "",
+    );
+    let rate = json["requests_per_s"].as_f64().unwrap();
+    let mean_s = json["latency_ns"]["mean"].as_f64().unwrap() / 1e9;
+    assert!(mean_s >= 0.015, "{mean_s} s");
+    let ceiling = 128.0 / 0.015;
+    assert!(rate <= ceiling, "{rate} of {ceiling} requests/s");
+    let in_flight = rate * mean_s;
+    assert!(
+        (in_flight - 128.0).abs() < 13.0,
+        "{in_flight} of 128 in flight"
+    );
+}
+
 #[test]
 fn a_workload_that_is_answered_wrongly_at_first_is_not_driven() {
     let server = TestServer::says(&response("500 Oh", "{}"));

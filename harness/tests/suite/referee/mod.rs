@@ -24,6 +24,7 @@ fn most() -> CheckOptions {
         seed: 5,
         fill_limit: Duration::from_secs(120),
         only_ping: false,
+        lacks: Vec::new(),
     }
 }
 
@@ -144,6 +145,24 @@ fn a_server_of_ping_alone_is_checked_for_that() {
 }
 
 #[test]
+fn a_route_that_a_server_lacks_is_not_checked() {
+    let options = CheckOptions {
+        lacks: vec!["wait".to_owned(), "upload".to_owned()],
+        ..most()
+    };
+    let fixture = Fixture::start(&["--fault", "waits-too-short"]);
+    let report = check(fixture.addr(), &options);
+    assert_eq!(shown(&report), "");
+    let made = |group: &str| {
+        let of_group = |id: &&str| all().iter().any(|c| c.id == *id && c.group == group);
+        let ids = report.results.iter().map(|result| result.id);
+        ids.filter(of_group).count()
+    };
+    assert_eq!((made("wait"), made("upload")), (0, 0));
+    assert!(made("download") > 0 && made("orders") > 0);
+}
+
+#[test]
 fn a_failure_tells_request_answer_and_expectation() {
     let fixture = Fixture::start(&["--fault", "wrong-status"]);
     let options = CheckOptions {
@@ -188,7 +207,13 @@ fn oversells() {
 
 #[test]
 fn no_allow() {
-    is_refused_only("no-allow", &["allow-header"]);
+    let of_every_route = [
+        "allow-header",
+        "download-method",
+        "upload-method",
+        "wait-method",
+    ];
+    is_refused_only("no-allow", &of_every_route);
 }
 
 #[test]

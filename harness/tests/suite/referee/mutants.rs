@@ -115,6 +115,25 @@ const MUTANTS: &[(&str, By)] = &[
         Checks(&["route-unknown", "method-not-allowed", "users-limit-range"]),
     ),
     ("no-allow", Checks(&["allow-header"])),
+    // How long it waits, and what large bodies say.
+    (
+        "waits-too-short",
+        ChecksOnly(&["wait-returns", "wait-ceiling"], &["wait-range"]),
+    ),
+    (
+        "waits-in-turn",
+        ChecksOnly(&["wait-together"], &["wait-returns"]),
+    ),
+    (
+        "waits-for-few",
+        ChecksOnly(&["wait-ceiling", "wait-together"], &["wait-returns"]),
+    ),
+    (
+        "short-downloads",
+        ChecksOnly(&["download-pages"], &["download-range", "users-pages"]),
+    ),
+    ("small-uploads", Checks(&["upload-limit", "upload-sum"])),
+    ("skips-uploads", Checks(&["upload-sum", "upload-limit"])),
     // How it is sent.
     ("slow-first-byte", Checks(&["first-byte"])),
     ("trickled-body", ChecksOnly(&["last-byte"], &["first-byte"])),

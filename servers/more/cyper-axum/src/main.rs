@@ -27,10 +27,10 @@ use compio::net::TcpListener;
 use compio::runtime::Runtime;
 use compio::signal::ctrl_c;
 use compio::signal::unix::signal;
-use compio::time::sleep;
 use contract::{Flags, Store};
 use futures_util::TryFutureExt;
 use futures_util::future::{Either, select};
+use send_wrapper::SendWrapper;
 use tower::{Service, service_fn};
 
 /// How long open connections may hold up the exit. cyper-axum itself waits for half-sent requests
@@ -93,6 +93,11 @@ fn announce_close(has_body: bool, mut response: Response) -> Response {
         response.headers_mut().insert(CONNECTION, close);
     }
     response
+}
+
+/// compio's timer. It isn't `Send`, as axum's handlers must be; but a request stays on its worker's thread.
+fn sleep(time: Duration) -> impl Future<Output = ()> + Send {
+    SendWrapper::new(compio::time::sleep(time))
 }
 
 /// Resolves on SIGTERM or SIGINT.

@@ -1,12 +1,14 @@
 //! Routes and handlers.
 
 use contract::{
-    ApiError, MAX_BODY_BYTES, Order, OrderPage, OrderRequest, PageParams, Ping, Store, User,
-    UserPage, UsersParams, parse_id,
+    ApiError, DownloadParams, MAX_BODY_BYTES, MAX_UPLOAD_BYTES, Order, OrderPage, OrderRequest,
+    PageParams, Ping, Store, Upload, User, UserPage, UsersParams, Wait, WaitParams, parse_id,
 };
 use ntex::http::{StatusCode, header};
+use ntex::time::sleep;
+use ntex::util::Bytes;
 use ntex::web::guard::{self, Guard};
-use ntex::web::types::{Json, JsonConfig, Path, Query, State};
+use ntex::web::types::{Json, JsonConfig, Path, PayloadConfig, Query, State};
 use ntex::web::{self, Route, ServiceConfig};
 
 use crate::error::{ContractErrors, Error};
@@ -18,6 +20,7 @@ pub(crate) fn configure(config: &mut ServiceConfig<ContractErrors>, store: &'sta
     config
         .state(store)
         .state(JsonConfig::default().limit(MAX_BODY_BYTES))
+        .state(PayloadConfig::new(MAX_UPLOAD_BYTES))
         .service(
             web::resource("/ping")
                 .route(web::get().to(ping))
@@ -46,6 +49,21 @@ pub(crate) fn configure(config: &mut ServiceConfig<ContractErrors>, store: &'sta
             web::resource("/api/v1/orders/{id}")
                 .route(web::get().to(order))
                 .default_service(only("GET")),
+        )
+        .service(
+            web::resource("/api/v1/wait")
+                .route(web::get().to(wait))
+                .default_service(only("GET")),
+        )
+        .service(
+            web::resource("/api/v1/download")
+                .route(web::get().to(download))
+                .default_service(only("GET")),
+        )
+        .service(
+            web::resource("/api/v1/upload")
+                .route(web::post().to(upload))
+                .default_service(only("POST")),
         );
 }
 
@@ -78,6 +96,23 @@ async fn orders(store: Shared, params: Query<PageParams>) -> Result<Json<OrderPa
 
 async fn order(store: Shared, id: Path<String>) -> Result<Json<Order>, Error> {
     Ok(Json(store.order(parse_id(&id)?)?))
+}
+
+async fn wait(params: Query<WaitParams>) -> Result<Json<Wait>, Error> {
+    let wait = params.validate()?;
+    sleep(wait.time()).await;
+    Ok(Json(wait))
+}
+
+async fn download(
+    store: Shared,
+    params: Query<DownloadParams>,
+) -> Result<Json<UserPage<'static>>, Error> {
+    Ok(Json(store.users(params.validate()?)))
+}
+
+async fn upload(body: Bytes) -> Json<Upload> {
+    Json(Upload::of(&body))
 }
 
 /// Answers what no resource matches.

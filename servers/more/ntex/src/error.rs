@@ -3,10 +3,11 @@
 use std::fmt;
 
 use contract::ApiError;
+use ntex::http::error::PayloadError as HttpPayloadError;
 use ntex::http::{ResponseError, StatusCode, header};
 use ntex::web::error::{
-    ErrorContainer, ErrorRenderer, JsonError, JsonPayloadError, PathError, QueryPayloadError,
-    StateExtractorError,
+    ErrorContainer, ErrorRenderer, JsonError, JsonPayloadError, PathError, PayloadError,
+    QueryPayloadError, StateExtractorError,
 };
 use ntex::web::{HttpRequest, HttpResponse};
 
@@ -69,6 +70,15 @@ impl From<JsonPayloadError> for Error {
         Self::Api(match error {
             JsonPayloadError::Overflow => ApiError::PayloadTooLarge,
             JsonPayloadError::ContentType => ApiError::UnsupportedMediaType,
+            other => ApiError::MalformedJson(other.to_string().into()),
+        })
+    }
+}
+
+impl From<PayloadError> for Error {
+    fn from(error: PayloadError) -> Self {
+        Self::Api(match error {
+            PayloadError::Payload(HttpPayloadError::Overflow) => ApiError::PayloadTooLarge,
             other => ApiError::MalformedJson(other.to_string().into()),
         })
     }

@@ -1,15 +1,17 @@
 //! The contract's routes and their handlers.
 
 use contract::{
-    ApiError, Order, OrderPage, PageParams, Ping, Store, User, UserPage, UsersParams, parse_id,
+    ApiError, DownloadParams, Order, OrderPage, PageParams, Ping, Store, Upload, User, UserPage,
+    UsersParams, Wait, WaitParams, parse_id,
 };
 use poem::error::{MethodNotAllowedError, ResponseError};
 use poem::http::StatusCode;
 use poem::web::{Data, Json, Path, Query};
-use poem::{Endpoint, EndpointExt, Response, Route, RouteMethod, get, handler};
+use poem::{Endpoint, EndpointExt, Response, Route, RouteMethod, get, handler, post};
+use tokio::time::sleep;
 
 use crate::error::{Error, in_envelope};
-use crate::extract::OrderBody;
+use crate::extract::{OrderBody, UploadBody};
 
 type Shared<'a> = Data<&'a &'static Store>;
 
@@ -24,6 +26,9 @@ pub(crate) fn app(store: &'static Store) -> impl Endpoint {
             allowing("GET, HEAD, POST", get(orders).post(place_order)),
         )
         .at("/api/v1/orders/:id", allowing("GET, HEAD", get(order)))
+        .at("/api/v1/wait", allowing("GET, HEAD", get(wait)))
+        .at("/api/v1/download", allowing("GET, HEAD", get(download)))
+        .at("/api/v1/upload", allowing("POST", post(upload)))
         .data(store)
         .catch_all_error(in_envelope)
 }
@@ -73,4 +78,24 @@ fn orders(
 #[handler]
 fn order(Data(store): Shared<'_>, Path(id): Path<String>) -> Result<Json<Order>, Error> {
     Ok(Json(store.order(parse_id(&id)?)?))
+}
+
+#[handler]
+async fn wait(Query(params): Query<WaitParams>) -> Result<Json<Wait>, Error> {
+    let asked = params.validate()?;
+    sleep(asked.time()).await;
+    Ok(Json(asked))
+}
+
+#[handler]
+fn download(
+    Data(store): Shared<'_>,
+    Query(params): Query<DownloadParams>,
+) -> Result<Json<UserPage<'static>>, Error> {
+    Ok(Json(store.users(params.validate()?)))
+}
+
+#[handler]
+fn upload(UploadBody(body): UploadBody) -> Json<Upload> {
+    Json(Upload::of(&body))
 }

@@ -1,12 +1,14 @@
 //! The contract's routes and their handlers.
 
 use contract::{
-    ApiError, Order, OrderPage, OrderRequest, PageParams, Ping, Store, User, UserPage, UsersParams,
-    parse_id,
+    ApiError, DownloadParams, MAX_UPLOAD_BYTES, Order, OrderPage, OrderRequest, PageParams, Ping,
+    Store, Upload, User, UserPage, UsersParams, Wait, WaitParams, parse_id,
 };
+use rocket::data::ToByteUnit;
 use rocket::http::{Method, Status};
 use rocket::route::{Handler, Outcome};
 use rocket::serde::json::{self, Json};
+use rocket::tokio::time::sleep;
 use rocket::{Build, Config, Data, Request, Rocket, Route, State, catchers, get, post, routes};
 
 use crate::error::{self, Error};
@@ -19,11 +21,15 @@ pub(crate) fn rocket(config: Config, store: &'static Store) -> Rocket<Build> {
         .manage(store)
         .mount("/", routes![ping, users, user, orders, order])
         .mount("/", routes![place_order, wrong_media_type])
+        .mount("/", routes![wait, download, upload])
         .mount("/", other_methods("/ping", "GET, HEAD"))
         .mount("/", other_methods("/api/v1/users", "GET, HEAD"))
         .mount("/", other_methods("/api/v1/users/<id>", "GET, HEAD"))
         .mount("/", other_methods("/api/v1/orders", "GET, HEAD, POST"))
         .mount("/", other_methods("/api/v1/orders/<id>", "GET, HEAD"))
+        .mount("/", other_methods("/api/v1/wait", "GET, HEAD"))
+        .mount("/", other_methods("/api/v1/download", "GET, HEAD"))
+        .mount("/", other_methods("/api/v1/upload", "POST"))
         .register("/", catchers![error::not_found, error::bad_request])
 }
 
@@ -76,6 +82,34 @@ fn orders(
 #[get("/api/v1/orders/<id>")]
 fn order(store: &Shared, id: &str) -> Result<Json<Order>, Error> {
     Ok(Json(store.order(parse_id(id)?)?))
+}
+
+#[get("/api/v1/wait?<ms>")]
+async fn wait(ms: Option<&str>) -> Result<Json<Wait>, Error> {
+    let wait = WaitParams::from_texts(ms).validate()?;
+    sleep(wait.time()).await;
+    Ok(Json(wait))
+}
+
+#[get("/api/v1/download?<limit>&<page>")]
+fn download(
+    store: &Shared,
+    limit: Option<&str>,
+    page: Option<&str>,
+) -> Result<Json<UserPage<'static>>, Error> {
+    let params = DownloadParams::from_texts(limit, page);
+    Ok(Json(store.users(params.validate()?)))
+}
+
+#[post("/api/v1/upload", data = "<body>")]
+async fn upload(body: Data<'_>) -> Result<Json<Upload>, Error> {
+    let body = body.open(MAX_UPLOAD_BYTES.bytes()).into_bytes().await;
+    // It broke off, or its chunks are malformed.
+    let body = body.map_err(|error| ApiError::MalformedJson(error.to_string().into()))?;
+    match body.is_complete() {
+        true => Ok(Json(Upload::of(&body))),
+        false => Err(ApiError::PayloadTooLarge.into()),
+    }
 }
 
 /// A route for every method that `path` doesn't have: Rocket itself would answer 404.

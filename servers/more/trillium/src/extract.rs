@@ -1,6 +1,6 @@
 //! What handlers take from a request.
 
-use contract::{ApiError, MAX_BODY_BYTES, OrderRequest, is_json, parse_id};
+use contract::{ApiError, MAX_BODY_BYTES, MAX_UPLOAD_BYTES, OrderRequest, is_json, parse_id};
 use serde::de::DeserializeOwned;
 use trillium::{Conn, KnownHeaderName};
 use trillium_api::TryFromConn;
@@ -49,5 +49,16 @@ impl TryFromConn for OrderBody {
         Ok(Self(order.map_err(|error| {
             ApiError::MalformedJson(error.to_string().into())
         })?))
+    }
+}
+
+pub(crate) struct UploadBody(pub(crate) Vec<u8>);
+
+impl TryFromConn for UploadBody {
+    type Error = Error;
+
+    async fn try_from_conn(conn: &mut Conn) -> Result<Self, Error> {
+        let body = conn.request_body().with_max_len(MAX_UPLOAD_BYTES as u64);
+        Ok(Self(body.read_bytes().await?))
     }
 }

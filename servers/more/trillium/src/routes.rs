@@ -1,12 +1,16 @@
 //! The contract's routes and their handlers.
 
-use contract::{Order, OrderPage, PageParams, Ping, Store, User, UserPage, UsersParams};
+use contract::{
+    DownloadParams, Order, OrderPage, PageParams, Ping, Store, Upload, User, UserPage, UsersParams,
+    Wait, WaitParams,
+};
+use tokio::time::sleep;
 use trillium::{Conn, Handler, Method, Status};
 use trillium_api::{Json, State, api};
 use trillium_router::Router;
 
 use crate::error::{Error, only_exact, refused};
-use crate::extract::{Id, OrderBody, Query};
+use crate::extract::{Id, OrderBody, Query, UploadBody};
 
 type Shared = State<&'static Store>;
 
@@ -21,6 +25,9 @@ pub(crate) fn app(store: &'static Store) -> impl Handler {
         .any(&get, "/api/v1/orders", api(orders))
         .post("/api/v1/orders", api(place_order))
         .any(&get, "/api/v1/orders/:id", api(order))
+        .any(&get, "/api/v1/wait", api(wait))
+        .any(&get, "/api/v1/download", api(download))
+        .post("/api/v1/upload", api(upload))
         .without_options_handling()
         .with_method_not_allowed();
     (only_exact, State(store), router, refused)
@@ -61,4 +68,21 @@ async fn orders(
 
 async fn order(_: &mut Conn, (State(store), Id(id)): (Shared, Id)) -> Result<Json<Order>, Error> {
     Ok(Json(store.order(id)?))
+}
+
+async fn wait(_: &mut Conn, Query(params): Query<WaitParams>) -> Result<Json<Wait>, Error> {
+    let wait = params.validate()?;
+    sleep(wait.time()).await;
+    Ok(Json(wait))
+}
+
+async fn download(
+    _: &mut Conn,
+    (State(store), Query(params)): (Shared, Query<DownloadParams>),
+) -> Result<Json<UserPage<'static>>, Error> {
+    Ok(Json(store.users(params.validate()?)))
+}
+
+async fn upload(_: &mut Conn, UploadBody(body): UploadBody) -> Json<Upload> {
+    Json(Upload::of(&body))
 }

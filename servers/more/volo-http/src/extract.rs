@@ -1,6 +1,7 @@
 //! volo-http's extractors, with the contract's limit on a body and its errors.
 
-use contract::{ApiError, MAX_BODY_BYTES, OrderRequest};
+use bytes::Bytes;
+use contract::{ApiError, MAX_BODY_BYTES, MAX_UPLOAD_BYTES, OrderRequest};
 use http::request::Parts;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
@@ -37,14 +38,7 @@ impl FromRequest for OrderBody {
     type Rejection = Error;
 
     async fn from_request(cx: &mut ServerContext, parts: Parts, body: Body) -> Result<Self, Error> {
-        let body = match Limited::new(body, MAX_BODY_BYTES).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => {
-                return Err(ApiError::PayloadTooLarge.into());
-            }
-            // It broke off, or its chunks are malformed.
-            Err(error) => return Err(ApiError::MalformedJson(error.to_string().into()).into()),
-        };
+        let body = read(body, MAX_BODY_BYTES).await?;
         if depth(&body) > MAX_DEPTH {
             let why = "it is nested more than 32 deep";
             return Err(ApiError::MalformedJson(why.into()).into());
@@ -56,6 +50,26 @@ impl FromRequest for OrderBody {
             }
             Err(error) => Err(ApiError::MalformedJson(error.to_string().into()).into()),
         }
+    }
+}
+
+/// A body of at most [`MAX_UPLOAD_BYTES`].
+pub(crate) struct UploadBody(pub(crate) Bytes);
+
+impl FromRequest for UploadBody {
+    type Rejection = Error;
+
+    async fn from_request(_: &mut ServerContext, _: Parts, body: Body) -> Result<Self, Error> {
+        read(body, MAX_UPLOAD_BYTES).await.map(Self)
+    }
+}
+
+async fn read(body: Body, most: usize) -> Result<Bytes, Error> {
+    match Limited::new(body, most).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::PayloadTooLarge.into()),
+        // It broke off, or its chunks are malformed.
+        Err(error) => Err(ApiError::MalformedJson(error.to_string().into()).into()),
     }
 }
 

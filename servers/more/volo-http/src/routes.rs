@@ -1,16 +1,18 @@
 //! The contract's routes and their handlers.
 
 use contract::{
-    ApiError, Order, OrderPage, PageParams, Ping, Store, User, UserPage, UsersParams, parse_id,
+    ApiError, DownloadParams, Order, OrderPage, PageParams, Ping, Store, Upload, User, UserPage,
+    UsersParams, Wait, WaitParams, parse_id,
 };
 use http::StatusCode;
+use tokio::time::sleep;
 use volo_http::server::extract::Json;
 use volo_http::server::param::PathParams;
-use volo_http::server::route::{MethodRouter, Router, get};
+use volo_http::server::route::{MethodRouter, Router, get, post};
 use volo_http::utils::Extension;
 
 use crate::error::Error;
-use crate::extract::{OrderBody, Params};
+use crate::extract::{OrderBody, Params, UploadBody};
 
 type Shared = Extension<&'static Store>;
 type Answer<T> = Result<Json<T>, Error>;
@@ -39,6 +41,12 @@ pub(crate) fn app(store: &'static Store) -> Router {
             "/api/v1/orders/{id}",
             allowing("GET, HEAD", get(order).head(order)),
         )
+        .route("/api/v1/wait", allowing("GET, HEAD", get(wait).head(wait)))
+        .route(
+            "/api/v1/download",
+            allowing("GET, HEAD", get(download).head(download)),
+        )
+        .route("/api/v1/upload", allowing("POST", post(upload)))
         .fallback(not_found)
         .layer(Extension(store))
 }
@@ -85,4 +93,21 @@ async fn orders(Extension(store): Shared, Params(params): Params<PageParams>) ->
 
 async fn order(Extension(store): Shared, PathParams(id): PathParams<String>) -> Answer<Order> {
     Ok(Json(store.order(parse_id(&id)?)?))
+}
+
+async fn wait(Params(params): Params<WaitParams>) -> Answer<Wait> {
+    let wait = params.validate()?;
+    sleep(wait.time()).await;
+    Ok(Json(wait))
+}
+
+async fn download(
+    Extension(store): Shared,
+    Params(params): Params<DownloadParams>,
+) -> Answer<UserPage<'static>> {
+    Ok(Json(store.users(params.validate()?)))
+}
+
+async fn upload(UploadBody(body): UploadBody) -> Json<Upload> {
+    Json(Upload::of(&body))
 }

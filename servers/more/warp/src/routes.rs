@@ -3,8 +3,13 @@
 use std::convert::Infallible;
 use std::future::ready;
 
-use contract::{ApiError, MAX_BODY_BYTES, OrderRequest, PageParams, Store, UsersParams, parse_id};
+use contract::{
+    ApiError, DownloadParams, MAX_BODY_BYTES, MAX_UPLOAD_BYTES, OrderRequest, PageParams, Store,
+    Upload, UsersParams, WaitParams, parse_id,
+};
+use tokio::time::sleep;
 use warp::http::StatusCode;
+use warp::hyper::body::Bytes;
 use warp::path::FullPath;
 use warp::reply::{Json, WithStatus, json, with_status};
 use warp::{Filter, Rejection, Reply, any, body, get, head, header, path, post, query, reject};
@@ -24,11 +29,21 @@ pub(crate) fn routes(
     let user = path!("api" / "v1" / "users" / String);
     let orders = path!("api" / "v1" / "orders");
     let order = path!("api" / "v1" / "orders" / String);
+    let wait = path!("api" / "v1" / "wait");
+    let download = path!("api" / "v1" / "download");
+    let upload = path!("api" / "v1" / "upload");
 
     let list_users = users.and(get).and(query()).and(store).map(list_users);
     let list_orders = orders.and(get).and(query()).and(store).map(list_orders);
     let place_order = orders.and(post()).and(order_body()).and(store);
     let place_order = place_order.map(self::place_order);
+
+    let show_wait = wait.and(get).and(query()).then(show_wait);
+    let list_download = download.and(get).and(query()).and(store);
+    let list_download = list_download.map(self::list_download);
+    let limit = body::content_length_limit(MAX_UPLOAD_BYTES as u64);
+    let take_upload = upload.and(post()).and(limit).and(body::bytes());
+    let take_upload = take_upload.map(self::take_upload);
 
     let known = (ping.and(get).and(store).map(show_ping))
         .or(list_users.recover(refused))
@@ -36,8 +51,13 @@ pub(crate) fn routes(
         .or(list_orders.recover(refused))
         .or(place_order.recover(refused))
         .or(order.and(get).and(store).map(show_order))
+        .or(show_wait.recover(refused))
+        .or(list_download.recover(refused))
+        .or(take_upload.recover(refused))
         // What is left has one of the paths and another method.
         .or(ping.or(users).unify().map(|| other_method("GET, HEAD")))
+        .or(wait.or(download).unify().map(|| other_method("GET, HEAD")))
+        .or(upload.map(|| other_method("POST")))
         .or(user
             .or(order)
             .unify()
@@ -91,4 +111,18 @@ fn list_orders(params: PageParams, store: &'static Store) -> Result<Json, Error>
 
 fn show_order(id: String, store: &'static Store) -> Result<Json, Error> {
     Ok(json(&store.order(parse_id(&id)?)?))
+}
+
+async fn show_wait(params: WaitParams) -> Result<Json, Error> {
+    let wait = params.validate()?;
+    sleep(wait.time()).await;
+    Ok(json(&wait))
+}
+
+fn list_download(params: DownloadParams, store: &'static Store) -> Result<Json, Error> {
+    Ok(json(&store.users(params.validate()?)))
+}
+
+fn take_upload(body: Bytes) -> Json {
+    json(&Upload::of(&body))
 }

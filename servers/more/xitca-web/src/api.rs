@@ -1,11 +1,14 @@
 //! The handlers.
 
 use contract::{
-    ApiError, MAX_BODY_BYTES, Order, OrderPage, OrderRequest, PageParams, Ping, Store, User,
-    UserPage, UsersParams, is_json, parse_id,
+    ApiError, DownloadParams, MAX_BODY_BYTES, MAX_UPLOAD_BYTES, Order, OrderPage, OrderRequest,
+    PageParams, Ping, Store, Upload, User, UserPage, UsersParams, Wait, WaitParams, is_json,
+    parse_id,
 };
+use tokio::time::sleep;
 use xitca_web::WebContext;
 use xitca_web::error::Error;
+use xitca_web::handler::body::Limit;
 use xitca_web::handler::json::Json;
 use xitca_web::handler::params::Params;
 use xitca_web::handler::query::Query;
@@ -56,6 +59,23 @@ pub(crate) async fn order(
     Params(id): Params<String>,
 ) -> Result<Json<Order>, ContractError> {
     Ok(Json(store.order(parse_id(&id)?)?))
+}
+
+pub(crate) async fn wait(Query(params): Query<WaitParams>) -> Result<Json<Wait>, ContractError> {
+    let wait = params.validate()?;
+    sleep(wait.time()).await;
+    Ok(Json(wait))
+}
+
+pub(crate) async fn download(
+    StateOwn(store): Shared,
+    Query(params): Query<DownloadParams>,
+) -> Result<Json<UserPage<'static>>, ContractError> {
+    Ok(Json(store.users(params.validate()?)))
+}
+
+pub(crate) async fn upload((body, _): (Vec<u8>, Limit<MAX_UPLOAD_BYTES>)) -> Json<Upload> {
+    Json(Upload::of(&body))
 }
 
 /// Middleware that answers anything but `application/json` with 415: the `Json` extractor

@@ -10,7 +10,7 @@ use xitca_http::HttpServiceBuilder;
 use xitca_http::config::HttpServiceConfig;
 use xitca_web::App;
 use xitca_web::handler::handler_service;
-use xitca_web::route::get;
+use xitca_web::route::{get, post};
 use xitca_web::service::ServiceExt;
 
 /// How long open connections may hold up the exit after SIGTERM.
@@ -31,6 +31,9 @@ fn main() -> io::Result<()> {
             get(handler_service(api::orders)).post(place_order),
         )
         .at("/api/v1/orders/{id}", get(handler_service(api::order)))
+        .at("/api/v1/wait", get(handler_service(api::wait)))
+        .at("/api/v1/download", get(handler_service(api::download)))
+        .at("/api/v1/upload", post(handler_service(api::upload)))
         .enclosed_fn(error::as_the_contract)
         .finish();
     let http = HttpServiceConfig::new()

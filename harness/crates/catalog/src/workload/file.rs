@@ -2,6 +2,8 @@
 //!
 //! ```toml
 //! about = "One line on what it shows"
+//! optional = true                # measured only if it is named; default: false
+//! connections = 256              # of a run of this workload, if the user doesn't say
 //!
 //! [[request]]
 //! weight = 3                     # default: 1
@@ -24,7 +26,8 @@
 //! method = "PUT"
 //! path = "/notes/7"
 //! headers = { Content-Type = "text/plain" }
-//! body = "sent as it is"         # or body_file = "note.txt", a file in the workload's folder
+//! body = "sent as it is"         # or body_file = "note.txt", a file in the workload's folder; or body_bytes = 1000,
+//!                                # so many bytes, always the same
 //!
 //! [[request]]
 //! weight = 2
@@ -34,6 +37,7 @@
 use std::collections::BTreeMap;
 use std::fs::File as Opened;
 use std::io::{self, Read as _};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -65,6 +69,9 @@ const DEEP_STACK: usize = 256 << 20;
 struct File {
     about: String,
     #[serde(default)]
+    optional: bool,
+    connections: Option<NonZeroU32>,
+    #[serde(default)]
     request: Vec<RequestEntry>,
 }
 
@@ -79,6 +86,7 @@ pub(crate) struct RequestEntry {
     headers: Option<BTreeMap<String, toml::Value>>,
     body: Option<toml::Value>,
     body_file: Option<PathBuf>,
+    body_bytes: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -174,6 +182,8 @@ fn parse_with(path: &Path, text: &str, includes: Includes) -> Result<Workload, W
     Ok(Workload {
         name,
         about,
+        optional: file.optional,
+        connections: file.connections.map(NonZeroU32::get),
         requests,
     })
 }
@@ -195,6 +205,8 @@ pub(crate) fn with_requests(
     Ok((!requests.is_empty()).then_some(Workload {
         name,
         about,
+        optional: true,
+        connections: None,
         requests,
     }))
 }
@@ -263,7 +275,8 @@ fn check_include(key: &str, name: &str, entry: &RequestEntry, includes: Includes
         && entry.query.is_none()
         && entry.headers.is_none()
         && entry.body.is_none()
-        && entry.body_file.is_none();
+        && entry.body_file.is_none()
+        && entry.body_bytes.is_none();
     if includes == Includes::Refused {
         return wrong(key, "an included workload can't include another");
     }
@@ -304,7 +317,7 @@ fn request(path: &Path, key: &str, entry: RequestEntry) -> Parsed<RequestTemplat
             format!("{method:?} is not one of {}", METHODS.join(", ")),
         );
     }
-    let has_body = entry.body.is_some() || entry.body_file.is_some();
+    let has_body = entry.body.is_some() || entry.body_file.is_some() || entry.body_bytes.is_some();
     if has_body && !METHODS_WITH_BODY.contains(&method.as_str()) {
         return wrong(
             format!("{key}.body"),
@@ -315,7 +328,7 @@ fn request(path: &Path, key: &str, entry: RequestEntry) -> Parsed<RequestTemplat
         path: path_of(key, entry.path)?,
         query: members(&format!("{key}.query"), entry.query.unwrap_or_default())?,
         headers: headers(key, entry.headers.unwrap_or_default())?,
-        body: body(path, key, entry.body, entry.body_file)?,
+        body: body(path, key, entry.body, entry.body_file, entry.body_bytes)?,
         method,
     })
 }
@@ -344,8 +357,18 @@ fn body(
     key: &str,
     given: Option<toml::Value>,
     file: Option<PathBuf>,
+    bytes: Option<u64>,
 ) -> Parsed<Option<Content>> {
     let key = format!("{key}.body");
+    if let Some(count) = bytes {
+        if given.is_some() || file.is_some() {
+            return wrong(
+                format!("{key}_bytes"),
+                "can't be combined with another body",
+            );
+        }
+        return Ok(Some(Content::Raw(some_bytes(&key, count)?)));
+    }
     Ok(match (given, file) {
         (None, None) => None,
         (Some(_), Some(_)) => {
@@ -363,6 +386,17 @@ fn body(
             );
         }
     })
+}
+
+/// So many bytes, of every value but a few, always the same.
+fn some_bytes(key: &str, count: u64) -> Parsed<Arc<[u8]>> {
+    match count {
+        1..=MAX_BODY => Ok((0..count).map(|at| (at * 31 % 251) as u8).collect()),
+        _ => wrong(
+            format!("{key}_bytes"),
+            format!("must be from 1 to {MAX_BODY}"),
+        ),
+    }
 }
 
 /// Reads a body file next to the workload.

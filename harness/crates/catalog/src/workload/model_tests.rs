@@ -154,6 +154,8 @@ fn workload() -> impl Strategy<Value = Workload> {
         .prop_map(|(about, requests)| Workload {
             name: "model".to_owned(),
             about,
+            optional: false,
+            connections: None,
             requests,
         })
 }

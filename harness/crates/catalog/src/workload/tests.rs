@@ -32,7 +32,14 @@ fn the_folder_holds_the_shipped_workloads_by_name() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../workloads");
     let all = Workload::load_dir(&dir).unwrap();
     let names: Vec<_> = all.iter().map(|workload| workload.name.as_str()).collect();
-    assert_eq!(names, ["mixed", "orders", "ping", "users"]);
+    let expected = [
+        "download", "mixed", "orders", "ping", "upload", "users", "wait",
+    ];
+    assert_eq!(names, expected);
+    let optional = all.iter().filter(|workload| workload.optional);
+    let optional: Vec<_> = optional.map(|workload| workload.name.as_str()).collect();
+    assert_eq!(optional, ["download", "upload", "wait"]);
+    assert_eq!(shipped("wait").connections, Some(1_024));
 }
 
 #[test]
@@ -51,6 +58,24 @@ fn ping_is_one_call() {
         body: None,
     };
     assert_eq!(calls, [ping]);
+}
+
+#[test]
+fn every_download_is_a_full_page() {
+    let calls = shipped("download").draw(1, DISTINCT_CALLS);
+    assert_eq!(counts(&calls).len(), 21 * 16);
+    for call in calls {
+        let number = |name: &str| -> u64 {
+            let rest = call.target.split_once(&format!("{name}=")).unwrap().1;
+            rest.split('&').next().unwrap().parse().unwrap()
+        };
+        assert!(
+            number("limit") * number("page") <= 10_000,
+            "{}",
+            call.target
+        );
+    }
+    assert_eq!(shipped("upload").draw(1, DISTINCT_CALLS).len(), 1);
 }
 
 #[test]
@@ -256,6 +281,19 @@ fn an_error_names_file_key_and_what_is_allowed() {
             "request[0].body: can't be combined with body_file",
         ),
         (
+            &format!("{request}method = 'POST'\nbody = ''\nbody_bytes = 1"),
+            "request[0].body_bytes: can't be combined with another body",
+        ),
+        (
+            &format!("{request}method = 'POST'\nbody_bytes = 0"),
+            "request[0].body_bytes: must be from 1",
+        ),
+        (
+            &format!("{request}body_bytes = 1"),
+            "request[0].body: only POST, PUT, PATCH",
+        ),
+        ("about = 'x'\nconnections = 0\n", "connections"),
+        (
             &format!("{request}method = 'POST'\nbody_file = 'no/such/file'"),
             "request[0].body_file: no/such/file: No such file",
         ),
@@ -332,6 +370,19 @@ fn headers_are_fixed_or_drawn_and_bodies_may_be_raw() {
     assert_eq!(ids, ["r-01", "r-02", "r-03"]);
     // All possible calls: 3 ids, with or without the other header, and three more.
     assert_eq!(counts(&calls).len(), 3 * 2 + 3);
+}
+
+#[test]
+fn a_body_of_so_many_bytes_is_the_same_in_every_call() {
+    let text = "about = 'x'\noptional = true\nconnections = 9\n\
+        [[request]]\nmethod = 'POST'\npath = '/a'\nbody_bytes = 65536\nquery.n = [{ range = [1, 9] }]";
+    let workload = Workload::parse(Path::new("x.toml"), text).unwrap();
+    assert_eq!((workload.optional, workload.connections), (true, Some(9)));
+    let calls = workload.draw(1, 5);
+    let first = calls[0].body.as_ref().unwrap().bytes();
+    assert_eq!(first.len(), 65_536);
+    assert!((0..=250).all(|byte| first.contains(&byte)));
+    assert!(calls.iter().all(|call| call.body == calls[0].body));
 }
 
 #[test]

@@ -25,7 +25,7 @@ func (e *Error) Error() string {
 var (
 	NotFound             = &Error{http.StatusNotFound, "not_found", "there is nothing here"}
 	MethodNotAllowed     = &Error{http.StatusMethodNotAllowed, "method_not_allowed", "this route takes the methods in Allow"}
-	PayloadTooLarge      = &Error{http.StatusRequestEntityTooLarge, "payload_too_large", "a body has at most 16384 bytes"}
+	PayloadTooLarge      = &Error{http.StatusRequestEntityTooLarge, "payload_too_large", "the body is longer than this route takes"}
 	UnsupportedMediaType = &Error{http.StatusUnsupportedMediaType, "unsupported_media_type", "send Content-Type: application/json"}
 	outOfStock           = &Error{http.StatusConflict, "out_of_stock", "fewer units are left than asked for"}
 )

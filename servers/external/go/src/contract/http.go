@@ -36,7 +36,16 @@ func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if !IsJSON(r.Header.Get("Content-Type")) {
 		return nil, UnsupportedMediaType
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	return readAll(w, r, MaxBody)
+}
+
+// ReadUpload reads the body of an upload.
+func ReadUpload(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	return readAll(w, r, MaxUpload)
+}
+
+func readAll(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return nil, PayloadTooLarge

@@ -101,7 +101,7 @@ func (s *Store) Order(text string) (*Order, error) {
 
 // Orders returns a page of orders; query reads a parameter of the query and whether it was given.
 func (s *Store) Orders(query func(name string) (string, bool)) (*OrderPage, error) {
-	limit, page, err := parsePage(query)
+	limit, page, err := parsePage(query, 20, 100)
 	if err != nil {
 		return nil, err
 	}

@@ -46,22 +46,22 @@ func parseID(text string) (int, error) {
 	return id, nil
 }
 
-func parsePage(query func(name string) (string, bool)) (limit, page int, err error) {
-	if limit, err = inRange(query, "limit", 20, 100); err != nil {
+func parsePage(query func(name string) (string, bool), absent, max int) (limit, page int, err error) {
+	if limit, err = inRange(query, "limit", absent, 1, max); err != nil {
 		return
 	}
-	page, err = inRange(query, "page", 1, maxPage)
+	page, err = inRange(query, "page", 1, 1, maxPage)
 	return
 }
 
-func inRange(query func(name string) (string, bool), name string, absent, max int) (int, error) {
+func inRange(query func(name string) (string, bool), name string, absent, min, max int) (int, error) {
 	text, given := query(name)
 	if !given {
 		return absent, nil
 	}
 	number, err := strconv.Atoi(text)
-	if !isDigits(text) || err != nil || number < 1 || number > max {
-		return 0, invalidParameter(fmt.Sprintf("%s is a number from 1 to %d", name, max))
+	if !isDigits(text) || err != nil || number < min || number > max {
+		return 0, invalidParameter(fmt.Sprintf("%s is a number from %d to %d", name, min, max))
 	}
 	return number, nil
 }

@@ -88,13 +88,26 @@ func (s *Store) Users(query func(name string) (string, bool)) (*UserPage, error)
 	if given && (status == "" || !known) {
 		return nil, invalidParameter("status is active, pending or archived")
 	}
-	limit, page, err := parsePage(query)
+	limit, page, err := parsePage(query, 20, 100)
 	if err != nil {
 		return nil, err
 	}
+	return pageOf(all, limit, page), nil
+}
+
+// Download returns a long page of users of any status.
+func (s *Store) Download(query func(name string) (string, bool)) (*UserPage, error) {
+	limit, page, err := parsePage(query, 600, 1000)
+	if err != nil {
+		return nil, err
+	}
+	return pageOf(s.users[""], limit, page), nil
+}
+
+func pageOf(all []*User, limit, page int) *UserPage {
 	from := min((page-1)*limit, len(all))
 	to := min(from+limit, len(all))
-	return &UserPage{Users: all[from:to], Page: page, Limit: limit, Total: len(all)}, nil
+	return &UserPage{Users: all[from:to], Page: page, Limit: limit, Total: len(all)}
 }
 
 func min(a, b int) int {
