@@ -70,7 +70,7 @@ impl PaceFlags {
     pub(super) fn length(&self) -> Option<Duration> {
         match self.pace() {
             Pace::Stages(stages) => Some(stages.iter().map(|stage| stage.length).sum()),
-            Pace::Closed | Pace::Rate { .. } => None,
+            Pace::Closed | Pace::Rate { .. } | Pace::Times(_) => None,
         }
     }
 
