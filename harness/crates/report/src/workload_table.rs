@@ -86,7 +86,14 @@ pub(super) fn blocks(
     );
     let mut blocks = vec![Block::Heading(title)];
     let mut columns = columns(paced);
-    columns.retain(|column| layout == Layout::Wide || !column.figure.wide);
+    columns.retain(|column| {
+        let has = |row: &Row| {
+            (row.workload.as_str(), row.stage) == (workload, column.stage)
+                && row.figures.contains_key(column.figure.id)
+        };
+        // Runs of older versions lack some.
+        !column.figure.wide || layout == Layout::Wide && summary.rows.iter().any(has)
+    });
     // The figure ranked by is first.
     columns.sort_by_key(|column| ranking.is_some_and(|r| r.ranked_by != column.figure.id));
     let caption = ranking.map(|ranking| {

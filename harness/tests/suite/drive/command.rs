@@ -462,7 +462,7 @@ fn requests_that_wait_are_limited_by_connections_and_delay_alone() {
         server.addr,
         "",
     );
-    let rate = json["requests_per_s"].as_f64().unwrap();
+    let rate = json["rate"].as_f64().unwrap();
     let mean_s = json["latency_ns"]["mean"].as_f64().unwrap() / 1e9;
     assert!(mean_s >= 0.015, "{mean_s} s");
     let ceiling = 128.0 / 0.015;
