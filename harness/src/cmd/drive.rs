@@ -46,6 +46,7 @@ Examples:
   cargo harness drive --pattern harness/patterns/burst.toml --rate 5000 http://127.0.0.1:8080/ping
   cargo harness drive -n 1000 -c 1 http://127.0.0.1:8080/ping   exactly 1,000 requests, one after another
   cargo harness drive -c 500 --think exp:1s http://127.0.0.1:8080/ping             500 users who read and click
+  cargo harness drive --users 8000 --think 0.5s..3s http://127.0.0.1:8080/ping     8,000 of them, each a connection
   cargo harness drive --close http://127.0.0.1:8080/ping        a new connection for each request
   cargo harness drive --requests-per-connection 100 http://127.0.0.1:8080/ping     or for every 100 requests
   cargo harness drive -b '{\"item_id\":\"SKU-789\",\"qty\":1}' \\
@@ -105,7 +106,7 @@ pub struct Arguments {
     #[arg(required_unless_present = "urls", conflicts_with = "urls")]
     url: Option<String>,
     /// Number of connections, kept open unless --close or --requests-per-connection is given
-    #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(short, long, visible_alias = "users", value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     connections: u32,
     /// I/O backend. epoll works on every Linux; io_uring uses less CPU per request, but needs Linux 6.1 or
     /// later and is blocked in some containers

@@ -144,6 +144,8 @@ pub enum Think {
     Fixed(Duration),
     /// Exponentially distributed with this mean; at most a day.
     Exponential(Duration),
+    /// Uniformly distributed between these, the first not above the second; at most a day.
+    Uniform(Duration, Duration),
 }
 
 impl Think {
@@ -151,6 +153,7 @@ impl Think {
     pub fn mean(self) -> Duration {
         match self {
             Self::Fixed(time) | Self::Exponential(time) => time,
+            Self::Uniform(least, most) => (least + most) / 2,
         }
     }
 }
@@ -208,6 +211,9 @@ impl Config {
         }
         match self.think {
             Some(_) if self.is_open() => refuse("think time needs a closed loop, without a rate"),
+            Some(Think::Uniform(least, most)) if least > most => {
+                refuse("the shortest think time must not be above the longest")
+            }
             Some(think) if think.mean() > MAX_THINK => refuse("think time must be at most a day"),
             _ => Ok(()),
         }

@@ -276,6 +276,7 @@ impl Thinking {
     pub(crate) fn rest(&mut self, slot: usize, now: Nanos) -> Nanos {
         let time = match self.think {
             Think::Fixed(time) => nanos(time),
+            Think::Uniform(least, most) => self.rng.random_range(nanos(least)..=nanos(most)),
             Think::Exponential(mean) => {
                 (nanos(mean) as f64 * exponential(&mut self.rng)).round() as Nanos
             }
@@ -631,18 +632,31 @@ mod tests {
         assert_eq!(turns(&mut pacing, Nanos::MAX), [(at(14), Due::Thought(2))]);
     }
 
-    #[test]
-    fn random_think_times_have_their_mean() {
+    /// `count` think times in nanoseconds.
+    fn think_times(think: Think, count: usize) -> Vec<Nanos> {
         let config = Config {
-            think: Some(Think::Exponential(Duration::from_millis(3))),
+            think: Some(think),
             ..config(Pace::Closed)
         };
         let Pacing::Thinking(mut thinking) = pacing(&config, (0, 1)) else {
             unreachable!()
         };
-        let n = 20_000;
-        let sum: Nanos = (0..n).map(|_| thinking.rest(0, SECOND) - SECOND).sum();
-        let mean = sum as f64 / n as f64;
-        assert!((mean / 3e6 - 1.0).abs() < 0.03, "{mean}");
+        let times = (0..count).map(|_| thinking.rest(0, SECOND) - SECOND);
+        times.collect()
+    }
+
+    #[test]
+    fn random_think_times_have_their_mean() {
+        let ms = Duration::from_millis;
+        for think in [Think::Exponential(ms(3)), Think::Uniform(ms(1), ms(5))] {
+            let times = think_times(think, 20_000);
+            let mean = times.iter().sum::<Nanos>() as f64 / times.len() as f64;
+            assert!((mean / 3e6 - 1.0).abs() < 0.03, "{think:?}: {mean}");
+        }
+        let uniform = think_times(Think::Uniform(ms(1), ms(5)), 20_000);
+        let least = uniform.iter().min().copied().unwrap();
+        let most = uniform.iter().max().copied().unwrap();
+        assert!((1_000_000..1_010_000).contains(&least), "{least}");
+        assert!((4_990_000..=5_000_000).contains(&most), "{most}");
     }
 }

@@ -57,6 +57,7 @@ pub(super) fn json(
         "think": config.think.map(|think| match think {
             Think::Fixed(_) => "fixed",
             Think::Exponential(_) => "exponential",
+            Think::Uniform(..) => "uniform",
         }),
         "think_ns": config.think.map(|think| nanos(think.mean())),
         "interrupted": m.stopped,

@@ -34,8 +34,8 @@ pub(super) struct PaceFlags {
     /// independent users) [default: that of --pattern, else constant]
     #[arg(long, value_enum, value_name = "HOW")]
     pub(super) arrivals: Option<Spread>,
-    /// Without a rate: how long a connection waits after a response before its next request, as in 10ms, or
-    /// exp:10ms for exponentially distributed times with that mean
+    /// Without a rate: how long a connection waits after a response before its next request, as in 10ms, 0.5s..3s for
+    /// uniformly distributed times, or exp:10ms for exponentially distributed ones with that mean
     #[arg(long, value_name = "TIME", value_parser = parse_think, conflicts_with_all = ["rate", "stages"])]
     pub(super) think: Option<Think>,
 }
@@ -148,9 +148,16 @@ fn parse_pattern(text: &str) -> Result<Pattern, String> {
 }
 
 fn parse_think(text: &str) -> Result<Think, String> {
-    match text.strip_prefix("exp:") {
-        Some(mean) => parse_duration(mean).map(Think::Exponential),
-        None => parse_duration(text).map(Think::Fixed),
+    match (text.strip_prefix("exp:"), text.split_once("..")) {
+        (Some(mean), _) => parse_duration(mean).map(Think::Exponential),
+        (None, Some((least, most))) => {
+            let (least, most) = (parse_duration(least)?, parse_duration(most)?);
+            match least <= most {
+                true => Ok(Think::Uniform(least, most)),
+                false => Err("the first time must not be above the second".to_owned()),
+            }
+        }
+        (None, None) => parse_duration(text).map(Think::Fixed),
     }
 }
 
@@ -207,7 +214,17 @@ mod tests {
         let ms = Duration::from_millis(10);
         assert_eq!(parse_think("10ms"), Ok(Think::Fixed(ms)));
         assert_eq!(parse_think("exp:10ms"), Ok(Think::Exponential(ms)));
-        for wrong in ["10", "exp:", "exp:0s", "normal:10ms"] {
+        let second = Duration::from_secs(1);
+        assert_eq!(parse_think("10ms..1s"), Ok(Think::Uniform(ms, second)));
+        for wrong in [
+            "10",
+            "exp:",
+            "exp:0s",
+            "normal:10ms",
+            "1s..10ms",
+            "1s..",
+            "..1s",
+        ] {
             assert!(parse_think(wrong).is_err(), "{wrong}");
         }
     }

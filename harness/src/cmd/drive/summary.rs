@@ -106,6 +106,10 @@ fn pace(config: &Config) -> String {
     };
     match (config.think, config.arrivals) {
         (Some(Think::Fixed(time)), _) => format!("{pace} with think time {}", seconds(time)),
+        (Some(Think::Uniform(least, most)), _) => {
+            let (least, most) = (seconds(least), seconds(most));
+            format!("{pace} with random think time from {least} to {most}")
+        }
         (Some(Think::Exponential(mean)), _) => {
             format!("{pace} with random think time, mean {}", seconds(mean))
         }
