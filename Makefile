@@ -13,7 +13,7 @@ FILTERS := $(SELECT) $(LOADS) $(MANIFESTS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help tools new-server build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor cost profile footprint fairness crosscheck microbench bench-driver test test-slow fuzz lint nightly ci clean
+.PHONY: help tools new-server build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor cost profile footprint capacity fairness crosscheck microbench bench-driver test test-slow fuzz lint nightly ci clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -65,6 +65,9 @@ profile: tools ## Show where a server's time goes and where it allocates (SERVER
 
 footprint: tools ## Measure memory, threads, time to start and size of each server
 	@$(HARNESS) footprint $(SELECT) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(MANIFESTS)
+
+capacity: tools ## Search up to which rate each server meets an objective (SLO=, SERVER=, WORKLOAD=); 20 minutes
+	@$(HARNESS) capacity $(if $(SLO),--slo '$(SLO)') $(SELECT) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(MANIFESTS)
 
 fairness: tools ## Show whether the servers run under the same conditions
 	@$(HARNESS) fairness $(SELECT) $(MANIFESTS)

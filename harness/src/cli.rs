@@ -23,6 +23,7 @@ Examples:
   cargo harness import openapi.yaml -o shop.toml send it what its OpenAPI document, or a HAR file, describes
   cargo harness cost --server NAME               what does a request cost in instructions and allocations?
   cargo harness footprint --server NAME          what does it need of memory, threads and time to start?
+  cargo harness capacity --slo 'p99<10ms'        up to which rate does it meet an objective?
   cargo harness fairness                         do all servers run under the same conditions?
   cargo harness profile --server NAME            where does its time go, and where does it allocate?
   cargo harness microbench --server NAME         what do its handlers take without a socket?
@@ -68,6 +69,8 @@ enum Verb {
     Cost(Box<cmd::cost::Arguments>),
     /// Measure memory, threads, time to start and size of each server
     Footprint(Box<cmd::footprint::Arguments>),
+    /// Search up to which rate each server meets an objective, and what happens above it
+    Capacity(Box<cmd::capacity::Arguments>),
     /// Show whether servers run under the same conditions: threads, allocator, socket options, limits
     Fairness(Box<cmd::fairness::Arguments>),
     /// Record where a server's time goes, and where it allocates: shares, a flame graph, call sites
@@ -112,6 +115,7 @@ pub fn main() -> ExitCode {
         Verb::Import(arguments) => cmd::import::run(&arguments),
         Verb::Cost(arguments) => cmd::cost::run(&arguments),
         Verb::Footprint(arguments) => cmd::footprint::run(&arguments),
+        Verb::Capacity(arguments) => cmd::capacity::run(&arguments),
         Verb::Fairness(arguments) => cmd::fairness::run(&arguments),
         Verb::Profile(arguments) => cmd::profile::run(&arguments),
         Verb::Microbench(arguments) => cmd::microbench::run(&arguments),

@@ -16,6 +16,7 @@ macro_rules! refuse {
 
 pub mod bench;
 pub mod build;
+pub mod capacity;
 pub mod check;
 pub mod compare;
 pub mod cost;
