@@ -2,6 +2,7 @@
 
 mod command;
 mod crosscheck;
+mod find;
 mod import;
 mod inputs;
 mod limits;
