@@ -393,14 +393,7 @@ impl Racer {
     fn end_search(&mut self) {
         let Some(search) = &self.search else { return };
         let found = &mut self.found;
-        found.end = match search.end() {
-            Some(CapacityEnd::Found) => "found",
-            Some(CapacityEnd::Used) => "trials-used",
-            Some(CapacityEnd::AllPassed) => "all-passed",
-            Some(CapacityEnd::NonePassed) => "none-passed",
-            None => "interrupted",
-        }
-        .to_owned();
+        found.end = search.end().map_or("interrupted", CapacityEnd::name).to_owned();
         if let Some(estimate) = search.estimate() {
             found.rate = Some(estimate.rate);
             found.low = Some(estimate.interval.low);

@@ -1,5 +1,7 @@
 //! Up to which rate servers meet an objective: a table and two charts for each workload.
 
+use std::collections::BTreeMap;
+
 use record::figure::{self, Figure, Unit};
 use record::{Capacities, Estimate, Overload, OverloadVerdict, ServerCapacity};
 use words::{counted, grouped};
@@ -27,7 +29,7 @@ pub fn capacity_page(capacities: &Capacities) -> Illustrated {
             files.push((name.clone(), chart.standalone()));
             Block::Image(format!("{}: {workload}", chart.title), name)
         });
-        image.collect()
+        image.collect::<Vec<_>>()
     };
     let blocks = blocks(capacities, &mut images);
     Illustrated {
@@ -270,7 +272,7 @@ fn notes(capacities: &Capacities) -> Vec<String> {
         }
         let errors: u64 = server.overloads().flat_map(|overload| overload.errors.values()).sum();
         if errors > 0 {
-            let mut kinds = std::collections::BTreeMap::<&str, u64>::new();
+            let mut kinds = BTreeMap::<&str, u64>::new();
             for (kind, count) in server.overloads().flat_map(|overload| &overload.errors) {
                 *kinds.entry(kind).or_default() += count;
             }
@@ -287,8 +289,6 @@ fn notes(capacities: &Capacities) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use record::{Failure, LoadPoint, RoundCapacity, Step};
 
     use super::*;

@@ -76,6 +76,18 @@ pub enum CapacityEnd {
     NonePassed,
 }
 
+impl CapacityEnd {
+    /// The name used in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Found => "found",
+            Self::Used => "trials-used",
+            Self::AllPassed => "all-passed",
+            Self::NonePassed => "none-passed",
+        }
+    }
+}
+
 /// What is known of a capacity.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CapacityEstimate {
@@ -379,6 +391,7 @@ mod tests {
             trials += found.trials().len();
         }
         let of = f64::from(searches);
+        println!("held {} of {searches}, {} trials", held, trials as f64 / of);
         (f64::from(held) / of, trials as f64 / of)
     }
 

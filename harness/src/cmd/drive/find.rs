@@ -155,17 +155,6 @@ struct Searched<'a> {
     bound: u32,
 }
 
-/// The name of an end in JSON.
-pub(in crate::cmd) fn end_name(end: Option<CapacityEnd>) -> &'static str {
-    match end {
-        Some(CapacityEnd::Found) => "found",
-        Some(CapacityEnd::Used) => "trials-used",
-        Some(CapacityEnd::AllPassed) => "all-passed",
-        Some(CapacityEnd::NonePassed) => "none-passed",
-        None => "interrupted",
-    }
-}
-
 impl Searched<'_> {
     fn status(&self) -> Status {
         match (self.stopped, self.search.end(), self.search.estimate()) {
@@ -178,7 +167,7 @@ impl Searched<'_> {
     fn json(&self) -> Value {
         let estimate = self.search.estimate();
         json!({
-            "end": end_name(self.search.end()),
+            "end": self.search.end().map_or("interrupted", CapacityEnd::name),
             "rate": estimate.map(|found| found.rate),
             "low": estimate.map(|found| found.interval.low),
             "high": estimate.map(|found| found.interval.high),
