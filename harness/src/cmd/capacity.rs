@@ -141,7 +141,12 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let mut run = options(arguments, &place);
     let pairs: usize = workloads
         .iter()
-        .map(|workload| servers.iter().filter(|s| s.takes_part(&workload.name)).count())
+        .map(|workload| {
+            servers
+                .iter()
+                .filter(|s| s.takes_part(&workload.name))
+                .count()
+        })
         .sum();
     let each = time_of_round(&run);
     let whole = each * arguments.rounds * pairs as u32;
@@ -149,7 +154,12 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         for workload in &workloads {
             for server in servers.iter().filter(|s| s.takes_part(&workload.name)) {
                 let rounds = words::counted(u64::from(arguments.rounds), "round");
-                say!("would measure {} with {}: {rounds} of about {}", server.name, workload.name, show_time(each));
+                say!(
+                    "would measure {} with {}: {rounds} of about {}",
+                    server.name,
+                    workload.name,
+                    show_time(each)
+                );
             }
         }
         say!("about {} after the builds", show_time(whole));
@@ -175,7 +185,9 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         built.push((server, one));
     }
     for workload in &workloads {
-        let serving = built.iter().filter(|(server, _)| server.takes_part(&workload.name));
+        let serving = built
+            .iter()
+            .filter(|(server, _)| server.takes_part(&workload.name));
         capacities
             .servers
             .extend(serving.map(|(server, built)| row(server, built, workload, &folder)));
@@ -249,7 +261,12 @@ fn options(arguments: &Arguments, place: &CpuPlace) -> CapacityRun {
     }
 }
 
-fn blank(arguments: &Arguments, folder: &Folder, place: &CpuPlace, run: &CapacityRun) -> Capacities {
+fn blank(
+    arguments: &Arguments,
+    folder: &Folder,
+    place: &CpuPlace,
+    run: &CapacityRun,
+) -> Capacities {
     Capacities {
         schema_version: CAPACITY_SCHEMA_VERSION,
         kind: CAPACITY_KIND.to_owned(),
@@ -260,7 +277,11 @@ fn blank(arguments: &Arguments, folder: &Folder, place: &CpuPlace, run: &Capacit
         command: folder.command(),
         cpu: place.cpu_model(),
         rustc: runner::rustc_version().unwrap_or_default(),
-        objective: arguments.slo.iter().map(|limit| limit.text.clone()).collect(),
+        objective: arguments
+            .slo
+            .iter()
+            .map(|limit| limit.text.clone())
+            .collect(),
         connections: run.connections,
         workers: run.boot.workers,
         rounds: arguments.rounds,
@@ -324,7 +345,10 @@ impl Survey<'_> {
         if self.interrupt.is_set() {
             return Ok(());
         }
-        let serving = self.built.iter().filter(|(s, _)| s.takes_part(&workload.name));
+        let serving = self
+            .built
+            .iter()
+            .filter(|(s, _)| s.takes_part(&workload.name));
         let contenders: Vec<Contender<'_>> = serving
             .filter_map(|(server, built)| {
                 let launch = &built.as_ref().ok()?.launch;

@@ -333,11 +333,16 @@ impl Racer {
             bail!("it ended {how} under load");
         }
         if !measured.pinned {
-            bail!("the load generator could not be pinned to CPUs {:?}; see --no-pin", config.cpus);
+            bail!(
+                "the load generator could not be pinned to CPUs {:?}; see --no-pin",
+                config.cpus
+            );
         }
         let after = self.processes.sample_light().cpu_ns;
         Ok(Driven {
-            cpu_ns: after.zip(before).map(|(after, before)| after.saturating_sub(before)),
+            cpu_ns: after
+                .zip(before)
+                .map(|(after, before)| after.saturating_sub(before)),
             config,
             measured,
             peak_rss_bytes,
@@ -393,7 +398,10 @@ impl Racer {
     fn end_search(&mut self) {
         let Some(search) = &self.search else { return };
         let found = &mut self.found;
-        found.end = search.end().map_or("interrupted", CapacityEnd::name).to_owned();
+        found.end = search
+            .end()
+            .map_or("interrupted", CapacityEnd::name)
+            .to_owned();
         if let Some(estimate) = search.estimate() {
             found.rate = Some(estimate.rate);
             found.low = Some(estimate.interval.low);
@@ -454,7 +462,9 @@ impl Racer {
             goodput_per_s: during.requests_per_s(),
             wire_p99_us: (!during.wire.is_empty())
                 .then(|| during.wire.value_at_quantile(0.99) as f64 / 1e3),
-            errors: errors.map(|(kind, count)| ((*kind).to_owned(), *count)).collect(),
+            errors: errors
+                .map(|(kind, count)| ((*kind).to_owned(), *count))
+                .collect(),
             sent: during.sent_total,
             before_p99_us: before_p99,
             after_p99_us: p99_us(&after),
@@ -486,7 +496,10 @@ impl Driven {
         add("latency_p99_us", p99_us(m));
         let answered = (m.answered_total > 0).then_some(m.answered_total as f64);
         let cpu = self.cpu_ns.zip(answered);
-        add("cpu_us_per_request", cpu.map(|(ns, answered)| ns as f64 / 1e3 / answered));
+        add(
+            "cpu_us_per_request",
+            cpu.map(|(ns, answered)| ns as f64 / 1e3 / answered),
+        );
         let rss = (self.peak_rss_bytes > 0).then_some(self.peak_rss_bytes as f64);
         add("rss_peak_bytes", rss);
         let ended = m.answered_total + m.errors_total();

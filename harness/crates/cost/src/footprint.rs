@@ -148,8 +148,7 @@ impl Footprinted<'_> {
         let mut peak = 0;
         for (load, after) in (1..).zip(&mut rss) {
             show(&format!("load {load} of 2"));
-            peak =
-                peak.max(watched(&mut processes, || self.load(running, &script, requests))?.1);
+            peak = peak.max(watched(&mut processes, || self.load(running, &script, requests))?.1);
             *after = now(&mut processes)?.rss_bytes();
             peak = peak.max(*after);
         }
@@ -400,7 +399,10 @@ pub(super) fn watched<T>(
         watcher.thread().unpark();
         let peak = watcher.join();
         let acted = acted?;
-        Ok((acted, peak.map_err(|_| anyhow!("the thread that reads memory panicked"))?))
+        Ok((
+            acted,
+            peak.map_err(|_| anyhow!("the thread that reads memory panicked"))?,
+        ))
     })
 }
 

@@ -235,7 +235,9 @@ impl Capacities {
         let workloads: Vec<String> = self.workloads().into_iter().map(str::to_owned).collect();
         for workload in workloads {
             let median = |server: &&ServerCapacity| server.capacity.map_or(0.0, |of| of.median);
-            let best = self.of(&workload).max_by(|a, b| median(a).total_cmp(&median(b)));
+            let best = self
+                .of(&workload)
+                .max_by(|a, b| median(a).total_cmp(&median(b)));
             let Some(best) = best.map(ServerCapacity::series) else {
                 continue;
             };
@@ -268,7 +270,9 @@ impl ServerCapacity {
 
     /// The overloads, by round.
     pub fn overloads(&self) -> impl Iterator<Item = &Overload> {
-        self.rounds.iter().filter_map(|round| round.overload.as_ref())
+        self.rounds
+            .iter()
+            .filter_map(|round| round.overload.as_ref())
     }
 }
 
@@ -317,7 +321,9 @@ fn estimate(values: &[f64], bootstrap: &mut Bootstrap) -> Option<Estimate> {
         low: ends.clone().fold(f64::INFINITY, f64::min),
         high: ends.fold(f64::NEG_INFINITY, f64::max),
     };
-    let Interval { low, high } = bootstrap.median_interval(values, Scale::Log).unwrap_or(range);
+    let Interval { low, high } = bootstrap
+        .median_interval(values, Scale::Log)
+        .unwrap_or(range);
     Some(Estimate {
         median: stats::median(values)?,
         low,
@@ -370,11 +376,17 @@ mod tests {
             panic!("{all:?}")
         };
         let ratio = slow.ratio.unwrap();
-        assert!((ratio.low - 0.8).abs() < 1e-9 && (ratio.high - 0.8).abs() < 1e-9, "{ratio:?}");
+        assert!(
+            (ratio.low - 0.8).abs() < 1e-9 && (ratio.high - 0.8).abs() < 1e-9,
+            "{ratio:?}"
+        );
         assert_eq!(fast.ratio.unwrap().median, 1.0);
         let capacity = slow.capacity.unwrap();
         assert_eq!((capacity.median, capacity.n), (800.0, 5));
-        assert!(capacity.low < 800.0 && capacity.high > 1_000.0, "{capacity:?}");
+        assert!(
+            capacity.low < 800.0 && capacity.high > 1_000.0,
+            "{capacity:?}"
+        );
         assert!(bound.at_least && !slow.at_least);
         assert_eq!((none.capacity, none.ratio), (None, None));
         let point = &fast.curve[0];

@@ -223,7 +223,8 @@ fn about(capacities: &Capacities) -> String {
         capacities.arrivals,
     );
     if capacities.servers.iter().any(|server| server.at_least) {
-        text += " ≥: the load generator was busy in most failed trials, so the server may reach more.";
+        text +=
+            " ≥: the load generator was busy in most failed trials, so the server may reach more.";
     }
     if let Some(overload) = capacities.servers.iter().find_map(|s| s.overloads().next()) {
         text += &format!(
@@ -262,15 +263,27 @@ fn notes(capacities: &Capacities) -> Vec<String> {
             (!numbers.is_empty()).then(|| numbers.join(", "))
         };
         for (end, what) in [
-            ("trials-used", "all trials were used before the interval was narrow enough"),
-            ("all-passed", "even four times the rate of a closed loop met the objective"),
-            ("none-passed", "even a thousandth of the rate of a closed loop failed"),
+            (
+                "trials-used",
+                "all trials were used before the interval was narrow enough",
+            ),
+            (
+                "all-passed",
+                "even four times the rate of a closed loop met the objective",
+            ),
+            (
+                "none-passed",
+                "even a thousandth of the rate of a closed loop failed",
+            ),
         ] {
             if let Some(rounds) = ended(end) {
                 notes.push(format!("{name}: {what} (round {rounds})"));
             }
         }
-        let errors: u64 = server.overloads().flat_map(|overload| overload.errors.values()).sum();
+        let errors: u64 = server
+            .overloads()
+            .flat_map(|overload| overload.errors.values())
+            .sum();
         if errors > 0 {
             let mut kinds = BTreeMap::<&str, u64>::new();
             for (kind, count) in server.overloads().flat_map(|overload| &overload.errors) {
@@ -281,7 +294,10 @@ fn notes(capacities: &Capacities) -> Vec<String> {
                 .into_iter()
                 .map(|(kind, count)| format!("{kind} {}", grouped(count)))
                 .collect();
-            notes.push(format!("{name}: errors in the overload: {}", kinds.join(", ")));
+            notes.push(format!(
+                "{name}: errors in the overload: {}",
+                kinds.join(", ")
+            ));
         }
     }
     notes
@@ -335,7 +351,10 @@ mod tests {
             name: name.to_owned(),
             display: name.to_owned(),
             workload: "ping".to_owned(),
-            rounds: (1..).zip(rates).map(|(at, rate)| round(at, *rate)).collect(),
+            rounds: (1..)
+                .zip(rates)
+                .map(|(at, rate)| round(at, *rate))
+                .collect(),
             ..ServerCapacity::default()
         };
         let mut second = server("second", &[20_000.0, 20_200.0, 19_800.0]);
@@ -366,7 +385,11 @@ mod tests {
             max_trials: 60,
             arrivals: "constant".to_owned(),
             seed: 1,
-            servers: vec![server("first", &[10_000.0, 10_100.0, 9_900.0]), second, failed],
+            servers: vec![
+                server("first", &[10_000.0, 10_100.0, 9_900.0]),
+                second,
+                failed,
+            ],
         };
         all.summarise();
         all
@@ -375,7 +398,10 @@ mod tests {
     #[test]
     fn the_highest_capacity_comes_first_and_the_others_are_its_share() {
         let text = capacity_lines(&capacities(), Colour::Never);
-        let place = |words: &str| text.find(words).unwrap_or_else(|| panic!("{words}: {text}"));
+        let place = |words: &str| {
+            text.find(words)
+                .unwrap_or_else(|| panic!("{words}: {text}"))
+        };
         assert!(place("| second") < place("| first"), "{text}");
         let plain = text.split_whitespace().collect::<Vec<_>>().join(" ");
         for row in [
@@ -398,12 +424,19 @@ mod tests {
     fn the_page_has_both_charts() {
         let page = capacity_page(&capacities());
         let names: Vec<&str> = page.files.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["ping-capacity-latency.svg", "ping-capacity-goodput.svg"]);
+        assert_eq!(
+            names,
+            ["ping-capacity-latency.svg", "ping-capacity-goodput.svg"]
+        );
         for (name, svg) in &page.files {
             assert!(page.text.contains(&format!("](<{name}>)")), "{}", page.text);
             assert!(svg.contains("first") && svg.contains("second"), "{svg}");
             assert!(!svg.contains(">failed<"), "it has no curve: {svg}");
         }
-        assert!(page.files[1].1.contains("24,000: 20,000"), "{}", page.files[1].1);
+        assert!(
+            page.files[1].1.contains("24,000: 20,000"),
+            "{}",
+            page.files[1].1
+        );
     }
 }

@@ -199,7 +199,11 @@ impl CapacitySearch {
         let near = |share: f64, end: f64| (posterior.quantile(share) - end.ln()).abs() < 2.0 * STEP;
         let wider = (
             if near(TAIL, low) { low / MARGIN } else { low },
-            if near(1.0 - TAIL, high) { high * MARGIN } else { high },
+            if near(1.0 - TAIL, high) {
+                high * MARGIN
+            } else {
+                high
+            },
         );
         let wider = (wider.0.max(least), wider.1.min(most));
         if wider.0 < low * 0.99 || wider.1 > high * 1.01 {
@@ -427,7 +431,10 @@ mod tests {
                 random.random::<f64>() < chance * (1.0 - disturbed)
             };
             let (held, trials) = coverage(200, (0.1, 540.0), passes);
-            assert!(held >= 0.92, "spread {spread}, {disturbed} disturbed: {held}, {trials} trials");
+            assert!(
+                held >= 0.92,
+                "spread {spread}, {disturbed} disturbed: {held}, {trials} trials"
+            );
         }
     }
 
@@ -437,7 +444,10 @@ mod tests {
         let CapacityEstimate { rate, interval } = found.estimate().unwrap();
         assert_eq!(found.end(), Some(CapacityEnd::Found));
         assert!((rate / 12_345.0 - 1.0).abs() < 0.02, "{rate}");
-        assert!(interval.high / interval.low < 1.05_f64.powi(2) + 1e-9, "{interval:?}");
+        assert!(
+            interval.high / interval.low < 1.05_f64.powi(2) + 1e-9,
+            "{interval:?}"
+        );
         assert!(found.trials().len() <= 30, "{:?}", found.trials());
     }
 
@@ -462,17 +472,27 @@ mod tests {
             rate < 50_000.0 && !(2..=3).contains(&trials)
         });
         let rate = found.estimate().unwrap().rate;
-        assert!((rate / 50_000.0 - 1.0).abs() < 0.1, "{rate}: {:?}", found.trials());
+        assert!(
+            (rate / 50_000.0 - 1.0).abs() < 0.1,
+            "{rate}: {:?}",
+            found.trials()
+        );
     }
 
     #[test]
     fn a_capacity_outside_of_the_range_has_no_interval() {
         let all = search(OPTIONS, |_| true);
-        assert_eq!((all.end(), all.estimate()), (Some(CapacityEnd::AllPassed), None));
+        assert_eq!(
+            (all.end(), all.estimate()),
+            (Some(CapacityEnd::AllPassed), None)
+        );
         let highest = all.trials().last().unwrap().rate;
         assert_eq!(highest, OPTIONS.most);
         let none = search(OPTIONS, |_| false);
-        assert_eq!((none.end(), none.estimate()), (Some(CapacityEnd::NonePassed), None));
+        assert_eq!(
+            (none.end(), none.estimate()),
+            (Some(CapacityEnd::NonePassed), None)
+        );
         assert_eq!(none.trials().last().unwrap().rate, OPTIONS.least);
     }
 
@@ -484,6 +504,9 @@ mod tests {
             ..OPTIONS
         };
         let found = search(options, |rate| rate < 500.0 && random.random::<f64>() < 0.7);
-        assert_eq!((found.end(), found.trials().len()), (Some(CapacityEnd::Used), 12));
+        assert_eq!(
+            (found.end(), found.trials().len()),
+            (Some(CapacityEnd::Used), 12)
+        );
     }
 }

@@ -89,7 +89,10 @@ pub(super) fn find(
     let text = arguments.objective();
     if !arguments.json {
         let most = show_time(each * arguments.max_trials);
-        say!("{}: searching the highest rate with {text}; at most {most}", target.shown());
+        say!(
+            "{}: searching the highest rate with {text}; at most {most}",
+            target.shown()
+        );
     }
     let mut search = CapacitySearch::new(options);
     let mut trials = Vec::new();
@@ -190,9 +193,14 @@ impl Searched<'_> {
                 whole(arguments.max_rate)
             ),
             (None, Some(CapacityEnd::NonePassed)) => {
-                format!("not met: {objective} failed even at {}/s", whole(LEAST.min(arguments.max_rate)))
+                format!(
+                    "not met: {objective} failed even at {}/s",
+                    whole(LEAST.min(arguments.max_rate))
+                )
             }
-            (None, _) => format!("no rate known after {trials}: none had passed while another failed"),
+            (None, _) => {
+                format!("no rate known after {trials}: none had passed while another failed")
+            }
         };
         if self.stopped {
             text += "\ninterrupted: this is what was known by then";

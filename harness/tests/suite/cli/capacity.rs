@@ -24,7 +24,10 @@ fn known_capacities_and_their_ratio_are_found() {
         .with("slow", &["--event-loop", "--sleep-ms", "4"]);
     let flags: Vec<&str> = SHORT.split_whitespace().collect();
     let mut command = bench.command("capacity", &flags);
-    command.args(["--slo", "p99<200ms,errors=0"]).arg("--out").arg(bench.out());
+    command
+        .args(["--slo", "p99<200ms,errors=0"])
+        .arg("--out")
+        .arg(bench.out());
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let text = fs::read_to_string(bench.out().join("capacity.json")).unwrap();
@@ -44,7 +47,10 @@ fn known_capacities_and_their_ratio_are_found() {
     };
     // Above its capacity it answers as many as it can, and its queue grows.
     assert!(at(1.2, "requests_per_s") > 0.6 * rate(fast), "{curve:#?}");
-    assert!(at(1.2, "latency_p99_us") > at(0.25, "latency_p50_us"), "{curve:#?}");
+    assert!(
+        at(1.2, "latency_p99_us") > at(0.25, "latency_p50_us"),
+        "{curve:#?}"
+    );
     assert!(at(0.55, "cpu_us_per_request") > 0.0 && at(0.55, "rss_peak_bytes") > 1e5);
     for point in curve {
         for id in point["figures"].as_object().unwrap().keys() {
@@ -55,10 +61,17 @@ fn known_capacities_and_their_ratio_are_found() {
     let page = fs::read_to_string(bench.out().join("capacity.md")).unwrap();
     for name in ["ping-capacity-latency.svg", "ping-capacity-goodput.svg"] {
         assert!(page.contains(&format!("](<{name}>)")), "{page}");
-        assert!(fs::read_to_string(bench.out().join(name)).unwrap().contains("fast"));
+        assert!(
+            fs::read_to_string(bench.out().join(name))
+                .unwrap()
+                .contains("fast")
+        );
     }
     let printed = String::from_utf8_lossy(&output.stdout);
-    assert!(printed.contains("Capacity: ping, p99<200ms, errors=0"), "{printed}");
+    assert!(
+        printed.contains("Capacity: ping, p99<200ms, errors=0"),
+        "{printed}"
+    );
     let stored = bench
         .command("capacity", &["--from"])
         .arg(bench.out())
@@ -72,12 +85,23 @@ fn what_can_not_be_measured_is_said() {
     let bench = Bench::new().with("right", &[]);
     for (verb, flags, status, words) in [
         ("capacity", "--slo p99", 2, "as in 'p99<10ms'"),
-        ("capacity", "--slo p99<10ms --list --workload ping --rounds 2", 0, "would measure right with ping: 2 rounds"),
-        ("bench", "--list --stage capacity", 2, "use `harness capacity`"),
+        (
+            "capacity",
+            "--slo p99<10ms --list --workload ping --rounds 2",
+            0,
+            "would measure right with ping: 2 rounds",
+        ),
+        (
+            "bench",
+            "--list --stage capacity",
+            2,
+            "use `harness capacity`",
+        ),
     ] {
         let flags: Vec<&str> = flags.split_whitespace().collect();
         let output = bench.command(verb, &flags).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        let text =
+            String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(status), "{text}");
         assert!(text.contains(words), "{words:?} is not in {text}");
     }
@@ -97,6 +121,12 @@ fn a_server_that_queues_recovers_from_an_overload() {
     let overload = &server(&json, "queues")["rounds"][0]["overload"];
     assert_eq!(overload["verdict"], "queues", "{overload:#}");
     // A thousand connections wait for one worker, each for about a second.
-    assert!(overload["wire_p99_us"].as_f64().unwrap() > 3e5, "{overload:#}");
-    assert!(overload["recovered_ms"].as_f64().unwrap() < 10_000.0, "{overload:#}");
+    assert!(
+        overload["wire_p99_us"].as_f64().unwrap() > 3e5,
+        "{overload:#}"
+    );
+    assert!(
+        overload["recovered_ms"].as_f64().unwrap() < 10_000.0,
+        "{overload:#}"
+    );
 }

@@ -32,7 +32,11 @@ pub(crate) fn charts(workload: &str, servers: &[&ServerCapacity]) -> Vec<Chart> 
     let mut charts = Vec::new();
     charts.extend(chart(
         (workload, "capacity-latency"),
-        ("Latency against rate", "p99 latency", "99th percentile of latency"),
+        (
+            "Latency against rate",
+            "p99 latency",
+            "99th percentile of latency",
+        ),
         "p99 at 10 to 120 % of the capacity. The dotted line is a server's capacity.",
         &latency,
         AxisUnit::Micros,
@@ -114,6 +118,16 @@ fn chart(
         told.push(format!("{}, {}", line.display, points.join(", ")));
     }
     labels_beside(&mut svg, AREA, AREA.right + 6.0, 14, &ends);
-    let description = format!("The {what} by requests asked for per second. {}.", told.join("; "));
-    Some(Chart::new(of, title, caption.to_owned(), &description, svg, data))
+    let description = format!(
+        "The {what} by requests asked for per second. {}.",
+        told.join("; ")
+    );
+    Some(Chart::new(
+        of,
+        title,
+        caption.to_owned(),
+        &description,
+        svg,
+        data,
+    ))
 }
