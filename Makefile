@@ -13,7 +13,7 @@ FILTERS := $(SELECT) $(LOADS) $(MANIFESTS)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help tools new-server build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor cost profile footprint patterns soak fairness crosscheck microbench bench-driver test test-slow fuzz lint nightly ci clean
+.PHONY: help tools new-server build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor cost profile footprint capacity patterns soak fairness crosscheck microbench bench-driver test test-slow fuzz lint nightly ci clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -71,6 +71,9 @@ patterns: tools ## Apply steps, ramps, bursts and other load that changes (SERVE
 
 soak: tools ## Load and rest for hours, and find what leaks (HOURS=8 SERVER=)
 	@$(HARNESS) soak $(SELECT) $(if $(HOURS),--hours $(HOURS)) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(MANIFESTS)
+
+capacity: tools ## Search up to which rate each server meets an objective (SLO=, SERVER=, WORKLOAD=); 20 minutes
+	@$(HARNESS) capacity $(if $(SLO),--slo '$(SLO)') $(SELECT) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(MANIFESTS)
 
 fairness: tools ## Show whether the servers run under the same conditions
 	@$(HARNESS) fairness $(SELECT) $(MANIFESTS)

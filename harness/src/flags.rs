@@ -256,6 +256,13 @@ impl Loads {
     /// # Errors
     /// [`Usage`] for an unknown name.
     pub fn stages(&self) -> anyhow::Result<Vec<Stage>> {
+        if self.stage.iter().any(|name| name == "capacity") {
+            return Err(Usage(
+                "capacity is no stage of a run, because every server gets rates of its own: use `harness capacity`"
+                    .to_owned(),
+            )
+            .into());
+        }
         let all = Stage::ALL.to_vec();
         Ok(names::select("stage", all, |stage| stage.name(), &self.stage).map_err(Usage)?)
     }

@@ -27,7 +27,7 @@ const CRATES: [(&str, &str); 16] = [
         "runner",
         "words stats catalog loadgen machine record store referee robustness",
     ),
-    ("cost", "catalog loadgen machine record runner"),
+    ("cost", "stats catalog loadgen machine record runner"),
     (
         "crosscheck",
         "words stats catalog loadgen machine record judge report runner cost",

@@ -1,9 +1,10 @@
 //! `harness drive`: runs the load generator on its own, against one URL.
 
 pub(super) mod figures;
+pub(super) mod find;
 mod hlog;
 mod json;
-mod limits;
+pub(super) mod limits;
 mod live;
 mod pace;
 mod recovery;
@@ -24,7 +25,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::flags::{Status, Usage, engine_parser, parse_duration, refuse_engine};
+use crate::flags::{
+    Status, Usage, engine_parser, parse_duration, parse_rate, parse_share, refuse_engine,
+};
 use loadgen::{
     Address, Arrivals, Config, Control, DriveError, EngineKind, ErrorKind, Measurement, Pace,
     Script, drive,
@@ -61,6 +64,7 @@ Examples:
   cargo harness drive --hlog ping.hlog http://127.0.0.1:8080/ping
   cargo harness drive -d 60s --timeseries - http://127.0.0.1:8080/ping | jq .latency_ns.p99
   cargo harness drive --fail-if 'p99>250ms' --fail-if 'errors>0.1%' http://127.0.0.1:8080/ping     for CI
+  cargo harness drive --find 'p99<10ms,errors=0' http://127.0.0.1:8080/ping        up to which rate does it hold?
   cargo harness drive --json http://127.0.0.1:8080/ping >new.json && cargo harness compare old.json new.json
 
 Latency counts from the intended send time. In a closed loop (without --rate or --stages) that is when \
@@ -90,6 +94,12 @@ A share of errors is the share of all requests that ended, warm-up included. A f
 if every value it could still take passes. A limit on errors, unanswered or silent replaces exit status 1 \
 for these.
 
+--find takes the same figures except the rate, and fails a trial unless all of them hold: 'p99<10ms', \
+'errors=0'. It doubles the rate from --rate (100/s) until a trial fails twice, then narrows it down with \
+trials of 2 s (--duration) after 0.5 s of load (--warmup), and prints a 95 % interval. A trial also fails if \
+fewer than 97 % of its requests are answered in time. It loads the server up to its limit and beyond. Its exit \
+status is 0 with a rate, or if even --max-rate was met, and 1 if no rate was.
+
 Exit status: 0 every response was valid; 1 some were not, or there was none, or a connection was silent \
 at the end; 2 a bad flag; 3 a --fail-if limit was exceeded, whatever else happened; 130 interrupted, after \
 printing what was measured.";
@@ -115,10 +125,11 @@ pub struct Arguments {
     /// Number of threads, each pinned to one CPU if --cpus is given [default: as many as --cpus, or 1]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
-    /// How long to measure [default: 10s; with --requests at most 10m; with --stages and --pattern their total]
+    /// How long to measure [default: 10s; with --requests at most 10m; with --stages and --pattern their total; with --find
+    /// 2s for each trial]
     #[arg(short, long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
-    /// Load before measuring, whose latencies don't count [default: none]
+    /// Load before measuring, whose latencies don't count [default: none; with --find 0.5s]
     #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "requests")]
     warmup: Option<Duration>,
     /// Stop after this many requests have ended
@@ -195,6 +206,21 @@ pub struct Arguments {
     /// Exit with status 3 if this holds at the end, as in 'p99>250ms' or 'errors>0.1%'; repeatable
     #[arg(long, value_name = "LIMIT", value_parser = limits::parse)]
     fail_if: Vec<limits::Limit>,
+    /// Search the highest rate at which this holds, as in 'p99<10ms' or 'p99<10ms,errors=0'; repeatable
+    #[arg(
+        long, value_name = "OBJECTIVE", value_delimiter = ',', value_parser = limits::parse_objective,
+        conflicts_with_all = ["stages", "think", "requests", "fail_if", "hlog", "timeseries", "interval"],
+    )]
+    find: Vec<limits::Limit>,
+    /// With --find: the interval is narrow enough within ± this
+    #[arg(long, value_name = "PERCENT", default_value = "5%", value_parser = parse_share, requires = "find")]
+    within: f64,
+    /// With --find: no trial is above this rate
+    #[arg(long, value_name = "RATE", default_value = "1000000", value_parser = parse_rate, requires = "find")]
+    max_rate: f64,
+    /// With --find: the most trials
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1_000), requires = "find")]
+    max_trials: u32,
     /// Print JSON; times are in nanoseconds
     #[arg(long)]
     json: bool,
@@ -209,6 +235,14 @@ pub struct Arguments {
     /// a longer drive]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     interval: Option<Duration>,
+}
+
+impl Arguments {
+    /// The whole objective, as it was typed.
+    fn objective(&self) -> String {
+        let each: Vec<&str> = self.find.iter().map(|limit| limit.text.as_str()).collect();
+        each.join(", ")
+    }
 }
 
 /// Loads one URL.
@@ -250,6 +284,9 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         eprintln!("interrupted before the load began");
         return Ok(Status::Interrupted);
     };
+    if !arguments.find.is_empty() {
+        return find::find(arguments, &target, &config, &script, &interrupt);
+    }
     let measured = match load(&config, &script, &interrupt) {
         Err(DriveError::Stopped) => {
             eprintln!("interrupted before the load began");
@@ -337,23 +374,28 @@ fn config(arguments: &Arguments) -> Result<Config> {
     let nowhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
     let default = match arguments.requests {
         Some(_) => LONGEST,
+        None if !arguments.find.is_empty() => find::TRIAL,
         None => arguments.pace.length().unwrap_or(DEFAULT_DURATION),
     };
     let duration = arguments.duration.unwrap_or(default);
+    let warmup = match arguments.find.is_empty() {
+        true => Duration::ZERO,
+        false => find::WARMUP,
+    };
     Ok(Config {
         connections: arguments.connections as usize,
         engine: arguments.engine,
         cpus: cpus(arguments)?,
         threads: arguments.threads.unwrap_or(1) as usize,
         pace: arguments.pace.pace(),
-        warmup: arguments.warmup.unwrap_or_default(),
+        warmup: arguments.warmup.unwrap_or(warmup),
         duration,
         limit: arguments.requests,
         timeout: arguments.timeout,
         interval: series::interval(arguments, duration)?,
         seed: arguments.seed,
         arrivals: match arguments.replay {
-            None => arguments.pace.arrivals()?,
+            None => arguments.pace.arrivals(!arguments.find.is_empty())?,
             // Within the seconds of the log.
             Some(_) => Arrivals::Constant,
         },
@@ -387,6 +429,7 @@ fn refuse_limits(arguments: &Arguments) -> Result<()> {
     let pace = &arguments.pace;
     let scheduled =
         pace.pace() != Pace::Closed || pace.think.is_some() || arguments.replay.is_some();
+    let scheduled = scheduled || !arguments.find.is_empty();
     let mut limits = arguments.fail_if.iter();
     match limits.find(|limit| !scheduled && limit.needs_a_schedule()) {
         None => Ok(()),

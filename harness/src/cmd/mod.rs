@@ -17,6 +17,7 @@ macro_rules! refuse {
 mod access_log;
 pub mod bench;
 pub mod build;
+pub mod capacity;
 pub mod check;
 pub mod compare;
 pub mod cost;

@@ -148,8 +148,7 @@ impl Footprinted<'_> {
         let mut peak = 0;
         for (load, after) in (1..).zip(&mut rss) {
             show(&format!("load {load} of 2"));
-            peak =
-                peak.max(self.watched(&mut processes, || self.load(running, &script, requests))?);
+            peak = peak.max(watched(&mut processes, || self.load(running, &script, requests))?.1);
             *after = now(&mut processes)?.rss_bytes();
             peak = peak.max(*after);
         }
@@ -208,27 +207,6 @@ impl Footprinted<'_> {
             "{answered} of {requests} requests were answered within {LONGEST_LOAD:?}: use fewer (--requests)"
         );
         Ok(())
-    }
-
-    /// The highest resident memory seen meanwhile.
-    fn watched(&self, processes: &mut Processes, act: impl FnOnce() -> Result<()>) -> Result<u64> {
-        let done = AtomicBool::new(false);
-        thread::scope(|scope| {
-            let watcher = scope.spawn(|| {
-                let mut peak = 0;
-                while !done.load(Ordering::Acquire) {
-                    peak = peak.max(processes.sample_light().rss_bytes.unwrap_or(0));
-                    thread::park_timeout(EVERY);
-                }
-                peak
-            });
-            let acted = act();
-            done.store(true, Ordering::Release);
-            watcher.thread().unpark();
-            let peak = watcher.join();
-            acted?;
-            peak.map_err(|_| anyhow!("the thread that reads memory panicked"))
-        })
     }
 
     /// Opens more and more connections and leaves them idle.
@@ -399,6 +377,33 @@ impl Held {
             refused: None,
         }
     }
+}
+
+/// What `act` returns, and the highest resident memory seen meanwhile.
+pub(super) fn watched<T>(
+    processes: &mut Processes,
+    act: impl FnOnce() -> Result<T>,
+) -> Result<(T, u64)> {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            let mut peak = 0;
+            while !done.load(Ordering::Acquire) {
+                peak = peak.max(processes.sample_light().rss_bytes.unwrap_or(0));
+                thread::park_timeout(EVERY);
+            }
+            peak
+        });
+        let acted = act();
+        done.store(true, Ordering::Release);
+        watcher.thread().unpark();
+        let peak = watcher.join();
+        let acted = acted?;
+        Ok((
+            acted,
+            peak.map_err(|_| anyhow!("the thread that reads memory panicked"))?,
+        ))
+    })
 }
 
 pub(super) fn processes_of(running: &Running) -> Processes {

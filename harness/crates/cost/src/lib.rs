@@ -14,11 +14,13 @@
 //! | `plain` | context switches, page faults, bytes sent, energy | `/proc`, the load generator, RAPL |
 //!
 //! `footprint` measures what a server needs apart from that: memory, threads, descriptors, time to start.
+//! `capacity` searches the rate up to which it meets an objective.
 //! `fairness` looks at the conditions under which it runs: threads, allocator, socket options, limits.
 //! `pattern` applies load that changes over time, `soak` cycles of load and rest.
 
 mod allocations;
 mod callgrind;
+mod capacity;
 mod fairness;
 mod footprint;
 mod load;
@@ -42,6 +44,9 @@ use record::{Failure, Step, WorkloadCost, figure};
 use runner::{BootOptions, Built, Interrupt, Launch, Referee};
 
 pub use callgrind::Callgrind;
+pub use capacity::{
+    CapacityRun, Contender, SHARES, TrialVerdict, capacity_round, connections_of_overload, time_of_round,
+};
 pub use fairness::{FairnessOptions, fairness};
 pub use footprint::{FootprintOptions, footprint};
 pub use load::Loaded;

@@ -422,6 +422,27 @@ pub static FOOTPRINT_OPEN: &[Figure] = &[
     named("descriptors", "descriptors", ["descriptors", "fds", "descriptors"], "open file descriptors of the server"),
 ];
 
+/// The figures of `harness capacity` at a share of the capacity, in display order.
+#[rustfmt::skip]
+pub static CAPACITY: &[Figure] = &[
+    named("requests_per_s", "goodput", ["answered/s", "answered/s", "answered/s"], "valid responses per second"),
+    named("latency_p50_us", "median latency", ["p50 µs", "p50", "p50 µs"],
+        "latency from when a request was due that half of the requests do not exceed; those unanswered count with the time they had waited"),
+    named("latency_p99_us", "99th percentile of latency", ["p99 µs", "p99", "p99 µs"], "the same for 99 %"),
+    named("cpu_us_per_request", "CPU time per request", ["CPU µs/request", "CPU µs", "CPU µs"],
+        "CPU time of the server per valid response, of the whole trial with its warm-up"),
+    named("rss_peak_bytes", "memory", ["memory, MiB", "MiB", "memory MiB"],
+        "highest resident memory in the trial, read every 100 ms"),
+    named("error_ratio", "errors", ["errors, %", "errors, %", "errors, %"], "share of the requests that ended with an error"),
+    named("driver_busy_ratio", "load generator busy", ["generator busy, %", "gen. %", "generator busy, %"],
+        "share of the time that the busiest thread of the load generator worked"),
+];
+
+/// The figure of `harness capacity` of that name.
+pub fn capacity(id: &str) -> Option<&'static Figure> {
+    CAPACITY.iter().find(|figure| figure.id == id)
+}
+
 /// The figure of `harness footprint` of that name.
 pub fn footprint(id: &str) -> Option<&'static Figure> {
     let mut all = FOOTPRINT.iter().chain(FOOTPRINT_OPEN);

@@ -1,5 +1,6 @@
 //! What is stored: the types, their JSON, and what each figure is.
 
+mod capacity;
 mod cost;
 mod crosscheck;
 mod engine;
@@ -19,6 +20,7 @@ mod schedule;
 mod soak;
 mod summary;
 
+pub use capacity::*;
 pub use cost::*;
 pub use crosscheck::*;
 pub use engine::Engine;

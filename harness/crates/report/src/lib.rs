@@ -4,6 +4,7 @@
 //! To add a format, add a file here, a line in [`FORMATS`] or [`TRACKERS`], and a snapshot test.
 
 mod bencher;
+mod capacity;
 mod chart;
 mod compare;
 mod cost;
@@ -33,6 +34,7 @@ mod tracked;
 mod trials;
 mod workload_table;
 
+pub use capacity::{capacity_lines, capacity_page};
 pub use compare::{COMPARISON_SCHEMA_VERSION, Meeting};
 pub use cost::{cost_changes, cost_lines, cost_page};
 pub use drives::{DriveDifference, DriveFigure, DriveValue, Drives};

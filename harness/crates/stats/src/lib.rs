@@ -14,6 +14,7 @@
 //! | `rank` | which ranks may a server have |
 //! | `change` | was a trial in a steady state |
 //! | `outlier` | which rounds are outliers |
+//! | `capacity` | up to which rate does a server meet an objective |
 //! | `correlation` | do residuals follow the order of the trials |
 //! | `recovery` | when is a series as it was before |
 //! | `trend` | does a series of readings grow |
@@ -21,6 +22,7 @@
 //! All randomness comes from a seed, so the same values give the same answer.
 
 mod bootstrap;
+mod capacity;
 mod change;
 mod correlation;
 mod outlier;
@@ -34,6 +36,9 @@ mod unpaired;
 
 pub use bootstrap::{
     Bootstrap, Interval, MIN_REPLICATES, RESAMPLES, RESAMPLING_SUFFICES, Resamples, Scale,
+};
+pub use capacity::{
+    CapacityEnd, CapacityEstimate, CapacityOptions, CapacitySearch, CapacityTrial, DISTURBED, LEAST_TRIALS, SPREADS,
 };
 pub use change::{Steadiness, change_points, steadiness};
 pub use correlation::{permutation_p, spearman};

@@ -17,6 +17,23 @@ pub(super) fn json(
     config: &Config,
     m: &Measurement,
 ) -> Value {
+    let mut all = measured(config, m);
+    all["url"] = json!(target.shown());
+    all["workload"] = match source {
+        RequestSource::Workload(workload) => json!(workload.name),
+        RequestSource::Url | RequestSource::Urls(_) | RequestSource::Replay(_) => Value::Null,
+    };
+    all["urls"] = json!(source.urls());
+    all["shuffled"] = json!(source.urls().map(|_| shuffled));
+    all["replay_speed"] = match source {
+        RequestSource::Replay(replay) => json!(replay.speed),
+        _ => Value::Null,
+    };
+    all
+}
+
+/// The same without what was requested.
+pub(in crate::cmd) fn measured(config: &Config, m: &Measurement) -> Value {
     let errors: serde_json::Map<String, Value> = ErrorKind::ALL
         .iter()
         .map(|kind| {
@@ -35,7 +52,6 @@ pub(super) fn json(
         points.insert("standard_deviation".to_owned(), json!(m.latency_jitter_ns));
     }
     let mut all = json!({
-        "url": target.shown(),
         "address": config.addr.to_string(),
         "engine": config.engine.name(),
         "connections": m.established,
@@ -88,16 +104,6 @@ pub(super) fn json(
         "spin_ns": m.threads.iter().map(|t| t.spin_ns).sum::<u64>(),
         "busy_ratio": busy_ratio(m),
     });
-    all["workload"] = match source {
-        RequestSource::Workload(workload) => json!(workload.name),
-        RequestSource::Url | RequestSource::Urls(_) | RequestSource::Replay(_) => Value::Null,
-    };
-    all["urls"] = json!(source.urls());
-    all["shuffled"] = json!(source.urls().map(|_| shuffled));
-    all["replay_speed"] = match source {
-        RequestSource::Replay(replay) => json!(replay.speed),
-        _ => Value::Null,
-    };
     all["requests_limit"] = json!(config.limit);
     all["bind"] = json!(config.from);
     all["requests_per_connection"] = json!(config.requests_per_connection);

@@ -1,4 +1,4 @@
-//! `--fail-if`: limits that a drive must not exceed.
+//! `--fail-if`: limits that a drive must not exceed; and objectives, which are the same the other way around.
 
 use serde_json::{Value, json};
 
@@ -25,14 +25,15 @@ const BYTES: [(&str, f64); 7] = [
     ("B", 1.0),
 ];
 
-/// A limit of `--fail-if`; the drive fails if it holds.
+/// A limit of `--fail-if`; the drive fails if it holds. Or an objective, which fails if it doesn't hold.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Limit {
+pub(in crate::cmd) struct Limit {
     /// As it was typed.
-    pub(super) text: String,
+    pub(in crate::cmd) text: String,
     figure: JsonFigure,
     /// Whether the value is a share of a count.
     share: bool,
+    /// When the drive fails; for an objective the opposite of what was typed.
     operator: Operator,
     /// In the figure's unit; from 0 to 1 if it is a share.
     value: f64,
@@ -49,10 +50,10 @@ enum Operator {
 
 /// The result of checking a limit.
 #[derive(Debug, PartialEq)]
-pub(super) struct Checked<'a> {
+pub(in crate::cmd) struct Checked<'a> {
     limit: &'a Limit,
     reading: Option<FigureValue>,
-    pub(super) passed: bool,
+    pub(in crate::cmd) passed: bool,
     /// Why it failed, if the value alone doesn't show it.
     why: Option<&'static str>,
 }
@@ -65,6 +66,36 @@ pub(super) fn parse(text: &str) -> Result<Limit, String> {
     let text = text.trim();
     let (name, operator, value) = split(text)
         .ok_or("it has no >, <, >= or <=; quote it for the shell, as in --fail-if 'p99>250ms'")?;
+    limit(text, name, operator, value)
+}
+
+/// Parses an objective such as `p99<10ms` or `errors=0`; for clap.
+///
+/// # Errors
+/// A message for the user.
+pub(in crate::cmd) fn parse_objective(text: &str) -> Result<Limit, String> {
+    let text = text.trim();
+    let (name, operator, value) = match (split(text), text.split_once('=')) {
+        (Some((name, operator, value)), _) => (name, operator.opposite(), value),
+        (None, Some((name, value))) if value.trim() == "0" => (name.trim(), Operator::Above, "0"),
+        (None, _) => {
+            return Err(
+                "it has no <, <=, > or >=, and = is only for 0; quote it for the shell, as in 'p99<10ms' or \
+                 'errors=0'"
+                    .to_owned(),
+            );
+        }
+    };
+    let limit = limit(text, name, operator, value)?;
+    match limit.figure.unit {
+        Unit::PerSecond => Err(format!(
+            "an objective can't be about {name}: the rate is what is searched"
+        )),
+        _ => Ok(limit),
+    }
+}
+
+fn limit(text: &str, name: &str, operator: Operator, value: &str) -> Result<Limit, String> {
     let figure = figures::named(name)?;
     let (value, share) = quantity(&figure, value)?;
     Ok(Limit {
@@ -198,6 +229,15 @@ impl Operator {
         }
     }
 
+    fn opposite(self) -> Self {
+        match self {
+            Self::Above => Self::AtMost,
+            Self::AtLeast => Self::Below,
+            Self::Below => Self::AtLeast,
+            Self::AtMost => Self::Above,
+        }
+    }
+
     fn holds(self, value: f64, limit: f64) -> bool {
         match self {
             Self::Above => value > limit,
@@ -209,7 +249,7 @@ impl Operator {
 }
 
 /// Checks a drive, given as its JSON, against all limits.
-pub(super) fn check<'a>(limits: &'a [Limit], drive: &Value) -> Vec<Checked<'a>> {
+pub(in crate::cmd) fn check<'a>(limits: &'a [Limit], drive: &Value) -> Vec<Checked<'a>> {
     limits.iter().map(|limit| limit.check(drive)).collect()
 }
 
@@ -218,6 +258,15 @@ impl Checked<'_> {
         match self.limit.share {
             true => Unit::Share,
             false => self.limit.figure.unit,
+        }
+    }
+
+    /// The figure and its value, as in `p99 12.1 ms`.
+    pub(in crate::cmd) fn shown(&self) -> String {
+        let name = &self.limit.figure.name;
+        match self.reading {
+            Some(reading) => format!("{name} {}", reading.shown(self.unit())),
+            None => format!("no {name}"),
         }
     }
 
@@ -327,6 +376,40 @@ mod tests {
         let limit = parse(limit).unwrap();
         let checked = limit.check(drive);
         (checked.passed, checked.why)
+    }
+
+    #[test]
+    fn an_objective_fails_unless_it_holds() {
+        let drive = json!({
+            "latency_ns": {"p99": 2_000_000, "p50": 1_000_000, "at_least": ["p50"], "at_most": {"p50": 1_500_000}},
+            "answered_total": 999, "errors": {"status": 1},
+        });
+        for (objective, passed) in [
+            ("p99<2ms", false),
+            ("p99<=2ms", true),
+            ("p99<2.1ms", true),
+            ("p99>1ms", true),
+            ("p50<1.2ms", false),
+            ("p50<1.6ms", true),
+            ("errors=0", false),
+            ("errors < 2", true),
+            ("errors<=0.1%", true),
+            ("errors.timeout=0", true),
+        ] {
+            let limit = parse_objective(objective).unwrap();
+            assert_eq!(limit.check(&drive).passed, passed, "{objective}");
+            assert_eq!(limit.text, objective);
+        }
+        for (text, word) in [
+            ("p99", "as in 'p99<10ms'"),
+            ("p99=5ms", "= is only for 0"),
+            ("p98<5ms", "did you mean"),
+            ("p99<5", "a time with its unit"),
+            ("rate>5/s", "is what is searched"),
+        ] {
+            let refused = parse_objective(text).unwrap_err();
+            assert!(refused.contains(word), "{text}: {refused}");
+        }
     }
 
     #[test]

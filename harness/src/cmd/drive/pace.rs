@@ -14,7 +14,8 @@ use loadgen::{Arrivals, MAX_RATE, MAX_RATE_STAGES, Pace, RateStage, Think};
 /// The flags that decide when requests are sent; without any, a closed loop.
 #[derive(Debug, Args)]
 pub(super) struct PaceFlags {
-    /// Requests per second over all connections [default: closed loop, as fast as responses arrive]
+    /// Requests per second over all connections [default: closed loop, as fast as responses arrive]; with --find
+    /// the rate of the first trial [default: 100]
     #[arg(short, long, value_name = "RATE", value_parser = parse_rate)]
     pub(super) rate: Option<f64>,
     /// Rates one after another, each for a time: TIME@RATE, or TIME@FROM..TO to change the rate linearly, as in
@@ -74,12 +75,12 @@ impl PaceFlags {
         }
     }
 
-    /// The selected arrivals.
+    /// The selected arrivals. `searches`: the rate is searched.
     ///
     /// # Errors
     /// [`Usage`](crate::flags::Usage) if there is no rate to spread.
-    pub(super) fn arrivals(&self) -> Result<Arrivals> {
-        if self.arrivals.is_some() && self.pace() == Pace::Closed {
+    pub(super) fn arrivals(&self, searches: bool) -> Result<Arrivals> {
+        if self.arrivals.is_some() && self.pace() == Pace::Closed && !searches {
             refuse!(
                 "--arrivals needs --rate or --stages: without them each request is sent \
                        as soon as the previous response arrives"

@@ -1,5 +1,6 @@
 //! The `harness` command as its users meet it, over real servers.
 mod against;
+mod capacity;
 mod cost;
 mod doctor;
 mod entries;

@@ -2,6 +2,7 @@
 
 mod command;
 mod crosscheck;
+mod find;
 mod impair;
 mod import;
 mod inputs;

@@ -29,6 +29,8 @@ pub enum Delay {
         /// The period.
         every: Duration,
     },
+    /// One response after the other, each takes this long: the server's capacity is its inverse.
+    Queue(Duration),
 }
 
 impl Delay {
@@ -38,7 +40,7 @@ impl Delay {
         let ns = |time: &Duration| time.as_nanos() as f64;
         let hump = |middle: f64, at: f64| middle * (1.0 - HUMP + 2.0 * HUMP * at);
         match self {
-            Self::Constant(time) => ns(time),
+            Self::Constant(time) | Self::Queue(time) => ns(time),
             Self::Exponential(mean) => -ns(mean) * (1.0 - u).ln(),
             Self::TwoHumped(short, _) if u < SHORT_SHARE => hump(ns(short), u / SHORT_SHARE),
             Self::TwoHumped(_, long) => hump(ns(long), (u - SHORT_SHARE) / (1.0 - SHORT_SHARE)),
@@ -47,7 +49,7 @@ impl Delay {
     }
 
     /// When to respond to a request that came `arrived` after the first one, by the same clock, in nanoseconds;
-    /// `u` draws from the distribution.
+    /// `u` draws from the distribution. A queue also waits for the response before it.
     pub(super) fn due_ns(&self, arrived: u64, u: f64) -> u64 {
         let Self::Stall { length, every } = self else {
             return arrived + self.quantile_ns(u).round() as u64;
@@ -66,7 +68,7 @@ impl Delay {
     /// A request that is due `s` into a stall of length S waits S − s. Of all requests, (S − L) / P are due so
     /// that they wait longer than L, with P the period. So the quantile q is S − (1 − q) P if that is above 0,
     /// and the longest wait is S. Immediate responses have no theoretical latency, and an unbounded
-    /// distribution has no maximum.
+    /// distribution has no maximum. A queue has the latency of its service, at rates below its capacity.
     pub(crate) fn paper_ns(&self) -> BTreeMap<String, f64> {
         let mut paper: BTreeMap<String, f64> = QUANTILES
             .iter()
@@ -106,6 +108,7 @@ impl fmt::Display for Delay {
         let ms = |time: &Duration| format!("{}ms", time.as_millis());
         match self {
             Self::Constant(time) => write!(f, "constant:{}", ms(time)),
+            Self::Queue(time) => write!(f, "queue:{}", ms(time)),
             Self::Exponential(mean) => write!(f, "exponential:{}", ms(mean)),
             Self::TwoHumped(short, long) => write!(f, "two-humped:{}:{}", ms(short), ms(long)),
             Self::Stall { length, every } => write!(f, "stall:{}:{}", ms(length), ms(every)),
@@ -125,11 +128,12 @@ impl FromStr for Delay {
             .collect();
         match (kind, &times?[..]) {
             ("constant", &[time]) => Ok(Self::Constant(time)),
+            ("queue", &[time]) => Ok(Self::Queue(time)),
             ("exponential", &[mean]) => Ok(Self::Exponential(mean)),
             ("two-humped", &[short, long]) => Ok(Self::TwoHumped(short, long)),
             ("stall", &[length, every]) if length * 2 <= every => Ok(Self::Stall { length, every }),
             _ => Err(
-                "expected constant:TIME, exponential:MEAN, two-humped:SHORT:LONG or stall:LENGTH:EVERY, \
+                "expected constant:TIME, exponential:MEAN, two-humped:SHORT:LONG, stall:LENGTH:EVERY or queue:TIME, \
                  for example 10ms for a TIME; a stall is at most half its period"
                     .to_owned(),
             ),
@@ -160,6 +164,7 @@ mod tests {
             "exponential:10ms",
             "two-humped:5ms:20ms",
             "stall:1000ms:5000ms",
+            "queue:2ms",
         ] {
             assert_eq!(delay(text).to_string(), text);
         }

@@ -48,6 +48,8 @@ pub(super) struct Desk {
     first: Option<u64>,
     /// How many of those have arrived.
     drawn: u64,
+    /// When the last of them is answered.
+    last_due: u64,
     generations: u64,
     connections: HashMap<u64, Connection>,
     due: BinaryHeap<Due>,
@@ -69,6 +71,7 @@ impl Desk {
             base: Instant::now(),
             first: None,
             drawn: 0,
+            last_due: 0,
             generations: 0,
             connections: HashMap::new(),
             due: BinaryHeap::new(),
@@ -176,7 +179,12 @@ impl Desk {
                 let first = *self.first.get_or_insert(now);
                 let u = even(self.drawn, self.seed);
                 self.drawn += 1;
-                let due = first + self.delay.due_ns(now - first, u);
+                let begins = match self.delay {
+                    Delay::Queue(_) => now.max(self.last_due),
+                    _ => now,
+                };
+                let due = first + self.delay.due_ns(begins - first, u);
+                self.last_due = due;
                 self.due.push(Reverse((due, key, generation, now)));
             }
         }

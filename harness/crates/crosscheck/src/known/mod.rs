@@ -40,7 +40,7 @@ pub struct Arguments {
     /// Address to listen on; with port 0 the chosen address is the first line of stdout
     #[arg(long)]
     pub addr: SocketAddr,
-    /// constant:TIME, exponential:MEAN, two-humped:SHORT:LONG or stall:LENGTH:EVERY
+    /// constant:TIME, exponential:MEAN, two-humped:SHORT:LONG, stall:LENGTH:EVERY or queue:TIME
     #[arg(long)]
     pub delay: Delay,
     /// Seed of the delays

@@ -5,6 +5,7 @@
 //! description. Libraries fix colours, measure fonts that the reader may not have, and have no notion of a
 //! lower bound or a tie.
 
+mod capacity;
 mod cost;
 mod field;
 mod footprint;
@@ -28,6 +29,7 @@ mod trend;
 
 use record::{Estimate, RankInterval};
 
+pub(super) use capacity::charts as capacity;
 pub(super) use field::{Entrant, Field, Valid, fields, keys};
 pub(super) use footprint::chart as footprint;
 pub(super) use key::Key;

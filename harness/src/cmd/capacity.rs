@@ -1,0 +1,450 @@
+//! `harness capacity`: up to which rate each server meets an objective, and what happens below and above that rate.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use record::{
+    CAPACITY_FILE, CAPACITY_KIND, CAPACITY_SCHEMA_VERSION, Capacities, Document as _, Failure,
+    RoundCapacity, ServerCapacity,
+};
+
+use super::drive::find;
+use super::drive::limits::{self, Limit};
+use super::machine::{CpuPlace, Cpus};
+use super::progress::{Progress, show_time};
+use super::results::{self, Folder};
+use crate::flags::{
+    OnlyWorkloads, Servers, Status, TableFormat, parse_duration, parse_share, workloads,
+};
+use ::cost::{
+    CapacityRun, Contender, TrialVerdict, capacity_round, connections_of_overload, time_of_round,
+};
+use catalog::{Server, Workload};
+use loadgen::Arrivals;
+use machine::probe::limits as probe_limits;
+use runner::{BootOptions, Built, Interrupt};
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo harness capacity                            every server, p99 below 10 ms, about 20 minutes
+  cargo harness capacity --slo 'p99<5ms,errors=0' --server NAME,OTHER --workload orders
+  cargo harness capacity --rounds 3 --no-curve      only the capacity, in half the time
+  cargo harness capacity --overload                 then three times the capacity: does it recover?
+  cargo harness capacity --from bench-results/…-capacity --format markdown
+
+Searches the highest rate at which half of all trials meet the objective. A round has a fresh process of every \
+server, and their trials take turns. The result is the median over rounds with its 95 % interval, and the ratio to \
+the best within rounds. Then each process gets 10 to 120 % of its own capacity: goodput, p50, p99, CPU time and \
+memory. --slo takes the figures of drive --fail-if but the rate, and fails a trial unless all hold. The folder gets \
+capacity.json, capacity.md and two charts for each workload, after every round. Ctrl-C keeps the rounds that were \
+complete. One URL: cargo harness drive --find 'p99<10ms' URL
+
+Exit status: 0 success; 1 a server failed or has no capacity; 2 a bad flag; 130 interrupted.";
+
+/// Flags of `harness capacity`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// The objective, as in 'p99<10ms,errors=0'; repeatable
+    #[arg(long, value_name = "OBJECTIVE", value_delimiter = ',', default_value = "p99<10ms,errors=0",
+        value_parser = limits::parse_objective)]
+    slo: Vec<Limit>,
+    /// Rounds: fresh processes of each server; an interval needs 3
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// Length of a trial
+    #[arg(short, long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
+    duration: Duration,
+    /// Load before each trial, which doesn't count
+    #[arg(long, value_name = "TIME", default_value = "300ms", value_parser = parse_duration)]
+    warmup: Duration,
+    /// A search ends when its interval is within ± this
+    #[arg(long, value_name = "PERCENT", default_value = "10%", value_parser = parse_share)]
+    within: f64,
+    /// Most trials of a search
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    max_trials: u32,
+    /// Number of connections
+    #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    connections: u32,
+    /// How requests are spread over time
+    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    arrivals: Spread,
+    /// Leave out the load curve
+    #[arg(long)]
+    no_curve: bool,
+    /// Also load each server with three times its capacity for 10 s, then with half of it
+    #[arg(long)]
+    overload: bool,
+    /// Worker threads of each server [default: as many as it has CPUs]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    workers: Option<u32>,
+    /// Seed of the drawn requests and of the order
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Show a stored capacity; starts nothing
+    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = ["list", "out"])]
+    from: Option<PathBuf>,
+    /// Show what would be measured and how long it takes, and do nothing else
+    #[arg(long)]
+    list: bool,
+    /// Print JSON
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+    /// Output format
+    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
+    format: TableFormat,
+    /// Time limit for a start and for a response
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
+    timeout: Duration,
+    /// Folder to store it in [default: bench-results/UTC-REVISION-capacity]
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    servers: Servers,
+    #[command(flatten)]
+    workloads: OnlyWorkloads,
+    #[command(flatten)]
+    cpus: Cpus,
+}
+
+/// The values of `--arrivals`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Spread {
+    /// At even intervals
+    #[default]
+    Constant,
+    /// At random, like independent users
+    Poisson,
+}
+
+/// The workload if none is named.
+const WORKLOAD: &str = "mixed";
+
+/// Builds and measures the selected servers.
+///
+/// # Errors
+/// If a name is unknown or nothing can be stored. A server that fails gives [`Status::Failed`].
+pub fn run(arguments: &Arguments) -> Result<Status> {
+    if let Some(path) = &arguments.from {
+        return finish(arguments, &results::read_stored(path, CAPACITY_FILE)?);
+    }
+    let (catalog, servers) = arguments.servers.catalog()?;
+    let named = &arguments.workloads.workload;
+    let workloads = match named.is_empty() {
+        true => workloads(&catalog, &[WORKLOAD.to_owned()])?,
+        false => workloads(&catalog, named)?,
+    };
+    let place = CpuPlace::find(&arguments.cpus)?;
+    let mut run = options(arguments, &place);
+    let pairs: usize = workloads
+        .iter()
+        .map(|workload| {
+            servers
+                .iter()
+                .filter(|s| s.takes_part(&workload.name))
+                .count()
+        })
+        .sum();
+    let each = time_of_round(&run);
+    let whole = each * arguments.rounds * pairs as u32;
+    if arguments.list {
+        for workload in &workloads {
+            for server in servers.iter().filter(|s| s.takes_part(&workload.name)) {
+                let rounds = words::counted(u64::from(arguments.rounds), "round");
+                say!(
+                    "would measure {} with {}: {rounds} of about {}",
+                    server.name,
+                    workload.name,
+                    show_time(each)
+                );
+            }
+        }
+        say!("about {} after the builds", show_time(whole));
+        return Ok(Status::Fine);
+    }
+    let interrupt = super::interrupt()?;
+    let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-capacity")?;
+    run.boot.log = folder.logs().join("server.log");
+    refuse_too_many_connections(&run)?;
+    let mut capacities = blank(arguments, &folder, &place, &run);
+    let mut progress = Progress::new();
+    let mut built = Vec::new();
+    for server in &servers {
+        progress.note(&format!("building {}", server.name));
+        let one = runner::build(&catalog, server, &interrupt);
+        if interrupt.is_set() {
+            progress.finish();
+            return Ok(Status::Interrupted);
+        }
+        if let Err(failure) = &one {
+            progress.fail(&server.name, failure);
+        }
+        built.push((server, one));
+    }
+    for workload in &workloads {
+        let serving = built
+            .iter()
+            .filter(|(server, _)| server.takes_part(&workload.name));
+        capacities
+            .servers
+            .extend(serving.map(|(server, built)| row(server, built, workload, &folder)));
+    }
+    progress.tell(&format!("measuring for about {}", show_time(whole)));
+    let mut survey = Survey {
+        arguments,
+        run: &run,
+        folder: &folder,
+        built: &built,
+        interrupt: &interrupt,
+        progress,
+        begin: Instant::now(),
+        whole,
+        done: Duration::ZERO,
+    };
+    for round in 1..=arguments.rounds {
+        for workload in &workloads {
+            survey.round(round, workload, &mut capacities)?;
+        }
+    }
+    survey.progress.finish();
+    eprintln!("stored in {}", folder.shown());
+    let status = finish(arguments, &capacities)?;
+    Ok(match interrupt.is_set() {
+        true => Status::Interrupted,
+        false => status,
+    })
+}
+
+/// An overload's connections need a descriptor each.
+fn refuse_too_many_connections(run: &CapacityRun) -> Result<()> {
+    let limit = super::machine::descriptor_limit();
+    let connections = match run.overload {
+        true => connections_of_overload(run),
+        false => run.connections,
+    };
+    if connections as u64 + 100 > limit {
+        let (_, hard) = probe_limits::descriptor_limit();
+        refuse!(
+            "{connections} connections need as many file descriptors, and the limit is {limit} (hard limit {hard}): \
+             raise it with `ulimit -Hn`, or use fewer connections (-c) or no --overload"
+        );
+    }
+    Ok(())
+}
+
+fn options(arguments: &Arguments, place: &CpuPlace) -> CapacityRun {
+    let boot = place.boot(PathBuf::new(), None, arguments.timeout);
+    CapacityRun {
+        boot: BootOptions {
+            workers: arguments
+                .workers
+                .map_or(place.layout.server.len(), |workers| workers as usize),
+            ..boot
+        },
+        driver_cpus: place.driver_cpus(),
+        connections: arguments.connections as usize,
+        trial: arguments.duration,
+        warmup: arguments.warmup,
+        within: arguments.within,
+        max_trials: arguments.max_trials as usize,
+        arrivals: match arguments.arrivals {
+            Spread::Constant => Arrivals::Constant,
+            Spread::Poisson => Arrivals::Poisson,
+        },
+        curve: !arguments.no_curve,
+        overload: arguments.overload,
+        seed: arguments.seed,
+        timeout: arguments.timeout,
+    }
+}
+
+fn blank(
+    arguments: &Arguments,
+    folder: &Folder,
+    place: &CpuPlace,
+    run: &CapacityRun,
+) -> Capacities {
+    Capacities {
+        schema_version: CAPACITY_SCHEMA_VERSION,
+        kind: CAPACITY_KIND.to_owned(),
+        id: folder.id.clone(),
+        started_at: jiff::Timestamp::now().to_string(),
+        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
+        revision: folder.revision.clone(),
+        command: folder.command(),
+        cpu: place.cpu_model(),
+        rustc: runner::rustc_version().unwrap_or_default(),
+        objective: arguments
+            .slo
+            .iter()
+            .map(|limit| limit.text.clone())
+            .collect(),
+        connections: run.connections,
+        workers: run.boot.workers,
+        rounds: arguments.rounds,
+        trial_ms: arguments.duration.as_millis() as u64,
+        warmup_ms: arguments.warmup.as_millis() as u64,
+        within: arguments.within,
+        max_trials: arguments.max_trials,
+        arrivals: match arguments.arrivals {
+            Spread::Constant => "constant",
+            Spread::Poisson => "poisson",
+        }
+        .to_owned(),
+        seed: arguments.seed,
+        servers: Vec::new(),
+    }
+}
+
+/// A server before its first round.
+fn row(
+    server: &Server,
+    built: &Result<Built, Failure>,
+    workload: &Workload,
+    folder: &Folder,
+) -> ServerCapacity {
+    let mut row = ServerCapacity {
+        name: server.name.clone(),
+        display: server.about.display.clone(),
+        class: server.about.class.clone(),
+        version: server.version.clone(),
+        workload: workload.name.clone(),
+        ..ServerCapacity::default()
+    };
+    match built {
+        Ok(built) => row.sha256.clone_from(&built.record.sha256),
+        Err(failure) => {
+            let mut failure = failure.clone();
+            folder.clean(&mut failure);
+            row.failure = Some(failure);
+        }
+    }
+    row
+}
+
+/// What every round needs.
+struct Survey<'a> {
+    arguments: &'a Arguments,
+    run: &'a CapacityRun,
+    folder: &'a Folder,
+    built: &'a [(&'a Server, Result<Built, Failure>)],
+    interrupt: &'a Interrupt,
+    progress: Progress,
+    begin: Instant,
+    /// The estimated time of everything, and of the rounds done.
+    whole: Duration,
+    done: Duration,
+}
+
+impl Survey<'_> {
+    /// Measures a round of one workload, and stores it.
+    fn round(&mut self, round: u32, workload: &Workload, into: &mut Capacities) -> Result<()> {
+        if self.interrupt.is_set() {
+            return Ok(());
+        }
+        let serving = self
+            .built
+            .iter()
+            .filter(|(s, _)| s.takes_part(&workload.name));
+        let contenders: Vec<Contender<'_>> = serving
+            .filter_map(|(server, built)| {
+                let launch = &built.as_ref().ok()?.launch;
+                let name = &server.name;
+                Some(Contender { name, launch })
+            })
+            .collect();
+        let slo = &self.arguments.slo;
+        let judge = |config: &loadgen::Config, measured: &loadgen::Measurement| {
+            let verdict = find::judge(slo, config, measured);
+            TrialVerdict {
+                passed: verdict.passed,
+                shown: verdict.shown,
+                generator_bound: verdict.generator_bound,
+            }
+        };
+        let (progress, begin) = (&mut self.progress, self.begin);
+        // Scaled by how long the rounds so far took in truth.
+        let scale = match self.done {
+            Duration::ZERO => 1.0,
+            done => begin.elapsed().as_secs_f64() / done.as_secs_f64(),
+        };
+        let left = self.whole.mul_f64(scale);
+        let mut show = |what: &str| {
+            let text = format!("round {round}, {}: {what}", workload.name);
+            progress.working(&text, left.saturating_sub(begin.elapsed()));
+        };
+        let found = capacity_round(
+            &contenders,
+            (round, workload),
+            self.run,
+            &judge,
+            self.interrupt,
+            &mut show,
+        );
+        if self.interrupt.is_set() {
+            return Ok(());
+        }
+        self.done += time_of_round(self.run) * contenders.len() as u32;
+        for (contender, found) in contenders.iter().zip(found) {
+            self.keep(contender.name, &workload.name, found, into);
+        }
+        into.summarise();
+        write(into, self.folder)
+    }
+
+    fn keep(
+        &mut self,
+        name: &str,
+        workload: &str,
+        found: Result<RoundCapacity, Failure>,
+        into: &mut Capacities,
+    ) {
+        let mut rows = into.servers.iter_mut();
+        let row = rows.find(|row| row.name == name && row.workload == workload);
+        match (row, found) {
+            (Some(row), Ok(found)) => row.rounds.push(found),
+            (Some(row), Err(mut failure)) => {
+                self.progress.fail(name, &failure);
+                self.folder.clean(&mut failure);
+                row.failure.get_or_insert(failure);
+            }
+            (None, _) => {}
+        }
+    }
+}
+
+/// Writes the file, its tables and its charts.
+fn write(capacities: &Capacities, folder: &Folder) -> Result<()> {
+    let page = report::capacity_page(capacities);
+    let table = [("capacity.md".to_owned(), page.text)];
+    let file = |name: &str| -> PathBuf { Path::new(&folder.path).join(name) };
+    store::write_document(capacities, &file(CAPACITY_FILE))
+        .and_then(|()| {
+            let mut files = table.iter().chain(&page.files);
+            files.try_for_each(|(name, text)| store::write_whole(&file(name), text))
+        })
+        .with_context(|| format!("cannot write to {}", folder.shown()))
+}
+
+/// Prints the capacities, and says how it went.
+fn finish(arguments: &Arguments, capacities: &Capacities) -> Result<Status> {
+    match (arguments.json, arguments.format) {
+        (true, _) => say!("{}", capacities.to_json().trim_end()),
+        (false, TableFormat::Markdown) => {
+            say!("{}", report::capacity_page(capacities).text.trim_end());
+        }
+        (false, TableFormat::Text) => {
+            let lines = report::capacity_lines(capacities, results::colour());
+            say!("{}", lines.trim_end());
+        }
+    }
+    let mut servers = capacities.servers.iter();
+    let failed = servers.any(|server| server.failure.is_some() || server.capacity.is_none());
+    Ok(match failed {
+        true => Status::Failed,
+        false => Status::Fine,
+    })
+}
