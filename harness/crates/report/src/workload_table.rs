@@ -55,8 +55,10 @@ pub(super) struct FigureColumn {
     pub(super) stage: Stage,
 }
 
-/// All columns. Without a paced stage, cost is that at peak.
-pub(super) fn columns(paced: bool) -> Vec<FigureColumn> {
+/// All columns, but wide ones without a value: runs of older versions lack some. Without a paced stage, cost is that at
+/// peak.
+pub(super) fn columns<'a>(paced: bool, rows: impl Iterator<Item = &'a Row>) -> Vec<FigureColumn> {
+    let rows: Vec<&Row> = rows.collect();
     let column = |figure: &'static Figure| FigureColumn {
         figure,
         stage: match figure.table {
@@ -64,7 +66,12 @@ pub(super) fn columns(paced: bool) -> Vec<FigureColumn> {
             stages => stages[0],
         },
     };
-    figure::of_table().map(column).collect()
+    let shown = |column: &FigureColumn| {
+        let has =
+            |row: &&Row| row.stage == column.stage && row.figures.contains_key(column.figure.id);
+        !column.figure.wide || rows.iter().any(has)
+    };
+    figure::of_table().map(column).filter(shown).collect()
 }
 
 /// Title, caption and table of a workload.
@@ -85,15 +92,8 @@ pub(super) fn blocks(
         |about| format!("{workload}: {about}"),
     );
     let mut blocks = vec![Block::Heading(title)];
-    let mut columns = columns(paced);
-    columns.retain(|column| {
-        let has = |row: &Row| {
-            (row.workload.as_str(), row.stage) == (workload, column.stage)
-                && row.figures.contains_key(column.figure.id)
-        };
-        // Runs of older versions lack some.
-        !column.figure.wide || layout == Layout::Wide && summary.rows.iter().any(has)
-    });
+    let mut columns = columns(paced, entries.iter().flat_map(WorkloadEntry::rows));
+    columns.retain(|column| layout == Layout::Wide || !column.figure.wide);
     // The figure ranked by is first.
     columns.sort_by_key(|column| ranking.is_some_and(|r| r.ranked_by != column.figure.id));
     let caption = ranking.map(|ranking| {
@@ -259,7 +259,7 @@ pub(super) fn entries<'a>(summary: &'a Summary, workload: &str) -> Vec<WorkloadE
 }
 
 impl<'a> WorkloadEntry<'a> {
-    fn rows(&self) -> impl Iterator<Item = &'a Row> {
+    pub(super) fn rows(&self) -> impl Iterator<Item = &'a Row> + use<'a> {
         self.peak.into_iter().chain(self.paced)
     }
 

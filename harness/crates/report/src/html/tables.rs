@@ -17,7 +17,8 @@ use super::{anchor, list};
 
 /// The table of one workload.
 pub(super) fn of_workload(record: &Record, field: &Field<'_>, notes: &mut Notes) -> Value {
-    let columns = columns(field.has(Stage::Paced));
+    let rows = field.entries.iter().flat_map(|entry| entry.rows());
+    let columns = columns(field.has(Stage::Paced), rows);
     let last = field.last_rank();
     let scales: Vec<Option<(f64, f64)>> = columns.iter().map(|c| reach(field, c)).collect();
     let caption = field.ranking.map_or_else(String::new, |ranking| {
