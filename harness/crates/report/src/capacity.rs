@@ -47,7 +47,7 @@ fn blocks(capacities: &Capacities, images: &mut dyn FnMut(&str) -> Vec<Block>) -
         blocks.push(Block::Table(ranking(capacities, workload)));
         blocks.extend(images(workload));
         blocks.extend(curve(capacities, workload).map(Block::WideTable));
-        blocks.extend(overloads(capacities, workload).map(Block::Table));
+        blocks.extend(overloads(capacities, workload).map(Block::WideTable));
     }
     blocks.push(Block::Text(about(capacities)));
     let notes = notes(capacities);
@@ -183,10 +183,10 @@ fn overloads(capacities: &Capacities, workload: &str) -> Option<Grid> {
     let head = [
         ("server", Align::Left),
         ("overload/s", Align::Right),
-        ("answered, % of capacity", Align::Right),
-        ("p99 sent, ms", Align::Right),
+        ("answered, %", Align::Right),
+        ("p99, ms", Align::Right),
         ("errors, %", Align::Right),
-        ("back after, ms", Align::Right),
+        ("back, ms", Align::Right),
         ("", Align::Left),
     ];
     Some(Grid::new(head, rows))
@@ -228,8 +228,8 @@ fn about(capacities: &Capacities) -> String {
     }
     if let Some(overload) = capacities.servers.iter().find_map(|s| s.overloads().next()) {
         text += &format!(
-            " Overload: three times the capacity for {} over {}, between loads of half the capacity. Its p99 counts from \
-             when a request was sent.",
+            " Overload: three times the capacity for {} over {}, between loads of half the capacity. Answered is the share \
+             of the capacity, p99 counts from when a request was sent, and back is how long latency took to return.",
             seconds((overload.seconds * 1e3).round() as u64),
             counted(overload.connections as u64, "connection"),
         );

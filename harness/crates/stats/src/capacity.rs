@@ -395,7 +395,6 @@ mod tests {
             trials += found.trials().len();
         }
         let of = f64::from(searches);
-        println!("held {} of {searches}, {} trials", held, trials as f64 / of);
         (f64::from(held) / of, trials as f64 / of)
     }
 
