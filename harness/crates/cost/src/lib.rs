@@ -45,7 +45,8 @@ use runner::{BootOptions, Built, Interrupt, Launch, Referee};
 
 pub use callgrind::Callgrind;
 pub use capacity::{
-    CapacityRun, Contender, SHARES, TrialVerdict, capacity_round, connections_of_overload, time_of_round,
+    CapacityRun, Contender, SHARES, TrialVerdict, capacity_round, connections_of_overload,
+    time_of_round,
 };
 pub use fairness::{FairnessOptions, fairness};
 pub use footprint::{FootprintOptions, footprint};

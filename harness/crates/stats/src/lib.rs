@@ -38,7 +38,8 @@ pub use bootstrap::{
     Bootstrap, Interval, MIN_REPLICATES, RESAMPLES, RESAMPLING_SUFFICES, Resamples, Scale,
 };
 pub use capacity::{
-    CapacityEnd, CapacityEstimate, CapacityOptions, CapacitySearch, CapacityTrial, DISTURBED, LEAST_TRIALS, SPREADS,
+    CapacityEnd, CapacityEstimate, CapacityOptions, CapacitySearch, CapacityTrial, DISTURBED,
+    LEAST_TRIALS, SPREADS,
 };
 pub use change::{Steadiness, change_points, steadiness};
 pub use correlation::{permutation_p, spearman};

@@ -187,7 +187,9 @@ impl<'m, 'a> Measuring<'m, 'a> {
         }
         let twins = |side: &Side<'_>| -> Vec<(Series, Series)> {
             let twins = side.twins().into_iter();
-            twins.map(|(a, b)| (values(side, a), values(side, b))).collect()
+            twins
+                .map(|(a, b)| (values(side, a), values(side, b)))
+                .collect()
         };
         let (of_base, of_new) = (twins(self.base), twins(self.new));
         let delta = floor(of_base, of_new, self.choice, &mut self.bootstrap);
