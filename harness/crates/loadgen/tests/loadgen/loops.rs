@@ -225,7 +225,11 @@ fn a_connection_thinks_between_an_answer_and_its_next_request() {
         };
         vec![Act::Write(response(status, PONG).into())]
     });
-    for think in [Think::Fixed(MS * 20), Think::Exponential(MS * 5)] {
+    for think in [
+        Think::Fixed(MS * 20),
+        Think::Uniform(MS * 20, MS * 30),
+        Think::Exponential(MS * 5),
+    ] {
         let config = Config {
             connections: 1,
             think: Some(think),
@@ -234,7 +238,7 @@ fn a_connection_thinks_between_an_answer_and_its_next_request() {
         let m = measure(&config, &ping());
         let too_soon = m.errors.get("status").copied().unwrap_or(0);
         match think {
-            Think::Fixed(_) => {
+            Think::Fixed(_) | Think::Uniform(..) => {
                 assert_eq!(too_soon, 0);
                 assert!(m.sent_total <= 16, "{}", m.sent_total);
             }
