@@ -11,9 +11,12 @@ LOADS := $(if $(WORKLOAD),--workload $(WORKLOAD)) $(if $(STAGE),--stage $(STAGE)
 MANIFESTS := $(if $(MANIFEST),--manifest $(MANIFEST))
 FILTERS := $(SELECT) $(LOADS) $(MANIFESTS)
 
+# What cargo test runs apart from the suite.
+TESTS := --lib --bins --tests --examples
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help tools new-server build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor cost profile footprint capacity patterns soak fairness crosscheck microbench bench-driver test test-slow fuzz lint nightly ci clean
+.PHONY: help tools new-server build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor cost profile footprint capacity patterns soak fairness crosscheck microbench bench-driver build-tests test test-slow fuzz lint nightly ci clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -90,16 +93,19 @@ bench-driver: tools ## Measure the load generator's accuracy and cost against it
 
 # Tests mostly wait for servers, so on few CPUs more of them run at a time than there are CPUs.
 test: export RUST_TEST_THREADS ?= $(shell n=$$(nproc); echo $$((n < 4 ? 2 * n : n)))
-test: TESTS := --lib --bins --tests --examples
-test test-slow: export CARGO_INCREMENTAL ?= 0
-test: tools ## Run the tests of the harness and of the five servers
-	cargo test --locked --no-run $(TESTS) --test suite
+build-tests test test-slow: export CARGO_INCREMENTAL ?= 0
+test: tools build-tests ## Run the tests of the harness and of the five servers
 	@# The suite mostly waits for servers, so the other tests run next to it. Their output comes last.
 	@log=$$(mktemp); RUST_TEST_THREADS=$$(nproc) cargo test --locked --no-fail-fast $(TESTS) >"$$log" 2>&1 & others=$$!; \
 		cargo test --locked --test suite; suite=$$?; wait $$others; status=$$?; cat "$$log"; rm "$$log"; \
 		[ $$suite = 0 ] && [ $$status = 0 ]
 
-test-slow: tools ## Run the tests that take a minute each: they build servers, count instructions, search for crashes
+# Without flags cargo builds the examples as programs, which the suite starts; with --examples it builds their tests.
+build-tests: tools
+	cargo test --locked --no-run
+	cargo test --locked --no-run $(TESTS) --test suite
+
+test-slow: tools build-tests ## Run the tests that take a minute each: they build servers, count instructions, search for crashes
 	cargo test --locked --test suite -- --ignored cli:: protocol:: referee::
 
 fuzz: tools ## Fuzz the parsers with a million responses and workloads each (needs cargo-fuzz; scripts/fuzz --help)
@@ -125,8 +131,7 @@ nightly: tools ## The slow checks: every gate of a trial, generated requests, th
 ci: HARNESS := $(or $(CARGO_TARGET_DIR),target)/debug/harness
 # Nor need the servers be built with link-time optimization, which takes minutes. Their record says so.
 ci: FAST := CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
-ci: ## Run lint, test, test-slow and smoke, as CI does
-	cargo test --locked --no-run --lib --bins --tests --examples --test suite
+ci: build-tests ## Run lint, test, test-slow and smoke, as CI does
 	@# Tests mostly wait, so clippy and the servers of the smoke run are built meanwhile; a little later, as cargo
 	@# holds a lock while it sees that the tests are built.
 	@log=$$(mktemp); { sleep 15; $(FAST) $(HARNESS) build && $(MAKE) lint; } >"$$log" 2>&1 & beside=$$!; \

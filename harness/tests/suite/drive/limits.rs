@@ -169,7 +169,10 @@ fn what_is_no_limit_is_refused_before_anything_is_sent() {
         ("p99", &["quote it for the shell"]),
         ("p99>250", &["a time with its unit"]),
         ("errors>0.1", &["0.1%"]),
-        ("send_lag.p99>1ms", &["--rate, --stages or --think"]),
+        (
+            "send_lag.p99>1ms",
+            &["--rate, --stages, --pattern, --replay or --think"],
+        ),
     ] {
         let text = drive(2, server.addr, &["-n", "1"], &[limit]);
         for word in words {
