@@ -382,7 +382,7 @@ mod tests {
     fn an_objective_fails_unless_it_holds() {
         let drive = json!({
             "latency_ns": {"p99": 2_000_000, "p50": 1_000_000, "at_least": ["p50"], "at_most": {"p50": 1_500_000}},
-            "answered_total": 999, "errors": {"status": 1},
+            "answered_total": 999, "errors": {"status": 1, "timeout": 0},
         });
         for (objective, passed) in [
             ("p99<2ms", false),
