@@ -106,7 +106,7 @@ build-tests: tools
 	cargo test --locked --no-run $(TESTS) --test suite
 
 test-slow: tools build-tests ## Run the tests that take a minute each: they build servers, count instructions, search for crashes
-	cargo test --locked --test suite -- --ignored cli:: protocol:: referee::
+	cargo test --locked --test suite -- --ignored cli:: protocol:: referee:: --skip no_leak_is_reported
 
 fuzz: tools ## Fuzz the parsers with a million responses and workloads each (needs cargo-fuzz; scripts/fuzz --help)
 	@scripts/fuzz
@@ -123,6 +123,7 @@ MORE := $(filter-out README.md rocket trillium,$(notdir $(wildcard servers/more/
 nightly: tools ## The slow checks: every gate of a trial, generated requests, the protocol matrix, mutated requests
 	cargo test --workspace --test gates --examples --locked
 	@$(MAKE) test-slow
+	cargo test --locked --test suite -- --ignored no_leak_is_reported
 	@$(HARNESS) check $(addprefix --server ,$(MORE))
 	@scripts/schemathesis
 	@$(HARNESS) protocol --fuzz 100000 $(SELECT) $(MANIFESTS)

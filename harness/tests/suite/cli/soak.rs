@@ -205,7 +205,7 @@ fn a_planted_leak_of_64_bytes_is_found_and_its_size_is_told() {
 }
 
 #[test]
-#[ignore = "slow: two minutes: 20 servers in turn"]
+#[ignore = "slow, 2 minutes: `make nightly` runs it"]
 fn no_leak_is_reported_of_20_servers_without_one() {
     let mut bench = Bench::new();
     for number in 1..=20 {
