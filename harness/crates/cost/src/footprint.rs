@@ -21,7 +21,7 @@ use record::{Failure, OpenConnections, ServerFootprint, Step};
 use runner::{BootOptions, Interrupt, Launch, Referee, Running, boot};
 
 /// How often memory is read under load.
-const EVERY: Duration = Duration::from_millis(100);
+pub(super) const EVERY: Duration = Duration::from_millis(100);
 /// What a server gets to come to rest before its memory is read.
 const SETTLE: Duration = Duration::from_millis(300);
 /// The longest load; it ends by its number of requests.
@@ -125,7 +125,7 @@ impl Footprinted<'_> {
         show: &mut dyn FnMut(&str),
     ) -> Result<()> {
         let mut processes = processes_of(running);
-        self.pause(SETTLE)?;
+        pause(SETTLE, self.interrupt)?;
         let idle = now(&mut processes)?.rss_bytes();
         into.figures
             .insert("rss_idle_bytes".to_owned(), idle as f64);
@@ -161,7 +161,7 @@ impl Footprinted<'_> {
             .insert("rss_growth_per_100k_requests_bytes".to_owned(), growth);
 
         show("a rest");
-        self.pause(self.options.rest)?;
+        pause(self.options.rest, self.interrupt)?;
         let later = now(&mut processes)?.rss_bytes();
         into.figures
             .insert("rss_later_bytes".to_owned(), later as f64);
@@ -218,7 +218,7 @@ impl Footprinted<'_> {
     ) -> Result<()> {
         let mut processes = processes_of(running);
         let wire = runner::wire(&self.referee.readiness(), running.addr);
-        self.pause(SETTLE)?;
+        pause(SETTLE, self.interrupt)?;
         let before = Held::read(&mut processes)?;
         into.open.push(before.step(0, &before));
         if before.memory.stack_bytes.is_none() {
@@ -242,7 +242,7 @@ impl Footprinted<'_> {
             }
             let refused = match opened {
                 Ok(()) => {
-                    self.pause(SETTLE)?;
+                    pause(SETTLE, self.interrupt)?;
                     let now = Held::read(&mut processes)?;
                     match held.iter().filter(|stream| !is_open(stream)).count() {
                         0 => {
@@ -303,18 +303,6 @@ impl Footprinted<'_> {
         self.referee.judge(&self.referee.readiness(), &response)?;
         ensure!(!response.close, "it closes after each response");
         Ok(stream)
-    }
-
-    /// Sleeps, unless the user asks to stop.
-    fn pause(&self, time: Duration) -> Result<()> {
-        let end = Instant::now() + time;
-        loop {
-            ensure!(!self.interrupt.is_set(), "interrupted");
-            match end.saturating_duration_since(Instant::now()) {
-                Duration::ZERO => return Ok(()),
-                left => thread::sleep(left.min(EVERY)),
-            }
-        }
     }
 }
 
@@ -404,6 +392,18 @@ pub(super) fn watched<T>(
             peak.map_err(|_| anyhow!("the thread that reads memory panicked"))?,
         ))
     })
+}
+
+/// Sleeps, unless the user asks to stop.
+pub(super) fn pause(time: Duration, interrupt: &Interrupt) -> Result<()> {
+    let end = Instant::now() + time;
+    loop {
+        ensure!(!interrupt.is_set(), "interrupted");
+        match end.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => return Ok(()),
+            left => thread::sleep(left.min(EVERY)),
+        }
+    }
 }
 
 pub(super) fn processes_of(running: &Running) -> Processes {

@@ -3,20 +3,17 @@
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail, ensure};
 
 use super::DISTINCT_CALLS;
-use super::footprint::{KEPT_ORDERS, LONGEST_LOAD, processes_of};
+use super::footprint::{EVERY, KEPT_ORDERS, LONGEST_LOAD, pause, processes_of};
 use catalog::{Call, Workload};
 use loadgen::{Config, Control, Measurement, Pace, Script};
 use machine::probe::Processes;
 use record::{Failure, Step};
 use runner::{BootOptions, Interrupt, Launch, Referee, Running, accept, accept_by_route, boot};
-
-/// How often memory is read, and Ctrl-C noticed.
-const EVERY: Duration = Duration::from_millis(100);
 
 /// How a server is started and loaded.
 #[derive(Debug, Clone)]
@@ -172,14 +169,7 @@ impl Served {
 
     /// Sleeps, unless the user asks to stop.
     pub(super) fn pause(&self, time: Duration) -> Result<()> {
-        let end = Instant::now() + time;
-        loop {
-            ensure!(!self.interrupt.is_set(), "interrupted");
-            match end.saturating_duration_since(Instant::now()) {
-                Duration::ZERO => return Ok(()),
-                left => thread::sleep(left.min(EVERY)),
-            }
-        }
+        pause(time, &self.interrupt)
     }
 }
 

@@ -18,10 +18,10 @@ fn server<'j>(json: &'j Value, name: &str) -> &'j Value {
 
 #[test]
 fn known_capacities_and_their_ratio_are_found() {
-    // One worker that sleeps for 2 or 4 ms for each request: at most 500 and 250 a second.
+    // One request at a time, for 2 or 4 ms each: at most 500 and 250 a second.
     let bench = Bench::new()
-        .with("fast", &["--event-loop", "--sleep-ms", "2"])
-        .with("slow", &["--event-loop", "--sleep-ms", "4"]);
+        .with("fast", &["--event-loop", "--service-us", "2000"])
+        .with("slow", &["--event-loop", "--service-us", "4000"]);
     let flags: Vec<&str> = SHORT.split_whitespace().collect();
     let mut command = bench.command("capacity", &flags);
     command
@@ -110,7 +110,7 @@ fn what_can_not_be_measured_is_said() {
 #[test]
 #[ignore = "slow: an overload takes 22 s"]
 fn a_server_that_queues_recovers_from_an_overload() {
-    let bench = Bench::new().with("queues", &["--event-loop", "--sleep-ms", "1"]);
+    let bench = Bench::new().with("queues", &["--event-loop", "--service-us", "1000"]);
     let flags: Vec<&str> = SHORT.split_whitespace().collect();
     let mut command = bench.command("capacity", &flags);
     command.args(["--slo", "p99<200ms", "--no-curve", "--overload"]);
