@@ -69,6 +69,17 @@ pub enum TableFormat {
     Markdown,
 }
 
+/// How a document is printed.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Printed {
+    /// Print JSON
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+    /// Output format
+    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
+    pub format: TableFormat,
+}
+
 /// Selects what is shown of stored runs.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Selection")]

@@ -1,22 +1,23 @@
 //! `harness capacity`: up to which rate each server meets an objective, and what happens below and above that rate.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-use clap::{Args, ValueEnum};
+use anyhow::Result;
+use clap::Args;
 use record::{
-    CAPACITY_FILE, CAPACITY_KIND, CAPACITY_SCHEMA_VERSION, Capacities, Document as _, Failure,
-    RoundCapacity, ServerCapacity,
+    CAPACITY_FILE, CAPACITY_KIND, CAPACITY_SCHEMA_VERSION, Capacities, Failure, RoundCapacity,
+    ServerCapacity,
 };
 
 use super::drive::find;
 use super::drive::limits::{self, Limit};
+use super::drive::pace::Spread;
 use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use crate::flags::{
-    OnlyWorkloads, Servers, Status, TableFormat, parse_duration, parse_share, workloads,
+    OnlyWorkloads, Printed, Servers, Status, parse_duration, parse_share, workloads,
 };
 use ::cost::{
     CapacityRun, Contender, TrialVerdict, capacity_round, connections_of_overload, time_of_round,
@@ -70,7 +71,7 @@ pub struct Arguments {
     #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     connections: u32,
     /// How requests are spread over time
-    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = Spread::Constant)]
     arrivals: Spread,
     /// Leave out the load curve
     #[arg(long)]
@@ -90,12 +91,8 @@ pub struct Arguments {
     /// Show what would be measured and how long it takes, and do nothing else
     #[arg(long)]
     list: bool,
-    /// Print JSON
-    #[arg(long, conflicts_with = "format")]
-    json: bool,
-    /// Output format
-    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
-    format: TableFormat,
+    #[command(flatten)]
+    printed: Printed,
     /// Time limit for a start and for a response
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     timeout: Duration,
@@ -108,16 +105,6 @@ pub struct Arguments {
     workloads: OnlyWorkloads,
     #[command(flatten)]
     cpus: Cpus,
-}
-
-/// The values of `--arrivals`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum Spread {
-    /// At even intervals
-    #[default]
-    Constant,
-    /// At random, like independent users
-    Poisson,
 }
 
 /// The workload if none is named.
@@ -392,7 +379,8 @@ impl Survey<'_> {
             self.keep(contender.name, &workload.name, found, into);
         }
         into.summarise();
-        write(into, self.folder)
+        self.folder
+            .write_document(into, CAPACITY_FILE, report::capacity_page(into))
     }
 
     fn keep(
@@ -416,31 +404,14 @@ impl Survey<'_> {
     }
 }
 
-/// Writes the file, its tables and its charts.
-fn write(capacities: &Capacities, folder: &Folder) -> Result<()> {
-    let page = report::capacity_page(capacities);
-    let table = [("capacity.md".to_owned(), page.text)];
-    let file = |name: &str| -> PathBuf { Path::new(&folder.path).join(name) };
-    store::write_document(capacities, &file(CAPACITY_FILE))
-        .and_then(|()| {
-            let mut files = table.iter().chain(&page.files);
-            files.try_for_each(|(name, text)| store::write_whole(&file(name), text))
-        })
-        .with_context(|| format!("cannot write to {}", folder.shown()))
-}
-
 /// Prints the capacities, and says how it went.
 fn finish(arguments: &Arguments, capacities: &Capacities) -> Result<Status> {
-    match (arguments.json, arguments.format) {
-        (true, _) => say!("{}", capacities.to_json().trim_end()),
-        (false, TableFormat::Markdown) => {
-            say!("{}", report::capacity_page(capacities).text.trim_end());
-        }
-        (false, TableFormat::Text) => {
-            let lines = report::capacity_lines(capacities, results::colour());
-            say!("{}", lines.trim_end());
-        }
-    }
+    results::print(
+        &arguments.printed,
+        capacities,
+        || report::capacity_page(capacities).text,
+        |colour| report::capacity_lines(capacities, colour),
+    )?;
     let mut servers = capacities.servers.iter();
     let failed = servers.any(|server| server.failure.is_some() || server.capacity.is_none());
     Ok(match failed {

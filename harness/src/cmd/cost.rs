@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use record::{COST_FILE, COST_KIND, COST_SCHEMA_VERSION, Costs, Document as _, ServerCost};
+use record::{COST_FILE, COST_KIND, COST_SCHEMA_VERSION, Costs, ServerCost};
 
 use super::bench::against::{self, Base};
 use super::counting_build;
 use super::machine::{CpuPlace, Cpus};
 use super::progress::{PartsLeft, Progress};
 use super::results::{self, Folder};
-use crate::flags::{OnlyWorkloads, Servers, Status, TableFormat, Usage, parse_duration, workloads};
+use crate::flags::{OnlyWorkloads, Printed, Servers, Status, Usage, parse_duration, workloads};
 use ::cost::{CostKind, CostOptions, Subject, Tools};
 use catalog::{Catalog, Server, Workload, names};
 use judge::{CostChange, CostLimit, cost_changes, unjudged};
@@ -77,12 +77,8 @@ pub struct Arguments {
     /// Show what would be counted, and do nothing else
     #[arg(long)]
     list: bool,
-    /// Print JSON
-    #[arg(long, conflicts_with = "format")]
-    json: bool,
-    /// Output format
-    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
-    format: TableFormat,
+    #[command(flatten)]
+    printed: Printed,
     /// Time limit for a response; a server under valgrind is many times slower
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     timeout: Duration,
@@ -305,16 +301,12 @@ impl CostJob<'_> {
 
 /// Prints the costs, compares them, and says how it went.
 fn finish(arguments: &Arguments, costs: &Costs, stored: Option<&Costs>) -> Result<Status> {
-    match (arguments.json, arguments.format) {
-        (true, _) => say!("{}", costs.to_json().trim_end()),
-        (false, TableFormat::Markdown) => say!("{}", report::cost_page(costs).trim_end()),
-        (false, TableFormat::Text) => {
-            say!(
-                "{}",
-                report::cost_lines(costs, results::colour()).trim_end()
-            );
-        }
-    }
+    results::print(
+        &arguments.printed,
+        costs,
+        || report::cost_page(costs),
+        |colour| report::cost_lines(costs, colour),
+    )?;
     let failed = costs.servers.iter().any(|server| server.failure.is_some());
     // Where all failed, that is said already.
     let counted = costs
@@ -360,7 +352,7 @@ fn compare(arguments: &Arguments, costs: &Costs, stored: Option<&Costs>) -> Resu
     }
     // With --json, standard output is one document.
     let lines = report::cost_changes(&changes, results::colour());
-    match arguments.json {
+    match arguments.printed.json {
         true => eprintln!("{}", lines.trim_end()),
         false => say!("\n{}", lines.trim_end()),
     }

@@ -6,7 +6,7 @@ mod hlog;
 mod json;
 pub(super) mod limits;
 mod live;
-mod pace;
+pub(super) mod pace;
 mod recovery;
 mod replay;
 mod requests;

@@ -6,15 +6,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use record::{
-    Document as _, FAIRNESS_FILE, FAIRNESS_KIND, FAIRNESS_SCHEMA_VERSION, Failure, Fairness,
-    ServerFairness,
+    FAIRNESS_FILE, FAIRNESS_KIND, FAIRNESS_SCHEMA_VERSION, Failure, Fairness, ServerFairness,
 };
 
 use super::machine::{CpuPlace, Cpus};
 use super::progress::Progress;
 use super::results::{self, Folder};
 use super::{renew, renew_readmes};
-use crate::flags::{Servers, Status, TableFormat, parse_duration, workloads};
+use crate::flags::{Printed, Servers, Status, parse_duration, workloads};
 use ::cost::FairnessOptions;
 use catalog::{Catalog, Server, Source, Workload};
 use runner::Interrupt;
@@ -53,12 +52,8 @@ pub struct Arguments {
     /// Regenerate harness/docs/FAIRNESS.md and the section in each server's README
     #[arg(long)]
     write: bool,
-    /// Print JSON
-    #[arg(long, conflicts_with = "format")]
-    json: bool,
-    /// Output format
-    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
-    format: TableFormat,
+    #[command(flatten)]
+    printed: Printed,
     /// Time limit for a start and for a response
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     timeout: Duration,
@@ -188,14 +183,12 @@ impl FairnessJob<'_> {
 
 /// Prints the table, writes the documents, and says how it went.
 fn finish(arguments: &Arguments, fairness: &Fairness) -> Result<Status> {
-    match (arguments.json, arguments.format) {
-        (true, _) => say!("{}", fairness.to_json().trim_end()),
-        (false, TableFormat::Markdown) => say!("{}", report::fairness_page(fairness).trim_end()),
-        (false, TableFormat::Text) => {
-            let lines = report::fairness_lines(fairness, results::colour());
-            say!("{}", lines.trim_end());
-        }
-    }
+    results::print(
+        &arguments.printed,
+        fairness,
+        || report::fairness_page(fairness),
+        |colour| report::fairness_lines(fairness, colour),
+    )?;
     let failed = fairness
         .servers
         .iter()

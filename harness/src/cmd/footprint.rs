@@ -7,14 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::Args;
 use record::{
-    Document as _, FOOTPRINT_FILE, FOOTPRINT_KIND, FOOTPRINT_SCHEMA_VERSION, Footprints,
-    ServerFootprint,
+    FOOTPRINT_FILE, FOOTPRINT_KIND, FOOTPRINT_SCHEMA_VERSION, Footprints, ServerFootprint,
 };
 
 use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
-use crate::flags::{Servers, Status, TableFormat, parse_duration, workloads};
+use crate::flags::{Printed, Servers, Status, parse_duration, workloads};
 use ::cost::FootprintOptions;
 use catalog::{Catalog, Server, Source, Workload};
 use machine::probe::limits;
@@ -77,12 +76,8 @@ pub struct Arguments {
     /// Show what would be measured, and do nothing else
     #[arg(long)]
     list: bool,
-    /// Print JSON
-    #[arg(long, conflicts_with = "format")]
-    json: bool,
-    /// Output format
-    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
-    format: TableFormat,
+    #[command(flatten)]
+    printed: Printed,
     /// Time limit for a start and for a response
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     timeout: Duration,
@@ -145,7 +140,11 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         }
         footprints.servers.push(measured);
         survey.done += 1;
-        write(&footprints, &folder)?;
+        folder.write_document(
+            &footprints,
+            FOOTPRINT_FILE,
+            report::footprint_page(&footprints),
+        )?;
     }
     survey.progress.finish();
     if interrupt.is_set() {
@@ -153,18 +152,6 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     }
     eprintln!("stored in {}", folder.shown());
     finish(arguments, &footprints)
-}
-
-/// Writes the file, its table and its chart.
-fn write(footprints: &Footprints, folder: &Folder) -> Result<()> {
-    let page = report::footprint_page(footprints);
-    let table = [("footprint.md".to_owned(), page.text)];
-    store::write_document(footprints, &folder.path.join(FOOTPRINT_FILE))
-        .and_then(|()| {
-            let mut files = table.iter().chain(&page.files);
-            files.try_for_each(|(name, text)| store::write_whole(&folder.path.join(name), text))
-        })
-        .with_context(|| format!("cannot write to {}", folder.shown()))
 }
 
 fn blank(
@@ -347,16 +334,12 @@ fn note(footprint: &mut ServerFootprint, id: &str, value: Result<f64, String>) {
 
 /// Prints the footprint, and says how it went.
 fn finish(arguments: &Arguments, footprints: &Footprints) -> Result<Status> {
-    match (arguments.json, arguments.format) {
-        (true, _) => say!("{}", footprints.to_json().trim_end()),
-        (false, TableFormat::Markdown) => {
-            say!("{}", report::footprint_page(footprints).text.trim_end());
-        }
-        (false, TableFormat::Text) => {
-            let lines = report::footprint_lines(footprints, results::colour());
-            say!("{}", lines.trim_end());
-        }
-    }
+    results::print(
+        &arguments.printed,
+        footprints,
+        || report::footprint_page(footprints).text,
+        |colour| report::footprint_lines(footprints, colour),
+    )?;
     let failed = footprints
         .servers
         .iter()

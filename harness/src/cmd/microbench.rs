@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 use record::{
-    BenchedServer, Document as _, MICROBENCH_FILE, MICROBENCH_KIND, MICROBENCH_SCHEMA_VERSION,
-    Microbenches, PackageFailure,
+    BenchedServer, MICROBENCH_FILE, MICROBENCH_KIND, MICROBENCH_SCHEMA_VERSION, Microbenches,
+    PackageFailure,
 };
 
 use super::machine::{CpuPlace, Cpus};
 use super::progress::{PartsLeft, Progress};
 use super::results::{self, Folder};
-use crate::flags::{Servers, Status, TableFormat, Usage};
+use crate::flags::{Printed, Servers, Status, Usage};
 use catalog::{Benches, Catalog, Server};
 use record::{Failure, Step};
 use runner::{Interrupt, run_to_its_end};
@@ -31,7 +31,7 @@ Examples:
   cargo harness microbench --from harness/docs/microbench.json --json
 
 Runs the criterion benchmarks that packages of the workspace list in their manifests, one package at a time, \
-with shorter times than criterion's: a server's handlers called without a socket, its router among 6 and 200 \
+with shorter times than criterion's: a server's handlers called without a socket, its router among 9 and 199 \
 routes, up to 8 layers of middleware, JSON libraries, stores of orders, and the load generator's parser.
 
 They show where a server's own time goes, not how fast it serves: there is no socket, no kernel, no second \
@@ -67,12 +67,8 @@ pub struct Arguments {
     /// Show stored figures, or what `cargo bench` left in a criterion folder on this machine; starts nothing
     #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = ["list", "out", "write"])]
     from: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long, conflicts_with = "format")]
-    json: bool,
-    /// Output format
-    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
-    format: TableFormat,
+    #[command(flatten)]
+    printed: Printed,
     /// Folder to store the figures in [default: bench-results/UTC-REVISION-microbench]
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -256,12 +252,12 @@ fn stored(path: &Path, servers: &[Server]) -> Result<Microbenches> {
 }
 
 fn finish(arguments: &Arguments, micro: &Microbenches) -> Result<Status> {
-    let text = match (arguments.json, arguments.format) {
-        (true, _) => micro.to_json(),
-        (false, TableFormat::Markdown) => report::microbench_page(micro),
-        (false, TableFormat::Text) => report::microbench_lines(micro, results::colour()),
-    };
-    say!("{}", text.trim_end());
+    results::print(
+        &arguments.printed,
+        micro,
+        || report::microbench_page(micro),
+        |colour| report::microbench_lines(micro, colour),
+    )?;
     Ok(match micro.failures.is_empty() {
         true => Status::Fine,
         false => Status::Failed,

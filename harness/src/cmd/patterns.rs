@@ -6,14 +6,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use record::{
-    Document as _, PATTERNS_FILE, PATTERNS_KIND, PATTERNS_SCHEMA_VERSION, PatternPart, PatternRun,
-    PatternShape, Patterns,
+    PATTERNS_FILE, PATTERNS_KIND, PATTERNS_SCHEMA_VERSION, PatternPart, PatternRun, PatternShape,
+    Patterns,
 };
 
 use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
-use crate::flags::{Servers, Status, TableFormat, parse_duration, parse_rate, patterns, workloads};
+use crate::flags::{Printed, Servers, Status, parse_duration, parse_rate, patterns, workloads};
 use ::cost::{PatternOptions, ServedOptions};
 use catalog::{Catalog, Pattern, Server, Workload};
 use loadgen::MAX_RATE;
@@ -73,12 +73,8 @@ pub struct Arguments {
     /// Show what would be measured, and do nothing else
     #[arg(long)]
     list: bool,
-    /// Print JSON
-    #[arg(long, conflicts_with = "format")]
-    json: bool,
-    /// Output format
-    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
-    format: TableFormat,
+    #[command(flatten)]
+    printed: Printed,
     /// Time limit for a start and for a response
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     timeout: Duration,
@@ -154,7 +150,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
                 let run = survey.measure(server, built, pattern, round);
                 if !interrupt.is_set() {
                     stored.runs.push(run);
-                    write(&stored, &folder)?;
+                    folder.write_document(&stored, PATTERNS_FILE, report::pattern_page(&stored))?;
                 }
             }
         }
@@ -186,18 +182,6 @@ fn refuse_rates(patterns: &[Pattern], base: f64) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Writes the file, its tables and its charts.
-fn write(patterns: &Patterns, folder: &Folder) -> Result<()> {
-    let page = report::pattern_page(patterns);
-    let table = [("patterns.md".to_owned(), page.text)];
-    store::write_document(patterns, &folder.path.join(PATTERNS_FILE))
-        .and_then(|()| {
-            let mut files = table.iter().chain(&page.files);
-            files.try_for_each(|(name, text)| store::write_whole(&folder.path.join(name), text))
-        })
-        .with_context(|| format!("cannot write to {}", folder.shown()))
 }
 
 fn blank(
@@ -366,16 +350,12 @@ impl Survey<'_> {
 
 /// Prints it, and says how it went.
 fn finish(arguments: &Arguments, patterns: &Patterns) -> Result<Status> {
-    match (arguments.json, arguments.format) {
-        (true, _) => say!("{}", patterns.to_json().trim_end()),
-        (false, TableFormat::Markdown) => {
-            say!("{}", report::pattern_page(patterns).text.trim_end());
-        }
-        (false, TableFormat::Text) => {
-            let lines = report::pattern_lines(patterns, results::colour());
-            say!("{}", lines.trim_end());
-        }
-    }
+    results::print(
+        &arguments.printed,
+        patterns,
+        || report::pattern_page(patterns).text,
+        |colour| report::pattern_lines(patterns, colour),
+    )?;
     let wrong = |run: &PatternRun| run.failure.is_some() || !run.errors.is_empty();
     Ok(match patterns.runs.iter().any(wrong) {
         true => Status::Failed,

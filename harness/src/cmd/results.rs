@@ -9,12 +9,12 @@ use rustix::fs::statvfs;
 
 use super::git::revision;
 use super::write_file;
-use crate::flags::Usage;
+use crate::flags::{Printed, TableFormat, Usage};
 use record::{
     COST_FILE, Costs, Document, HiddenPaths, MICROBENCH_FILE, Microbenches, PROTOCOL_FILE,
     Protocol, Record, Run, Server, ServerCost, Summary,
 };
-use report::Colour;
+use report::{Colour, Illustrated};
 use serde::de::DeserializeOwned;
 use store::{DocumentError, Store};
 
@@ -115,6 +115,23 @@ impl Folder {
             );
         }
         Ok(())
+    }
+
+    /// Writes a document under its name, and its page as Markdown with the charts that belong to it.
+    pub(super) fn write_document(
+        &self,
+        document: &impl Document,
+        name: &str,
+        page: Illustrated,
+    ) -> Result<()> {
+        let path = self.path.join(name);
+        store::write_document(document, &path)
+            .and_then(|()| store::write_whole(&path.with_extension("md"), &page.text))
+            .and_then(|()| {
+                let mut files = page.files.iter();
+                files.try_for_each(|(name, text)| store::write_whole(&self.path.join(name), text))
+            })
+            .with_context(|| format!("cannot write to {}", self.shown()))
     }
 
     pub(super) fn logs(&self) -> PathBuf {
@@ -282,6 +299,22 @@ pub(super) fn write(record: &Record, folder: &Path) -> Result<Summary> {
 /// The tables for a terminal.
 pub(super) fn terminal(record: &Record, summary: &Summary) -> String {
     report::terminal(record, summary, colour())
+}
+
+/// Prints a document as the flags say: JSON, its page in Markdown, or lines for a terminal.
+pub(super) fn print(
+    printed: &Printed,
+    document: &impl Document,
+    page: impl FnOnce() -> String,
+    lines: impl FnOnce(Colour) -> String,
+) -> Result<()> {
+    let text = match (printed.json, printed.format) {
+        (true, _) => document.to_json(),
+        (false, TableFormat::Markdown) => page(),
+        (false, TableFormat::Text) => lines(colour()),
+    };
+    say!("{}", text.trim_end());
+    Ok(())
 }
 
 /// Whether stdout can show colours.

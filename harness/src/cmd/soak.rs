@@ -12,16 +12,13 @@ use clap::Args;
 use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
-use crate::flags::{Servers, Status, TableFormat, parse_duration, parse_rate, workloads};
+use crate::flags::{Printed, Servers, Status, parse_duration, parse_rate, workloads};
 use ::cost::{ServedOptions, SoakOptions, Soaked};
 use catalog::{Catalog, Server, Workload};
 use judge::{Growing, least_cycles, soak_trends};
 use limit::SoakLimit;
 use machine::probe::limits;
-use record::{
-    Document as _, Failure, SOAK_FILE, SOAK_KIND, SOAK_SCHEMA_VERSION, Soak, SoakReading,
-    SoakServer,
-};
+use record::{Failure, SOAK_FILE, SOAK_KIND, SOAK_SCHEMA_VERSION, Soak, SoakReading, SoakServer};
 use runner::{BootOptions, Built, Interrupt};
 
 const EXAMPLES: &str = "\
@@ -98,12 +95,8 @@ pub struct Arguments {
     /// Show what would be done, and do nothing else
     #[arg(long)]
     list: bool,
-    /// Print JSON
-    #[arg(long, conflicts_with = "format")]
-    json: bool,
-    /// Output format
-    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
-    format: TableFormat,
+    #[command(flatten)]
+    printed: Printed,
     /// Time limit for a start and for a response
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     timeout: Duration,
@@ -360,7 +353,8 @@ impl Session<'_> {
 
     /// Goes through the cycles, each server in turn; stores after each.
     fn soak(&mut self, soak: &mut Soak) -> Result<()> {
-        write(soak, self.folder)?;
+        self.folder
+            .write_document(soak, SOAK_FILE, report::soak_page(soak))?;
         let begin = Instant::now();
         let all = left(soak);
         for cycle in 1..=soak.cycles {
@@ -380,7 +374,8 @@ impl Session<'_> {
                     Some(Err(failure)) => self.fail(&mut soak.servers[place], failure),
                     None => {}
                 }
-                write(soak, self.folder)?;
+                self.folder
+                    .write_document(soak, SOAK_FILE, report::soak_page(soak))?;
             }
         }
         for (name, process) in std::mem::take(&mut self.processes) {
@@ -391,7 +386,8 @@ impl Session<'_> {
                 }
             }
         }
-        write(soak, self.folder)
+        self.folder
+            .write_document(soak, SOAK_FILE, report::soak_page(soak))
     }
 
     fn cycle(
@@ -432,27 +428,14 @@ impl Session<'_> {
     }
 }
 
-/// Writes the file, its table and its chart.
-fn write(soak: &Soak, folder: &Folder) -> Result<()> {
-    let page = report::soak_page(soak);
-    let table = [("soak.md".to_owned(), page.text)];
-    store::write_document(soak, &folder.path.join(SOAK_FILE))
-        .and_then(|()| {
-            let mut files = table.iter().chain(&page.files);
-            files.try_for_each(|(name, text)| store::write_whole(&folder.path.join(name), text))
-        })
-        .with_context(|| format!("cannot write to {}", folder.shown()))
-}
-
 /// Prints it, and says how it went.
 fn finish(arguments: &Arguments, soak: &Soak) -> Result<Status> {
-    match (arguments.json, arguments.format) {
-        (true, _) => say!("{}", soak.to_json().trim_end()),
-        (false, TableFormat::Markdown) => say!("{}", report::soak_page(soak).text.trim_end()),
-        (false, TableFormat::Text) => {
-            say!("{}", report::soak_lines(soak, results::colour()).trim_end());
-        }
-    }
+    results::print(
+        &arguments.printed,
+        soak,
+        || report::soak_page(soak).text,
+        |colour| report::soak_lines(soak, colour),
+    )?;
     let mut over = false;
     for server in &soak.servers {
         let trends = soak_trends(server);

@@ -47,7 +47,7 @@ pub(super) struct Stages(pub(super) Vec<RateStage>);
 
 /// The values of `--arrivals`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Spread {
+pub(in crate::cmd) enum Spread {
     /// At even intervals
     Constant,
     /// At random, like independent users
