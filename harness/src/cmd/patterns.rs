@@ -32,7 +32,7 @@ Examples:
 
 A pattern is a TOML file of stages whose rates are multiples of --rate; harness/patterns has those that are run \
 without --pattern. Each server gets a fresh process for each pattern, and the requests keep their send times \
-whether or not the server keeps up: what waits, counts with its waiting time. Shows goodput, p99 before, in and \
+whether or not the server keeps up: requests that wait count with their waiting time. Shows goodput, p99 before, in and \
 after a burst, the time until p99 is as before, errors by kind, and memory. The folder gets patterns.json, \
 patterns.md and a chart over time for each pattern.
 

@@ -35,8 +35,8 @@ reads memory, threads and descriptors; the probe gives p50 and p99. Several serv
 test says of each figure whether it grows; a server without growth is reported in at most 1 % of soaks. Everything \
 is stored after each cycle.
 
---fail-if takes a figure, > and a growth. It fails if the growth is surely higher: the lower end of its 95 % interval \
-is. With it, what grows otherwise doesn't change the exit status.
+--fail-if takes a figure, > and a growth. It fails if the lower end of the growth's 95 % interval is higher. With it, \
+growth within the limits doesn't change the exit status.
   memory>1MiB/h memory>16B/request    per hour (B, KiB, MiB, GiB) or per request (B)
   threads>1/h descriptors>1/h         per hour
   p50>10%/h p99>10%/h                 of the median latency, per hour
