@@ -132,13 +132,12 @@ nightly: tools ## The slow checks: every gate of a trial, generated requests, th
 ci: HARNESS := $(or $(CARGO_TARGET_DIR),target)/debug/harness
 # Nor need the servers be built with link-time optimization, which takes minutes. Their record says so.
 ci: FAST := CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
-ci: build-tests ## Run lint, test, test-slow and smoke, as CI does
+ci: build-tests ## Run lint, test and smoke, as CI does; GitHub's workflow also runs test-slow, beside them
 	@# Tests mostly wait, so clippy and the servers of the smoke run are built meanwhile; a little later, as cargo
 	@# holds a lock while it sees that the tests are built.
 	@log=$$(mktemp); { sleep 15; $(FAST) $(HARNESS) build && $(MAKE) lint; } >"$$log" 2>&1 & beside=$$!; \
 		$(MAKE) test; tested=$$?; wait $$beside; built=$$?; cat "$$log"; rm "$$log"; \
 		[ $$tested = 0 ] && [ $$built = 0 ]
-	@$(MAKE) test-slow
 	@$(FAST) $(MAKE) smoke HARNESS=$(HARNESS)
 
 clean: ## Remove build output; bench-results stays

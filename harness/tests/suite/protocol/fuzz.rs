@@ -17,6 +17,7 @@ fn fuzz(fault: &[&str], arguments: &[&str]) -> (Option<i32>, Value) {
 }
 
 #[test]
+#[ignore = "slow: `make test-slow` runs it"]
 fn a_right_server_stands_it() {
     let (status, rows) = fuzz(&[], &["--requests", "1200"]);
     let fuzz = &rows[0]["fuzz"];

@@ -110,6 +110,7 @@ fn a_server_that_dies_on_a_bad_header_is_a_fault_of_that_case_alone() {
 }
 
 #[test]
+#[ignore = "slow: `make test-slow` runs it"]
 fn a_server_that_answers_no_more_after_a_case_is_a_fault_of_that_case() {
     let only = ["--only", "headers-8", "--only", "length-text"];
     let run = matrix(&["--fault", "stunned-by-bad-head"], &only);
@@ -123,6 +124,7 @@ fn a_server_that_answers_no_more_after_a_case_is_a_fault_of_that_case() {
 }
 
 #[test]
+#[ignore = "slow: `make test-slow` runs it"]
 fn a_server_that_can_not_take_pieces_is_a_fault_where_the_contract_is_kept_to() {
     let only = ["--only", "cut-get", "--only", "close"];
     let run = matrix(&["--fault", "needs-whole-heads"], &only);
@@ -134,6 +136,7 @@ fn a_server_that_can_not_take_pieces_is_a_fault_where_the_contract_is_kept_to() 
 }
 
 #[test]
+#[ignore = "slow: `make test-slow` runs it"]
 fn odd_behaviour_beyond_the_contract_is_shown_and_no_fault() {
     let run = matrix(
         &["--fault", "closes-each"],
