@@ -32,13 +32,15 @@ pub fn drive(
     script: &Script,
     control: &Control,
 ) -> Result<Measurement, DriveError> {
-    let result = check(config).and_then(|()| check_session(config, script)).and_then(|()| {
-        run(Target {
-            config,
-            script,
-            control,
-        })
-    });
+    let result = check(config)
+        .and_then(|()| check_session(config, script))
+        .and_then(|()| {
+            run(Target {
+                config,
+                script,
+                control,
+            })
+        });
     control.end();
     result
 }
@@ -117,7 +119,9 @@ fn check_session(config: &Config, script: &Script) -> Result<(), DriveError> {
         return refuse("a session needs a closed loop, without a rate");
     }
     if config.limit.is_some() || config.requests_per_connection.is_some() {
-        return refuse("a session can't be combined with a limit on requests, in total or per connection");
+        return refuse(
+            "a session can't be combined with a limit on requests, in total or per connection",
+        );
     }
     Ok(())
 }

@@ -192,7 +192,9 @@ impl Script {
             requests.iter().all(|requests| requests.len() == steps),
             "each session has a request for each step"
         );
-        let firsts = (0..requests.len()).map(|place| (place * steps) as u32).collect();
+        let firsts = (0..requests.len())
+            .map(|place| (place * steps) as u32)
+            .collect();
         let requests = requests.into_iter().flatten();
         let script = Self::with_classes(names.cycle().zip(requests).collect())?;
         let templates: Vec<Option<Template>> = script

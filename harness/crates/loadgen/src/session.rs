@@ -109,7 +109,11 @@ impl Taken {
     /// The values with their names, for messages.
     pub(crate) fn words(&self, names: &[String]) -> String {
         let mut words = String::new();
-        for (name, taking) in names.iter().zip(&self.0).filter(|(_, t)| !t.text.is_empty()) {
+        for (name, taking) in names
+            .iter()
+            .zip(&self.0)
+            .filter(|(_, t)| !t.text.is_empty())
+        {
             let comma = if words.is_empty() { "" } else { ", " };
             // Writing to a string can't fail.
             let _ = write!(words, "{comma}{name} = {}", taking.text);
@@ -180,7 +184,11 @@ impl<'de> Visitor<'de> for At<'_> {
     fn visit_str<E: Error>(self, read: &str) -> Result<bool, E> {
         // An empty one would make another path.
         let usable = (1..=MAX_VALUE).contains(&read.len()) && !read.chars().any(char::is_control);
-        if usable { self.keep(read, true) } else { Ok(false) }
+        if usable {
+            self.keep(read, true)
+        } else {
+            Ok(false)
+        }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut read: A) -> Result<bool, A::Error> {
@@ -260,7 +268,10 @@ pub struct Template {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
     Fixed(Vec<u8>),
-    Value { value: usize, form: Form },
+    Value {
+        value: usize,
+        form: Form,
+    },
     /// The number in `Content-Length`, for a body with values.
     BodyLength,
 }
@@ -285,8 +296,18 @@ impl Template {
         let line_end = wire.iter().position(|byte| *byte == b'\r')?;
         let mut head = Vec::new();
         let mut body = Vec::new();
-        cut(&wire[..line_end], names, |_, _| (Form::Percent, false), &mut head);
-        cut(&wire[line_end..head_end], names, |_, _| (Form::Plain, false), &mut head);
+        cut(
+            &wire[..line_end],
+            names,
+            |_, _| (Form::Percent, false),
+            &mut head,
+        );
+        cut(
+            &wire[line_end..head_end],
+            names,
+            |_, _| (Form::Plain, false),
+            &mut head,
+        );
         let text = &wire[head_end..];
         let in_json = |at: Range<usize>, fixed_from| {
             let quoted = at.start > fixed_from && text[at.start - 1] == b'"';
@@ -400,7 +421,9 @@ fn cut(
     while at < text.len() {
         let rest = &text[at..];
         let is_at = |name: &String| {
-            let inside = rest.strip_prefix(b"{").and_then(|rest| rest.strip_prefix(name.as_bytes()));
+            let inside = rest
+                .strip_prefix(b"{")
+                .and_then(|rest| rest.strip_prefix(name.as_bytes()));
             inside.is_some_and(|rest| rest.starts_with(b"}"))
         };
         let Some(value) = names.iter().position(is_at) else {
@@ -426,12 +449,16 @@ fn with_length(head: Vec<Piece>) -> Vec<Piece> {
             pieces.push(piece);
             continue;
         };
-        let found = bytes.windows(NAME.len()).position(|w| w.eq_ignore_ascii_case(NAME));
+        let found = bytes
+            .windows(NAME.len())
+            .position(|w| w.eq_ignore_ascii_case(NAME));
         let Some(start) = found.map(|at| at + NAME.len()) else {
             pieces.push(piece);
             continue;
         };
-        let digits = bytes[start..].iter().take_while(|byte| byte.is_ascii_digit());
+        let digits = bytes[start..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit());
         let end = start + digits.count();
         pieces.push(Piece::Fixed(bytes[..start].to_vec()));
         pieces.push(Piece::BodyLength);
@@ -453,7 +480,8 @@ mod tests {
 
     #[test]
     fn a_value_is_taken_from_its_place() {
-        let body = r#"{"a":{"id":1},"id":17,"list":[{"x":"no"},{"x":"a/b","~/":true}],"f":1.5,"n":null}"#;
+        let body =
+            r#"{"a":{"id":1},"id":17,"list":[{"x":"no"},{"x":"a/b","~/":true}],"f":1.5,"n":null}"#;
         for (pointer, value) in [
             ("/id", Some("17")),
             ("/a/id", Some("1")),
@@ -470,7 +498,13 @@ mod tests {
             assert_eq!(taken(pointer, body).as_deref(), value, "{pointer}");
         }
         assert_eq!(taken("/a", r#"{"a":-3}"#).as_deref(), Some("-3"));
-        for body in [r#"{"a":"x\ny"}"#, r#"{"a":""}"#, r#"{"a":1"#, r#"{"a":1}}"#, ""] {
+        for body in [
+            r#"{"a":"x\ny"}"#,
+            r#"{"a":""}"#,
+            r#"{"a":1"#,
+            r#"{"a":1}}"#,
+            "",
+        ] {
             assert_eq!(taken("/a", body), None, "{body}");
         }
         for wrong in ["", "id", "/a~2", "/a~"] {
@@ -502,7 +536,10 @@ mod tests {
         let text = r#"{"a":17,"b":"q\"","c":"xq\"y17"}"#;
         assert_eq!(
             filled(body, r#"{"v":17,"w":"q\""}"#),
-            format!("POST / HTTP/1.1\r\nContent-Length: {}\r\nA: b\r\n\r\n{text}", text.len())
+            format!(
+                "POST / HTTP/1.1\r\nContent-Length: {}\r\nA: b\r\n\r\n{text}",
+                text.len()
+            )
         );
     }
 
@@ -512,6 +549,9 @@ mod tests {
         let long = "\u{fc}".repeat(MAX_VALUE / 2);
         let filled = filled(wire, &format!(r#"{{"v":"{long}","w":"{long}"}}"#));
         assert_eq!(filled.matches("%C3%BC").count(), MAX_VALUE);
-        assert_eq!(Template::new(b"GET / HTTP/1.1\r\n\r\n", &["v".to_owned()]), None);
+        assert_eq!(
+            Template::new(b"GET / HTTP/1.1\r\n\r\n", &["v".to_owned()]),
+            None
+        );
     }
 }

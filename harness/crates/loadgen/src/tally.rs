@@ -1,7 +1,7 @@
 //! All results of one thread.
 
-use super::ids::Ids;
 use super::chains::ChainTally;
+use super::ids::Ids;
 use super::judge::{Verdict, explain};
 use super::recorder::{Nanos, Recorder, RequestTimes};
 use super::response::ParsedResponse;

@@ -108,7 +108,11 @@ pub(in crate::cmd) fn measured(config: &Config, m: &Measurement) -> Value {
         "spin_ns": m.threads.iter().map(|t| t.spin_ns).sum::<u64>(),
         "busy_ratio": busy_ratio(m),
     });
-    all["session"] = json!(m.session.as_ref().map(|chains| session::json(config, m, chains)));
+    all["session"] = json!(
+        m.session
+            .as_ref()
+            .map(|chains| session::json(config, m, chains))
+    );
     all["requests_limit"] = json!(config.limit);
     all["bind"] = json!(config.from);
     all["requests_per_connection"] = json!(config.requests_per_connection);

@@ -14,7 +14,9 @@ use super::source::RequestSource;
 use super::target::Target;
 use crate::flags::Usage;
 use catalog::{Body, Call, DISTINCT_CALLS, Session, StepBody, Workload, header_problem, is_token};
-use loadgen::{Client, Config, Expect, Order, Pointer, Request, Response, Script, Step, Taken, Template};
+use loadgen::{
+    Client, Config, Expect, Order, Pointer, Request, Response, Script, Step, Taken, Template,
+};
 use runner::Interrupt;
 
 /// The JSON member that may hold the number of what a POST created.
@@ -35,20 +37,19 @@ pub(super) fn script(
     let expect = arguments
         .expect_status
         .map_or(Expect::Success, Expect::Status);
-    if let RequestSource::Workload(_) | RequestSource::Session(_) = source {
-        let base = target.base()?;
-        let asking = Asking {
+    let asking = || {
+        anyhow::Ok(Asking {
             arguments,
             config,
-            head,
-            base,
-            expect,
-        };
-        return match source {
-            RequestSource::Session(session) => asking.sessions(session, interrupt),
-            RequestSource::Workload(workload) => asking.all(workload, interrupt),
-            _ => unreachable!("it is one of these"),
-        };
+            head: head.clone(),
+            base: target.base()?,
+            expect: expect.clone(),
+        })
+    };
+    match source {
+        RequestSource::Workload(workload) => return asking()?.all(workload, interrupt),
+        RequestSource::Session(session) => return asking()?.sessions(session, interrupt),
+        RequestSource::Url | RequestSource::Urls(_) | RequestSource::Replay(_) => {}
     }
     let body = body(arguments)?;
     if let RequestSource::Replay(replay) = source {
@@ -177,29 +178,28 @@ impl Asking<'_> {
                     );
                 }
             }
-            let (status, bytes) = (response.status, response.body.clone());
-            let json = serde_json::from_slice(&bytes);
-            let expect = match (body, json) {
-                (StepBody::First, _) => always(call, response),
-                (StepBody::Any, _) => Expect::Status(status),
-                (StepBody::Shape, Ok(json)) => Expect::Shape {
-                    status,
-                    bytes,
-                    json,
+            bodies.push(response.body.clone());
+            let expect = match body {
+                StepBody::First => always(call, response),
+                StepBody::Any => Expect::Status(response.status),
+                StepBody::Shape => Expect::Shape {
+                    status: response.status,
+                    json: serde_json::from_slice(&response.body).with_context(|| {
+                        format!("{line}: expect = \"shape\" needs a JSON response")
+                    })?,
+                    bytes: response.body,
                 },
-                (StepBody::Shape, Err(error)) => {
-                    bail!("{line}: expect = \"shape\" needs a JSON response: {error}")
-                }
-                (StepBody::SameAs(other), json) => {
-                    let means = |json: Value| loadgen::means(&bodies[other], &json);
-                    if bytes != bodies[other] && !json.is_ok_and(means) {
+                StepBody::SameAs(other) => {
+                    let earlier = &bodies[other];
+                    let json: Result<Value, _> = serde_json::from_slice(earlier);
+                    let means = json.is_ok_and(|json| loadgen::means(&response.body, &json));
+                    if response.body != *earlier && !means {
                         let name = &plan.steps[other].name;
                         bail!("{line}: the response differs from that to {name}");
                     }
-                    Expect::Status(status)
+                    Expect::Status(response.status)
                 }
             };
-            bodies.push(bytes);
             requests.push(Request { wire, expect });
         }
         Ok(requests)
@@ -258,7 +258,10 @@ fn plan(session: &Session) -> Result<loadgen::Session> {
     let step = |step: &catalog::SessionStep| {
         let takes = step.takes.iter().map(|(value, place)| {
             let pointer = Pointer::parse(place);
-            Ok((*value, pointer.with_context(|| format!("{place} is no JSON Pointer"))?))
+            Ok((
+                *value,
+                pointer.with_context(|| format!("{place} is no JSON Pointer"))?,
+            ))
         });
         anyhow::Ok(Step {
             name: step.name.clone(),

@@ -49,12 +49,19 @@ pub(super) fn text(config: &Config, m: &Measurement, chains: &SessionFigures) ->
         "failed",
         match by_step.is_empty() {
             true => "none".to_owned(),
-            false => format!("{} ({})", grouped(chains.failed_total()), by_step.join(", ")),
+            false => format!(
+                "{} ({})",
+                grouped(chains.failed_total()),
+                by_step.join(", ")
+            ),
         },
     );
     if !chains.unfinished_ns.is_empty() {
         let count = grouped(chains.unfinished_ns.len() as u64);
-        row("unfinished", format!("{count} without a response at the end"));
+        row(
+            "unfinished",
+            format!("{count} without a response at the end"),
+        );
     }
     if !chains.time.is_empty() {
         let bounds = chains.time_bounds();
@@ -63,7 +70,10 @@ pub(super) fn text(config: &Config, m: &Measurement, chains: &SessionFigures) ->
             format!(", mean {}", bound((ns as u64, open)))
         });
         let (p50, p99, max) = (at(0.5), at(0.99), at(1.0));
-        row("end to end", format!("p50 {p50}, p99 {p99}, max {max}{mean}"));
+        row(
+            "end to end",
+            format!("p50 {p50}, p99 {p99}, max {max}{mean}"),
+        );
     }
     if let Some(users) = users(config, m, chains) {
         let think = match config.think {

@@ -24,7 +24,10 @@ fn chains_are_counted_and_timed_and_can_have_a_limit() {
     let session = &json["session"];
     assert_eq!(session["name"], "order");
     assert_eq!(session["steps"], json!(["place", "read back", "list"]));
-    assert_eq!(session["failed"], json!({"place": 0, "read back": 0, "list": 0}));
+    assert_eq!(
+        session["failed"],
+        json!({"place": 0, "read back": 0, "list": 0})
+    );
     let complete = session["complete"].as_u64().unwrap();
     assert!(complete > 8, "{json:#}");
     // Within one window, as many requests end as three chains of their number, but for its edges.
@@ -35,7 +38,13 @@ fn chains_are_counted_and_timed_and_can_have_a_limit() {
     let at = |object: &Value, point: &str| object[point].as_f64().unwrap();
     let (time, latency) = (&session["time_ns"], &json["latency_ns"]);
     assert!(at(time, "p50") > at(latency, "p50"), "{json:#}");
-    assert!(json["fail_if"].as_array().unwrap().iter().all(|limit| limit["passed"] == true));
+    assert!(
+        json["fail_if"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|limit| limit["passed"] == true)
+    );
 
     let limit = ["--fail-if", "session.p99>1ns"];
     let text = program::said(3, command(fixture.addr(), &limit));
@@ -64,7 +73,10 @@ fn an_order_that_is_another_or_forgotten_fails_when_it_is_read_back() {
             "repeats-id" => "body",
             _ => "status",
         };
-        assert_eq!(json["errors"][kind], session["failed"]["read back"], "{json:#}");
+        assert_eq!(
+            json["errors"][kind], session["failed"]["read back"],
+            "{json:#}"
+        );
         let first = json["first_error"].as_str().unwrap();
         assert!(first.contains("in step read back with order = "), "{first}");
     }
@@ -84,7 +96,10 @@ fn what_a_session_can_not_be_is_refused_before_anything_is_sent() {
         (&["-r", "10"][..], "cannot be used with"),
         (&["-n", "10"], "cannot be used with"),
         (&["--close"], "cannot be used with"),
-        (&["--fail-if", "session.p98>1s"], "did you mean \"session.p9"),
+        (
+            &["--fail-if", "session.p98>1s"],
+            "did you mean \"session.p9",
+        ),
     ] {
         let mut refused = harness(&["drive", "--session", ORDER]);
         refused.args(more).arg(format!("http://{}", server.addr));

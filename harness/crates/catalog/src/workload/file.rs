@@ -80,8 +80,8 @@ struct File {
 #[derive(Deserialize, Default)]
 #[serde(rename = "Entry", deny_unknown_fields)]
 pub(crate) struct RequestEntry {
-    weight: Option<u32>,
-    include: Option<String>,
+    pub(super) weight: Option<u32>,
+    pub(super) include: Option<String>,
     pub(super) method: Option<String>,
     pub(super) path: Option<String>,
     pub(super) query: Option<BTreeMap<String, toml::Value>>,
@@ -176,7 +176,11 @@ fn parse_with(path: &Path, text: &str, includes: Includes) -> Result<Workload, W
         problem,
     };
     if file.step.is_some() {
-        return wrong("step", "a session, which only `harness drive --session` sends").map_err(in_this_file);
+        return wrong(
+            "step",
+            "a session, which only `harness drive --session` sends",
+        )
+        .map_err(in_this_file);
     }
     let name = name_of(path).map_err(in_this_file)?;
     let about = one_line(file.about).map_err(in_this_file)?;
@@ -314,11 +318,7 @@ fn shared(
         .map(move |(inner, request)| (weight * inner / total, request))
 }
 
-pub(super) fn request(
-    path: &Path,
-    key: &str,
-    entry: RequestEntry,
-) -> Parsed<RequestTemplate> {
+pub(super) fn request(path: &Path, key: &str, entry: RequestEntry) -> Parsed<RequestTemplate> {
     let method = entry.method.unwrap_or_else(|| "GET".to_owned());
     if !METHODS.contains(&method.as_str()) {
         return wrong(

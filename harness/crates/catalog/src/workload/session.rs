@@ -203,7 +203,10 @@ fn step(path: &Path, key: &str, entry: StepEntry, session: &mut Session) -> Pars
         return wrong(format!("{key}.name"), "must be one line of text");
     }
     if place_of(&name).is_some() {
-        return wrong(format!("{key}.name"), format!("another step is called {name:?}"));
+        return wrong(
+            format!("{key}.name"),
+            format!("another step is called {name:?}"),
+        );
     }
     let body = match (&entry.same_as, entry.expect) {
         (Some(_), Some(_)) => {
@@ -238,7 +241,10 @@ fn step(path: &Path, key: &str, entry: StepEntry, session: &mut Session) -> Pars
     for (value, place) in entry.take {
         let key = format!("{key}.take.{value}");
         if !is_value(value.as_bytes()) {
-            return wrong(key, "the name may only have lowercase letters, digits and _");
+            return wrong(
+                key,
+                "the name may only have lowercase letters, digits and _",
+            );
         }
         if session.values.contains(&value) {
             return wrong(key, "an earlier step takes a value of this name");
@@ -326,12 +332,18 @@ mod tests {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sessions");
         let session = Session::load(&dir.join("order.toml")).unwrap();
         let bodies: Vec<_> = session.steps.iter().map(|step| step.body).collect();
-        assert_eq!(bodies, [StepBody::First, StepBody::SameAs(0), StepBody::Shape]);
+        assert_eq!(
+            bodies,
+            [StepBody::First, StepBody::SameAs(0), StepBody::Shape]
+        );
         assert_eq!(session.steps[0].takes, [(0, "/id".to_owned())]);
         let chains = session.draw(7, 100);
         assert_eq!(chains.len(), 100);
         for chain in &chains {
-            assert_eq!((&*chain[0].method, &*chain[0].target), ("POST", "/api/v1/orders"));
+            assert_eq!(
+                (&*chain[0].method, &*chain[0].target),
+                ("POST", "/api/v1/orders")
+            );
             assert_eq!(chain[1].target, "/api/v1/orders/{order}");
         }
         assert_eq!(chains, session.draw(7, 100));
@@ -351,7 +363,10 @@ mod tests {
         let call = &chains[0][1];
         assert_eq!(call.target, "/{v}?q=a%20{v}");
         assert_eq!(call.headers, [("A".to_owned(), "{v}".to_owned())]);
-        assert_eq!(call.body, Some(Body::Json(r#"{"m":"{v}","n":1}"#.to_owned())));
+        assert_eq!(
+            call.body,
+            Some(Body::Json(r#"{"m":"{v}","n":1}"#.to_owned()))
+        );
     }
 
     #[test]
@@ -361,17 +376,44 @@ mod tests {
         for (text, words) in [
             ("", "step: a session needs 1 to 32"),
             ("[[request]]\npath = \"/\"", "unknown field `request`"),
-            ("[[step]]\nname = \"\"\npath = \"/\"", "step[0].name: must be one line"),
+            (
+                "[[step]]\nname = \"\"\npath = \"/\"",
+                "step[0].name: must be one line",
+            ),
             ("[[step]]\nname = \"a\"", "step[0]: needs a path"),
-            ("[[step]]\nname = \"a\"\npath = \"/{v}\"", "step[0].path: no earlier step takes a value called v"),
-            (&format!("{first}[[step]]\nname = \"a\"\npath = \"/\""), "step[1].name: another step"),
-            (&second("same_as = \"c\""), "step[1].same_as: \"c\" is not the name of an earlier"),
-            (&second("same_as = \"a\"\nexpect = \"any\""), "can't be combined"),
+            (
+                "[[step]]\nname = \"a\"\npath = \"/{v}\"",
+                "step[0].path: no earlier step takes a value called v",
+            ),
+            (
+                &format!("{first}[[step]]\nname = \"a\"\npath = \"/\""),
+                "step[1].name: another step",
+            ),
+            (
+                &second("same_as = \"c\""),
+                "step[1].same_as: \"c\" is not the name of an earlier",
+            ),
+            (
+                &second("same_as = \"a\"\nexpect = \"any\""),
+                "can't be combined",
+            ),
             (&second("expect = \"x\""), "unknown variant `x`"),
-            (&second("query = { q = \"{w}\" }"), "step[1].query.q: no earlier step takes"),
-            (&second("method = \"POST\"\nbody = \"{w}\""), "step[1].body: no earlier step takes"),
-            (&second("take = { v = \"/w\" }"), "step[1].take.v: an earlier step"),
-            (&second("take = { w = \"w\" }"), "step[1].take.w: \"w\" is no JSON Pointer"),
+            (
+                &second("query = { q = \"{w}\" }"),
+                "step[1].query.q: no earlier step takes",
+            ),
+            (
+                &second("method = \"POST\"\nbody = \"{w}\""),
+                "step[1].body: no earlier step takes",
+            ),
+            (
+                &second("take = { v = \"/w\" }"),
+                "step[1].take.v: an earlier step",
+            ),
+            (
+                &second("take = { w = \"w\" }"),
+                "step[1].take.w: \"w\" is no JSON Pointer",
+            ),
             (&second("take = { w = \"/~2\" }"), "is no JSON Pointer"),
             (&second("take = { W = \"/w\" }"), "step[1].take.W: the name"),
         ] {
@@ -380,7 +422,8 @@ mod tests {
         }
         // What is no placeholder stays as it is.
         parse(&second("method = \"POST\"\nbody = \"{\\\"a\\\": {v}, {x\"")).unwrap();
-        let workload = crate::Workload::parse(Path::new("x.toml"), &format!("about = \"x\"\n{first}"));
+        let workload =
+            crate::Workload::parse(Path::new("x.toml"), &format!("about = \"x\"\n{first}"));
         let error = workload.unwrap_err().to_string();
         assert!(error.contains("drive --session"), "{error}");
     }

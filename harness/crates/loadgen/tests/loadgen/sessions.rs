@@ -73,7 +73,10 @@ impl Shop {
             response("201 Created", &shown)
         } else if let Some(id) = target.strip_prefix("/orders/") {
             let id: usize = id.parse().unwrap();
-            match placed.get(id - 1).filter(|_| !(unlucky(id) && is(Wrong::Forgets))) {
+            match placed
+                .get(id - 1)
+                .filter(|_| !(unlucky(id) && is(Wrong::Forgets)))
+            {
                 Some(order) if unlucky(id) && is(Wrong::Changes) => {
                     response("200 OK", &order.replace(":1}", ":2}"))
                 }
@@ -165,7 +168,10 @@ fn a_chain_takes_as_long_as_its_steps_and_nobody_thinks_within() {
     assert_clean(&m);
     let chains = chains(&m);
     assert_eq!((failed(&m), chains.unfinished_ns.len()), (vec![0; 3], 0));
-    assert_eq!((chains.ended, chains.complete), (chains.time.len(), chains.time.len()));
+    assert_eq!(
+        (chains.ended, chains.complete),
+        (chains.time.len(), chains.time.len())
+    );
     assert!(chains.complete > 0 && chains.complete_total > chains.complete);
     // 60 ms if the machine has nothing else to do, and never less. With think time within it would be 260 ms.
     let (least, p50) = (chains.time.min(), chains.time.value_at_quantile(0.5));
@@ -181,8 +187,16 @@ fn a_chain_fails_at_the_step_that_is_wrong() {
     for (wrong, step, words) in [
         (Wrong::Id, 1, "in step read with order = 1000005"),
         (Wrong::Forgets, 1, "got 404"),
-        (Wrong::Changes, 1, "expected the body of the response to place: {\"id\":5,"),
-        (Wrong::Lists, 2, "a body of the same shape as {\"total\":0,\"list\":[]}"),
+        (
+            Wrong::Changes,
+            1,
+            "expected the body of the response to place: {\"id\":5,",
+        ),
+        (
+            Wrong::Lists,
+            2,
+            "a body of the same shape as {\"total\":0,\"list\":[]}",
+        ),
         (Wrong::NoId, 0, "in step place"),
     ] {
         let server = Shop::start(Some(wrong), Duration::ZERO);
@@ -208,7 +222,10 @@ fn a_user_goes_on_over_a_new_connection() {
     let server = Shop::start(Some(Wrong::Closes), Duration::ZERO);
     let m = measure(&config(server.addr), &session());
     let total = failed(&m).iter().sum::<u64>();
-    assert!(m.reconnects > 0 && chains(&m).complete_total > total, "{m:?}");
+    assert!(
+        m.reconnects > 0 && chains(&m).complete_total > total,
+        "{m:?}"
+    );
 }
 
 fn a_hanging_step_leaves_its_chain_unfinished() {
@@ -217,7 +234,10 @@ fn a_hanging_step_leaves_its_chain_unfinished() {
     let chains = chains(&m);
     assert_eq!((chains.unfinished_ns.len(), failed(&m)), (4, vec![0; 3]));
     // They started in the window, and the drain takes a second.
-    assert!(chains.unfinished_ns.iter().all(|ns| *ns > 1_000_000_000), "{chains:?}");
+    assert!(
+        chains.unfinished_ns.iter().all(|ns| *ns > 1_000_000_000),
+        "{chains:?}"
+    );
     let (max, at_least) = chains.time_bounds().at(1.0);
     assert!(at_least && max > 1_000_000_000, "{max}");
 }
@@ -225,12 +245,21 @@ fn a_hanging_step_leaves_its_chain_unfinished() {
 fn an_open_loop_has_no_sessions() {
     for config in [
         paced(nobody(), 10.0),
-        Config { limit: Some(9), ..config(nobody()) },
-        Config { requests_per_connection: Some(1), ..config(nobody()) },
+        Config {
+            limit: Some(9),
+            ..config(nobody())
+        },
+        Config {
+            requests_per_connection: Some(1),
+            ..config(nobody())
+        },
     ] {
         let refused = drive(&config, &session(), &Control::default()).unwrap_err();
         let why = refused.to_string();
         assert!(why.starts_with("a session "), "{why}");
-        assert!(config.pace == Pace::Closed || why.contains("closed loop"), "{why}");
+        assert!(
+            config.pace == Pace::Closed || why.contains("closed loop"),
+            "{why}"
+        );
     }
 }
