@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
+use crate::drive::command::Fixture;
 use crate::drive::program::{self, harness, pong};
-use crate::referee::fixture::Fixture;
 use serde_json::{Value, json};
 
 const ORDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sessions/order.toml");
@@ -20,7 +20,7 @@ fn chains_are_counted_and_timed_and_can_have_a_limit() {
     let fixture = Fixture::start(&[]);
     let limits = ["session.p99>60s", "session.failed>0.1%", "session.rate<1/s"];
     let limits: Vec<&str> = limits.iter().flat_map(|l| ["--fail-if", l]).collect();
-    let json = program::json(0, command(fixture.addr(), &limits));
+    let json = program::json(0, command(fixture.addr, &limits));
     let session = &json["session"];
     assert_eq!(session["name"], "order");
     assert_eq!(session["steps"], json!(["place", "read back", "list"]));
@@ -47,7 +47,7 @@ fn chains_are_counted_and_timed_and_can_have_a_limit() {
     );
 
     let limit = ["--fail-if", "session.p99>1ns"];
-    let text = program::said(3, command(fixture.addr(), &limit));
+    let text = program::said(3, command(fixture.addr, &limit));
     for words in [
         "session order",
         "session       place → read back → list\n  complete    ",
@@ -64,7 +64,7 @@ fn an_order_that_is_another_or_forgotten_fails_when_it_is_read_back() {
     for fault in ["repeats-id", "loses-orders"] {
         // It strikes once all chains were sent before the load, with two GETs each.
         let fixture = Fixture::start(&["--fault", fault, "--fault-after", "4097"]);
-        let json = program::json(1, command(fixture.addr(), &[]));
+        let json = program::json(1, command(fixture.addr, &[]));
         let session = &json["session"];
         let failed = |step: &str| session["failed"][step].as_u64().unwrap();
         assert_eq!((failed("place"), failed("list")), (0, 0), "{json:#}");
@@ -82,7 +82,7 @@ fn an_order_that_is_another_or_forgotten_fails_when_it_is_read_back() {
     }
     // Before the load it is an error with the step.
     let fixture = Fixture::start(&["--fault", "loses-orders"]);
-    let text = program::said(1, command(fixture.addr(), &[]));
+    let text = program::said(1, command(fixture.addr, &[]));
     assert!(
         text.contains("step read back, GET /api/v1/orders/{order} returned status 404"),
         "{text}"
