@@ -52,7 +52,7 @@ Examples:
   cargo harness drive -c 500 --think exp:1s http://127.0.0.1:8080/ping             500 users who read and click
   cargo harness drive --users 8000 --think 0.5s..3s http://127.0.0.1:8080/ping     8,000 of them, each a connection
   cargo harness drive --users 8000 --think 0.5s..3s --session harness/sessions/order.toml \\
-      --warmup 5s -d 60s --fail-if 'session.p99>850ms' http://127.0.0.1:8080       each places an order, reads it, lists
+      --warmup 5s -d 60s --fail-if 'session.p99>850ms' http://127.0.0.1:8080       place an order, read it, list
   cargo harness drive --close http://127.0.0.1:8080/ping        a new connection for each request
   cargo harness drive --requests-per-connection 100 http://127.0.0.1:8080/ping     or for every 100 requests
   cargo harness drive -b '{\"item_id\":\"SKU-789\",\"qty\":1}' \\
@@ -99,8 +99,8 @@ has been unanswered for more than a second and more than twice the longest laten
   errors errors.timeout unanswered unsent     a count or a share: 'errors>10', 'errors>0.1%'
   silent reconnects ids_repeated              a count, as in 'silent>0'
   bytes_received busy_ratio                   as in 'bytes_received<5MiB', 'busy_ratio>90%'
-  session.p99 session.mean session.rate       chains of --session, end to end ('session.p99>850ms'), and complete ones
-  session.complete session.failed             in the window; failed ones, also as a share: 'session.failed>0.1%'
+  session.p99 session.mean session.rate       chains of --session, end to end: 'session.p99>850ms'
+  session.complete session.failed             a count; of failed chains also a share: 'session.failed>0.1%'
 A share of errors is the share of all requests that ended, warm-up included. A figure marked ≥ passes only \
 if every value it could still take passes. A limit on errors, unanswered or silent replaces exit status 1 \
 for these.
