@@ -19,6 +19,7 @@ mod buffers;
 mod refusal;
 mod tag;
 
+use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
@@ -56,8 +57,9 @@ pub(crate) struct Uring<'w> {
     lent: Option<(u16, usize)>,
     /// A completion that was read ahead.
     ahead: Option<cqueue::Entry>,
-    /// Connections whose receive must be (re)started with the next wait.
-    unarmed: Vec<usize>,
+    /// Connections whose receive must be (re)started with the next wait, the one that has waited longest first: with more
+    /// responses than buffers, those started last get none again.
+    unarmed: VecDeque<usize>,
     /// Sends queued since the last submission.
     queued: usize,
     /// Closed while submitting failed: a queued entry may refer to their number.
@@ -104,7 +106,7 @@ impl<'w> Uring<'w> {
             sockets: (0..connections).map(|_| Socket::default()).collect(),
             lent: None,
             ahead: None,
-            unarmed: Vec::with_capacity(connections),
+            unarmed: VecDeque::with_capacity(connections),
             queued: 0,
             closing: Vec::new(),
         })
@@ -176,7 +178,7 @@ impl<'w> Uring<'w> {
 
     /// Starts the receives that must be started.
     fn arm(&mut self) -> Result<(), Errno> {
-        while let Some(connection) = self.unarmed.pop() {
+        while let Some(connection) = self.unarmed.pop_front() {
             let socket = &self.sockets[connection];
             let Some(fd) = &socket.fd else { continue };
             if socket.receiving {
@@ -218,7 +220,7 @@ impl<'w> Uring<'w> {
     fn connected(&mut self, connection: usize, result: Result<usize, Errno>) -> Event {
         match result {
             Ok(_) => {
-                self.unarmed.push(connection);
+                self.unarmed.push_back(connection);
                 Event::Opened
             }
             Err(errno) => Event::OpenFailed(errno),
@@ -276,7 +278,7 @@ impl<'w> Uring<'w> {
                 let more = cqueue::sock_nonempty(flags) || self.dial.is_unix();
                 let ended = more && self.ends(connection);
                 if !ended && !self.sockets[connection].receiving {
-                    self.unarmed.push(connection);
+                    self.unarmed.push_back(connection);
                 }
                 Some(Event::Received { ended })
             }
@@ -289,7 +291,7 @@ impl<'w> Uring<'w> {
             }
             (Err(Errno::NOBUFS | Errno::AGAIN | Errno::INTR), _) => {
                 if !self.sockets[connection].receiving {
-                    self.unarmed.push(connection);
+                    self.unarmed.push_back(connection);
                 }
                 None
             }

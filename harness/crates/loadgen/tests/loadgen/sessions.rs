@@ -60,7 +60,7 @@ impl Shop {
         let line = request.lines().next().unwrap();
         let target = line.split(' ').nth(1).unwrap();
         let is = |wrong: Wrong| self.wrong == Some(wrong);
-        let unlucky = |id: usize| id % ONE_IN == 0;
+        let unlucky = |id: usize| id.is_multiple_of(ONE_IN);
         let text = if line.starts_with("POST") {
             let id = placed.len() + 1;
             let order = format!(r#"{{"id":{id},"qty":1}}"#);
