@@ -11,6 +11,7 @@ mod recovery;
 mod replay;
 mod requests;
 mod series;
+mod session;
 mod source;
 pub(super) mod spectrum;
 mod summary;
@@ -50,6 +51,8 @@ Examples:
   cargo harness drive -n 1000 -c 1 http://127.0.0.1:8080/ping   exactly 1,000 requests, one after another
   cargo harness drive -c 500 --think exp:1s http://127.0.0.1:8080/ping             500 users who read and click
   cargo harness drive --users 8000 --think 0.5s..3s http://127.0.0.1:8080/ping     8,000 of them, each a connection
+  cargo harness drive --users 8000 --think 0.5s..3s --session harness/sessions/order.toml \\
+      --warmup 5s -d 60s --fail-if 'session.p99>850ms' http://127.0.0.1:8080       place an order, read it, list
   cargo harness drive --close http://127.0.0.1:8080/ping        a new connection for each request
   cargo harness drive --requests-per-connection 100 http://127.0.0.1:8080/ping     or for every 100 requests
   cargo harness drive -b '{\"item_id\":\"SKU-789\",\"qty\":1}' \\
@@ -79,6 +82,12 @@ at random with --arrivals poisson. POST, PUT and PATCH are left out unless --bod
 response must have the status that was logged; any of 200 to 299 where that was 304, 408, 429, or 499 and above. \
 At most 4,000,000 requests are read, and 250,000 different ones; these take up to half a GiB.
 
+--session lets each user go through the steps of a file again and again, over a connection: requests in order, of which \
+later ones use values of earlier responses, such as the id of an order. One pass is a chain. Its time counts from the \
+sending of its first request to its last complete response. With --think, users pause between chains, never within one, \
+so there is no think time in it. A wrong or missing response ends its chain as failed at that step. Each step is a class. \
+harness/sessions/order.toml is an example to copy.
+
 Requests without a response at the end count with the time they have waited. Figures that their \
 responses could still raise are marked with ≥ (in JSON: at_least). A connection is silent if its request \
 has been unanswered for more than a second and more than twice the longest latency.
@@ -90,6 +99,8 @@ has been unanswered for more than a second and more than twice the longest laten
   errors errors.timeout unanswered unsent     a count or a share: 'errors>10', 'errors>0.1%'
   silent reconnects ids_repeated              a count, as in 'silent>0'
   bytes_received busy_ratio                   as in 'bytes_received<5MiB', 'busy_ratio>90%'
+  session.p99 session.mean session.rate       chains of --session, end to end: 'session.p99>850ms'
+  session.complete session.failed             a count; of failed chains also a share: 'session.failed>0.1%'
 A share of errors is the share of all requests that ended, warm-up included. A figure marked ≥ passes only \
 if every value it could still take passes. A limit on errors, unanswered or silent replaces exit status 1 \
 for these.
@@ -164,6 +175,16 @@ pub struct Arguments {
     /// With --workload: accept any body, for services whose responses to the same request differ
     #[arg(long, requires = "workload")]
     any_body: bool,
+    /// Let each user go through the steps of this session file, again and again: later requests use values of earlier
+    /// responses. The first responses are checked, and are what is expected from then on. Needs a closed loop
+    #[arg(
+        long, value_name = "FILE",
+        conflicts_with_all = [
+            "method", "body", "body_file", "workload", "urls", "replay", "expect_status", "rate", "stages", "requests", "find",
+            "close", "requests_per_connection",
+        ],
+    )]
+    session: Option<PathBuf>,
     /// Send the requests in this file, one per line, in order and repeatedly: a URL, or a method and a URL;
     /// # starts a comment. All must have the same host and port. --header and --body apply to each
     #[arg(long, value_name = "FILE", conflicts_with = "workload")]
@@ -431,6 +452,14 @@ fn refuse_limits(arguments: &Arguments) -> Result<()> {
         pace.pace() != Pace::Closed || pace.think.is_some() || arguments.replay.is_some();
     let scheduled = scheduled || !arguments.find.is_empty();
     let mut limits = arguments.fail_if.iter();
+    if arguments.session.is_none()
+        && let Some(limit) = limits.clone().find(|limit| limit.is_about_chains())
+    {
+        refuse!(
+            "--fail-if '{}': it is about the chains of a session; name a file with --session",
+            limit.text
+        );
+    }
     match limits.find(|limit| !scheduled && limit.needs_a_schedule()) {
         None => Ok(()),
         Some(limit) => {

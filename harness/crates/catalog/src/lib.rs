@@ -1,4 +1,4 @@
-//! Servers, workloads, patterns and profiles, parsed once into types that can't hold an invalid value; and the order of trials.
+//! Servers, workloads, sessions, patterns and profiles, parsed once into types that can't hold an invalid value; and the order of trials.
 
 mod bench;
 mod extent;
@@ -22,4 +22,5 @@ pub use server::{
 };
 pub use stage::Stage;
 pub use variant::{has_other_arguments, is_variant};
+pub use workload::session::{Session, SessionStep, StepBody};
 pub use workload::{Body, Call, DISTINCT_CALLS, Workload, WorkloadError};

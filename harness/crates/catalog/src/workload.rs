@@ -4,6 +4,7 @@
 //! `harness/workloads/` has those that come with the harness; [`file`] describes the format.
 
 pub(crate) mod file;
+pub(crate) mod session;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

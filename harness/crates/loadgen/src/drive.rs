@@ -6,12 +6,16 @@ use std::time::{Duration, SystemTime};
 
 use rustix::process::{Resource, getrlimit};
 
+use super::chains::ChainTally;
 use super::clock::Clock;
 use super::crew::{Crew, Target, descriptors, descriptors_needed};
 use super::recorder::{Nanos, Recorder, nanos};
 use super::slot::Plan;
 use super::tally::Tally;
-use super::{Class, Config, Control, DriveError, Measurement, Script, ThreadTime, Window};
+use super::{
+    Class, Config, Control, DriveError, Measurement, Script, Session, SessionFigures, ThreadTime,
+    Window,
+};
 
 /// From when all connections are open to the schedule's start.
 const HEADSTART: Duration = Duration::from_millis(5);
@@ -28,13 +32,15 @@ pub fn drive(
     script: &Script,
     control: &Control,
 ) -> Result<Measurement, DriveError> {
-    let result = check(config).and_then(|()| {
-        run(Target {
-            config,
-            script,
-            control,
-        })
-    });
+    let result = check(config)
+        .and_then(|()| check_session(config, script))
+        .and_then(|()| {
+            run(Target {
+                config,
+                script,
+                control,
+            })
+        });
     control.end();
     result
 }
@@ -103,6 +109,23 @@ pub(super) fn check(config: &Config) -> Result<(), DriveError> {
     config.engine.available()
 }
 
+/// A session is what a user of a closed loop does over a connection.
+fn check_session(config: &Config, script: &Script) -> Result<(), DriveError> {
+    let refuse = |what: &str| Err(DriveError::Config(what.to_owned()));
+    if script.session.is_none() {
+        return Ok(());
+    }
+    if config.is_open() {
+        return refuse("a session needs a closed loop, without a rate");
+    }
+    if config.limit.is_some() || config.requests_per_connection.is_some() {
+        return refuse(
+            "a session can't be combined with a limit on requests, in total or per connection",
+        );
+    }
+    Ok(())
+}
+
 fn plan(config: &Config, clock: Clock) -> Plan {
     let origin = clock.now() + nanos(HEADSTART);
     let start = origin + nanos(config.warmup);
@@ -141,8 +164,10 @@ pub(super) fn measurement(
         recorder,
         ids,
         counts,
+        chains,
     } = all.ok_or(DriveError::Panicked)?;
     let length = Duration::from_nanos(recorder.measured());
+    let session = script.session.as_ref().zip(chains);
     let mean_and_jitter = recorder.mean_and_jitter_ns();
     Ok(Measurement {
         asked: counts.asked.min(config.limit.unwrap_or(u64::MAX)),
@@ -176,7 +201,21 @@ pub(super) fn measurement(
         stopped: counts.stopped,
         threads,
         pinned,
+        session: session.map(|(script, chains)| session_figures(&script.session, chains)),
     })
+}
+
+fn session_figures(session: &Session, chains: ChainTally) -> SessionFigures {
+    let names = session.steps.iter().map(|step| step.name.clone());
+    SessionFigures {
+        complete: chains.time.len(),
+        ended: chains.time.len() + chains.failed_in_window,
+        complete_total: chains.complete_total,
+        failed: names.zip(chains.failed).collect(),
+        mean_ns: chains.moments.mean(),
+        time: chains.time,
+        unfinished_ns: chains.unfinished,
+    }
 }
 
 /// The classes of the script. With a single class it holds everything.

@@ -25,6 +25,13 @@ pub(crate) trait Engine<'w> {
     /// what it sent earlier can still be read, and [`Event::Failed`] follows.
     fn send(&mut self, connection: usize, wire: &'w [u8]) -> Result<(), Errno>;
 
+    /// Where to write a request that is made up just before it is sent, at most as long as the room that the engine was
+    /// made with. The previous request of the connection must have ended.
+    fn draft(&mut self, connection: usize) -> &mut [u8];
+
+    /// Sends the first `length` bytes of the draft, at most [`SURE`] of them, like [`Self::send`].
+    fn send_draft(&mut self, connection: usize, length: usize) -> Result<(), Errno>;
+
     /// Whether the last request was sent completely. Called once its response is complete: by then a peer that
     /// has read the request has acknowledged it too.
     fn sent_whole(&self, connection: usize) -> bool;
@@ -54,6 +61,33 @@ pub(crate) enum Event {
     /// The peer ended its side.
     Ended,
     Failed(Errno),
+}
+
+/// Requests made up just before they are sent: one per connection, in memory that never moves.
+#[derive(Debug, Default)]
+pub(crate) struct Drafts {
+    bytes: Box<[u8]>,
+    room: usize,
+}
+
+impl Drafts {
+    /// This much room for each connection.
+    pub(crate) fn new(connections: usize, room: usize) -> Self {
+        Self {
+            bytes: vec![0; connections * room].into_boxed_slice(),
+            room,
+        }
+    }
+
+    pub(crate) fn of(&mut self, connection: usize) -> &mut [u8] {
+        let start = connection * self.room;
+        &mut self.bytes[start..start + self.room]
+    }
+
+    /// Leaks the memory, so that the kernel can use it forever.
+    pub(crate) fn abandon(&mut self) {
+        std::mem::forget(std::mem::take(self));
+    }
 }
 
 /// A request of at most this size fits the send buffer of an idle connection: it is sent completely, or the

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, connect, recv, send, sockopt};
 
 use super::dial::Dial;
-use super::engine::{Engine, Event, SURE, holds_back, takes_no_more};
+use super::engine::{Drafts, Engine, Event, SURE, holds_back, takes_no_more};
 
 /// Events per wait.
 const BATCH: usize = 256;
@@ -42,6 +42,7 @@ pub(crate) struct Epoll<'w> {
     flags: Option<epoll::EventFlags>,
     buffer: Vec<u8>,
     filled: usize,
+    drafts: Drafts,
 }
 
 #[derive(Debug, Default)]
@@ -59,8 +60,8 @@ struct Socket<'w> {
 }
 
 impl Epoll<'_> {
-    /// For this many connections, all closed.
-    pub(crate) fn new(dial: Dial, connections: usize) -> Result<Self, Errno> {
+    /// For this many connections, all closed, with this much room for the draft of each.
+    pub(crate) fn new(dial: Dial, connections: usize, room: usize) -> Result<Self, Errno> {
         let empty = epoll::Event {
             flags: epoll::EventFlags::empty(),
             data: epoll::EventData::new_u64(0),
@@ -75,6 +76,7 @@ impl Epoll<'_> {
             flags: None,
             buffer: vec![0; BUFFER],
             filled: 0,
+            drafts: Drafts::new(connections, room),
         })
     }
 
@@ -216,6 +218,30 @@ impl<'w> Engine<'w> for Epoll<'w> {
         socket.unsent = left;
         let data = event_data(connection, socket.generation);
         epoll::modify(&self.epoll, fd, data, READ_AND_WRITE)
+    }
+
+    fn draft(&mut self, connection: usize) -> &mut [u8] {
+        self.drafts.of(connection)
+    }
+
+    fn send_draft(&mut self, connection: usize, length: usize) -> Result<(), Errno> {
+        let socket = &mut self.sockets[connection];
+        let fd = socket.fd.as_ref().ok_or(Errno::BADF)?;
+        let draft = &self.drafts.of(connection)[..length];
+        loop {
+            match send(fd, draft, SendFlags::NOSIGNAL) {
+                Ok(sent) if sent == length => return Ok(()),
+                // It is so short that this can't be.
+                Ok(_) => return Err(Errno::NOBUFS),
+                Err(Errno::INTR) => {}
+                Err(errno) if takes_no_more(errno) => {
+                    // The end of the stream is an event, still to come or being handled.
+                    socket.broken = Some(errno);
+                    return Ok(());
+                }
+                Err(errno) => return Err(errno),
+            }
+        }
     }
 
     fn sent_whole(&self, connection: usize) -> bool {

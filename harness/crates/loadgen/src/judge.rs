@@ -34,6 +34,13 @@ pub(crate) fn judge(entry: &ScriptEntry, answer: &ParsedResponse<'_>) -> Verdict
                 Verdict::Wrong(ErrorKind::Body)
             }
         }
+        Expect::Shape { bytes, json, .. } => {
+            let equal = answer.body == &bytes[..] && answer.is_whole();
+            match equal || answer.is_whole() && same::has_shape(answer.body, json) {
+                true => Verdict::Right,
+                false => Verdict::Wrong(ErrorKind::Body),
+            }
+        }
         Expect::Numbered { bytes, .. } => {
             let (start, end) = entry.around_id;
             id_between(answer, &bytes[..start], &bytes[end..])
@@ -92,6 +99,9 @@ pub(crate) fn expected(entry: &ScriptEntry) -> String {
         Expect::Success => "200 to 299".to_owned(),
         Expect::Body { status, bytes, .. } => {
             format!("{status}, {} bytes: {}", bytes.len(), clip(bytes))
+        }
+        Expect::Shape { status, bytes, .. } => {
+            format!("{status}, a body of the same shape as {}", clip(bytes))
         }
         Expect::Numbered {
             status,

@@ -11,6 +11,7 @@
 //! | `control` | what a caller shares with a drive while it runs |
 //! | `clock` | the clock shared by all threads of a drive; CPU time and waiting time of each |
 //! | `script` | requests and their expected responses |
+//! | `session`, `chains` | requests made from values of earlier responses; where each user is |
 //! | `pick` | which request is next |
 //! | `schedule` | when each request is meant to be sent |
 //! | `pacing` | who sends next: closed loop, think time, even steps, Poisson arrivals, given times |
@@ -36,6 +37,7 @@
 //! | `exchange` | one blocking request |
 
 mod breakdown;
+mod chains;
 mod chunked;
 mod clock;
 mod config;
@@ -64,6 +66,7 @@ mod response;
 mod same;
 mod schedule;
 mod script;
+mod session;
 mod slot;
 mod stretch;
 mod tally;
@@ -82,7 +85,10 @@ pub use engines::EngineKind;
 pub use exchange::{Client, ExchangeError, Response, exchange};
 pub use interleave::{Conductor, Slice, SliceEnd, interleave};
 pub use malformed::Malformed;
-pub use measurement::{Class, ErrorKind, Interval, Measurement, StageFigures, ThreadTime};
-pub use same::{id_beside, means};
+pub use measurement::{
+    Class, ErrorKind, Interval, Measurement, SessionFigures, StageFigures, ThreadTime,
+};
+pub use same::{has_shape, id_beside, means};
 pub use script::{Expect, Order, Request, Script, ScriptError};
+pub use session::{Pointer, Session, Step, Taken, Template};
 pub use unfinished::{Bounds, Unfinished};

@@ -135,6 +135,36 @@ pub struct Measurement {
     pub classes: Vec<Class>,
     /// The requests by the stage in which they were due; empty without [`super::Pace::Stages`].
     pub stages: Vec<StageFigures>,
+    /// The chains, if the script is one of sessions.
+    pub session: Option<SessionFigures>,
+}
+
+/// The chains of a drive: each is one pass of a user through a session. A chain belongs to the window if it ends there.
+#[derive(Debug, Clone)]
+pub struct SessionFigures {
+    /// From the sending of a chain's first request to its last complete response, in nanoseconds, of the window's complete
+    /// chains. There is no think time in it.
+    pub time: Histogram<u64>,
+    /// Its mean in nanoseconds, from exact sums.
+    pub mean_ns: Option<f64>,
+    /// Complete chains in the window.
+    pub complete: u64,
+    /// Chains that ended in the window, complete or not.
+    pub ended: u64,
+    /// Complete chains over the whole drive.
+    pub complete_total: u64,
+    /// The names of the steps, and how many chains failed at each over the whole drive.
+    pub failed: Vec<(String, u64)>,
+    /// How long the chains had taken whose request had no response when the drain ended, in nanoseconds. Others that had not
+    /// ended by then are in no figure.
+    pub unfinished_ns: Vec<u64>,
+}
+
+impl SessionFigures {
+    /// Failed chains over the whole drive.
+    pub fn failed_total(&self) -> u64 {
+        self.failed.iter().map(|(_, count)| count).sum()
+    }
 }
 
 /// The requests of one class.

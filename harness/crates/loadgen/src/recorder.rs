@@ -79,7 +79,7 @@ struct IntervalCell {
 
 /// Exact sums of nanoseconds, for mean and standard deviation.
 #[derive(Debug, Clone, Copy, Default)]
-struct Moments {
+pub(crate) struct Moments {
     n: u64,
     sum: u128,
     squares: u128,
@@ -165,7 +165,8 @@ impl Recorder {
         }
     }
 
-    fn in_window(&self, at: Nanos) -> bool {
+    /// Whether the window, or the current slice, holds this time.
+    pub(crate) fn in_window(&self, at: Nanos) -> bool {
         (self.start..self.end).contains(&at)
     }
 
@@ -412,19 +413,19 @@ impl IntervalCell {
 }
 
 impl Moments {
-    fn add(&mut self, value: u64) {
+    pub(crate) fn add(&mut self, value: u64) {
         self.n += 1;
         self.sum += u128::from(value);
         self.squares += u128::from(value) * u128::from(value);
     }
 
-    fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         self.n += other.n;
         self.sum += other.sum;
         self.squares += other.squares;
     }
 
-    fn mean(&self) -> Option<f64> {
+    pub(crate) fn mean(&self) -> Option<f64> {
         (self.n > 0).then(|| self.sum as f64 / self.n as f64)
     }
 

@@ -19,9 +19,20 @@ const FEW: usize = 64;
 /// are compared as in `serde_json`: 1.0 differs from 1, as it does to a reader that expects an integer. Nesting
 /// deeper than 128 is rejected.
 pub fn means(text: &[u8], value: &Value) -> bool {
+    parses(text, Same { value, exact: true })
+}
+
+/// Whether `text` is JSON of the same shape as `value`: objects with the same members, and values of the same type. Each
+/// element of an array must have the shape of the first one of `value`; if that is empty, the array may hold anything.
+pub fn has_shape(text: &[u8], value: &Value) -> bool {
+    let exact = false;
+    parses(text, Same { value, exact })
+}
+
+fn parses(text: &[u8], same: Same<'_>) -> bool {
     let mut json = serde_json::Deserializer::from_slice(text);
-    let same = Same(value).deserialize(&mut json);
-    same.and_then(|()| json.end()).is_ok()
+    let parsed = same.deserialize(&mut json);
+    parsed.and_then(|()| json.end()).is_ok()
 }
 
 /// The positive integer in the member `id` of the object `text`, if all its other members mean the same as
@@ -29,7 +40,8 @@ pub fn means(text: &[u8], value: &Value) -> bool {
 pub fn id_beside(text: &[u8], members: &Map<String, Value>, id: &str) -> Option<u64> {
     let mut json = serde_json::Deserializer::from_slice(text);
     let id = Some(id);
-    let found = json.deserialize_map(Members { members, id }).ok()?;
+    let exact = true;
+    let found = json.deserialize_map(Members { members, id, exact }).ok()?;
     json.end().ok().and(found)
 }
 
@@ -38,13 +50,20 @@ fn another<E: Error>() -> E {
     E::custom("another value")
 }
 
-/// Parses JSON that must mean the same as a value.
+/// Parses JSON that must mean the same as a value, or only have its shape.
 #[derive(Clone, Copy)]
-struct Same<'a>(&'a Value);
+struct Same<'a> {
+    value: &'a Value,
+    exact: bool,
+}
 
 impl Same<'_> {
     fn if_so<E: Error>(self, same: bool) -> Result<(), E> {
         if same { Ok(()) } else { Err(another()) }
+    }
+
+    fn is_any_number(self) -> bool {
+        !self.exact && self.value.is_number()
     }
 }
 
@@ -64,44 +83,58 @@ impl<'de> Visitor<'de> for Same<'_> {
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
-        self.if_so(self.0.is_null())
+        self.if_so(self.value.is_null())
     }
 
     fn visit_bool<E: Error>(self, read: bool) -> Result<(), E> {
-        self.if_so(self.0.as_bool() == Some(read))
+        let as_shaped = !self.exact && self.value.is_boolean();
+        self.if_so(as_shaped || self.value.as_bool() == Some(read))
     }
 
     fn visit_u64<E: Error>(self, read: u64) -> Result<(), E> {
-        self.if_so(self.0.as_u64() == Some(read))
+        self.if_so(self.is_any_number() || self.value.as_u64() == Some(read))
     }
 
     fn visit_i64<E: Error>(self, read: i64) -> Result<(), E> {
-        self.if_so(self.0.as_i64() == Some(read))
+        self.if_so(self.is_any_number() || self.value.as_i64() == Some(read))
     }
 
     fn visit_f64<E: Error>(self, read: f64) -> Result<(), E> {
-        self.if_so(self.0.is_f64() && self.0.as_f64() == Some(read))
+        let equal = self.value.is_f64() && self.value.as_f64() == Some(read);
+        self.if_so(self.is_any_number() || equal)
     }
 
     fn visit_str<E: Error>(self, read: &str) -> Result<(), E> {
-        self.if_so(self.0.as_str() == Some(read))
+        let as_shaped = !self.exact && self.value.is_string();
+        self.if_so(as_shaped || self.value.as_str() == Some(read))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut read: A) -> Result<(), A::Error> {
-        let Value::Array(items) = self.0 else {
+        let Value::Array(items) = self.value else {
             return Err(another());
         };
-        for item in items {
-            read.next_element_seed(Same(item))?.ok_or_else(another)?;
+        let exact = self.exact;
+        if !exact && let Some(value) = items.first() {
+            while read.next_element_seed(Same { value, exact })?.is_some() {}
+            return Ok(());
+        }
+        if !exact {
+            while read.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(());
+        }
+        for value in items {
+            let read = read.next_element_seed(Same { value, exact })?;
+            read.ok_or_else(another)?;
         }
         self.if_so(read.next_element::<IgnoredAny>()?.is_none())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, read: A) -> Result<(), A::Error> {
-        let Value::Object(members) = self.0 else {
+        let Value::Object(members) = self.value else {
             return Err(another());
         };
-        let members = Members { members, id: None };
+        let (id, exact) = (None, self.exact);
+        let members = Members { members, id, exact };
         members.visit_map(read).map(|_| ())
     }
 }
@@ -110,6 +143,7 @@ impl<'de> Visitor<'de> for Same<'_> {
 struct Members<'a> {
     members: &'a Map<String, Value>,
     id: Option<&'a str>,
+    exact: bool,
 }
 
 impl<'de> Visitor<'de> for Members<'_> {
@@ -138,7 +172,8 @@ impl<'de> Visitor<'de> for Members<'_> {
                     if !seen.insert(place) {
                         return Err(another());
                     }
-                    read.next_value_seed(Same(value))?;
+                    let exact = self.exact;
+                    read.next_value_seed(Same { value, exact })?;
                     next = place.wrapping_add(1);
                 }
             }

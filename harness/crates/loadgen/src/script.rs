@@ -5,6 +5,9 @@ use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
 
+use super::engine::SURE;
+use super::session::{Session, Template};
+
 /// The requests of a drive, and a list of them. Each thread draws from the list uniformly, unless it [goes
 /// through it](Script::listed) in order.
 #[derive(Debug)]
@@ -17,6 +20,16 @@ pub struct Script {
     pub(crate) classes: Vec<String>,
     /// Number of kinds of expected responses, at least one.
     pub(crate) kinds: usize,
+    /// If the entries are the steps of sessions: those of one session follow each other, and the list has the first ones.
+    pub(crate) session: Option<SessionScript>,
+}
+
+/// What the steps of sessions need besides their entries.
+#[derive(Debug)]
+pub(crate) struct SessionScript {
+    pub(crate) session: Session,
+    /// By entry; `None` if its request has no values.
+    pub(crate) templates: Vec<Option<Template>>,
 }
 
 /// How to go through the list of a script.
@@ -51,6 +64,15 @@ pub enum Expect {
         /// The accepted body; an equal one is right without parsing.
         bytes: Vec<u8>,
         /// The value for comparing a body whose bytes differ.
+        json: Value,
+    },
+    /// A body of the same shape as one accepted earlier: objects with the same members, and values of the same type.
+    Shape {
+        /// The status.
+        status: u16,
+        /// The accepted body; an equal one is right without parsing.
+        bytes: Vec<u8>,
+        /// Its value.
         json: Value,
     },
     /// An object that is always the same except for a new positive integer in one member.
@@ -91,6 +113,16 @@ pub enum ScriptError {
         index: usize,
         /// The member.
         member: String,
+    },
+    /// A request with values of responses that is too large.
+    #[error("step {step} takes up to {longest} bytes; one with values of responses may take {max}")]
+    TooLong {
+        /// The name of the step.
+        step: String,
+        /// Its greatest length in bytes.
+        longest: usize,
+        /// The limit.
+        max: usize,
     },
 }
 
@@ -144,6 +176,45 @@ impl Script {
             entries,
             classes: vec!["all".to_owned()],
             kinds,
+            session: None,
+        })
+    }
+
+    /// Prepares sessions: a request for each step, with placeholders such as `{order}` for the values that earlier steps
+    /// took. A user draws one of them, sends its requests one after another, and draws the next. Each step is a class.
+    ///
+    /// # Errors
+    /// See [`ScriptError`].
+    pub fn sessions(session: Session, requests: Vec<Vec<Request>>) -> Result<Self, ScriptError> {
+        let names = session.steps.iter().map(|step| step.name.clone());
+        let steps = names.len();
+        assert!(
+            requests.iter().all(|requests| requests.len() == steps),
+            "each session has a request for each step"
+        );
+        let firsts = (0..requests.len())
+            .map(|place| (place * steps) as u32)
+            .collect();
+        let requests = requests.into_iter().flatten();
+        let script = Self::with_classes(names.cycle().zip(requests).collect())?;
+        let templates: Vec<Option<Template>> = script
+            .entries
+            .iter()
+            .map(|entry| Template::new(&entry.wire, &session.values))
+            .collect();
+        for (template, step) in templates.iter().zip(session.steps.iter().cycle()) {
+            let longest = template.as_ref().map_or(0, Template::longest);
+            if longest > SURE {
+                return Err(ScriptError::TooLong {
+                    step: step.name.clone(),
+                    longest,
+                    max: SURE,
+                });
+            }
+        }
+        Ok(Self {
+            session: Some(SessionScript { session, templates }),
+            ..script.listed(firsts, Order::Drawn)
         })
     }
 
@@ -173,6 +244,13 @@ impl Script {
         );
         (self.list, self.order) = (list, order);
         self
+    }
+
+    /// The most bytes that a request with values of responses takes.
+    pub(crate) fn room(&self) -> usize {
+        let templates = self.session.iter().flat_map(|session| &session.templates);
+        let longest = templates.flatten().map(Template::longest);
+        longest.max().unwrap_or(0)
     }
 
     /// Number of requests, at least 1.
@@ -218,9 +296,10 @@ impl Expect {
     pub(crate) fn status(&self) -> Option<u16> {
         match self {
             Self::Success => None,
-            Self::Status(status) | Self::Body { status, .. } | Self::Numbered { status, .. } => {
-                Some(*status)
-            }
+            Self::Status(status)
+            | Self::Body { status, .. }
+            | Self::Shape { status, .. }
+            | Self::Numbered { status, .. } => Some(*status),
         }
     }
 
@@ -228,7 +307,9 @@ impl Expect {
     pub(crate) fn body_len(&self) -> usize {
         match self {
             Self::Status(_) | Self::Success => 0,
-            Self::Body { bytes, .. } | Self::Numbered { bytes, .. } => bytes.len(),
+            Self::Body { bytes, .. } | Self::Shape { bytes, .. } | Self::Numbered { bytes, .. } => {
+                bytes.len()
+            }
         }
     }
 }
@@ -248,7 +329,9 @@ impl ScriptEntry {
                 index,
                 member: id_member.clone(),
             })?,
-            Expect::Status(_) | Expect::Success | Expect::Body { .. } => (0, 0),
+            Expect::Status(_) | Expect::Success | Expect::Body { .. } | Expect::Shape { .. } => {
+                (0, 0)
+            }
         };
         Ok(Self {
             head_only: wire.starts_with(b"HEAD "),

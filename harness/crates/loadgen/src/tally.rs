@@ -1,7 +1,8 @@
 //! All results of one thread.
 
+use super::chains::ChainTally;
 use super::ids::Ids;
-use super::judge::{Verdict, explain, judge};
+use super::judge::{Verdict, explain};
 use super::recorder::{Nanos, Recorder, RequestTimes};
 use super::response::ParsedResponse;
 use super::script::ScriptEntry;
@@ -12,38 +13,53 @@ pub(crate) struct Tally {
     pub(crate) recorder: Recorder,
     pub(crate) ids: Ids,
     pub(crate) counts: Counts,
+    /// If the requests are those of sessions.
+    pub(crate) chains: Option<ChainTally>,
 }
 
 impl Tally {
-    /// Judges the response to a request and counts it. `surplus`: there were more bytes than the response has,
-    /// so it is unknown where the next response begins.
+    /// Counts the response to a request; returns whether it was right. `surplus`: there were more bytes than the response
+    /// has, so it is unknown where the next response begins. `note` adds to the message of an error.
+    #[inline]
     pub(crate) fn answer(
         &mut self,
+        verdict: Verdict,
         entry: &ScriptEntry,
         answer: &ParsedResponse<'_>,
         request: &RequestTimes,
         surplus: bool,
-    ) {
+        note: impl Fn() -> String,
+    ) -> bool {
         self.counts.bytes_expected += answer.wire_len;
-        match judge(entry, answer) {
+        match verdict {
             Verdict::Wrong(kind) => {
-                self.failed(kind, entry, request, || explain(entry, answer));
+                self.failed(kind, entry, request, || explain(entry, answer) + &note());
+                return false;
             }
-            _ if surplus => self.failed(ErrorKind::Protocol, entry, request, || {
-                format!("{}\n  {}", explain(entry, answer), Malformed::Surplus)
-            }),
+            _ if surplus => {
+                self.failed(ErrorKind::Protocol, entry, request, || {
+                    let explained = explain(entry, answer);
+                    format!("{explained}\n  {}{}", Malformed::Surplus, note())
+                });
+                return false;
+            }
             Verdict::Numbered(id) => {
                 self.counts.orders += 1;
                 self.ids.insert(id);
-                self.right(entry, request);
             }
-            Verdict::Right => self.right(entry, request),
+            Verdict::Right => {}
         }
-    }
-
-    fn right(&mut self, entry: &ScriptEntry, request: &RequestTimes) {
         self.counts.answered += 1;
         self.recorder.answered(request, entry.class);
+        true
+    }
+
+    /// A chain has ended: with its time, or by failing at a step.
+    pub(crate) fn chain_ended(&mut self, at: Nanos, result: Result<u64, usize>) {
+        let in_window = self.recorder.in_window(at);
+        if let Some(chains) = &mut self.chains {
+            chains.ended(result, in_window);
+        }
     }
 
     /// Counts the error of a request; `say` returns the message and is called only for the first error.
@@ -69,6 +85,9 @@ impl Tally {
         self.recorder.merge(&other.recorder);
         self.ids.merge(&other.ids);
         self.counts.merge(&other.counts);
+        if let (Some(mine), Some(theirs)) = (&mut self.chains, &other.chains) {
+            mine.merge(theirs);
+        }
     }
 }
 

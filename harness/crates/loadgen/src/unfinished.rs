@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::Measurement;
+use super::{Measurement, SessionFigures};
 
 /// A connection silent for less than this is not reported.
 const SILENT: Duration = Duration::from_secs(1);
@@ -67,6 +67,13 @@ impl<'a> Bounds<'a> {
         // Subtracting half a rank hits the exact rank despite rounding.
         let highest = || self.ended.value_at_quantile((rank - 0.5) / ended.max(1.0));
         (rank <= ended).then(highest)
+    }
+}
+
+impl SessionFigures {
+    /// The end to end time, including unfinished chains.
+    pub fn time_bounds(&self) -> Bounds<'_> {
+        Bounds::new(&self.time, self.unfinished_ns.iter().copied(), 0)
     }
 }
 

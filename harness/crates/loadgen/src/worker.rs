@@ -11,12 +11,13 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::breakdown::Breakdown;
+use super::chains::{ChainTally, Chains};
 use super::clock::{Clock, ThreadClocks};
 use super::crew::{Drained, NotReady, Ready, Share, Target, Turn};
 use super::dial::{Dial, why_not};
 use super::engine::{Engine, Event};
 use super::ids::Ids;
-use super::judge::{clip, expected};
+use super::judge::{clip, expected, judge};
 use super::known::KnownHead;
 use super::pacing::{Due, Pacing};
 use super::pick::Pick;
@@ -50,10 +51,10 @@ const SHORT_DRAIN: Nanos = 40_000_000;
 const KEEP: usize = 64 * 1024;
 
 /// Connects to every target, reports that, and takes turns until there are no more. Returns a tally for each
-/// target. `make` creates the engine for a number of connections.
+/// target. `make` creates the engine for a number of connections, and a number of bytes for the draft of each.
 pub(super) fn work<'w, E: Engine<'w>>(
     share: &Share<'w>,
-    make: impl Fn(Dial, usize) -> Result<E, Errno>,
+    make: impl Fn(Dial, usize, usize) -> Result<E, Errno>,
     ready: &Sender<Ready>,
     turns: &Receiver<Turn>,
     drained: &Sender<Result<Drained, Errno>>,
@@ -61,7 +62,8 @@ pub(super) fn work<'w, E: Engine<'w>>(
     let mut workers = Vec::with_capacity(share.targets.len());
     for target in share.targets {
         let dial = Dial::new(&target.config.addr, &target.config.from, share.place)?;
-        let engine = make(dial, share.connections(target.config).len())?;
+        let connections = share.connections(target.config).len();
+        let engine = make(dial, connections, target.script.room())?;
         workers.push(Worker::new(engine, share, target));
     }
     let connect = |worker: &mut Worker<'w, E>| {
@@ -86,6 +88,8 @@ struct Worker<'w, E> {
     entries: &'w [ScriptEntry],
     list: &'w [u32],
     pick: Pick,
+    /// Where each user is, if the requests are those of sessions.
+    chains: Option<Chains<'w>>,
     control: &'w Control,
     pacing: Pacing,
     /// Requests per connection, if the first of them opens it; 0 if connections are kept open.
@@ -133,6 +137,8 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         // The highest possible latency: due at once, sent at the end, timed out.
         let max = config.warmup + config.duration + config.timeout + Duration::from_secs(2);
         let per_connection = config.requests_per_connection.unwrap_or(0);
+        let session = script.session.as_ref();
+        let users = share.connections(config).len();
         if per_connection > 0 {
             // Prepared now, not while the clock runs.
             for entry in entries {
@@ -156,6 +162,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
                 Order::Drawn => Pick::drawn(seed),
                 Order::InTurn => Pick::in_turn(place, script.list.len()),
             },
+            chains: session.map(|session| Chains::new(session, users)),
             control,
             pacing: Pacing::new(config, place, seed),
             per_connection,
@@ -182,6 +189,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
                 recorder,
                 ids: Ids::new(entries.iter().any(numbered)),
                 counts: Counts::default(),
+                chains: session.map(|session| ChainTally::new(session.session.steps.len(), max)),
             },
             told: (0, 0),
             at_start: None,
@@ -415,6 +423,11 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             .iter()
             .filter_map(|slot| slot.unfinished(now, kept));
         self.tally.recorder.unfinished = unfinished.collect();
+        if let (Some(chains), Some(tally)) = (&self.chains, &mut self.tally.chains) {
+            let busy = |slot: &usize| self.slots[*slot].state == SlotState::Busy;
+            let busy = (0..self.slots.len()).filter(busy);
+            tally.unfinished = busy.map(|slot| chains.waited(slot, now)).collect();
+        }
         self.tell();
         Ok(())
     }
@@ -472,9 +485,17 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
 
     /// Sends a request, or opens its connection first.
     fn request(&mut self, index: usize) {
-        let entry = self.list[self.pick.next(self.list.len())];
         let now = self.now();
         let slot = &mut self.slots[index];
+        let entry = match &mut self.chains {
+            Some(chains) if chains.goes_on(index) => slot.entry + 1,
+            chains => {
+                if let Some(chains) = chains {
+                    chains.begin(index, now);
+                }
+                self.list[self.pick.next(self.list.len())]
+            }
+        };
         (slot.entry, slot.intended) = (entry, now);
         if let Some(due) = self.pacing.send(index) {
             let lag = now.saturating_sub(due.max(slot.free_at));
@@ -511,7 +532,11 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
                 wire = entry.last();
             }
         }
-        if let Err(errno) = self.engine.send(index, wire) {
+        let sent = match &self.chains {
+            None => self.engine.send(index, wire),
+            Some(chains) => chains.send(index, slot.entry, wire, &mut self.engine),
+        };
+        if let Err(errno) = sent {
             self.handle(index, Event::Failed(errno));
         }
     }
@@ -574,7 +599,14 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         // read whatever follows as that rest (RFC 9112, section 9.3).
         let cut = !self.engine.sent_whole(index);
         let last = response.close || ended || surplus || cut;
-        self.tally.answer(entry, &response, &request, surplus);
+        let tally = &mut self.tally;
+        match &mut self.chains {
+            None => {
+                let verdict = judge(entry, &response);
+                tally.answer(verdict, entry, &response, &request, surplus, String::new);
+            }
+            Some(chains) => chains.answer(index, tally, entry, &response, &request, surplus),
+        }
         self.done(index, last, now);
     }
 
@@ -594,7 +626,14 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             && let Some(response) = slot.parser.finish()
         {
             let entry = &self.entries[slot.entry as usize];
-            self.tally.answer(entry, &response, &request, false);
+            let tally = &mut self.tally;
+            match &mut self.chains {
+                None => {
+                    let verdict = judge(entry, &response);
+                    tally.answer(verdict, entry, &response, &request, false, String::new);
+                }
+                Some(chains) => chains.answer(index, tally, entry, &response, &request, false),
+            }
             self.done(index, true, now);
         } else {
             let got = "the end of the connection before a complete response";
@@ -645,22 +684,29 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
 
     /// A request will get no response.
     fn lost(&mut self, index: usize, kind: ErrorKind, got: &str, now: Nanos) {
-        self.rest(index, now);
         let slot = &self.slots[index];
         let entry = &self.entries[slot.entry as usize];
         self.tally.failed(kind, entry, &slot.ended(now), || {
-            format!(
-                "{}\n  got {got}\n  expected {}",
-                entry.line(),
-                expected(entry)
-            )
+            let (line, expected) = (entry.line(), expected(entry));
+            let chains = self.chains.as_ref();
+            let note = chains.map_or(String::new(), |chains| chains.note_of_lost(index));
+            format!("{line}\n  got {got}\n  expected {expected}{note}")
         });
+        if let Some(chains) = &mut self.chains {
+            chains.failed(index, &mut self.tally, now);
+        }
+        self.rest(index, now);
         self.reopen(index, now);
     }
 
     /// A request has ended, successfully or not.
     fn rest(&mut self, index: usize, now: Nanos) {
         self.in_flight -= 1;
+        // A user thinks between chains, not within one.
+        let chains = self.chains.as_ref();
+        if chains.is_some_and(|chains| chains.goes_on(index)) {
+            return;
+        }
         if let Pacing::Thinking(thinking) = &mut self.pacing {
             let end = thinking.rest(index, now);
             self.next_due = self.next_due.min(end);

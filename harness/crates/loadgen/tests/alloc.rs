@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use counting::Counting;
 use loadgen::{
-    Arrivals, Config, Control, EngineKind, Expect, Measurement, Pace, RateStage, Request, Script,
-    Think, drive,
+    Arrivals, Config, Control, EngineKind, Expect, Measurement, Pace, Pointer, RateStage, Request,
+    Script, Session, Step, Think, drive,
 };
 use serde_json::json;
 
@@ -95,11 +95,11 @@ fn one_after_another(stream: TcpStream) {
     let _ = serve(stream, &IDS);
 }
 
-fn script() -> Script {
+fn order() -> Request {
     let serde_json::Value::Object(members) = json!({"qty": 11}) else {
         unreachable!()
     };
-    let order = Request {
+    Request {
         wire: b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n".to_vec(),
         expect: Expect::Numbered {
             status: 201,
@@ -107,7 +107,35 @@ fn script() -> Script {
             members,
             id_member: "id".into(),
         },
+    }
+}
+
+/// An order, and a page with its id in the query.
+fn session() -> Script {
+    let step = |name: &str, takes: &[&str]| Step {
+        name: name.to_owned(),
+        takes: takes
+            .iter()
+            .map(|at| (0, Pointer::parse(at).unwrap()))
+            .collect(),
+        same_as: None,
     };
+    let page = Request {
+        wire: b"GET /5?order={order} HTTP/1.1\r\nHost: test\r\n\r\n".to_vec(),
+        expect: Expect::Shape {
+            status: 200,
+            bytes: br#"{"a":3,"b":4}"#.to_vec(),
+            json: json!({"a": 3, "b": 4}),
+        },
+    };
+    let session = Session {
+        steps: vec![step("place", &["/id"]), step("page", &[])],
+        values: vec!["order".to_owned()],
+    };
+    Script::sessions(session, vec![vec![order(), page]]).unwrap()
+}
+
+fn script() -> Script {
     let page = |n: usize| Request {
         wire: format!("GET /{n} HTTP/1.1\r\nHost: test\r\n\r\n").into_bytes(),
         expect: Expect::Body {
@@ -118,7 +146,7 @@ fn script() -> Script {
     };
     // Two classes, so that these are recorded too.
     let pages = (0..ANSWERS.len()).map(|n| ("page".to_owned(), page(n)));
-    let orders = [("order".to_owned(), order)];
+    let orders = [("order".to_owned(), order())];
     Script::with_classes(pages.chain(orders).collect()).unwrap()
 }
 
@@ -186,19 +214,22 @@ fn allocations(config: &Config, script: &Script) -> (Measurement, u64) {
 #[test]
 fn nothing_is_allocated_per_request() {
     let (kept, closed) = (start(each_in_its_thread), start(one_after_another));
-    let script = script();
+    let scripts = [script(), session()];
     for engine in EngineKind::ALL {
         if let Err(refused) = engine.available() {
             eprintln!("not run: {refused}");
             continue;
         }
-        of_engine(kept, closed, engine, &script);
+        of_engine(kept, closed, engine, &scripts);
     }
 }
 
-fn of_engine(kept: SocketAddr, closed: SocketAddr, engine: EngineKind, script: &Script) {
+fn of_engine(kept: SocketAddr, closed: SocketAddr, engine: EngineKind, scripts: &[Script; 2]) {
     let of = |ms| loops(kept, closed, engine, ms);
-    for (at, short) in of(200).iter().enumerate() {
+    // Each loop with single requests, and the closed one with sessions too.
+    let each = (0..of(200).len()).map(|at| (at, &scripts[0]));
+    for (at, script) in each.chain([(0, &scripts[1])]) {
+        let short = &of(200)[at];
         let (short, few) = allocations(short, script);
         // A busy machine answers fewer in a second, so it gets more of them.
         let (more, many) = [1_200, 5_000, 20_000]

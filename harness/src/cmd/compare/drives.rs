@@ -14,9 +14,10 @@ use crate::flags::{Status, Usage};
 use report::{DriveDifference, DriveFigure, Drives};
 
 /// Properties that make two drives different loads, and where they are in the JSON.
-const LOAD: [(&str, &str); 20] = [
+const LOAD: [(&str, &str); 21] = [
     ("url", "/url"),
     ("workload", "/workload"),
+    ("session", "/session/name"),
     ("URLs", "/urls"),
     ("shuffled", "/shuffled"),
     ("connections", "/connections"),
@@ -43,7 +44,8 @@ const STAGES: &str = "/stages";
 const ONLY_WHERE_ANY: &str = "unanswered unsent silent reconnects ids_repeated";
 /// Figures listed without `--all`.
 const USUAL: &str = "rate requests errors unanswered unsent silent p50 p75 p90 p95 p99 p99.9 p99.99 \
-    max mean first_byte.p50 first_byte.p99 connect.p99 send_lag.p99 reconnects ids_repeated busy_ratio";
+    max mean first_byte.p50 first_byte.p99 connect.p99 send_lag.p99 session.rate session.failed session.p50 \
+    session.p99 reconnects ids_repeated busy_ratio";
 
 fn has(names: &str, figure: &JsonFigure) -> bool {
     names.split_whitespace().any(|name| name == figure.name)

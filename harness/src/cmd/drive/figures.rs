@@ -11,12 +11,15 @@ use report::significant;
 use words::grouped;
 
 /// The prefix of a point's name, and the JSON member that holds the distribution.
-const DISTRIBUTIONS: [(&str, &str); 4] = [
+const DISTRIBUTIONS: [(&str, &str); 5] = [
     ("", "latency_ns"),
     ("first_byte.", "first_byte_ns"),
     ("connect.", "connect_ns"),
     (SEND_LAG, "send_lag_ns"),
+    (SESSION, "session/time_ns"),
 ];
+/// The chains of a session.
+pub(super) const SESSION: &str = "session.";
 /// Send lag exists only with a schedule: in a closed loop nothing can be late.
 pub(super) const SEND_LAG: &str = "send_lag.";
 
@@ -86,10 +89,15 @@ pub(in crate::cmd) fn all() -> Vec<JsonFigure> {
             let pointer = format!("/{member}/{}", point.replace('.', ""));
             all.push(plain(&format!("{before}{point}"), Unit::Time, &pointer));
         }
-        if member == "latency_ns" {
-            all.push(plain("mean", Unit::Time, "/latency_ns/mean"));
+        if ["", SESSION].contains(&before) {
+            let pointer = format!("/{member}/mean");
+            all.push(plain(&format!("{before}mean"), Unit::Time, &pointer));
         }
     }
+    all.push(plain("session.rate", Unit::PerSecond, "/session/rate"));
+    all.push(plain("session.complete", Unit::Count, "/session/complete"));
+    let chains = &["/session/complete_total", "/session/failed"];
+    all.push(part("session.failed", "/session/failed", chains));
     all.push(plain("reconnects", Unit::Count, "/reconnects"));
     all.push(plain("ids_repeated", Unit::Count, "/ids_repeated"));
     all.push(plain("bytes_received", Unit::Bytes, "/bytes_received"));
@@ -127,7 +135,8 @@ pub(in crate::cmd) fn named(name: &str) -> Result<JsonFigure, String> {
 fn listed(known: &[&str]) -> String {
     let again = |name: &&&str| {
         let mut others = DISTRIBUTIONS.iter().skip(1);
-        !others.any(|(before, _)| name.starts_with(before))
+        let is_point = |point: &str| point.starts_with('p') || point == "max";
+        !others.any(|(before, _)| name.strip_prefix(before).is_some_and(is_point))
     };
     let each: Vec<&str> = known.iter().filter(again).copied().collect();
     let others: Vec<String> = DISTRIBUTIONS
@@ -190,7 +199,7 @@ impl JsonFigure {
 
     /// The value, or `other` if both fall into the same bucket of the histogram and can't be told apart.
     pub(super) fn or_like(&self, value: f64, other: f64) -> f64 {
-        let exact = self.unit != Unit::Time || self.name == "mean" || value.is_infinite();
+        let exact = self.unit != Unit::Time || self.name.ends_with("mean") || value.is_infinite();
         let like = !exact && other <= value && value - other <= value * BUCKET;
         if like { other } else { value }
     }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::session;
 use super::source::RequestSource;
 use super::spectrum::{self, nanos};
 use super::summary::{busy_ratio, waited};
@@ -21,8 +22,11 @@ pub(super) fn json(
     all["url"] = json!(target.shown());
     all["workload"] = match source {
         RequestSource::Workload(workload) => json!(workload.name),
-        RequestSource::Url | RequestSource::Urls(_) | RequestSource::Replay(_) => Value::Null,
+        _ => Value::Null,
     };
+    if let RequestSource::Session(session) = source {
+        all["session"]["name"] = json!(session.name);
+    }
     all["urls"] = json!(source.urls());
     all["shuffled"] = json!(source.urls().map(|_| shuffled));
     all["replay_speed"] = match source {
@@ -104,6 +108,11 @@ pub(in crate::cmd) fn measured(config: &Config, m: &Measurement) -> Value {
         "spin_ns": m.threads.iter().map(|t| t.spin_ns).sum::<u64>(),
         "busy_ratio": busy_ratio(m),
     });
+    all["session"] = json!(
+        m.session
+            .as_ref()
+            .map(|chains| session::json(config, m, chains))
+    );
     all["requests_limit"] = json!(config.limit);
     all["bind"] = json!(config.from);
     all["requests_per_connection"] = json!(config.requests_per_connection);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::figures::{self, FigureValue, JsonFigure, SEND_LAG, Unit};
+use super::figures::{self, FigureValue, JsonFigure, SEND_LAG, SESSION, Unit};
 use crate::cmd::aligned;
 use loadgen::ErrorKind;
 
@@ -87,6 +87,11 @@ pub(in crate::cmd) fn parse_objective(text: &str) -> Result<Limit, String> {
         }
     };
     let limit = limit(text, name, operator, value)?;
+    if limit.is_about_chains() {
+        return Err(format!(
+            "an objective can't be about {name}: sessions are only sent by drive --session, without a rate"
+        ));
+    }
     match limit.figure.unit {
         Unit::PerSecond => Err(format!(
             "an objective can't be about {name}: the rate is what is searched"
@@ -183,6 +188,11 @@ impl Limit {
     /// Whether its figure exists only if requests have a scheduled send time.
     pub(super) fn needs_a_schedule(&self) -> bool {
         self.figure.name.starts_with(SEND_LAG)
+    }
+
+    /// Whether its figure exists only for sessions.
+    pub(super) fn is_about_chains(&self) -> bool {
+        self.figure.name.starts_with(SESSION)
     }
 
     /// Whether a drive, given as its JSON, meets the limit. If only bounds of the figure are known, it passes only

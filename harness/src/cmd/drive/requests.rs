@@ -13,8 +13,10 @@ use super::replay::{Replay, expected, takes_body};
 use super::source::RequestSource;
 use super::target::Target;
 use crate::flags::Usage;
-use catalog::{Body, Call, DISTINCT_CALLS, Workload, header_problem, is_token};
-use loadgen::{Client, Config, Expect, Order, Request, Response, Script};
+use catalog::{Body, Call, DISTINCT_CALLS, Session, StepBody, Workload, header_problem, is_token};
+use loadgen::{
+    Client, Config, Expect, Order, Pointer, Request, Response, Script, Step, Taken, Template,
+};
 use runner::Interrupt;
 
 /// The JSON member that may hold the number of what a POST created.
@@ -35,16 +37,19 @@ pub(super) fn script(
     let expect = arguments
         .expect_status
         .map_or(Expect::Success, Expect::Status);
-    if let RequestSource::Workload(workload) = source {
-        let base = target.base()?;
-        let asking = Asking {
+    let asking = || {
+        anyhow::Ok(Asking {
             arguments,
             config,
-            head,
-            base,
-            expect,
-        };
-        return asking.all(workload, interrupt);
+            head: head.clone(),
+            base: target.base()?,
+            expect: expect.clone(),
+        })
+    };
+    match source {
+        RequestSource::Workload(workload) => return asking()?.all(workload, interrupt),
+        RequestSource::Session(session) => return asking()?.sessions(session, interrupt),
+        RequestSource::Url | RequestSource::Urls(_) | RequestSource::Replay(_) => {}
     }
     let body = body(arguments)?;
     if let RequestSource::Replay(replay) = source {
@@ -129,10 +134,95 @@ impl Asking<'_> {
         Ok(Some(script.listed(list, Order::Drawn)))
     }
 
+    /// The chains of a session, each of which is sent once; `None` after Ctrl-C.
+    fn sessions(&self, session: &Session, interrupt: &Interrupt) -> Result<Option<Script>> {
+        let mut client = Client::of(self.config);
+        let mut chains = Vec::new();
+        let plan = plan(session)?;
+        for calls in session.draw(self.arguments.seed, DISTINCT_CALLS) {
+            if interrupt.is_set() {
+                return Ok(None);
+            }
+            chains.push(self.chain(&mut client, session, &plan, &calls)?);
+        }
+        Ok(Some(Script::sessions(plan, chains)?))
+    }
+
+    /// Sends the requests of one chain, and takes the responses as the expected ones.
+    fn chain(
+        &self,
+        client: &mut Client,
+        session: &Session,
+        plan: &loadgen::Session,
+        calls: &[Call],
+    ) -> Result<Vec<Request>> {
+        let mut taken = Taken::new(plan.values.len());
+        let mut bodies: Vec<Vec<u8>> = Vec::new();
+        let mut requests = Vec::new();
+        for (place, call) in calls.iter().enumerate() {
+            let (step, body) = (&plan.steps[place], session.steps[place].body);
+            let wire = self.wire(call)?;
+            let filled = Template::new(&wire, &plan.values).map(|template| {
+                let mut filled = vec![0; template.longest()];
+                let length = template.write(&taken, &mut filled);
+                filled.truncate(length);
+                filled
+            });
+            let line = format!("step {}, {}", step.name, self.line(call));
+            let response = self.ask(client, filled.as_deref().unwrap_or(&wire), &line)?;
+            for (value, pointer) in &step.takes {
+                if !taken.take(*value, pointer, &response.body) {
+                    bail!(
+                        "{line}: the response has no number or text at {pointer} to take as {}",
+                        plan.values[*value]
+                    );
+                }
+            }
+            bodies.push(response.body.clone());
+            let expect = match body {
+                StepBody::First => always(call, response),
+                StepBody::Any => Expect::Status(response.status),
+                StepBody::Shape => Expect::Shape {
+                    status: response.status,
+                    json: serde_json::from_slice(&response.body).with_context(|| {
+                        format!("{line}: expect = \"shape\" needs a JSON response")
+                    })?,
+                    bytes: response.body,
+                },
+                StepBody::SameAs(other) => {
+                    let earlier = &bodies[other];
+                    let json: Result<Value, _> = serde_json::from_slice(earlier);
+                    let means = json.is_ok_and(|json| loadgen::means(&response.body, &json));
+                    if response.body != *earlier && !means {
+                        let name = &plan.steps[other].name;
+                        bail!("{line}: the response differs from that to {name}");
+                    }
+                    Expect::Status(response.status)
+                }
+            };
+            requests.push(Request { wire, expect });
+        }
+        Ok(requests)
+    }
+
     /// Sends one call and takes its response as the expected one.
     fn accept(&self, client: &mut Client, call: &Call) -> Result<Request> {
+        let wire = self.wire(call)?;
+        let response = self.ask(client, &wire, &self.line(call))?;
+        let expect = match self.arguments.any_body {
+            true => self.expect.clone(),
+            false => always(call, response),
+        };
+        Ok(Request { wire, expect })
+    }
+
+    fn line(&self, call: &Call) -> String {
+        format!("{} {}{}", call.method, self.base, call.target)
+    }
+
+    /// The whole request.
+    fn wire(&self, call: &Call) -> Result<Vec<u8>> {
         let target = format!("{}{}", self.base, call.target);
-        let line = format!("{} {target}", call.method);
         let body = call.body.as_ref().map(Body::bytes);
         let mut head = self.head.clone();
         for (name, value) in &call.headers {
@@ -141,9 +231,13 @@ impl Asking<'_> {
         if let Some(kind) = call.content_type() {
             head.add_unless_given("Content-Type", kind);
         }
-        let wire = head.request(&call.method, &target, body)?;
+        head.request(&call.method, &target, body)
+    }
+
+    /// The response to a request, if it has the expected status; `line` names it in errors.
+    fn ask(&self, client: &mut Client, wire: &[u8], line: &str) -> Result<Response> {
         let response = client
-            .exchange(&wire)
+            .exchange(wire)
             .with_context(|| format!("no response to {line}"))?;
         let right = match &self.expect {
             Expect::Status(status) => response.status == *status,
@@ -155,12 +249,33 @@ impl Asking<'_> {
                 response.status
             );
         }
-        let expect = match self.arguments.any_body {
-            true => self.expect.clone(),
-            false => always(call, response),
-        };
-        Ok(Request { wire, expect })
+        Ok(response)
     }
+}
+
+/// A session as the load generator has it.
+fn plan(session: &Session) -> Result<loadgen::Session> {
+    let step = |step: &catalog::SessionStep| {
+        let takes = step.takes.iter().map(|(value, place)| {
+            let pointer = Pointer::parse(place);
+            Ok((
+                *value,
+                pointer.with_context(|| format!("{place} is no JSON Pointer"))?,
+            ))
+        });
+        anyhow::Ok(Step {
+            name: step.name.clone(),
+            takes: takes.collect::<Result<_>>()?,
+            same_as: match step.body {
+                StepBody::SameAs(other) => Some(other),
+                StepBody::First | StepBody::Shape | StepBody::Any => None,
+            },
+        })
+    };
+    Ok(loadgen::Session {
+        steps: session.steps.iter().map(step).collect::<Result<_>>()?,
+        values: session.values.clone(),
+    })
 }
 
 /// The class of a request is its route: method and path, without the query.

@@ -1,4 +1,4 @@
-//! Where the requests of a drive come from: a URL, a workload, a file of URLs, or an access log.
+//! Where the requests of a drive come from: a URL, a workload, a session, a file of URLs, or an access log.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::replay::Replay;
 use super::requests::is_method;
 use super::target::Target;
 use crate::flags::Usage;
-use catalog::Workload;
+use catalog::{Session, Workload};
 use words::grouped;
 
 /// Where the requests come from.
@@ -19,6 +19,8 @@ pub(super) enum RequestSource {
     Url,
     /// A request mix, whose paths are appended to the URL.
     Workload(Workload),
+    /// What each user does, whose paths are appended to the URL.
+    Session(Session),
     /// The lines of a file: at least one, all with the same origin.
     Urls(Vec<UrlLine>),
     /// An access log, whose paths are appended to the URL.
@@ -52,6 +54,10 @@ pub(super) fn read(arguments: &Arguments) -> Result<(Target, RequestSource)> {
     let target = Target::parse(arguments.url.as_deref().unwrap_or_default())?;
     let pattern = arguments.pace.pattern.as_ref();
     let of_pattern = pattern.and_then(|pattern| pattern.requests.clone());
+    if let Some(file) = &arguments.session {
+        let session = Session::load(file).map_err(|error| Usage(error.to_string()))?;
+        return Ok((target, RequestSource::Session(session)));
+    }
     let source = match (&arguments.workload, &arguments.replay, of_pattern) {
         (None, None, None) => RequestSource::Url,
         (None, None, Some(own)) => RequestSource::Workload(own),
@@ -70,6 +76,7 @@ impl RequestSource {
         match self {
             Self::Url => None,
             Self::Workload(workload) => Some(format!("workload {}", workload.name)),
+            Self::Session(session) => Some(format!("session {}", session.name)),
             Self::Replay(replay) => Some(format!(
                 "replay of {} at {} × its speed",
                 words::counted(replay.list.len(), "request"),
@@ -89,7 +96,7 @@ impl RequestSource {
     /// The number of URLs in the file, if there is one.
     pub(super) fn urls(&self) -> Option<usize> {
         match self {
-            Self::Url | Self::Workload(_) | Self::Replay(_) => None,
+            Self::Url | Self::Workload(_) | Self::Session(_) | Self::Replay(_) => None,
             Self::Urls(lines) => Some(lines.len()),
         }
     }

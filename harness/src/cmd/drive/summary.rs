@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 
 use super::json::stalled;
 use super::pace::words;
+use super::session;
 use super::spectrum::{SHOWN, bound, seconds, time};
 use super::tables;
 use super::target::Target;
@@ -51,6 +52,9 @@ pub(super) fn summary(
     row(&mut text, "received", &bytes);
     left_over(&mut text, config, m);
     spectrum(&mut text, m);
+    if let Some(chains) = &m.session {
+        text += &session::text(config, m, chains);
+    }
     text += &tables::text(m);
     row(&mut text, "connect", &short(&m.connect));
     if !m.send_lag.is_empty() {
@@ -130,9 +134,11 @@ fn in_flight(config: &Config, m: &Measurement) -> Option<String> {
     })
 }
 
-/// The mean number of connections in their think time.
+/// The mean number of connections in their think time, which follows each request, or each chain of a session.
 fn thinking(config: &Config, m: &Measurement) -> Option<f64> {
-    let ended = m.latency.len() as f64 / m.window.as_secs_f64();
+    let requests = m.latency.len();
+    let ended = m.session.as_ref().map_or(requests, |chains| chains.ended);
+    let ended = ended as f64 / m.window.as_secs_f64();
     Some(ended * config.think?.mean().as_secs_f64())
 }
 

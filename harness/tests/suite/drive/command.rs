@@ -384,13 +384,13 @@ fn the_interval_log_holds_every_request_twice() {
 }
 
 /// The fixture server, ended with the test.
-struct Fixture {
+pub(crate) struct Fixture {
     child: Child,
-    addr: SocketAddr,
+    pub(crate) addr: SocketAddr,
 }
 
 impl Fixture {
-    fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         // Built by cargo along with the tests.
         let program = Path::new(env!("CARGO_BIN_EXE_harness"));
         let path = program.with_file_name("examples").join("fixture");

@@ -73,20 +73,22 @@ struct File {
     connections: Option<NonZeroU32>,
     #[serde(default)]
     request: Vec<RequestEntry>,
+    /// Of a session, which is no workload.
+    step: Option<toml::Value>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(rename = "Entry", deny_unknown_fields)]
 pub(crate) struct RequestEntry {
-    weight: Option<u32>,
-    include: Option<String>,
-    method: Option<String>,
-    path: Option<String>,
-    query: Option<BTreeMap<String, toml::Value>>,
-    headers: Option<BTreeMap<String, toml::Value>>,
-    body: Option<toml::Value>,
-    body_file: Option<PathBuf>,
-    body_bytes: Option<u64>,
+    pub(super) weight: Option<u32>,
+    pub(super) include: Option<String>,
+    pub(super) method: Option<String>,
+    pub(super) path: Option<String>,
+    pub(super) query: Option<BTreeMap<String, toml::Value>>,
+    pub(super) headers: Option<BTreeMap<String, toml::Value>>,
+    pub(super) body: Option<toml::Value>,
+    pub(super) body_file: Option<PathBuf>,
+    pub(super) body_bytes: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -101,14 +103,14 @@ struct Alternative {
 }
 
 /// A key and what is wrong with its value.
-struct Problem {
-    key: String,
-    problem: String,
+pub(super) struct Problem {
+    pub(super) key: String,
+    pub(super) problem: String,
 }
 
-type Parsed<T> = Result<T, Problem>;
+pub(super) type Parsed<T> = Result<T, Problem>;
 
-fn wrong<T>(key: impl Into<String>, problem: impl Into<String>) -> Parsed<T> {
+pub(super) fn wrong<T>(key: impl Into<String>, problem: impl Into<String>) -> Parsed<T> {
     Err(Problem {
         key: key.into(),
         problem: problem.into(),
@@ -173,6 +175,13 @@ fn parse_with(path: &Path, text: &str, includes: Includes) -> Result<Workload, W
         key,
         problem,
     };
+    if file.step.is_some() {
+        return wrong(
+            "step",
+            "a session, which only `harness drive --session` sends",
+        )
+        .map_err(in_this_file);
+    }
     let name = name_of(path).map_err(in_this_file)?;
     let about = one_line(file.about).map_err(in_this_file)?;
     let requests = requests(path, file.request, includes)?;
@@ -237,7 +246,7 @@ fn requests(
     Ok(requests)
 }
 
-fn name_of(path: &Path) -> Parsed<String> {
+pub(super) fn name_of(path: &Path) -> Parsed<String> {
     match path.file_stem().and_then(|stem| stem.to_str()) {
         Some(name) if is_name(name) => Ok(name.to_owned()),
         _ => wrong(
@@ -254,7 +263,7 @@ fn is_name(text: &str) -> bool {
             .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 
-fn one_line(about: String) -> Parsed<String> {
+pub(super) fn one_line(about: String) -> Parsed<String> {
     if about.trim().is_empty() || about.chars().any(char::is_control) {
         return wrong("about", "must be a one-line description");
     }
@@ -309,7 +318,7 @@ fn shared(
         .map(move |(inner, request)| (weight * inner / total, request))
 }
 
-fn request(path: &Path, key: &str, entry: RequestEntry) -> Parsed<RequestTemplate> {
+pub(super) fn request(path: &Path, key: &str, entry: RequestEntry) -> Parsed<RequestTemplate> {
     let method = entry.method.unwrap_or_else(|| "GET".to_owned());
     if !METHODS.contains(&method.as_str()) {
         return wrong(

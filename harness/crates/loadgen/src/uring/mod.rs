@@ -19,6 +19,7 @@ mod buffers;
 mod refusal;
 mod tag;
 
+use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 
 use super::dial::Dial;
-use super::engine::{Engine, Event, SURE, holds_back, takes_no_more};
+use super::engine::{Drafts, Engine, Event, SURE, holds_back, takes_no_more};
 use buffers::Buffers;
 use tag::{Op, Tag, next_generation};
 
@@ -49,14 +50,16 @@ const LETTING_GO: Duration = Duration::from_secs(1);
 pub(crate) struct Uring<'w> {
     ring: IoUring,
     buffers: Buffers,
+    drafts: Drafts,
     dial: Dial,
     sockets: Vec<Socket<'w>>,
     /// The buffer lent to the worker until it asks for the next event, and its length.
     lent: Option<(u16, usize)>,
     /// A completion that was read ahead.
     ahead: Option<cqueue::Entry>,
-    /// Connections whose receive must be (re)started with the next wait.
-    unarmed: Vec<usize>,
+    /// Connections whose receive must be (re)started with the next wait, the one that has waited longest first: with more
+    /// responses than buffers, those started last get none again.
+    unarmed: VecDeque<usize>,
     /// Sends queued since the last submission.
     queued: usize,
     /// Closed while submitting failed: a queued entry may refer to their number.
@@ -73,6 +76,8 @@ struct Socket<'w> {
     /// What was last sent, and whether its completion is reported even on success.
     wire: &'w [u8],
     told: bool,
+    /// What was last sent is the draft.
+    drafted: bool,
     /// Whether the last request was too large to be sure that it was sent completely.
     large: bool,
     /// Why the peer takes no more of it.
@@ -87,19 +92,21 @@ pub(crate) fn try_out() -> Result<(), String> {
 }
 
 impl<'w> Uring<'w> {
-    /// For this many connections, all closed. Only the calling thread may use it.
-    pub(crate) fn new(dial: Dial, connections: usize) -> Result<Self, Errno> {
+    /// For this many connections, all closed, with this much room for the draft of each. Only the calling thread may use
+    /// it.
+    pub(crate) fn new(dial: Dial, connections: usize, room: usize) -> Result<Self, Errno> {
         let buffers = Buffers::new(connections);
         let ring = set_up(connections).map_err(|e| errno(&e))?;
         offer(&ring, &buffers).map_err(|e| errno(&e))?;
         Ok(Self {
             ring,
             buffers,
+            drafts: Drafts::new(connections, room),
             dial,
             sockets: (0..connections).map(|_| Socket::default()).collect(),
             lent: None,
             ahead: None,
-            unarmed: Vec::with_capacity(connections),
+            unarmed: VecDeque::with_capacity(connections),
             queued: 0,
             closing: Vec::new(),
         })
@@ -119,8 +126,8 @@ impl<'w> Uring<'w> {
         for _ in 0..2 {
             #[allow(unsafe_code, reason = "the kernel gets raw pointers")]
             // SAFETY: what entries point to outlives their operations: requests by `'w`, the address by the box
-            // of `Dial`, both at least as long as the engine, which cancels active operations when dropped;
-            // buffers by `Buffers`. Descriptors are closed after submitting.
+            // of `Dial`, drafts by the box of `Drafts`, all at least as long as the engine, which cancels active
+            // operations when dropped; buffers by `Buffers`. Descriptors are closed after submitting.
             let pushed = unsafe { self.ring.submission().push(entry) };
             if pushed.is_ok() {
                 return Ok(());
@@ -171,7 +178,7 @@ impl<'w> Uring<'w> {
 
     /// Starts the receives that must be started.
     fn arm(&mut self) -> Result<(), Errno> {
-        while let Some(connection) = self.unarmed.pop() {
+        while let Some(connection) = self.unarmed.pop_front() {
             let socket = &self.sockets[connection];
             let Some(fd) = &socket.fd else { continue };
             if socket.receiving {
@@ -213,7 +220,7 @@ impl<'w> Uring<'w> {
     fn connected(&mut self, connection: usize, result: Result<usize, Errno>) -> Event {
         match result {
             Ok(_) => {
-                self.unarmed.push(connection);
+                self.unarmed.push_back(connection);
                 Event::Opened
             }
             Err(errno) => Event::OpenFailed(errno),
@@ -224,6 +231,10 @@ impl<'w> Uring<'w> {
     fn sent(&mut self, connection: usize, result: Result<usize, Errno>) -> Option<Event> {
         let socket = &mut self.sockets[connection];
         socket.told = false;
+        if socket.drafted && result.is_ok() {
+            // It is so short that this can't be.
+            return Some(Event::Failed(Errno::NOBUFS));
+        }
         let wire: &'w [u8] = socket.wire;
         let rest = match result {
             Ok(sent) => &wire[sent.min(wire.len())..],
@@ -267,7 +278,7 @@ impl<'w> Uring<'w> {
                 let more = cqueue::sock_nonempty(flags) || self.dial.is_unix();
                 let ended = more && self.ends(connection);
                 if !ended && !self.sockets[connection].receiving {
-                    self.unarmed.push(connection);
+                    self.unarmed.push_back(connection);
                 }
                 Some(Event::Received { ended })
             }
@@ -280,7 +291,7 @@ impl<'w> Uring<'w> {
             }
             (Err(Errno::NOBUFS | Errno::AGAIN | Errno::INTR), _) => {
                 if !self.sockets[connection].receiving {
-                    self.unarmed.push(connection);
+                    self.unarmed.push_back(connection);
                 }
                 None
             }
@@ -300,13 +311,25 @@ impl<'w> Uring<'w> {
     /// Queues a send; unless `told`, it completes only on failure.
     fn send_some(&mut self, connection: usize, wire: &'w [u8], told: bool) -> Result<(), Errno> {
         let socket = &mut self.sockets[connection];
+        (socket.wire, socket.told, socket.drafted) = (wire, told, false);
+        self.queue_send(connection, wire.as_ptr(), wire.len(), told)
+    }
+
+    /// Queues a send of memory that outlives it.
+    fn queue_send(
+        &mut self,
+        connection: usize,
+        from: *const u8,
+        len: usize,
+        told: bool,
+    ) -> Result<(), Errno> {
+        let socket = &self.sockets[connection];
         let fd = socket.fd.as_ref().ok_or(Errno::BADF)?.as_raw_fd();
-        (socket.wire, socket.told) = (wire, told);
         // A longer one takes several sends.
-        let len = u32::try_from(wire.len()).unwrap_or(u32::MAX);
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
         // The kernel itself continues after a short write, unless there is an error.
         let flags = SendFlags::NOSIGNAL.bits() | RecvFlags::WAITALL.bits();
-        let send = opcode::Send::new(Fd(fd), wire.as_ptr(), len).flags(flags as i32);
+        let send = opcode::Send::new(Fd(fd), from, len).flags(flags as i32);
         let send = send.build().user_data(self.tag(Op::Send, connection));
         let send = match told {
             true => send,
@@ -364,6 +387,18 @@ impl<'w> Engine<'w> for Uring<'w> {
         let large = wire.len() > SURE;
         self.sockets[connection].large = large;
         self.send_some(connection, wire, large)
+    }
+
+    fn draft(&mut self, connection: usize) -> &mut [u8] {
+        self.drafts.of(connection)
+    }
+
+    fn send_draft(&mut self, connection: usize, length: usize) -> Result<(), Errno> {
+        let socket = &mut self.sockets[connection];
+        (socket.wire, socket.told, socket.drafted) = (&[], false, true);
+        socket.large = false;
+        let from = self.drafts.of(connection)[..length].as_ptr();
+        self.queue_send(connection, from, length, false)
     }
 
     fn sent_whole(&self, connection: usize) -> bool {
@@ -432,6 +467,7 @@ impl Drop for Uring<'_> {
         let let_go = self.enter(0);
         if !matches!(ended, Ok(()) | Err(Errno::NOENT)) || let_go.is_err() {
             self.buffers.abandon();
+            self.drafts.abandon();
         }
     }
 }

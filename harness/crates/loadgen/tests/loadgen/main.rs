@@ -13,4 +13,5 @@ mod interleaved;
 mod load_server;
 mod loops;
 mod paced;
+mod sessions;
 mod stuck;
