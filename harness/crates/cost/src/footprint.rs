@@ -368,7 +368,7 @@ impl Held {
 }
 
 /// What `act` returns, and the highest resident memory seen meanwhile.
-pub(super) fn watched<T>(
+fn watched<T>(
     processes: &mut Processes,
     act: impl FnOnce() -> Result<T>,
 ) -> Result<(T, u64)> {

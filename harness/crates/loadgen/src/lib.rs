@@ -82,7 +82,9 @@ pub use engines::EngineKind;
 pub use exchange::{Client, ExchangeError, Response, exchange};
 pub use interleave::{Conductor, Slice, SliceEnd, interleave};
 pub use malformed::Malformed;
-pub use measurement::{Class, ErrorKind, Interval, Measurement, StageFigures, ThreadTime};
+pub use measurement::{
+    Class, ErrorKind, GENERATOR_BUSY, Interval, Measurement, StageFigures, ThreadTime,
+};
 pub use same::{id_beside, means};
 pub use script::{Expect, Order, Request, Script, ScriptError};
 pub use unfinished::{Bounds, Unfinished};
