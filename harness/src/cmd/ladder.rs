@@ -132,7 +132,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
             whole += round * arguments.rounds;
             if arguments.list {
                 let values = ladder.values.iter();
-                let values: Vec<String> = values.map(|v| report::significant(*v, 7)).collect();
+                let values: Vec<String> = values.map(|value| report::short(*value)).collect();
                 say!(
                     "{} {}: would measure {} with {} in {} of about {}",
                     ladder.factor.name(),
@@ -198,7 +198,10 @@ fn ladders(arguments: &Arguments, server_cpus: usize) -> Vec<Ladder> {
         (Factor::Workers, numbers(&arguments.workers)),
         (Factor::Rates, arguments.rates.clone()),
     ];
-    if named.iter().all(|(_, values): &(_, Vec<f64>)| values.is_empty()) {
+    if named
+        .iter()
+        .all(|(_, values): &(_, Vec<f64>)| values.is_empty())
+    {
         let powers = (0..).map(|power| f64::from(1 << power));
         let cpus = server_cpus as f64;
         named[0].1 = CONNECTIONS.to_vec();

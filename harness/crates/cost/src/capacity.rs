@@ -223,7 +223,9 @@ impl Racer<Search> {
     }
 
     fn end_search(&mut self) {
-        let Some(search) = &self.state.search else { return };
+        let Some(search) = &self.state.search else {
+            return;
+        };
         let found = &mut self.state.found;
         found.end = search
             .end()

@@ -80,7 +80,10 @@ pub fn ladder_round(
     for (index, trial) in measured {
         rounds[index].0.trials.push(trial);
     }
-    let ended = field.racers.into_iter().map(|racer| racer.and_then(Racer::end));
+    let ended = field
+        .racers
+        .into_iter()
+        .map(|racer| racer.and_then(Racer::end));
     for (place, ended) in ended.enumerate() {
         if let Err(failure) = ended {
             rounds[place / processes.len()].1.get_or_insert(failure);

@@ -208,7 +208,12 @@ impl<S> Racer<S> {
         let measured = served.drive(&config, &mut |at, processes| {
             let sample = processes.sample_light();
             peak_rss_bytes = peak_rss_bytes.max(sample.rss_bytes.unwrap_or(0));
-            cpu.extend(sample.cpu_ns.filter(|_| at <= config.duration).map(|ns| (at, ns)));
+            cpu.extend(
+                sample
+                    .cpu_ns
+                    .filter(|_| at <= config.duration)
+                    .map(|ns| (at, ns)),
+            );
         })?;
         if let Some(how) = served.running.ended() {
             bail!("it ended {how} under load");

@@ -198,7 +198,10 @@ impl ServerLadder {
     /// The trials at a value, with their rounds.
     fn at(&self, value: f64) -> impl Iterator<Item = (u32, &LadderTrial)> {
         self.rounds.iter().flat_map(move |round| {
-            let here = round.trials.iter().filter(move |trial| trial.value == value);
+            let here = round
+                .trials
+                .iter()
+                .filter(move |trial| trial.value == value);
             here.map(|trial| (round.round, trial))
         })
     }
@@ -269,7 +272,9 @@ fn efficiency(
 ) -> Option<Estimate> {
     let each = |workers: f64| -> Series {
         let series = server.series(workers).into_iter();
-        series.map(|(round, rate)| (round, rate / workers)).collect()
+        series
+            .map(|(round, rate)| (round, rate / workers))
+            .collect()
     };
     stats::paired_ratio(&each(workers), &each(fewest), bootstrap).map(Estimate::of_ratio)
 }

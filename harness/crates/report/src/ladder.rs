@@ -78,10 +78,7 @@ pub fn ladder_page(ladders: &Ladders) -> Illustrated {
 }
 
 /// `image` gives what follows the table of a workload and factor.
-fn blocks(
-    ladders: &Ladders,
-    image: &mut dyn FnMut(&str, Factor) -> Option<Block>,
-) -> Vec<Block> {
+fn blocks(ladders: &Ladders, image: &mut dyn FnMut(&str, Factor) -> Option<Block>) -> Vec<Block> {
     let mut blocks = Vec::new();
     for workload in ladders.workloads() {
         for Ladder { factor, .. } in &ladders.ladders {
@@ -101,10 +98,7 @@ fn blocks(
 
 /// A row for each server and value.
 fn table(ladders: &Ladders, workload: &str, factor: Factor) -> Grid {
-    let mut head = vec![
-        ("server", Align::Left),
-        (heads(factor).1, Align::Right),
-    ];
+    let mut head = vec![("server", Align::Left), (heads(factor).1, Align::Right)];
     for (id, interval) in columns(factor) {
         let figure = figure::ladder(id).map_or("efficiency, %", |figure| figure.head);
         head.push((figure, Align::Right));
@@ -215,8 +209,13 @@ fn cpus(ladders: &Ladders, workers: &[f64]) -> String {
         true => format!("The server had {cpus}"),
         false => format!("Nothing was pinned: server and load generator shared {cpus}"),
     };
-    text += match workers.iter().any(|workers| *workers > ladders.server_cpus as f64) {
-        true => ". Rows with more workers than that can't show scaling, because the workers share CPUs.",
+    text += match workers
+        .iter()
+        .any(|workers| *workers > ladders.server_cpus as f64)
+    {
+        true => {
+            ". Rows with more workers than that can't show scaling, because the workers share CPUs."
+        }
         false => ".",
     };
     text
@@ -259,4 +258,132 @@ fn unknown_efficiency(server: &ServerLadder) -> Option<&'static str> {
         "no efficiency is known, because the load generator was the limit with the fewest workers: give it more CPUs \
          (--driver-cpus)",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use record::{Failure, LadderTrial, RoundLadder, Step};
+
+    use super::*;
+
+    /// A server that reaches `rates` with each of the values, a little more in every round.
+    fn server(name: &str, factor: Factor, values: &[f64], rates: &[f64]) -> ServerLadder {
+        let trial = |round: u32, value: f64, rate: f64| LadderTrial {
+            value,
+            figures: BTreeMap::from([
+                ("requests_per_s".to_owned(), rate + f64::from(round)),
+                ("latency_p99_us".to_owned(), 1_500.0),
+                ("achieved_ratio".to_owned(), (rate / value).min(0.999_7)),
+                ("cpu_ratio".to_owned(), 1.5),
+                ("rss_peak_bytes".to_owned(), 3.0 * 1_048_576.0),
+                ("error_ratio".to_owned(), if round == 2 { 0.02 } else { 0.0 }),
+            ]),
+            generator_bound: rate > 9_000.0,
+            first_error: (round == 2).then(|| "503 for GET /ping".to_owned()),
+        };
+        let round = |round: u32| RoundLadder {
+            round,
+            trials: values
+                .iter()
+                .zip(rates)
+                .map(|(value, rate)| trial(round, *value, *rate))
+                .collect(),
+        };
+        ServerLadder {
+            name: name.to_owned(),
+            display: name.to_owned(),
+            workload: "ping".to_owned(),
+            factor,
+            rounds: (1..=3).map(round).collect(),
+            ..ServerLadder::default()
+        }
+    }
+
+    fn ladders() -> Ladders {
+        let ladder = |factor, values: &[f64]| Ladder {
+            factor,
+            values: values.to_vec(),
+        };
+        let mut failed = server("failed", Factor::Workers, &[], &[]);
+        failed.failure = Some(Failure {
+            step: Step::Boot,
+            reason: "no".to_owned(),
+            log_tail: String::new(),
+        });
+        let mut all = Ladders {
+            schema_version: record::LADDER_SCHEMA_VERSION,
+            kind: record::LADDER_KIND.to_owned(),
+            id: String::new(),
+            started_at: String::new(),
+            harness_version: String::new(),
+            revision: None,
+            command: Vec::new(),
+            cpu: String::new(),
+            rustc: String::new(),
+            server_cpus: 2,
+            pinned: true,
+            ladders: vec![
+                ladder(Factor::Workers, &[1.0, 2.0, 4.0]),
+                ladder(Factor::Rates, &[1_000.0, 3_000.0]),
+            ],
+            connections: 64,
+            workers: 2,
+            rounds: 3,
+            trial_ms: 2_000,
+            warmup_ms: 500,
+            arrivals: "constant".to_owned(),
+            seed: 1,
+            servers: vec![
+                server("scales", Factor::Workers, &[1.0, 2.0, 4.0], &[5_000.0, 9_500.0, 9_800.0]),
+                server("bound", Factor::Workers, &[1.0, 2.0], &[9_900.0, 9_900.0]),
+                failed,
+                server("keeps", Factor::Rates, &[1_000.0, 3_000.0], &[1_000.0, 1_500.0]),
+            ],
+        };
+        all.summarise();
+        all
+    }
+
+    #[test]
+    fn rows_have_the_values_their_bounds_and_what_can_not_be_shown() {
+        let text = ladder_lines(&ladders(), Colour::Never);
+        let plain = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in [
+            "Worker threads: ping",
+            "| scales | 1 | 5,002 | 5,000–5,004 | 100 | 100–100 | 150 |",
+            "| scales | 2 | ≥9,502 |",
+            "| ≥95.0 |",
+            "| scales | 4 (2 CPUs) | ≥9,802 |",
+            "| bound | 1 | ≥9,902 |",
+            "Rates: ping",
+            "| keeps | 1,000 | 99.9 |",
+            "| keeps | 3,000 | 50.0 |",
+            "The server had 2 CPUs. Rows with more workers than that can't show scaling",
+            "≥: the load generator was busy",
+            "failed, worker threads: failed to boot: no",
+            "bound, worker threads: no efficiency is known",
+            "keeps, rates: errors at 3,000, up to 2.0 % of a trial's requests; the first: 503 for GET /ping",
+        ] {
+            assert!(plain.contains(words), "{words} is not in\n{text}");
+        }
+        assert!(!plain.contains("Connections: ping"), "{text}");
+    }
+
+    #[test]
+    fn each_factor_has_a_chart() {
+        let page = ladder_page(&ladders());
+        let names: Vec<&str> = page.files.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["ping-ladder-workers.svg", "ping-ladder-rates.svg"]);
+        for (name, svg) in &page.files {
+            assert!(page.text.contains(&format!("](<{name}>)")), "{}", page.text);
+            assert!(!svg.contains(">failed<"), "it has no values: {svg}");
+        }
+        let (workers, rates) = (&page.files[0].1, &page.files[1].1);
+        let told = "scales, 1: 5,002 per second, efficiency 1.00×, 2: at least 9,502 per second";
+        assert!(workers.contains(told), "{workers}");
+        assert!(workers.contains(">CPUs<") && rates.contains("dashed"));
+        assert!(rates.contains("1,000: 1,002 per second, p99 1.50 ms"), "{rates}");
+    }
 }

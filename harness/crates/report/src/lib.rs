@@ -46,7 +46,7 @@ pub use history::{HISTORY_SCHEMA_VERSION, History};
 pub use ladder::{ladder_lines, ladder_page};
 pub use markdown::{Illustrated, illustrated};
 pub use microbench::{microbench_lines, microbench_page};
-pub use number::{ABSENT, significant};
+pub use number::{ABSENT, short, significant};
 pub use pattern::{pattern_lines, pattern_page};
 pub use profile::profile_lines;
 pub use protocol::{

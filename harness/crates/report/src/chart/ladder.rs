@@ -72,7 +72,8 @@ pub(crate) fn chart(ladders: &Ladders, workload: &str, factor: Factor) -> Option
         Factor::Rates => "server, sent/s, valid 1/s, low, high, p99 µs",
     });
     for line in &lines {
-        data.rows.extend(line.rungs.iter().map(|rung| row(line, rung, factor)));
+        data.rows
+            .extend(line.rungs.iter().map(|rung| row(line, rung, factor)));
     }
     let told: Vec<String> = lines.iter().map(|line| told(line, factor)).collect();
     Some(Chart::new(
@@ -131,7 +132,12 @@ fn draw(svg: &mut Svg, lines: &[Line<'_>], factor: Factor, server_cpus: usize) {
             for area in [UPPER, LOWER] {
                 svg.line((at, area.top), (at, area.bottom), "rule");
             }
-            svg.text((at + 4.0, UPPER.bottom - 5.0), Anchor::Start, "tick", "CPUs");
+            svg.text(
+                (at + 4.0, UPPER.bottom - 5.0),
+                Anchor::Start,
+                "tick",
+                "CPUs",
+            );
         }
         _ => {}
     }
