@@ -57,7 +57,7 @@ pub fn ladder_round(
     let mut climb = |value: Option<f64>| {
         field.each(&mut |racer, turn| {
             let value = value.unwrap_or(racer.state.workers as f64);
-            show(&format!("{} with {}", racer.name, rung(factor, value)));
+            show(&format!("{}: {} {value}", racer.name, factor.name()));
             let trial = racer.rung(factor, value, turn)?;
             Ok((racer.state.index, trial))
         })
@@ -93,15 +93,6 @@ pub fn ladder_round(
         round.trials.sort_by(|a, b| a.value.total_cmp(&b.value));
     }
     rounds
-}
-
-/// A value in words.
-fn rung(factor: Factor, value: f64) -> String {
-    match factor {
-        Factor::Connections => format!("{value} connections"),
-        Factor::Workers => format!("{value} workers"),
-        Factor::Rates => format!("{value} requests/s"),
-    }
 }
 
 /// A process: of which contender, and with how many worker threads.

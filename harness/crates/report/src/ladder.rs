@@ -157,10 +157,11 @@ fn cell(id: &str, value: f64) -> String {
     }
 }
 
-/// As in `980–1,020`; empty for a single value.
+/// As in `980–1,020`; empty for a single value, and for the efficiency of the fewest workers, which is exactly 1.
 fn range(id: &str, estimate: &Estimate) -> String {
     match estimate.n {
         0 | 1 => String::new(),
+        _ if estimate.low == estimate.high => String::new(),
         _ => format!("{}–{}", cell(id, estimate.low), cell(id, estimate.high)),
     }
 }
@@ -194,7 +195,7 @@ fn about(ladders: &Ladders) -> Vec<String> {
             ),
             Factor::Rates => format!(
                 "Rates: {} arrivals over {connections}, with {workers}. Goodput is the share of the requests due that were \
-                 answered in time for the trial, and latency counts from when a request was due.",
+                 answered in the trial, and latency counts from when a request was due.",
                 ladders.arrivals
             ),
         });
@@ -278,7 +279,10 @@ mod tests {
                 ("achieved_ratio".to_owned(), (rate / value).min(0.999_7)),
                 ("cpu_ratio".to_owned(), 1.5),
                 ("rss_peak_bytes".to_owned(), 3.0 * 1_048_576.0),
-                ("error_ratio".to_owned(), if round == 2 { 0.02 } else { 0.0 }),
+                (
+                    "error_ratio".to_owned(),
+                    if round == 2 { 0.02 } else { 0.0 },
+                ),
             ]),
             generator_bound: rate > 9_000.0,
             first_error: (round == 2).then(|| "503 for GET /ping".to_owned()),
@@ -336,10 +340,20 @@ mod tests {
             arrivals: "constant".to_owned(),
             seed: 1,
             servers: vec![
-                server("scales", Factor::Workers, &[1.0, 2.0, 4.0], &[5_000.0, 9_500.0, 9_800.0]),
+                server(
+                    "scales",
+                    Factor::Workers,
+                    &[1.0, 2.0, 4.0],
+                    &[5_000.0, 9_500.0, 9_800.0],
+                ),
                 server("bound", Factor::Workers, &[1.0, 2.0], &[9_900.0, 9_900.0]),
                 failed,
-                server("keeps", Factor::Rates, &[1_000.0, 3_000.0], &[1_000.0, 1_500.0]),
+                server(
+                    "keeps",
+                    Factor::Rates,
+                    &[1_000.0, 3_000.0],
+                    &[1_000.0, 1_500.0],
+                ),
             ],
         };
         all.summarise();
@@ -352,7 +366,7 @@ mod tests {
         let plain = text.split_whitespace().collect::<Vec<_>>().join(" ");
         for words in [
             "Worker threads: ping",
-            "| scales | 1 | 5,002 | 5,000–5,004 | 100 | 100–100 | 150 |",
+            "| scales | 1 | 5,002 | 5,000–5,004 | 100 | | 150 |",
             "| scales | 2 | ≥9,502 |",
             "| ≥95.0 |",
             "| scales | 4 (2 CPUs) | ≥9,802 |",
@@ -384,6 +398,9 @@ mod tests {
         let told = "scales, 1: 5,002 per second, efficiency 1.00×, 2: at least 9,502 per second";
         assert!(workers.contains(told), "{workers}");
         assert!(workers.contains(">CPUs<") && rates.contains("dashed"));
-        assert!(rates.contains("1,000: 1,002 per second, p99 1.50 ms"), "{rates}");
+        assert!(
+            rates.contains("1,000: 1,002 per second, p99 1.50 ms"),
+            "{rates}"
+        );
     }
 }
