@@ -35,8 +35,8 @@ Each flag --connections, --workers and --rates gives the values of one factor; w
 default values. A round of a factor has a fresh process of every server, and with --workers one for each number of \
 workers. Their trials take turns. Results are medians over rounds with their 95 % intervals:
   --connections  closed loop: requests/s, p50, p99, CPU time per request, memory at its highest and after
-  --workers      closed loop: requests/s, efficiency (those of each worker, as a share of what they are with the fewest),
-                 CPU time per second. More workers than server CPUs can't show scaling
+  --workers      closed loop: requests/s, CPU time per second, and efficiency: the requests/s of each worker
+                 as a share of what they are with the fewest. More workers than server CPUs can't show scaling
   --rates        fixed rates: goodput as a share of the requests due, p50, p99, CPU time per second, memory
 The folder gets ladder.json, ladder.md and a chart for each factor and workload, after every round of a factor. \
 Ctrl-C keeps the rounds that were complete. The highest rate that meets an objective: cargo harness capacity

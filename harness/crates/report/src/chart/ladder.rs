@@ -123,7 +123,7 @@ fn draw(svg: &mut Svg, lines: &[Line<'_>], factor: Factor, server_cpus: usize) {
     rungs(svg, &x, values());
     match factor {
         Factor::Rates => {
-            let most = values().fold(0.0, f64::max).min(y.end());
+            let most = values().fold(0.0, f64::max).min(y.highest());
             let ideal = [(x.at(0.0), y.at(0.0)), (x.at(most), y.at(most))];
             svg.polyline(&ideal, "line s s-control dashed");
         }

@@ -146,7 +146,7 @@ impl Scale {
     }
 
     /// The highest value.
-    pub(super) fn end(&self) -> f64 {
+    pub(super) fn highest(&self) -> f64 {
         self.high
     }
 
