@@ -126,7 +126,7 @@ pub struct Arguments {
     /// Uncounted load before each measurement [default: the profile's]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     warmup: Option<Duration>,
-    /// Number of connections, in every stage [default: the workload's own, or 64]
+    /// Number of connections, in every stage; several: harness ladder [default: the workload's own, or 64]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65_000))]
     connections: Option<u32>,
     /// I/O backend of the load generator. epoll works on every Linux; io_uring uses less CPU per request,

@@ -1,7 +1,7 @@
 //! `harness capacity`: up to which rate each server meets an objective, and what happens below and above that rate.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
@@ -16,15 +16,15 @@ use super::drive::pace::Spread;
 use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
+use super::survey::{Build, TimeLeft, build_all, contenders, refuse_too_many, stored};
 use crate::flags::{
     OnlyWorkloads, Printed, Servers, Status, parse_duration, parse_share, workloads,
 };
 use ::cost::{
-    CapacityRun, Contender, TrialVerdict, capacity_round, connections_of_overload, time_of_round,
+    CapacityRun, ServedOptions, TrialOptions, TrialVerdict, capacity_round,
+    connections_of_overload, time_of_round,
 };
 use catalog::{Server, Workload};
-use loadgen::Arrivals;
-use machine::probe::limits as probe_limits;
 use runner::{BootOptions, Built, Interrupt};
 
 const EXAMPLES: &str = "\
@@ -154,23 +154,13 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     }
     let interrupt = super::interrupt()?;
     let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-capacity")?;
-    run.boot.log = folder.logs().join("server.log");
+    run.trials.served.boot.log = folder.logs().join("server.log");
     refuse_too_many_connections(&run)?;
     let mut capacities = blank(arguments, &folder, &place, &run);
     let mut progress = Progress::new();
-    let mut built = Vec::new();
-    for server in &servers {
-        progress.note(&format!("building {}", server.name));
-        let one = runner::build(&catalog, server, &interrupt);
-        if interrupt.is_set() {
-            progress.finish();
-            return Ok(Status::Interrupted);
-        }
-        if let Err(failure) = &one {
-            progress.fail(&server.name, failure);
-        }
-        built.push((server, one));
-    }
+    let Some(built) = build_all(&catalog, &servers, &interrupt, &mut progress) else {
+        return Ok(Status::Interrupted);
+    };
     for workload in &workloads {
         let serving = built
             .iter()
@@ -187,9 +177,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         built: &built,
         interrupt: &interrupt,
         progress,
-        begin: Instant::now(),
-        whole,
-        done: Duration::ZERO,
+        left: TimeLeft::new(whole),
     };
     for round in 1..=arguments.rounds {
         for workload in &workloads {
@@ -207,44 +195,38 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
 
 /// An overload's connections need a descriptor each.
 fn refuse_too_many_connections(run: &CapacityRun) -> Result<()> {
-    let limit = super::machine::descriptor_limit();
     let connections = match run.overload {
         true => connections_of_overload(run),
-        false => run.connections,
+        false => run.trials.served.connections,
     };
-    if connections as u64 + 100 > limit {
-        let (_, hard) = probe_limits::descriptor_limit();
-        refuse!(
-            "{connections} connections need as many file descriptors, and the limit is {limit} (hard limit {hard}): \
-             raise it with `ulimit -Hn`, or use fewer connections (-c) or no --overload"
-        );
-    }
-    Ok(())
+    refuse_too_many(connections, "fewer connections (-c) or no --overload")
 }
 
 fn options(arguments: &Arguments, place: &CpuPlace) -> CapacityRun {
     let boot = place.boot(PathBuf::new(), None, arguments.timeout);
     CapacityRun {
-        boot: BootOptions {
-            workers: arguments
-                .workers
-                .map_or(place.layout.server.len(), |workers| workers as usize),
-            ..boot
+        trials: TrialOptions {
+            served: ServedOptions {
+                boot: BootOptions {
+                    workers: arguments
+                        .workers
+                        .map_or(place.layout.server.len(), |workers| workers as usize),
+                    ..boot
+                },
+                driver_cpus: place.driver_cpus(),
+                connections: arguments.connections as usize,
+                filled: false,
+                seed: arguments.seed,
+                timeout: arguments.timeout,
+            },
+            length: arguments.duration,
+            warmup: arguments.warmup,
+            arrivals: arguments.arrivals.into(),
         },
-        driver_cpus: place.driver_cpus(),
-        connections: arguments.connections as usize,
-        trial: arguments.duration,
-        warmup: arguments.warmup,
         within: arguments.within,
         max_trials: arguments.max_trials as usize,
-        arrivals: match arguments.arrivals {
-            Spread::Constant => Arrivals::Constant,
-            Spread::Poisson => Arrivals::Poisson,
-        },
         curve: !arguments.no_curve,
         overload: arguments.overload,
-        seed: arguments.seed,
-        timeout: arguments.timeout,
     }
 }
 
@@ -269,18 +251,14 @@ fn blank(
             .iter()
             .map(|limit| limit.text.clone())
             .collect(),
-        connections: run.connections,
-        workers: run.boot.workers,
+        connections: run.trials.served.connections,
+        workers: run.trials.served.boot.workers,
         rounds: arguments.rounds,
         trial_ms: arguments.duration.as_millis() as u64,
         warmup_ms: arguments.warmup.as_millis() as u64,
         within: arguments.within,
         max_trials: arguments.max_trials,
-        arrivals: match arguments.arrivals {
-            Spread::Constant => "constant",
-            Spread::Poisson => "poisson",
-        }
-        .to_owned(),
+        arrivals: arguments.arrivals.name().to_owned(),
         seed: arguments.seed,
         servers: Vec::new(),
     }
@@ -293,23 +271,17 @@ fn row(
     workload: &Workload,
     folder: &Folder,
 ) -> ServerCapacity {
-    let mut row = ServerCapacity {
+    let (sha256, failure) = stored(built, folder);
+    ServerCapacity {
         name: server.name.clone(),
         display: server.about.display.clone(),
         class: server.about.class.clone(),
         version: server.version.clone(),
+        sha256,
         workload: workload.name.clone(),
+        failure,
         ..ServerCapacity::default()
-    };
-    match built {
-        Ok(built) => row.sha256.clone_from(&built.record.sha256),
-        Err(failure) => {
-            let mut failure = failure.clone();
-            folder.clean(&mut failure);
-            row.failure = Some(failure);
-        }
     }
-    row
 }
 
 /// What every round needs.
@@ -317,13 +289,10 @@ struct Survey<'a> {
     arguments: &'a Arguments,
     run: &'a CapacityRun,
     folder: &'a Folder,
-    built: &'a [(&'a Server, Result<Built, Failure>)],
+    built: &'a [Build<'a>],
     interrupt: &'a Interrupt,
     progress: Progress,
-    begin: Instant,
-    /// The estimated time of everything, and of the rounds done.
-    whole: Duration,
-    done: Duration,
+    left: TimeLeft,
 }
 
 impl Survey<'_> {
@@ -332,17 +301,7 @@ impl Survey<'_> {
         if self.interrupt.is_set() {
             return Ok(());
         }
-        let serving = self
-            .built
-            .iter()
-            .filter(|(s, _)| s.takes_part(&workload.name));
-        let contenders: Vec<Contender<'_>> = serving
-            .filter_map(|(server, built)| {
-                let launch = &built.as_ref().ok()?.launch;
-                let name = &server.name;
-                Some(Contender { name, launch })
-            })
-            .collect();
+        let contenders = contenders(self.built, workload);
         let slo = &self.arguments.slo;
         let judge = |config: &loadgen::Config, measured: &loadgen::Measurement| {
             let verdict = find::judge(slo, config, measured);
@@ -352,16 +311,10 @@ impl Survey<'_> {
                 generator_bound: verdict.generator_bound,
             }
         };
-        let (progress, begin) = (&mut self.progress, self.begin);
-        // Scaled by how long the rounds so far took in truth.
-        let scale = match self.done {
-            Duration::ZERO => 1.0,
-            done => begin.elapsed().as_secs_f64() / done.as_secs_f64(),
-        };
-        let left = self.whole.mul_f64(scale);
+        let (progress, left) = (&mut self.progress, self.left.counter());
         let mut show = |what: &str| {
             let text = format!("round {round}, {}: {what}", workload.name);
-            progress.working(&text, left.saturating_sub(begin.elapsed()));
+            progress.working(&text, left());
         };
         let found = capacity_round(
             &contenders,
@@ -374,7 +327,8 @@ impl Survey<'_> {
         if self.interrupt.is_set() {
             return Ok(());
         }
-        self.done += time_of_round(self.run) * contenders.len() as u32;
+        self.left
+            .done(time_of_round(self.run) * contenders.len() as u32);
         for (contender, found) in contenders.iter().zip(found) {
             self.keep(contender.name, &workload.name, found, into);
         }

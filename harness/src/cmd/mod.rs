@@ -30,6 +30,7 @@ pub mod fuzz;
 mod git;
 pub mod impair;
 pub mod import;
+pub mod ladder;
 pub mod list;
 mod machine;
 pub mod microbench;
@@ -43,6 +44,7 @@ pub mod rank;
 pub mod report;
 mod results;
 pub mod soak;
+mod survey;
 
 /// Writes a file whole.
 fn write_file(path: &std::path::Path, text: &str) -> anyhow::Result<()> {

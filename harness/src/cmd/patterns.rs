@@ -248,6 +248,7 @@ fn options(arguments: &Arguments, stored: &Patterns, place: &CpuPlace) -> Patter
             },
             driver_cpus: place.driver_cpus(),
             connections: stored.connections,
+            filled: true,
             seed: arguments.seed,
             timeout: arguments.timeout,
         },

@@ -288,6 +288,7 @@ fn options(soak: &Soak, place: &CpuPlace, timeout: Duration) -> SoakOptions {
             },
             driver_cpus: place.driver_cpus(),
             connections: soak.connections,
+            filled: true,
             seed: soak.seed,
             timeout,
         },

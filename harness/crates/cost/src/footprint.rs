@@ -368,10 +368,7 @@ impl Held {
 }
 
 /// What `act` returns, and the highest resident memory seen meanwhile.
-pub(super) fn watched<T>(
-    processes: &mut Processes,
-    act: impl FnOnce() -> Result<T>,
-) -> Result<(T, u64)> {
+fn watched<T>(processes: &mut Processes, act: impl FnOnce() -> Result<T>) -> Result<(T, u64)> {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let watcher = scope.spawn(|| {

@@ -14,7 +14,7 @@
 //! | `plain` | context switches, page faults, bytes sent, energy | `/proc`, the load generator, RAPL |
 //!
 //! `footprint` measures what a server needs apart from that: memory, threads, descriptors, time to start.
-//! `capacity` searches the rate up to which it meets an objective.
+//! `capacity` searches the rate up to which it meets an objective; `ladder` goes through connections, workers or rates.
 //! `fairness` looks at the conditions under which it runs: threads, allocator, socket options, limits.
 //! `pattern` applies load that changes over time, `soak` cycles of load and rest.
 
@@ -23,6 +23,7 @@ mod callgrind;
 mod capacity;
 mod fairness;
 mod footprint;
+mod ladder;
 mod load;
 mod pattern;
 mod perf;
@@ -32,6 +33,7 @@ mod served;
 mod soak;
 pub mod strace;
 mod tool;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -45,16 +47,17 @@ use runner::{BootOptions, Built, Interrupt, Launch, Referee};
 
 pub use callgrind::Callgrind;
 pub use capacity::{
-    CapacityRun, Contender, SHARES, TrialVerdict, capacity_round, connections_of_overload,
-    time_of_round,
+    CapacityRun, SHARES, TrialVerdict, capacity_round, connections_of_overload, time_of_round,
 };
 pub use fairness::{FairnessOptions, fairness};
 pub use footprint::{FootprintOptions, footprint};
+pub use ladder::{ladder_round, time_of_ladder};
 pub use load::Loaded;
 pub use pattern::{PatternOptions, interval, pattern, stages};
 pub use served::ServedOptions;
 pub use soak::{SoakOptions, Soaked};
 pub use tool::Tools;
+pub use turns::{Contender, TrialOptions};
 
 /// Distinct requests drawn from a workload.
 const DISTINCT_CALLS: usize = 256;

@@ -24,6 +24,9 @@ pub struct ServedOptions {
     pub driver_cpus: Vec<u32>,
     /// Connections of a load.
     pub connections: usize,
+    /// Whether it first gets as many orders as it must keep, if the workload has any: until then, each one may take
+    /// memory.
+    pub filled: bool,
     /// Seed of the drawn requests and of random arrivals.
     pub seed: u64,
     /// Time limit for a response.
@@ -41,8 +44,7 @@ pub(super) struct Served {
 }
 
 impl Served {
-    /// Starts it and accepts its response to every call. Places as many orders as it must keep, if the workload has
-    /// any: until then, each one may take memory.
+    /// Starts it and accepts its response to every call.
     ///
     /// # Errors
     /// A [`Failure`] if it doesn't start, or answers wrongly.
@@ -64,7 +66,7 @@ impl Served {
             |calls: &[Call]| accept_all(running.addr, calls, &referee, options.timeout, interrupt);
         let posts: Vec<Call> = calls
             .iter()
-            .filter(|call| call.method == "POST")
+            .filter(|call| options.filled && call.method == "POST")
             .cloned()
             .collect();
         let scripts = accept(&calls).and_then(|script| {

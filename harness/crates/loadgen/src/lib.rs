@@ -86,7 +86,8 @@ pub use exchange::{Client, ExchangeError, Response, exchange};
 pub use interleave::{Conductor, Slice, SliceEnd, interleave};
 pub use malformed::Malformed;
 pub use measurement::{
-    Class, ErrorKind, Interval, Measurement, SessionFigures, StageFigures, ThreadTime,
+    Class, ErrorKind, GENERATOR_BUSY, Interval, Measurement, SessionFigures, StageFigures,
+    ThreadTime,
 };
 pub use same::{has_shape, id_beside, means};
 pub use script::{Expect, Order, Request, Script, ScriptError};

@@ -60,6 +60,12 @@ impl fmt::Display for ErrorKind {
     }
 }
 
+/// A load generator that is busy for more than this share may be the limit of what was measured.
+pub const GENERATOR_BUSY: f64 = 0.9;
+/// A server keeps up if at least this share of the requests due in the window was answered in it. Those still in flight
+/// at its end replace those in flight at its start.
+const KEPT_UP: f64 = 0.97;
+
 /// The results of a drive.
 ///
 /// A request belongs to the measured window if it ends there (its response is complete, or it times out).
@@ -210,6 +216,17 @@ impl Measurement {
     pub fn in_flight_mean(&self) -> Option<f64> {
         let rate = self.latency.len() as f64 / self.window.as_secs_f64().max(f64::MIN_POSITIVE);
         Some(rate * self.latency_mean_ns? / 1e9)
+    }
+
+    /// Whether the server kept up with the rate.
+    pub fn kept_up(&self) -> bool {
+        self.requests as f64 >= KEPT_UP * self.asked as f64 && self.requests > 0
+    }
+
+    /// The share of the window the busiest thread worked, 0 to 1, without spinning.
+    pub fn busy_ratio(&self) -> f64 {
+        let threads = self.threads.iter();
+        threads.map(ThreadTime::busy_ratio).fold(0.0, f64::max)
     }
 
     /// Errors of all kinds.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Document, Estimate, Failure};
-use stats::{Bootstrap, Interval, Scale, Series};
+use stats::{Bootstrap, Series};
 
 /// The version of `capacity.json`; incremented by every change that an older reader would misread.
 pub const CAPACITY_SCHEMA_VERSION: u32 = 1;
@@ -227,7 +227,7 @@ impl Capacities {
         let mut bootstrap = Bootstrap::new(self.seed);
         for server in &mut self.servers {
             let rates: Vec<f64> = server.series().into_values().collect();
-            server.capacity = estimate(&rates, &mut bootstrap);
+            server.capacity = Estimate::of(&rates, &mut bootstrap);
             let bound = server.rounds.iter().filter(|round| round.generator_bound);
             server.at_least = bound.count() * 2 > server.rounds.len();
             server.curve = curve(&server.rounds, &mut bootstrap);
@@ -243,19 +243,7 @@ impl Capacities {
             };
             for server in self.servers.iter_mut().filter(|s| s.workload == workload) {
                 let ratio = stats::paired_ratio(&server.series(), &best, &mut bootstrap);
-                server.ratio = ratio.map(|ratio| {
-                    let factor = ratio.factor();
-                    let Interval { low, high } = ratio.factors().unwrap_or(Interval {
-                        low: factor,
-                        high: factor,
-                    });
-                    Estimate {
-                        median: factor,
-                        low,
-                        high,
-                        n: u32::try_from(ratio.n).unwrap_or(u32::MAX),
-                    }
-                });
+                server.ratio = ratio.map(Estimate::of_ratio);
             }
         }
     }
@@ -307,29 +295,11 @@ fn curve(rounds: &[RoundCapacity], bootstrap: &mut Bootstrap) -> Vec<CurvePoint>
             share,
             rate: stats::median(&rates)?,
             figures: figures
-                .filter_map(|(id, values)| Some((id.clone(), estimate(&values, bootstrap)?)))
+                .filter_map(|(id, values)| Some((id.clone(), Estimate::of(&values, bootstrap)?)))
                 .collect(),
         })
     };
     shares.into_iter().filter_map(point).collect()
-}
-
-/// The median over rounds. With two rounds the interval is from one to the other.
-fn estimate(values: &[f64], bootstrap: &mut Bootstrap) -> Option<Estimate> {
-    let ends = values.iter().copied();
-    let range = Interval {
-        low: ends.clone().fold(f64::INFINITY, f64::min),
-        high: ends.fold(f64::NEG_INFINITY, f64::max),
-    };
-    let Interval { low, high } = bootstrap
-        .median_interval(values, Scale::Log)
-        .unwrap_or(range);
-    Some(Estimate {
-        median: stats::median(values)?,
-        low,
-        high,
-        n: u32::try_from(values.len()).unwrap_or(u32::MAX),
-    })
 }
 
 #[cfg(test)]

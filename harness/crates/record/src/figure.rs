@@ -443,6 +443,23 @@ pub fn capacity(id: &str) -> Option<&'static Figure> {
     CAPACITY.iter().find(|figure| figure.id == id)
 }
 
+/// The further figures of `harness ladder`.
+#[rustfmt::skip]
+pub static LADDER: &[Figure] = &[
+    named("achieved_ratio", "goodput", ["goodput, %", "goodput, %", "goodput, %"],
+        "at a rate: valid responses as a share of the requests that were due"),
+    named("cpu_ratio", "CPU time per second", ["CPU, %", "CPU, %", "CPU, %"],
+        "CPU time of the server per second of the measured time; 1 is one CPU"),
+    named("rss_after_bytes", "memory after", ["MiB after", "after", "MiB after"],
+        "resident memory right after the trial, its connections closed"),
+];
+
+/// The figure of `harness ladder` of that name.
+pub fn ladder(id: &str) -> Option<&'static Figure> {
+    let mut all = CAPACITY.iter().chain(LADDER);
+    all.find(|figure| figure.id == id)
+}
+
 /// The figure of `harness footprint` of that name.
 pub fn footprint(id: &str) -> Option<&'static Figure> {
     let mut all = FOOTPRINT.iter().chain(FOOTPRINT_OPEN);

@@ -10,6 +10,7 @@ pub mod figure;
 mod footprint;
 mod histogram;
 mod json;
+mod ladder;
 mod microbench;
 mod model;
 mod paths;
@@ -31,6 +32,7 @@ pub use entry::{
 pub use fairness::*;
 pub use footprint::*;
 pub use json::{Document, JSON_SCHEMA, to_json};
+pub use ladder::*;
 pub use machine::{CHANGED, DURING, Environment, Finding, Level, Moment, UNKNOWN};
 pub use microbench::*;
 pub use model::*;

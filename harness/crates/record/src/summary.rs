@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::figure::LOST_AT_STOP;
 use catalog::Stage;
+use stats::{Bootstrap, Interval, PairedRatio, Scale};
 
 /// Estimates by figure name; the name ends in the unit. A figure that could not be read is absent.
 pub type Estimates = BTreeMap<String, Estimate>;
@@ -136,6 +137,41 @@ pub struct Estimate {
     pub high: f64,
     /// Number of trials, at least 1.
     pub n: u32,
+}
+
+impl Estimate {
+    /// The median over rounds, if there is one. With two rounds the interval is from one to the other.
+    pub(crate) fn of(values: &[f64], bootstrap: &mut Bootstrap) -> Option<Self> {
+        let ends = values.iter().copied();
+        let range = Interval {
+            low: ends.clone().fold(f64::INFINITY, f64::min),
+            high: ends.fold(f64::NEG_INFINITY, f64::max),
+        };
+        let Interval { low, high } = bootstrap
+            .median_interval(values, Scale::Log)
+            .unwrap_or(range);
+        Some(Self {
+            median: stats::median(values)?,
+            low,
+            high,
+            n: u32::try_from(values.len()).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// A ratio within rounds, as a factor. With fewer than three of them it has no interval.
+    pub(crate) fn of_ratio(ratio: PairedRatio) -> Self {
+        let median = ratio.factor();
+        let Interval { low, high } = ratio.factors().unwrap_or(Interval {
+            low: median,
+            high: median,
+        });
+        Self {
+            median,
+            low,
+            high,
+            n: u32::try_from(ratio.n).unwrap_or(u32::MAX),
+        }
+    }
 }
 
 /// The ranks a server may have at 95 % confidence, counted from 1; equal if it is certain.

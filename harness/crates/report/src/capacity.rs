@@ -139,7 +139,7 @@ fn curve(capacities: &Capacities, workload: &str) -> Option<Grid> {
 }
 
 /// A value in the unit that the figure's heading names.
-fn shown(figure: &Figure, value: f64) -> String {
+pub(super) fn shown(figure: &Figure, value: f64) -> String {
     match figure.unit() {
         Unit::Bytes => mebibytes(value),
         Unit::PerSecond => significant(value, 4),
@@ -237,7 +237,7 @@ fn about(capacities: &Capacities) -> String {
     text
 }
 
-fn seconds(ms: u64) -> String {
+pub(super) fn seconds(ms: u64) -> String {
     format!("{} s", significant(ms as f64 / 1e3, 2))
 }
 

@@ -19,7 +19,7 @@ pub fn significant(value: f64, digits: i32) -> String {
 }
 
 /// A whole number in full, any other to three digits.
-pub(super) fn short(value: f64) -> String {
+pub fn short(value: f64) -> String {
     match value.fract() == 0.0 && value.is_finite() {
         true => group(&format!("{value:.0}")),
         false => significant(value, 3),

@@ -6,12 +6,11 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::limits::{self, Limit};
-use super::summary::busy_ratio;
 use super::target::Target;
 use super::{Arguments, load};
 use crate::cmd::progress::show_time;
 use crate::flags::Status;
-use loadgen::{Config, DriveError, Measurement, Pace, Script};
+use loadgen::{Config, DriveError, GENERATOR_BUSY, Measurement, Pace, Script};
 use runner::Interrupt;
 use stats::{CapacityEnd, CapacityOptions, CapacitySearch, CapacityTrial};
 use words::grouped;
@@ -23,11 +22,6 @@ pub(super) const WARMUP: Duration = Duration::from_millis(500);
 pub(super) const START: f64 = 100.0;
 /// The lowest rate: a trial still needs a few requests.
 const LEAST: f64 = 1.0;
-/// A server keeps up if at least this share of the requests due in a trial was answered in it. Those still in flight at
-/// its end replace those in flight at its start.
-const KEPT_UP: f64 = 0.97;
-/// A load generator that is busy for more than this share may be the reason why a trial failed.
-const GENERATOR_BUSY: f64 = 0.9;
 
 /// What a trial showed.
 #[derive(Debug)]
@@ -46,7 +40,7 @@ pub(in crate::cmd) struct Verdict {
 pub(in crate::cmd) fn judge(objective: &[Limit], config: &Config, m: &Measurement) -> Verdict {
     let drive = super::json::measured(config, m);
     let checked = limits::check(objective, &drive);
-    let kept_up = m.requests as f64 >= KEPT_UP * m.asked as f64 && m.requests > 0;
+    let kept_up = m.kept_up();
     let passed = kept_up && checked.iter().all(|checked| checked.passed);
     let mut shown: Vec<String> = checked.iter().map(limits::Checked::shown).collect();
     if !kept_up {
@@ -56,13 +50,13 @@ pub(in crate::cmd) fn judge(objective: &[Limit], config: &Config, m: &Measuremen
     Verdict {
         passed,
         shown: shown.join(", "),
-        generator_bound: !passed && busy_ratio(m) > GENERATOR_BUSY,
+        generator_bound: !passed && m.busy_ratio() > GENERATOR_BUSY,
         json: json!({
             "passed": passed,
             "achieved_per_s": m.requests_per_s(),
             "kept_up": kept_up,
             "limits": limits::json(&checked),
-            "busy_ratio": busy_ratio(m),
+            "busy_ratio": m.busy_ratio(),
         }),
     }
 }

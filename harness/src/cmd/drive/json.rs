@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::session;
 use super::source::RequestSource;
 use super::spectrum::{self, nanos};
-use super::summary::{busy_ratio, waited};
+use super::summary::waited;
 use super::tables;
 use super::target::Target;
 use loadgen::{Address, Arrivals, Config, ErrorKind, Measurement, Pace, Think};
@@ -106,7 +106,7 @@ pub(in crate::cmd) fn measured(config: &Config, m: &Measurement) -> Value {
         "stages": tables::stages(m),
         "cpu_ns": m.threads.iter().map(|t| t.cpu_ns).sum::<u64>(),
         "spin_ns": m.threads.iter().map(|t| t.spin_ns).sum::<u64>(),
-        "busy_ratio": busy_ratio(m),
+        "busy_ratio": m.busy_ratio(),
     });
     all["session"] = json!(
         m.session

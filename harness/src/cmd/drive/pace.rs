@@ -54,6 +54,25 @@ pub(in crate::cmd) enum Spread {
     Poisson,
 }
 
+impl Spread {
+    /// Its name in files.
+    pub(in crate::cmd) fn name(self) -> &'static str {
+        match self {
+            Self::Constant => "constant",
+            Self::Poisson => "poisson",
+        }
+    }
+}
+
+impl From<Spread> for Arrivals {
+    fn from(spread: Spread) -> Self {
+        match spread {
+            Spread::Constant => Self::Constant,
+            Spread::Poisson => Self::Poisson,
+        }
+    }
+}
+
 impl PaceFlags {
     /// The selected pace.
     pub(super) fn pace(&self) -> Pace {
@@ -87,8 +106,7 @@ impl PaceFlags {
             );
         }
         Ok(match self.arrivals {
-            Some(Spread::Poisson) => Arrivals::Poisson,
-            Some(Spread::Constant) => Arrivals::Constant,
+            Some(spread) => spread.into(),
             None => match self.pattern.as_ref().is_some_and(|pattern| pattern.poisson) {
                 true => Arrivals::Poisson,
                 false => Arrivals::Constant,

@@ -10,20 +10,13 @@ use super::session;
 use super::spectrum::{SHOWN, bound, seconds, time};
 use super::tables;
 use super::target::Target;
-use loadgen::{Arrivals, Config, Measurement, Pace, Think};
+use loadgen::{Arrivals, Config, GENERATOR_BUSY, Measurement, Pace, Think};
 use words::grouped;
 
-/// The share of its time a thread may be busy before the client counts as the limit.
-const BUSY: f64 = 0.9;
 /// Share of the connections' time outside of any latency that triggers a remark.
 const UNACCOUNTED: f64 = 0.05;
 /// Send lag that triggers a remark, nanoseconds.
 const LATE_NS: u64 = 1_000_000;
-
-/// The share of the window the busiest thread worked, 0 to 1, without spinning.
-pub(super) fn busy_ratio(m: &Measurement) -> f64 {
-    m.threads.iter().map(|t| t.busy_ratio()).fold(0.0, f64::max)
-}
 
 /// The whole summary, each line ending in a newline. `of` describes the requests if the URL doesn't.
 pub(super) fn summary(
@@ -248,7 +241,7 @@ fn client(m: &Measurement) -> String {
         .iter()
         .map(|t| t.cpu_ns.saturating_sub(t.spin_ns))
         .sum();
-    let busy = format!("busiest thread {:.0} % busy", busy_ratio(m) * 100.0);
+    let busy = format!("busiest thread {:.0} % busy", m.busy_ratio() * 100.0);
     match m.requests {
         0 => busy,
         requests => {
@@ -261,8 +254,8 @@ fn client(m: &Measurement) -> String {
 /// Remarks that help to read the figures correctly.
 fn remarks(config: &Config, m: &Measurement) -> Vec<String> {
     let mut remarks = Vec::new();
-    let busy = busy_ratio(m);
-    if busy > BUSY {
+    let busy = m.busy_ratio();
+    if busy > GENERATOR_BUSY {
         remarks.push(format!(
             "The client was the limit: its busiest thread was busy {:.0} % of the time. The server may \
              be faster\nthan this, and latency includes the client's own delay. Give it more threads \

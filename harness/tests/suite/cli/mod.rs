@@ -9,6 +9,7 @@ mod footprint;
 mod interleaved;
 mod interrupts;
 mod kills;
+mod ladder;
 mod machine;
 mod metrics;
 mod new;

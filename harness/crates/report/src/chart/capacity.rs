@@ -2,7 +2,7 @@
 
 use record::{CurvePoint, ServerCapacity};
 
-use super::frame::{Area, labels_beside, level, upright};
+use super::frame::{Area, labels_beside, level, marked_line, upright};
 use super::key::Key;
 use super::scale::{AxisUnit, Scale};
 use super::svg::Svg;
@@ -94,16 +94,13 @@ fn chart(
     let mut told = Vec::new();
     let mut ends = Vec::new();
     for line in lines {
-        let class = line.key.class();
         if let Some(at) = line.at {
             let (top, bottom) = ((x.at(at), AREA.top), (x.at(at), AREA.bottom));
-            svg.line(top, bottom, &format!("leader {class}"));
+            svg.line(top, bottom, &format!("leader {}", line.key.class()));
         }
         let place = |(rate, value): &(f64, f64)| (x.at(*rate), y.at(*value));
         let places: Vec<(f64, f64)> = line.points.iter().map(place).collect();
-        svg.polyline(&places, &format!("line {class}"));
-        let marks = places.iter().map(|place| line.key.mark(*place, 3.4));
-        svg.path(&marks.collect::<String>(), &class);
+        marked_line(&mut svg, line.key, &places);
         ends.extend(
             places
                 .last()

@@ -2,7 +2,7 @@
 
 use record::{Footprints, ServerFootprint, is_control};
 
-use super::frame::{Area, labels_beside, level, upright};
+use super::frame::{Area, labels_beside, level, marked_line, upright};
 use super::key::Key;
 use super::scale::{AxisUnit, Scale};
 use super::svg::Svg;
@@ -44,15 +44,12 @@ pub(crate) fn chart(footprints: &Footprints) -> Option<Chart> {
     let mut told = Vec::new();
     let mut ends = Vec::new();
     for server in &servers {
-        let class = server.key.class();
         let places: Vec<(f64, f64)> = server
             .points
             .iter()
             .map(|(connections, bytes)| (x.at(*connections), y.at(*bytes)))
             .collect();
-        svg.polyline(&places, &format!("line {class}"));
-        let marks = places.iter().map(|place| server.key.mark(*place, 3.6));
-        svg.path(&marks.collect::<String>(), &class);
+        marked_line(&mut svg, server.key, &places);
         ends.extend(
             places
                 .last()

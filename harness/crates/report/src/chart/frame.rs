@@ -112,6 +112,14 @@ pub(super) fn whisker_up(x: f64, y: &Scale, low: f64, high: f64) -> String {
     format!("M{x} {low}V{high}")
 }
 
+/// A server's line through these places, each with its mark.
+pub(super) fn marked_line(svg: &mut Svg, key: Key, places: &[(f64, f64)]) {
+    let class = key.class();
+    svg.polyline(places, &format!("line {class}"));
+    let marks = places.iter().map(|place| key.mark(*place, 3.5));
+    svg.path(&marks.collect::<String>(), &class);
+}
+
 /// Moves places as little as possible so that they are at least `gap` apart, within `low` and `high` if there
 /// is room.
 fn spread(asked: &[f64], gap: f64, (low, high): (f64, f64)) -> Vec<f64> {

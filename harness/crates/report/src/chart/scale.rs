@@ -145,6 +145,11 @@ impl Scale {
         self.start + share * (self.end - self.start)
     }
 
+    /// The highest value.
+    pub(super) fn highest(&self) -> f64 {
+        self.high
+    }
+
     /// The same values on other pixels.
     pub(super) fn on(self, (start, end): (f64, f64)) -> Self {
         Self { start, end, ..self }
