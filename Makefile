@@ -16,7 +16,7 @@ TESTS := --lib --bins --tests --examples
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help tools new-server build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor cost profile footprint capacity patterns soak fairness crosscheck microbench bench-driver build-tests test test-slow fuzz lint nightly ci clean
+.PHONY: help tools new-server build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor cost profile footprint capacity patterns soak restart fairness crosscheck microbench bench-driver build-tests test test-slow fuzz lint nightly ci clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -77,6 +77,9 @@ soak: tools ## Load and rest for hours, and find what leaks (HOURS=8 SERVER=)
 
 capacity: tools ## Search up to which rate each server meets an objective (SLO=, SERVER=, WORKLOAD=); 20 minutes
 	@$(HARNESS) capacity $(if $(SLO),--slo '$(SLO)') $(SELECT) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(MANIFESTS)
+
+restart: tools ## Restart each server under load and count what is lost (SERVER=, WORKLOAD=, RATE=)
+	@$(HARNESS) restart $(SELECT) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(if $(RATE),--rate $(RATE)) $(MANIFESTS)
 
 fairness: tools ## Show whether the servers run under the same conditions
 	@$(HARNESS) fairness $(SELECT) $(MANIFESTS)

@@ -27,6 +27,7 @@ Examples:
   cargo harness footprint --server NAME          what does it need of memory, threads and time to start?
   cargo harness patterns --pattern burst         does it recover from a burst of load?
   cargo harness soak --server NAME --hours 8     does it leak memory, threads or descriptors?
+  cargo harness restart --server NAME            how many requests does a restart under load lose?
   cargo harness capacity --slo 'p99<10ms'        up to which rate does it meet an objective?
   cargo harness fairness                         do all servers run under the same conditions?
   cargo harness profile --server NAME            where does its time go, and where does it allocate?
@@ -83,6 +84,8 @@ enum Verb {
     Soak(Box<cmd::soak::Arguments>),
     /// Search up to which rate each server meets an objective, and what happens above it
     Capacity(Box<cmd::capacity::Arguments>),
+    /// Restart each server under load; count the requests that are lost, and how long
+    Restart(Box<cmd::restart::Arguments>),
     /// Show whether servers run under the same conditions: threads, allocator, socket options, limits
     Fairness(Box<cmd::fairness::Arguments>),
     /// Record where a server's time goes, and where it allocates: shares, a flame graph, call sites
@@ -132,6 +135,7 @@ pub fn main() -> ExitCode {
         Verb::Patterns(arguments) => cmd::patterns::run(&arguments),
         Verb::Soak(arguments) => cmd::soak::run(&arguments),
         Verb::Capacity(arguments) => cmd::capacity::run(&arguments),
+        Verb::Restart(arguments) => cmd::restart::run(&arguments),
         Verb::Fairness(arguments) => cmd::fairness::run(&arguments),
         Verb::Profile(arguments) => cmd::profile::run(&arguments),
         Verb::Microbench(arguments) => cmd::microbench::run(&arguments),

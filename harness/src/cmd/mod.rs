@@ -41,6 +41,7 @@ mod progress;
 pub mod protocol;
 pub mod rank;
 pub mod report;
+pub mod restart;
 mod results;
 pub mod soak;
 

@@ -173,6 +173,7 @@ pub(super) fn measurement(
         bytes_expected: counts.bytes_expected,
         established: counts.established,
         reconnects: counts.reconnects,
+        truncated: counts.truncated,
         stopped: counts.stopped,
         threads,
         pinned,

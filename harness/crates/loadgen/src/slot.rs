@@ -101,6 +101,11 @@ impl Slot {
         }
     }
 
+    /// Whether some of the response in flight has arrived.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.fed && self.parser.has_begun()
+    }
+
     /// The request in flight, if any, as unfinished at `now`. `kept`: connections are opened before they have a
     /// request.
     pub(crate) fn unfinished(&self, now: Nanos, kept: bool) -> Option<Unfinished> {

@@ -88,6 +88,8 @@ pub(crate) struct Counts {
     pub(crate) bytes_expected: u64,
     pub(crate) established: usize,
     pub(crate) reconnects: u64,
+    /// Responses that broke off.
+    pub(crate) truncated: u64,
     pub(crate) time: ThreadTime,
     pub(crate) stopped: bool,
 }
@@ -105,6 +107,7 @@ impl Counts {
         self.bytes_expected += other.bytes_expected;
         self.established += other.established;
         self.reconnects += other.reconnects;
+        self.truncated += other.truncated;
         self.stopped |= other.stopped;
     }
 }

@@ -618,8 +618,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         let slot = &self.slots[index];
         let class = self.entries[slot.entry as usize].class;
         self.tally.recorder.timed_out(&slot.ended(at), class);
-        let begun = slot.fed && slot.parser.has_begun();
-        let got = if begun {
+        let got = if slot.has_begun() {
             "only part of a response in time"
         } else {
             "no response in time"
@@ -647,6 +646,8 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
     fn lost(&mut self, index: usize, kind: ErrorKind, got: &str, now: Nanos) {
         self.rest(index, now);
         let slot = &self.slots[index];
+        let broken = matches!(kind, ErrorKind::Closed | ErrorKind::Reset);
+        self.tally.counts.truncated += u64::from(broken && slot.has_begun());
         let entry = &self.entries[slot.entry as usize];
         self.tally.failed(kind, entry, &slot.ended(now), || {
             format!(
@@ -737,11 +738,14 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
     fn reopen(&mut self, index: usize, now: Nanos) {
         self.engine.close(index);
         let slot = &mut self.slots[index];
-        let pause = slot.pause();
+        // Send times limit how often a connection is tried that a request opens: each of them is tried when it is due.
+        let tried_when_due = self.per_connection > 0 && self.pacing.is_open();
+        let pause = if tried_when_due { 0 } else { slot.pause() };
         slot.allowed = 0;
         slot.state = SlotState::Closed { until: now + pause };
-        match pause {
-            0 => self.resume(index, now),
+        match (pause, slot.barren) {
+            (0, 0) => self.resume(index, now),
+            // Not at once: each of the requests that wait for it might fail in turn, within this call.
             _ => self.look_by(now + pause),
         }
     }
