@@ -23,7 +23,7 @@ use runner::{BootOptions, Interrupt, Launch, Referee, Running, accept, boot};
 /// The closed loop that shows what a server reaches.
 const CLOSED_LOOP: Duration = Duration::from_secs(1);
 /// Load before the restart, of which the last second counts.
-const BEFORE: Duration = Duration::from_secs(2);
+const BEFORE: Duration = Duration::from_millis(1_500);
 /// Latency is told apart by the quarter of a second in which a request was due.
 const QUARTER: Duration = Duration::from_millis(250);
 /// As many quarters as a drive may have, 16 s; the load ends earlier, when the restart is over.

@@ -174,6 +174,7 @@ pub(super) fn measurement(
         established: counts.established,
         reconnects: counts.reconnects,
         truncated: counts.truncated,
+        retries: counts.retries,
         stopped: counts.stopped,
         threads,
         pinned,

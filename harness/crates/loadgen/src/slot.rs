@@ -15,6 +15,8 @@ pub(crate) struct Slot {
     pub(crate) entry: u32,
     pub(crate) intended: Nanos,
     pub(crate) sent: Nanos,
+    /// How often the request has been sent before.
+    pub(crate) attempt: u32,
     /// 0 until the first byte arrives.
     pub(crate) first_byte: Nanos,
     /// When it last became free to send.
@@ -49,6 +51,7 @@ impl Slot {
             entry: 0,
             intended: 0,
             sent: 0,
+            attempt: 0,
             first_byte: 0,
             free_at: 0,
             barren: 0,

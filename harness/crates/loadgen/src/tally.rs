@@ -15,23 +15,27 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Judges the response to a request and counts it. `surplus`: there were more bytes than the response has,
-    /// so it is unknown where the next response begins.
+    /// Judges the response to a request and counts it; returns whether it is right. `surplus`: there were more bytes
+    /// than the response has, so it is unknown where the next response begins.
     pub(crate) fn answer(
         &mut self,
         entry: &ScriptEntry,
         answer: &ParsedResponse<'_>,
         request: &RequestTimes,
         surplus: bool,
-    ) {
+    ) -> bool {
         self.counts.bytes_expected += answer.wire_len;
         match judge(entry, answer) {
             Verdict::Wrong(kind) => {
                 self.failed(kind, entry, request, || explain(entry, answer));
+                return false;
             }
-            _ if surplus => self.failed(ErrorKind::Protocol, entry, request, || {
-                format!("{}\n  {}", explain(entry, answer), Malformed::Surplus)
-            }),
+            _ if surplus => {
+                self.failed(ErrorKind::Protocol, entry, request, || {
+                    format!("{}\n  {}", explain(entry, answer), Malformed::Surplus)
+                });
+                return false;
+            }
             Verdict::Numbered(id) => {
                 self.counts.orders += 1;
                 self.ids.insert(id);
@@ -39,6 +43,7 @@ impl Tally {
             }
             Verdict::Right => self.right(entry, request),
         }
+        true
     }
 
     fn right(&mut self, entry: &ScriptEntry, request: &RequestTimes) {
@@ -88,6 +93,8 @@ pub(crate) struct Counts {
     pub(crate) bytes_expected: u64,
     pub(crate) established: usize,
     pub(crate) reconnects: u64,
+    /// Of the requests sent, those that had failed before.
+    pub(crate) retries: u64,
     /// Responses that broke off.
     pub(crate) truncated: u64,
     pub(crate) time: ThreadTime,
@@ -107,6 +114,7 @@ impl Counts {
         self.bytes_expected += other.bytes_expected;
         self.established += other.established;
         self.reconnects += other.reconnects;
+        self.retries += other.retries;
         self.truncated += other.truncated;
         self.stopped |= other.stopped;
     }
