@@ -74,7 +74,8 @@ mod uring;
 mod worker;
 
 pub use config::{
-    Arrivals, Config, DriveError, MAX_RATE, MAX_RATE_STAGES, MAX_TIMES, Pace, RateStage, Retries, Think,
+    Arrivals, Config, DriveError, MAX_RATE, MAX_RATE_STAGES, MAX_TIMES, Pace, RateStage, Retries,
+    Think,
 };
 pub use control::{Control, Window};
 pub use crew::Target;

@@ -370,7 +370,10 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
                     .end_early(self.plan.end.max(self.plan.start + 1));
                 break;
             }
-            let asleep = self.next_due.min(again).saturating_sub(self.stretch.length());
+            let asleep = self
+                .next_due
+                .min(again)
+                .saturating_sub(self.stretch.length());
             let wake = asleep.min(self.tick_at).min(self.plan.end);
             let limit = if self.spin {
                 0

@@ -12,3 +12,4 @@ mod load_server;
 mod modes;
 mod program;
 mod replay;
+mod retries;
