@@ -14,7 +14,7 @@ use crate::flags::{Status, Usage};
 use report::{DriveDifference, DriveFigure, Drives};
 
 /// Properties that make two drives different loads, and where they are in the JSON.
-const LOAD: [(&str, &str); 20] = [
+const LOAD: [(&str, &str); 23] = [
     ("url", "/url"),
     ("workload", "/workload"),
     ("URLs", "/urls"),
@@ -32,6 +32,9 @@ const LOAD: [(&str, &str); 20] = [
     ("think time in ns", "/think_ns"),
     ("warm-up in ns", "/warmup_ns"),
     ("request limit", "/requests_limit"),
+    ("most retries", "/retries/most"),
+    ("pause before a retry in ns", "/retries/backoff_ns"),
+    ("impaired delay in ns", "/impair/delay_ns"),
     ("duration in ns", DURATION),
     ("stages", STAGES),
     ("interrupted", "/interrupted"),
