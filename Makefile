@@ -16,7 +16,7 @@ TESTS := --lib --bins --tests --examples
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help tools new-server build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor cost profile footprint capacity ladder patterns soak fairness crosscheck microbench bench-driver build-tests test test-slow fuzz lint nightly ci clean
+.PHONY: help tools new-server build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor cost profile footprint capacity ladder patterns soak restart fairness crosscheck microbench bench-driver build-tests test test-slow fuzz lint nightly ci clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -81,6 +81,9 @@ capacity: tools ## Search up to which rate each server meets an objective (SLO=,
 ladder: tools ## Measure over connections, worker threads and rates (CONNECTIONS=16,64 WORKERS=1,2 RATES=1000,5000); 15 minutes
 	@$(HARNESS) ladder $(if $(CONNECTIONS),--connections $(CONNECTIONS)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(RATES),--rates $(RATES)) \
 		$(SELECT) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(MANIFESTS)
+
+restart: tools ## Restart each server under load and count what is lost (SERVER=, WORKLOAD=, RATE=)
+	@$(HARNESS) restart $(SELECT) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(if $(RATE),--rate $(RATE)) $(MANIFESTS)
 
 fairness: tools ## Show whether the servers run under the same conditions
 	@$(HARNESS) fairness $(SELECT) $(MANIFESTS)

@@ -27,6 +27,7 @@ Examples:
   cargo harness footprint --server NAME          what does it need of memory, threads and time to start?
   cargo harness patterns --pattern burst         does it recover from a burst of load?
   cargo harness soak --server NAME --hours 8     does it leak memory, threads or descriptors?
+  cargo harness restart --server NAME            how many requests does a restart under load lose?
   cargo harness capacity --slo 'p99<10ms'        up to which rate does it meet an objective?
   cargo harness ladder --workers 1,2,4           how does it change with connections, workers or the rate?
   cargo harness fairness                         do all servers run under the same conditions?
@@ -86,6 +87,8 @@ enum Verb {
     Capacity(Box<cmd::capacity::Arguments>),
     /// Show how figures change with connections, with worker threads, and with the rate
     Ladder(Box<cmd::ladder::Arguments>),
+    /// Restart each server under load; count the requests that are lost, and how long
+    Restart(Box<cmd::restart::Arguments>),
     /// Show whether servers run under the same conditions: threads, allocator, socket options, limits
     Fairness(Box<cmd::fairness::Arguments>),
     /// Record where a server's time goes, and where it allocates: shares, a flame graph, call sites
@@ -136,6 +139,7 @@ pub fn main() -> ExitCode {
         Verb::Soak(arguments) => cmd::soak::run(&arguments),
         Verb::Capacity(arguments) => cmd::capacity::run(&arguments),
         Verb::Ladder(arguments) => cmd::ladder::run(&arguments),
+        Verb::Restart(arguments) => cmd::restart::run(&arguments),
         Verb::Fairness(arguments) => cmd::fairness::run(&arguments),
         Verb::Profile(arguments) => cmd::profile::run(&arguments),
         Verb::Microbench(arguments) => cmd::microbench::run(&arguments),

@@ -31,11 +31,12 @@ use crate::flags::{
 };
 use loadgen::{
     Address, Arrivals, Config, Control, DriveError, EngineKind, ErrorKind, Measurement, Pace,
-    Script, drive,
+    Retries, Script, drive,
 };
 use machine::cpu_list;
 use runner::Interrupt;
 
+use super::impair::{Impaired, Profile};
 use limits::Limit;
 use series::Series;
 use source::RequestSource;
@@ -48,6 +49,8 @@ Examples:
   cargo harness drive -r 20000 --arrivals poisson http://127.0.0.1:8080/ping       random arrivals, like independent users
   cargo harness drive --stages 10s@1000,10s@1000..5000,30s@5000 http://127.0.0.1:8080/ping
   cargo harness drive --pattern harness/patterns/burst.toml --rate 5000 http://127.0.0.1:8080/ping
+  cargo harness drive -r 2000 --retries 3 --backoff exp:50ms http://127.0.0.1:8080/ping    clients that try again
+  cargo harness drive -r 500 --impair wan http://127.0.0.1:8080/ping     through a slow network: lan, wan, mobile
   cargo harness drive -n 1000 -c 1 http://127.0.0.1:8080/ping   exactly 1,000 requests, one after another
   cargo harness drive -c 500 --think exp:1s http://127.0.0.1:8080/ping             500 users who read and click
   cargo harness drive --users 8000 --think 0.5s..3s http://127.0.0.1:8080/ping     8,000 of them, each a connection
@@ -204,6 +207,18 @@ pub struct Arguments {
     /// Seed for the requests of a workload, their order, and random timing
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// With --rate, --stages or --pattern: send a request that failed again, at most so often: after an error, a time-out
+    /// or a status from 500. Shows how retries amplify load
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100), conflicts_with = "find")]
+    retries: Option<u32>,
+    /// With --retries: pause before each, as in exp:50ms: at random up to 50 ms, then up to 100 ms, and so on [default:
+    /// at once]
+    #[arg(long, value_name = "exp:TIME", requires = "retries", value_parser = parse_backoff)]
+    backoff: Option<Duration>,
+    /// Put the proxy of `harness impair` in front of the URL, with the delays of this network. It takes CPU time that
+    /// neither client nor server has
+    #[arg(long, value_name = "NAME", value_enum, conflicts_with = "unix")]
+    impair: Option<Profile>,
     /// Connect to this Unix domain socket; the URL then only says what to request
     #[arg(long, value_name = "PATH", conflicts_with = "bind")]
     unix: Option<PathBuf>,
@@ -292,6 +307,17 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     };
     let possible = config.check_addresses();
     possible.map_err(|error| Usage(format!("{flag}: {error}")))?;
+    let impaired = match (arguments.impair, &config.addr) {
+        (Some(profile), Address::Tcp(to)) => Some(Impaired::start(profile, *to, arguments.seed)?),
+        _ => None,
+    };
+    let config = match &impaired {
+        Some(impaired) => Config {
+            addr: impaired.addr.into(),
+            ..config
+        },
+        None => config,
+    };
     // Created before the load, so that a bad path costs no measurement.
     let log = arguments.hlog.as_deref();
     let log = log.map(|path| create("--hlog", path)).transpose()?;
@@ -321,6 +347,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     if let Some(series) = series {
         series.write(&measured)?;
     }
+    let impaired = impaired.map(Impaired::finish).transpose()?;
     let mut json = json::json(from, arguments.shuffle, &config, &measured);
     let pattern = arguments.pace.pattern.as_ref();
     let recovered = pattern.and_then(|pattern| recovery::of(pattern, &measured));
@@ -328,6 +355,9 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         pattern.name.clone().into()
     });
     json["recovery"] = recovery::json(recovered.as_ref());
+    json["impair"] = impaired
+        .as_ref()
+        .map_or(serde_json::Value::Null, |(_, json)| json.clone());
     let checked = limits::check(&arguments.fail_if, &json);
     if arguments.json {
         json["fail_if"] = limits::json(&checked);
@@ -335,6 +365,9 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     } else {
         let of = source.words(arguments.shuffle);
         let mut text = summary::summary(&target, of.as_deref(), &config, &measured);
+        if let Some((passed, _)) = &impaired {
+            text += &format!("\nThrough a proxy: {passed}\n");
+        }
         text += &recovered.as_ref().map_or(String::new(), recovery::text);
         if !checked.is_empty() {
             text += &limits::text(&checked);
@@ -422,6 +455,7 @@ fn config(arguments: &Arguments) -> Result<Config> {
         },
         think: arguments.pace.think,
         from: arguments.bind.clone(),
+        retries: retries(arguments)?,
         requests_per_connection: match arguments.close {
             true => Some(1),
             false => arguments.requests_per_connection,
@@ -429,6 +463,21 @@ fn config(arguments: &Arguments) -> Result<Config> {
         spin: arguments.spin,
         ..Config::new(nowhere)
     })
+}
+
+/// How failed requests are sent again, if they are.
+fn retries(arguments: &Arguments) -> Result<Option<Retries>> {
+    let Some(most) = arguments.retries else {
+        return Ok(None);
+    };
+    if arguments.pace.pace() == Pace::Closed && arguments.replay.is_none() {
+        refuse!(
+            "--retries needs --rate, --stages, --pattern or --replay: in a closed loop, a retry takes the place of another \
+             request, and load isn't amplified"
+        );
+    }
+    let backoff = arguments.backoff;
+    Ok(Some(Retries { most, backoff }))
 }
 
 /// Refuses more threads than connections.
@@ -470,6 +519,11 @@ fn refuse_limits(arguments: &Arguments) -> Result<()> {
             )
         }
     }
+}
+
+fn parse_backoff(text: &str) -> Result<Duration, String> {
+    let time = text.strip_prefix("exp:");
+    parse_duration(time.ok_or("expected exp: and a time, as in exp:50ms")?)
 }
 
 fn parse_speed(text: &str) -> Result<f64, String> {

@@ -3,10 +3,12 @@
 mod conditions;
 mod proxy;
 
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use serde_json::json;
 
@@ -15,6 +17,7 @@ use crate::flags::{Status, Usage, parse_duration, read_share};
 use conditions::Conditions;
 pub(in crate::cmd) use conditions::Profile;
 use proxy::{Passed, Proxy, QUEUE};
+use runner::Interrupt;
 use words::{counted, grouped};
 
 const EXAMPLES: &str = "\
@@ -123,6 +126,64 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         0 => Status::Fine,
         _ => Status::Failed,
     })
+}
+
+/// A proxy in front of a server, on a thread of this process. It ends when this is dropped.
+pub(in crate::cmd) struct Impaired {
+    /// Where it listens.
+    pub(in crate::cmd) addr: SocketAddr,
+    profile: Profile,
+    end: Interrupt,
+    thread: Option<JoinHandle<std::io::Result<Passed>>>,
+}
+
+impl Impaired {
+    /// Puts a proxy in front of `to`.
+    ///
+    /// # Errors
+    /// If it can't listen.
+    pub(in crate::cmd) fn start(profile: Profile, to: SocketAddr, seed: u64) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .context("--impair: cannot listen on a free port")?;
+        let addr = listener.local_addr()?;
+        let proxy = Proxy::new(listener, to, profile.conditions(), seed)?;
+        let end = Interrupt::default();
+        let ends = end.clone();
+        let thread = thread::spawn(move || proxy.run(&ends, None));
+        Ok(Self {
+            addr,
+            profile,
+            end,
+            thread: Some(thread),
+        })
+    }
+
+    /// Ends it; returns what went through, in words and as JSON.
+    ///
+    /// # Errors
+    /// If it failed.
+    pub(in crate::cmd) fn finish(mut self) -> Result<(String, serde_json::Value)> {
+        let passed = self.stop().context("--impair: the proxy had ended")??;
+        let conditions = self.profile.conditions();
+        let text = format!("{}; {}", words(&conditions), summary(&passed));
+        Ok((text, json(&conditions, &passed)))
+    }
+
+    fn stop(&mut self) -> Option<Result<Passed>> {
+        self.end.flag().store(true, Ordering::Relaxed);
+        let ended = self.thread.take()?.join();
+        Some(match ended {
+            Ok(passed) => passed.map_err(Into::into),
+            Err(_) => Err(anyhow!("--impair: the proxy panicked")),
+        })
+    }
+}
+
+impl Drop for Impaired {
+    fn drop(&mut self) {
+        // After an error of the drive, which is the one to tell.
+        let _ = self.stop();
+    }
 }
 
 /// The conditions of the profile, where no flag says otherwise.

@@ -193,6 +193,7 @@ impl CpuPlace {
             cpus: self.server_cpus(),
             workers: self.layout.server.len(),
             port,
+            socket: None,
             log,
             ready_timeout,
         }

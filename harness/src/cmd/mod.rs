@@ -42,6 +42,7 @@ mod progress;
 pub mod protocol;
 pub mod rank;
 pub mod report;
+pub mod restart;
 mod results;
 pub mod soak;
 mod survey;

@@ -7,12 +7,13 @@ use std::process::exit;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser};
+use listenfd::ListenFd;
 
 /// A reference web server of this workspace; it serves until SIGTERM or SIGINT.
 #[derive(Debug, Clone, Parser)]
 #[command(version, about)]
 pub struct Flags {
-    /// Address and port to listen on
+    /// Address and port to listen on, unless a service manager passes a listening socket (LISTEN_FDS)
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub addr: SocketAddr,
 
@@ -61,12 +62,18 @@ const BACKLOG: i32 = 1024;
 ///
 /// The standard library sets `SO_REUSEADDR` (a port in `TIME_WAIT` can be taken
 /// again) and never `SO_REUSEPORT`, so two processes can't share the port.
+///
+/// A service manager may pass a listening socket instead, as sd_listen_fds(3) describes: then it
+/// is used, whatever `addr` is. Connections wait in it while one process follows another.
 pub fn bind(addr: SocketAddr) -> TcpListener {
     try_bind(addr).unwrap_or_else(|error| bind_failed(addr, &error))
 }
 
 fn try_bind(addr: SocketAddr) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(addr)?;
+    let listener = match ListenFd::from_env().take_tcp_listener(0)? {
+        Some(passed) => passed,
+        None => TcpListener::bind(addr)?,
+    };
     // On a socket that listens already this only changes its backlog.
     rustix::net::listen(&listener, BACKLOG)?;
     // Connections inherit it on Linux, also those of a framework that has no setting of its own.

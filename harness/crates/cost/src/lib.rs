@@ -17,6 +17,7 @@
 //! `capacity` searches the rate up to which it meets an objective; `ladder` goes through connections, workers or rates.
 //! `fairness` looks at the conditions under which it runs: threads, allocator, socket options, limits.
 //! `pattern` applies load that changes over time, `soak` cycles of load and rest.
+//! `restart` replaces a process under load and counts what is lost.
 
 mod allocations;
 mod callgrind;
@@ -29,6 +30,7 @@ mod pattern;
 mod perf;
 mod plain;
 pub mod profile;
+mod restart;
 mod served;
 mod soak;
 pub mod strace;
@@ -54,6 +56,7 @@ pub use footprint::{FootprintOptions, footprint};
 pub use ladder::{ladder_round, time_of_ladder};
 pub use load::Loaded;
 pub use pattern::{PatternOptions, interval, pattern, stages};
+pub use restart::{LEAST_RESTART_RATE, reached, restart, time_of_restart};
 pub use served::ServedOptions;
 pub use soak::{SoakOptions, Soaked};
 pub use tool::Tools;

@@ -106,7 +106,7 @@ impl<'w> Chains<'w> {
         answer: &ParsedResponse<'_>,
         request: &RequestTimes,
         surplus: bool,
-    ) {
+    ) -> bool {
         let mut verdict = judge(entry, answer);
         let mut flaw = None;
         if !matches!(verdict, Verdict::Wrong(_)) {
@@ -121,6 +121,7 @@ impl<'w> Chains<'w> {
             true => self.step_done(slot, tally, request.ended),
             false => self.failed(slot, tally, request.ended),
         }
+        right
     }
 
     /// Compares a response with an earlier one and takes what the step takes.

@@ -48,6 +48,8 @@ pub struct Config {
     /// first request is due, whose latency includes connecting, in either loop; `wire` and `connect` separate
     /// the two. If absent, connections are kept open.
     pub requests_per_connection: Option<u32>,
+    /// In an open loop: sends a failed request again.
+    pub retries: Option<Retries>,
     /// Never sleeps during the load. Responses are then handled at once, not after waking a sleeping thread,
     /// which takes some microseconds, on a virtual CPU tens or hundreds. Each thread fully uses a CPU, so the
     /// server should not run on the same one.
@@ -75,6 +77,7 @@ impl Config {
             arrivals: Arrivals::Constant,
             think: None,
             requests_per_connection: None,
+            retries: None,
             spin: false,
         }
     }
@@ -126,6 +129,16 @@ impl RateStage {
     pub fn requests(&self) -> f64 {
         (self.from + self.to) / 2.0 * self.length.as_secs_f64()
     }
+}
+
+/// How often and when a request is sent again that failed: no valid response, and not a status below 500.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retries {
+    /// At most so many times, 1 to 100.
+    pub most: u32,
+    /// The pause before the first retry is at random up to this; the limit doubles with each further one, up to a
+    /// thousand times it. At once if absent.
+    pub backoff: Option<Duration>,
 }
 
 /// How the requests of an open loop are spread over time.
@@ -208,6 +221,17 @@ impl Config {
             Pace::Stages(stages) => self.check_stages(stages)?,
             Pace::Times(times) => self.check_times(times)?,
             Pace::Closed | Pace::Rate { .. } => {}
+        }
+        if let Some(retries) = self.retries {
+            if !self.is_open() {
+                return refuse("retries need an open loop, with a rate");
+            }
+            if !(1..=100).contains(&retries.most) {
+                return refuse("there must be 1 to 100 retries");
+            }
+            if retries.backoff.is_some_and(|backoff| backoff > MAX_THINK) {
+                return refuse("the pause before a retry must be at most a day");
+            }
         }
         match self.think {
             Some(_) if self.is_open() => refuse("think time needs a closed loop, without a rate"),

@@ -198,6 +198,8 @@ pub(super) fn measurement(
         bytes_expected: counts.bytes_expected,
         established: counts.established,
         reconnects: counts.reconnects,
+        truncated: counts.truncated,
+        retries: counts.retries,
         stopped: counts.stopped,
         threads,
         pinned,

@@ -15,6 +15,7 @@
 //! | `pick` | which request is next |
 //! | `schedule` | when each request is meant to be sent |
 //! | `pacing` | who sends next: closed loop, think time, even steps, Poisson arrivals, given times |
+//! | `retry` | failed requests that are sent again |
 //! | `response` | the incremental HTTP/1.1 response parser |
 //! | `head`, `chunked` | status line and headers; the chunked transfer coding |
 //! | `known` | heads that were parsed before |
@@ -63,6 +64,7 @@ pub mod parts;
 mod pick;
 mod recorder;
 mod response;
+mod retry;
 mod same;
 mod schedule;
 mod script;
@@ -75,7 +77,8 @@ mod uring;
 mod worker;
 
 pub use config::{
-    Arrivals, Config, DriveError, MAX_RATE, MAX_RATE_STAGES, MAX_TIMES, Pace, RateStage, Think,
+    Arrivals, Config, DriveError, MAX_RATE, MAX_RATE_STAGES, MAX_TIMES, Pace, RateStage, Retries,
+    Think,
 };
 pub use control::{Control, Window};
 pub use crew::Target;

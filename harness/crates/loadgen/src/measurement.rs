@@ -94,10 +94,14 @@ pub struct Measurement {
     pub asked: u64,
     /// Requests sent over the whole drive, or begun if each opens a connection first.
     pub sent_total: u64,
+    /// How many of those were sent again after a failure, see [`super::Retries`].
+    pub retries: u64,
     /// Valid responses over the whole drive.
     pub answered_total: u64,
     /// Errors over the whole drive, warm-up and drain included, by [`ErrorKind::name`].
     pub errors: BTreeMap<&'static str, u64>,
+    /// How many of the errors `closed` and `reset` broke off a response that had begun.
+    pub truncated: u64,
     /// The message of the first error: request line, response, expected response.
     pub first_error: Option<String>,
     /// Requests in flight when the drain ended.

@@ -15,6 +15,8 @@ pub(crate) struct Slot {
     pub(crate) entry: u32,
     pub(crate) intended: Nanos,
     pub(crate) sent: Nanos,
+    /// How often the request has been sent before.
+    pub(crate) attempt: u32,
     /// 0 until the first byte arrives.
     pub(crate) first_byte: Nanos,
     /// When it last became free to send.
@@ -49,6 +51,7 @@ impl Slot {
             entry: 0,
             intended: 0,
             sent: 0,
+            attempt: 0,
             first_byte: 0,
             free_at: 0,
             barren: 0,
@@ -99,6 +102,11 @@ impl Slot {
             // It was the beginning of an interim response, which doesn't count.
             self.first_byte = 0;
         }
+    }
+
+    /// Whether some of the response in flight has arrived.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.fed && self.parser.has_begun()
     }
 
     /// The request in flight, if any, as unfinished at `now`. `kept`: connections are opened before they have a

@@ -107,6 +107,10 @@ pub(crate) struct Counts {
     pub(crate) bytes_expected: u64,
     pub(crate) established: usize,
     pub(crate) reconnects: u64,
+    /// Of the requests sent, those that had failed before.
+    pub(crate) retries: u64,
+    /// Responses that broke off.
+    pub(crate) truncated: u64,
     pub(crate) time: ThreadTime,
     pub(crate) stopped: bool,
 }
@@ -124,6 +128,8 @@ impl Counts {
         self.bytes_expected += other.bytes_expected;
         self.established += other.established;
         self.reconnects += other.reconnects;
+        self.retries += other.retries;
+        self.truncated += other.truncated;
         self.stopped |= other.stopped;
     }
 }

@@ -21,7 +21,9 @@ use super::judge::{clip, expected, judge};
 use super::known::KnownHead;
 use super::pacing::{Due, Pacing};
 use super::pick::Pick;
-use super::recorder::{Nanos, Recorder, nanos};
+use super::recorder::{Nanos, Recorder, RequestTimes, nanos};
+use super::response::ParsedResponse;
+use super::retry::{Retry, Waiting};
 use super::schedule;
 use super::script::{Expect, ScriptEntry};
 use super::slot::{Plan, Slot, SlotState};
@@ -92,6 +94,8 @@ struct Worker<'w, E> {
     chains: Option<Chains<'w>>,
     control: &'w Control,
     pacing: Pacing,
+    /// Failed requests that will be sent again; they count as in flight.
+    again: Waiting,
     /// Requests per connection, if the first of them opens it; 0 if connections are kept open.
     per_connection: u32,
     timeout: Nanos,
@@ -165,6 +169,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             chains: session.map(|session| Chains::new(session, users)),
             control,
             pacing: Pacing::new(config, place, seed),
+            again: Waiting::new(config.retries, seed),
             per_connection,
             timeout: nanos(config.timeout),
             spin: config.spin,
@@ -365,6 +370,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
                 // Nothing to spin for.
                 self.next_due = Nanos::MAX;
             }
+            let again = self.send_again(now);
             if !self.sending && self.in_flight == 0 {
                 // The limit is reached and every response has arrived; the last one is in the window.
                 self.plan.end = now + 1;
@@ -373,7 +379,10 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
                     .end_early(self.plan.end.max(self.plan.start + 1));
                 break;
             }
-            let asleep = self.next_due.saturating_sub(self.stretch.length());
+            let asleep = self
+                .next_due
+                .min(again)
+                .saturating_sub(self.stretch.length());
             let wake = asleep.min(self.tick_at).min(self.plan.end);
             let limit = if self.spin {
                 0
@@ -408,6 +417,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
                 false if self.sliced => self.timeout + *TICKS.end(),
                 false => self.timeout.min(DRAIN),
             };
+        self.in_flight -= self.again.clear();
         while (self.in_flight > 0 || self.sending && self.pacing.waiting() > 0) && now < deadline {
             let limit = (deadline - now).min(*TICKS.start());
             if self.engine.wait(Duration::from_nanos(limit))? {
@@ -465,8 +475,42 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         }
     }
 
-    /// Lets a free connection send its next request.
+    /// Sends the failed requests that are due again by `now` on free connections. Returns when the next one is due; the
+    /// maximum if one waits for a connection, which then takes it.
+    fn send_again(&mut self, now: Nanos) -> Nanos {
+        while self.again.next_due() <= now {
+            let mut slots = self.slots.iter();
+            let Some(index) = slots.position(|slot| slot.state == SlotState::Idle) else {
+                return Nanos::MAX;
+            };
+            self.free(index);
+        }
+        self.again.next_due()
+    }
+
+    /// Keeps a request that failed, to be sent again, if it may be.
+    fn keep(&mut self, index: usize, now: Nanos) {
+        if self.may_retry(index, now) {
+            let slot = &self.slots[index];
+            self.again
+                .keep(now, slot.intended, slot.entry, slot.attempt);
+            self.in_flight += 1;
+        }
+    }
+
+    /// Whether the request of this connection is sent again if it fails now.
+    fn may_retry(&self, index: usize, now: Nanos) -> bool {
+        self.again.takes(self.slots[index].attempt) && now < self.plan.end
+    }
+
+    /// Lets a free connection send its next request, first one that has failed.
     fn free(&mut self, index: usize) {
+        if !self.again.is_empty() && self.slots[index].state == SlotState::Idle {
+            let now = self.now();
+            if let Some(retry) = self.again.take(now) {
+                return self.retry(index, retry, now);
+            }
+        }
         let is_free = self.sending && self.slots[index].state == SlotState::Idle;
         if is_free && self.pacing.may_send(index, &self.clock) {
             self.request(index);
@@ -496,7 +540,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
                 self.list[self.pick.next(self.list.len())]
             }
         };
-        (slot.entry, slot.intended) = (entry, now);
+        (slot.entry, slot.intended, slot.attempt) = (entry, now, 0);
         if let Some(due) = self.pacing.send(index) {
             let lag = now.saturating_sub(due.max(slot.free_at));
             self.tally.recorder.sent(lag, due, now);
@@ -509,6 +553,19 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         if self.left == 0 {
             self.sending = false;
         }
+        self.begin_request(index, now);
+    }
+
+    /// Sends a failed request again.
+    fn retry(&mut self, index: usize, retry: Retry, now: Nanos) {
+        let slot = &mut self.slots[index];
+        (slot.entry, slot.intended) = (retry.entry, retry.intended);
+        slot.attempt = retry.attempt;
+        self.tally.counts.retries += 1;
+        self.begin_request(index, now);
+    }
+
+    fn begin_request(&mut self, index: usize, now: Nanos) {
         self.tally.counts.sent += 1;
         if self.per_connection > 0 && self.slots[index].allowed == 0 {
             self.open(index, now);
@@ -599,13 +656,10 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         // read whatever follows as that rest (RFC 9112, section 9.3).
         let cut = !self.engine.sent_whole(index);
         let last = response.close || ended || surplus || cut;
-        let tally = &mut self.tally;
-        match &mut self.chains {
-            None => {
-                let verdict = judge(entry, &response);
-                tally.answer(verdict, entry, &response, &request, surplus, String::new);
-            }
-            Some(chains) => chains.answer(index, tally, entry, &response, &request, surplus),
+        let of_server = response.status >= 500 || surplus;
+        let (tally, chains) = (&mut self.tally, &mut self.chains);
+        if !answer(tally, chains, index, entry, &response, &request, surplus) && of_server {
+            self.keep(index, now);
         }
         self.done(index, last, now);
     }
@@ -626,13 +680,10 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             && let Some(response) = slot.parser.finish()
         {
             let entry = &self.entries[slot.entry as usize];
-            let tally = &mut self.tally;
-            match &mut self.chains {
-                None => {
-                    let verdict = judge(entry, &response);
-                    tally.answer(verdict, entry, &response, &request, false, String::new);
-                }
-                Some(chains) => chains.answer(index, tally, entry, &response, &request, false),
+            let of_server = response.status >= 500;
+            let (tally, chains) = (&mut self.tally, &mut self.chains);
+            if !answer(tally, chains, index, entry, &response, &request, false) && of_server {
+                self.keep(index, now);
             }
             self.done(index, true, now);
         } else {
@@ -656,9 +707,10 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
     fn timed_out(&mut self, index: usize, at: Nanos) {
         let slot = &self.slots[index];
         let class = self.entries[slot.entry as usize].class;
-        self.tally.recorder.timed_out(&slot.ended(at), class);
-        let begun = slot.fed && slot.parser.has_begun();
-        let got = if begun {
+        if !self.may_retry(index, at) {
+            self.tally.recorder.timed_out(&slot.ended(at), class);
+        }
+        let got = if slot.has_begun() {
             "only part of a response in time"
         } else {
             "no response in time"
@@ -685,6 +737,8 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
     /// A request will get no response.
     fn lost(&mut self, index: usize, kind: ErrorKind, got: &str, now: Nanos) {
         let slot = &self.slots[index];
+        let broken = matches!(kind, ErrorKind::Closed | ErrorKind::Reset);
+        self.tally.counts.truncated += u64::from(broken && slot.has_begun());
         let entry = &self.entries[slot.entry as usize];
         self.tally.failed(kind, entry, &slot.ended(now), || {
             let (line, expected) = (entry.line(), expected(entry));
@@ -696,6 +750,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             chains.failed(index, &mut self.tally, now);
         }
         self.rest(index, now);
+        self.keep(index, now);
         self.reopen(index, now);
     }
 
@@ -783,11 +838,14 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
     fn reopen(&mut self, index: usize, now: Nanos) {
         self.engine.close(index);
         let slot = &mut self.slots[index];
-        let pause = slot.pause();
+        // Send times limit how often a connection is tried that a request opens: each of them is tried when it is due.
+        let tried_when_due = self.per_connection > 0 && self.pacing.is_open();
+        let pause = if tried_when_due { 0 } else { slot.pause() };
         slot.allowed = 0;
         slot.state = SlotState::Closed { until: now + pause };
-        match pause {
-            0 => self.resume(index, now),
+        match (pause, slot.barren) {
+            (0, 0) => self.resume(index, now),
+            // Not at once: each of the requests that wait for it might fail in turn, within this call.
             _ => self.look_by(now + pause),
         }
     }
@@ -799,9 +857,14 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             slot.state = SlotState::Idle;
             slot.free_at = now;
             self.free(index);
-        } else if self.sending {
+        } else if self.sends() {
             self.open(index, now);
         }
+    }
+
+    /// Whether there may be requests to send.
+    fn sends(&self) -> bool {
+        self.sending || !self.again.is_empty()
     }
 
     // --- Periodic work ---
@@ -824,7 +887,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             let due = match state {
                 SlotState::Busy => self.slots[index].sent + self.timeout,
                 SlotState::Opening { since } | SlotState::Queued { since } => since + self.timeout,
-                SlotState::Closed { until } if self.sending => until,
+                SlotState::Closed { until } if self.sends() => until,
                 SlotState::Closed { .. } | SlotState::Idle => continue,
             };
             if due > now {
@@ -858,5 +921,25 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         self.control
             .count(answered - self.told.0, errors - self.told.1);
         self.told = (answered, errors);
+    }
+}
+
+/// Judges the response to a request of connection `slot` and counts it; returns whether it was right.
+#[inline]
+fn answer(
+    tally: &mut Tally,
+    chains: &mut Option<Chains<'_>>,
+    slot: usize,
+    entry: &ScriptEntry,
+    response: &ParsedResponse<'_>,
+    request: &RequestTimes,
+    surplus: bool,
+) -> bool {
+    match chains {
+        None => {
+            let verdict = judge(entry, response);
+            tally.answer(verdict, entry, response, request, surplus, String::new)
+        }
+        Some(chains) => chains.answer(slot, tally, entry, response, request, surplus),
     }
 }

@@ -26,6 +26,7 @@ mod page;
 mod pattern;
 mod profile;
 mod protocol;
+mod restart;
 pub mod say;
 mod servers_table;
 mod soak;
@@ -53,6 +54,7 @@ pub use protocol::{
     SECTION_BEGIN, SECTION_END, fuzz_lines, protocol_lines, protocol_page, protocol_section,
     with_section,
 };
+pub use restart::{restart_lines, restart_page};
 pub use say::summarise;
 pub use soak::{soak_lines, soak_page};
 pub use standing::{Ranked, STANDING_SCHEMA_VERSION};

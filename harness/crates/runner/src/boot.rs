@@ -4,12 +4,15 @@ use std::ffi::OsStr;
 use std::fmt::Display;
 use std::fs;
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::process::Signal;
 
 use super::accept::Referee;
@@ -17,8 +20,8 @@ use super::build::Launch;
 use super::group::Group;
 use super::supervise::monotonic_ns;
 use super::{Interrupt, tail};
-use loadgen::Client;
-use machine::probe::{Processes, listeners};
+use loadgen::{Client, Response, exchange};
+use machine::probe::{Processes, accepted_by, listeners};
 use machine::{Root, oom_kills};
 use record::{Failure, Step};
 
@@ -26,6 +29,8 @@ use record::{Failure, Step};
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// Interval between attempts to reach a starting server; bounds the error of `start_ms`.
 const POLL: Duration = Duration::from_micros(200);
+/// The same if another process may serve the socket: each attempt may take a connection from one under load.
+const SHARED_POLL: Duration = Duration::from_millis(5);
 /// How long the port of a server that has ended may still be listened on.
 const PORT_WAIT: Duration = Duration::from_secs(1);
 /// How long one attempt waits for a response before the server's state is checked again, or a twentieth of the
@@ -41,6 +46,9 @@ pub struct BootOptions {
     pub workers: usize,
     /// A fixed port; a free one if absent.
     pub port: Option<u16>,
+    /// A listening socket to pass to it (see sd_listen_fds(3)); then the port is that of the socket. Other processes
+    /// may serve it too.
+    pub socket: Option<Arc<TcpListener>>,
     /// Where its output goes.
     pub log: PathBuf,
     /// Time limit for its first valid response.
@@ -57,6 +65,8 @@ pub struct Running {
     /// The latency of its first request.
     pub first_request: Duration,
     group: Group,
+    /// Whether it was passed a socket, which others may serve too.
+    passed: bool,
     log: PathBuf,
     /// The kernel's count of out-of-memory kills before it was started.
     oom_kills: Option<u64>,
@@ -88,15 +98,23 @@ pub fn boot(
 }
 
 fn spawn(launch: &Launch, options: &BootOptions) -> Result<Running> {
-    let addr = choose_addr(options.port)?;
+    let mut more = vec![OsStr::new("--control-group")];
+    let (addr, stderr) = match &options.socket {
+        None => (choose_addr(options.port)?, Stdio::null()),
+        Some(socket) => {
+            more.push(OsStr::new("--pass-socket"));
+            let duplicate = OwnedFd::from(socket.try_clone()?);
+            (socket.local_addr()?, Stdio::from(duplicate))
+        }
+    };
     let command = launch.filled(&addr.to_string(), &options.workers.to_string());
-    let counted = [OsStr::new("--control-group")];
     let (folder, cpus, log) = (&launch.folder, &options.cpus, &options.log);
     Ok(Running {
         addr,
         start: Duration::ZERO,
         first_request: Duration::ZERO,
-        group: Group::start(&counted, &command, folder, cpus, log)?,
+        group: Group::start_with(&more, &command, folder, cpus, log, stderr)?,
+        passed: options.socket.is_some(),
         log: options.log.clone(),
         oom_kills: oom_kills(&Root::host()),
     })
@@ -215,7 +233,7 @@ impl Running {
     ///
     /// # Errors
     /// If it has ended, or can't be signalled.
-    pub(super) fn signal(&mut self, signal: Signal) -> Result<()> {
+    pub fn signal(&mut self, signal: Signal) -> Result<()> {
         if let Some(how) = self.ended() {
             return Err(anyhow!("it had already ended {how}"));
         }
@@ -223,7 +241,7 @@ impl Running {
     }
 
     /// Waits up to `limit` for it to end; returns how it ended.
-    pub(super) fn wait(&mut self, limit: Duration) -> Option<&str> {
+    pub fn wait(&mut self, limit: Duration) -> Option<&str> {
         self.group.wait(limit).map(|(how, _)| how)
     }
 
@@ -236,7 +254,11 @@ impl Running {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    fn try_stop(&mut self) -> Result<()> {
+    /// Stops it as [`Self::stop`] does.
+    ///
+    /// # Errors
+    /// What it did instead.
+    pub fn try_stop(&mut self) -> Result<()> {
         if let Some(how) = self.ended() {
             return Err(anyhow!("it had already ended {how}"));
         }
@@ -248,11 +270,15 @@ impl Running {
         }
     }
 
-    /// Polls for a moment: a killed process closes its sockets a little later.
+    /// Polls for a moment: a killed process closes its sockets a little later. A passed socket stays with those that
+    /// passed it.
     ///
     /// # Errors
     /// The process that still listens on it.
     pub(super) fn port_is_free(&self) -> Result<()> {
+        if self.passed {
+            return Ok(());
+        }
         let deadline = Instant::now() + PORT_WAIT;
         loop {
             let left = listeners(self.addr.port())?;
@@ -290,9 +316,8 @@ impl Running {
             }
             let left = limit.saturating_sub(begin.elapsed());
             let asked = Instant::now();
-            let tried = match Client::new(self.addr, left.clamp(POLL, PATIENCE.max(limit / 20)))
-                .exchange(&wire)
-            {
+            let patience = left.clamp(POLL, PATIENCE.max(limit / 20));
+            let tried = match self.exchange(&wire, patience) {
                 Ok(response) => referee.judge(&call, &response).map_err(|error| {
                     refused = Some(format!("{error:#}"));
                     error
@@ -316,8 +341,30 @@ impl Running {
                         limit.as_secs_f64()
                     )));
                 }
+                Err(_) if self.passed => thread::sleep(SHARED_POLL),
                 Err(_) => thread::sleep(POLL),
             }
+        }
+    }
+
+    /// Sends a request over a new connection. Over a passed socket, only over one that this server accepted.
+    fn exchange(&mut self, wire: &[u8], limit: Duration) -> Result<Response> {
+        if !self.passed {
+            return Ok(Client::new(self.addr, limit).exchange(wire)?);
+        }
+        let begin = Instant::now();
+        let mut stream = TcpStream::connect_timeout(&self.addr, limit)?;
+        let own = stream.local_addr()?;
+        loop {
+            if let Some(mine) = accepted_by(&self.processes().pids(), self.addr, own)? {
+                ensure!(mine, "another process accepted the connection");
+                let left = limit.saturating_sub(begin.elapsed());
+                return Ok(exchange(&mut stream, wire, left)?);
+            }
+            if begin.elapsed() > limit || self.ended().is_some() {
+                bail!("nobody accepted the connection");
+            }
+            thread::sleep(POLL);
         }
     }
 
@@ -333,7 +380,8 @@ impl Running {
     fn refuse_another_listener(&mut self) -> Result<()> {
         let group = self.processes().pids();
         let found = listeners(self.addr.port())?;
-        if found.only(&group) {
+        let shares = self.passed && found.sockets == 1;
+        if found.only(&group) || shares && found.pids.iter().any(|pid| group.contains(pid)) {
             return Ok(());
         }
         Err(anyhow!(

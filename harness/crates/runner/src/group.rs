@@ -42,6 +42,18 @@ impl Group {
         cpus: &[u32],
         log: &Path,
     ) -> Result<Self> {
+        Self::start_with(more, command, folder, cpus, log, Stdio::null())
+    }
+
+    /// The same, with this as the supervisor's standard error.
+    pub(super) fn start_with(
+        more: &[&OsStr],
+        command: &[String],
+        folder: &Path,
+        cpus: &[u32],
+        log: &Path,
+        stderr: Stdio,
+    ) -> Result<Self> {
         let harness =
             std::env::current_exe().context("cannot find the harness's own executable")?;
         let mut supervise = Command::new(harness);
@@ -58,7 +70,7 @@ impl Group {
         let mut supervisor = supervise
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(stderr)
             .process_group(0)
             .spawn()
             .context("cannot start the supervisor")?;

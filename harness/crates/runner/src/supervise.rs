@@ -8,6 +8,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::fd::AsFd as _;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
@@ -38,6 +39,9 @@ pub struct Arguments {
     /// Count the server's CPU time in a control group, if the system allows it
     #[arg(long)]
     pub control_group: bool,
+    /// Standard error is a listening socket: pass it to the server, as sd_listen_fds(3) describes
+    #[arg(long)]
+    pub pass_socket: bool,
     /// The server's folder
     #[arg(long)]
     pub folder: PathBuf,
@@ -135,19 +139,41 @@ pub fn supervise(arguments: &Arguments) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Makes its standard input descriptor 3 and runs the command with the same process id, which only a process that
+/// runs already can put into `LISTEN_PID`.
+const PASS_SOCKET: &str = "export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$@\" 3<&0 </dev/null";
+
 fn start(arguments: &Arguments) -> std::io::Result<std::process::Child> {
     let log = File::create(&arguments.log)?;
     let out = match &arguments.out {
         Some(path) => File::create(path)?,
         None => log.try_clone()?,
     };
-    Command::new(&arguments.command[0])
-        .args(&arguments.command[1..])
+    let mut command = match arguments.pass_socket {
+        false => {
+            let mut command = Command::new(&arguments.command[0]);
+            command.args(&arguments.command[1..]).stdin(Stdio::null());
+            command
+        }
+        true => {
+            let mut command = Command::new("sh");
+            command.args(["-c", PASS_SOCKET, "sh"]);
+            command.args(&arguments.command).stdin(passed_socket()?);
+            command
+        }
+    };
+    command
         .current_dir(&arguments.folder)
-        .stdin(Stdio::null())
         .stdout(out)
         .stderr(log)
         .spawn()
+}
+
+/// The socket, of which this process keeps no descriptor: it would be a listener after the server's end.
+fn passed_socket() -> std::io::Result<Stdio> {
+    let socket = std::io::stderr().as_fd().try_clone_to_owned()?;
+    rustix::stdio::dup2_stderr(File::open("/dev/null")?)?;
+    Ok(Stdio::from(socket))
 }
 
 /// Waits for the server, whose end it reports, and for all orphans.

@@ -53,6 +53,7 @@ impl Settings {
             cpus: self.server_cpus.clone(),
             workers: self.workers,
             port: self.port,
+            socket: None,
             log: self.logs.join(format!("{log}.log")),
             ready_timeout: self.ready_timeout,
         }

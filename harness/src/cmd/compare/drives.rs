@@ -14,7 +14,7 @@ use crate::flags::{Status, Usage};
 use report::{DriveDifference, DriveFigure, Drives};
 
 /// Properties that make two drives different loads, and where they are in the JSON.
-const LOAD: [(&str, &str); 21] = [
+const LOAD: [(&str, &str); 24] = [
     ("url", "/url"),
     ("workload", "/workload"),
     ("session", "/session/name"),
@@ -33,6 +33,9 @@ const LOAD: [(&str, &str); 21] = [
     ("think time in ns", "/think_ns"),
     ("warm-up in ns", "/warmup_ns"),
     ("request limit", "/requests_limit"),
+    ("most retries", "/retries/most"),
+    ("pause before a retry in ns", "/retries/backoff_ns"),
+    ("impaired delay in ns", "/impair/delay_ns"),
     ("duration in ns", DURATION),
     ("stages", STAGES),
     ("interrupted", "/interrupted"),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::session;
 use super::source::RequestSource;
 use super::spectrum::{self, nanos};
-use super::summary::waited;
+use super::summary::{amplification, waited};
 use super::tables;
 use super::target::Target;
 use loadgen::{Address, Arrivals, Config, ErrorKind, Measurement, Pace, Think};
@@ -116,6 +116,14 @@ pub(in crate::cmd) fn measured(config: &Config, m: &Measurement) -> Value {
     all["requests_limit"] = json!(config.limit);
     all["bind"] = json!(config.from);
     all["requests_per_connection"] = json!(config.requests_per_connection);
+    all["retries"] = json!(config.retries.map(|retries| json!({
+        "most": retries.most,
+        "backoff_ns": retries.backoff.map(nanos),
+        "first_attempts": m.sent_total - m.retries,
+        "attempts": m.sent_total,
+        "amplification": amplification(m),
+        "succeeded": m.answered_total,
+    })));
     all["at_end"] = at_end(m);
     all["delayed_ack_ratio"] = json!(stalled(config, m));
     all

@@ -11,7 +11,7 @@ use super::spectrum::{SHOWN, bound, seconds, time};
 use super::tables;
 use super::target::Target;
 use loadgen::{Arrivals, Config, GENERATOR_BUSY, Measurement, Pace, Think};
-use words::grouped;
+use words::{counted, grouped};
 
 /// Share of the connections' time outside of any latency that triggers a remark.
 const UNACCOUNTED: f64 = 0.05;
@@ -37,6 +37,9 @@ pub(super) fn summary(
         &format!("{} valid, {rate}/s", grouped(m.requests)),
     );
     row(&mut text, "errors", &errors(m));
+    if config.retries.is_some() {
+        row(&mut text, "retries", &retries(m));
+    }
     let per_s = m.bytes_received as f64
         / (config.warmup + m.window)
             .as_secs_f64()
@@ -144,6 +147,23 @@ fn unaccounted(config: &Config, m: &Measurement) -> Option<f64> {
     }
     let in_flight = m.in_flight_mean().filter(|_| !config.is_open())?;
     Some(1.0 - (in_flight + thinking(config, m).unwrap_or(0.0)) / all)
+}
+
+/// How retries amplify the load: attempts per request.
+pub(super) fn amplification(m: &Measurement) -> Option<f64> {
+    let first = m.sent_total - m.retries;
+    (first > 0).then(|| m.sent_total as f64 / first as f64)
+}
+
+fn retries(m: &Measurement) -> String {
+    let first = m.sent_total - m.retries;
+    let amplification = amplification(m).map_or(String::new(), |a| format!(" ({a:.3} each)"));
+    format!(
+        "{} sent in {} attempts{amplification}, {} valid in the end",
+        counted(first, "request"),
+        grouped(m.sent_total),
+        grouped(m.answered_total)
+    )
 }
 
 fn errors(m: &Measurement) -> String {

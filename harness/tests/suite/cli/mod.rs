@@ -17,6 +17,7 @@ mod patterns;
 mod pipeline;
 mod profile;
 mod respond;
+mod restart;
 mod resume;
 mod soak;
 mod supervised;

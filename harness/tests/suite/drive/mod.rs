@@ -12,4 +12,5 @@ mod load_server;
 mod modes;
 mod program;
 mod replay;
+mod retries;
 mod sessions;

@@ -145,6 +145,7 @@ impl Session<'_> {
             cpus: self.options.server_cpus.clone(),
             workers: 1,
             port: None,
+            socket: None,
             log: self.options.logs.join("known.log"),
             ready_timeout: self.options.ready_timeout,
         };

@@ -216,6 +216,7 @@ impl Session<'_> {
             cpus: self.options.server_cpus.clone(),
             workers: self.options.workers,
             port: None,
+            socket: None,
             log: self.options.logs.join(format!("{name}.log")),
             ready_timeout: self.options.ready_timeout,
         };

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 
 use super::process::{Process, pids, socket_inodes};
 
@@ -61,6 +62,25 @@ pub fn listeners(port: u16) -> io::Result<Listeners> {
     let unowned = inodes.iter().filter(|inode| !owned.contains(inode)).count();
     found.unowned = u32::try_from(unowned).unwrap_or(u32::MAX);
     Ok(found)
+}
+
+/// Whether one of these processes accepted a connection; `None` while nobody has.
+///
+/// # Errors
+/// As [`listeners`].
+pub fn accepted_by(
+    pids: &[u32],
+    server: SocketAddr,
+    client: SocketAddr,
+) -> io::Result<Option<bool>> {
+    let mut inodes = inodes(Wanted::Connection(server.port(), client.port()))?;
+    // The kernel gives a socket its inode when it is accepted.
+    inodes.retain(|inode| *inode != 0);
+    if inodes.is_empty() {
+        return Ok(None);
+    }
+    let mut held = pids.iter().filter_map(|pid| socket_inodes(*pid)).flatten();
+    Ok(Some(held.any(|inode| inodes.contains(&inode))))
 }
 
 /// Which sockets to find in our network namespace.

@@ -1,0 +1,356 @@
+//! `harness restart`: what clients lose when a server is restarted under load.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use record::{
+    Failure, RESTART_FILE, RESTART_KIND, RESTART_SCHEMA_VERSION, RestartRun, RestartWay, Restarts,
+};
+
+use super::machine::{CpuPlace, Cpus};
+use super::progress::{PartsLeft, Progress, show_time};
+use super::results::{self, Folder};
+use crate::flags::{
+    OnlyWorkloads, Printed, Servers, Status, parse_duration, parse_rate, parse_share, workloads,
+};
+use ::cost::{LEAST_RESTART_RATE, ServedOptions, reached, restart, time_of_restart};
+use catalog::{Server, Workload};
+use machine::probe::limits;
+use runner::{BootOptions, Built, Interrupt};
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo harness restart                             every server, 3 restarts in each way
+  cargo harness restart --server NAME,OTHER --workload users --rounds 10
+  cargo harness restart --rate 2000 --way replace   the same rate for all, only stop and start
+  cargo harness restart --list                      what would be restarted, and how long it takes
+  cargo harness restart --from bench-results/…-restart --format markdown
+
+Two ways. replace: the old process gets SIGTERM, and when it has ended the new one starts on the same port, as a plain \
+service manager does it. handover: both are passed one listening socket (systemd's socket activation: LISTEN_FDS, \
+LISTEN_PID, descriptor 3); the new process starts, and when it has answered a request, the old one gets SIGTERM. A \
+server that doesn't serve a passed socket has a row that says so. Requests keep their send times meanwhile. A request \
+is lost if its connection is refused, or closed before the whole response has come, or if it times out; a connection that \
+is closed between requests loses nothing. The folder gets restart.json, restart.md and a chart for each workload and way.
+
+Exit status: 0 success, whatever was lost; 1 a server failed; 2 a bad flag; 130 interrupted, after storing what was \
+measured.";
+
+/// The workload if none is named.
+const WORKLOAD: &str = "users";
+/// The time that the builds' first load takes for each server and workload.
+const CLOSED_LOOP: Duration = Duration::from_secs(2);
+
+/// Flags of `harness restart`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// How to restart: replace, handover [default: both]
+    #[arg(long, value_name = "WAY", value_delimiter = ',', value_parser = parse_way)]
+    way: Vec<RestartWay>,
+    /// The load, as a share of what each server reached in a closed loop of 1 s
+    #[arg(long, value_name = "PERCENT", default_value = "50%", value_parser = parse_share)]
+    share: f64,
+    /// The load in requests per second, the same for every server
+    #[arg(long, value_name = "RATE", conflicts_with = "share", value_parser = parse_rate)]
+    rate: Option<f64>,
+    /// Restarts of each server, workload and way; the tables show the median and the worst
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    rounds: u32,
+    /// Number of connections
+    #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    connections: u32,
+    /// Worker threads of each server [default: as many as it has CPUs]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    workers: Option<u32>,
+    /// Seed of the drawn requests
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Show what was stored; starts nothing
+    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = ["list", "out"])]
+    from: Option<PathBuf>,
+    /// Show what would be restarted, and do nothing else
+    #[arg(long)]
+    list: bool,
+    #[command(flatten)]
+    printed: Printed,
+    /// Time limit for a response
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_timeout)]
+    timeout: Duration,
+    /// Time limit for a start
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
+    ready_timeout: Duration,
+    /// Folder to store it in [default: bench-results/UTC-REVISION-restart]
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    servers: Servers,
+    #[command(flatten)]
+    workloads: OnlyWorkloads,
+    #[command(flatten)]
+    cpus: Cpus,
+}
+
+fn parse_way(text: &str) -> Result<RestartWay, String> {
+    let mut ways = RestartWay::ALL.into_iter();
+    let found = ways.find(|way| way.name() == text);
+    found.ok_or_else(|| format!("a way is replace or handover, not {text:?}"))
+}
+
+/// A longer one would not end within the load.
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    let time = parse_duration(text)?;
+    match time <= Duration::from_secs(5) {
+        true => Ok(time),
+        false => Err("at most 5s".to_owned()),
+    }
+}
+
+/// Restarts the selected servers under load.
+///
+/// # Errors
+/// If a name is unknown or nothing can be stored. A server that fails gives [`Status::Failed`].
+pub fn run(arguments: &Arguments) -> Result<Status> {
+    if let Some(path) = &arguments.from {
+        return finish(arguments, &results::read_stored(path, RESTART_FILE)?);
+    }
+    let (catalog, servers) = arguments.servers.catalog()?;
+    let named = &arguments.workloads.workload;
+    let workloads = match named.is_empty() {
+        true => workloads(&catalog, &[WORKLOAD.to_owned()])?,
+        false => workloads(&catalog, named)?,
+    };
+    if let Some(rate) = arguments.rate.filter(|rate| *rate < LEAST_RESTART_RATE) {
+        refuse!("--rate {rate}: at least {LEAST_RESTART_RATE}, or gaps can't be told from pauses");
+    }
+    let ways = match arguments.way.is_empty() {
+        true => RestartWay::ALL.to_vec(),
+        false => arguments.way.clone(),
+    };
+    let pairs: Vec<(&Server, &Workload)> = workloads
+        .iter()
+        .flat_map(|workload| servers.iter().map(move |server| (server, workload)))
+        .filter(|(server, workload)| server.takes_part(&workload.name))
+        .collect();
+    let restarts = pairs.len() * ways.len() * arguments.rounds as usize;
+    let calibration = match arguments.rate {
+        Some(_) => Duration::ZERO,
+        None => CLOSED_LOOP * pairs.len() as u32,
+    };
+    let all = time_of_restart(arguments.timeout) * restarts as u32 + calibration;
+    if arguments.list {
+        let named: Vec<&str> = ways.iter().map(|way| way.name()).collect();
+        for (server, workload) in &pairs {
+            say!(
+                "would restart {} with {}: {}, {}",
+                server.name,
+                workload.name,
+                named.join(" and "),
+                words::counted(u64::from(arguments.rounds), "round")
+            );
+        }
+        say!("about {} after the builds", show_time(all));
+        return Ok(Status::Fine);
+    }
+    let place = CpuPlace::find(&arguments.cpus)?;
+    let interrupt = super::interrupt()?;
+    let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-restart")?;
+    // Without it, the load generator names the limit that it needs.
+    let _ = limits::raise_descriptor_limit();
+    let options = options(arguments, &place);
+    let mut stored = blank(arguments, &folder, &place, &options);
+    let mut survey = Survey {
+        arguments,
+        folder: &folder,
+        options,
+        interrupt: &interrupt,
+        progress: Progress::new(),
+        rates: BTreeMap::new(),
+        left: PartsLeft::new(restarts),
+    };
+    eprintln!("about {} after the builds", show_time(all));
+    let mut built: BTreeMap<&str, Result<Built, Failure>> = BTreeMap::new();
+    for server in &servers {
+        survey.progress.note(&format!("building {}", server.name));
+        let one = runner::build(&catalog, server, &interrupt);
+        let one = one.map_err(|failure| survey.failed(&server.name, failure));
+        built.insert(&server.name, one);
+    }
+    survey.left = PartsLeft::new(restarts);
+    for round in 1..=arguments.rounds {
+        for (server, workload) in &pairs {
+            for way in &ways {
+                if interrupt.is_set() {
+                    break;
+                }
+                let Some(built) = built.get(server.name.as_str()) else {
+                    continue;
+                };
+                let run = survey.restart((server, workload), built, *way, round);
+                if !interrupt.is_set() {
+                    stored.runs.push(run);
+                    let page = report::restart_page(&stored);
+                    folder.write_document(&stored, RESTART_FILE, page)?;
+                }
+            }
+        }
+    }
+    survey.progress.finish();
+    if !stored.runs.is_empty() {
+        eprintln!("stored in {}", folder.shown());
+    }
+    let status = finish(arguments, &stored)?;
+    Ok(match interrupt.is_set() {
+        true => Status::Interrupted,
+        false => status,
+    })
+}
+
+/// How a server is started and loaded; its log is set for each.
+fn options(arguments: &Arguments, place: &CpuPlace) -> ServedOptions {
+    let boot = place.boot(PathBuf::new(), None, arguments.ready_timeout);
+    ServedOptions {
+        boot: BootOptions {
+            workers: arguments
+                .workers
+                .map_or(boot.workers, |workers| workers as usize),
+            ..boot
+        },
+        driver_cpus: place.driver_cpus(),
+        connections: arguments.connections as usize,
+        seed: arguments.seed,
+        timeout: arguments.timeout,
+    }
+}
+
+fn blank(
+    arguments: &Arguments,
+    folder: &Folder,
+    place: &CpuPlace,
+    options: &ServedOptions,
+) -> Restarts {
+    Restarts {
+        schema_version: RESTART_SCHEMA_VERSION,
+        kind: RESTART_KIND.to_owned(),
+        id: folder.id.clone(),
+        started_at: jiff::Timestamp::now().to_string(),
+        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
+        revision: folder.revision.clone(),
+        command: folder.command(),
+        cpu: place.cpu_model(),
+        rustc: runner::rustc_version().unwrap_or_default(),
+        workers: options.boot.workers,
+        connections: options.connections,
+        share: match arguments.rate {
+            Some(_) => None,
+            None => Some(arguments.share),
+        },
+        rounds: arguments.rounds,
+        timeout_ms: arguments.timeout.as_millis() as u64,
+        seed: arguments.seed,
+        runs: Vec::new(),
+    }
+}
+
+/// What every restart needs.
+struct Survey<'a> {
+    arguments: &'a Arguments,
+    folder: &'a Folder,
+    options: ServedOptions,
+    interrupt: &'a Interrupt,
+    progress: Progress,
+    /// The load of each server and workload, once it is known.
+    rates: BTreeMap<(String, String), f64>,
+    left: PartsLeft,
+}
+
+impl Survey<'_> {
+    fn restart(
+        &mut self,
+        (server, workload): (&Server, &Workload),
+        built: &Result<Built, Failure>,
+        way: RestartWay,
+        round: u32,
+    ) -> RestartRun {
+        let mut run = RestartRun {
+            display: server.about.display.clone(),
+            version: server.version.clone(),
+            ..RestartRun::new(&workload.name, way, &server.name, round)
+        };
+        match built {
+            Err(failure) => run.failure = Some(failure.clone()),
+            Ok(built) => {
+                run.sha256.clone_from(&built.record.sha256);
+                if let Err(failure) = self.measure(built, workload, &mut run) {
+                    let whose = format!("{}, {}", server.name, way.name());
+                    run.failure = Some(self.failed(&whose, failure));
+                }
+            }
+        }
+        let hidden = self.folder.hidden();
+        for text in [&mut run.first_error, &mut run.not_supported] {
+            if let Some(text) = text {
+                *text = hidden.clean(text).into_owned();
+            }
+        }
+        self.left.done_one();
+        run
+    }
+
+    fn measure(
+        &mut self,
+        built: &Built,
+        workload: &Workload,
+        run: &mut RestartRun,
+    ) -> Result<(), Failure> {
+        let (server, way, round) = (run.server.clone(), run.way.name(), run.round);
+        let log = format!("{server}-{}-{way}-{round}.log", workload.name);
+        self.options.boot.log = self.folder.logs().join(log);
+        let rounds = self.arguments.rounds;
+        let left = self.left.told();
+        let what = format!(
+            "round {round} of {rounds}, {server}: {way}, {}{left}",
+            workload.name
+        );
+        self.progress.note(&what);
+        let (options, interrupt) = (&self.options, self.interrupt);
+        let key = (server, workload.name.clone());
+        let rate = match (self.arguments.rate, self.rates.get(&key)) {
+            (Some(rate), _) | (None, Some(&rate)) => rate,
+            (None, None) => {
+                let reached = reached(&built.launch, workload, options, interrupt)?;
+                let rate = (reached * self.arguments.share).max(LEAST_RESTART_RATE);
+                self.rates.insert(key, rate);
+                rate
+            }
+        };
+        restart(&built.launch, workload, rate, options, interrupt, run)
+    }
+
+    /// Tells of a failure, without this machine's folders.
+    fn failed(&mut self, whose: &str, mut failure: Failure) -> Failure {
+        if !self.interrupt.is_set() {
+            self.progress.fail(whose, &failure);
+        }
+        self.folder.clean(&mut failure);
+        failure
+    }
+}
+
+/// Prints it, and says how it went.
+fn finish(arguments: &Arguments, restarts: &Restarts) -> Result<Status> {
+    results::print(
+        &arguments.printed,
+        restarts,
+        || report::restart_page(restarts).text,
+        |colour| report::restart_lines(restarts, colour),
+    )?;
+    let mut runs = restarts.runs.iter();
+    Ok(match runs.any(|run| run.failure.is_some()) {
+        true => Status::Failed,
+        false => Status::Fine,
+    })
+}
