@@ -291,10 +291,9 @@ impl Survey<'_> {
             }
         }
         let hidden = self.folder.hidden();
-        for text in [&mut run.first_error, &mut run.not_supported] {
-            if let Some(text) = text {
-                *text = hidden.clean(text).into_owned();
-            }
+        let texts = [&mut run.first_error, &mut run.not_supported];
+        for text in texts.into_iter().flatten() {
+            *text = hidden.clean(text).into_owned();
         }
         self.left.done_one();
         run

@@ -317,13 +317,11 @@ impl Running {
             let left = limit.saturating_sub(begin.elapsed());
             let asked = Instant::now();
             let patience = left.clamp(POLL, PATIENCE.max(limit / 20));
-            let tried = match self.exchange(&wire, patience) {
-                Ok(response) => referee.judge(&call, &response).map_err(|error| {
+            let tried = self.exchange(&wire, patience).and_then(|response| {
+                referee.judge(&call, &response).inspect_err(|error| {
                     refused = Some(format!("{error:#}"));
-                    error
-                }),
-                Err(error) => Err(error.into()),
-            };
+                })
+            });
             match tried {
                 Ok(_) => {
                     self.first_request = asked.elapsed();
