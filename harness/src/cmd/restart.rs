@@ -223,6 +223,7 @@ fn options(arguments: &Arguments, place: &CpuPlace) -> ServedOptions {
         connections: arguments.connections as usize,
         seed: arguments.seed,
         timeout: arguments.timeout,
+        filled: false,
     }
 }
 
