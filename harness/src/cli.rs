@@ -87,7 +87,7 @@ enum Verb {
     Capacity(Box<cmd::capacity::Arguments>),
     /// Show how figures change with connections, with worker threads, and with the rate
     Ladder(Box<cmd::ladder::Arguments>),
-    /// Restart each server under load; count the requests that are lost, and how long
+    /// Restart each server under load; count the requests that are lost, and show for how long
     Restart(Box<cmd::restart::Arguments>),
     /// Show whether servers run under the same conditions: threads, allocator, socket options, limits
     Fairness(Box<cmd::fairness::Arguments>),

@@ -49,13 +49,13 @@ Examples:
   cargo harness drive -r 20000 --arrivals poisson http://127.0.0.1:8080/ping       random arrivals, like independent users
   cargo harness drive --stages 10s@1000,10s@1000..5000,30s@5000 http://127.0.0.1:8080/ping
   cargo harness drive --pattern harness/patterns/burst.toml --rate 5000 http://127.0.0.1:8080/ping
-  cargo harness drive -r 2000 --retries 3 --backoff exp:50ms http://127.0.0.1:8080/ping    clients that try again
-  cargo harness drive -r 500 --impair wan http://127.0.0.1:8080/ping     through a slow network: lan, wan, mobile
+  cargo harness drive -r 2000 --retries 3 --backoff exp:50ms http://127.0.0.1:8080/ping    retries
+  cargo harness drive -r 500 --impair wan http://127.0.0.1:8080/ping     through a slow network
   cargo harness drive -n 1000 -c 1 http://127.0.0.1:8080/ping   exactly 1,000 requests, one after another
   cargo harness drive -c 500 --think exp:1s http://127.0.0.1:8080/ping             500 users who read and click
   cargo harness drive --users 8000 --think 0.5s..3s http://127.0.0.1:8080/ping     8,000 of them, each a connection
   cargo harness drive --users 8000 --think 0.5s..3s --session harness/sessions/order.toml \\
-      --warmup 5s -d 60s --fail-if 'session.p99>850ms' http://127.0.0.1:8080       place an order, read it, list
+      --warmup 5s -d 60s --fail-if 'session.p99>850ms' http://127.0.0.1:8080  place an order, read it, list
   cargo harness drive --close http://127.0.0.1:8080/ping        a new connection for each request
   cargo harness drive --requests-per-connection 100 http://127.0.0.1:8080/ping     or for every 100 requests
   cargo harness drive -b '{\"item_id\":\"SKU-789\",\"qty\":1}' \\
@@ -207,17 +207,17 @@ pub struct Arguments {
     /// Seed for the requests of a workload, their order, and random timing
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// With --rate, --stages or --pattern: send a request that failed again, at most so often: after an error, a time-out
-    /// or a status from 500. Shows how retries amplify load
+    /// Send a failed request again, at most N times: after an error, a timeout, or a wrong response with a status from
+    /// 500. Shows how retries amplify load; needs --rate, --stages, --pattern or --replay
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100), conflicts_with = "find")]
     retries: Option<u32>,
     /// With --retries: pause before each, as in exp:50ms: at random up to 50 ms, then up to 100 ms, and so on [default:
     /// at once]
     #[arg(long, value_name = "exp:TIME", requires = "retries", value_parser = parse_backoff)]
     backoff: Option<Duration>,
-    /// Put the proxy of `harness impair` in front of the URL, with the delays of this network. It takes CPU time that
-    /// neither client nor server has
-    #[arg(long, value_name = "NAME", value_enum, conflicts_with = "unix")]
+    /// Put the proxy of `harness impair` in front of the URL, with the delays of this network. The proxy uses CPU
+    /// time that the client and the server then lack
+    #[arg(long, value_name = "NAME", value_enum, conflicts_with_all = ["unix", "bind", "find"])]
     impair: Option<Profile>,
     /// Connect to this Unix domain socket; the URL then only says what to request
     #[arg(long, value_name = "PATH", conflicts_with = "bind")]

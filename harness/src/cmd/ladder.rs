@@ -24,7 +24,7 @@ use runner::{BootOptions, Built, Interrupt};
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo harness ladder                                       all three ladders of every server, about 15 minutes
+  cargo harness ladder                                   all three ladders of every server, about 15 minutes
   cargo harness ladder --connections 16,64,256,1024 --server NAME,OTHER
   cargo harness ladder --workers 1,2,4 --server-cpus 0-3 --driver-cpus 4-7     does it scale?
   cargo harness ladder --rates 1000,3000,5000 --workload orders --duration 10s

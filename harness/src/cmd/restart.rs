@@ -41,7 +41,7 @@ measured.";
 
 /// The workload if none is named.
 const WORKLOAD: &str = "users";
-/// The time that the builds' first load takes for each server and workload.
+/// Estimated time of the closed loop that calibrates the rate, for each server and workload.
 const CLOSED_LOOP: Duration = Duration::from_secs(2);
 
 /// Flags of `harness restart`.

@@ -143,6 +143,16 @@ pub fn restart(
     let measured = measured.map_err(|error| old.failure(Step::Drive, format!("{error:#}")))?;
     let mut restarted = restarted?;
     fill(&measured, &restarted, into);
+    if restarted.over + after(options.timeout) > config.duration {
+        let reason = format!(
+            "the restart took {:.1} s; it can be measured for {:.0} s with this --timeout",
+            (restarted.over - restarted.begin).as_secs_f64(),
+            (config.duration - restarted.begin)
+                .saturating_sub(after(options.timeout))
+                .as_secs_f64()
+        );
+        return Err(restarted.new.failure(Step::Drive, reason));
+    }
     let early = lost_in(&measured, Duration::ZERO..restarted.begin);
     if early > 0 {
         let error = measured.first_error.as_deref().unwrap_or_default();

@@ -211,7 +211,8 @@ impl<S> Racer<S> {
             cpu.extend(
                 sample
                     .cpu_ns
-                    .filter(|_| at <= config.duration)
+                    // Zero while the warm-up lasts.
+                    .filter(|_| !at.is_zero() && at <= config.duration)
                     .map(|ns| (at, ns)),
             );
         })?;

@@ -87,10 +87,9 @@ impl Waiting {
         }
     }
 
-    /// Forgets all; returns how many there were.
-    pub(crate) fn clear(&mut self) -> usize {
-        let count = self.waiting.len();
-        self.waiting.clear();
-        count
+    /// Takes all that wait, and keeps no more.
+    pub(crate) fn end(&mut self) -> Vec<Retry> {
+        self.most = 0;
+        self.waiting.drain().map(|retry| retry.0).collect()
     }
 }

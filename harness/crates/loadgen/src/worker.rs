@@ -29,7 +29,7 @@ use super::script::{Expect, ScriptEntry};
 use super::slot::{Plan, Slot, SlotState};
 use super::stretch::Stretch;
 use super::tally::{Counts, Tally};
-use super::{Control, ErrorKind, Malformed, Order};
+use super::{Control, ErrorKind, Malformed, Order, Unfinished};
 
 /// Connections being opened at a time before the clock runs, so that no listen queue overflows.
 const OPENING: usize = 64;
@@ -417,7 +417,8 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
                 false if self.sliced => self.timeout + *TICKS.end(),
                 false => self.timeout.min(DRAIN),
             };
-        self.in_flight -= self.again.clear();
+        let waiting = self.again.end();
+        self.in_flight -= waiting.len();
         while (self.in_flight > 0 || self.sending && self.pacing.waiting() > 0) && now < deadline {
             let limit = (deadline - now).min(*TICKS.start());
             if self.engine.wait(Duration::from_nanos(limit))? {
@@ -432,7 +433,15 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             .slots
             .iter()
             .filter_map(|slot| slot.unfinished(now, kept));
-        self.tally.recorder.unfinished = unfinished.collect();
+        // What waited to be sent again has no response either.
+        let waiting = waiting.iter().map(|retry| {
+            let waited_ns = now.saturating_sub(retry.intended);
+            Unfinished {
+                waited_ns,
+                first_byte_ns: waited_ns,
+            }
+        });
+        self.tally.recorder.unfinished = unfinished.chain(waiting).collect();
         if let (Some(chains), Some(tally)) = (&self.chains, &mut self.tally.chains) {
             let busy = |slot: &usize| self.slots[*slot].state == SlotState::Busy;
             let busy = (0..self.slots.len()).filter(busy);

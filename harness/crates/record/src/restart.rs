@@ -77,7 +77,7 @@ pub struct RestartRun {
     pub sha256: Option<String>,
     /// From 1 up.
     pub round: u32,
-    /// What a server did that can't be restarted in this way, though it starts without a passed socket.
+    /// What the server did with a passed socket, if it can't serve one.
     pub not_supported: Option<String>,
     /// Why it could not be measured to the end.
     pub failure: Option<Failure>,

@@ -13,6 +13,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use rustix::net::sockopt::set_socket_reuseaddr;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with};
 use rustix::process::Signal;
 
 use super::accept::Referee;
@@ -130,19 +132,29 @@ pub(super) fn rss_bytes(group: u32) -> Option<u64> {
 /// can't end up sharing the port.
 pub(super) fn choose_addr(port: Option<u16>) -> Result<SocketAddr> {
     let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(0)));
-    let listener = TcpListener::bind(wanted).with_context(|| format!("cannot listen on {wanted}"));
+    let bound = bind_only(wanted).with_context(|| format!("cannot listen on {wanted}"));
     let taken = |error: &anyhow::Error| {
         let error = error.downcast_ref::<std::io::Error>();
         error.is_some_and(|error| error.kind() == ErrorKind::AddrInUse)
     };
-    match listener {
-        Ok(listener) => Ok(listener.local_addr()?),
+    match bound {
+        Ok(addr) => Ok(addr),
         Err(error) if taken(&error) => Err(error.context(format!(
             "port {} is taken; choose another with --port, or leave it out for a free one",
             wanted.port()
         ))),
         Err(error) => Err(error),
     }
+}
+
+/// The address that `wanted` becomes, if it is free. Nothing listens on it meanwhile: a client that tries it is refused.
+fn bind_only(wanted: SocketAddr) -> std::io::Result<SocketAddr> {
+    let (family, kind) = (AddressFamily::INET, SocketType::STREAM);
+    let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+    // As the servers do: connections that ended a moment ago don't keep a port.
+    set_socket_reuseaddr(&socket, true)?;
+    bind(&socket, &wanted)?;
+    Ok(SocketAddr::try_from(getsockname(&socket)?)?)
 }
 
 /// The message if the kernel has killed a process for lack of memory since the server was started. Takes the
