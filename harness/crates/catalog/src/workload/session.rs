@@ -23,7 +23,7 @@
 //! [[step]]
 //! name = "list"
 //! path = "/api/v1/orders"
-//! expect = "shape"                   # the body: "first" (default) means the same as the first response to this request
+//! expect = "shape"                   # the body: "first" (default if path has no value) means the same as the first response to this request
 //!                                    # (except for the id that a POST returns); "shape" has the same members with values
 //!                                    # of the same types; "any" only needs the status
 //! ```
@@ -237,6 +237,15 @@ fn step(path: &Path, key: &str, entry: StepEntry, session: &mut Session) -> Pars
     };
     let request = file::request(path, key, request)?;
     check_placeholders(key, &request, &session.values)?;
+    if body == StepBody::First
+        && entry.expect.is_none()
+        && has_value(&request.path, &session.values)
+    {
+        return wrong(
+            format!("{key}.path"),
+            "its response depends on a value, so the step needs same_as, or expect = \"shape\", \"any\" or \"first\"",
+        );
+    }
     let mut takes = Vec::new();
     for (value, place) in entry.take {
         let key = format!("{key}.take.{value}");
@@ -274,6 +283,12 @@ fn is_value(name: &[u8]) -> bool {
 fn is_pointer(text: &str) -> bool {
     let mut after_tilde = text.split('~').skip(1);
     text.starts_with('/') && after_tilde.all(|after| after.starts_with(['0', '1']))
+}
+
+fn has_value(path: &str, values: &[String]) -> bool {
+    values
+        .iter()
+        .any(|value| path.contains(&format!("{{{value}}}")))
 }
 
 /// Refuses placeholders of values that no earlier step takes.
@@ -354,7 +369,7 @@ mod tests {
     fn placeholders_remain_wherever_they_are() {
         let session = parse(
             "[[step]]\nname = \"a\"\npath = \"/\"\ntake = { v = \"/v\" }\n\
-             [[step]]\nname = \"b\"\nmethod = \"POST\"\npath = \"/{v}\"\n\
+             [[step]]\nname = \"b\"\nmethod = \"POST\"\npath = \"/{v}\"\nexpect = \"any\"\n\
              query = { q = \"a {v}\" }\nheaders = { A = \"{v}\" }\nbody = { m = \"{v}\", n = 1 }\n",
         )
         .unwrap();
@@ -375,6 +390,10 @@ mod tests {
         let second = |more: &str| format!("{first}[[step]]\nname = \"b\"\npath = \"/\"\n{more}");
         for (text, words) in [
             ("", "step: a session needs 1 to 32"),
+            (
+                &second("[[step]]\nname = \"c\"\npath = \"/{v}\""),
+                "step[2].path: its response depends on a value",
+            ),
             ("[[request]]\npath = \"/\"", "unknown field `request`"),
             (
                 "[[step]]\nname = \"\"\npath = \"/\"",
