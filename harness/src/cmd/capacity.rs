@@ -29,7 +29,7 @@ use runner::{BootOptions, Built, Interrupt};
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo harness capacity                            every server, p99 below 10 ms, about 20 minutes
+  cargo harness capacity                            every server, p99 below 10 ms, about 30 minutes
   cargo harness capacity --slo 'p99<5ms,errors=0' --server NAME,OTHER --workload orders
   cargo harness capacity --rounds 3 --no-curve      only the capacity, in half the time
   cargo harness capacity --overload                 then three times the capacity: does it recover?

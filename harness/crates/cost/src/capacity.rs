@@ -23,7 +23,7 @@ const START: f64 = 0.7;
 const LEAST: f64 = 0.001;
 const MOST: f64 = 4.0;
 /// Trials of a search as they usually are, for the time left.
-const USUAL_TRIALS: u32 = 20;
+const USUAL_TRIALS: u32 = 35;
 
 /// Load of an overload, and of before and after it, as shares of the capacity.
 const OVERLOAD: f64 = 3.0;
