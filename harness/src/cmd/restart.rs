@@ -162,7 +162,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let _ = limits::raise_descriptor_limit();
     let options = options(arguments, &place);
     let mut stored = blank(arguments, &folder, &place, &options);
-    let mut survey = Survey {
+    let mut restarter = Restarter {
         arguments,
         folder: &folder,
         options,
@@ -174,12 +174,14 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     eprintln!("about {} after the builds", show_time(all));
     let mut built: BTreeMap<&str, Result<Built, Failure>> = BTreeMap::new();
     for server in &servers {
-        survey.progress.note(&format!("building {}", server.name));
+        restarter
+            .progress
+            .note(&format!("building {}", server.name));
         let one = runner::build(&catalog, server, &interrupt);
-        let one = one.map_err(|failure| survey.failed(&server.name, failure));
+        let one = one.map_err(|failure| restarter.failed(&server.name, failure));
         built.insert(&server.name, one);
     }
-    survey.left = PartsLeft::new(restarts);
+    restarter.left = PartsLeft::new(restarts);
     for round in 1..=arguments.rounds {
         for (server, workload) in &pairs {
             for way in &ways {
@@ -189,7 +191,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
                 let Some(built) = built.get(server.name.as_str()) else {
                     continue;
                 };
-                let run = survey.restart((server, workload), built, *way, round);
+                let run = restarter.restart((server, workload), built, *way, round);
                 if !interrupt.is_set() {
                     stored.runs.push(run);
                     let page = report::restart_page(&stored);
@@ -198,7 +200,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
             }
         }
     }
-    survey.progress.finish();
+    restarter.progress.finish();
     if !stored.runs.is_empty() {
         eprintln!("stored in {}", folder.shown());
     }
@@ -257,7 +259,7 @@ fn blank(
 }
 
 /// What every restart needs.
-struct Survey<'a> {
+struct Restarter<'a> {
     arguments: &'a Arguments,
     folder: &'a Folder,
     options: ServedOptions,
@@ -268,7 +270,7 @@ struct Survey<'a> {
     left: PartsLeft,
 }
 
-impl Survey<'_> {
+impl Restarter<'_> {
     fn restart(
         &mut self,
         (server, workload): (&Server, &Workload),
