@@ -166,7 +166,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         }
     }
     progress.tell(&format!("measuring for about {}", show_time(whole)));
-    let mut survey = Survey {
+    let mut survey = LadderSurvey {
         trials: &trials,
         folder: &folder,
         built: &built,
@@ -305,7 +305,7 @@ fn row(
 }
 
 /// What every round needs.
-struct Survey<'a> {
+struct LadderSurvey<'a> {
     trials: &'a TrialOptions,
     folder: &'a Folder,
     built: &'a [Build<'a>],
@@ -314,7 +314,7 @@ struct Survey<'a> {
     left: TimeLeft,
 }
 
-impl Survey<'_> {
+impl LadderSurvey<'_> {
     /// Measures a round of one workload and factor, and stores it.
     fn round(
         &mut self,
