@@ -16,16 +16,17 @@ use super::drive::pace::Spread;
 use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
-use super::survey::{Build, TimeLeft, build_all, contenders, refuse_too_many, stored};
+use super::survey::{
+    Build, TimeLeft, build_all, contenders, refuse_too_many, served_options, stored,
+};
 use crate::flags::{
     OnlyWorkloads, Printed, Servers, Status, parse_duration, parse_share, workloads,
 };
 use ::cost::{
-    CapacityRun, ServedOptions, TrialOptions, TrialVerdict, capacity_round,
-    connections_of_overload, time_of_round,
+    CapacityRun, TrialOptions, TrialVerdict, capacity_round, connections_of_overload, time_of_round,
 };
 use catalog::{Server, Workload};
-use runner::{BootOptions, Built, Interrupt};
+use runner::{Built, Interrupt};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -199,26 +200,20 @@ fn refuse_too_many_connections(run: &CapacityRun) -> Result<()> {
         true => connections_of_overload(run),
         false => run.trials.served.connections,
     };
-    refuse_too_many(connections, "fewer connections (-c) or no --overload")
+    refuse_too_many(connections, 1, "fewer connections (-c) or no --overload")
 }
 
 fn options(arguments: &Arguments, place: &CpuPlace) -> CapacityRun {
-    let boot = place.boot(PathBuf::new(), None, arguments.timeout);
+    let (workers, connections) = (arguments.workers, arguments.connections);
     CapacityRun {
         trials: TrialOptions {
-            served: ServedOptions {
-                boot: BootOptions {
-                    workers: arguments
-                        .workers
-                        .map_or(place.layout.server.len(), |workers| workers as usize),
-                    ..boot
-                },
-                driver_cpus: place.driver_cpus(),
-                connections: arguments.connections as usize,
-                filled: false,
-                seed: arguments.seed,
-                timeout: arguments.timeout,
-            },
+            served: served_options(
+                place,
+                workers,
+                connections,
+                arguments.seed,
+                arguments.timeout,
+            ),
             length: arguments.duration,
             warmup: arguments.warmup,
             arrivals: arguments.arrivals.into(),

@@ -37,6 +37,7 @@ use machine::cpu_list;
 use runner::Interrupt;
 
 use super::impair::{Impaired, Profile};
+use super::survey::refuse_too_many;
 use limits::Limit;
 use series::Series;
 use source::RequestSource;
@@ -307,17 +308,6 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     };
     let possible = config.check_addresses();
     possible.map_err(|error| Usage(format!("{flag}: {error}")))?;
-    let impaired = match (arguments.impair, &config.addr) {
-        (Some(profile), Address::Tcp(to)) => Some(Impaired::start(profile, *to, arguments.seed)?),
-        _ => None,
-    };
-    let config = match &impaired {
-        Some(impaired) => Config {
-            addr: impaired.addr.into(),
-            ..config
-        },
-        None => config,
-    };
     // Created before the load, so that a bad path costs no measurement.
     let log = arguments.hlog.as_deref();
     let log = log.map(|path| create("--hlog", path)).transpose()?;
@@ -334,6 +324,22 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     if !arguments.find.is_empty() {
         return find::find(arguments, &target, &config, &script, &interrupt);
     }
+    // Not before: the requests above ask the server itself.
+    let impaired = match (arguments.impair, &config.addr) {
+        (Some(profile), Address::Tcp(to)) => {
+            // The client's end, and both ends of the proxy.
+            refuse_too_many(config.connections, 3, "fewer connections (-c)")?;
+            Some(Impaired::start(profile, *to, arguments.seed)?)
+        }
+        _ => None,
+    };
+    let config = match &impaired {
+        Some(impaired) => Config {
+            addr: impaired.addr.into(),
+            ..config
+        },
+        None => config,
+    };
     let measured = match load(&config, &script, &interrupt) {
         Err(DriveError::Stopped) => {
             eprintln!("interrupted before the load began");

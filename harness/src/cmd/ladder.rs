@@ -14,13 +14,15 @@ use super::drive::pace::Spread;
 use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
-use super::survey::{Build, TimeLeft, build_all, contenders, refuse_too_many, stored};
+use super::survey::{
+    Build, TimeLeft, build_all, contenders, refuse_too_many, served_options, stored,
+};
 use crate::flags::{
     OnlyWorkloads, Printed, Servers, Status, parse_duration, parse_rate, workloads,
 };
 use ::cost::{ServedOptions, TrialOptions, ladder_round, time_of_ladder};
 use catalog::{Server, Workload};
-use runner::{BootOptions, Built, Interrupt};
+use runner::{Built, Interrupt};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -122,7 +124,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let place = CpuPlace::find(&arguments.cpus)?;
     let ladders = ladders(arguments, place.layout.server.len());
     let mut trials = options(arguments, &place);
-    refuse_too_many(most_connections(&ladders, &trials), "fewer connections")?;
+    refuse_too_many(most_connections(&ladders, &trials), 1, "fewer connections")?;
     let mut whole = Duration::ZERO;
     for workload in &workloads {
         let serving = servers.iter().filter(|s| s.takes_part(&workload.name));
@@ -228,20 +230,17 @@ fn most_connections(ladders: &[Ladder], trials: &TrialOptions) -> usize {
 }
 
 fn options(arguments: &Arguments, place: &CpuPlace) -> TrialOptions {
-    let boot = place.boot(PathBuf::new(), None, arguments.timeout);
+    let (workers, connections) = (arguments.fixed_workers, arguments.fixed_connections);
     TrialOptions {
         served: ServedOptions {
-            boot: BootOptions {
-                workers: arguments
-                    .fixed_workers
-                    .map_or(place.layout.server.len(), |workers| workers as usize),
-                ..boot
-            },
-            driver_cpus: place.driver_cpus(),
-            connections: arguments.fixed_connections as usize,
             filled: true,
-            seed: arguments.seed,
-            timeout: arguments.timeout,
+            ..served_options(
+                place,
+                workers,
+                connections,
+                arguments.seed,
+                arguments.timeout,
+            )
         },
         length: arguments.duration,
         warmup: arguments.warmup,

@@ -13,13 +13,14 @@ use record::{
 use super::machine::{CpuPlace, Cpus};
 use super::progress::{PartsLeft, Progress, show_time};
 use super::results::{self, Folder};
+use super::survey::{build_all, served_options};
 use crate::flags::{
     OnlyWorkloads, Printed, Servers, Status, parse_duration, parse_rate, parse_share, workloads,
 };
 use ::cost::{LEAST_RESTART_RATE, ServedOptions, reached, restart, time_of_restart};
 use catalog::{Server, Workload};
 use machine::probe::limits;
-use runner::{BootOptions, Built, Interrupt};
+use runner::{Built, Interrupt};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -160,43 +161,44 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-restart")?;
     // Without it, the load generator names the limit that it needs.
     let _ = limits::raise_descriptor_limit();
-    let options = options(arguments, &place);
+    let (workers, connections) = (arguments.workers, arguments.connections);
+    let mut options = served_options(
+        &place,
+        workers,
+        connections,
+        arguments.seed,
+        arguments.timeout,
+    );
+    options.boot.ready_timeout = arguments.ready_timeout;
     let mut stored = blank(arguments, &folder, &place, &options);
+    let mut progress = Progress::new();
+    let Some(built) = build_all(&catalog, &servers, &interrupt, &mut progress) else {
+        return Ok(Status::Interrupted);
+    };
+    progress.tell(&format!("measuring for about {}", show_time(all)));
     let mut restarter = Restarter {
         arguments,
         folder: &folder,
         options,
         interrupt: &interrupt,
-        progress: Progress::new(),
+        progress,
         rates: BTreeMap::new(),
         left: PartsLeft::new(restarts),
     };
-    eprintln!("about {} after the builds", show_time(all));
-    let mut built: BTreeMap<&str, Result<Built, Failure>> = BTreeMap::new();
-    for server in &servers {
-        restarter
-            .progress
-            .note(&format!("building {}", server.name));
-        let one = runner::build(&catalog, server, &interrupt);
-        let one = one.map_err(|failure| restarter.failed(&server.name, failure));
-        built.insert(&server.name, one);
-    }
-    restarter.left = PartsLeft::new(restarts);
     for round in 1..=arguments.rounds {
-        for (server, workload) in &pairs {
-            for way in &ways {
-                if interrupt.is_set() {
-                    break;
-                }
-                let Some(built) = built.get(server.name.as_str()) else {
-                    continue;
-                };
-                let run = restarter.restart((server, workload), built, *way, round);
-                if !interrupt.is_set() {
-                    stored.runs.push(run);
-                    let page = report::restart_page(&stored);
-                    folder.write_document(&stored, RESTART_FILE, page)?;
-                }
+        let each = pairs
+            .iter()
+            .flat_map(|pair| ways.iter().map(move |way| (pair, *way)));
+        for ((server, workload), way) in each {
+            let whose = built.iter().find(|(one, _)| one.name == server.name);
+            let Some((server, built)) = whose.filter(|_| !interrupt.is_set()) else {
+                continue;
+            };
+            let run = restarter.restart((server, workload), built, way, round);
+            if !interrupt.is_set() {
+                stored.runs.push(run);
+                let page = report::restart_page(&stored);
+                folder.write_document(&stored, RESTART_FILE, page)?;
             }
         }
     }
@@ -209,24 +211,6 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         true => Status::Interrupted,
         false => status,
     })
-}
-
-/// How a server is started and loaded; its log is set for each.
-fn options(arguments: &Arguments, place: &CpuPlace) -> ServedOptions {
-    let boot = place.boot(PathBuf::new(), None, arguments.ready_timeout);
-    ServedOptions {
-        boot: BootOptions {
-            workers: arguments
-                .workers
-                .map_or(boot.workers, |workers| workers as usize),
-            ..boot
-        },
-        driver_cpus: place.driver_cpus(),
-        connections: arguments.connections as usize,
-        seed: arguments.seed,
-        timeout: arguments.timeout,
-        filled: false,
-    }
 }
 
 fn blank(
@@ -283,15 +267,12 @@ impl Restarter<'_> {
             version: server.version.clone(),
             ..RestartRun::new(&workload.name, way, &server.name, round)
         };
-        match built {
-            Err(failure) => run.failure = Some(failure.clone()),
-            Ok(built) => {
-                run.sha256.clone_from(&built.record.sha256);
-                if let Err(failure) = self.measure(built, workload, &mut run) {
-                    let whose = format!("{}, {}", server.name, way.name());
-                    run.failure = Some(self.failed(&whose, failure));
-                }
-            }
+        (run.sha256, run.failure) = super::survey::stored(built, self.folder);
+        if let Ok(built) = built
+            && let Err(failure) = self.measure(built, workload, &mut run)
+        {
+            let whose = format!("{}, {}", server.name, way.name());
+            run.failure = Some(self.failed(&whose, failure));
         }
         let hidden = self.folder.hidden();
         let texts = [&mut run.first_error, &mut run.not_supported];

@@ -1,15 +1,16 @@
-//! What commands have in common that measure rounds of fresh processes which take turns: `capacity` and `ladder`.
+//! What commands have in common that measure rounds of fresh processes: `capacity`, `ladder` and `restart`.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::machine::descriptor_limit;
+use super::machine::{CpuPlace, descriptor_limit};
 use super::progress::Progress;
 use super::results::Folder;
 use catalog::{Catalog, Server, Workload};
-use cost::Contender;
+use cost::{Contender, ServedOptions};
 use machine::probe::limits;
 use record::Failure;
-use runner::{Built, Interrupt};
+use runner::{BootOptions, Built, Interrupt};
 
 /// Descriptors that the harness and a server need besides one for each connection.
 const OTHER_DESCRIPTORS: u64 = 100;
@@ -17,17 +18,42 @@ const OTHER_DESCRIPTORS: u64 = 100;
 /// A server and its build.
 pub(super) type Build<'a> = (&'a Server, Result<Built, Failure>);
 
-/// Refuses more connections than there may be descriptors; `fewer` says how to use fewer.
-pub(super) fn refuse_too_many(connections: usize, fewer: &str) -> anyhow::Result<()> {
+/// Refuses more connections than there may be descriptors, of which one process needs `each` for a connection; `fewer`
+/// says how to use fewer.
+pub(super) fn refuse_too_many(connections: usize, each: usize, fewer: &str) -> anyhow::Result<()> {
     let limit = descriptor_limit();
-    if connections as u64 + OTHER_DESCRIPTORS > limit {
+    let needed = connections * each;
+    if needed as u64 + OTHER_DESCRIPTORS > limit {
         let (_, hard) = limits::descriptor_limit();
         refuse!(
-            "{connections} connections need as many file descriptors, and the limit is {limit} (hard limit {hard}): \
+            "{connections} connections need {needed} file descriptors, and the limit is {limit} (hard limit {hard}): \
              raise it with `ulimit -Hn`, or use {fewer}"
         );
     }
     Ok(())
+}
+
+/// How servers are started on their CPUs and loaded; the log is set for each. `timeout` is for a start and for a
+/// response. `workers`: if not one for each CPU.
+pub(super) fn served_options(
+    place: &CpuPlace,
+    workers: Option<u32>,
+    connections: u32,
+    seed: u64,
+    timeout: Duration,
+) -> ServedOptions {
+    let boot = place.boot(PathBuf::new(), None, timeout);
+    ServedOptions {
+        boot: BootOptions {
+            workers: workers.map_or(boot.workers, |workers| workers as usize),
+            ..boot
+        },
+        driver_cpus: place.driver_cpus(),
+        connections: connections as usize,
+        filled: false,
+        seed,
+        timeout,
+    }
 }
 
 /// Builds every server; `None` if interrupted.

@@ -4,6 +4,7 @@
 //! request opens another, and is lost if that fails. So a closed connection loses nothing by itself.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -345,7 +346,7 @@ fn p99_us(quarters: &[StageFigures]) -> Option<f64> {
 }
 
 /// Lost requests in intervals that ended in this time.
-fn lost_in(measured: &Measurement, time: std::ops::Range<Duration>) -> u64 {
+fn lost_in(measured: &Measurement, time: Range<Duration>) -> u64 {
     let intervals = measured.intervals.iter();
     let within = intervals.filter(|i| i.start >= time.start && i.start + i.length <= time.end);
     within.map(|interval| interval.errors).sum()
@@ -381,17 +382,16 @@ fn failing(measured: &Measurement, begin: Duration) -> Duration {
 
 /// The time series around the restart, in intervals of [`INTERVAL`].
 fn intervals(measured: &Measurement, begin: Duration, over: Duration) -> Vec<RestartInterval> {
-    let ms = |time: Duration| time.as_millis() as i64;
     // The restart begins a moment after this, which is the start of an interval.
     let origin = BEFORE.min(begin);
+    let kept = kept(origin, (over + AROUND).min(measured.window));
     let mut series: Vec<RestartInterval> = Vec::new();
     for interval in &measured.intervals {
-        let near = interval.start + AROUND >= origin && interval.start < over + AROUND;
-        if !near {
-            continue;
-        }
         let since = ms(interval.start) - ms(origin);
         let at_ms = since.div_euclid(ms(INTERVAL)) * ms(INTERVAL);
+        if !kept.contains(&at_ms) {
+            continue;
+        }
         match series.last_mut() {
             Some(last) if last.at_ms == at_ms => {
                 last.answered += interval.requests;
@@ -405,10 +405,28 @@ fn intervals(measured: &Measurement, begin: Duration, over: Duration) -> Vec<Res
             }),
         }
     }
-    // An interval that the end cut off would look like a lack of responses.
-    let cut = over + AROUND > measured.window;
-    if cut {
-        series.pop();
-    }
     series
+}
+
+/// From when to when intervals begin that are kept, in milliseconds from `origin`. One that `until` cuts off isn't: it would
+/// look like a lack of responses.
+fn kept(origin: Duration, until: Duration) -> RangeInclusive<i64> {
+    -ms(AROUND)..=ms(until) - ms(origin) - ms(INTERVAL)
+}
+
+fn ms(time: Duration) -> i64 {
+    time.as_millis() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_that_the_end_cuts_off_are_not_kept() {
+        let kept = |until| kept(Duration::from_secs(1), Duration::from_millis(until));
+        assert!(kept(2_530).contains(&1_400) && !kept(2_530).contains(&1_500));
+        assert!(kept(2_500).contains(&1_400) && !kept(2_499).contains(&1_400));
+        assert!(kept(2_500).contains(&-1_000) && !kept(2_500).contains(&-1_100));
+    }
 }

@@ -96,6 +96,8 @@ struct Worker<'w, E> {
     pacing: Pacing,
     /// Failed requests that will be sent again; they count as in flight.
     again: Waiting,
+    /// Such a request found no free connection, and none has become free since.
+    crowded: bool,
     /// Requests per connection, if the first of them opens it; 0 if connections are kept open.
     per_connection: u32,
     timeout: Nanos,
@@ -170,6 +172,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
             control,
             pacing: Pacing::new(config, place, seed),
             again: Waiting::new(config.retries, seed),
+            crowded: false,
             per_connection,
             timeout: nanos(config.timeout),
             spin: config.spin,
@@ -489,7 +492,12 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
     fn send_again(&mut self, now: Nanos) -> Nanos {
         while self.again.next_due() <= now {
             let mut slots = self.slots.iter();
-            let Some(index) = slots.position(|slot| slot.state == SlotState::Idle) else {
+            let free = match self.crowded {
+                true => None,
+                false => slots.position(|slot| slot.state == SlotState::Idle),
+            };
+            let Some(index) = free else {
+                self.crowded = true;
                 return Nanos::MAX;
             };
             self.free(index);
@@ -520,9 +528,13 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
                 return self.retry(index, retry, now);
             }
         }
-        let is_free = self.sending && self.slots[index].state == SlotState::Idle;
-        if is_free && self.pacing.may_send(index, &self.clock) {
+        if self.slots[index].state != SlotState::Idle {
+            return;
+        }
+        if self.sending && self.pacing.may_send(index, &self.clock) {
             self.request(index);
+        } else {
+            self.crowded = false;
         }
     }
 

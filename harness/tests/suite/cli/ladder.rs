@@ -122,7 +122,7 @@ fn more_connections_than_descriptors_are_refused() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(
-        text.contains("500 connections need as many file descriptors, and the limit is 300"),
+        text.contains("500 connections need 500 file descriptors, and the limit is 300"),
         "{text}"
     );
     assert!(!bench.out().exists());
