@@ -11,7 +11,7 @@ use clap::CommandFactory as _;
 use harness::cli::Cli;
 
 /// Every crate of the harness, and those it may use: only ones above it.
-const CRATES: [(&str, &str); 16] = [
+const CRATES: [(&str, &str); 17] = [
     ("words", ""),
     ("stats", ""),
     ("catalog", ""),
@@ -27,7 +27,8 @@ const CRATES: [(&str, &str); 16] = [
         "runner",
         "words stats catalog loadgen machine record store referee robustness",
     ),
-    ("cost", "stats catalog loadgen machine record runner"),
+    ("cost", "catalog loadgen machine record runner"),
+    ("traffic", "stats catalog loadgen machine record runner"),
     (
         "crosscheck",
         "words stats catalog loadgen machine record judge report runner cost",
@@ -35,7 +36,7 @@ const CRATES: [(&str, &str); 16] = [
     ("evidence", "words stats catalog record store judge"),
     (
         "harness",
-        "words stats catalog loadgen machine record store judge report referee robustness runner cost crosscheck",
+        "words stats catalog loadgen machine record store judge report referee robustness runner cost traffic crosscheck",
     ),
 ];
 

@@ -22,11 +22,11 @@ use super::survey::{
 use crate::flags::{
     OnlyWorkloads, Printed, Servers, Status, parse_duration, parse_share, workloads,
 };
-use ::cost::{
-    CapacityRun, TrialOptions, TrialVerdict, capacity_round, connections_of_overload, time_of_round,
-};
 use catalog::{Server, Workload};
 use runner::{Built, Interrupt};
+use traffic::{
+    CapacityRun, TrialOptions, TrialVerdict, capacity_round, connections_of_overload, time_of_round,
+};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -20,9 +20,9 @@ use super::survey::{
 use crate::flags::{
     OnlyWorkloads, Printed, Servers, Status, parse_duration, parse_rate, workloads,
 };
-use ::cost::{ServedOptions, TrialOptions, ladder_round, time_of_ladder};
 use catalog::{Server, Workload};
 use runner::{Built, Interrupt};
+use traffic::{ServedOptions, TrialOptions, ladder_round, time_of_ladder};
 
 const EXAMPLES: &str = "\
 Examples:

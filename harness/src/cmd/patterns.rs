@@ -14,12 +14,12 @@ use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use crate::flags::{Printed, Servers, Status, parse_duration, parse_rate, patterns, workloads};
-use ::cost::{PatternOptions, ServedOptions};
 use catalog::{Catalog, Pattern, Server, Workload};
 use loadgen::MAX_RATE;
 use machine::probe::limits;
 use record::Failure;
 use runner::{BootOptions, Built, Interrupt};
+use traffic::{PatternOptions, ServedOptions};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -176,7 +176,7 @@ fn refuse_rates(patterns: &[Pattern], base: f64) -> Result<()> {
                 pattern.name
             );
         }
-        let stages = ::cost::stages(pattern, base);
+        let stages = traffic::stages(pattern, base);
         if stages.iter().map(loadgen::RateStage::requests).sum::<f64>() < 1.0 {
             refuse!("--rate {base}: {} would have no request", pattern.name);
         }
@@ -220,13 +220,13 @@ fn blank(
 
 fn shape(pattern: &Pattern, base: f64) -> PatternShape {
     let ms = |time: Duration| time.as_millis() as u64;
-    let stages = pattern.stages.iter().zip(::cost::stages(pattern, base));
+    let stages = pattern.stages.iter().zip(traffic::stages(pattern, base));
     PatternShape {
         name: pattern.name.clone(),
         about: pattern.about.clone(),
         poisson: pattern.poisson,
         own_requests: pattern.requests.is_some(),
-        interval_ms: ms(::cost::interval(pattern, base)),
+        interval_ms: ms(traffic::interval(pattern, base)),
         stages: stages
             .map(|(stage, rates)| PatternPart {
                 length_ms: ms(stage.length),
@@ -329,7 +329,7 @@ impl Survey<'_> {
             let (done, of) = (at.as_secs(), pattern.length().as_secs_f64());
             progress.part(&format!("{what}, {done} of {of} s, about {left} left"));
         };
-        ::cost::pattern(
+        traffic::pattern(
             &built.launch,
             (pattern, workload),
             &options,

@@ -17,10 +17,10 @@ use super::survey::{build_all, served_options};
 use crate::flags::{
     OnlyWorkloads, Printed, Servers, Status, parse_duration, parse_rate, parse_share, workloads,
 };
-use ::cost::{LEAST_RESTART_RATE, ServedOptions, reached, restart, time_of_restart};
 use catalog::{Server, Workload};
 use machine::probe::limits;
 use runner::{Built, Interrupt};
+use traffic::{LEAST_RESTART_RATE, ServedOptions, reached, restart, time_of_restart};
 
 const EXAMPLES: &str = "\
 Examples:

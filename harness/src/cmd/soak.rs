@@ -13,13 +13,13 @@ use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use crate::flags::{Printed, Servers, Status, parse_duration, parse_rate, workloads};
-use ::cost::{ServedOptions, SoakOptions, Soaked};
 use catalog::{Catalog, Server, Workload};
 use judge::{Growing, least_cycles, soak_trends};
 use limit::SoakLimit;
 use machine::probe::limits;
 use record::{Failure, SOAK_FILE, SOAK_KIND, SOAK_SCHEMA_VERSION, Soak, SoakReading, SoakServer};
 use runner::{BootOptions, Built, Interrupt};
+use traffic::{ServedOptions, SoakOptions, Soaked};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -7,10 +7,10 @@ use super::machine::{CpuPlace, descriptor_limit};
 use super::progress::Progress;
 use super::results::Folder;
 use catalog::{Catalog, Server, Workload};
-use cost::{Contender, ServedOptions};
 use machine::probe::limits;
 use record::Failure;
 use runner::{BootOptions, Built, Interrupt};
+use traffic::{Contender, ServedOptions};
 
 /// Descriptors that the harness and a server need besides one for each connection.
 const OTHER_DESCRIPTORS: u64 = 100;

@@ -23,4 +23,6 @@ pub use server::{
 pub use stage::Stage;
 pub use variant::{has_other_arguments, is_variant};
 pub use workload::session::{Session, SessionStep, StepBody};
-pub use workload::{Body, Call, DISTINCT_CALLS, Workload, WorkloadError};
+pub use workload::{
+    Body, CHECKED_CALLS, Call, DISTINCT_CALLS, KEPT_ORDERS, Workload, WorkloadError,
+};

@@ -17,6 +17,10 @@ use serde_json::{Map, Value};
 /// Number of distinct calls that a round's load is drawn from: more than a server could cache, few enough to
 /// keep in memory.
 pub const DISTINCT_CALLS: usize = 2_048;
+/// Number of distinct calls where each of them is also checked by itself before the load.
+pub const CHECKED_CALLS: usize = 256;
+/// Orders that the contract has a server keep. Until it has that many, each one may take memory.
+pub const KEPT_ORDERS: u64 = 65_536;
 
 /// Maximum length of a list, relative to the number of distinct calls asked for, so that drawing also ends for
 /// workloads with few possible calls.

@@ -11,9 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Result, anyhow, bail, ensure};
 
-use super::DISTINCT_CALLS;
-use super::footprint::{is_open, processes_of};
-use catalog::{Body, Call, Server, Workload};
+use super::footprint::is_open;
+use catalog::{Body, CHECKED_CALLS, Call, Server, Workload};
 use loadgen::{Config, Control, ExchangeError, Response};
 use machine::probe::{
     allocator, backlog, busy_threads, connection_options, listener_options, thread_times,
@@ -67,7 +66,7 @@ pub fn fairness(
         interrupt,
         referee: Referee::new(),
     };
-    let calls = workload.draw(1, DISTINCT_CALLS);
+    let calls = workload.draw(1, CHECKED_CALLS);
     for workers in WORKERS {
         show(&format!("threads with --workers {workers}"));
         let boot_options = BootOptions {
@@ -116,7 +115,7 @@ impl Look<'_> {
         let options = self.options;
         let timeout = options.timeout;
         let script = runner::accept(running.addr, calls, &self.referee, timeout, self.interrupt)?;
-        let mut processes = processes_of(running);
+        let mut processes = running.processes();
         let before = thread_times(&processes.pids());
         let config = Config {
             connections: CONNECTIONS,
@@ -158,7 +157,7 @@ impl Look<'_> {
         into: &mut ServerFairness,
         show: &mut dyn FnMut(&str),
     ) -> Result<()> {
-        let mut processes = processes_of(running);
+        let mut processes = running.processes();
         let pids = processes.pids();
         let allocator = allocator(&pids);
         note(into, "allocator", allocator.map(Observed::Text));

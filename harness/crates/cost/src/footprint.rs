@@ -13,21 +13,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
-use super::DISTINCT_CALLS;
-use catalog::{Call, Workload};
+use catalog::{CHECKED_CALLS, Call, KEPT_ORDERS, Workload};
 use loadgen::{Config, Control, Script};
-use machine::probe::{Processes, ResidentMemory, limits, resident_memory, tcp_buffers};
+use machine::probe::{Processes, ResidentMemory, limits, tcp_buffers};
 use record::{Failure, OpenConnections, ServerFootprint, Step};
 use runner::{BootOptions, Interrupt, Launch, Referee, Running, boot};
 
 /// How often memory is read under load.
-pub(super) const EVERY: Duration = Duration::from_millis(100);
+const EVERY: Duration = Duration::from_millis(100);
 /// What a server gets to come to rest before its memory is read.
 const SETTLE: Duration = Duration::from_millis(300);
 /// The longest load; it ends by its number of requests.
-pub(super) const LONGEST_LOAD: Duration = Duration::from_secs(900);
-/// Orders that the contract has a server keep. Until it has that many, each one may take memory.
-pub(super) const KEPT_ORDERS: u64 = 65_536;
+const LONGEST_LOAD: Duration = Duration::from_secs(900);
 /// Descriptors that the harness and a server need besides one for each connection.
 const OTHER_DESCRIPTORS: u64 = 100;
 /// Requests that growth refers to.
@@ -86,7 +83,7 @@ pub fn footprint(
     into.summarise_starts();
 
     let mut running = subject.boot("load")?;
-    let calls = workload.draw(options.seed, DISTINCT_CALLS);
+    let calls = workload.draw(options.seed, CHECKED_CALLS);
     let loaded = subject.under_load(&running, &calls, into, show);
     loaded.map_err(|error| running.failure(Step::Drive, format!("{error:#}")))?;
     running.kill()?;
@@ -124,9 +121,9 @@ impl Footprinted<'_> {
         into: &mut ServerFootprint,
         show: &mut dyn FnMut(&str),
     ) -> Result<()> {
-        let mut processes = processes_of(running);
-        pause(SETTLE, self.interrupt)?;
-        let idle = now(&mut processes)?.rss_bytes();
+        let mut processes = running.processes();
+        self.interrupt.pause(SETTLE)?;
+        let idle = resident(&mut processes)?.rss_bytes();
         into.figures
             .insert("rss_idle_bytes".to_owned(), idle as f64);
 
@@ -149,7 +146,7 @@ impl Footprinted<'_> {
         for (load, after) in (1..).zip(&mut rss) {
             show(&format!("load {load} of 2"));
             peak = peak.max(watched(&mut processes, || self.load(running, &script, requests))?.1);
-            *after = now(&mut processes)?.rss_bytes();
+            *after = resident(&mut processes)?.rss_bytes();
             peak = peak.max(*after);
         }
         let [first, second] = rss.map(|bytes| bytes as f64);
@@ -161,8 +158,8 @@ impl Footprinted<'_> {
             .insert("rss_growth_per_100k_requests_bytes".to_owned(), growth);
 
         show("a rest");
-        pause(self.options.rest, self.interrupt)?;
-        let later = now(&mut processes)?.rss_bytes();
+        self.interrupt.pause(self.options.rest)?;
+        let later = resident(&mut processes)?.rss_bytes();
         into.figures
             .insert("rss_later_bytes".to_owned(), later as f64);
         Ok(())
@@ -216,9 +213,9 @@ impl Footprinted<'_> {
         into: &mut ServerFootprint,
         show: &mut dyn FnMut(&str),
     ) -> Result<()> {
-        let mut processes = processes_of(running);
+        let mut processes = running.processes();
         let wire = runner::wire(&self.referee.readiness(), running.addr);
-        pause(SETTLE, self.interrupt)?;
+        self.interrupt.pause(SETTLE)?;
         let before = Held::read(&mut processes)?;
         into.open.push(before.step(0, &before));
         if before.memory.stack_bytes.is_none() {
@@ -242,7 +239,7 @@ impl Footprinted<'_> {
             }
             let refused = match opened {
                 Ok(()) => {
-                    pause(SETTLE, self.interrupt)?;
+                    self.interrupt.pause(SETTLE)?;
                     let now = Held::read(&mut processes)?;
                     match held.iter().filter(|stream| !is_open(stream)).count() {
                         0 => {
@@ -317,7 +314,7 @@ struct Held {
 
 impl Held {
     fn read(processes: &mut Processes) -> Result<Self> {
-        let memory = now(processes)?;
+        let memory = resident(processes)?;
         let sample = processes.sample();
         Ok(Self {
             memory,
@@ -391,27 +388,8 @@ fn watched<T>(processes: &mut Processes, act: impl FnOnce() -> Result<T>) -> Res
     })
 }
 
-/// Sleeps, unless the user asks to stop.
-pub(super) fn pause(time: Duration, interrupt: &Interrupt) -> Result<()> {
-    let end = Instant::now() + time;
-    loop {
-        ensure!(!interrupt.is_set(), "interrupted");
-        match end.saturating_duration_since(Instant::now()) {
-            Duration::ZERO => return Ok(()),
-            left => thread::sleep(left.min(EVERY)),
-        }
-    }
-}
-
-pub(super) fn processes_of(running: &Running) -> Processes {
-    let group = running.group();
-    Processes::in_group(group, Some(group))
-}
-
-/// The resident memory of all processes, those started since included.
-pub(super) fn now(processes: &mut Processes) -> Result<ResidentMemory> {
-    processes.refresh();
-    resident_memory(&processes.pids()).context("its memory can't be read")
+fn resident(processes: &mut Processes) -> Result<ResidentMemory> {
+    processes.resident().context("its memory can't be read")
 }
 
 /// Whether the other end has neither closed nor sent anything.

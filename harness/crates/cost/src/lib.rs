@@ -14,28 +14,18 @@
 //! | `plain` | context switches, page faults, bytes sent, energy | `/proc`, the load generator, RAPL |
 //!
 //! `footprint` measures what a server needs apart from that: memory, threads, descriptors, time to start.
-//! `capacity` searches the rate up to which it meets an objective; `ladder` goes through connections, workers or rates.
 //! `fairness` looks at the conditions under which it runs: threads, allocator, socket options, limits.
-//! `pattern` applies load that changes over time, `soak` cycles of load and rest.
-//! `restart` replaces a process under load and counts what is lost.
 
 mod allocations;
 mod callgrind;
-mod capacity;
 mod fairness;
 mod footprint;
-mod ladder;
 mod load;
-mod pattern;
 mod perf;
 mod plain;
 pub mod profile;
-mod restart;
-mod served;
-mod soak;
 pub mod strace;
 mod tool;
-mod turns;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -43,27 +33,15 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 
-use catalog::{Call, Workload};
+use catalog::{CHECKED_CALLS, Call, Workload};
 use record::{Failure, Step, WorkloadCost, figure};
 use runner::{BootOptions, Built, Interrupt, Launch, Referee};
 
 pub use callgrind::Callgrind;
-pub use capacity::{
-    CapacityRun, SHARES, TrialVerdict, capacity_round, connections_of_overload, time_of_round,
-};
 pub use fairness::{FairnessOptions, fairness};
 pub use footprint::{FootprintOptions, footprint};
-pub use ladder::{ladder_round, time_of_ladder};
 pub use load::Loaded;
-pub use pattern::{PatternOptions, interval, pattern, stages};
-pub use restart::{LEAST_RESTART_RATE, reached, restart, time_of_restart};
-pub use served::ServedOptions;
-pub use soak::{SoakOptions, Soaked};
 pub use tool::Tools;
-pub use turns::{Contender, TrialOptions};
-
-/// Distinct requests drawn from a workload.
-const DISTINCT_CALLS: usize = 256;
 
 /// What every server and workload has in common.
 #[derive(Debug, Clone)]
@@ -145,7 +123,7 @@ pub fn measure(
     show: &mut dyn FnMut(&'static str),
 ) -> Result<WorkloadCost, Failure> {
     let job = Counting {
-        calls: workload.draw(options.seed, DISTINCT_CALLS),
+        calls: workload.draw(options.seed, CHECKED_CALLS),
         referee: Referee::new(),
         options,
         interrupt,

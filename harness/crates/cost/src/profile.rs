@@ -27,9 +27,9 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::allocations::Allocations;
 use super::load::Loaded;
-use super::{Callgrind, CostOptions, DISTINCT_CALLS, Subject};
+use super::{Callgrind, CostOptions, Subject};
 use attribution::Attribution;
-use catalog::Workload;
+use catalog::{CHECKED_CALLS, Workload};
 use record::{Allocated, ClassShare, Failure, HotFunction, Step, WorkloadProfile};
 use runner::{Interrupt, Launch, Referee};
 use tree::CallTree;
@@ -86,7 +86,7 @@ pub fn profile(
     show: &mut dyn FnMut(&'static str),
 ) -> Result<WorkloadProfile, Failure> {
     let job = Job {
-        calls: workload.draw(options.cost.seed, DISTINCT_CALLS),
+        calls: workload.draw(options.cost.seed, CHECKED_CALLS),
         referee: Referee::new(),
         options,
         interrupt,

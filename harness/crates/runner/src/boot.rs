@@ -183,7 +183,7 @@ impl Running {
     }
 
     /// The server's processes, for sampling.
-    pub(super) fn processes(&self) -> Processes {
+    pub fn processes(&self) -> Processes {
         let supervisor = Some(self.group());
         Processes::in_group(self.group(), supervisor).counted_by(self.group.control_group())
     }

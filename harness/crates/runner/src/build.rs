@@ -6,18 +6,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
 use cargo_metadata::{Artifact, Message, PackageId};
 
-use super::Interrupt;
 use super::build_flags::{BuildFlags, build_flags};
 use super::group::Group;
+use super::{Interrupt, LOOK_EVERY};
 use catalog::{CONTRACT_FLAGS, Catalog, Server, Source, sha256};
 
-/// How often a build checks whether the user asked to stop.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// The placeholder for the number of workers in a server's command.
 const WORKERS: &str = "{workers}";
 /// The cargo profile of all servers.

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Interrupt;
 use super::accept::Referee;
 use super::boot::{BootOptions, Running, boot, rss_bytes};
 use super::build::Built;
 use super::check::check_and_stop;
+use super::{Interrupt, LOOK_EVERY};
 use record::{Check, Failure, Fuzz, FuzzDeath, FuzzExample, Step};
 use referee::CheckOptions;
 use robustness::fuzz::{Answer, Shot, fire, minimise, shot, shown};
@@ -21,8 +21,6 @@ use robustness::protocol as cases;
 const WAIT: Duration = Duration::from_millis(10);
 /// The same when replaying a single request.
 const PATIENT_WAIT: Duration = Duration::from_millis(300);
-/// How often to check whether the process is alive.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often to send a valid request in between.
 const ASK_EVERY: Duration = Duration::from_secs(2);
 /// Time limit for the response to it.

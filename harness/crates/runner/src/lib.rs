@@ -33,6 +33,10 @@ mod trial;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
 
 pub use accept::{Referee, accept, accept_by_route, wire};
 pub use boot::{BootOptions, Running, boot};
@@ -46,6 +50,9 @@ pub use options::Options;
 pub use protocol::{Done, ProtocolOptions, ServerCells, protocol};
 pub use session::{Earlier, Happening, Inputs, SessionError, Watch, run};
 pub use target::{Target, TargetCheck};
+
+/// How often a long wait checks whether the user asked to stop, or a process has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How many lines of a log a failure quotes.
 const TAIL_LINES: usize = 20;
@@ -81,6 +88,21 @@ impl Interrupt {
     /// Whether it was set.
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// Sleeps.
+    ///
+    /// # Errors
+    /// As soon as the user asks to stop.
+    pub fn pause(&self, time: Duration) -> Result<()> {
+        let end = Instant::now() + time;
+        loop {
+            ensure!(!self.is_set(), "interrupted");
+            match end.saturating_duration_since(Instant::now()) {
+                Duration::ZERO => return Ok(()),
+                left => thread::sleep(left.min(LOOK_EVERY)),
+            }
+        }
     }
 
     /// The flag itself, for the load generator.

@@ -77,7 +77,7 @@ impl PaceFlags {
     /// The selected pace.
     pub(super) fn pace(&self) -> Pace {
         if let (Some(pattern), Some(base)) = (&self.pattern, self.rate) {
-            return Pace::Stages(cost::stages(pattern, base));
+            return Pace::Stages(traffic::stages(pattern, base));
         }
         match (&self.stages, self.rate) {
             (Some(stages), _) => Pace::Stages(stages.0.clone()),

@@ -83,7 +83,7 @@ pub(super) fn interval(arguments: &Arguments, duration: Duration) -> Result<Dura
         return Ok(match arguments.timeseries {
             Some(_) => READ.max(duration / MAX_INTERVALS),
             None => match (&arguments.pace.pattern, arguments.pace.rate) {
-                (Some(pattern), Some(base)) => cost::interval(pattern, base),
+                (Some(pattern), Some(base)) => traffic::interval(pattern, base),
                 _ => STORED.max(duration / 1000),
             },
         });

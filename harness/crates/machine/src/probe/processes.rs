@@ -1,9 +1,11 @@
 //! A server's processes, added up.
 
+use std::io;
 use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::memory::{ResidentMemory, resident_memory};
 use super::newest::Newest;
 use super::process::{Detail, Process, Stat, Ticks, pids, ticks_ns};
 use super::sockets;
@@ -162,6 +164,15 @@ impl Processes {
     pub fn counted_by(mut self, group: Option<&Path>) -> Self {
         self.meter = group.and_then(CpuMeter::open);
         self
+    }
+
+    /// The resident memory of all of them, those started since included.
+    ///
+    /// # Errors
+    /// If there is none, or one can't be read.
+    pub fn resident(&mut self) -> io::Result<ResidentMemory> {
+        self.refresh();
+        resident_memory(&self.pids())
     }
 
     /// Whether a control group counts the CPU time.

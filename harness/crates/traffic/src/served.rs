@@ -5,15 +5,18 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
-use super::DISTINCT_CALLS;
-use super::footprint::{EVERY, KEPT_ORDERS, LONGEST_LOAD, pause, processes_of};
-use catalog::{Call, Workload};
+use catalog::{CHECKED_CALLS, Call, KEPT_ORDERS, Workload};
 use loadgen::{Config, Control, Measurement, Pace, Script};
-use machine::probe::Processes;
+use machine::probe::{Processes, ResidentMemory};
 use record::{Failure, Step};
 use runner::{BootOptions, Interrupt, Launch, Referee, Running, accept, accept_by_route, boot};
+
+/// How often a load is looked at, and what its server takes.
+const EVERY: Duration = Duration::from_millis(100);
+/// The longest load that fills the store; it ends by its number of requests.
+const LONGEST_LOAD: Duration = Duration::from_secs(900);
 
 /// How a server is started and loaded.
 #[derive(Debug, Clone)]
@@ -57,7 +60,7 @@ impl Served {
     ) -> Result<Self, Failure> {
         let referee = Referee::new();
         let mut running = boot(launch, &options.boot, &referee, interrupt)?;
-        let calls = workload.draw(options.seed, DISTINCT_CALLS);
+        let calls = workload.draw(options.seed, CHECKED_CALLS);
         let accept_all = match by_route {
             true => accept_by_route,
             false => accept,
@@ -76,7 +79,7 @@ impl Served {
         let (script, posts) =
             scripts.map_err(|error| running.failure(Step::Accept, format!("{error:#}")))?;
         let mut served = Self {
-            processes: processes_of(&running),
+            processes: running.processes(),
             running,
             script,
             options: options.clone(),
@@ -169,9 +172,15 @@ impl Served {
         result.map_err(|error| self.running.failure(Step::Drive, format!("{error:#}")))
     }
 
-    /// Sleeps, unless the user asks to stop.
+    /// Its resident memory now.
+    pub(super) fn resident(&mut self) -> Result<ResidentMemory, Failure> {
+        let memory = self.processes.resident();
+        self.judge(memory.context("its memory can't be read"))
+    }
+
+    /// Sleeps.
     pub(super) fn pause(&self, time: Duration) -> Result<()> {
-        pause(time, &self.interrupt)
+        self.interrupt.pause(time)
     }
 }
 

@@ -5,7 +5,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::footprint::now;
 use super::served::{Served, ServedOptions};
 use catalog::Workload;
 use loadgen::{Config, Pace};
@@ -89,8 +88,7 @@ impl Soaked {
             let ended = Err(anyhow::anyhow!("it ended {how} in cycle {number}"));
             return self.served.judge(ended);
         }
-        let memory = now(&mut self.served.processes);
-        let memory = self.served.judge(memory)?;
+        let memory = self.served.resident()?;
         let sample = self.served.processes.sample();
         let at_s = self.ready.elapsed().as_secs_f64();
         let requests = self.requests;

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::footprint::now;
 use super::served::{Served, ServedOptions};
 use catalog::{Pattern, Phase, Workload};
 use loadgen::{Arrivals, Config, Measurement, Pace, RateStage, StageFigures};
@@ -65,8 +64,7 @@ pub fn pattern(
     let mut served = Served::start(launch, workload, by_route, &options.served, interrupt)?;
     let connections = options.served.connections;
     served.paced(options.base_per_s, (WARM_UP, connections), &mut |_, _| {})?;
-    let memory = now(&mut served.processes);
-    let before = served.judge(memory)?.rss_bytes();
+    let before = served.resident()?.rss_bytes();
 
     let stages = stages(pattern, options.base_per_s);
     let interval = interval(pattern, options.base_per_s);
@@ -92,8 +90,7 @@ pub fn pattern(
         let ended = Err(anyhow::anyhow!("it ended {how} during the pattern"));
         return served.judge(ended);
     }
-    let after = now(&mut served.processes);
-    let after = served.judge(after)?.rss_bytes();
+    let after = served.resident()?.rss_bytes();
     let seen = memory.iter().map(|(_, bytes)| *bytes);
     let peak = seen.fold(before.max(after), u64::max);
     for (id, bytes) in [

@@ -13,10 +13,8 @@ use anyhow::{Context, Result, anyhow, ensure};
 use hdrhistogram::Histogram;
 use rustix::process::Signal;
 
-use super::DISTINCT_CALLS;
-use super::footprint::pause;
 use super::served::ServedOptions;
-use catalog::{Call, Workload};
+use catalog::{CHECKED_CALLS, Call, Workload};
 use loadgen::{Config, Control, Measurement, Pace, RateStage, Script, StageFigures};
 use record::{Failure, RestartInterval, RestartRun, RestartWay, Step};
 use runner::{BootOptions, Interrupt, Launch, Referee, Running, accept, boot};
@@ -196,7 +194,7 @@ fn start(
         ..options.boot.clone()
     };
     let mut running = boot(launch, &boot_options, &referee, interrupt)?;
-    let calls: Vec<Call> = workload.draw(options.seed, DISTINCT_CALLS);
+    let calls: Vec<Call> = workload.draw(options.seed, CHECKED_CALLS);
     let script = accept(running.addr, &calls, &referee, options.timeout, interrupt)
         .map_err(|error| running.failure(Step::Accept, format!("{error:#}")))?;
     Ok((running, script))
@@ -231,7 +229,7 @@ fn follow(
     control: &Control,
     old: &mut Running,
 ) -> Result<Restarted, Failure> {
-    let wait_until = |at: Instant| pause(at.saturating_duration_since(Instant::now()), interrupt);
+    let wait_until = |at: Instant| interrupt.pause(at.saturating_duration_since(Instant::now()));
     let window = control
         .wait_window(options.timeout * 2)
         .context("the load did not begin");
