@@ -137,8 +137,8 @@ nightly: tools ## The slow checks: every gate of a trial, generated requests, th
 
 # `test` has built a harness already. No figure is judged, so it needn't be an optimized one.
 ci: HARNESS := $(or $(CARGO_TARGET_DIR),target)/debug/harness
-# Nor need the servers be built with link-time optimization, which takes minutes. Their record says so.
-ci: FAST := CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+# Nor need the servers be: optimizing them takes minutes. Their record says so.
+ci: FAST := CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_DEBUG=0
 ci: build-tests ## Run lint, test and smoke, as CI does; GitHub's workflow also runs test-slow, beside them
 	@# Tests mostly wait, so clippy and the servers of the smoke run are built meanwhile; a little later, as cargo
 	@# holds a lock while it sees that the tests are built.
