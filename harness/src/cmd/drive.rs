@@ -1,5 +1,6 @@
 //! `harness drive`: runs the load generator on its own, against one URL.
 
+mod chart;
 pub(super) mod figures;
 pub(super) mod find;
 mod hlog;
@@ -38,6 +39,7 @@ use runner::Interrupt;
 
 use super::impair::{Impaired, Profile};
 use super::survey::refuse_too_many;
+use chart::LatencyFile;
 use limits::Limit;
 use series::Series;
 use source::RequestSource;
@@ -69,6 +71,7 @@ Examples:
   cargo harness drive --replay access.log --speed 2 http://127.0.0.1:8080          the requests of a log, twice as fast
   cargo harness drive --json http://127.0.0.1:8080/ping | jq .latency_ns.p99
   cargo harness drive --hlog ping.hlog http://127.0.0.1:8080/ping
+  cargo harness drive --impair wan --chart wan.svg --chart-with direct.json http://127.0.0.1:8080/ping
   cargo harness drive -d 60s --timeseries - http://127.0.0.1:8080/ping | jq .latency_ns.p99
   cargo harness drive --fail-if 'p99>250ms' --fail-if 'errors>0.1%' http://127.0.0.1:8080/ping     for CI
   cargo harness drive --find 'p99<10ms,errors=0' http://127.0.0.1:8080/ping        up to which rate does it hold?
@@ -264,6 +267,12 @@ pub struct Arguments {
     /// Write latencies to this file as an HdrHistogram V2 interval log, in nanoseconds
     #[arg(long, value_name = "FILE")]
     hlog: Option<PathBuf>,
+    /// Draw percentiles of latency to this SVG file: a line for each class, and for the chains of --session
+    #[arg(long, value_name = "FILE", conflicts_with = "find")]
+    chart: Option<PathBuf>,
+    /// With --chart: draw a line for each drive instead, this one and those in these files of --json; repeatable
+    #[arg(long, value_name = "FILE", requires = "chart")]
+    chart_with: Vec<PathBuf>,
     /// Write one line of JSON per interval to this file; - is standard output, and the summary then goes to
     /// standard error
     #[arg(long, value_name = "FILE")]
@@ -311,6 +320,9 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     // Created before the load, so that a bad path costs no measurement.
     let log = arguments.hlog.as_deref();
     let log = log.map(|path| create("--hlog", path)).transpose()?;
+    let chart = arguments.chart.as_deref();
+    let chart = chart.map(|path| LatencyFile::create(path, &arguments.chart_with));
+    let chart = chart.transpose()?;
     let series = arguments.timeseries.as_deref();
     let series = series.map(Series::create).transpose()?;
     // If this fails, the drive itself names the limit it needs.
@@ -364,13 +376,16 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     json["impair"] = impaired
         .as_ref()
         .map_or(serde_json::Value::Null, |(_, json)| json.clone());
+    let words = source.words(arguments.shuffle);
+    if let Some(chart) = chart {
+        chart.write(words.as_deref().unwrap_or(&target.shown()), &json)?;
+    }
     let checked = limits::check(&arguments.fail_if, &json);
     if arguments.json {
         json["fail_if"] = limits::json(&checked);
         say!("{json:#}");
     } else {
-        let of = source.words(arguments.shuffle);
-        let mut text = summary::summary(&target, of.as_deref(), &config, &measured);
+        let mut text = summary::summary(&target, words.as_deref(), &config, &measured);
         if let Some((passed, _)) = &impaired {
             text += &format!("\nThrough a proxy: {passed}\n");
         }

@@ -37,6 +37,7 @@ mod trials;
 mod workload_table;
 
 pub use capacity::{capacity_lines, capacity_page};
+pub use chart::{LatencyLine, latency_chart};
 pub use compare::{COMPARISON_SCHEMA_VERSION, Meeting};
 pub use cost::{cost_changes, cost_lines, cost_page};
 pub use drives::{DriveDifference, DriveFigure, DriveValue, Drives};

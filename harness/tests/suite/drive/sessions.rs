@@ -46,6 +46,33 @@ fn chains_are_counted_and_timed_and_can_have_a_limit() {
             .all(|limit| limit["passed"] == true)
     );
 
+    // A picture: a line for each step and the chains; then one for each drive.
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (svg, earlier) = (path("now.svg"), path("before.json"));
+    std::fs::write(&earlier, json.to_string()).unwrap();
+    let drawn = |more: &[&str], lines: &[&str]| {
+        program::json(
+            0,
+            command(fixture.addr, &[&["--chart", &svg], more].concat()),
+        );
+        let text = std::fs::read_to_string(&svg).unwrap();
+        for line in lines {
+            assert!(text.contains(&format!(">{line}</text>")), "{line}: {text}");
+            assert!(text.contains(&format!("{line}: p50 ")), "{line}: {text}");
+        }
+    };
+    drawn(&[], &["place", "read back", "list", "whole chain"]);
+    drawn(&["--chart-with", &earlier], &["before", "now"]);
+    let text = program::said(
+        2,
+        command(fixture.addr, &["--chart", &svg, "--chart-with", ORDER]),
+    );
+    assert!(
+        text.contains("not the output of `harness drive --json`"),
+        "{text}"
+    );
+
     let limit = ["--fail-if", "session.p99>1ns"];
     let text = program::said(3, command(fixture.addr, &limit));
     for words in [

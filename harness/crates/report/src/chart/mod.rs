@@ -31,6 +31,8 @@ mod trend;
 
 use record::{Estimate, RankInterval};
 
+pub use spectrum::{LatencyLine, latency_chart};
+
 pub(super) use capacity::charts as capacity;
 pub(super) use field::{Entrant, Field, Valid, fields, keys};
 pub(super) use footprint::chart as footprint;

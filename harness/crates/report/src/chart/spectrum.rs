@@ -29,6 +29,7 @@ const POINTS: [(f64, Option<&str>); 11] = [
 
 /// With fewer requests beyond a percentile, it depends on single requests.
 const ENOUGH_BEYOND: f64 = 10.0;
+const DASHED: &str = "Dashed: a trial has fewer than ten requests beyond.";
 
 const HEIGHT: f64 = 270.0;
 const AREA: Area = Area {
@@ -112,6 +113,25 @@ impl<'a> Spectrum<'a> {
         })
     }
 
+    fn of_line((place, line): (usize, &'a LatencyLine)) -> Self {
+        let point = |&(quantile, median_us): &(f64, f64)| {
+            let shown = POINTS.iter().find(|(at, _)| *at == quantile);
+            Percentile {
+                quantile,
+                name: shown.and_then(|(_, name)| *name),
+                median_us,
+                interval_us: None,
+                beyond: line.count as f64 * (1.0 - quantile),
+            }
+        };
+        let points = line.points.iter().map(point);
+        Self {
+            display: &line.name,
+            key: Key::of(place),
+            points: points.take_while(|point| point.beyond >= 1.0).collect(),
+        }
+    }
+
     fn reach(&self) -> impl Iterator<Item = f64> {
         self.points.iter().flat_map(|point| {
             let ends = point
@@ -122,12 +142,70 @@ impl<'a> Spectrum<'a> {
     }
 }
 
-fn chart<'a>(
+fn chart(
     field: &Field<'_>,
     (name, title, byte): (&str, &str, &str),
-    spectra: &[Spectrum<'a>],
+    spectra: &[Spectrum<'_>],
     y: &Scale,
 ) -> Chart {
+    let paced = field.ranking.and_then(|ranking| ranking.rate_per_s);
+    let load = paced.map_or_else(
+        || "at the paced rate".to_owned(),
+        |per_second| format!("at {} req/s for every server", rate(per_second)),
+    );
+    Chart::new(
+        (field.workload, &name.replace('_', "-")),
+        title,
+        format!(
+            "From when a request was due to the {byte} byte of the response, {load}: the median \
+             over rounds, with 95 % intervals at the marked percentiles. {DASHED}"
+        ),
+        &format!(
+            "Percentiles of latency to the {byte} byte of the response, {load}. {}.",
+            told(spectra)
+        ),
+        drawing(spectra, y),
+        data("server", spectra),
+    )
+}
+
+/// A line of a chart of drives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LatencyLine {
+    /// What it is of.
+    pub name: String,
+    /// Quantiles in ascending order, and microseconds.
+    pub points: Vec<(f64, f64)>,
+    /// The number of values that they are quantiles of.
+    pub count: u64,
+}
+
+/// The percentiles of drives, or of the classes of one, as a file. `of` is the load, `what` what took so long.
+pub fn latency_chart(of: &str, what: &str, lines: &[LatencyLine]) -> String {
+    let spectra: Vec<_> = lines
+        .iter()
+        .enumerate()
+        .map(Spectrum::of_line)
+        .filter(|spectrum| !spectrum.points.is_empty())
+        .collect();
+    let y = Scale::log(
+        spectra.iter().flat_map(Spectrum::reach),
+        AREA.up(),
+        AxisUnit::Micros,
+    );
+    let chart = Chart::new(
+        (of, "latency"),
+        "Latency spectrum",
+        format!("{what}. {DASHED}"),
+        &format!("Percentiles of latency. {what}. {}.", told(&spectra)),
+        drawing(&spectra, &y),
+        data("line", &spectra),
+    );
+    chart.standalone()
+}
+
+/// The drawing of these lines.
+fn drawing<'a>(spectra: &[Spectrum<'a>], y: &Scale) -> Svg {
     let mut svg = Svg::new(WIDTH, HEIGHT);
     let pixels = (AREA.left + 8.0, AREA.right - 10.0);
     let x = Scale::between(place(0.5), place(0.9999), pixels, AxisUnit::Count);
@@ -154,6 +232,11 @@ fn chart<'a>(
     };
     let ends: Vec<_> = spectra.iter().filter_map(end).collect();
     labels_beside(&mut svg, AREA, AREA.right + 6.0, 14, &ends);
+    svg
+}
+
+/// The marked percentiles of each line, in words.
+fn told(spectra: &[Spectrum<'_>]) -> String {
     let named = |point: &Percentile| {
         Some(format!(
             "p{} {}",
@@ -168,26 +251,7 @@ fn chart<'a>(
             format!("{}: {}", spectrum.display, points.join(", "))
         })
         .collect();
-    let paced = field.ranking.and_then(|ranking| ranking.rate_per_s);
-    let load = paced.map_or_else(
-        || "at the paced rate".to_owned(),
-        |per_second| format!("at {} req/s for every server", rate(per_second)),
-    );
-    Chart::new(
-        (field.workload, &name.replace('_', "-")),
-        title,
-        format!(
-            "From when a request was due to the {byte} byte of the response, {load}: the median \
-             over rounds, with 95 % intervals at the marked percentiles. Dashed: a trial has fewer \
-             than ten requests beyond."
-        ),
-        &format!(
-            "Percentiles of latency to the {byte} byte of the response, {load}. {}.",
-            told.join("; ")
-        ),
-        svg,
-        data(spectra),
-    )
+    told.join("; ")
 }
 
 /// Number of nines of a quantile: 1 for 0.9, 2 for 0.99.
@@ -227,8 +291,10 @@ fn marks(svg: &mut Svg, spectrum: &Spectrum<'_>, x: impl Fn(f64) -> f64, y: &Sca
     svg.path(&marks, &class);
 }
 
-fn data(spectra: &[Spectrum<'_>]) -> Data {
-    let mut data = Data::new("server, percentile, µs, low, high, requests beyond");
+fn data(line: &str, spectra: &[Spectrum<'_>]) -> Data {
+    let mut data = Data::new(&format!(
+        "{line}, percentile, µs, low, high, requests beyond"
+    ));
     for spectrum in spectra {
         for point in &spectrum.points {
             let end = |get: fn(Interval) -> f64| {
