@@ -11,6 +11,9 @@ use super::spectrum::SHOWN;
 use crate::flags::Usage;
 use report::{LatencyLine, latency_chart};
 
+/// Characters for which a label of the chart has room.
+const LABEL: usize = 14;
+
 /// The chart to write, and the earlier drives that it also shows.
 pub(super) struct LatencyFile<'a> {
     file: File,
@@ -88,11 +91,21 @@ fn parts(drive: &Value) -> Vec<LatencyLine> {
         return vec![line("all requests".to_owned(), whole(drive))];
     }
     let class = |class: &Value| {
-        let name = class["name"].as_str().unwrap_or_default().to_owned();
+        let name = end_of(class["name"].as_str().unwrap_or_default());
         line(name, (&class["latency_ns"], &class["requests"]))
     };
     let chain = session.then(|| line("whole chain".to_owned(), whole(drive)));
     classes.iter().map(class).chain(chain).collect()
+}
+
+/// Routes often begin alike, so the end of a long name is kept.
+fn end_of(name: &str) -> String {
+    let long = name.chars().count();
+    if long <= LABEL {
+        return name.to_owned();
+    }
+    let end = name.chars().skip(long + 1 - LABEL);
+    std::iter::once('…').chain(end).collect()
 }
 
 fn line(name: String, (latency_ns, count): (&Value, &Value)) -> LatencyLine {
@@ -104,5 +117,17 @@ fn line(name: String, (latency_ns, count): (&Value, &Value)) -> LatencyLine {
         name,
         points: SHOWN.into_iter().filter_map(point).collect(),
         count: count.as_u64().unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_keeps_its_end() {
+        assert_eq!(end_of("GET /ping"), "GET /ping");
+        assert_eq!(end_of("GET /api/v1/users"), "…/api/v1/users");
+        assert_eq!(end_of("GET /api/v1/users/{}"), "…i/v1/users/{}");
     }
 }
