@@ -392,4 +392,34 @@ mod tests {
         assert!(!accepted(&order, 201, &answer(r#""id":1,"id":1"#)));
         assert!(!accepted(&order, 201, &answer(r#""id":1,"qty":3"#)));
     }
+
+    #[test]
+    fn a_compressed_response_says_so_and_is_so() {
+        let referee = Referee::new();
+        let call = Call {
+            method: "GET".to_owned(),
+            target: "/api/v1/compressed".to_owned(),
+            headers: vec![("Accept-Encoding".to_owned(), "gzip".to_owned())],
+            body: None,
+        };
+        let right = referee.made(&call).unwrap().response;
+        assert!(right.body.len() < 20_000);
+        let plain = gunzip(&right.body).unwrap();
+        let half = right.body[..right.body.len() / 2].to_vec();
+        let silent = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n".to_vec();
+        for (head, body, why) in [
+            (right.head.clone(), plain.clone(), "the body isn't gzip"),
+            (right.head.clone(), half, "the body isn't gzip"),
+            (silent.clone(), right.body.clone(), "no Content-Encoding"),
+            (silent, plain, "no Content-Encoding"),
+        ] {
+            let response = Response {
+                head,
+                body,
+                ..right.clone()
+            };
+            let error = referee.judge(&call, &response).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
 }

@@ -451,6 +451,29 @@ fn a_workload_is_driven_and_every_body_compared() {
     );
 }
 
+#[test]
+fn compressed_responses_are_compared_by_what_they_hold() {
+    let compressed = workload("compressed.toml");
+    let flags = ["--workload", &compressed, "-n", "1000", "-c", "4"];
+    let right = Fixture::start(&[]);
+    let json = measured(0, &flags, right.addr, "");
+    assert_eq!(json["requests"], 1000);
+    // As compressed, not as they are when decompressed: 64 KiB.
+    let each = json["bytes_received"].as_f64().unwrap() / 1000.0;
+    assert!((4_000.0..20_000.0).contains(&each), "{each} bytes");
+    for fault in ["cuts-gzip", "plain-as-gzip"] {
+        // Of the 1,336 responses, each of the 336 different ones comes first for comparison.
+        let wrong = Fixture::start(&["--fault", fault, "--fault-after", "837"]);
+        let json = measured(1, &flags, wrong.addr, "");
+        let errors = &json["errors"]["body"];
+        assert_eq!(
+            (&json["requests"], errors),
+            (&500.into(), &500.into()),
+            "{fault}"
+        );
+    }
+}
+
 /// Little's law: each connection has one request at a time, and each takes 15 ms or more.
 #[test]
 fn requests_that_wait_are_limited_by_connections_and_delay_alone() {
