@@ -108,6 +108,13 @@ pub struct Filters {
 }
 
 impl Servers {
+    /// Takes the manifests of `given` instead, if there are any: they may have moved.
+    pub fn replace_manifests(&mut self, given: &Self) {
+        if !given.manifest.is_empty() {
+            self.manifest.clone_from(&given.manifest);
+        }
+    }
+
     /// The workspace and the selected servers.
     ///
     /// # Errors

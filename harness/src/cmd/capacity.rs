@@ -17,7 +17,8 @@ use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use super::survey::{
-    Build, TimeLeft, build_all, contenders, refuse_too_many, served_options, stored,
+    Build, TimeLeft, build_all, contenders, interrupted, refuse_other_programs, refuse_to_resume,
+    refuse_too_many, reopen, served_options, stored, survey, tell_stored,
 };
 use crate::flags::{
     OnlyWorkloads, Printed, Servers, Status, parse_duration, parse_share, workloads,
@@ -34,6 +35,7 @@ Examples:
   cargo harness capacity --slo 'p99<5ms,errors=0' --server NAME,OTHER --workload orders
   cargo harness capacity --rounds 3 --no-curve      only the capacity, in half the time
   cargo harness capacity --overload                 then three times the capacity: does it recover?
+  cargo harness capacity --resume bench-results/…-capacity     continue one that was interrupted
   cargo harness capacity --from bench-results/…-capacity --format markdown
 
 Searches the highest rate at which half of all trials meet the objective. A round has a fresh process of every \
@@ -41,7 +43,7 @@ server, and their trials take turns. The result is the median over rounds with i
 the best within rounds. Then each process gets 10 to 120 % of its own capacity: goodput, p50, p99, CPU time and \
 memory. --slo takes the figures of drive --fail-if but the rate, and fails a trial unless all hold. The folder gets \
 capacity.json, capacity.md and two charts for each workload, after every round. Ctrl-C keeps the rounds that were \
-complete. One URL: cargo harness drive --find 'p99<10ms' URL
+complete, and --resume measures the others. One URL: cargo harness drive --find 'p99<10ms' URL
 
 Exit status: 0 success; 1 a server failed or has no capacity; 2 a bad flag; 130 interrupted.";
 
@@ -86,8 +88,14 @@ pub struct Arguments {
     /// Seed of the drawn requests and of the order
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Continue an interrupted measurement with its flags; needs no other flag but --manifest
+    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = [
+        "slo", "rounds", "duration", "warmup", "within", "max_trials", "connections", "arrivals", "no_curve", "overload",
+        "workers", "seed", "timeout", "out", "server", "workload", "server_cpus", "driver_cpus", "no_pin",
+    ])]
+    resume: Option<PathBuf>,
     /// Show a stored capacity; starts nothing
-    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = ["list", "out"])]
+    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = ["list", "out", "resume"])]
     from: Option<PathBuf>,
     /// Show what would be measured and how long it takes, and do nothing else
     #[arg(long)]
@@ -111,7 +119,9 @@ pub struct Arguments {
 /// The workload if none is named.
 const WORKLOAD: &str = "mixed";
 
-/// Builds and measures the selected servers.
+survey!(Capacities, CAPACITY_FILE, servers, name);
+
+/// Builds and measures the selected servers, or those of an interrupted search.
 ///
 /// # Errors
 /// If a name is unknown or nothing can be stored. A server that fails gives [`Status::Failed`].
@@ -119,7 +129,19 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     if let Some(path) = &arguments.from {
         return finish(arguments, &results::read_stored(path, CAPACITY_FILE)?);
     }
-    let (catalog, servers) = arguments.servers.catalog()?;
+    let Some(path) = &arguments.resume else {
+        return measure(arguments, None);
+    };
+    let (earlier, mut flags): (_, Arguments) = interrupted(path)?;
+    flags.list = arguments.list;
+    flags.printed = arguments.printed.clone();
+    flags.servers.replace_manifests(&arguments.servers);
+    measure(&flags, Some((path, earlier)))
+}
+
+/// Measures the rounds that an earlier search lacks, or all.
+fn measure(arguments: &Arguments, earlier: Option<(&PathBuf, Capacities)>) -> Result<Status> {
+    let (catalog, mut servers) = arguments.servers.catalog()?;
     let named = &arguments.workloads.workload;
     let workloads = match named.is_empty() {
         true => workloads(&catalog, &[WORKLOAD.to_owned()])?,
@@ -127,21 +149,32 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     };
     let place = CpuPlace::find(&arguments.cpus)?;
     let mut run = options(arguments, &place);
-    let pairs: usize = workloads
-        .iter()
-        .map(|workload| {
-            servers
-                .iter()
-                .filter(|s| s.takes_part(&workload.name))
-                .count()
+    let due: Vec<(u32, &Workload)> = (1..=arguments.rounds)
+        .flat_map(|round| workloads.iter().map(move |workload| (round, workload)))
+        .filter(|(round, workload)| match &earlier {
+            Some((_, earlier)) => !has(earlier, *round, workload),
+            None => true,
         })
-        .sum();
+        .collect();
+    if let Some((path, earlier)) = &earlier {
+        let workers = run.trials.served.boot.workers;
+        refuse_to_resume(path, earlier, due.len(), &place, workers)?;
+        servers.retain(|server| earlier.servers.iter().any(|row| row.name == server.name));
+    }
     let each = time_of_round(&run);
-    let whole = each * arguments.rounds * pairs as u32;
+    let serving = |workload: &Workload| {
+        let serving = servers.iter().filter(|s| s.takes_part(&workload.name));
+        serving.count() as u32
+    };
+    let whole = due
+        .iter()
+        .map(|(_, workload)| each * serving(workload))
+        .sum();
     if arguments.list {
         for workload in &workloads {
+            let rounds = due.iter().filter(|(_, one)| one.name == workload.name);
+            let rounds = words::counted(rounds.count() as u64, "round");
             for server in servers.iter().filter(|s| s.takes_part(&workload.name)) {
-                let rounds = words::counted(u64::from(arguments.rounds), "round");
                 say!(
                     "would measure {} with {}: {rounds} of about {}",
                     server.name,
@@ -154,24 +187,36 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         return Ok(Status::Fine);
     }
     let interrupt = super::interrupt()?;
-    let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-capacity")?;
+    let folder = match &earlier {
+        Some((path, earlier)) => reopen(&catalog.root, path, earlier)?,
+        None => Folder::create_as(&catalog.root, arguments.out.as_deref(), "-capacity")?,
+    };
     run.trials.served.boot.log = folder.logs().join("server.log");
     refuse_too_many_connections(&run)?;
-    let mut capacities = blank(arguments, &folder, &place, &run);
     let mut progress = Progress::new();
     let Some(built) = build_all(&catalog, &servers, &interrupt, &mut progress) else {
         return Ok(Status::Interrupted);
     };
-    for workload in &workloads {
-        let serving = built
-            .iter()
-            .filter(|(server, _)| server.takes_part(&workload.name));
-        capacities
-            .servers
-            .extend(serving.map(|(server, built)| row(server, built, workload, &folder)));
-    }
+    let mut capacities = match earlier {
+        Some((_, earlier)) => {
+            refuse_other_programs(&earlier, &built)?;
+            earlier
+        }
+        None => {
+            let mut blank = blank(arguments, &folder, &place, &run);
+            for workload in &workloads {
+                let serving = built
+                    .iter()
+                    .filter(|(server, _)| server.takes_part(&workload.name));
+                blank
+                    .servers
+                    .extend(serving.map(|(server, built)| row(server, built, workload, &folder)));
+            }
+            blank
+        }
+    };
     progress.tell(&format!("measuring for about {}", show_time(whole)));
-    let mut survey = Survey {
+    let mut survey = CapacitySurvey {
         arguments,
         run: &run,
         folder: &folder,
@@ -180,17 +225,24 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         progress,
         left: TimeLeft::new(whole),
     };
-    for round in 1..=arguments.rounds {
-        for workload in &workloads {
-            survey.round(round, workload, &mut capacities)?;
-        }
+    for (round, workload) in due {
+        survey.round(round, workload, &mut capacities)?;
     }
     survey.progress.finish();
-    eprintln!("stored in {}", folder.shown());
+    tell_stored(&folder, "capacity", &interrupt);
     let status = finish(arguments, &capacities)?;
     Ok(match interrupt.is_set() {
         true => Status::Interrupted,
         false => status,
+    })
+}
+
+/// Whether a round of a workload was measured.
+fn has(stored: &Capacities, round: u32, workload: &Workload) -> bool {
+    let mut rows = stored.servers.iter();
+    rows.any(|row| {
+        let mut rounds = row.rounds.iter();
+        row.workload == workload.name && rounds.any(|one| one.round == round)
     })
 }
 
@@ -280,7 +332,7 @@ fn row(
 }
 
 /// What every round needs.
-struct Survey<'a> {
+struct CapacitySurvey<'a> {
     arguments: &'a Arguments,
     run: &'a CapacityRun,
     folder: &'a Folder,
@@ -290,7 +342,7 @@ struct Survey<'a> {
     left: TimeLeft,
 }
 
-impl Survey<'_> {
+impl CapacitySurvey<'_> {
     /// Measures a round of one workload, and stores it.
     fn round(&mut self, round: u32, workload: &Workload, into: &mut Capacities) -> Result<()> {
         if self.interrupt.is_set() {

@@ -15,7 +15,8 @@ use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use super::survey::{
-    Build, TimeLeft, build_all, contenders, refuse_too_many, served_options, stored,
+    Build, TimeLeft, build_all, contenders, interrupted, refuse_other_programs, refuse_to_resume,
+    refuse_too_many, reopen, served_options, stored, survey, tell_stored,
 };
 use crate::flags::{
     OnlyWorkloads, Printed, Servers, Status, parse_duration, parse_rate, workloads,
@@ -31,6 +32,7 @@ Examples:
   cargo harness ladder --workers 1,2,4 --server-cpus 0-3 --driver-cpus 4-7     does it scale?
   cargo harness ladder --rates 1000,3000,5000 --workload orders --duration 10s
   cargo harness ladder --workers 1,2 --rates 1000,5000 --rounds 3 --list       how long would it take?
+  cargo harness ladder --resume bench-results/…-ladder                         continue an interrupted one
   cargo harness ladder --from bench-results/…-ladder --format markdown
 
 Each flag --connections, --workers and --rates gives the values of one factor; without any of them, all three have \
@@ -41,7 +43,7 @@ workers. Their trials take turns. Results are medians over rounds with their 95 
                  as a share of what they are with the fewest. More workers than server CPUs can't show scaling
   --rates        fixed rates: goodput as a share of the requests due, p50, p99, CPU time per second, memory
 The folder gets ladder.json, ladder.md and a chart for each factor and workload, after every round of a factor. \
-Ctrl-C keeps the rounds that were complete. The highest rate that meets an objective: cargo harness capacity
+Ctrl-C keeps the rounds that were complete, and --resume measures the others. The highest rate that meets an objective: cargo harness capacity
 
 Exit status: 0 success; 1 a server failed; 2 a bad flag; 130 interrupted.";
 
@@ -79,8 +81,14 @@ pub struct Arguments {
     /// Seed of the drawn requests and of the order
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Continue an interrupted measurement with its flags; needs no other flag but --manifest
+    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = [
+        "connections", "workers", "rates", "fixed_connections", "fixed_workers", "rounds", "duration", "warmup",
+        "arrivals", "seed", "timeout", "out", "server", "workload", "server_cpus", "driver_cpus", "no_pin",
+    ])]
+    resume: Option<PathBuf>,
     /// Show stored ladders; starts nothing
-    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = ["list", "out"])]
+    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = ["list", "out", "resume"])]
     from: Option<PathBuf>,
     /// Show what would be measured and how long it takes, and do nothing else
     #[arg(long)]
@@ -107,7 +115,9 @@ const WORKLOAD: &str = "mixed";
 const CONNECTIONS: [f64; 4] = [16.0, 64.0, 256.0, 1_024.0];
 const RATES: [f64; 3] = [1_000.0, 3_000.0, 5_000.0];
 
-/// Builds and measures the selected servers.
+survey!(Ladders, LADDER_FILE, servers, name);
+
+/// Builds and measures the selected servers, or those of an interrupted measurement.
 ///
 /// # Errors
 /// If a name is unknown or nothing can be stored. A server that fails gives [`Status::Failed`].
@@ -115,7 +125,19 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     if let Some(path) = &arguments.from {
         return finish(arguments, &results::read_stored(path, LADDER_FILE)?);
     }
-    let (catalog, servers) = arguments.servers.catalog()?;
+    let Some(path) = &arguments.resume else {
+        return measure(arguments, None);
+    };
+    let (earlier, mut flags): (_, Arguments) = interrupted(path)?;
+    flags.list = arguments.list;
+    flags.printed = arguments.printed.clone();
+    flags.servers.replace_manifests(&arguments.servers);
+    measure(&flags, Some((path, earlier)))
+}
+
+/// Measures what an earlier measurement lacks, or all.
+fn measure(arguments: &Arguments, earlier: Option<(&PathBuf, Ladders)>) -> Result<Status> {
+    let (catalog, mut servers) = arguments.servers.catalog()?;
     let named = &arguments.workloads.workload;
     let workloads = match named.is_empty() {
         true => workloads(&catalog, &[WORKLOAD.to_owned()])?,
@@ -125,26 +147,46 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     let ladders = ladders(arguments, place.layout.server.len());
     let mut trials = options(arguments, &place);
     refuse_too_many(most_connections(&ladders, &trials), 1, "fewer connections")?;
+    let parts = workloads
+        .iter()
+        .flat_map(|workload| ladders.iter().map(move |ladder| (workload, ladder)));
+    let due: Vec<(u32, &Workload, &Ladder)> = (1..=arguments.rounds)
+        .flat_map(|round| {
+            let parts = parts.clone();
+            parts.map(move |(workload, ladder)| (round, workload, ladder))
+        })
+        .filter(|part| match &earlier {
+            Some((_, earlier)) => !has(earlier, *part),
+            None => true,
+        })
+        .collect();
+    if let Some((path, earlier)) = &earlier {
+        let workers = trials.served.boot.workers;
+        refuse_to_resume(path, earlier, due.len(), &place, workers)?;
+        servers.retain(|server| earlier.servers.iter().any(|row| row.name == server.name));
+    }
     let mut whole = Duration::ZERO;
-    for workload in &workloads {
+    for (workload, ladder) in parts {
         let serving = servers.iter().filter(|s| s.takes_part(&workload.name));
         let names: Vec<&str> = serving.map(|server| server.name.as_str()).collect();
-        for ladder in &ladders {
-            let round = time_of_ladder(ladder, &trials) * names.len() as u32;
-            whole += round * arguments.rounds;
-            if arguments.list {
-                let values = ladder.values.iter();
-                let values: Vec<String> = values.map(|value| report::short(*value)).collect();
-                say!(
-                    "{} {}: would measure {} with {} in {} of about {}",
-                    ladder.factor.name(),
-                    values.join(", "),
-                    names.join(", "),
-                    workload.name,
-                    words::counted(u64::from(arguments.rounds), "round"),
-                    show_time(round)
-                );
-            }
+        let rounds = due
+            .iter()
+            .filter(|(_, one, other)| one.name == workload.name && other.factor == ladder.factor)
+            .count() as u32;
+        let round = time_of_ladder(ladder, &trials) * names.len() as u32;
+        whole += round * rounds;
+        if arguments.list {
+            let values = ladder.values.iter();
+            let values: Vec<String> = values.map(|value| report::short(*value)).collect();
+            say!(
+                "{} {}: would measure {} with {} in {} of about {}",
+                ladder.factor.name(),
+                values.join(", "),
+                names.join(", "),
+                workload.name,
+                words::counted(u64::from(rounds), "round"),
+                show_time(round)
+            );
         }
     }
     if arguments.list {
@@ -152,21 +194,33 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         return Ok(Status::Fine);
     }
     let interrupt = super::interrupt()?;
-    let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-ladder")?;
+    let folder = match &earlier {
+        Some((path, earlier)) => reopen(&catalog.root, path, earlier)?,
+        None => Folder::create_as(&catalog.root, arguments.out.as_deref(), "-ladder")?,
+    };
     trials.served.boot.log = folder.logs().join("server.log");
     let mut progress = Progress::new();
     let Some(built) = build_all(&catalog, &servers, &interrupt, &mut progress) else {
         return Ok(Status::Interrupted);
     };
-    let mut all = blank(arguments, &folder, &place, (&ladders, &trials));
-    for workload in &workloads {
-        for ladder in &ladders {
-            let serving = built.iter().filter(|(s, _)| s.takes_part(&workload.name));
-            let rows =
-                serving.map(|(server, built)| row(server, built, (workload, ladder), &folder));
-            all.servers.extend(rows);
+    let mut all = match earlier {
+        Some((_, earlier)) => {
+            refuse_other_programs(&earlier, &built)?;
+            earlier
         }
-    }
+        None => {
+            let mut blank = blank(arguments, &folder, &place, (&ladders, &trials));
+            for workload in &workloads {
+                for ladder in &ladders {
+                    let serving = built.iter().filter(|(s, _)| s.takes_part(&workload.name));
+                    let rows = serving
+                        .map(|(server, built)| row(server, built, (workload, ladder), &folder));
+                    blank.servers.extend(rows);
+                }
+            }
+            blank
+        }
+    };
     progress.tell(&format!("measuring for about {}", show_time(whole)));
     let mut survey = LadderSurvey {
         trials: &trials,
@@ -176,19 +230,26 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         progress,
         left: TimeLeft::new(whole),
     };
-    for round in 1..=arguments.rounds {
-        for workload in &workloads {
-            for ladder in &ladders {
-                survey.round(round, workload, ladder, &mut all)?;
-            }
-        }
+    for (round, workload, ladder) in due {
+        survey.round(round, workload, ladder, &mut all)?;
     }
     survey.progress.finish();
-    eprintln!("stored in {}", folder.shown());
+    tell_stored(&folder, "ladder", &interrupt);
     let status = finish(arguments, &all)?;
     Ok(match interrupt.is_set() {
         true => Status::Interrupted,
         false => status,
+    })
+}
+
+/// Whether a round of a workload and factor was measured.
+fn has(stored: &Ladders, (round, workload, ladder): (u32, &Workload, &Ladder)) -> bool {
+    let mut rows = stored.servers.iter();
+    rows.any(|row| {
+        let mut rounds = row.rounds.iter();
+        row.workload == workload.name
+            && row.factor == ladder.factor
+            && rounds.any(|one| one.round == round)
     })
 }
 

@@ -13,8 +13,12 @@ use record::{
 use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
+use super::survey::{
+    build_all, interrupted, refuse_other_programs, refuse_to_resume, reopen, stored as program,
+    survey, tell_stored,
+};
 use crate::flags::{Printed, Servers, Status, parse_duration, parse_rate, patterns, workloads};
-use catalog::{Catalog, Pattern, Server, Workload};
+use catalog::{Pattern, Server, Workload};
 use loadgen::MAX_RATE;
 use machine::probe::limits;
 use record::Failure;
@@ -28,6 +32,7 @@ Examples:
   cargo harness patterns --pattern burst --rounds 5 --workload users
   cargo harness patterns --pattern mine.toml        a pattern of your own
   cargo harness patterns --list                     the patterns, and how long it takes
+  cargo harness patterns --resume bench-results/…-patterns     continue one that was interrupted
   cargo harness patterns --from bench-results/…-patterns --format markdown
 
 A pattern is a TOML file of stages whose rates are multiples of --rate; harness/patterns has those that are run \
@@ -67,8 +72,14 @@ pub struct Arguments {
     /// Seed of the drawn requests and of random arrivals
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Continue an interrupted measurement with its flags; needs no other flag but --manifest
+    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = [
+        "pattern", "rate", "workload", "rounds", "connections", "workers", "seed", "timeout", "out", "server",
+        "server_cpus", "driver_cpus", "no_pin",
+    ])]
+    resume: Option<PathBuf>,
     /// Show what was stored; starts nothing
-    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = ["list", "out"])]
+    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = ["list", "out", "resume"])]
     from: Option<PathBuf>,
     /// Show what would be measured, and do nothing else
     #[arg(long)]
@@ -87,7 +98,9 @@ pub struct Arguments {
     cpus: Cpus,
 }
 
-/// Applies the selected patterns to the selected servers.
+survey!(Patterns, PATTERNS_FILE, runs, server);
+
+/// Applies the selected patterns to the selected servers, or continues that.
 ///
 /// # Errors
 /// If a name is unknown or nothing can be stored. A server that fails gives [`Status::Failed`].
@@ -95,16 +108,39 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     if let Some(path) = &arguments.from {
         return finish(arguments, &results::read_stored(path, PATTERNS_FILE)?);
     }
+    let Some(path) = &arguments.resume else {
+        return measure(arguments, None);
+    };
+    let (earlier, mut flags): (_, Arguments) = interrupted(path)?;
+    flags.list = arguments.list;
+    flags.printed = arguments.printed.clone();
+    flags.servers.replace_manifests(&arguments.servers);
+    measure(&flags, Some((path, earlier)))
+}
+
+/// Measures what an earlier measurement lacks, or all.
+fn measure(arguments: &Arguments, earlier: Option<(&PathBuf, Patterns)>) -> Result<Status> {
     let (catalog, servers) = arguments.servers.with_all_routes()?;
     let patterns = patterns(&catalog, &arguments.pattern)?;
     refuse_rates(&patterns, arguments.rate)?;
     let workloads = workloads(&catalog, std::slice::from_ref(&arguments.workload))?;
     let workload = workloads.first().context("there is no workload")?;
-    let each: Duration = patterns
+    let place = CpuPlace::find(&arguments.cpus)?;
+    let due: Vec<(u32, &Pattern, &Server)> = (1..=arguments.rounds)
+        .flat_map(|round| patterns.iter().map(move |pattern| (round, pattern)))
+        .flat_map(|(round, pattern)| servers.iter().map(move |server| (round, pattern, server)))
+        .filter(|part| match &earlier {
+            Some((_, earlier)) => !has(earlier, *part),
+            None => true,
+        })
+        .collect();
+    if let Some((path, earlier)) = &earlier {
+        refuse_to_resume(path, earlier, due.len(), &place, workers(arguments, &place))?;
+    }
+    let all = due
         .iter()
-        .map(|pattern| pattern.length() + START)
+        .map(|(_, pattern, _)| pattern.length() + START)
         .sum();
-    let all = each * servers.len() as u32 * arguments.rounds;
     if arguments.list {
         for pattern in &patterns {
             let (name, length) = (&pattern.name, pattern.length().as_secs_f64());
@@ -121,49 +157,66 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         );
         return Ok(Status::Fine);
     }
-    let place = CpuPlace::find(&arguments.cpus)?;
     let interrupt = super::interrupt()?;
-    let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-patterns")?;
+    let folder = match &earlier {
+        Some((path, earlier)) => reopen(&catalog.root, path, earlier)?,
+        None => Folder::create_as(&catalog.root, arguments.out.as_deref(), "-patterns")?,
+    };
     // Without it, the load generator names the limit that it needs.
     let _ = limits::raise_descriptor_limit();
-    let mut stored = blank(arguments, &folder, &place, workload, &patterns);
-    let mut survey = Survey {
+    eprintln!("about {} after the builds", show_time(all));
+    let mut progress = Progress::new();
+    let Some(built) = build_all(&catalog, &servers, &interrupt, &mut progress) else {
+        return Ok(Status::Interrupted);
+    };
+    let mut stored = match earlier {
+        Some((_, earlier)) => {
+            refuse_other_programs(&earlier, &built)?;
+            earlier
+        }
+        None => blank(arguments, &folder, &place, workload, &patterns),
+    };
+    let mut survey = PatternSurvey {
         arguments,
         folder: &folder,
         workload,
         options: options(arguments, &stored, &place),
         interrupt: &interrupt,
-        progress: Progress::new(),
+        progress,
         left: all,
     };
-    eprintln!("about {} after the builds", show_time(all));
-    let built: Vec<_> = servers
-        .iter()
-        .map(|server| survey.build(&catalog, server))
-        .collect();
-    for round in 1..=arguments.rounds {
-        for pattern in &patterns {
-            for (server, built) in servers.iter().zip(&built) {
-                if interrupt.is_set() {
-                    break;
-                }
-                let run = survey.measure(server, built, pattern, round);
-                if !interrupt.is_set() {
-                    stored.runs.push(run);
-                    folder.write_document(&stored, PATTERNS_FILE, report::pattern_page(&stored))?;
-                }
-            }
+    for (round, pattern, server) in due {
+        let whose = built.iter().find(|(one, _)| one.name == server.name);
+        let Some((server, built)) = whose.filter(|_| !interrupt.is_set()) else {
+            continue;
+        };
+        let run = survey.measure(server, built, pattern, round);
+        if !interrupt.is_set() {
+            stored.runs.push(run);
+            folder.write_document(&stored, PATTERNS_FILE, report::pattern_page(&stored))?;
         }
     }
     survey.progress.finish();
     if !stored.runs.is_empty() {
-        eprintln!("stored in {}", folder.shown());
+        tell_stored(&folder, "patterns", &interrupt);
     }
     let status = finish(arguments, &stored)?;
     Ok(match interrupt.is_set() {
         true => Status::Interrupted,
         false => status,
     })
+}
+
+/// Whether a server was measured under a pattern in a round.
+fn has(stored: &Patterns, (round, pattern, server): (u32, &Pattern, &Server)) -> bool {
+    let mut runs = stored.of(&pattern.name, &server.name);
+    runs.any(|run| run.round == round)
+}
+
+/// The worker threads of each server.
+fn workers(arguments: &Arguments, place: &CpuPlace) -> usize {
+    let given = arguments.workers.map(|workers| workers as usize);
+    given.unwrap_or(place.layout.server.len())
 }
 
 /// Refuses a base rate at which a pattern would exceed what the load generator can be asked for.
@@ -202,9 +255,7 @@ fn blank(
         cpu: place.cpu_model(),
         rustc: runner::rustc_version().unwrap_or_default(),
         workload: workload.name.clone(),
-        workers: arguments
-            .workers
-            .map_or(place.layout.server.len(), |workers| workers as usize),
+        workers: workers(arguments, place),
         connections: arguments.connections as usize,
         base_per_s: arguments.rate,
         rounds: arguments.rounds,
@@ -257,7 +308,7 @@ fn options(arguments: &Arguments, stored: &Patterns, place: &CpuPlace) -> Patter
 }
 
 /// What every server needs.
-struct Survey<'a> {
+struct PatternSurvey<'a> {
     arguments: &'a Arguments,
     folder: &'a Folder,
     workload: &'a Workload,
@@ -267,13 +318,7 @@ struct Survey<'a> {
     left: Duration,
 }
 
-impl Survey<'_> {
-    fn build(&mut self, catalog: &Catalog, server: &Server) -> Result<Built, Failure> {
-        self.progress.note(&format!("building {}", server.name));
-        let built = runner::build(catalog, server, self.interrupt);
-        built.map_err(|failure| self.failed(&server.name, failure))
-    }
-
+impl PatternSurvey<'_> {
     fn measure(
         &mut self,
         server: &Server,
@@ -290,15 +335,12 @@ impl Survey<'_> {
             ..PatternRun::default()
         };
         let all = pattern.length() + START;
-        match built {
-            Err(failure) => run.failure = Some(failure.clone()),
-            Ok(built) => {
-                run.sha256.clone_from(&built.record.sha256);
-                if let Err(failure) = self.apply(built, pattern, &mut run) {
-                    let whose = format!("{} under {}", server.name, pattern.name);
-                    run.failure = Some(self.failed(&whose, failure));
-                }
-            }
+        (run.sha256, run.failure) = program(built, self.folder);
+        if let Ok(built) = built
+            && let Err(failure) = self.apply(built, pattern, &mut run)
+        {
+            let whose = format!("{} under {}", server.name, pattern.name);
+            run.failure = Some(self.failed(&whose, failure));
         }
         if let Some(error) = &mut run.first_error {
             *error = self.folder.hidden().clean(error).into_owned();

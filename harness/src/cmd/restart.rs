@@ -1,6 +1,6 @@
 //! `harness restart`: what clients lose when a server is restarted under load.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,7 +13,10 @@ use record::{
 use super::machine::{CpuPlace, Cpus};
 use super::progress::{PartsLeft, Progress, show_time};
 use super::results::{self, Folder};
-use super::survey::{build_all, served_options};
+use super::survey::{
+    build_all, interrupted, refuse_other_programs, refuse_to_resume, reopen, served_options,
+    survey, tell_stored,
+};
 use crate::flags::{
     OnlyWorkloads, Printed, Servers, Status, parse_duration, parse_rate, parse_share, workloads,
 };
@@ -28,6 +31,7 @@ Examples:
   cargo harness restart --server NAME,OTHER --workload users --rounds 10
   cargo harness restart --rate 2000 --way replace   the same rate for all, only stop and start
   cargo harness restart --list                      what would be restarted, and how long it takes
+  cargo harness restart --resume bench-results/…-restart   continue one that was interrupted
   cargo harness restart --from bench-results/…-restart --format markdown
 
 Two ways. replace: the old process gets SIGTERM, and when it has ended the new one starts on the same port, as a plain \
@@ -70,8 +74,14 @@ pub struct Arguments {
     /// Seed of the drawn requests
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Continue an interrupted measurement with its flags; needs no other flag but --manifest
+    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = [
+        "way", "share", "rate", "rounds", "connections", "workers", "seed", "timeout", "ready_timeout", "out", "server",
+        "workload", "server_cpus", "driver_cpus", "no_pin",
+    ])]
+    resume: Option<PathBuf>,
     /// Show what was stored; starts nothing
-    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = ["list", "out"])]
+    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = ["list", "out", "resume"])]
     from: Option<PathBuf>,
     /// Show what would be restarted, and do nothing else
     #[arg(long)]
@@ -110,7 +120,9 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Restarts the selected servers under load.
+survey!(Restarts, RESTART_FILE, runs, server);
+
+/// Restarts the selected servers under load, or continues that.
 ///
 /// # Errors
 /// If a name is unknown or nothing can be stored. A server that fails gives [`Status::Failed`].
@@ -118,6 +130,18 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     if let Some(path) = &arguments.from {
         return finish(arguments, &results::read_stored(path, RESTART_FILE)?);
     }
+    let Some(path) = &arguments.resume else {
+        return measure(arguments, None);
+    };
+    let (earlier, mut flags): (_, Arguments) = interrupted(path)?;
+    flags.list = arguments.list;
+    flags.printed = arguments.printed.clone();
+    flags.servers.replace_manifests(&arguments.servers);
+    measure(&flags, Some((path, earlier)))
+}
+
+/// Measures what an earlier measurement lacks, or all.
+fn measure(arguments: &Arguments, earlier: Option<(&PathBuf, Restarts)>) -> Result<Status> {
     let (catalog, servers) = arguments.servers.catalog()?;
     let named = &arguments.workloads.workload;
     let workloads = match named.is_empty() {
@@ -136,31 +160,18 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         .flat_map(|workload| servers.iter().map(move |server| (server, workload)))
         .filter(|(server, workload)| server.takes_part(&workload.name))
         .collect();
-    let restarts = pairs.len() * ways.len() * arguments.rounds as usize;
-    let calibration = match arguments.rate {
-        Some(_) => Duration::ZERO,
-        None => CLOSED_LOOP * pairs.len() as u32,
-    };
-    let all = time_of_restart(arguments.timeout) * restarts as u32 + calibration;
-    if arguments.list {
-        let named: Vec<&str> = ways.iter().map(|way| way.name()).collect();
-        for (server, workload) in &pairs {
-            say!(
-                "would restart {} with {}: {}, {}",
-                server.name,
-                workload.name,
-                named.join(" and "),
-                words::counted(u64::from(arguments.rounds), "round")
-            );
-        }
-        say!("about {} after the builds", show_time(all));
-        return Ok(Status::Fine);
-    }
+    let due: Vec<(u32, &Server, &Workload, RestartWay)> = (1..=arguments.rounds)
+        .flat_map(|round| pairs.iter().map(move |pair| (round, pair)))
+        .flat_map(|(round, (server, workload))| {
+            ways.iter()
+                .map(move |way| (round, *server, *workload, *way))
+        })
+        .filter(|part| match &earlier {
+            Some((_, earlier)) => !has(earlier, *part),
+            None => true,
+        })
+        .collect();
     let place = CpuPlace::find(&arguments.cpus)?;
-    let interrupt = super::interrupt()?;
-    let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-restart")?;
-    // Without it, the load generator names the limit that it needs.
-    let _ = limits::raise_descriptor_limit();
     let (workers, connections) = (arguments.workers, arguments.connections);
     let mut options = served_options(
         &place,
@@ -170,10 +181,49 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         arguments.timeout,
     );
     options.boot.ready_timeout = arguments.ready_timeout;
-    let mut stored = blank(arguments, &folder, &place, &options);
+    if let Some((path, earlier)) = &earlier {
+        refuse_to_resume(path, earlier, due.len(), &place, options.boot.workers)?;
+    }
+    let calibration = match arguments.rate {
+        Some(_) => Duration::ZERO,
+        None => CLOSED_LOOP * pairs.len() as u32,
+    };
+    let all = time_of_restart(arguments.timeout) * due.len() as u32 + calibration;
+    if arguments.list {
+        let named: Vec<&str> = ways.iter().map(|way| way.name()).collect();
+        for (server, workload) in &pairs {
+            let whose = |part: &&(u32, &Server, &Workload, RestartWay)| {
+                part.1.name == server.name && part.2.name == workload.name
+            };
+            let rounds: BTreeSet<u32> = due.iter().filter(whose).map(|part| part.0).collect();
+            say!(
+                "would restart {} with {}: {}, {}",
+                server.name,
+                workload.name,
+                named.join(" and "),
+                words::counted(rounds.len() as u64, "round")
+            );
+        }
+        say!("about {} after the builds", show_time(all));
+        return Ok(Status::Fine);
+    }
+    let interrupt = super::interrupt()?;
+    let folder = match &earlier {
+        Some((path, earlier)) => reopen(&catalog.root, path, earlier)?,
+        None => Folder::create_as(&catalog.root, arguments.out.as_deref(), "-restart")?,
+    };
+    // Without it, the load generator names the limit that it needs.
+    let _ = limits::raise_descriptor_limit();
     let mut progress = Progress::new();
     let Some(built) = build_all(&catalog, &servers, &interrupt, &mut progress) else {
         return Ok(Status::Interrupted);
+    };
+    let mut stored = match earlier {
+        Some((_, earlier)) => {
+            refuse_other_programs(&earlier, &built)?;
+            earlier
+        }
+        None => blank(arguments, &folder, &place, &options),
     };
     progress.tell(&format!("measuring for about {}", show_time(all)));
     let mut restarter = Restarter {
@@ -182,35 +232,52 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         options,
         interrupt: &interrupt,
         progress,
-        rates: BTreeMap::new(),
-        left: PartsLeft::new(restarts),
+        rates: rates(&stored),
+        left: PartsLeft::new(due.len()),
     };
-    for round in 1..=arguments.rounds {
-        let each = pairs
-            .iter()
-            .flat_map(|pair| ways.iter().map(move |way| (pair, *way)));
-        for ((server, workload), way) in each {
-            let whose = built.iter().find(|(one, _)| one.name == server.name);
-            let Some((server, built)) = whose.filter(|_| !interrupt.is_set()) else {
-                continue;
-            };
-            let run = restarter.restart((server, workload), built, way, round);
-            if !interrupt.is_set() {
-                stored.runs.push(run);
-                let page = report::restart_page(&stored);
-                folder.write_document(&stored, RESTART_FILE, page)?;
-            }
+    for (round, server, workload, way) in due {
+        let whose = built.iter().find(|(one, _)| one.name == server.name);
+        let Some((server, built)) = whose.filter(|_| !interrupt.is_set()) else {
+            continue;
+        };
+        let run = restarter.restart((server, workload), built, way, round);
+        if !interrupt.is_set() {
+            stored.runs.push(run);
+            let page = report::restart_page(&stored);
+            folder.write_document(&stored, RESTART_FILE, page)?;
         }
     }
     restarter.progress.finish();
     if !stored.runs.is_empty() {
-        eprintln!("stored in {}", folder.shown());
+        tell_stored(&folder, "restart", &interrupt);
     }
     let status = finish(arguments, &stored)?;
     Ok(match interrupt.is_set() {
         true => Status::Interrupted,
         false => status,
     })
+}
+
+/// Whether a restart was done.
+fn has(
+    stored: &Restarts,
+    (round, server, workload, way): (u32, &Server, &Workload, RestartWay),
+) -> bool {
+    let mut runs = stored.runs.iter();
+    runs.any(|run| {
+        (run.round, run.way) == (round, way)
+            && run.server == server.name
+            && run.workload == workload.name
+    })
+}
+
+/// The load of each server and workload so far.
+fn rates(stored: &Restarts) -> BTreeMap<(String, String), f64> {
+    let rate = |run: &RestartRun| {
+        let rate = *run.figures.get("rate_per_s")?;
+        Some(((run.server.clone(), run.workload.clone()), rate))
+    };
+    stored.runs.iter().filter_map(rate).collect()
 }
 
 fn blank(

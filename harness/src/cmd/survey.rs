@@ -1,14 +1,19 @@
-//! What commands have in common that measure rounds of fresh processes: `capacity`, `ladder` and `restart`.
+//! What commands have in common that measure rounds of fresh processes: `capacity`, `ladder`, `patterns` and `restart`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::{Args, Command};
+use serde::de::DeserializeOwned;
 
 use super::machine::{CpuPlace, descriptor_limit};
 use super::progress::Progress;
-use super::results::Folder;
+use super::results::{self, Folder};
+use crate::flags::Usage;
 use catalog::{Catalog, Server, Workload};
 use machine::probe::limits;
-use record::Failure;
+use record::{Document, Failure};
 use runner::{BootOptions, Built, Interrupt};
 use traffic::{Contender, ServedOptions};
 
@@ -18,9 +23,160 @@ const OTHER_DESCRIPTORS: u64 = 100;
 /// A server and its build.
 pub(super) type Build<'a> = (&'a Server, Result<Built, Failure>);
 
+/// The document of a survey that can be continued: it is written after every round.
+pub(super) trait Survey: Document + DeserializeOwned {
+    /// The file's name.
+    const FILE: &'static str;
+
+    /// Its id, and the workspace's revision.
+    fn named(&self) -> (&str, Option<&String>);
+
+    /// The command line that began it.
+    fn command(&self) -> &[String];
+
+    /// The machine: the processor's name and the worker threads of each server.
+    fn machine(&self) -> (&str, usize);
+
+    /// The name of each server that was measured, and the SHA-256 of its binary.
+    fn programs(&self) -> Vec<(&str, Option<&str>)>;
+}
+
+/// Implements [`Survey`] for a document with the usual members; `$of` has its servers' `$name` and `sha256`.
+macro_rules! survey {
+    ($document:ty, $file:expr, $of:ident, $name:ident) => {
+        impl super::survey::Survey for $document {
+            const FILE: &'static str = $file;
+
+            fn named(&self) -> (&str, Option<&String>) {
+                (&self.id, self.revision.as_ref())
+            }
+
+            fn command(&self) -> &[String] {
+                &self.command
+            }
+
+            fn machine(&self) -> (&str, usize) {
+                (&self.cpu, self.workers)
+            }
+
+            fn programs(&self) -> Vec<(&str, Option<&str>)> {
+                let all = self.$of.iter();
+                all.map(|one| (one.$name.as_str(), one.sha256.as_deref()))
+                    .collect()
+            }
+        }
+    };
+}
+pub(super) use survey;
+
+/// An interrupted survey, and the flags it began with.
+///
+/// # Errors
+/// [`Usage`] if there is none, or this harness can't read its flags.
+pub(super) fn interrupted<S: Survey, A: Args>(path: &Path) -> Result<(S, A)> {
+    let stored: S = results::read_stored(path, S::FILE)?;
+    let folder = std::path::absolute(folder_of(path))?;
+    let words = stored.command().iter().skip(1);
+    let words = words.map(|word| revealed(word, &folder));
+    // Its subcommand's flags alone.
+    let flags = A::augment_args(Command::new("harness").no_binary_name(true));
+    let flags = flags
+        .try_get_matches_from(words)
+        .and_then(|matches| A::from_arg_matches(&matches));
+    let flags = flags.map_err(|error| {
+        Usage(format!(
+            "{} was begun with flags that this harness can't read: {error}",
+            path.display()
+        ))
+    })?;
+    Ok((stored, flags))
+}
+
+/// A word of a stored command line with this machine's folders again, which [`Folder::command`] took out.
+fn revealed(word: &str, folder: &Path) -> String {
+    let temporary = std::env::temp_dir();
+    let home = std::env::home_dir().unwrap_or_default();
+    let word = word
+        .replace("<run>", &folder.to_string_lossy())
+        .replace("<tmp>", &temporary.to_string_lossy());
+    let home = format!("{}/", home.display());
+    match word.strip_prefix("~/") {
+        Some(rest) => home + rest,
+        None => word.replace("=~/", &format!("={home}")),
+    }
+}
+
+/// The folder of a document that is named by either.
+fn folder_of(path: &Path) -> &Path {
+    match path.is_dir() {
+        true => path,
+        false => path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new(".")),
+    }
+}
+
+/// Refuses to continue what is complete, or what was measured on another machine. `due`: the parts that are missing.
+pub(super) fn refuse_to_resume(
+    path: &Path,
+    stored: &impl Survey,
+    due: usize,
+    place: &CpuPlace,
+    workers: usize,
+) -> Result<()> {
+    let shown = path.display();
+    if due == 0 {
+        refuse!("{shown} is complete: there is nothing to resume; --from {shown} shows it");
+    }
+    let (now, before) = ((place.cpu_model(), workers), stored.machine());
+    if (now.0.as_str(), now.1) != before {
+        refuse!(
+            "{shown} was measured on {} with {} worker threads, and here it would be {} with {workers}: start a new one",
+            before.0,
+            before.1,
+            now.0
+        );
+    }
+    Ok(())
+}
+
+/// The folder of a survey that is continued.
+pub(super) fn reopen(root: &Path, path: &Path, stored: &impl Survey) -> Result<Folder> {
+    Folder::reopen(root, folder_of(path), stored.named())
+}
+
+/// Refuses to continue with other programs than before.
+pub(super) fn refuse_other_programs(stored: &impl Survey, built: &[Build<'_>]) -> Result<()> {
+    for (name, sha256) in stored.programs() {
+        let Some(sha256) = sha256 else { continue };
+        let now = built.iter().find(|(server, _)| server.name == name);
+        let (_, now) = now.with_context(|| format!("{name} is no longer there"))?;
+        match now {
+            Ok(now) if now.record.sha256.as_deref() == Some(sha256) => {}
+            Ok(_) => refuse!(
+                "{name} is another program than before, so its rounds can't be continued: start a new measurement, \
+                 or go back to revision {}",
+                stored.named().1.map_or("unknown", String::as_str)
+            ),
+            Err(failure) => refuse!("{name} can't be built any more: {}", failure.reason),
+        }
+    }
+    Ok(())
+}
+
+/// Says where it is stored, and how to continue it if it was interrupted.
+pub(super) fn tell_stored(folder: &Folder, command: &str, interrupt: &Interrupt) {
+    let shown = folder.shown();
+    eprintln!("stored in {shown}");
+    if interrupt.is_set() {
+        eprintln!("continue it with: cargo harness {command} --resume {shown}");
+    }
+}
+
 /// Refuses more connections than there may be descriptors, of which one process needs `each` for a connection; `fewer`
 /// says how to use fewer.
-pub(super) fn refuse_too_many(connections: usize, each: usize, fewer: &str) -> anyhow::Result<()> {
+pub(super) fn refuse_too_many(connections: usize, each: usize, fewer: &str) -> Result<()> {
     let limit = descriptor_limit();
     let needed = connections * each;
     if needed as u64 + OTHER_DESCRIPTORS > limit {

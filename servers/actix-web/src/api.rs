@@ -2,6 +2,7 @@
 
 use actix_web::guard::{self, Guard};
 use actix_web::http::header;
+use actix_web::middleware::Compress;
 use actix_web::rt::time::sleep;
 use actix_web::web::{self, Bytes, Data, Json, Path, PayloadConfig, Query, ServiceConfig};
 use actix_web::{HttpResponse, Route};
@@ -61,6 +62,12 @@ pub(crate) fn configure(config: &mut ServiceConfig, store: &'static Store) {
         )
         .service(
             web::resource("/api/v1/download")
+                .route(web::get().to(download))
+                .default_service(only("GET")),
+        )
+        .service(
+            web::resource("/api/v1/compressed")
+                .wrap(Compress::default())
                 .route(web::get().to(download))
                 .default_service(only("GET")),
         )

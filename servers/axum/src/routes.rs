@@ -10,6 +10,7 @@ use contract::{
     ApiError, DownloadParams, MAX_BODY_BYTES, MAX_UPLOAD_BYTES, Order, OrderPage, OrderRequest,
     PageParams, Ping, Store, Upload, User, UserPage, UsersParams, Wait, WaitParams, parse_id,
 };
+use tower_http::compression::CompressionLayer;
 
 use crate::error::Error;
 use crate::extract::{JsonBody, Path, Query};
@@ -21,6 +22,8 @@ type Shared = State<&'static Store>;
 pub(crate) fn app(store: &'static Store) -> Router {
     // Only the routes that read a body: a layer around all of them costs each request an allocation.
     let limited = post(place_order).layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
+    // Likewise: no other response is looked at.
+    let compressed = get(download).layer(CompressionLayer::new());
     let upload = post(upload).layer(DefaultBodyLimit::max(MAX_UPLOAD_BYTES));
     Router::new()
         .route("/ping", get(ping))
@@ -30,6 +33,7 @@ pub(crate) fn app(store: &'static Store) -> Router {
         .route("/api/v1/orders/{id}", get(order))
         .route("/api/v1/wait", get(wait))
         .route("/api/v1/download", get(download))
+        .route("/api/v1/compressed", compressed)
         .route("/api/v1/upload", upload)
         .fallback(async || Error::from(ApiError::NotFound))
         // axum adds the `Allow` header.

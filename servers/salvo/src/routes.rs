@@ -9,6 +9,7 @@ use salvo::affix_state;
 use salvo::catcher::Catcher;
 use salvo::http::header::CONTENT_TYPE;
 use salvo::prelude::*;
+use salvo_compression::Compression;
 use tokio::time::sleep;
 
 use crate::error::{Error, refused};
@@ -41,6 +42,12 @@ pub(crate) fn router(store: &'static Store) -> Router {
                 )
                 .push(Router::with_path("wait").get(wait).head(wait))
                 .push(Router::with_path("download").get(download).head(download))
+                .push(
+                    Router::with_path("compressed")
+                        .hoop(Compression::new())
+                        .get(download)
+                        .head(download),
+                )
                 .push(Router::with_path("upload").post(upload)),
         )
 }

@@ -1,6 +1,7 @@
 //! Judges whether a response is right.
 
 use super::ErrorKind;
+use super::compressed::gunzip;
 use super::response::ParsedResponse;
 use super::same;
 use super::script::{Expect, ScriptEntry};
@@ -34,6 +35,13 @@ pub(crate) fn judge(entry: &ScriptEntry, answer: &ParsedResponse<'_>) -> Verdict
                 Verdict::Wrong(ErrorKind::Body)
             }
         }
+        Expect::Gzip { bytes, json, .. } => {
+            let equal = answer.body == &bytes[..] && answer.is_whole();
+            match equal || gunzips_to(answer, json) {
+                true => Verdict::Right,
+                false => Verdict::Wrong(ErrorKind::Body),
+            }
+        }
         Expect::Shape { bytes, json, .. } => {
             let equal = answer.body == &bytes[..] && answer.is_whole();
             match equal || answer.is_whole() && same::has_shape(answer.body, json) {
@@ -53,6 +61,11 @@ pub(crate) fn judge(entry: &ScriptEntry, answer: &ParsedResponse<'_>) -> Verdict
 #[cold]
 fn means(answer: &ParsedResponse<'_>, json: &serde_json::Value) -> bool {
     answer.is_whole() && same::means(answer.body, json)
+}
+
+#[cold]
+fn gunzips_to(answer: &ParsedResponse<'_>, json: &serde_json::Value) -> bool {
+    answer.is_whole() && gunzip(answer.body).is_some_and(|plain| same::means(&plain, json))
 }
 
 /// The positive integer between `before` and `after`, if there is nothing else.
@@ -100,6 +113,10 @@ pub(crate) fn expected(entry: &ScriptEntry) -> String {
         Expect::Body { status, bytes, .. } => {
             format!("{status}, {} bytes: {}", bytes.len(), clip(bytes))
         }
+        Expect::Gzip { status, json, .. } => {
+            let plain = json.to_string();
+            format!("{status}, gzip of {}", clip(plain.as_bytes()))
+        }
         Expect::Shape { status, bytes, .. } => {
             format!("{status}, a body of the same shape as {}", clip(bytes))
         }
@@ -125,6 +142,10 @@ pub(crate) fn clip(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
     use serde_json::{Value, json};
 
     use super::*;
@@ -136,10 +157,14 @@ mod tests {
     }
 
     fn verdict(expect: Expect, status: u16, body: &str) -> Verdict {
+        verdict_of(expect, status, body.as_bytes())
+    }
+
+    fn verdict_of(expect: Expect, status: u16, body: &[u8]) -> Verdict {
         let answer = ParsedResponse {
             status,
             head: b"",
-            body: body.as_bytes(),
+            body,
             body_len: body.len() as u64,
             wire_len: 0,
             close: false,
@@ -198,6 +223,40 @@ mod tests {
             );
         }
         let wrong = verdict(ping(), 201, r#"{"status":"ok","n":1}"#);
+        assert_eq!(wrong, Verdict::Wrong(ErrorKind::Status));
+    }
+
+    /// The same JSON, compressed in this way.
+    fn compressed(plain: &str, level: u32) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::new(level));
+        encoder.write_all(plain.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn a_compressed_body_is_right_by_what_it_holds() {
+        let plain = r#"{"status":"ok","n":1}"#;
+        let gzip = || Expect::Gzip {
+            status: 200,
+            bytes: compressed(plain, 6),
+            json: serde_json::from_str(plain).unwrap(),
+        };
+        let right = compressed(plain, 6);
+        for body in [
+            &right,
+            &compressed(plain, 0),
+            &compressed(r#"{"n":1, "status":"ok"}"#, 1),
+        ] {
+            assert_eq!(verdict_of(gzip(), 200, body), Verdict::Right);
+        }
+        let half = &right[..right.len() / 2];
+        let no_sum = &right[..right.len() - 8];
+        let other = &compressed(r#"{"status":"ok","n":2}"#, 6);
+        for body in [half, no_sum, other, plain.as_bytes(), b""] {
+            let wrong = Verdict::Wrong(ErrorKind::Body);
+            assert_eq!(verdict_of(gzip(), 200, body), wrong, "{body:?}");
+        }
+        let wrong = verdict_of(gzip(), 500, &right);
         assert_eq!(wrong, Verdict::Wrong(ErrorKind::Status));
     }
 

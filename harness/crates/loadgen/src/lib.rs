@@ -21,6 +21,7 @@
 //! | `known` | heads that were parsed before |
 //! | `malformed` | what can be wrong with a response |
 //! | `judge`, `same` | is this response right? does this JSON mean the same? |
+//! | `compressed` | what a compressed body holds |
 //! | `ids` | which ids have been seen |
 //! | `recorder`, `breakdown`, `tally` | histograms, intervals, classes, stages, errors, counts of one thread |
 //! | `measurement` | the results of a drive |
@@ -41,6 +42,7 @@ mod breakdown;
 mod chains;
 mod chunked;
 mod clock;
+mod compressed;
 mod config;
 mod control;
 mod crew;
@@ -76,6 +78,7 @@ mod unfinished;
 mod uring;
 mod worker;
 
+pub use compressed::gunzip;
 pub use config::{
     Arrivals, Config, DriveError, MAX_RATE, MAX_RATE_STAGES, MAX_TIMES, Pace, RateStage, Retries,
     Think,

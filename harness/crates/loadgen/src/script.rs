@@ -66,6 +66,15 @@ pub enum Expect {
         /// The value for comparing a body whose bytes differ.
         json: Value,
     },
+    /// A body compressed with gzip that means the same as one accepted earlier.
+    Gzip {
+        /// The status.
+        status: u16,
+        /// The accepted body as it came; an equal one is right without decompressing.
+        bytes: Vec<u8>,
+        /// The value for comparing a body whose bytes differ.
+        json: Value,
+    },
     /// A body of the same shape as one accepted earlier: objects with the same members, and values of the same type.
     Shape {
         /// The status.
@@ -298,6 +307,7 @@ impl Expect {
             Self::Success => None,
             Self::Status(status)
             | Self::Body { status, .. }
+            | Self::Gzip { status, .. }
             | Self::Shape { status, .. }
             | Self::Numbered { status, .. } => Some(*status),
         }
@@ -307,9 +317,10 @@ impl Expect {
     pub(crate) fn body_len(&self) -> usize {
         match self {
             Self::Status(_) | Self::Success => 0,
-            Self::Body { bytes, .. } | Self::Shape { bytes, .. } | Self::Numbered { bytes, .. } => {
-                bytes.len()
-            }
+            Self::Body { bytes, .. }
+            | Self::Gzip { bytes, .. }
+            | Self::Shape { bytes, .. }
+            | Self::Numbered { bytes, .. } => bytes.len(),
         }
     }
 }
@@ -329,9 +340,11 @@ impl ScriptEntry {
                 index,
                 member: id_member.clone(),
             })?,
-            Expect::Status(_) | Expect::Success | Expect::Body { .. } | Expect::Shape { .. } => {
-                (0, 0)
-            }
+            Expect::Status(_)
+            | Expect::Success
+            | Expect::Body { .. }
+            | Expect::Gzip { .. }
+            | Expect::Shape { .. } => (0, 0),
         };
         Ok(Self {
             head_only: wire.starts_with(b"HEAD "),

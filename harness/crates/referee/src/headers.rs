@@ -54,13 +54,9 @@ fn each_kind(subject: &Subject, check: impl Fn(&Response) -> Outcome) -> Outcome
         .try_for_each(|ask| subject.ask(ask).and_then(|answer| check(&answer)))
 }
 
-fn header<'a>(answer: &'a Response, name: &str) -> Option<&'a str> {
-    answer.headers.get(name)?.to_str().ok()
-}
-
 fn content_type(subject: &Subject) -> Outcome {
     each_kind(subject, |answer| {
-        let value = header(answer, "content-type").unwrap_or("(none)");
+        let value = answer.header("content-type").unwrap_or("(none)");
         let mut parts = value.split(';').map(str::trim);
         let media_type = parts.next().unwrap_or_default();
         let only_charset = |part: &str| part.to_ascii_lowercase().starts_with("charset=");
@@ -73,10 +69,11 @@ fn content_type(subject: &Subject) -> Outcome {
 
 fn content_length(subject: &Subject) -> Outcome {
     each_kind(subject, |answer| {
-        let length = header(answer, "content-length");
+        let length = answer.header("content-length");
         let right = match length {
             Some(length) => length == answer.body.len().to_string(),
-            None => header(answer, "transfer-encoding")
+            None => answer
+                .header("transfer-encoding")
                 .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")),
         };
         if right && !answer.body.is_empty() {
@@ -128,7 +125,7 @@ fn date_moves(subject: &Subject) -> Outcome {
 /// The Date of a response, if it has the only format that RFC 9110 lets a server send and is within the
 /// tolerance of the time the response was in transit.
 fn read_date(answer: &Response) -> Result<Timestamp, String> {
-    let text = header(answer, "date").unwrap_or("(none)");
+    let text = answer.header("date").unwrap_or("(none)");
     let wrong = |expected: &str| answer.wrong(format!("{expected}; it was {text}"));
     let date = parse_imf_fixdate(text)
         .ok_or_else(|| wrong("a Date such as Sun, 06 Nov 1994 08:49:37 GMT"))?;

@@ -17,6 +17,7 @@ macro_rules! checks {
 
 mod bodies;
 mod client;
+mod compressed;
 mod connection;
 mod drawn;
 mod errors;
@@ -99,7 +100,7 @@ pub struct CheckOptions {
 }
 
 /// The groups of checks whose route a server may lack.
-pub const CAN_LACK: [&str; 3] = ["wait", "download", "upload"];
+pub const CAN_LACK: [&str; 4] = ["wait", "download", "upload", "compressed"];
 
 /// The checks of responses that a server of `/ping` alone takes. Those of the process it takes too.
 const OF_PING: [&str; 8] = [
@@ -195,6 +196,7 @@ const ASKED: &[(&str, &[CheckDef])] = &[
     ("client", client::CHECKS),
     ("download", bodies::DOWNLOAD_CHECKS),
     ("upload", bodies::UPLOAD_CHECKS),
+    ("compressed", compressed::CHECKS),
     ("wait", wait::CHECKS),
     ("orders", orders_kept::CHECKS),
 ];

@@ -51,6 +51,12 @@ pub(super) fn missing(subject: &Subject, lacks: &[String]) -> Vec<MissingRoute> 
             subject.ask(&upload).ok().map(|answer| answer.status),
         );
     }
+    if !lacks("compressed") {
+        look(
+            "GET /api/v1/compressed",
+            status("/api/v1/compressed?limit=1"),
+        );
+    }
     if !lacks("wait") {
         look("GET /api/v1/wait", status("/api/v1/wait?ms=0"));
     }

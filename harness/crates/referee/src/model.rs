@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use catalog::{Body, Call};
 
-use super::{bodies, wait};
+use super::{bodies, compressed, wait};
 
 /// The highest allowed page.
 pub(super) const MAX_PAGE: u64 = 1_000_000;
@@ -41,6 +41,13 @@ pub enum Expected {
         /// The status code.
         status: u16,
         /// The body, compared as a JSON value.
+        body: Value,
+    },
+    /// The whole body is defined, and compressed with gzip.
+    Gzip {
+        /// The status code.
+        status: u16,
+        /// What is compressed, compared as a JSON value.
         body: Value,
     },
     /// An order: all members except `id`, which is any new positive integer.
@@ -106,11 +113,8 @@ impl Model {
                 let ms = ms.map_or(Some(wait::DEFAULT_MS), |ms| number(&ms, 0, wait::MAX_MS))?;
                 Some(ok(json!({"ms": ms})))
             }
-            ("GET", bodies::DOWNLOAD) => {
-                let [limit, page] = texts(query, ["limit", "page"])?;
-                let limits = (bodies::DEFAULT_LIMIT, bodies::MAX_LIMIT);
-                Some(ok(self.users(None, page_of(limit, page, limits)?)))
-            }
+            ("GET", bodies::DOWNLOAD) => Some(ok(self.download(query)?)),
+            ("GET", compressed::PATH) => self.compressed(call, query),
             ("POST", bodies::UPLOAD) => {
                 let body = call.body.as_ref().map_or(&[][..], Body::bytes);
                 (body.len() <= bodies::MAX_UPLOAD).then(|| ok(bodies::received(body)))
@@ -121,6 +125,26 @@ impl Model {
             }
             ("POST", "/api/v1/orders") => accepted_order(call.json()?),
             _ => None,
+        }
+    }
+
+    fn download(&self, query: &str) -> Option<Value> {
+        let [limit, page] = texts(query, ["limit", "page"])?;
+        let limits = (bodies::DEFAULT_LIMIT, bodies::MAX_LIMIT);
+        Some(self.users(None, page_of(limit, page, limits)?))
+    }
+
+    /// `None` if the server may choose whether or how to compress.
+    fn compressed(&self, call: &Call, query: &str) -> Option<Expected> {
+        let body = self.download(query)?;
+        let mut headers = call.headers.iter();
+        let accepted = headers.find(|(name, _)| name.eq_ignore_ascii_case("accept-encoding"));
+        match accepted.map(|(_, value)| value.as_str()) {
+            None | Some("identity") => Some(ok(body)),
+            Some("gzip") if body.to_string().len() >= compressed::MUST_COMPRESS => {
+                Some(Expected::Gzip { status: 200, body })
+            }
+            Some(_) => None,
         }
     }
 
@@ -412,6 +436,29 @@ mod tests {
         let bytes = page.to_string().len();
         assert!((63_000..=66_000).contains(&bytes), "{bytes}");
         assert_eq!(expect("GET", "/api/v1/download?limit=1001", None), None);
+    }
+
+    #[test]
+    fn what_is_compressed_depends_on_what_the_request_accepts() {
+        let expect = |encodings: Option<&str>, query: &str| {
+            let header = encodings.map(|value| ("accept-encoding".to_owned(), value.to_owned()));
+            Model::new().expect(&Call {
+                method: "GET".into(),
+                target: format!("/api/v1/compressed{query}"),
+                headers: header.into_iter().collect(),
+                body: None,
+            })
+        };
+        let (status, body) = (200, json("/api/v1/download?page=2"));
+        let plain = Expected::Json { status, body };
+        assert_eq!(expect(None, "?page=2"), Some(plain.clone()));
+        assert_eq!(expect(Some("identity"), "?page=2"), Some(plain));
+        let body = json("/api/v1/download?page=2");
+        let gzip = Expected::Gzip { status, body };
+        assert_eq!(expect(Some("gzip"), "?page=2"), Some(gzip));
+        for (encodings, query) in [("gzip", "?limit=1"), ("gzip, br", ""), ("gzip", "?limit=0")] {
+            assert_eq!(expect(Some(encodings), query), None, "{encodings} {query}");
+        }
     }
 
     #[test]

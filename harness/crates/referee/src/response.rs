@@ -48,6 +48,21 @@ impl Response {
         )
     }
 
+    /// The value of a header, if it is text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The same response with another body.
+    pub(super) fn with_body(&self, body: Vec<u8>) -> Self {
+        Self {
+            body,
+            asked: self.asked.clone(),
+            headers: self.headers.clone(),
+            ..*self
+        }
+    }
+
     pub(super) fn json(&self) -> Result<Value, String> {
         serde_json::from_slice(&self.body).map_err(|error| self.wrong(format!("JSON ({error})")))
     }

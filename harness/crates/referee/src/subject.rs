@@ -49,6 +49,7 @@ pub(super) struct Ask {
     pub(super) method: Method,
     pub(super) target: String,
     pub(super) content_type: Option<&'static str>,
+    pub(super) accept_encoding: Option<&'static str>,
     pub(super) body: Vec<u8>,
 }
 
@@ -58,12 +59,18 @@ impl Ask {
             method,
             target: target.into(),
             content_type: None,
+            accept_encoding: None,
             body: Vec::new(),
         }
     }
 
     pub(super) fn get(target: impl Into<String>) -> Self {
         Self::new(Method::GET, target)
+    }
+
+    pub(super) fn accepting(mut self, encodings: &'static str) -> Self {
+        self.accept_encoding = Some(encodings);
+        self
     }
 
     /// Sends any body to the orders route as JSON.
@@ -98,6 +105,8 @@ impl Subject {
             .redirect(Policy::none())
             .no_proxy()
             .tcp_nodelay(true)
+            // Bodies as they come.
+            .no_gzip()
             .build()
             .expect("a client without TLS and proxies can be built");
         Self {
@@ -193,6 +202,9 @@ impl Subject {
         if let Some(content_type) = ask.content_type {
             request = request.header("content-type", content_type);
         }
+        if let Some(encodings) = ask.accept_encoding {
+            request = request.header("accept-encoding", encodings);
+        }
         if ask.method != Method::GET {
             request = request.body(ask.body.clone());
         }
@@ -279,6 +291,9 @@ impl Subject {
 /// A request in one line.
 fn describe(ask: &Ask) -> String {
     let mut line = format!("{} {}", ask.method, ask.target);
+    if let Some(encodings) = ask.accept_encoding {
+        line.push_str(&format!(" (Accept-Encoding: {encodings})"));
+    }
     if !ask.body.is_empty() {
         if let Some(content_type) = ask.content_type {
             line.push_str(&format!(" ({content_type})"));

@@ -5,6 +5,7 @@
 //! bytes is enough under load, and still every response is checked.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,9 @@ use serde_json::Value;
 
 use super::Interrupt;
 use catalog::{Body, Call};
-use loadgen::{Client, Expect, Request, Response, Script, id_beside, means};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use loadgen::{Client, Expect, Request, Response, Script, gunzip, id_beside, means};
 use referee::{Expected, Model};
 
 /// Time limit for all responses of a round before the load.
@@ -53,6 +56,9 @@ impl Referee {
     /// The request, the response, and what was expected.
     pub fn judge(&self, call: &Call, response: &Response) -> Result<Expect> {
         let expected = self.expected(call)?;
+        if let Expected::Gzip { status, body } = expected {
+            return self.judge_gzip(call, response, status, body);
+        }
         let json: Value = serde_json::from_slice(&response.body)
             .map_err(|error| self.refused(call, response, &error.to_string()))?;
         let bytes = response.body.clone();
@@ -77,9 +83,34 @@ impl Referee {
                     id_member: ID.to_owned(),
                 })
             }
-            Expected::Json { .. } | Expected::Order { .. } => None,
+            Expected::Json { .. } | Expected::Gzip { .. } | Expected::Order { .. } => None,
         };
         expect.ok_or_else(|| self.refused(call, response, "not what the contract requires"))
+    }
+
+    /// The same for a response that must be compressed with gzip, and say so.
+    fn judge_gzip(
+        &self,
+        call: &Call,
+        response: &Response,
+        status: u16,
+        json: Value,
+    ) -> Result<Expect> {
+        let says_gzip = content_encoding(&response.head).as_deref() == Some("gzip");
+        let why = match gunzip(&response.body) {
+            _ if !says_gzip => "no Content-Encoding: gzip",
+            None => "the body isn't gzip, as its Content-Encoding says",
+            Some(plain) if status == response.status && means(&plain, &json) => {
+                let bytes = response.body.clone();
+                return Ok(Expect::Gzip {
+                    status,
+                    bytes,
+                    json,
+                });
+            }
+            Some(_) => "not what the contract requires",
+        };
+        Err(self.refused(call, response, why))
     }
 
     /// A correct response made from the model, with the headers that the contract requires. An order has the id
@@ -88,8 +119,10 @@ impl Referee {
     /// # Errors
     /// If the contract defines no response to the call.
     pub(super) fn made(&self, call: &Call) -> Result<Accepted> {
-        let (status, body) = match self.expected(call)? {
-            Expected::Json { status, body } => (status, body),
+        let expected = self.expected(call)?;
+        let gzip = matches!(expected, Expected::Gzip { .. });
+        let (status, body) = match expected {
+            Expected::Json { status, body } | Expected::Gzip { status, body } => (status, body),
             Expected::Order {
                 status,
                 mut members,
@@ -98,10 +131,17 @@ impl Referee {
                 (status, Value::Object(members))
             }
         };
-        let body = serde_json::to_vec(&body)?;
+        let mut body = serde_json::to_vec(&body)?;
+        let mut encoding = "";
+        if gzip {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(&body)?;
+            body = encoder.finish()?;
+            encoding = "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n";
+        }
         let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&Timestamp::now())?;
         let head = format!(
-            "HTTP/1.1 {status} \r\nContent-Type: application/json\r\nContent-Length: {}\r\nDate: {date}\r\n\r\n",
+            "HTTP/1.1 {status} \r\nContent-Type: application/json\r\nContent-Length: {}\r\n{encoding}Date: {date}\r\n\r\n",
             body.len()
         )
         .into_bytes();
@@ -127,6 +167,7 @@ impl Referee {
     fn refused(&self, call: &Call, response: &Response, why: &str) -> anyhow::Error {
         let wanted = match self.model.expect(call) {
             Some(Expected::Json { status, body }) => format!("{status} {body}"),
+            Some(Expected::Gzip { status, body }) => format!("{status}, gzip of {body}"),
             Some(Expected::Order { status, members }) => {
                 format!("{status} {} with an id", Value::Object(members))
             }
@@ -271,6 +312,14 @@ pub fn wire(call: &Call, addr: SocketAddr) -> Vec<u8> {
     wire
 }
 
+/// The value of Content-Encoding in the head of a response, in lower case; `None` without one.
+fn content_encoding(head: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(head).to_ascii_lowercase();
+    let mut fields = text.lines().filter_map(|line| line.split_once(':'));
+    let found = fields.find(|(name, _)| *name == "content-encoding");
+    found.map(|(_, value)| value.trim().to_owned())
+}
+
 /// Method and target, for messages.
 pub(super) fn line(call: &Call) -> String {
     format!("{} {}", call.method, call.target)
@@ -342,5 +391,35 @@ mod tests {
         assert!(!accepted(&order, 201, &answer(r#""id":0"#)));
         assert!(!accepted(&order, 201, &answer(r#""id":1,"id":1"#)));
         assert!(!accepted(&order, 201, &answer(r#""id":1,"qty":3"#)));
+    }
+
+    #[test]
+    fn a_compressed_response_says_so_and_is_so() {
+        let referee = Referee::new();
+        let call = Call {
+            method: "GET".to_owned(),
+            target: "/api/v1/compressed".to_owned(),
+            headers: vec![("Accept-Encoding".to_owned(), "gzip".to_owned())],
+            body: None,
+        };
+        let right = referee.made(&call).unwrap().response;
+        assert!(right.body.len() < 20_000);
+        let plain = gunzip(&right.body).unwrap();
+        let half = right.body[..right.body.len() / 2].to_vec();
+        let silent = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n".to_vec();
+        for (head, body, why) in [
+            (right.head.clone(), plain.clone(), "the body isn't gzip"),
+            (right.head.clone(), half, "the body isn't gzip"),
+            (silent.clone(), right.body.clone(), "no Content-Encoding"),
+            (silent, plain, "no Content-Encoding"),
+        ] {
+            let response = Response {
+                head,
+                body,
+                ..right.clone()
+            };
+            let error = referee.judge(&call, &response).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
     }
 }

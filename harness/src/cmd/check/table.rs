@@ -18,7 +18,7 @@ const SHOWN: usize = 8;
 
 /// The topics in the order in which their failures are shown: the answers that every client sees first, drawn
 /// requests last, as most of what they find the others find too.
-const FIRST_TO_LAST: [&str; 18] = [
+const FIRST_TO_LAST: [&str; 19] = [
     "ping",
     "user",
     "users",
@@ -32,6 +32,7 @@ const FIRST_TO_LAST: [&str; 18] = [
     "client",
     "download",
     "upload",
+    "compressed",
     "wait",
     "timing",
     "routes",

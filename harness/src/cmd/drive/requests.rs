@@ -16,6 +16,7 @@ use crate::flags::Usage;
 use catalog::{Body, Call, DISTINCT_CALLS, Session, StepBody, Workload, header_problem, is_token};
 use loadgen::{
     Client, Config, Expect, Order, Pointer, Request, Response, Script, Step, Taken, Template,
+    gunzip,
 };
 use runner::Interrupt;
 
@@ -321,11 +322,18 @@ fn always(call: &Call, response: Response) -> Expect {
             bytes,
             json,
         },
-        // Not JSON, so only equal bytes are valid. In JSON, null and absent members are equivalent.
-        (_, Err(_)) => Expect::Body {
-            status,
-            bytes,
-            json: Value::Null,
+        (_, Err(_)) => match gunzip(&bytes).and_then(|plain| serde_json::from_slice(&plain).ok()) {
+            Some(json) => Expect::Gzip {
+                status,
+                bytes,
+                json,
+            },
+            // Not JSON, so only equal bytes are valid. In JSON, null and absent members are equivalent.
+            None => Expect::Body {
+                status,
+                bytes,
+                json: Value::Null,
+            },
         },
     }
 }

@@ -22,6 +22,7 @@ mod resume;
 mod soak;
 mod supervised;
 pub(crate) mod support;
+mod survey;
 mod targets;
 mod unfinished;
 mod usage;

@@ -211,6 +211,7 @@ fn no_allow() {
         "allow-header",
         "download-method",
         "upload-method",
+        "compressed-method",
         "wait-method",
     ];
     is_refused_only("no-allow", &of_every_route);

@@ -134,6 +134,21 @@ const MUTANTS: &[(&str, By)] = &[
     ),
     ("small-uploads", Checks(&["upload-limit", "upload-sum"])),
     ("skips-uploads", Checks(&["upload-sum", "upload-limit"])),
+    (
+        "always-gzip",
+        ChecksOnly(
+            &["compressed-identity"],
+            &["compressed-gzip", "download-pages"],
+        ),
+    ),
+    (
+        "plain-as-gzip",
+        ChecksOnly(&["compressed-gzip"], &["compressed-identity"]),
+    ),
+    (
+        "cuts-gzip",
+        ChecksOnly(&["compressed-gzip"], &["compressed-identity"]),
+    ),
     // How it is sent.
     ("slow-first-byte", Checks(&["first-byte"])),
     ("trickled-body", ChecksOnly(&["last-byte"], &["first-byte"])),

@@ -33,12 +33,19 @@ fn the_folder_holds_the_shipped_workloads_by_name() {
     let all = Workload::load_dir(&dir).unwrap();
     let names: Vec<_> = all.iter().map(|workload| workload.name.as_str()).collect();
     let expected = [
-        "download", "mixed", "orders", "ping", "upload", "users", "wait",
+        "compressed",
+        "download",
+        "mixed",
+        "orders",
+        "ping",
+        "upload",
+        "users",
+        "wait",
     ];
     assert_eq!(names, expected);
     let optional = all.iter().filter(|workload| workload.optional);
     let optional: Vec<_> = optional.map(|workload| workload.name.as_str()).collect();
-    assert_eq!(optional, ["download", "upload", "wait"]);
+    assert_eq!(optional, ["compressed", "download", "upload", "wait"]);
     assert_eq!(shipped("wait").connections, Some(1_024));
 }
 
