@@ -6,6 +6,9 @@ mod response;
 #[path = "../src/routes.rs"]
 #[allow(unused_imports, reason = "a benchmark leaves out the tests in it")]
 mod routes;
+#[path = "../src/upstream.rs"]
+#[allow(dead_code, reason = "no benchmark has a dependency")]
+mod upstream;
 
 use std::convert::Infallible;
 
@@ -23,7 +26,7 @@ fn main() {
     let handlers = &mut handlers;
     let store = Store::leak();
     let app =
-        service_fn(|request| async { Ok::<_, Infallible>(routes::app(store, request).await) });
+        service_fn(|request| async { Ok::<_, Infallible>(routes::app(store, None, request).await) });
     for call in CALLS {
         time(handlers, "handlers", call.name, call, app);
     }
