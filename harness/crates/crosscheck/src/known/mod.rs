@@ -1,7 +1,8 @@
 //! A server with known latencies, to test the accuracy of load generators.
 //!
 //! `GET /` is answered after a delay drawn from a known distribution, or after the end of a known stall.
-//! `GET /ping` is answered at once, and `GET /given` reports the actual delays by the server's own clock. One
+//! `GET /ping` is answered at once, and `GET /given` reports the actual delays by the server's own clock, and how many
+//! requests and connections there were. It is also the dependency of `harness upstream`. One
 //! thread, one epoll instance and a heap of due responses: delays on different connections don't wait for each
 //! other. With `--spin` it never sleeps, so that a response is written within about a microsecond of its due
 //! time; it should then have its own CPU.
@@ -25,11 +26,11 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-pub(super) use delay::Delay;
+pub use delay::Delay;
 use desk::Desk;
 
-/// The path that reports the actual delays.
-pub(super) const GIVEN: &str = "/given";
+/// The path that reports the actual delays, and how many requests and connections there were.
+pub const GIVEN: &str = "/given";
 /// The quantiles to compare, by name.
 pub(super) const QUANTILES: [(&str, f64); 4] =
     [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)];
