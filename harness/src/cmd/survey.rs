@@ -1,4 +1,4 @@
-//! What commands have in common that measure rounds of fresh processes: `capacity`, `ladder` and `restart`.
+//! What commands have in common that measure rounds of fresh processes: `capacity`, `ladder`, `restart` and `upstream`.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::machine::{CpuPlace, descriptor_limit};
 use super::progress::Progress;
 use super::results::Folder;
-use catalog::{Catalog, Server, Workload};
+use catalog::{Catalog, Server};
 use machine::probe::limits;
 use record::Failure;
 use runner::{BootOptions, Built, Interrupt};
@@ -94,11 +94,11 @@ pub(super) fn stored(
     }
 }
 
-/// The servers that were built and take part in a workload.
-pub(super) fn contenders<'a>(built: &'a [Build<'a>], workload: &Workload) -> Vec<Contender<'a>> {
+/// The servers that were built and take part in a workload, or have a route.
+pub(super) fn contenders<'a>(built: &'a [Build<'a>], workload: &str) -> Vec<Contender<'a>> {
     let serving = built
         .iter()
-        .filter(|(server, _)| server.takes_part(&workload.name));
+        .filter(|(server, _)| server.takes_part(workload));
     let contender = |(server, built): &'a Build<'a>| {
         let launch = &built.as_ref().ok()?.launch;
         let name = &server.name;

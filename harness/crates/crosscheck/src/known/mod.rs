@@ -20,20 +20,55 @@ mod given;
 use std::convert::Infallible;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use loadgen::Client;
+use runner::Launch;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 pub use delay::Delay;
 use desk::Desk;
 
 /// The path that reports the actual delays, and how many requests and connections there were.
-pub const GIVEN: &str = "/given";
+const GIVEN: &str = "/given";
 /// The quantiles to compare, by name.
 pub(super) const QUANTILES: [(&str, f64); 4] =
     [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)];
+
+/// How to start it from this program, in this folder.
+///
+/// # Errors
+/// If the path of this program isn't known, or isn't UTF-8.
+pub fn launch(delay: &Delay, seed: u64, folder: &Path) -> Result<Launch> {
+    let own = std::env::current_exe().context("cannot find the harness's own executable")?;
+    let own = own
+        .to_str()
+        .context("the path of the harness is not UTF-8")?;
+    let (delay, seed) = (delay.to_string(), seed.to_string());
+    let words = [
+        own, "known", "--addr", "{addr}", "--delay", &delay, "--seed", &seed,
+    ];
+    Ok(Launch {
+        command: words.map(str::to_owned).to_vec(),
+        folder: folder.to_owned(),
+    })
+}
+
+/// What a server that was started so reports of the requests so far.
+///
+/// # Errors
+/// If it gives no valid response.
+pub fn given(addr: SocketAddr) -> Result<serde_json::Value> {
+    let wire = format!("GET {GIVEN} HTTP/1.1\r\nHost: {addr}\r\n\r\n");
+    let answer = Client::new(addr, Duration::from_secs(5))
+        .exchange(wire.as_bytes())
+        .context("the known-latency server does not report its delays")?;
+    Ok(serde_json::from_slice(&answer.body)?)
+}
 
 /// Flags of the hidden command.
 #[derive(Debug, clap::Args)]
