@@ -221,7 +221,11 @@ fn start_dependency(
 /// What the dependency has counted.
 fn counts(addr: SocketAddr) -> Result<Counts> {
     let given = known::given(addr).context("the dependency does not report what it got")?;
-    let count = |name: &str| given[name].as_u64().with_context(|| format!("no {name} in {given}"));
+    let count = |name: &str| {
+        given[name]
+            .as_u64()
+            .with_context(|| format!("no {name} in {given}"))
+    };
     Ok(Counts {
         requests: count("requests")?,
         connections: count("connections")?,

@@ -25,8 +25,9 @@ fn main() {
     let mut handlers = Handlers::of("hyper");
     let handlers = &mut handlers;
     let store = Store::leak();
-    let app =
-        service_fn(|request| async { Ok::<_, Infallible>(routes::app(store, None, request).await) });
+    let app = service_fn(|request| async {
+        Ok::<_, Infallible>(routes::app(store, None, request).await)
+    });
     for call in CALLS {
         time(handlers, "handlers", call.name, call, app);
     }

@@ -32,7 +32,9 @@ fn main() {
     let many = routes::service_of(router);
     time(&mut handlers, "routes", "199", USER, &many);
     for layers in LAYERS {
-        let app = (0..layers).fold(routes::service_of(routes::router(store)), |app, _| app.hoop(pass_on));
+        let app = (0..layers).fold(routes::service_of(routes::router(store)), |app, _| {
+            app.hoop(pass_on)
+        });
         time(&mut handlers, "middleware", &layers.to_string(), USER, &app);
     }
 }

@@ -17,6 +17,7 @@
 mod bad_requests;
 mod conditions;
 mod faults;
+mod lacks;
 mod openapi;
 mod process;
 mod responses;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use referee::CheckOptions;
 
 use crate::Server;
+use crate::lacks::lacks;
 
 /// Every route and every value behind it, every error and which of them comes first, the
 /// headers, kept connections, and many clients at once.
@@ -18,6 +19,7 @@ pub fn keeps_the_contract(program: &str) {
         first_byte_limit: Duration::from_secs(1),
         // The store's own tests fill it; here that would take most of the time.
         fill_limit: Duration::ZERO,
+        lacks: lacks(),
         ..CheckOptions::default()
     };
     let report = referee::check(server.addr(), &options);

@@ -120,7 +120,9 @@ impl Upstreams {
             }
             let figures = by_id.into_iter();
             server.figures = figures
-                .filter_map(|(id, values)| Some((id.clone(), Estimate::of(&values, &mut bootstrap)?)))
+                .filter_map(|(id, values)| {
+                    Some((id.clone(), Estimate::of(&values, &mut bootstrap)?))
+                })
                 .collect();
         }
     }

@@ -56,13 +56,19 @@ fn blocks(upstreams: &Upstreams) -> Vec<Block> {
 fn table(upstreams: &Upstreams) -> Grid {
     let mut head = vec![("server", Align::Left)];
     for (id, interval) in COLUMNS {
-        head.push((figure::upstream(id).map_or(id, |figure| figure.head), Align::Right));
+        head.push((
+            figure::upstream(id).map_or(id, |figure| figure.head),
+            Align::Right,
+        ));
         if interval {
             head.push(("95 %", Align::Right));
         }
     }
     head.push(("requests each", Align::Right));
-    let measured = upstreams.servers.iter().filter(|server| !server.figures.is_empty());
+    let measured = upstreams
+        .servers
+        .iter()
+        .filter(|server| !server.figures.is_empty());
     let rows = measured.map(|server| {
         let mut row = vec![server.display.clone()];
         for (id, interval) in COLUMNS {
@@ -112,7 +118,8 @@ fn about(upstreams: &Upstreams) -> String {
     let cpus = counted(upstreams.driver_cpus as u64, "CPU");
     text += &match upstreams.pinned {
         true => format!(" Load generator and dependency shared {cpus}."),
-        false => " Nothing was pinned: servers, load generator and dependency shared all CPUs.".to_owned(),
+        false => " Nothing was pinned: servers, load generator and dependency shared all CPUs."
+            .to_owned(),
     };
     text
 }
@@ -126,10 +133,17 @@ fn notes(upstreams: &Upstreams) -> Vec<String> {
             let (verb, reason) = (failure.step.verb(), &failure.reason);
             notes.push(format!("{name}: failed to {verb}: {reason}"));
         }
-        if let Some(error) = server.rounds.iter().find_map(|round| round.first_error.as_ref()) {
+        if let Some(error) = server
+            .rounds
+            .iter()
+            .find_map(|round| round.first_error.as_ref())
+        {
             notes.push(format!("{name}: errors; the first: {error}"));
         }
-        if server.requests_per_connection().is_some_and(|each| each < KEPT) {
+        if server
+            .requests_per_connection()
+            .is_some_and(|each| each < KEPT)
+        {
             notes.push(format!(
                 "{name} keeps no connections to its dependency: it opened one for nearly every request"
             ));
@@ -141,7 +155,10 @@ fn notes(upstreams: &Upstreams) -> Vec<String> {
 
 /// Rounds in which the load generator may have added latency of its own.
 fn doubtful(server: &ServerUpstream) -> Option<String> {
-    let late = server.rounds.iter().filter(|round| round.generator_bound || !round.kept_up);
+    let late = server
+        .rounds
+        .iter()
+        .filter(|round| round.generator_bound || !round.kept_up);
     let late = late.count() as u64;
     (late > 0).then(|| {
         format!(
@@ -151,4 +168,91 @@ fn doubtful(server: &ServerUpstream) -> Option<String> {
             counted(late, "round")
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use record::{Failure, RoundUpstream, Step};
+
+    use super::*;
+
+    /// A server that adds so much in its rounds, with so many connections for 4,500 requests.
+    fn server(name: &str, added: &[f64], connections: f64) -> ServerUpstream {
+        let round = |(round, added): (u32, &f64)| RoundUpstream {
+            round,
+            direct_first: round % 2 == 1,
+            figures: BTreeMap::from([
+                ("direct_p50_us".to_owned(), 3_500.0),
+                ("latency_p50_us".to_owned(), 3_500.0 + added),
+                ("added_p50_us".to_owned(), *added),
+                ("upstream_connections".to_owned(), connections),
+                ("upstream_requests".to_owned(), 4_500.0),
+            ]),
+            generator_bound: false,
+            kept_up: round != 2,
+            first_error: None,
+        };
+        ServerUpstream {
+            name: name.to_owned(),
+            display: name.to_owned(),
+            rounds: (1..).zip(added).map(round).collect(),
+            ..ServerUpstream::default()
+        }
+    }
+
+    #[test]
+    fn rows_have_what_is_added_and_notes_what_is_wrong() {
+        let mut failed = server("failed", &[], 0.0);
+        failed.failure = Some(Failure {
+            step: Step::Accept,
+            reason: "no".to_owned(),
+            log_tail: String::new(),
+        });
+        let mut all = Upstreams {
+            schema_version: record::UPSTREAM_SCHEMA_VERSION,
+            kind: record::UPSTREAM_KIND.to_owned(),
+            id: String::new(),
+            started_at: String::new(),
+            harness_version: String::new(),
+            revision: None,
+            command: Vec::new(),
+            cpu: String::new(),
+            rustc: String::new(),
+            pinned: true,
+            driver_cpus: 1,
+            delay: "exponential:5ms".to_owned(),
+            rate: 1_000.0,
+            connections: 64,
+            workers: 2,
+            rounds: 3,
+            trial_ms: 4_000,
+            warmup_ms: 500,
+            arrivals: "constant".to_owned(),
+            seed: 1,
+            servers: vec![
+                server("keeps", &[120.0, 140.0, 130.0], 15.0),
+                server("opens", &[250.0], 4_500.0),
+                failed,
+            ],
+        };
+        all.summarise();
+        let text = upstream_lines(&all, Colour::Never);
+        let plain = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in [
+            "Upstream: exponential:5ms",
+            "| keeps | 3,500 | 3,630 | 130 | 120 to 140 |",
+            "| 15 | | 300 |",
+            "| opens | 3,500 | 3,750 | 250 | |",
+            "| 4,500 | | 1.00 |",
+            "Load generator and dependency shared 1 CPU.",
+            "opens keeps no connections to its dependency",
+            "keeps: in 1 round the load generator was busy or late",
+            "failed: failed to",
+        ] {
+            assert!(plain.contains(words), "{words} is not in\n{text}");
+        }
+        assert!(!plain.contains("keeps keeps no"), "{text}");
+    }
 }

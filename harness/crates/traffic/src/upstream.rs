@@ -15,7 +15,9 @@ use super::turns::{
     Contender, Driven, Field, Racer, TrialOptions, Turn, USUAL_START, latency_us, refuse_unpinned,
 };
 use catalog::{Call, plan};
-use loadgen::{Client, Config, Control, Expect, GENERATOR_BUSY, Measurement, Request, Script, means};
+use loadgen::{
+    Client, Config, Control, Expect, GENERATOR_BUSY, Measurement, Request, Script, means,
+};
 use record::{Failure, RoundUpstream, Step};
 use runner::{Interrupt, Referee, boot, wire};
 use serde_json::Value;
@@ -84,7 +86,14 @@ pub fn upstream_round(
         });
         match started {
             Ok((served, direct)) => {
-                field.join(contender.name, Ok(served), Caller { direct, found: None });
+                field.join(
+                    contender.name,
+                    Ok(served),
+                    Caller {
+                        direct,
+                        found: None,
+                    },
+                );
             }
             Err(failure) => field.racers.push(Err(failure)),
         }
@@ -101,7 +110,11 @@ pub fn upstream_round(
 }
 
 /// The requests to the server and to the dependency, of which both must return the same.
-fn scripts(server: SocketAddr, dependency: SocketAddr, limit: Duration) -> Result<(Script, Script)> {
+fn scripts(
+    server: SocketAddr,
+    dependency: SocketAddr,
+    limit: Duration,
+) -> Result<(Script, Script)> {
     let ask = |addr, target: &str| -> Result<_> {
         let call = Call {
             method: "GET".to_owned(),
@@ -115,7 +128,11 @@ fn scripts(server: SocketAddr, dependency: SocketAddr, limit: Duration) -> Resul
         Ok((wire, response))
     };
     let (direct_wire, direct) = ask(dependency, TO_DEPENDENCY).context("the dependency")?;
-    ensure!(direct.status == 200, "the dependency returned {}", direct.status);
+    ensure!(
+        direct.status == 200,
+        "the dependency returned {}",
+        direct.status
+    );
     let json: Value = serde_json::from_slice(&direct.body).context("the dependency's body")?;
     let (through_wire, through) = ask(server, ROUTE)?;
     if through.status != 200 || !means(&through.body, &json) {
@@ -128,10 +145,17 @@ fn scripts(server: SocketAddr, dependency: SocketAddr, limit: Duration) -> Resul
     }
     let script = |wire, bytes| {
         let (status, json) = (200, json.clone());
-        let expect = Expect::Body { status, bytes, json };
+        let expect = Expect::Body {
+            status,
+            bytes,
+            json,
+        };
         Script::new(vec![Request { wire, expect }])
     };
-    Ok((script(through_wire, through.body)?, script(direct_wire, direct.body)?))
+    Ok((
+        script(through_wire, through.body)?,
+        script(direct_wire, direct.body)?,
+    ))
 }
 
 /// A server with a dependency.
@@ -157,7 +181,11 @@ impl Racer<Caller> {
         let direct_first = round % 2 == 1;
         let mut direct = None;
         if direct_first {
-            direct = Some(drive_dependency(&direct_config, &self.state.direct, interrupt)?);
+            direct = Some(drive_dependency(
+                &direct_config,
+                &self.state.direct,
+                interrupt,
+            )?);
         }
         let before = (run.dependency.counts)()?;
         let through = self.drive(config)?;
@@ -166,12 +194,21 @@ impl Racer<Caller> {
             Some(direct) => direct,
             None => drive_dependency(&direct_config, &self.state.direct, interrupt)?,
         };
-        Ok(found((round, direct_first), &direct, &through, (before, after)))
+        Ok(found(
+            (round, direct_first),
+            &direct,
+            &through,
+            (before, after),
+        ))
     }
 }
 
 /// A load on the dependency alone, of which every response must be right.
-fn drive_dependency(config: &Config, script: &Script, interrupt: &Interrupt) -> Result<Measurement> {
+fn drive_dependency(
+    config: &Config,
+    script: &Script,
+    interrupt: &Interrupt,
+) -> Result<Measurement> {
     let control = Control::new(interrupt.flag()).into();
     let measured = loadgen::drive(config, script, &control).context("the dependency alone")?;
     ensure!(!measured.stopped, "interrupted");
@@ -199,7 +236,10 @@ fn found(
     }
     let counted = [
         ("upstream_requests", after.requests - before.requests),
-        ("upstream_connections", after.connections - before.connections),
+        (
+            "upstream_connections",
+            after.connections - before.connections,
+        ),
         ("upstream_most_at_once", after.most_at_once),
     ];
     figures.extend(counted.map(|(id, count)| (id.to_owned(), count as f64)));

@@ -24,4 +24,5 @@ mod supervised;
 pub(crate) mod support;
 mod targets;
 mod unfinished;
+mod upstream;
 mod usage;

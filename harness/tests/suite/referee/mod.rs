@@ -212,6 +212,7 @@ fn no_allow() {
         "download-method",
         "upload-method",
         "wait-method",
+        "upstream-method",
     ];
     is_refused_only("no-allow", &of_every_route);
 }

@@ -134,6 +134,14 @@ const MUTANTS: &[(&str, By)] = &[
     ),
     ("small-uploads", Checks(&["upload-limit", "upload-sum"])),
     ("skips-uploads", Checks(&["upload-sum", "upload-limit"])),
+    (
+        "upstream-connects",
+        ChecksOnly(&["upstream-passes-on"], &["upstream-failed"]),
+    ),
+    (
+        "upstream-hides-errors",
+        ChecksOnly(&["upstream-failed"], &["upstream-passes-on"]),
+    ),
     // How it is sent.
     ("slow-first-byte", Checks(&["first-byte"])),
     ("trickled-body", ChecksOnly(&["last-byte"], &["first-byte"])),

@@ -46,7 +46,10 @@ impl Given {
         let mut points = serde_json::Map::new();
         if !self.delays.is_empty() {
             for (name, quantile) in QUANTILES {
-                points.insert(name.to_owned(), json!(self.delays.value_at_quantile(quantile)));
+                points.insert(
+                    name.to_owned(),
+                    json!(self.delays.value_at_quantile(quantile)),
+                );
             }
             points.insert("max".to_owned(), json!(self.delays.max()));
         }
