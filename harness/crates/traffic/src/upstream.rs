@@ -209,7 +209,7 @@ fn drive_dependency(
     script: &Script,
     interrupt: &Interrupt,
 ) -> Result<Measurement> {
-    let control = Control::new(interrupt.flag()).into();
+    let control = Control::new(interrupt.flag());
     let measured = loadgen::drive(config, script, &control).context("the dependency alone")?;
     ensure!(!measured.stopped, "interrupted");
     refuse_unpinned(config, &measured)?;
