@@ -16,7 +16,7 @@ TESTS := --lib --bins --tests --examples
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help tools new-server build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor cost profile footprint capacity ladder patterns soak restart fairness crosscheck microbench bench-driver build-tests test test-slow fuzz lint nightly ci clean
+.PHONY: help tools new-server build check protocol bench-all bench-quick bench-publish smoke regress report compare doctor cost profile footprint capacity ladder patterns soak restart upstream fairness crosscheck microbench bench-driver build-tests test test-slow fuzz lint nightly ci clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -84,6 +84,9 @@ ladder: tools ## Measure over connections, worker threads and rates (CONNECTIONS
 
 restart: tools ## Restart each server under load and count what is lost (SERVER=, WORKLOAD=, RATE=)
 	@$(HARNESS) restart $(SELECT) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(if $(RATE),--rate $(RATE)) $(MANIFESTS)
+
+upstream: tools ## Have each server call a dependency, and measure what latency it adds (SERVER=, DELAY=, RATE=); 4 minutes
+	@$(HARNESS) upstream $(SELECT) $(if $(DELAY),--delay $(DELAY)) $(if $(RATE),--rate $(RATE)) $(MANIFESTS)
 
 fairness: tools ## Show whether the servers run under the same conditions
 	@$(HARNESS) fairness $(SELECT) $(MANIFESTS)

@@ -30,6 +30,7 @@ Examples:
   cargo harness restart --server NAME            how many requests does a restart under load lose?
   cargo harness capacity --slo 'p99<10ms'        up to which rate does it meet an objective?
   cargo harness ladder --workers 1,2,4           how does it change with connections, workers or the rate?
+  cargo harness upstream --server NAME           what latency does it add to that of a dependency?
   cargo harness fairness                         do all servers run under the same conditions?
   cargo harness profile --server NAME            where does its time go, and where does it allocate?
   cargo harness microbench --server NAME         what do its handlers take without a socket?
@@ -89,6 +90,8 @@ enum Verb {
     Ladder(Box<cmd::ladder::Arguments>),
     /// Restart each server under load; count the requests that are lost, and show for how long
     Restart(Box<cmd::restart::Arguments>),
+    /// Have each server call a dependency; show what latency it adds, and whether it keeps its connections
+    Upstream(Box<cmd::upstream::Arguments>),
     /// Show whether servers run under the same conditions: threads, allocator, socket options, limits
     Fairness(Box<cmd::fairness::Arguments>),
     /// Record where a server's time goes, and where it allocates: shares, a flame graph, call sites
@@ -140,6 +143,7 @@ pub fn main() -> ExitCode {
         Verb::Capacity(arguments) => cmd::capacity::run(&arguments),
         Verb::Ladder(arguments) => cmd::ladder::run(&arguments),
         Verb::Restart(arguments) => cmd::restart::run(&arguments),
+        Verb::Upstream(arguments) => cmd::upstream::run(&arguments),
         Verb::Fairness(arguments) => cmd::fairness::run(&arguments),
         Verb::Profile(arguments) => cmd::profile::run(&arguments),
         Verb::Microbench(arguments) => cmd::microbench::run(&arguments),

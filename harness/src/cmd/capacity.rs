@@ -348,7 +348,7 @@ impl CapacitySurvey<'_> {
         if self.interrupt.is_set() {
             return Ok(());
         }
-        let contenders = contenders(self.built, workload);
+        let contenders = contenders(self.built, &workload.name);
         let slo = &self.arguments.slo;
         let judge = |config: &loadgen::Config, measured: &loadgen::Measurement| {
             let verdict = find::judge(slo, config, measured);

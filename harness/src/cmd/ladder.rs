@@ -386,7 +386,7 @@ impl LadderSurvey<'_> {
         if self.interrupt.is_set() {
             return Ok(());
         }
-        let contenders = contenders(self.built, workload);
+        let contenders = contenders(self.built, &workload.name);
         let (progress, left) = (&mut self.progress, self.left.counter());
         let mut show = |what: &str| {
             let text = format!("round {round}, {}: {what}", workload.name);

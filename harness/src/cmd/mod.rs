@@ -46,6 +46,7 @@ pub mod restart;
 mod results;
 pub mod soak;
 mod survey;
+pub mod upstream;
 
 /// Writes a file whole.
 fn write_file(path: &std::path::Path, text: &str) -> anyhow::Result<()> {

@@ -1,4 +1,5 @@
-//! What commands have in common that measure rounds of fresh processes: `capacity`, `ladder`, `patterns` and `restart`.
+//! What commands have in common that measure rounds of fresh processes: `capacity`, `ladder`, `patterns`, `restart` and
+//! `upstream`.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use super::machine::{CpuPlace, descriptor_limit};
 use super::progress::Progress;
 use super::results::{self, Folder};
 use crate::flags::Usage;
-use catalog::{Catalog, Server, Workload};
+use catalog::{Catalog, Server};
 use machine::probe::limits;
 use record::{Document, Failure};
 use runner::{BootOptions, Built, Interrupt};
@@ -250,11 +251,11 @@ pub(super) fn stored(
     }
 }
 
-/// The servers that were built and take part in a workload.
-pub(super) fn contenders<'a>(built: &'a [Build<'a>], workload: &Workload) -> Vec<Contender<'a>> {
+/// The servers that were built and take part in a workload, or have a route.
+pub(super) fn contenders<'a>(built: &'a [Build<'a>], workload: &str) -> Vec<Contender<'a>> {
     let serving = built
         .iter()
-        .filter(|(server, _)| server.takes_part(&workload.name));
+        .filter(|(server, _)| server.takes_part(workload));
     let contender = |(server, built): &'a Build<'a>| {
         let launch = &built.as_ref().ok()?.launch;
         let name = &server.name;

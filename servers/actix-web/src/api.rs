@@ -136,7 +136,7 @@ async fn unsupported_media_type() -> Result<HttpResponse, Error> {
 }
 
 /// Answers a method the resource has no route for.
-fn only(allow: &'static str) -> Route {
+pub(crate) fn only(allow: &'static str) -> Route {
     web::to(move || async move {
         Err::<HttpResponse, Error>(ApiError::MethodNotAllowed { allow: Some(allow) }.into())
     })

@@ -3,6 +3,7 @@
 mod error;
 mod extract;
 mod routes;
+mod upstream;
 
 use std::io;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::serve::ListenerExt;
-use contract::{Flags, Store};
+use contract::{Flags, Special, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
@@ -21,7 +22,7 @@ use tokio::time::sleep;
 const GRACE: Duration = Duration::from_secs(3);
 
 fn main() -> io::Result<()> {
-    let flags = Flags::read_with_middleware();
+    let flags = Flags::read_with(&[Special::Middleware, Special::Upstream]);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(flags.workers.get())
         .enable_all()
@@ -29,18 +30,17 @@ fn main() -> io::Result<()> {
     let listener = contract::bind(flags.addr);
     listener.set_nonblocking(true)?;
     // Spawned, so that the workers accept connections too; this thread sleeps.
-    let served = runtime.block_on(async { tokio::spawn(serve(listener, flags.middleware)).await });
+    let served = runtime.block_on(async { tokio::spawn(serve(listener, flags)).await });
     served.map_err(io::Error::other)?
 }
 
-async fn serve(listener: std::net::TcpListener, middleware: u8) -> io::Result<()> {
+async fn serve(listener: std::net::TcpListener, flags: Flags) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?.tap_io(|stream| {
         // Fails only if the client is gone already, and reading will tell.
         let _ = stream.set_nodelay(true);
     });
-    let app = (0..middleware).fold(routes::app(Store::leak()), |app, _| {
-        app.layer(from_fn(pass_on))
-    });
+    let app = routes::app(Store::leak()).merge(upstream::app(flags.upstream));
+    let app = (0..flags.middleware).fold(app, |app, _| app.layer(from_fn(pass_on)));
     let overdue = async {
         shutdown_signal().await;
         sleep(GRACE).await;

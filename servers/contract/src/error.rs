@@ -27,6 +27,10 @@ pub enum ApiError {
     InvalidOrder(Cow<'static, str>),
     /// Fewer units are left than were asked for; nothing was taken.
     OutOfStock,
+    /// The server was started without [`crate::Flags::upstream`].
+    UpstreamAbsent,
+    /// The dependency could not be reached, or answered anything but 200.
+    UpstreamFailed,
 }
 
 impl ApiError {
@@ -40,6 +44,8 @@ impl ApiError {
             Self::UnsupportedMediaType => 415,
             Self::InvalidOrder(_) => 422,
             Self::OutOfStock => 409,
+            Self::UpstreamAbsent => 503,
+            Self::UpstreamFailed => 502,
         }
     }
 
@@ -54,6 +60,8 @@ impl ApiError {
             Self::MalformedJson(_) => "malformed_json",
             Self::InvalidOrder(_) => "invalid_order",
             Self::OutOfStock => "out_of_stock",
+            Self::UpstreamAbsent => "upstream_absent",
+            Self::UpstreamFailed => "upstream_failed",
         }
     }
 
@@ -87,6 +95,8 @@ impl fmt::Display for ApiError {
             Self::PayloadTooLarge => f.write_str("the body is longer than this route takes"),
             Self::UnsupportedMediaType => f.write_str("send Content-Type: application/json"),
             Self::OutOfStock => f.write_str("fewer units are left than asked for"),
+            Self::UpstreamAbsent => f.write_str("start the server with --upstream HOST:PORT"),
+            Self::UpstreamFailed => f.write_str("the upstream gave no valid response"),
         }
     }
 }
@@ -134,6 +144,8 @@ mod tests {
             (ApiError::MalformedJson("why".into()), 400, "malformed_json"),
             (ApiError::InvalidOrder("why".into()), 422, "invalid_order"),
             (ApiError::OutOfStock, 409, "out_of_stock"),
+            (ApiError::UpstreamAbsent, 503, "upstream_absent"),
+            (ApiError::UpstreamFailed, 502, "upstream_failed"),
         ];
         for (error, status, code) in rows {
             assert_eq!(error.status(), status);

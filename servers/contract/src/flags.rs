@@ -24,25 +24,42 @@ pub struct Flags {
     /// Layers of middleware that only pass each request on, to measure what one costs
     #[arg(long, default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u8).range(..=64))]
     pub middleware: u8,
+
+    /// The dependency to which GET /api/v1/upstream sends a request
+    #[arg(long, value_name = "HOST:PORT")]
+    pub upstream: Option<SocketAddr>,
+}
+
+/// Flags that only some servers can be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Special {
+    /// [`Flags::middleware`], for a server that puts layers around its handlers.
+    Middleware,
+    /// [`Flags::upstream`], for a server that has the route.
+    Upstream,
 }
 
 impl Flags {
     /// Reads the command line. A bad flag or value is named on the first line of
     /// stderr and ends the process with status 2.
     pub fn read() -> Self {
-        let flags = Self::read_with_middleware();
-        if flags.middleware > 0 {
-            let why = "this server can't be given --middleware";
-            Self::command()
-                .error(ErrorKind::ArgumentConflict, why)
-                .exit()
-        }
-        flags
+        Self::read_with(&[])
     }
 
-    /// As [`Flags::read`], for a server that puts [`Flags::middleware`] layers around its handlers.
-    pub fn read_with_middleware() -> Self {
+    /// As [`Flags::read`], for a server that can also be given these.
+    pub fn read_with(special: &[Special]) -> Self {
         let flags = Self::parse();
+        for (flag, name, given) in [
+            (Special::Middleware, "--middleware", flags.middleware > 0),
+            (Special::Upstream, "--upstream", flags.upstream.is_some()),
+        ] {
+            if given && !special.contains(&flag) {
+                let why = format!("this server can't be given {name}");
+                Self::command()
+                    .error(ErrorKind::ArgumentConflict, why)
+                    .exit()
+            }
+        }
         #[cfg(feature = "count-allocations")]
         crate::counted::serve().expect("the socket for allocation counts is free");
         flags
@@ -113,6 +130,7 @@ mod tests {
             (&["--workers", "many"], "many"),
             (&["--addr", "localhost"], "localhost"),
             (&["--port", "1"], "--port"),
+            (&["--upstream", "somewhere"], "somewhere"),
             (&["extra"], "extra"),
         ] {
             let error = parse(args).unwrap_err();

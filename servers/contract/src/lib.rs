@@ -29,7 +29,7 @@ mod wait;
 use std::time::Duration;
 
 pub use error::{ApiError, ErrorBody};
-pub use flags::{Flags, bind};
+pub use flags::{Flags, Special, bind};
 pub use order_request::{NewOrder, OrderRequest};
 pub use orders::{Order, OrderPage};
 pub use params::{
@@ -49,6 +49,9 @@ pub const HEAD_LIMIT: Duration = Duration::from_secs(75);
 
 /// The largest body of an order, in bytes; a longer one is answered 413.
 pub const MAX_BODY_BYTES: usize = 16 * 1024;
+
+/// The longest body that a server passes on from its dependency, in bytes; a longer one is answered 502.
+pub const MAX_UPSTREAM_BYTES: usize = 64 * 1024;
 
 /// Whether a `Content-Type` names JSON: `application/json`, parameters allowed.
 pub fn is_json(content_type: Option<&str>) -> bool {

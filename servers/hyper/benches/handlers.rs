@@ -6,6 +6,9 @@ mod response;
 #[path = "../src/routes.rs"]
 #[allow(unused_imports, reason = "a benchmark leaves out the tests in it")]
 mod routes;
+#[path = "../src/upstream.rs"]
+#[allow(dead_code, reason = "no benchmark has a dependency")]
+mod upstream;
 
 use std::convert::Infallible;
 
@@ -22,8 +25,9 @@ fn main() {
     let mut handlers = Handlers::of("hyper");
     let handlers = &mut handlers;
     let store = Store::leak();
-    let app =
-        service_fn(|request| async { Ok::<_, Infallible>(routes::app(store, request).await) });
+    let app = service_fn(|request| async {
+        Ok::<_, Infallible>(routes::app(store, None, request).await)
+    });
     for call in CALLS {
         time(handlers, "handlers", call.name, call, app);
     }

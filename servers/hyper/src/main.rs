@@ -3,13 +3,15 @@
 
 mod response;
 mod routes;
+mod upstream;
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
-use contract::{Flags, HEAD_LIMIT, Store};
+use contract::{Flags, HEAD_LIMIT, Special, Store};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,6 +19,8 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
+
+use crate::upstream::Upstream;
 
 /// Accepting fails mostly because descriptors have run out, which only time brings back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -26,7 +30,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const GRACE: Duration = Duration::from_secs(3);
 
 fn main() -> io::Result<()> {
-    let flags = Flags::read();
+    let flags = Flags::read_with(&[Special::Upstream]);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(flags.workers.get())
         .enable_all()
@@ -34,14 +38,15 @@ fn main() -> io::Result<()> {
     let listener = contract::bind(flags.addr);
     listener.set_nonblocking(true)?;
     // Spawned, so that the workers accept connections too; this thread sleeps.
-    let served = runtime.block_on(async { tokio::spawn(serve(listener)).await });
+    let served = runtime.block_on(async { tokio::spawn(serve(listener, flags.upstream)).await });
     served.map_err(io::Error::other)?
 }
 
 /// Serves until a signal asks to stop. An error of one connection ends that one alone.
-async fn serve(listener: std::net::TcpListener) -> io::Result<()> {
+async fn serve(listener: std::net::TcpListener, upstream: Option<SocketAddr>) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let store = Store::leak();
+    let upstream = upstream.map(Upstream::leak);
     let mut http = http1::Builder::new();
     // Without a timer there is no limit. It runs on idle connections too, which hyper's own
     // 30 s would cut off.
@@ -63,7 +68,7 @@ async fn serve(listener: std::net::TcpListener) -> io::Result<()> {
         // Fails only if the client is gone already, and reading will tell.
         let _ = stream.set_nodelay(true);
         let service = service_fn(move |request| async move {
-            Ok::<_, Infallible>(routes::app(store, request).await)
+            Ok::<_, Infallible>(routes::app(store, upstream, request).await)
         });
         let connection = http.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);

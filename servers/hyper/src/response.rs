@@ -14,7 +14,12 @@ pub(crate) type Answer = Response<Full<Bytes>>;
 /// An answer with this value as its body.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
     let body = serde_json::to_vec(value).expect("the contract's types have no maps or errors");
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    json_bytes(status, Bytes::from(body))
+}
+
+/// An answer with this body, which is JSON.
+pub(crate) fn json_bytes(status: StatusCode, body: Bytes) -> Answer {
+    let mut answer = Response::new(Full::new(body));
     *answer.status_mut() = status;
     let json = HeaderValue::from_static("application/json");
     answer.headers_mut().insert(CONTENT_TYPE, json);

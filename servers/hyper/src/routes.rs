@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::sleep;
 
 use crate::response::{self, Answer};
+use crate::upstream::Upstream;
 
 /// A path the contract knows, with its parameter.
 #[derive(Debug, PartialEq)]
@@ -26,6 +27,7 @@ enum Route<'path> {
     Wait,
     Download,
     Upload,
+    Upstream,
 }
 
 impl<'path> Route<'path> {
@@ -37,6 +39,7 @@ impl<'path> Route<'path> {
             "/api/v1/wait" => Some(Self::Wait),
             "/api/v1/download" => Some(Self::Download),
             "/api/v1/upload" => Some(Self::Upload),
+            "/api/v1/upstream" => Some(Self::Upstream),
             _ => match path.rsplit_once('/')? {
                 (_, "") => None,
                 ("/api/v1/users", id) => Some(Self::User(id)),
@@ -64,15 +67,20 @@ pub(crate) trait ReadBody:
 
 impl<B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>> ReadBody for B {}
 
-/// Everything the server answers, over this store.
-pub(crate) async fn app<B: ReadBody>(store: &'static Store, request: Request<B>) -> Answer {
-    handle(store, request)
+/// Everything the server answers, over this store and with this dependency.
+pub(crate) async fn app<B: ReadBody>(
+    store: &'static Store,
+    upstream: Option<&'static Upstream>,
+    request: Request<B>,
+) -> Answer {
+    handle(store, upstream, request)
         .await
         .unwrap_or_else(|error| response::error(&error))
 }
 
 async fn handle<B: ReadBody>(
     store: &'static Store,
+    upstream: Option<&'static Upstream>,
     request: Request<B>,
 ) -> Result<Answer, ApiError> {
     let (head, body) = request.into_parts();
@@ -91,6 +99,8 @@ async fn handle<B: ReadBody>(
         Route::Wait if is_get => wait(query).await,
         Route::Download if is_get => download(store, query),
         Route::Upload if head.method == Method::POST => upload(body).await,
+        // Boxed, so that the future of every other request stays small.
+        Route::Upstream if is_get => Box::pin(pass_on(upstream)).await,
         other => Err(ApiError::MethodNotAllowed {
             allow: Some(other.allow()),
         }),
@@ -135,6 +145,12 @@ fn download(store: &Store, query: Option<&str>) -> Result<Answer, ApiError> {
 async fn upload<B: ReadBody>(body: B) -> Result<Answer, ApiError> {
     let body = read_body(body, MAX_UPLOAD_BYTES).await?;
     Ok(response::json(StatusCode::OK, &Upload::of(&body)))
+}
+
+async fn pass_on(upstream: Option<&Upstream>) -> Result<Answer, ApiError> {
+    let upstream = upstream.ok_or(ApiError::UpstreamAbsent)?;
+    let body = upstream.get().await.ok_or(ApiError::UpstreamFailed)?;
+    Ok(response::json_bytes(StatusCode::OK, body))
 }
 
 async fn place_order<B: ReadBody>(

@@ -19,7 +19,7 @@ use salvo::prelude::*;
 fn main() {
     let mut handlers = Handlers::of("salvo");
     let store = Store::leak();
-    let app = routes::service(store);
+    let app = routes::service_of(routes::router(store));
     for call in CALLS {
         time(&mut handlers, "handlers", call.name, call, &app);
     }
@@ -32,7 +32,9 @@ fn main() {
     let many = routes::service_of(router);
     time(&mut handlers, "routes", "199", USER, &many);
     for layers in LAYERS {
-        let app = (0..layers).fold(routes::service(store), |app, _| app.hoop(pass_on));
+        let app = (0..layers).fold(routes::service_of(routes::router(store)), |app, _| {
+            app.hoop(pass_on)
+        });
         time(&mut handlers, "middleware", &layers.to_string(), USER, &app);
     }
 }

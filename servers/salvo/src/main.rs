@@ -2,11 +2,12 @@
 
 mod error;
 mod routes;
+mod upstream;
 
 use std::io;
 use std::time::Duration;
 
-use contract::{Flags, HEAD_LIMIT, Store};
+use contract::{Flags, HEAD_LIMIT, Special, Store};
 use salvo::conn::tcp::TcpAcceptor;
 use salvo::fuse::FuseConfig;
 use salvo::prelude::*;
@@ -17,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 const GRACE: Duration = Duration::from_secs(3);
 
 fn main() -> io::Result<()> {
-    let flags = Flags::read_with_middleware();
+    let flags = Flags::read_with(&[Special::Middleware, Special::Upstream]);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(flags.workers.get())
         .enable_all()
@@ -25,11 +26,11 @@ fn main() -> io::Result<()> {
     let listener = contract::bind(flags.addr);
     listener.set_nonblocking(true)?;
     // Spawned, so that the workers accept connections too; this thread sleeps.
-    let served = runtime.block_on(async { tokio::spawn(serve(listener, flags.middleware)).await });
+    let served = runtime.block_on(async { tokio::spawn(serve(listener, flags)).await });
     served.map_err(io::Error::other)?
 }
 
-async fn serve(listener: std::net::TcpListener, middleware: u8) -> io::Result<()> {
+async fn serve(listener: std::net::TcpListener, flags: Flags) -> io::Result<()> {
     let acceptor = TcpAcceptor::try_from(TcpListener::from_std(listener)?)?;
     // It runs on idle connections too, which salvo's own 30 s would cut off.
     let limits = FuseConfig::default().with_http1_header_timeout(HEAD_LIMIT);
@@ -39,7 +40,8 @@ async fn serve(listener: std::net::TcpListener, middleware: u8) -> io::Result<()
         shutdown_signal().await;
         handle.stop_graceful(GRACE);
     });
-    let service = (0..middleware).fold(routes::service(Store::leak()), |service, _| {
+    let router = routes::router(Store::leak()).push(upstream::router(flags.upstream));
+    let service = (0..flags.middleware).fold(routes::service_of(router), |service, _| {
         service.hoop(pass_on)
     });
     server.try_serve(service).await

@@ -14,11 +14,6 @@ use tokio::time::sleep;
 
 use crate::error::{Error, refused};
 
-/// Everything the server answers, over this store.
-pub(crate) fn service(store: &'static Store) -> Service {
-    service_of(router(store))
-}
-
 /// The contract's routes, over this store.
 pub(crate) fn router(store: &'static Store) -> Router {
     // salvo has no HEAD of its own: a route that lacks one would answer 405.
@@ -70,7 +65,7 @@ async fn empty_segment_is_no_route(req: &Request, res: &mut Response, ctrl: &mut
     }
 }
 
-/// The store that [`service`] injects.
+/// The store that [`router`] injects.
 fn store(depot: &Depot) -> &'static Store {
     depot.get_typed::<&'static Store>().expect("injected")
 }

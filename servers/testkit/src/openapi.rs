@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use referee::Dependency;
 use serde_json::{Value, json};
 
 use crate::faults::Faults;
@@ -16,6 +17,7 @@ const README: &str = include_str!("../../contract/README.md");
 const JSON: &str = "application/json";
 const ORDERS: &str = "/api/v1/orders";
 const UPLOAD: &str = "/api/v1/upload";
+const UPSTREAM: &str = "/api/v1/upstream";
 
 /// An answer of the document, and a request that brings it.
 struct Case {
@@ -96,6 +98,15 @@ fn cases() -> Vec<Case> {
         get("/api/v1/compressed", "400", "/api/v1/compressed?page=0"),
         upload("200", vec![255; 65_536]),
         upload("413", vec![255; 65_537]),
+        get(UPSTREAM, "503", UPSTREAM),
+    ]
+}
+
+/// Those of a server that has a dependency.
+fn upstream_cases() -> Vec<Case> {
+    vec![
+        get(UPSTREAM, "200", UPSTREAM),
+        get(UPSTREAM, "502", UPSTREAM),
     ]
 }
 
@@ -108,7 +119,9 @@ pub fn openapi(program: &str) {
     let server = Server::boot(program);
     let mut faults = Faults::default();
     let cases = cases();
-    names_what_is_tried(document, &cases, &mut faults);
+    let upstream_cases = upstream_cases();
+    let all: Vec<&Case> = cases.iter().chain(&upstream_cases).collect();
+    names_what_is_tried(document, &all, &mut faults);
     names_every_error(document, &mut faults);
     let lacks: Vec<String> = lacks()
         .iter()
@@ -116,21 +129,17 @@ pub fn openapi(program: &str) {
         .collect();
     let has = |path: &str| !lacks.iter().any(|lacks| lacks == path);
     for case in cases.iter().filter(|case| has(case.path)) {
-        let answer = server.send(
-            &case.method.to_uppercase(),
-            case.target,
-            case.content_type,
-            case.body.as_deref(),
-        );
-        let response = &document["paths"][case.path][case.method]["responses"][case.status];
-        let request = format!("{} {} ({})", case.method, case.target, case.status);
-        fits(
-            document,
-            response,
-            case.status,
-            (&request, &answer),
-            &mut faults,
-        );
+        is_as_named(document, &server, case, &mut faults);
+    }
+    if has(UPSTREAM) {
+        let dependency = Dependency::start().expect("loopback has a free port");
+        let addr = dependency.addr().to_string();
+        let server = Server::boot_flagged(program, &["--upstream", &addr]);
+        for case in &upstream_cases {
+            let status = if case.status == "200" { 200 } else { 500 };
+            dependency.answer(status, &json!({}));
+            is_as_named(document, &server, case, &mut faults);
+        }
     }
     let answer = server.send("DELETE", "/ping", None, None);
     let response = &document["components"]["responses"]["MethodNotAllowed"];
@@ -146,6 +155,19 @@ pub fn openapi(program: &str) {
     }
     limits_of_order(document, &server, &mut faults);
     faults.assert_none();
+}
+
+/// The answer to this request is that of the document.
+fn is_as_named(document: &Value, server: &Server, case: &Case, faults: &mut Faults) {
+    let answer = server.send(
+        &case.method.to_uppercase(),
+        case.target,
+        case.content_type,
+        case.body.as_deref(),
+    );
+    let response = &document["paths"][case.path][case.method]["responses"][case.status];
+    let request = format!("{} {} ({})", case.method, case.target, case.status);
+    fits(document, response, case.status, (&request, &answer), faults);
 }
 
 fn read(yaml: &str) -> Value {
@@ -171,7 +193,7 @@ fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
 }
 
 /// The answers it names are those provoked here: none is promised that does not come.
-fn names_what_is_tried(document: &Value, cases: &[Case], faults: &mut Faults) {
+fn names_what_is_tried(document: &Value, cases: &[&Case], faults: &mut Faults) {
     let tried: BTreeSet<_> = cases
         .iter()
         .map(|case| format!("{} {} {}", case.method, case.path, case.status))
@@ -200,7 +222,7 @@ fn names_every_error(document: &Value, faults: &mut Faults) {
             is_row.then(|| (cells[2].to_owned(), code.to_owned()))
         })
         .collect();
-    assert_eq!(due.len(), 8, "the README's table of errors: {due:?}");
+    assert_eq!(due.len(), 10, "the README's table of errors: {due:?}");
     let code = |response: &Value| -> Option<String> {
         let schema = &resolve(document, response)["content"][JSON]["schema"];
         let code = &resolve_once(document, schema)["properties"]["error"]["properties"]["code"];

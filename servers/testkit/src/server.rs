@@ -59,19 +59,28 @@ impl Server {
         Self::boot_with(program, 2)
     }
 
+    /// The same with further flags.
+    pub(crate) fn boot_flagged(program: &str, flags: &[&str]) -> Self {
+        Self::boot_as(program, 2, flags)
+    }
+
     /// The same with this many workers.
     pub(crate) fn boot_with(program: &str, workers: usize) -> Self {
+        Self::boot_as(program, workers, &[])
+    }
+
+    fn boot_as(program: &str, workers: usize, flags: &[&str]) -> Self {
         (0..BOOTS)
-            .find_map(|_| Self::try_boot(program, workers))
+            .find_map(|_| Self::try_boot(program, workers, flags))
             .unwrap_or_else(|| panic!("{program} exited with status 1 on {BOOTS} free ports"))
     }
 
     /// None where the process ended with status 1: the port may have been taken
     /// between its choice and the bind.
-    fn try_boot(program: &str, workers: usize) -> Option<Self> {
+    fn try_boot(program: &str, workers: usize, flags: &[&str]) -> Option<Self> {
         let addr = free_addr();
         let mut server = Self {
-            child: spawn(program, &addr.to_string(), workers),
+            child: spawn(program, &addr.to_string(), workers, flags),
             addr,
         };
         let deadline = Instant::now() + BOOT_LIMIT;
@@ -200,9 +209,10 @@ impl Drop for Server {
 }
 
 /// stderr is left as the test's own: it shows why a server failed.
-fn spawn(program: &str, addr: &str, workers: usize) -> Child {
+fn spawn(program: &str, addr: &str, workers: usize, flags: &[&str]) -> Child {
     Command::new(program)
         .args(["--addr", addr, "--workers", &workers.to_string()])
+        .args(flags)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()

@@ -460,6 +460,31 @@ pub fn ladder(id: &str) -> Option<&'static Figure> {
     all.find(|figure| figure.id == id)
 }
 
+/// The further figures of `harness upstream`.
+#[rustfmt::skip]
+pub static UPSTREAM: &[Figure] = &[
+    named("direct_p50_us", "median latency of the dependency", ["alone p50 µs", "alone p50", "alone p50 µs"],
+        "latency of the dependency alone, by the same load generator at the same rate, right before or after the server"),
+    named("direct_p99_us", "99th percentile of the dependency's latency", ["alone p99 µs", "alone p99", "alone p99 µs"],
+        "the same for 99 %"),
+    named("added_p50_us", "added median latency", ["added p50 µs", "added p50", "added p50 µs"],
+        "the median through the server less that of the dependency alone, within a round"),
+    named("added_p99_us", "added 99th percentile of latency", ["added p99 µs", "added p99", "added p99 µs"],
+        "the same for the 99th percentile"),
+    named("upstream_connections", "connections to the dependency", ["connections", "connections", "connections"],
+        "connections that the server opened to the dependency, of the whole trial with its warm-up"),
+    named("upstream_most_at_once", "most requests at once", ["at once", "at once", "at once"],
+        "the most requests that waited in the dependency at the same time: as many connections are needed"),
+    named("upstream_requests", "requests to the dependency", ["requests", "requests", "requests"],
+        "requests that the dependency got from the server, of the whole trial with its warm-up"),
+];
+
+/// The figure of `harness upstream` of that name.
+pub fn upstream(id: &str) -> Option<&'static Figure> {
+    let mut all = CAPACITY.iter().chain(UPSTREAM);
+    all.find(|figure| figure.id == id)
+}
+
 /// The figure of `harness footprint` of that name.
 pub fn footprint(id: &str) -> Option<&'static Figure> {
     let mut all = FOOTPRINT.iter().chain(FOOTPRINT_OPEN);

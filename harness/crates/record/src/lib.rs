@@ -21,6 +21,7 @@ mod restart;
 mod schedule;
 mod soak;
 mod summary;
+mod upstream;
 
 pub use capacity::*;
 pub use cost::*;
@@ -45,3 +46,4 @@ pub use restart::*;
 pub use schedule::Schedule;
 pub use soak::*;
 pub use summary::*;
+pub use upstream::*;

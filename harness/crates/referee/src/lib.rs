@@ -19,6 +19,7 @@ mod bodies;
 mod client;
 mod compressed;
 mod connection;
+mod dependency;
 mod drawn;
 mod errors;
 mod fresh;
@@ -40,6 +41,7 @@ mod stop;
 mod subject;
 mod text;
 mod timing;
+mod upstream;
 mod user;
 mod users;
 mod wait;
@@ -50,6 +52,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 pub use client::load_wire;
+pub use dependency::Dependency;
 pub use missing::MissingRoute;
 pub use model::{Expected, Model, UserFields, unit_price_cents, user};
 use process::ProcessCheck;
@@ -100,7 +103,7 @@ pub struct CheckOptions {
 }
 
 /// The groups of checks whose route a server may lack.
-pub const CAN_LACK: [&str; 4] = ["wait", "download", "upload", "compressed"];
+pub const CAN_LACK: [&str; 5] = ["wait", "download", "upload", "compressed", "upstream"];
 
 /// The checks of responses that a server of `/ping` alone takes. Those of the process it takes too.
 const OF_PING: [&str; 8] = [
@@ -128,6 +131,10 @@ impl Default for CheckOptions {
 }
 
 impl CheckOptions {
+    fn lacks_group(&self, group: &str) -> bool {
+        self.lacks.iter().any(|lacks| lacks == group)
+    }
+
     fn selects(&self, id: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == id)
     }
@@ -198,12 +205,16 @@ const ASKED: &[(&str, &[CheckDef])] = &[
     ("upload", bodies::UPLOAD_CHECKS),
     ("compressed", compressed::CHECKS),
     ("wait", wait::CHECKS),
+    ("upstream", upstream::CHECKS),
     ("orders", orders_kept::CHECKS),
 ];
 
 /// The checks of the process, likewise: it has served a load by then, and the last ones end it.
-const OF_PROCESS: &[(&str, &[ProcessCheck])] =
-    &[("work", work::CHECKS), ("process", process::CHECKS)];
+const OF_PROCESS: &[(&str, &[ProcessCheck])] = &[
+    ("work", work::CHECKS),
+    ("upstream", upstream::PROCESS_CHECKS),
+    ("process", process::CHECKS),
+];
 
 /// All checks in the order they run.
 pub fn all() -> &'static [Check] {
@@ -257,7 +268,8 @@ pub fn check_process(process: &mut dyn Process, options: &CheckOptions) -> Check
     // A server of `/ping` alone has nothing that takes work.
     let of_process = OF_PROCESS
         .iter()
-        .filter(|(group, _)| !options.only_ping || *group == "process");
+        .filter(|(group, _)| !options.only_ping || *group == "process")
+        .filter(|(group, _)| !options.lacks_group(group));
     for check in of_process.flat_map(|(_, checks)| checks.iter()) {
         if options.selects(check.id) {
             results.push(CheckResult {
@@ -274,7 +286,7 @@ pub fn check_process(process: &mut dyn Process, options: &CheckOptions) -> Check
 fn asked(subject: &Subject, options: &CheckOptions) -> (Vec<CheckResult>, Vec<MissingRoute>) {
     let checks = ASKED
         .iter()
-        .filter(|(group, _)| !options.lacks.iter().any(|lacks| lacks == group))
+        .filter(|(group, _)| !options.lacks_group(group))
         .flat_map(|(_, checks)| checks.iter());
     let results: Vec<CheckResult> = checks
         .filter(|check| options.selects(check.id))

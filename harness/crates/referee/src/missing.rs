@@ -60,5 +60,8 @@ pub(super) fn missing(subject: &Subject, lacks: &[String]) -> Vec<MissingRoute> 
     if !lacks("wait") {
         look("GET /api/v1/wait", status("/api/v1/wait?ms=0"));
     }
+    if !lacks("upstream") {
+        look("GET /api/v1/upstream", status("/api/v1/upstream"));
+    }
     found
 }

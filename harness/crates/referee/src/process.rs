@@ -68,11 +68,11 @@ pub trait Process {
         limit: Duration,
     ) -> Result<(Option<Ended>, String), String>;
 
-    /// Starts another process that serves on its own port.
+    /// Starts another process that serves on its own port, with these further arguments.
     ///
     /// # Errors
     /// Why it does not.
-    fn another(&mut self) -> Result<Box<dyn Process + '_>, String>;
+    fn another(&mut self, arguments: &[&str]) -> Result<Box<dyn Process + '_>, String>;
 }
 
 /// A signal that asks a server to stop.
@@ -137,6 +137,11 @@ impl<'a> Scene<'a> {
 
     pub(super) fn subject(&self) -> &Subject {
         self.subject
+    }
+
+    /// See [`Process::another`].
+    pub(super) fn another(&mut self, arguments: &[&str]) -> Result<Box<dyn Process + '_>, String> {
+        self.process.another(arguments)
     }
 
     /// See [`Process::cpu_time`].
@@ -226,7 +231,7 @@ fn prints_nothing(scene: &mut Scene<'_>) -> Outcome {
 
 fn interrupt(scene: &mut Scene<'_>) -> Outcome {
     let only_ping = scene.subject.only_ping;
-    let mut another = scene.process.another()?;
+    let mut another = scene.another(&[])?;
     let stopped = stop::under_load(&mut *another, Stop::Interrupt, Crowd::Whole, only_ping)?;
     stopped.responses().and_then(|()| stopped.exited())
 }

@@ -22,6 +22,8 @@ pub(super) const UNSUPPORTED_MEDIA_TYPE: Refusal = (415, "unsupported_media_type
 pub(super) const MALFORMED_JSON: Refusal = (400, "malformed_json");
 pub(super) const INVALID_ORDER: Refusal = (422, "invalid_order");
 pub(super) const OUT_OF_STOCK: Refusal = (409, "out_of_stock");
+pub(super) const UPSTREAM_ABSENT: Refusal = (503, "upstream_absent");
+pub(super) const UPSTREAM_FAILED: Refusal = (502, "upstream_failed");
 
 /// A complete response.
 #[derive(Debug)]

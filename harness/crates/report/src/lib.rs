@@ -34,6 +34,7 @@ mod standing;
 mod terminal;
 mod tracked;
 mod trials;
+mod upstream;
 mod workload_table;
 
 pub use capacity::{capacity_lines, capacity_page};
@@ -60,6 +61,7 @@ pub use say::summarise;
 pub use soak::{soak_lines, soak_page};
 pub use standing::{Ranked, STANDING_SCHEMA_VERSION};
 pub use terminal::{Colour, terminal, terminal_wide};
+pub use upstream::{upstream_lines, upstream_page};
 
 use record::{Record, Summary, to_json};
 

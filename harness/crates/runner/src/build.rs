@@ -48,6 +48,15 @@ impl Launch {
         self.command.iter().map(fill).collect()
     }
 
+    /// The same with further arguments.
+    #[must_use]
+    pub fn with(&self, arguments: &[&str]) -> Self {
+        let mut launch = self.clone();
+        let arguments = arguments.iter().map(ToString::to_string);
+        launch.command.extend(arguments);
+        launch
+    }
+
     /// Whether it can be told how many workers to use.
     pub fn takes_workers(&self) -> bool {
         self.command.iter().any(|word| word.contains(WORKERS))

@@ -128,13 +128,18 @@ struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     fn boot(self, options: &BootOptions) -> Result<Serving<'a>, Failure> {
-        Ok(Serving {
-            running: boot(self.launch, options, self.referee, self.interrupt)?,
+        let running = boot(self.launch, options, self.referee, self.interrupt)?;
+        Ok(self.serving(running))
+    }
+
+    fn serving(self, running: Running) -> Serving<'a> {
+        Serving {
+            running,
             processes: None,
             scene: self,
             signalled: false,
             _extra_log: None,
-        })
+        }
     }
 
     /// A log next to the server's own, for a short-lived process.
@@ -233,17 +238,18 @@ impl Process for Serving<'_> {
         Ok((ended, take(&log)))
     }
 
-    fn another(&mut self) -> Result<Box<dyn Process + '_>, String> {
+    fn another(&mut self, arguments: &[&str]) -> Result<Box<dyn Process + '_>, String> {
         let log = self.scene.extra_log("second");
         let options = BootOptions {
             port: None,
             log: log.clone(),
             ..self.scene.options.clone()
         };
-        let mut serving = self
-            .scene
-            .boot(&options)
+        let launch = self.scene.launch.with(arguments);
+        let scene = self.scene;
+        let running = boot(&launch, &options, scene.referee, scene.interrupt)
             .map_err(|failure| failure.reason)?;
+        let mut serving = scene.serving(running);
         serving._extra_log = Some(ExtraLog(log));
         Ok(Box::new(serving))
     }

@@ -95,12 +95,12 @@ pub fn capacity_round(
     show: &mut dyn FnMut(&str),
 ) -> Vec<Result<RoundCapacity, Failure>> {
     let seed = plan::round_seed(run.trials.served.seed, round);
-    let mut field = Field::new(&run.trials, workload, seed, interrupt);
+    let mut field = Field::new(&run.trials, seed, interrupt);
     for contender in contenders {
         show(&format!("starting {}", contender.name));
         let log = format!("{}-round-{round}", contender.name);
         let workers = run.trials.served.boot.workers;
-        field.start(contender, (workers, &log), Search::new(round));
+        field.start(contender, workload, (workers, &log), Search::new(round));
     }
     search(&mut field, run, judge, show, interrupt);
     if run.curve {

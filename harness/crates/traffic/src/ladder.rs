@@ -36,7 +36,7 @@ pub fn ladder_round(
 ) -> Vec<(RoundLadder, Option<Failure>)> {
     let factor = ladder.factor;
     let seed = plan::round_seed(trials.served.seed, round);
-    let mut field = Field::new(trials, workload, seed, interrupt);
+    let mut field = Field::new(trials, seed, interrupt);
     // The worker threads of each contender's processes.
     let processes: Vec<usize> = match factor {
         Factor::Workers => ladder.values.iter().map(|value| *value as usize).collect(),
@@ -51,7 +51,8 @@ pub fn ladder_round(
                 workload.name,
                 factor.name()
             );
-            field.start(contender, (workers, &log), Entrant { index, workers });
+            let entrant = Entrant { index, workers };
+            field.start(contender, workload, (workers, &log), entrant);
         }
     }
     let mut climb = |value: Option<f64>| {

@@ -7,6 +7,7 @@
 //! | `pattern` | what does load that changes over time do to it? |
 //! | `restart` | what is lost if a new process follows the old one? |
 //! | `soak` | what grows over hours of load and rest? |
+//! | `upstream` | what latency does it add to that of a dependency? |
 //!
 //! `served` is one server that was started and checked. `turns` has several of them take turns.
 
@@ -17,6 +18,7 @@ mod restart;
 mod served;
 mod soak;
 mod turns;
+mod upstream;
 
 pub use capacity::{
     CapacityRun, SHARES, TrialVerdict, capacity_round, connections_of_overload, time_of_round,
@@ -27,3 +29,4 @@ pub use restart::{LEAST_RESTART_RATE, reached, restart, time_of_restart};
 pub use served::ServedOptions;
 pub use soak::{SoakOptions, Soaked};
 pub use turns::{Contender, TrialOptions};
+pub use upstream::{Counts, Dependency, UpstreamRun, time_of_upstream, upstream_round};

@@ -78,13 +78,7 @@ impl Served {
         });
         let (script, posts) =
             scripts.map_err(|error| running.failure(Step::Accept, format!("{error:#}")))?;
-        let mut served = Self {
-            processes: running.processes(),
-            running,
-            script,
-            options: options.clone(),
-            interrupt: interrupt.clone(),
-        };
+        let mut served = Self::with(running, script, options, interrupt);
         if let Some(posts) = posts {
             let config = Config {
                 duration: LONGEST_LOAD,
@@ -96,6 +90,22 @@ impl Served {
             served.judge(filled)?;
         }
         Ok(served)
+    }
+
+    /// A server that was started, and requests to which its responses were accepted.
+    pub(super) fn with(
+        running: Running,
+        script: Script,
+        options: &ServedOptions,
+        interrupt: &Interrupt,
+    ) -> Self {
+        Self {
+            processes: running.processes(),
+            running,
+            script,
+            options: options.clone(),
+            interrupt: interrupt.clone(),
+        }
     }
 
     /// A load of no length over its connections.

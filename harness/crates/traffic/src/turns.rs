@@ -53,7 +53,6 @@ pub struct Contender<'a> {
 /// The processes of a round, and how they are measured. A failed one has no more turns.
 pub(super) struct Field<'a, S> {
     trials: &'a TrialOptions,
-    workload: &'a Workload,
     interrupt: &'a Interrupt,
     seed: u64,
     /// Counts the turns of all, so that no two have the same order or arrivals.
@@ -64,19 +63,13 @@ pub(super) struct Field<'a, S> {
 /// What a turn needs to know of the round.
 pub(super) struct Turn<'a> {
     pub(super) trials: &'a TrialOptions,
-    seed: u64,
+    pub(super) seed: u64,
 }
 
 impl<'a, S> Field<'a, S> {
-    pub(super) fn new(
-        trials: &'a TrialOptions,
-        workload: &'a Workload,
-        seed: u64,
-        interrupt: &'a Interrupt,
-    ) -> Self {
+    pub(super) fn new(trials: &'a TrialOptions, seed: u64, interrupt: &'a Interrupt) -> Self {
         Self {
             trials,
-            workload,
             interrupt,
             seed,
             step: 0,
@@ -88,11 +81,20 @@ impl<'a, S> Field<'a, S> {
     pub(super) fn start(
         &mut self,
         contender: &Contender<'_>,
+        workload: &Workload,
         (workers, log): (usize, &str),
         state: S,
     ) {
+        let options = self.options(workers, log);
+        let interrupt = self.interrupt;
+        let served = Served::start(contender.launch, workload, false, &options, interrupt);
+        self.join(contender.name, served, state);
+    }
+
+    /// How to start a process of this round.
+    pub(super) fn options(&self, workers: usize, log: &str) -> ServedOptions {
         let boot = &self.trials.served.boot;
-        let options = ServedOptions {
+        ServedOptions {
             boot: BootOptions {
                 workers,
                 log: boot.log.with_file_name(format!("{log}.log")),
@@ -100,18 +102,15 @@ impl<'a, S> Field<'a, S> {
             },
             seed: self.seed,
             ..self.trials.served.clone()
-        };
-        let served = Served::start(
-            contender.launch,
-            self.workload,
-            false,
-            &options,
-            self.interrupt,
-        );
+        }
+    }
+
+    /// Takes a process that was started, which waits for its turn.
+    pub(super) fn join(&mut self, name: &str, served: Result<Served, Failure>, state: S) {
         self.racers.push(served.map(|mut served| {
             served.processes.signal(Signal::STOP);
             Racer {
-                name: contender.name.to_owned(),
+                name: name.to_owned(),
                 served,
                 state,
             }
@@ -219,12 +218,7 @@ impl<S> Racer<S> {
         if let Some(how) = served.running.ended() {
             bail!("it ended {how} under load");
         }
-        if !measured.pinned {
-            bail!(
-                "the load generator could not be pinned to CPUs {:?}; see --no-pin",
-                config.cpus
-            );
-        }
+        refuse_unpinned(&config, &measured)?;
         let after = served.processes.sample_light();
         let cpu_ratio = match &cpu[..] {
             [(from, first), .., (to, last)] if to > from => {
@@ -278,6 +272,17 @@ impl Driven {
         add("driver_busy_ratio", busy);
         figures
     }
+}
+
+/// Refuses a load from other CPUs than those of the load generator.
+pub(super) fn refuse_unpinned(config: &Config, measured: &Measurement) -> Result<()> {
+    if !measured.pinned {
+        bail!(
+            "the load generator could not be pinned to CPUs {:?}; see --no-pin",
+            config.cpus
+        );
+    }
+    Ok(())
 }
 
 /// A percentile of latency in microseconds; the unanswered count with the time they had waited.

@@ -25,4 +25,5 @@ pub(crate) mod support;
 mod survey;
 mod targets;
 mod unfinished;
+mod upstream;
 mod usage;

@@ -151,8 +151,9 @@ impl Process for Fixture {
         Ok((status.map(ended), std::fs::read_to_string(log).unwrap()))
     }
 
-    fn another(&mut self) -> Result<Box<dyn Process + '_>, String> {
-        let arguments: Vec<_> = self.arguments.iter().map(String::as_str).collect();
+    fn another(&mut self, arguments: &[&str]) -> Result<Box<dyn Process + '_>, String> {
+        let own = self.arguments.iter().map(String::as_str);
+        let arguments: Vec<_> = own.chain(arguments.iter().copied()).collect();
         Ok(Box::new(Self::start(&arguments)))
     }
 }

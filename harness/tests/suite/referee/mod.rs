@@ -213,6 +213,7 @@ fn no_allow() {
         "upload-method",
         "compressed-method",
         "wait-method",
+        "upstream-method",
     ];
     is_refused_only("no-allow", &of_every_route);
 }

@@ -149,6 +149,14 @@ const MUTANTS: &[(&str, By)] = &[
         "cuts-gzip",
         ChecksOnly(&["compressed-gzip"], &["compressed-identity"]),
     ),
+    (
+        "upstream-connects",
+        ChecksOnly(&["upstream-passes-on"], &["upstream-failed"]),
+    ),
+    (
+        "upstream-hides-errors",
+        ChecksOnly(&["upstream-failed"], &["upstream-passes-on"]),
+    ),
     // How it is sent.
     ("slow-first-byte", Checks(&["first-byte"])),
     ("trickled-body", ChecksOnly(&["last-byte"], &["first-byte"])),

@@ -30,6 +30,8 @@ struct Connection {
     waiting: Vec<u8>,
     /// Tells apart connections that had the same descriptor.
     generation: u64,
+    /// Whether a delayed request came on it.
+    used: bool,
 }
 
 /// A due response: when, on which connection and generation, to a request received when.
@@ -161,6 +163,7 @@ impl Desk {
                     stream,
                     waiting: Vec::new(),
                     generation: self.generations,
+                    used: false,
                 };
                 self.connections.insert(key, connection);
             }
@@ -173,6 +176,7 @@ impl Desk {
             "/ping" => self.answer(key, generation, r#"{"status":"ok"}"#),
             GIVEN => {
                 let body = self.given.json().to_string();
+                self.given.restart_most(self.due.len());
                 self.answer(key, generation, &body);
             }
             _ => {
@@ -186,6 +190,9 @@ impl Desk {
                 let due = first + self.delay.due_ns(begins - first, u);
                 self.last_due = due;
                 self.due.push(Reverse((due, key, generation, now)));
+                let connection = self.connections.get_mut(&key);
+                let is_new = connection.is_some_and(|of| !std::mem::replace(&mut of.used, true));
+                self.given.count(is_new, self.due.len());
             }
         }
     }

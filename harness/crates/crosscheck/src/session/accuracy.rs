@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::files::Files;
 use super::tool::{Kind, Load, Tool, Until};
 use super::{BESIDE, Options, Session};
-use crate::known::{Delay, GIVEN};
-use loadgen::Client;
+use crate::known::{self, Delay};
 use record::Accuracy;
-use runner::{BootOptions, Launch, Running};
+use runner::{BootOptions, Running};
 
 /// In all cases.
 const RATE_PER_S: f64 = 1_000.0;
@@ -128,19 +127,10 @@ impl Session<'_> {
     }
 
     fn boot_known(&mut self, delay: &Delay) -> Result<Option<Running>> {
-        let own = std::env::current_exe().context("cannot find the harness's own executable")?;
-        let own = own
-            .to_str()
-            .context("the path of the harness is not UTF-8")?;
-        let delay = delay.to_string();
-        let mut words = vec![own, "known", "--addr", "{addr}", "--delay", &delay];
+        let mut launch = known::launch(delay, 1, &self.options.logs)?;
         if own_cpu(self.options) {
-            words.push("--spin");
+            launch = launch.with(&["--spin"]);
         }
-        let launch = Launch {
-            command: words.into_iter().map(str::to_owned).collect(),
-            folder: self.options.logs.clone(),
-        };
         let options = BootOptions {
             cpus: self.options.server_cpus.clone(),
             workers: 1,
@@ -182,11 +172,7 @@ impl Session<'_> {
 
 /// The actual delays, by the server's own clock.
 fn given(addr: SocketAddr) -> Result<BTreeMap<String, f64>> {
-    let wire = format!("GET {GIVEN} HTTP/1.1\r\nHost: {addr}\r\n\r\n");
-    let answer = Client::new(addr, Duration::from_secs(5))
-        .exchange(wire.as_bytes())
-        .context("the known-latency server does not report its delays")?;
-    let json: serde_json::Value = serde_json::from_slice(&answer.body)?;
+    let json = known::given(addr)?;
     let points = json["ns"].as_object().into_iter().flatten();
     Ok(points
         .filter_map(|(name, ns)| Some((name.clone(), ns.as_f64()?)))
