@@ -199,9 +199,7 @@ fn measure(arguments: &Arguments, earlier: Option<(&PathBuf, Patterns)>) -> Resu
         }
     }
     survey.progress.finish();
-    if !stored.runs.is_empty() {
-        tell_stored(&folder, "patterns", &interrupt);
-    }
+    tell_stored(&stored, &folder, "patterns", &interrupt);
     let status = finish(arguments, &stored)?;
     Ok(match interrupt.is_set() {
         true => Status::Interrupted,
