@@ -229,7 +229,7 @@ fn measure(arguments: &Arguments, earlier: Option<(&PathBuf, Capacities)>) -> Re
         survey.round(round, workload, &mut capacities)?;
     }
     survey.progress.finish();
-    tell_stored(&folder, "capacity", &interrupt);
+    tell_stored(&capacities, &folder, "capacity", &interrupt);
     let status = finish(arguments, &capacities)?;
     Ok(match interrupt.is_set() {
         true => Status::Interrupted,

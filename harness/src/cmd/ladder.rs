@@ -234,7 +234,7 @@ fn measure(arguments: &Arguments, earlier: Option<(&PathBuf, Ladders)>) -> Resul
         survey.round(round, workload, ladder, &mut all)?;
     }
     survey.progress.finish();
-    tell_stored(&folder, "ladder", &interrupt);
+    tell_stored(&all, &folder, "ladder", &interrupt);
     let status = finish(arguments, &all)?;
     Ok(match interrupt.is_set() {
         true => Status::Interrupted,

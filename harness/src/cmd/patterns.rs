@@ -1,5 +1,6 @@
 //! `harness patterns`: how servers bear load that changes over time.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -146,13 +147,14 @@ fn measure(arguments: &Arguments, earlier: Option<(&PathBuf, Patterns)>) -> Resu
             let (name, length) = (&pattern.name, pattern.length().as_secs_f64());
             say!("{name:<10} {length:>4} s  {}", pattern.about);
         }
+        let rounds: BTreeSet<u32> = due.iter().map(|(round, ..)| *round).collect();
         let names: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
         say!(
             "would apply {} to {}, base rate {}/s, {}: about {} after the builds",
             words::counted(patterns.len() as u64, "pattern"),
             names.join(", "),
             arguments.rate,
-            words::counted(u64::from(arguments.rounds), "round"),
+            words::counted(rounds.len() as u64, "round"),
             show_time(all)
         );
         return Ok(Status::Fine);
@@ -197,9 +199,7 @@ fn measure(arguments: &Arguments, earlier: Option<(&PathBuf, Patterns)>) -> Resu
         }
     }
     survey.progress.finish();
-    if !stored.runs.is_empty() {
-        tell_stored(&folder, "patterns", &interrupt);
-    }
+    tell_stored(&stored, &folder, "patterns", &interrupt);
     let status = finish(arguments, &stored)?;
     Ok(match interrupt.is_set() {
         true => Status::Interrupted,

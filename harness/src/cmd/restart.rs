@@ -248,9 +248,7 @@ fn measure(arguments: &Arguments, earlier: Option<(&PathBuf, Restarts)>) -> Resu
         }
     }
     restarter.progress.finish();
-    if !stored.runs.is_empty() {
-        tell_stored(&folder, "restart", &interrupt);
-    }
+    tell_stored(&stored, &folder, "restart", &interrupt);
     let status = finish(arguments, &stored)?;
     Ok(match interrupt.is_set() {
         true => Status::Interrupted,

@@ -166,8 +166,11 @@ pub(super) fn refuse_other_programs(stored: &impl Survey, built: &[Build<'_>]) -
     Ok(())
 }
 
-/// Says where it is stored, and how to continue it if it was interrupted.
-pub(super) fn tell_stored(folder: &Folder, command: &str, interrupt: &Interrupt) {
+/// Says where it is stored, if a round was, and how to continue it if it was interrupted.
+pub(super) fn tell_stored<S: Survey>(_: &S, folder: &Folder, command: &str, interrupt: &Interrupt) {
+    if !folder.path.join(S::FILE).exists() {
+        return;
+    }
     let shown = folder.shown();
     eprintln!("stored in {shown}");
     if interrupt.is_set() {
