@@ -242,10 +242,10 @@ mod tests {
         let plain = text.split_whitespace().collect::<Vec<_>>().join(" ");
         for words in [
             "Upstream: exponential:5ms",
-            "| keeps | 3,500 | 3,630 | 130 | 120 to 140 |",
-            "| 15 | | 300 |",
+            "| keeps | 3,500 | 3,630 | 130 | 107 to 157 |",
+            "| 15 | – | 300 |",
             "| opens | 3,500 | 3,750 | 250 | |",
-            "| 4,500 | | 1.00 |",
+            "| 4,500 | – | 1.00 |",
             "Load generator and dependency shared 1 CPU.",
             "opens keeps no connections to its dependency",
             "keeps: in 1 round the load generator was busy or late",
