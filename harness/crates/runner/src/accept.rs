@@ -18,7 +18,7 @@ use super::Interrupt;
 use catalog::{Body, Call};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use loadgen::{Client, Expect, Request, Response, Script, gunzip, id_beside, means};
+use loadgen::{Client, Expect, Order, Request, Response, Script, gunzip, id_beside, means};
 use referee::{Expected, Model};
 
 /// Time limit for all responses of a round before the load.
@@ -192,6 +192,9 @@ pub(super) struct Accepted {
     pub(super) expect: Expect,
 }
 
+/// The one class of requests that have none by route.
+pub(super) const ALL: &str = "all";
+
 /// Sends each call once and makes the script from the accepted responses.
 ///
 /// # Errors
@@ -203,9 +206,9 @@ pub fn accept(
     timeout: Duration,
     interrupt: &Interrupt,
 ) -> Result<Script> {
-    let requests = requests(addr, calls, referee, timeout, interrupt)?;
-    let requests: Vec<Request> = requests.into_iter().map(|(_, request)| request).collect();
-    Ok(Script::new(requests)?)
+    let mut accepted = ask(addr, calls, referee, timeout, interrupt)?;
+    let expect = |call: &Call| accepted.remove(call).map(|accepted| accepted.expect);
+    script(addr, calls, |_| ALL.to_owned(), expect)
 }
 
 /// The same, with a class for each route.
@@ -219,39 +222,42 @@ pub fn accept_by_route(
     timeout: Duration,
     interrupt: &Interrupt,
 ) -> Result<Script> {
-    let requests = requests(addr, calls, referee, timeout, interrupt)?;
+    let mut accepted = ask(addr, calls, referee, timeout, interrupt)?;
     let class = |call: &Call| {
         let path = call.target.split('?').next().unwrap_or_default();
         format!("{} {path}", call.method)
     };
-    let requests = requests.into_iter();
-    Ok(Script::with_classes(
-        requests
-            .map(|(call, request)| (class(call), request))
-            .collect(),
-    )?)
+    let expect = |call: &Call| accepted.remove(call).map(|accepted| accepted.expect);
+    script(addr, calls, class, expect)
 }
 
-/// The request of each call, at least one.
-fn requests<'c>(
+/// Draws from `calls`. A call that occurs again is the same request, because an expected body may take half a megabyte.
+///
+/// # Errors
+/// If there is no call, or `expect` knows none of its response.
+pub(super) fn script(
     addr: SocketAddr,
-    calls: &'c [Call],
-    referee: &Referee,
-    timeout: Duration,
-    interrupt: &Interrupt,
-) -> Result<Vec<(&'c Call, Request)>> {
-    let accepted = ask(addr, calls, referee, timeout, interrupt)?;
+    calls: &[Call],
+    class: impl Fn(&Call) -> String,
+    mut expect: impl FnMut(&Call) -> Option<Expect>,
+) -> Result<Script> {
     if calls.is_empty() {
         bail!("the workload has no requests");
     }
-    let request = |call: &'c Call| {
-        let request = Request {
-            wire: wire(call, addr),
-            expect: accepted[call].expect.clone(),
-        };
-        (call, request)
-    };
-    Ok(calls.iter().map(request).collect())
+    let mut places: HashMap<&Call, u32> = HashMap::new();
+    let mut requests = Vec::new();
+    let mut list = Vec::with_capacity(calls.len());
+    for call in calls {
+        if !places.contains_key(call) {
+            let expect = expect(call);
+            let expect = expect.with_context(|| format!("no response to {}", line(call)))?;
+            let wire = wire(call, addr);
+            places.insert(call, requests.len() as u32);
+            requests.push((class(call), Request { wire, expect }));
+        }
+        list.push(places[call]);
+    }
+    Ok(Script::with_classes(requests)?.listed(list, Order::Drawn))
 }
 
 /// Sends each distinct call once, however often it occurs, and returns a response for every call.
@@ -355,6 +361,21 @@ mod tests {
             let known = referee::load_wire(addr, method, target, body);
             assert_eq!(known, wire(&call, addr));
         }
+    }
+
+    #[test]
+    fn a_call_that_occurs_again_is_the_same_request() {
+        let call = |target: &str| Call {
+            method: "GET".to_owned(),
+            target: target.to_owned(),
+            headers: Vec::new(),
+            body: None,
+        };
+        let calls = [call("/ping"), call("/api/v1/users"), call("/ping")];
+        let addr = SocketAddr::from(([127, 0, 0, 1], 8080));
+        let of = |calls| script(addr, calls, |_| ALL.to_owned(), |_| Some(Expect::Success));
+        assert_eq!(of(&calls).unwrap().len(), 2);
+        assert!(of(&[]).is_err());
     }
 
     #[test]

@@ -13,13 +13,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context, Result, bail};
 
 use super::Verified;
-use super::accept::{Accepted, Referee, ask, line, wire};
+use super::accept::{self, ALL, Accepted, Referee, ask, line, wire};
 use super::boot::{BootOptions, boot};
 use super::build::Launch;
 use super::respond::{self, Entries};
 use super::trial::Settings;
 use catalog::{CONTRACT_FLAGS, Call};
-use loadgen::{Expect, Request, Script};
+use loadgen::{Expect, Script};
 use record::{Failure, Step};
 
 /// Stored responses, and the command that replays them.
@@ -74,15 +74,16 @@ impl Control {
     /// # Errors
     /// If the workload has no stored responses.
     pub(super) fn script(&self, workload: &str, addr: SocketAddr) -> Result<Script> {
-        let calls = self.calls.get(workload);
-        let requests = calls
-            .with_context(|| format!("the control has no responses for the workload {workload}"))?
-            .iter()
-            .map(|call| Request {
-                wire: wire(call, addr),
-                expect: self.expected[call].clone(),
-            });
-        Ok(Script::new(requests.collect())?)
+        let calls = self
+            .calls
+            .get(workload)
+            .with_context(|| format!("the control has no responses for the workload {workload}"))?;
+        accept::script(
+            addr,
+            calls,
+            |_| ALL.to_owned(),
+            |call| self.expected.get(call).cloned(),
+        )
     }
 }
 
