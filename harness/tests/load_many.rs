@@ -97,7 +97,6 @@ fn script() -> Script {
     let expect = Expect::Body {
         status: 200,
         bytes: BODY.into(),
-        json: serde_json::json!([1, 2, 3]),
     };
     let wire = b"GET /list HTTP/1.1\r\nHost: test\r\n\r\n".to_vec();
     Script::new(vec![Request { wire, expect }]).unwrap()

@@ -51,11 +51,9 @@ fn parts(expect: Expect) -> Parts {
 }
 
 fn expecting(json: Value) -> Parts {
-    let bytes = json.to_string().into_bytes();
     parts(Expect::Body {
         status: 200,
-        bytes,
-        json,
+        bytes: json.to_string().into_bytes(),
     })
 }
 

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
 
+use super::compressed::gunzip;
 use super::engine::SURE;
 use super::session::{Session, Template};
 
@@ -63,8 +64,6 @@ pub enum Expect {
         status: u16,
         /// The accepted body; an equal one is right without parsing.
         bytes: Vec<u8>,
-        /// The value for comparing a body whose bytes differ.
-        json: Value,
     },
     /// A body compressed with gzip that means the same as one accepted earlier.
     Gzip {
@@ -72,8 +71,6 @@ pub enum Expect {
         status: u16,
         /// The accepted body as it came; an equal one is right without decompressing.
         bytes: Vec<u8>,
-        /// The value for comparing a body whose bytes differ.
-        json: Value,
     },
     /// A body of the same shape as one accepted earlier: objects with the same members, and values of the same type.
     Shape {
@@ -81,8 +78,6 @@ pub enum Expect {
         status: u16,
         /// The accepted body; an equal one is right without parsing.
         bytes: Vec<u8>,
-        /// Its value.
-        json: Value,
     },
     /// An object that is always the same except for a new positive integer in one member.
     Numbered {
@@ -150,6 +145,9 @@ pub(crate) struct ScriptEntry {
     pub(crate) kind: u32,
     /// The request in its form as the last of its connection.
     last: OnceLock<Vec<u8>>,
+    /// The value of the accepted body, for comparing one whose bytes differ. It takes several times the memory of the
+    /// body, so it is parsed when first needed.
+    json: OnceLock<Option<Value>>,
 }
 
 /// Maximum number of requests in a script, so that an index fits 32 bits.
@@ -277,7 +275,7 @@ fn number_kinds(entries: &mut [ScriptEntry]) -> usize {
         let next = (kinds.len() as u32).min(MAX_KINDS - 1);
         let kind = (
             entry.expect.status(),
-            entry.expect.body_len(),
+            entry.expect.body().len(),
             entry.head_only,
         );
         entry.kind = *kinds.entry(kind).or_insert(next);
@@ -313,14 +311,14 @@ impl Expect {
         }
     }
 
-    /// The length of the accepted body in bytes; 0 if none is expected.
-    pub(crate) fn body_len(&self) -> usize {
+    /// The accepted body; empty if none is expected.
+    pub(crate) fn body(&self) -> &[u8] {
         match self {
-            Self::Status(_) | Self::Success => 0,
+            Self::Status(_) | Self::Success => &[],
             Self::Body { bytes, .. }
             | Self::Gzip { bytes, .. }
             | Self::Shape { bytes, .. }
-            | Self::Numbered { bytes, .. } => bytes.len(),
+            | Self::Numbered { bytes, .. } => bytes,
         }
     }
 }
@@ -354,7 +352,17 @@ impl ScriptEntry {
             class: 0,
             kind: 0,
             last: OnceLock::new(),
+            json: OnceLock::new(),
         })
+    }
+
+    /// The value of the accepted body; `None` if it isn't JSON, so that only equal bytes are right.
+    pub(crate) fn json(&self) -> Option<&Value> {
+        let parse = || match &self.expect {
+            Expect::Gzip { bytes, .. } => serde_json::from_slice(&gunzip(bytes)?).ok(),
+            expect => serde_json::from_slice(expect.body()).ok(),
+        };
+        self.json.get_or_init(parse).as_ref()
     }
 
     /// The request as the last of its connection: with `Connection: close`, unless it has its own `Connection`
@@ -501,7 +509,6 @@ mod tests {
             expect: Expect::Body {
                 status,
                 bytes: vec![b' '; length],
-                json: Value::Null,
             },
         };
         let kinds = |requests: Vec<Request>| {

@@ -138,7 +138,7 @@ impl<'w, E: Engine<'w>> Worker<'w, E> {
         } = target;
         let place = share.place;
         let entries = &script.entries[..];
-        let longest = entries.iter().map(|e| e.expect.body_len()).max();
+        let longest = entries.iter().map(|e| e.expect.body().len()).max();
         let numbered = |e: &ScriptEntry| matches!(e.expect, Expect::Numbered { .. });
         // The highest possible latency: due at once, sent at the end, timed out.
         let max = config.warmup + config.duration + config.timeout + Duration::from_secs(2);

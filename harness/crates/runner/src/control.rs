@@ -193,11 +193,7 @@ impl Answered {
         // If two workloads share a call, the last response is stored and expected.
         self.entries.insert(key, accepted.response.wire);
         let expect = match accepted.expect {
-            Expect::Numbered { status, bytes, .. } => Expect::Body {
-                status,
-                json: serde_json::from_slice(&bytes)?,
-                bytes,
-            },
+            Expect::Numbered { status, bytes, .. } => Expect::Body { status, bytes },
             other => other,
         };
         self.expected.insert(call.clone(), expect);

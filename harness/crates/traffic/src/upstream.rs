@@ -144,12 +144,7 @@ fn scripts(
         );
     }
     let script = |wire, bytes| {
-        let (status, json) = (200, json.clone());
-        let expect = Expect::Body {
-            status,
-            bytes,
-            json,
-        };
+        let expect = Expect::Body { status: 200, bytes };
         Script::new(vec![Request { wire, expect }])
     };
     Ok((

@@ -337,7 +337,6 @@ fn the_load_generator_finds_nothing_wrong() {
         expect: Expect::Body {
             status,
             bytes: body.into(),
-            json: serde_json::from_str(body).unwrap_or_default(),
         },
     };
     let script = Script::new(vec![

@@ -126,7 +126,6 @@ fn a_large_answer_comes_in_many_reads() {
     let expect = Expect::Body {
         status: 200,
         bytes: body.into_bytes(),
-        json: serde_json::Value::Null,
     };
     assert_clean(&measure(&config(server.addr), &script(expect)));
 }
@@ -368,7 +367,6 @@ fn requests_are_drawn_from_the_whole_script() {
         expect: Expect::Body {
             status: 200,
             bytes: n.to_string().into_bytes(),
-            json: n.into(),
         },
     });
     let script = Script::new(requests.collect()).unwrap();

@@ -222,7 +222,6 @@ fn large_requests_and_answers_go_through_a_unix_socket() {
         expect: Expect::Body {
             status: 200,
             bytes: body.into_bytes(),
-            json: serde_json::Value::Null,
         },
     };
     let config = Config {

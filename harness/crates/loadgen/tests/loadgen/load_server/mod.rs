@@ -219,7 +219,6 @@ pub fn ping() -> Script {
     script(Expect::Body {
         status: 200,
         bytes: PONG.into(),
-        json: serde_json::json!({"status": "ok"}),
     })
 }
 
