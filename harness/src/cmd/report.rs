@@ -26,6 +26,7 @@ Examples:
   cargo harness report --format markdown --server NAME,OTHER
   cargo harness report --format bencher >bmf.json          for `bencher run --adapter json --file bmf.json`
   cargo harness report DIR --write                         rewrite all files made from the record
+  cargo harness report DIR --with RESTARTS --write         add a folder of harness restart to its report
   cargo harness report DIR OTHER THIRD                     history of each server over these runs
   cargo harness report bench-results/2026* --format html --out history.html
 
@@ -52,6 +53,9 @@ pub struct Arguments {
     /// Show the ratio to the best, with its interval, for every figure; needs a wide terminal
     #[arg(long)]
     wide: bool,
+    /// Also show what `harness capacity`, `restart` or `upstream` stored in this folder; with --write, keep it with the run
+    #[arg(long, value_name = "FOLDER")]
+    with: Vec<PathBuf>,
     /// Rewrite all files made from the record, next to it
     #[arg(long)]
     write: bool,
@@ -89,11 +93,13 @@ fn of_one(arguments: &Arguments, folder: Option<&Path>) -> Result<String> {
     let root = root.or_else(|_| std::env::current_dir())?;
     let database = results::database(&root, folder)?;
     let mut record = results::load(&database)?;
+    let own = database.parent();
+    let own = own.context("the database has no parent folder")?;
+    for folder in &arguments.with {
+        results::add(&mut record, folder, arguments.write.then_some(own))?;
+    }
     if arguments.write {
-        let folder = database
-            .parent()
-            .context("the database has no parent folder")?;
-        results::write(&record, folder)?;
+        results::write(&record, own)?;
     }
     refuse_unknown("server", &arguments.only.server, servers(&record))?;
     refuse_unknown(
@@ -139,12 +145,13 @@ fn illustrated(
 }
 
 fn of_several(arguments: &Arguments, folders: &[PathBuf]) -> Result<String> {
-    if arguments.write || arguments.wide || arguments.svg.is_some() {
-        let flag = match (arguments.write, arguments.wide) {
-            (true, _) => "--write",
-            (_, true) => "--wide",
-            _ => "--svg",
-        };
+    let single = [
+        (arguments.write, "--write"),
+        (arguments.wide, "--wide"),
+        (arguments.svg.is_some(), "--svg"),
+        (!arguments.with.is_empty(), "--with"),
+    ];
+    if let Some((_, flag)) = single.iter().find(|(given, _)| *given) {
         refuse!("{flag} takes one run, but {} are given", folders.len());
     }
     let mut records = Vec::new();

@@ -11,8 +11,8 @@ use super::git::revision;
 use super::write_file;
 use crate::flags::{Printed, TableFormat, Usage};
 use record::{
-    COST_FILE, Costs, Document, HiddenPaths, MICROBENCH_FILE, Microbenches, PROTOCOL_FILE,
-    Protocol, Record, Run, Server, ServerCost, Summary,
+    Added, CAPACITY_FILE, COST_FILE, Costs, Document, HiddenPaths, MICROBENCH_FILE, Microbenches,
+    PROTOCOL_FILE, Protocol, RESTART_FILE, Record, Run, Server, ServerCost, Summary, UPSTREAM_FILE,
 };
 use report::{Colour, Illustrated};
 use serde::de::DeserializeOwned;
@@ -250,12 +250,53 @@ pub(super) fn database(root: &Path, folder: Option<&Path>) -> Result<PathBuf> {
     )
 }
 
+/// Shows what another command stored in `folder` with a run; with `keep`, also in later reports of that run's folder.
+///
+/// # Errors
+/// [`Usage`] if the folder has none of them.
+pub(super) fn add(record: &mut Record, folder: &Path, keep: Option<&Path>) -> Result<()> {
+    let added = &mut record.added;
+    let some = add_one(&mut added.capacities, CAPACITY_FILE, folder, keep)?
+        | add_one(&mut added.restarts, RESTART_FILE, folder, keep)?
+        | add_one(&mut added.upstreams, UPSTREAM_FILE, folder, keep)?;
+    if !some {
+        refuse!(
+            "--with {}: it has no {CAPACITY_FILE}, {RESTART_FILE} or {UPSTREAM_FILE}",
+            folder.display()
+        );
+    }
+    Ok(())
+}
+
+fn add_one<D: Document + DeserializeOwned>(
+    added: &mut Option<D>,
+    name: &str,
+    folder: &Path,
+    keep: Option<&Path>,
+) -> Result<bool> {
+    if !folder.join(name).is_file() {
+        return Ok(false);
+    }
+    let document = read_stored(folder, name)?;
+    if let Some(keep) = keep {
+        let kept = store::write_document(&document, &keep.join(name));
+        kept.with_context(|| format!("cannot write to {}", keep.display()))?;
+    }
+    *added = Some(document);
+    Ok(true)
+}
+
 /// A run, with the protocol matrix next to it.
 pub(super) fn load(database: &Path) -> Result<Record> {
     let mut record = Store::read(database)?;
     record.protocol = beside(&database.with_file_name(PROTOCOL_FILE));
     record.costs = beside(&database.with_file_name(COST_FILE));
     record.micro = beside(&database.with_file_name(MICROBENCH_FILE));
+    record.added = Added {
+        capacities: beside(&database.with_file_name(CAPACITY_FILE)),
+        restarts: beside(&database.with_file_name(RESTART_FILE)),
+        upstreams: beside(&database.with_file_name(UPSTREAM_FILE)),
+    };
     Ok(record)
 }
 

@@ -140,6 +140,7 @@ impl TwinRecord<'_> {
             protocol: None,
             costs: None,
             micro: None,
+            added: record::Added::default(),
             schema_version: self.record.schema_version,
             environment: self.record.environment.clone(),
         }

@@ -91,6 +91,7 @@ fn record() -> Record {
         protocol: None,
         costs: None,
         micro: None,
+        added: record::Added::default(),
     }
 }
 

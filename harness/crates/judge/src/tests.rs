@@ -44,6 +44,7 @@ fn record(rounds: u32, speeds: &[(&str, f64)]) -> Record {
         protocol: None,
         costs: None,
         micro: None,
+        added: record::Added::default(),
     }
 }
 

@@ -33,6 +33,7 @@ pub fn widest_ratio(run: &Run, trials: &[Trial]) -> Option<Widest> {
         protocol: None,
         costs: None,
         micro: None,
+        added: record::Added::default(),
     };
     let mut court = Court::new(&record);
     let mut widest: Option<Widest> = None;

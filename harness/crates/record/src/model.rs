@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Costs, Engine, Environment, Microbenches, Protocol, Schedule};
+use super::{
+    Capacities, Costs, Engine, Environment, Microbenches, Protocol, Restarts, Schedule, Upstreams,
+};
 use catalog::Stage;
 
 /// The version of `run.sqlite` and `record.json`; incremented by every change that an older reader would
@@ -36,6 +38,20 @@ pub struct Record {
     /// What parts take by themselves: a separate file too.
     #[serde(skip)]
     pub micro: Option<Microbenches>,
+    /// What other commands measured: separate files too.
+    #[serde(skip)]
+    pub added: Added,
+}
+
+/// Results of other commands that are shown with a run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Added {
+    /// Of `harness capacity`.
+    pub capacities: Option<Capacities>,
+    /// Of `harness restart`.
+    pub restarts: Option<Restarts>,
+    /// Of `harness upstream`.
+    pub upstreams: Option<Upstreams>,
 }
 
 /// The plan of the run, and how it ended.

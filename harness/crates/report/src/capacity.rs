@@ -39,7 +39,10 @@ pub fn capacity_page(capacities: &Capacities) -> Illustrated {
 }
 
 /// `images` gives what follows the table of a workload.
-fn blocks(capacities: &Capacities, images: &mut dyn FnMut(&str) -> Vec<Block>) -> Vec<Block> {
+pub(super) fn blocks(
+    capacities: &Capacities,
+    images: &mut dyn FnMut(&str) -> Vec<Block>,
+) -> Vec<Block> {
     let mut blocks = Vec::new();
     let objective = capacities.objective.join(", ");
     for workload in capacities.workloads() {

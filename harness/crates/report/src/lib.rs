@@ -3,6 +3,7 @@
 //!
 //! To add a format, add a file here, a line in [`FORMATS`] or [`TRACKERS`], and a snapshot test.
 
+mod added;
 mod bencher;
 mod capacity;
 mod chart;

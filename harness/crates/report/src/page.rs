@@ -64,6 +64,7 @@ pub(super) fn page_with(
     if let Some(costs) = &record.costs {
         page.extend(super::cost::blocks(costs, Some(summary)));
     }
+    page.extend(super::added::blocks(&record.added));
     page.extend(servers_table::blocks(record, summary, &mut notes));
     let notes = (1..).zip(notes.texts(workloads.len()));
     let notes: Vec<String> = notes

@@ -40,7 +40,7 @@ pub fn restart_page(restarts: &Restarts) -> Illustrated {
     }
 }
 
-fn blocks(
+pub(super) fn blocks(
     restarts: &Restarts,
     image: &mut dyn FnMut((&str, RestartWay)) -> Option<Block>,
 ) -> Vec<Block> {
@@ -65,7 +65,7 @@ fn blocks(
             row.notes(way, &mut notes);
         }
     }
-    blocks.push(Block::Heading("About".into()));
+    blocks.push(Block::Heading("About the restarts".into()));
     blocks.push(Block::Text(about(restarts)));
     if !notes.is_empty() {
         blocks.push(Block::Notes(notes));

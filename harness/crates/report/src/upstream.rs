@@ -5,6 +5,7 @@ use record::{Estimate, ServerUpstream, Upstreams};
 use words::counted;
 
 use super::capacity::seconds;
+use super::chart;
 use super::grid::{Align, Grid};
 use super::markdown::Illustrated;
 use super::number::{ABSENT, short, significant};
@@ -28,23 +29,32 @@ const KEPT: f64 = 2.0;
 
 /// The table for a terminal.
 pub fn upstream_lines(upstreams: &Upstreams, colour: Colour) -> String {
-    terminal::blocks(blocks(upstreams), colour)
+    terminal::blocks(blocks(upstreams, None), colour)
 }
 
-/// The same in Markdown.
+/// The same in Markdown with the chart, which is a file beside it.
 pub fn upstream_page(upstreams: &Upstreams) -> Illustrated {
+    let chart = chart::upstream(upstreams);
+    let name = |chart: &chart::Chart| format!("{}.svg", chart.id);
+    let image = chart.as_ref();
+    let image = image.map(|chart| Block::Image(chart.title.clone(), name(chart)));
     Illustrated {
-        text: super::markdown::blocks(blocks(upstreams)),
-        files: Vec::new(),
+        text: super::markdown::blocks(blocks(upstreams, image)),
+        files: chart
+            .iter()
+            .map(|chart| (name(chart), chart.standalone()))
+            .collect(),
     }
 }
 
-fn blocks(upstreams: &Upstreams) -> Vec<Block> {
+/// `image` follows the table.
+pub(super) fn blocks(upstreams: &Upstreams, image: Option<Block>) -> Vec<Block> {
     let mut blocks = vec![
         Block::Heading(format!("Upstream: {}", upstreams.delay)),
         Block::WideTable(table(upstreams)),
-        Block::Text(about(upstreams)),
     ];
+    blocks.extend(image);
+    blocks.push(Block::Text(about(upstreams)));
     let notes = notes(upstreams);
     if !notes.is_empty() {
         blocks.push(Block::Notes(notes));

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::{Store, StoreError};
 use record::{
-    Build, Check, Engine, Environment, Failure, Figures, Finding, Histogram, Interval, Record, Run,
-    SCHEMA_VERSION, Schedule, Server, Trial,
+    Added, Build, Check, Engine, Environment, Failure, Figures, Finding, Histogram, Interval,
+    Record, Run, SCHEMA_VERSION, Schedule, Server, Trial,
 };
 
 /// Errors that don't know the file.
@@ -67,6 +67,7 @@ fn read_record(moment: &Transaction<'_>) -> Read<Record> {
         protocol: None,
         costs: None,
         micro: None,
+        added: Added::default(),
     })
 }
 

@@ -1,6 +1,8 @@
 //! `harness restart` over fixtures that lose a known number of requests in a known time.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use record::{RestartRun, RestartWay, Restarts};
 
@@ -69,6 +71,50 @@ fn a_gap_and_dropped_requests_are_found_with_their_numbers() {
     assert_eq!(run.lost_total(), lost(&run, "refused") + dropped, "{run:?}");
     let answered: u64 = run.intervals.iter().map(|interval| interval.answered).sum();
     assert!(answered > 0 && run.figures["start_ms"] >= 300.0, "{run:?}");
+    added_to_a_report(&bench);
+}
+
+/// Its table and chart become part of a stored run's report.
+fn added_to_a_report(bench: &Bench) {
+    let folder = tempfile::tempdir().unwrap();
+    let stored = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../bench-results/reference/run.sqlite"
+    );
+    fs::copy(stored, folder.path().join("run.sqlite")).unwrap();
+    let report = |with: &[&Path], flags: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+        command.arg("report").arg(folder.path()).args(flags);
+        for with in with {
+            command.arg("--with").arg(with);
+        }
+        command.output().unwrap()
+    };
+    let refused = report(&[folder.path()], &["--write"]);
+    assert_eq!(refused.status.code(), Some(2));
+    let why = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        why.contains("it has no capacity.json, restart.json or"),
+        "{why}"
+    );
+
+    let heading = "Restart, replace, users";
+    let shown = report(&[&bench.out()], &["--format", "markdown"]);
+    assert!(String::from_utf8_lossy(&shown.stdout).contains(heading));
+    let without = report(&[], &["--format", "markdown"]);
+    assert!(!String::from_utf8_lossy(&without.stdout).contains(heading));
+    let kept = report(&[&bench.out()], &["--write"]);
+    assert_eq!(kept.status.code(), Some(0), "{kept:?}");
+    let page = fs::read_to_string(folder.path().join("report.html")).unwrap();
+    for part in [
+        heading,
+        "<a href=\"#added\">",
+        "Restart under load: users, replace",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    let again = report(&[], &["--format", "markdown"]);
+    assert!(String::from_utf8_lossy(&again.stdout).contains(heading));
 }
 
 /// With one socket for both, nothing is refused, however long the new process takes to start.

@@ -60,6 +60,7 @@ impl Sample {
             protocol: None,
             costs: None,
             micro: None,
+            added: record::Added::default(),
         }
     }
 

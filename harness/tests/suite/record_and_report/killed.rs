@@ -106,6 +106,7 @@ fn expected(puts: &[Put]) -> Option<Record> {
         protocol: None,
         costs: None,
         micro: None,
+        added: record::Added::default(),
         environment: Environment::default(),
         ..sample::record()
     };

@@ -10,6 +10,7 @@ pub(crate) fn record() -> Record {
         protocol: None,
         costs: None,
         micro: None,
+        added: record::Added::default(),
         schema_version: SCHEMA_VERSION,
         run: run(),
         environment: environment(),

@@ -28,6 +28,7 @@ mod steps;
 mod svg;
 mod throughput;
 mod trend;
+mod upstream;
 
 use record::{Estimate, RankInterval};
 
@@ -44,6 +45,7 @@ pub(super) use soak::chart as soak;
 pub(super) use startup::chart as startup;
 pub(super) use svg::{STYLE, escaped};
 pub(super) use trend::{TrendLine, TrendPoint, chart as trend};
+pub(super) use upstream::chart as upstream;
 
 use scale::{AxisUnit, Scale};
 use svg::Svg;

@@ -22,12 +22,21 @@ pub(super) fn microbenches(record: &Record) -> Value {
     list(all.flat_map(crate::microbench::blocks).filter_map(part))
 }
 
+/// What other commands measured, in the same form.
+pub(super) fn added(record: &Record) -> Value {
+    list(
+        crate::added::blocks(&record.added)
+            .into_iter()
+            .filter_map(part),
+    )
+}
+
 fn part(block: Block) -> Option<Value> {
     match block {
         Block::Heading(title) => Some(context! { heading => title }),
         Block::Text(text) => Some(context! { text }),
         Block::Notes(notes) => Some(context! { notes => list(notes) }),
-        Block::Table(grid) => {
+        Block::Table(grid) | Block::WideTable(grid) => {
             let head = grid.head.into_iter();
             let head = head.map(|(text, align)| context! { text, left => align == Align::Left });
             Some(context! {
@@ -35,6 +44,6 @@ fn part(block: Block) -> Option<Value> {
                 rows => list(grid.rows.into_iter().map(list)),
             })
         }
-        Block::WideTable(_) | Block::Log(_) | Block::Image(..) | Block::Folded(..) => None,
+        Block::Log(_) | Block::Image(..) | Block::Folded(..) => None,
     }
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `verdict` | the summary at the top, and the warnings before it |
 //! | `tables` | the table of each workload, and that of all workloads |
-//! | `cost` | what a request costs, and what parts take by themselves |
+//! | `cost` | what a request costs, what parts take by themselves, and what other commands measured |
 //! | `servers` | the servers, and what the referee found |
 //! | `protocol` | how the servers respond to unusual clients |
 //! | `about` | the machine, the method, the definitions, how to repeat it |
@@ -61,6 +61,8 @@ pub(super) fn html(record: &Record, summary: &Summary) -> String {
         notes => list(notes.texts(fields.len())),
         servers => servers::section(record, summary, &valid),
         costs => cost::section(record, summary),
+        added => cost::added(record),
+        added_figures => figures(crate::added::charts(&record.added)),
         micro => cost::microbenches(record),
         protocol => protocol::section(record, summary),
         about => about::about(record),
