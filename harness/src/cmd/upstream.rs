@@ -17,7 +17,8 @@ use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use super::survey::{
-    Build, TimeLeft, build_all, contenders, refuse_too_many, served_options, stored,
+    Build, TimeLeft, build_all, contenders, interrupted, refuse_other_programs, refuse_to_resume,
+    refuse_too_many, reopen, served_options, stored, survey, tell_stored,
 };
 use crate::flags::{Printed, Servers, Status, parse_duration, parse_rate};
 use catalog::Server;
@@ -31,6 +32,7 @@ Examples:
   cargo harness upstream --delay constant:10ms                a dependency that always takes as long
   cargo harness upstream --delay two-humped:2ms:40ms          70 % about 2 ms, 30 % about 40 ms
   cargo harness upstream --rounds 3 --duration 2s --list      how long would it take?
+  cargo harness upstream --resume bench-results/…-upstream    after Ctrl-C or a reboot
   cargo harness upstream --from bench-results/…-upstream --format markdown
 
 For each of its requests to GET /api/v1/upstream, a server sends one to a dependency: a small server that comes with the \
@@ -41,7 +43,8 @@ the other; what the server adds is the difference within the round. Results are 
   added        p50 and p99 through the server, less those of the dependency
   connections  that the server opened to the dependency; about as many as `at once` if it keeps them,
                and as many as there were requests if it doesn't
-The folder gets upstream.json and upstream.md after every round. Ctrl-C keeps the rounds that were complete.
+The folder gets upstream.json and upstream.md after every round. Ctrl-C keeps the rounds that were complete; --resume \
+measures the missing ones.
 
 Exit status: 0 success; 1 a server failed; 2 a bad flag; 130 interrupted.";
 
@@ -79,8 +82,14 @@ pub struct Arguments {
     /// Seed of the delays and of the order
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Continue an interrupted measurement with its flags; needs no other flag but --manifest
+    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = [
+        "delay", "rate", "arrivals", "connections", "workers", "rounds", "duration", "warmup", "seed", "timeout", "out",
+        "server", "server_cpus", "driver_cpus", "no_pin",
+    ])]
+    resume: Option<PathBuf>,
     /// Show stored results; starts nothing
-    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = ["list", "out"])]
+    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = ["list", "out", "resume"])]
     from: Option<PathBuf>,
     /// Show what would be measured and how long it takes, and do nothing else
     #[arg(long)]
@@ -107,7 +116,9 @@ fn parse_delay(text: &str) -> Result<Delay, String> {
     }
 }
 
-/// Builds and measures the selected servers.
+survey!(Upstreams, UPSTREAM_FILE, servers, name);
+
+/// Builds and measures the selected servers, or continues that.
 ///
 /// # Errors
 /// If a name is unknown or nothing can be stored. A server that fails gives [`Status::Failed`].
@@ -115,37 +126,72 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     if let Some(path) = &arguments.from {
         return finish(arguments, &results::read_stored(path, UPSTREAM_FILE)?);
     }
+    let Some(path) = &arguments.resume else {
+        return measure(arguments, None);
+    };
+    let (earlier, mut flags): (_, Arguments) = interrupted(path)?;
+    flags.list = arguments.list;
+    flags.printed = arguments.printed.clone();
+    flags.servers.replace_manifests(&arguments.servers);
+    measure(&flags, Some((path, earlier)))
+}
+
+/// Measures the rounds that an earlier measurement lacks, or all.
+fn measure(arguments: &Arguments, earlier: Option<(&PathBuf, Upstreams)>) -> Result<Status> {
     let (catalog, servers) = arguments.servers.catalog()?;
     let servers = with_route(arguments, servers)?;
     let place = CpuPlace::find(&arguments.cpus)?;
     let mut trials = options(arguments, &place);
     refuse_too_many(trials.served.connections, 1, "fewer --connections")?;
+    let has = |round| {
+        let servers = earlier.iter().flat_map(|(_, earlier)| &earlier.servers);
+        let mut rounds = servers.flat_map(|server| &server.rounds);
+        rounds.any(|done| done.round == round)
+    };
+    let due: Vec<u32> = (1..=arguments.rounds)
+        .filter(|round| !has(*round))
+        .collect();
+    if let Some((path, earlier)) = &earlier {
+        refuse_to_resume(path, earlier, due.len(), &place, trials.served.boot.workers)?;
+    }
     let round = time_of_upstream(&trials) * servers.len() as u32;
-    let whole = round * arguments.rounds;
+    let whole = round * due.len() as u32;
     if arguments.list {
         let names: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
         say!(
             "would measure {} with a dependency of {} in {} of about {}",
             names.join(", "),
             arguments.delay,
-            words::counted(u64::from(arguments.rounds), "round"),
+            words::counted(due.len() as u64, "round"),
             show_time(round)
         );
         say!("about {} after the builds", show_time(whole));
         return Ok(Status::Fine);
     }
     let interrupt = super::interrupt()?;
-    let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-upstream")?;
+    let folder = match &earlier {
+        Some((path, earlier)) => reopen(&catalog.root, path, earlier)?,
+        None => Folder::create_as(&catalog.root, arguments.out.as_deref(), "-upstream")?,
+    };
     trials.served.boot.log = folder.logs().join("server.log");
     let mut progress = Progress::new();
     let Some(built) = build_all(&catalog, &servers, &interrupt, &mut progress) else {
         return Ok(Status::Interrupted);
     };
-    let mut all = blank(arguments, &folder, &place, &trials);
-    all.servers = built
-        .iter()
-        .map(|(server, built)| row(server, built, &folder))
-        .collect();
+    let mut all = match earlier {
+        Some((_, earlier)) => {
+            refuse_other_programs(&earlier, &built)?;
+            earlier
+        }
+        None => {
+            let rows = built.iter();
+            let rows = rows.map(|(server, built)| row(server, built, &folder));
+            Upstreams {
+                servers: rows.collect(),
+                ..blank(arguments, &folder, &place, &trials)
+            }
+        }
+    };
     progress.tell(&format!("measuring for about {}", show_time(whole)));
     let dependency = start_dependency(arguments, &folder, &trials, &interrupt)?;
     let mut survey = Survey {
@@ -158,11 +204,11 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         progress,
         left: TimeLeft::new(whole),
     };
-    for round in 1..=arguments.rounds {
+    for round in due {
         survey.round(round, &mut all)?;
     }
     survey.progress.finish();
-    eprintln!("stored in {}", folder.shown());
+    tell_stored(&all, &folder, "upstream", &interrupt);
     let status = finish(arguments, &all)?;
     Ok(match interrupt.is_set() {
         true => Status::Interrupted,

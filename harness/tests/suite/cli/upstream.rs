@@ -1,6 +1,7 @@
 //! `harness upstream` over fixtures that add a known delay, and that keep no connections.
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -60,6 +61,34 @@ fn an_added_delay_and_connections_that_are_not_kept_are_found() {
         .arg(bench.out())
         .output();
     assert_eq!(stored.unwrap().stdout, output.stdout);
+    a_round_more_is_measured(&bench, json);
+}
+
+/// Resumes it as if it had been one of two rounds.
+fn a_round_more_is_measured(bench: &Bench, mut json: Value) {
+    json["rounds"] = 2.into();
+    let words = json["command"].as_array_mut().unwrap();
+    let flag = words.iter().position(|word| *word == "--rounds").unwrap();
+    words[flag + 1] = "2".into();
+    let file = bench.out().join("upstream.json");
+    fs::write(&file, json.to_string()).unwrap();
+    let resume = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+        command.args(["upstream", "--resume"]).arg(bench.out());
+        command.output().unwrap()
+    };
+    let output = resume();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let after: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    for (row, before) in [0, 1].map(|at| (&after["servers"][at], &json["servers"][at])) {
+        assert_eq!(row["rounds"][0], before["rounds"][0]);
+        assert_eq!(row["rounds"][1]["round"], 2, "{row:#}");
+        assert_eq!(row["rounds"].as_array().map(Vec::len), Some(2));
+    }
+    let output = resume();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("is complete"), "{told}");
 }
 
 #[test]
