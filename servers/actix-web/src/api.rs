@@ -33,51 +33,56 @@ pub(crate) fn configure(config: &mut ServiceConfig, store: &'static Store) {
                 .route(web::get().to(ping))
                 .default_service(only("GET")),
         )
+        .service(web::scope("/api/v1").configure(configure_v1))
+        .default_service(web::to(not_found));
+}
+
+fn configure_v1(config: &mut ServiceConfig) {
+    config
         .service(
-            web::resource("/api/v1/users")
+            web::resource("/users")
                 .route(web::get().to(list_users))
                 .default_service(only("GET")),
         )
         .service(
-            web::resource("/api/v1/users/{id}")
+            web::resource("/users/{id}")
                 .route(web::get().to(get_user))
                 .default_service(only("GET")),
         )
         .service(
-            web::resource("/api/v1/orders")
+            web::resource("/orders")
                 .route(web::get().to(list_orders))
                 .route(web::post().guard(json_content()).to(place_order))
                 .route(web::post().to(unsupported_media_type))
                 .default_service(only("GET, POST")),
         )
         .service(
-            web::resource("/api/v1/orders/{id}")
+            web::resource("/orders/{id}")
                 .route(web::get().to(get_order))
                 .default_service(only("GET")),
         )
         .service(
-            web::resource("/api/v1/wait")
+            web::resource("/wait")
                 .route(web::get().to(wait))
                 .default_service(only("GET")),
         )
         .service(
-            web::resource("/api/v1/download")
+            web::resource("/download")
                 .route(web::get().to(download))
                 .default_service(only("GET")),
         )
         .service(
-            web::resource("/api/v1/compressed")
+            web::resource("/compressed")
                 .wrap(Compress::default())
                 .route(web::get().to(download))
                 .default_service(only("GET")),
         )
         .service(
-            web::resource("/api/v1/upload")
+            web::resource("/upload")
                 .app_data(PayloadConfig::new(MAX_UPLOAD_BYTES))
                 .route(web::post().to(upload))
                 .default_service(only("POST")),
-        )
-        .default_service(web::to(not_found));
+        );
 }
 
 async fn ping(store: State) -> Json<Ping> {
