@@ -15,7 +15,7 @@ use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use super::survey::{
-    Build, TimeLeft, build_all, contenders, interrupted, refuse_other_programs, refuse_to_resume,
+    self, Build, Earlier, TimeLeft, build_all, contenders, refuse_other_programs, refuse_to_resume,
     refuse_too_many, reopen, served_options, stored, survey, tell_stored,
 };
 use crate::flags::{
@@ -122,21 +122,11 @@ survey!(Ladders, LADDER_FILE, servers, name);
 /// # Errors
 /// If a name is unknown or nothing can be stored. A server that fails gives [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
-    if let Some(path) = &arguments.from {
-        return finish(arguments, &results::read_stored(path, LADDER_FILE)?);
-    }
-    let Some(path) = &arguments.resume else {
-        return measure(arguments, None);
-    };
-    let (earlier, mut flags): (_, Arguments) = interrupted(path)?;
-    flags.list = arguments.list;
-    flags.printed = arguments.printed.clone();
-    flags.servers.replace_manifests(&arguments.servers);
-    measure(&flags, Some((path, earlier)))
+    survey::run(arguments, measure, finish)
 }
 
 /// Measures what an earlier measurement lacks, or all.
-fn measure(arguments: &Arguments, earlier: Option<(&PathBuf, Ladders)>) -> Result<Status> {
+fn measure(arguments: &Arguments, earlier: Earlier<'_, Ladders>) -> Result<Status> {
     let (catalog, mut servers) = arguments.servers.catalog()?;
     let named = &arguments.workloads.workload;
     let workloads = match named.is_empty() {

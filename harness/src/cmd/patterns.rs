@@ -15,7 +15,7 @@ use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use super::survey::{
-    build_all, interrupted, refuse_other_programs, refuse_to_resume, reopen, stored as program,
+    self, Earlier, build_all, refuse_other_programs, refuse_to_resume, reopen, stored as program,
     survey, tell_stored,
 };
 use crate::flags::{Printed, Servers, Status, parse_duration, parse_rate, patterns, workloads};
@@ -106,21 +106,11 @@ survey!(Patterns, PATTERNS_FILE, runs, server);
 /// # Errors
 /// If a name is unknown or nothing can be stored. A server that fails gives [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
-    if let Some(path) = &arguments.from {
-        return finish(arguments, &results::read_stored(path, PATTERNS_FILE)?);
-    }
-    let Some(path) = &arguments.resume else {
-        return measure(arguments, None);
-    };
-    let (earlier, mut flags): (_, Arguments) = interrupted(path)?;
-    flags.list = arguments.list;
-    flags.printed = arguments.printed.clone();
-    flags.servers.replace_manifests(&arguments.servers);
-    measure(&flags, Some((path, earlier)))
+    survey::run(arguments, measure, finish)
 }
 
 /// Measures what an earlier measurement lacks, or all.
-fn measure(arguments: &Arguments, earlier: Option<(&PathBuf, Patterns)>) -> Result<Status> {
+fn measure(arguments: &Arguments, earlier: Earlier<'_, Patterns>) -> Result<Status> {
     let (catalog, servers) = arguments.servers.with_all_routes()?;
     let patterns = patterns(&catalog, &arguments.pattern)?;
     refuse_rates(&patterns, arguments.rate)?;

@@ -14,7 +14,7 @@ use super::machine::{CpuPlace, Cpus};
 use super::progress::{PartsLeft, Progress, show_time};
 use super::results::{self, Folder};
 use super::survey::{
-    build_all, interrupted, refuse_other_programs, refuse_to_resume, reopen, served_options,
+    self, Earlier, build_all, refuse_other_programs, refuse_to_resume, reopen, served_options,
     survey, tell_stored,
 };
 use crate::flags::{
@@ -127,21 +127,11 @@ survey!(Restarts, RESTART_FILE, runs, server);
 /// # Errors
 /// If a name is unknown or nothing can be stored. A server that fails gives [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
-    if let Some(path) = &arguments.from {
-        return finish(arguments, &results::read_stored(path, RESTART_FILE)?);
-    }
-    let Some(path) = &arguments.resume else {
-        return measure(arguments, None);
-    };
-    let (earlier, mut flags): (_, Arguments) = interrupted(path)?;
-    flags.list = arguments.list;
-    flags.printed = arguments.printed.clone();
-    flags.servers.replace_manifests(&arguments.servers);
-    measure(&flags, Some((path, earlier)))
+    survey::run(arguments, measure, finish)
 }
 
 /// Measures what an earlier measurement lacks, or all.
-fn measure(arguments: &Arguments, earlier: Option<(&PathBuf, Restarts)>) -> Result<Status> {
+fn measure(arguments: &Arguments, earlier: Earlier<'_, Restarts>) -> Result<Status> {
     let (catalog, servers) = arguments.servers.catalog()?;
     let named = &arguments.workloads.workload;
     let workloads = match named.is_empty() {

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::machine::{CpuPlace, descriptor_limit};
 use super::progress::Progress;
 use super::results::{self, Folder};
-use crate::flags::Usage;
+use crate::flags::{Status, Usage};
 use catalog::{Catalog, Server};
 use machine::probe::limits;
 use record::{Document, Failure};
@@ -23,6 +23,9 @@ const OTHER_DESCRIPTORS: u64 = 100;
 
 /// A server and its build.
 pub(super) type Build<'a> = (&'a Server, Result<Built, Failure>);
+
+/// What an interrupted survey stored, and where; `None` for a new one.
+pub(super) type Earlier<'a, S> = Option<(&'a PathBuf, S)>;
 
 /// The document of a survey that can be continued: it is written after every round.
 pub(super) trait Survey: Document + DeserializeOwned {
@@ -42,7 +45,37 @@ pub(super) trait Survey: Document + DeserializeOwned {
     fn programs(&self) -> Vec<(&str, Option<&str>)>;
 }
 
-/// Implements [`Survey`] for a document with the usual members; `$of` has its servers' `$name` and `sha256`.
+/// The flags of such a command.
+pub(super) trait SurveyFlags: Args {
+    /// What to show, and start nothing.
+    fn from(&self) -> Option<&PathBuf>;
+
+    /// What to continue.
+    fn resume(&self) -> Option<&PathBuf>;
+
+    /// Takes over what may be given again with --resume.
+    fn given_again(&mut self, now: &Self);
+}
+
+/// Shows a stored survey, continues an interrupted one, or begins one, as the flags say.
+pub(super) fn run<S: Survey, A: SurveyFlags>(
+    arguments: &A,
+    measure: fn(&A, Earlier<'_, S>) -> Result<Status>,
+    finish: fn(&A, &S) -> Result<Status>,
+) -> Result<Status> {
+    if let Some(path) = arguments.from() {
+        return finish(arguments, &results::read_stored(path, S::FILE)?);
+    }
+    let Some(path) = arguments.resume() else {
+        return measure(arguments, None);
+    };
+    let (earlier, mut flags): (S, A) = interrupted(path)?;
+    flags.given_again(arguments);
+    measure(&flags, Some((path, earlier)))
+}
+
+/// Implements [`Survey`] for a document with the usual members, and [`SurveyFlags`] for the module's `Arguments`; `$of` has
+/// the servers' `$name` and `sha256`.
 macro_rules! survey {
     ($document:ty, $file:expr, $of:ident, $name:ident) => {
         impl super::survey::Survey for $document {
@@ -66,6 +99,22 @@ macro_rules! survey {
                     .collect()
             }
         }
+
+        impl super::survey::SurveyFlags for Arguments {
+            fn from(&self) -> Option<&PathBuf> {
+                self.from.as_ref()
+            }
+
+            fn resume(&self) -> Option<&PathBuf> {
+                self.resume.as_ref()
+            }
+
+            fn given_again(&mut self, now: &Self) {
+                self.list = now.list;
+                self.printed = now.printed.clone();
+                self.servers.replace_manifests(&now.servers);
+            }
+        }
     };
 }
 pub(super) use survey;
@@ -74,7 +123,7 @@ pub(super) use survey;
 ///
 /// # Errors
 /// [`Usage`] if there is none, or this harness can't read its flags.
-pub(super) fn interrupted<S: Survey, A: Args>(path: &Path) -> Result<(S, A)> {
+fn interrupted<S: Survey, A: Args>(path: &Path) -> Result<(S, A)> {
     let stored: S = results::read_stored(path, S::FILE)?;
     let folder = std::path::absolute(folder_of(path))?;
     let words = stored.command().iter().skip(1);

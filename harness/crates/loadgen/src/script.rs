@@ -1,6 +1,7 @@
 //! Requests and their expected responses.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
@@ -238,6 +239,28 @@ impl Script {
             entry.class = class(&mut script.classes, name) as u32;
         }
         Ok(script)
+    }
+
+    /// Draws from `keys`, of which `request` gives the class and the request. A key that occurs again is the same
+    /// request, because what is expected may be large.
+    ///
+    /// # Errors
+    /// Those of `request`, and [`ScriptError`].
+    pub fn drawn<K: Eq + Hash, E: From<ScriptError>>(
+        keys: &[K],
+        mut request: impl FnMut(&K) -> Result<(String, Request), E>,
+    ) -> Result<Self, E> {
+        let mut places: HashMap<&K, u32> = HashMap::new();
+        let mut requests = Vec::new();
+        let mut list = Vec::with_capacity(keys.len());
+        for key in keys {
+            if !places.contains_key(key) {
+                places.insert(key, requests.len() as u32);
+                requests.push(request(key)?);
+            }
+            list.push(places[key]);
+        }
+        Ok(Self::with_classes(requests)?.listed(list, Order::Drawn))
     }
 
     /// Sends the requests in the order of a list of indices, which may repeat. The list must not be empty, and

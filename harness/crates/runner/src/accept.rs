@@ -18,7 +18,7 @@ use super::Interrupt;
 use catalog::{Body, Call};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use loadgen::{Client, Expect, Order, Request, Response, Script, gunzip, id_beside, means};
+use loadgen::{Client, Expect, Request, Response, Script, gunzip, id_beside, means};
 use referee::{Expected, Model};
 
 /// Time limit for all responses of a round before the load.
@@ -59,8 +59,6 @@ impl Referee {
         if let Expected::Gzip { status, body } = expected {
             return self.judge_gzip(call, response, status, body);
         }
-        serde_json::from_slice::<Value>(&response.body)
-            .map_err(|error| self.refused(call, response, &error.to_string()))?;
         let bytes = response.body.clone();
         let expect = match expected {
             Expected::Json { status, body }
@@ -81,7 +79,12 @@ impl Referee {
             }
             Expected::Json { .. } | Expected::Gzip { .. } | Expected::Order { .. } => None,
         };
-        expect.ok_or_else(|| self.refused(call, response, "not what the contract requires"))
+        expect.ok_or_else(|| {
+            let json: serde_json::Result<Value> = serde_json::from_slice(&response.body);
+            let why = json.err().map(|error| error.to_string());
+            let why = why.as_deref().unwrap_or("not what the contract requires");
+            self.refused(call, response, why)
+        })
     }
 
     /// The same for a response that must be compressed with gzip, and say so.
@@ -223,7 +226,7 @@ pub fn accept_by_route(
     script(addr, calls, class, expect)
 }
 
-/// Draws from `calls`. A call that occurs again is the same request, because an expected body may take half a megabyte.
+/// Draws from `calls`.
 ///
 /// # Errors
 /// If there is no call, or `expect` knows none of its response.
@@ -236,20 +239,12 @@ pub(super) fn script(
     if calls.is_empty() {
         bail!("the workload has no requests");
     }
-    let mut places: HashMap<&Call, u32> = HashMap::new();
-    let mut requests = Vec::new();
-    let mut list = Vec::with_capacity(calls.len());
-    for call in calls {
-        if !places.contains_key(call) {
-            let expect = expect(call);
-            let expect = expect.with_context(|| format!("no response to {}", line(call)))?;
-            let wire = wire(call, addr);
-            places.insert(call, requests.len() as u32);
-            requests.push((class(call), Request { wire, expect }));
-        }
-        list.push(places[call]);
-    }
-    Ok(Script::with_classes(requests)?.listed(list, Order::Drawn))
+    Script::drawn(calls, |call| {
+        let expect = expect(call);
+        let expect = expect.with_context(|| format!("no response to {}", line(call)))?;
+        let wire = wire(call, addr);
+        Ok((class(call), Request { wire, expect }))
+    })
 }
 
 /// Sends each distinct call once, however often it occurs, and returns a response for every call.

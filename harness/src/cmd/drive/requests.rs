@@ -1,7 +1,5 @@
 //! The requests to send, and the responses to expect.
 
-use std::collections::HashMap;
-
 use anyhow::{Context, Result, bail};
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
@@ -115,25 +113,20 @@ impl Asking<'_> {
     fn all(&self, workload: &Workload, interrupt: &Interrupt) -> Result<Option<Script>> {
         let calls = workload.draw(self.arguments.seed, DISTINCT_CALLS);
         let mut client = Client::of(self.config);
-        let mut places: HashMap<&Call, u32> = HashMap::new();
-        let mut requests = Vec::new();
-        let mut list = Vec::with_capacity(calls.len());
-        for call in &calls {
+        let script = Script::drawn(&calls, |call| {
             if interrupt.is_set() {
-                return Ok(None);
+                bail!("interrupted");
             }
-            if !places.contains_key(call) {
-                if self.config.requests_per_connection.is_some() {
-                    client = Client::of(self.config);
-                }
-                let class = class(&call.method, &format!("{}{}", self.base, call.target));
-                places.insert(call, requests.len() as u32);
-                requests.push((class, self.accept(&mut client, call)?));
+            if self.config.requests_per_connection.is_some() {
+                client = Client::of(self.config);
             }
-            list.push(places[call]);
+            let class = class(&call.method, &format!("{}{}", self.base, call.target));
+            Ok((class, self.accept(&mut client, call)?))
+        });
+        match script {
+            Err(_) if interrupt.is_set() => Ok(None),
+            script => script.map(Some),
         }
-        let script = Script::with_classes(requests)?;
-        Ok(Some(script.listed(list, Order::Drawn)))
     }
 
     /// The chains of a session, each of which is sent once; `None` after Ctrl-C.
@@ -320,12 +313,13 @@ fn always(call: &Call, response: Response) -> Expect {
                 id_member: ID.to_owned(),
             }
         }
-        (_, Ok(_)) => Expect::Body { status, bytes },
-        (_, Err(_)) => match gunzip(&bytes).map(|plain| from_slice::<IgnoredAny>(&plain)) {
-            Some(Ok(_)) => Expect::Gzip { status, bytes },
-            // Not JSON, so only equal bytes are valid.
-            _ => Expect::Body { status, bytes },
-        },
+        (_, Err(_))
+            if gunzip(&bytes).is_some_and(|plain| from_slice::<IgnoredAny>(&plain).is_ok()) =>
+        {
+            Expect::Gzip { status, bytes }
+        }
+        // If it isn't JSON, only equal bytes are valid.
+        _ => Expect::Body { status, bytes },
     }
 }
 
