@@ -212,24 +212,24 @@ fn stages_may_be_random_and_stopped() {
 
 #[test]
 fn a_connection_thinks_between_an_answer_and_its_next_request() {
-    let answered = Mutex::new(None::<Instant>);
-    let server = TestServer::start(move |_, _| {
-        let mut answered = answered.lock().unwrap();
-        let thought = answered.map_or(MS * 20, |at| at.elapsed());
-        // The answer is written a little after this.
-        *answered = Some(Instant::now());
-        let status = if thought >= MS * 20 {
-            "200 OK"
-        } else {
-            "500 Too soon"
-        };
-        vec![Act::Write(response(status, PONG).into())]
-    });
     for think in [
         Think::Fixed(MS * 20),
         Think::Uniform(MS * 20, MS * 30),
         Think::Exponential(MS * 5),
     ] {
+        let answered = Mutex::new(None::<Instant>);
+        let server = TestServer::start(move |_, _| {
+            let mut answered = answered.lock().unwrap();
+            let thought = answered.map_or(MS * 20, |at| at.elapsed());
+            // The answer is written a little after this.
+            *answered = Some(Instant::now());
+            let status = if thought >= MS * 20 {
+                "200 OK"
+            } else {
+                "500 Too soon"
+            };
+            vec![Act::Write(response(status, PONG).into())]
+        });
         let config = Config {
             connections: 1,
             think: Some(think),
@@ -245,7 +245,8 @@ fn a_connection_thinks_between_an_answer_and_its_next_request() {
             // A random time is above 4 times its mean in e⁻⁴ = 2 % of cases.
             Think::Exponential(_) => assert!(too_soon > 0),
         }
-        assert_eq!(m.send_lag.len(), m.sent_total);
+        // A busy thread may send one more after the window.
+        assert!((0..=1).contains(&(m.sent_total - m.send_lag.len())));
         assert_eq!((m.asked, m.unsent), (0, 0));
         // Latency starts at the sending, so it holds no thinking.
         assert_eq!(m.latency, m.wire);
