@@ -5,7 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use machine::probe::{Processes, listeners};
+use machine::probe::{Processes, listeners, waits_for_connections};
+use rustix::event::epoll;
 
 /// One test at a time: between fork and exec a child started by one holds the sockets of all
 /// others, which would then have two owners, or live on after they were dropped.
@@ -90,4 +91,22 @@ fn established_connections_are_counted() {
     drop(streams);
     let closed = processes.established().unwrap();
     assert!(closed < 50, "{closed}");
+}
+
+#[test]
+fn who_waits_with_epoll_for_connections_to_a_port() {
+    let _alone = alone();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, own) = (listener.local_addr().unwrap().port(), std::process::id());
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+    assert!(!waits_for_connections(&[own], port).unwrap());
+    epoll::add(
+        &epoll,
+        &listener,
+        epoll::EventData::new_u64(0),
+        epoll::EventFlags::IN,
+    )
+    .unwrap();
+    assert!(waits_for_connections(&[own], port).unwrap());
+    assert!(!waits_for_connections(&[1], port).unwrap());
 }

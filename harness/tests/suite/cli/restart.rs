@@ -126,6 +126,7 @@ fn a_handover_refuses_nothing_and_a_server_that_takes_no_socket_is_a_row() {
     );
     let bench = Bench::new()
         .turning("slow", "--listen-after-ms 300")
+        .turning("outrun", "--accept-after-ms 900")
         .with_manifest("alone", &format!("run = {:?}", ["sh", "-c", &alone]));
     let restarts = restarts(&bench, "handover");
     let slow = only(&restarts, "slow");
@@ -134,6 +135,12 @@ fn a_handover_refuses_nothing_and_a_server_that_takes_no_socket_is_a_row() {
     assert!(slow.lost_total() <= CONNECTIONS, "{slow:?}");
     assert!(slow.figures["restart_ms"] >= 300.0, "{slow:?}");
     assert!(slow.figures["gap_ms"] < 300.0, "{slow:?}");
+    // The old process accepts every connection until it is told to stop; then they wait for the new one.
+    let outrun = only(&restarts, "outrun");
+    assert_eq!((&outrun.not_supported, &outrun.failure), (&None, &None));
+    assert_eq!(lost(&outrun, "refused"), 0, "{outrun:?}");
+    let [start, restart] = ["start_ms", "restart_ms"].map(|id| outrun.figures[id]);
+    assert!(start + 500.0 <= restart, "{outrun:?}");
     let alone = only(&restarts, "alone");
     assert_eq!((alone.way, &alone.failure), (RestartWay::Handover, &None));
     let why = alone.not_supported.unwrap();

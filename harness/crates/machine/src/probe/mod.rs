@@ -23,6 +23,6 @@ pub use options::{
     ConnectionOptions, ListenerOptions, backlog, connection_options, listener_options,
 };
 pub use processes::{LightSample, Processes, Sample};
-pub use sockets::{Listeners, accepted_by, listeners};
+pub use sockets::{Listeners, accepted_by, listeners, waits_for_connections};
 pub use tcp::{TcpCounters, tcp_counters};
 pub use threads::{busy_threads, thread_times};

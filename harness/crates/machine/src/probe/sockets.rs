@@ -83,6 +83,27 @@ pub fn accepted_by(
     Ok(Some(held.any(|inode| inodes.contains(&inode))))
 }
 
+/// Whether one of these processes waits with epoll for connections to a port.
+///
+/// `/proc/PID/fdinfo` of an epoll instance has a line `tfd: … ino:INODE sdev:…` for each descriptor that it watches
+/// (`Documentation/filesystems/proc.rst`).
+///
+/// # Errors
+/// As [`listeners`].
+pub fn waits_for_connections(pids: &[u32], port: u16) -> io::Result<bool> {
+    let inodes = inodes(Wanted::Listener(port))?;
+    let watched: Vec<String> = (inodes.iter())
+        .map(|inode| format!(" ino:{inode:x} "))
+        .collect();
+    let folders = pids
+        .iter()
+        .filter_map(|pid| fs::read_dir(format!("/proc/{pid}/fdinfo")).ok());
+    // A descriptor may be closed meanwhile.
+    let mut infos =
+        (folders.flatten().flatten()).filter_map(|file| fs::read_to_string(file.path()).ok());
+    Ok(infos.any(|info| watched.iter().any(|ino| info.contains(ino.as_str()))))
+}
+
 /// Which sockets to find in our network namespace.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Wanted {
