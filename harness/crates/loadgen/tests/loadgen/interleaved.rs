@@ -131,12 +131,12 @@ fn only_one_target_has_the_load() {
         }
         let answered: u64 = m.intervals.iter().map(|slice| slice.answered).sum();
         assert_eq!(answered, m.answered_total);
-        // Requests of the lead-in are answered and don't count. A thread without a CPU can miss one lead-in.
-        let with_lead_in = m
-            .intervals
-            .iter()
-            .filter(|slice| slice.requests < slice.answered);
-        assert!(with_lead_in.count() >= 3, "{:?}", m.intervals);
+        // Requests of the lead-in are answered and don't count. A thread without a CPU can miss some lead-ins.
+        assert!(
+            m.intervals
+                .iter()
+                .any(|slice| slice.requests < slice.answered)
+        );
         assert_eq!(m.threads.len(), 1);
         assert!(m.threads[0].wall_ns > 20_000_000, "{:?}", m.threads);
     }

@@ -220,11 +220,9 @@ fn a_chain_fails_at_the_step_that_is_wrong() {
 fn a_user_goes_on_over_a_new_connection() {
     let server = Shop::start(Some(Wrong::Closes), Duration::ZERO);
     let m = measure(&config(server.addr), &session());
-    let total = failed(&m).iter().sum::<u64>();
-    assert!(
-        m.reconnects > 0 && chains(&m).complete_total > total,
-        "{m:?}"
-    );
+    // Every fifth chain is closed, so over their first connections the four users complete fewer than 20.
+    let complete = chains(&m).complete_total;
+    assert!(m.reconnects > 0 && complete >= 20, "{complete}");
 }
 
 fn a_hanging_step_leaves_its_chain_unfinished() {
