@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Document, Estimate, Failure};
+use super::{Document, Estimate, Failure, PatternInterval};
 use stats::{Bootstrap, Series};
 
 /// The version of `capacity.json`; incremented by every change that an older reader would misread.
@@ -180,6 +180,13 @@ pub struct Overload {
     pub recovered_ms: Option<f64>,
     /// What the server did.
     pub verdict: Option<OverloadVerdict>,
+    /// From the start of its time series to the overload, milliseconds.
+    #[serde(default)]
+    pub before_ms: u64,
+    /// The time series of the load before it, of the overload, and of the load after it, with short pauses between them.
+    /// Files of older versions have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub intervals: Vec<PatternInterval>,
 }
 
 /// What a server does with more requests than it can answer.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use super::pattern::shown;
 use super::turns::{Contender, Field, Racer, TrialOptions, Turn, USUAL_START, latency_us};
 use catalog::{Workload, plan};
 use loadgen::{Arrivals, Config, Interval, Measurement};
@@ -280,9 +281,14 @@ impl Racer<Search> {
         let after = self.drive(after)?.measured;
         let before_p99 = p99_us(&before);
         let end = during.window_at.end;
-        let begun = after.window_at.start.saturating_duration_since(end);
+        let pause = after.window_at.start.saturating_duration_since(end);
         let back = before_p99.and_then(|us| recovered(us * 1e3, &after.intervals));
         let errors = during.errors.iter();
+        let begun = |load: &Measurement| load.window_at.start - before.window_at.start;
+        let intervals = [&before, &during, &after].into_iter().flat_map(|load| {
+            let begun = begun(load);
+            load.intervals.iter().map(move |i| shown(i, begun))
+        });
         let mut overload = Overload {
             rate: capacity * OVERLOAD,
             seconds: during.window.as_secs_f64(),
@@ -297,8 +303,10 @@ impl Racer<Search> {
             before_p99_us: before_p99,
             after_p99_us: p99_us(&after),
             after_per_s: after.requests_per_s(),
-            recovered_ms: back.map(|back| (begun + back).as_secs_f64() * 1e3),
+            recovered_ms: back.map(|back| (pause + back).as_secs_f64() * 1e3),
             verdict: None,
+            before_ms: begun(&during).as_millis() as u64,
+            intervals: intervals.collect(),
         };
         overload.judge(capacity);
         self.state.found.overload = Some(overload);

@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 
 use super::served::{Served, ServedOptions};
 use catalog::{Pattern, Phase, Workload};
-use loadgen::{Arrivals, Config, Measurement, Pace, RateStage, StageFigures};
+use loadgen::{Arrivals, Config, Interval, Measurement, Pace, RateStage, StageFigures};
 use record::{Failure, PatternClass, PatternInterval, PatternRun};
 use runner::{Interrupt, Launch};
 
@@ -150,20 +150,28 @@ fn fill(
         };
         into.classes = measured.classes.iter().map(class).collect();
     }
-    let ms = |time: Duration| time.as_millis() as u64;
     let intervals = measured.intervals.iter().map(|interval| {
         let end = interval.start + interval.length;
         let mut earlier = memory.iter().rev();
         PatternInterval {
-            at_ms: ms(interval.start),
-            length_ms: ms(interval.length),
-            requests: interval.requests,
-            errors: interval.errors,
-            p99_us: interval.p99_ns.map(|ns| ns as f64 / 1e3),
             rss_bytes: earlier.find(|(at, _)| *at <= end).map(|(_, bytes)| *bytes),
+            ..shown(interval, Duration::ZERO)
         }
     });
     into.intervals = intervals.collect();
+}
+
+/// An interval of a load that began so long after the time series did.
+pub(crate) fn shown(interval: &Interval, begun: Duration) -> PatternInterval {
+    let ms = |time: Duration| time.as_millis() as u64;
+    PatternInterval {
+        at_ms: ms(begun + interval.start),
+        length_ms: ms(interval.length),
+        requests: interval.requests,
+        errors: interval.errors,
+        p99_us: interval.p99_ns.map(|ns| ns as f64 / 1e3),
+        rss_bytes: None,
+    }
 }
 
 /// A quantile in microseconds; `None` if nothing was recorded.

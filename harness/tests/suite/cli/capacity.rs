@@ -130,4 +130,20 @@ fn a_server_that_queues_recovers_from_an_overload() {
         overload["recovered_ms"].as_f64().unwrap() < 10_000.0,
         "{overload:#}"
     );
+    // Its time series holds what it answered, and is drawn.
+    let begin = overload["before_ms"].as_u64().unwrap();
+    let intervals = overload["intervals"].as_array().unwrap();
+    let during = intervals.iter().filter(|interval| {
+        let at = interval["at_ms"].as_u64().unwrap();
+        (begin..begin + 10_000).contains(&at)
+    });
+    let valid: u64 = during.map(|i| i["requests"].as_u64().unwrap()).sum();
+    let goodput = overload["goodput_per_s"].as_f64().unwrap();
+    assert!(
+        (valid as f64 / 10.0 / goodput - 1.0).abs() < 0.02,
+        "{valid}"
+    );
+    assert!(begin >= 2_000 && intervals.len() >= 220, "{begin}");
+    let chart = fs::read_to_string(bench.out().join("ping-overload.svg")).unwrap();
+    assert!(chart.contains("% of capacity"), "{chart}");
 }

@@ -25,7 +25,7 @@ struct Line<'a> {
     at: Option<f64>,
 }
 
-/// Both charts of a workload; without a load curve none.
+/// The charts of a workload: of its load curve and of its overload, if they were measured.
 pub(crate) fn charts(workload: &str, servers: &[&ServerCapacity]) -> Vec<Chart> {
     let latency = lines(servers, "latency_p99_us");
     let goodput = lines(servers, "requests_per_s");
@@ -49,6 +49,7 @@ pub(crate) fn charts(workload: &str, servers: &[&ServerCapacity]) -> Vec<Chart> 
         &goodput,
         AxisUnit::Count,
     ));
+    charts.extend(super::pattern::overload(workload, servers));
     charts
 }
 

@@ -1,6 +1,6 @@
-//! A pattern over time: the offered rate and each server's goodput above, their p99 below.
+//! A pattern or an overload over time: the offered load and each server's goodput above, their p99 below.
 
-use record::{PatternInterval, PatternShape, Patterns, is_control};
+use record::{Overload, PatternInterval, PatternShape, Patterns, ServerCapacity, is_control};
 
 use super::frame::{Area, labels_beside, level, upright};
 use super::key::Key;
@@ -26,6 +26,58 @@ struct Line<'a> {
     display: &'a str,
     key: Key,
     intervals: &'a [PatternInterval],
+    /// Requests per second that the upper axis shows as 1.
+    one: f64,
+}
+
+impl Line<'_> {
+    /// Valid responses per second, as the upper axis shows them.
+    fn goodput(&self, interval: &PatternInterval) -> f64 {
+        interval.requests as f64 * 1e3 / interval.length_ms.max(1) as f64 / self.one
+    }
+}
+
+/// The load, which is the same for all lines.
+struct Load {
+    /// Its corners: seconds, and what the upper axis shows.
+    offered: Vec<(f64, f64)>,
+    title: &'static str,
+    /// A part to mark, from and to which second.
+    part: Option<(&'static str, f64, f64)>,
+}
+
+impl Load {
+    /// Half of the capacity, far above it, and half of it again.
+    fn overload(line: &Line<'_>, overload: &Overload) -> Self {
+        let begin = overload.before_ms as f64 / 1e3;
+        let end = begin + overload.seconds;
+        let last = line.intervals.last();
+        let last = last.map_or(end, |i| (i.at_ms + i.length_ms) as f64 / 1e3);
+        let (half, over) = (50.0, overload.rate / line.one);
+        Self {
+            offered: vec![
+                (0.0, half),
+                (begin, half),
+                (begin, over),
+                (end, over),
+                (end, half),
+                (last, half),
+            ],
+            title: "% of capacity: offered (dashed) and valid",
+            part: Some(("overload", begin, end)),
+        }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.offered.last().map_or(0.0, |(at, _)| *at)
+    }
+}
+
+fn key(name: &str, place: usize) -> Key {
+    match is_control(name) {
+        true => Key::control(),
+        false => Key::of(place),
+    }
 }
 
 /// `None` if no server has a time series.
@@ -36,11 +88,9 @@ pub(crate) fn chart(patterns: &Patterns, shape: &PatternShape) -> Option<Chart> 
             let run = patterns.of(&shape.name, name).next()?;
             Some(Line {
                 display,
-                key: match is_control(name) {
-                    true => Key::control(),
-                    false => Key::of(place),
-                },
+                key: key(name, place),
                 intervals: &run.intervals,
+                one: 1.0,
             })
         })
         .filter(|line| !line.intervals.is_empty())
@@ -48,8 +98,13 @@ pub(crate) fn chart(patterns: &Patterns, shape: &PatternShape) -> Option<Chart> 
     if lines.is_empty() {
         return None;
     }
-    let mut svg = Svg::new(WIDTH, HEIGHT);
-    draw(&mut svg, shape, &lines);
+    let seconds = |ms: u64| ms as f64 / 1e3;
+    let burst = shape.phase_ms("burst");
+    let load = Load {
+        offered: offered(shape),
+        title: "requests/s: offered (dashed) and valid",
+        part: burst.map(|(begin, end)| ("burst", seconds(begin), seconds(end))),
+    };
     let told: Vec<String> = lines.iter().map(told).collect();
     Some(Chart::new(
         (&shape.name, "pattern"),
@@ -59,30 +114,65 @@ pub(crate) fn chart(patterns: &Patterns, shape: &PatternShape) -> Option<Chart> 
             .to_owned(),
         &format!(
             "Goodput and 99th percentile of latency over {} s. {}.",
-            shape.length_ms() as f64 / 1e3,
+            load.seconds(),
             told.join("; ")
         ),
-        svg,
-        data(&lines),
+        drawn(&load, &lines),
+        data(&lines, "valid 1/s"),
     ))
 }
 
-fn draw(svg: &mut Svg, shape: &PatternShape, lines: &[Line<'_>]) {
-    let x = Scale::between(
-        0.0,
-        shape.length_ms() as f64 / 1e3,
-        RATES.across(),
-        AxisUnit::Count,
-    );
-    let offered = offered(shape);
+/// The overloads of a workload; `None` if no server has a time series.
+pub(crate) fn overload(workload: &str, servers: &[&ServerCapacity]) -> Option<Chart> {
+    let measured = (0..).zip(servers).filter_map(|(place, server)| {
+        let mut rounds = server.rounds.iter();
+        let first = rounds.find_map(|round| round.overload.as_ref().zip(round.rate));
+        let (overload, capacity) = first.filter(|(overload, _)| !overload.intervals.is_empty())?;
+        let line = Line {
+            display: &server.display,
+            key: key(&server.name, place),
+            intervals: &overload.intervals,
+            one: capacity / 100.0,
+        };
+        Some((line, overload))
+    });
+    let (lines, overloads): (Vec<Line<'_>>, Vec<&Overload>) = measured.unzip();
+    // All have the same times but for the milliseconds that a load takes to begin.
+    let load = Load::overload(lines.first()?, overloads.first()?);
+    let told: Vec<String> = lines.iter().map(told).collect();
+    Some(Chart::new(
+        (workload, "overload"),
+        &format!("Overload over time: {workload}"),
+        "The offered load (dashed) and goodput above, in percent of each server's own capacity; the 99th percentile of latency \
+         below, from when a request was due, by the time at which responses arrived. The first round of each server."
+            .to_owned(),
+        &format!(
+            "Goodput in percent of the capacity, and 99th percentile of latency, over {} s. {}.",
+            load.seconds(),
+            told.join("; ")
+        ),
+        drawn(&load, &lines),
+        data(&lines, "valid, % of capacity"),
+    ))
+}
+
+fn drawn(load: &Load, lines: &[Line<'_>]) -> Svg {
+    let mut svg = Svg::new(WIDTH, HEIGHT);
+    draw(&mut svg, load, lines);
+    svg
+}
+
+fn draw(svg: &mut Svg, load: &Load, lines: &[Line<'_>]) {
+    let x = Scale::between(0.0, load.seconds(), RATES.across(), AxisUnit::Count);
     let all = || lines.iter().flat_map(|line| line.intervals);
-    let rates = offered
+    let goodput = lines
         .iter()
-        .map(|(_, rate)| *rate)
-        .chain(all().map(goodput));
+        .flat_map(|line| line.intervals.iter().map(|i| line.goodput(i)));
+    let rates = load.offered.iter().map(|(_, rate)| *rate).chain(goodput);
     let y = Scale::from_zero(rates, RATES.up(), AxisUnit::Count);
-    upright(svg, RATES, &y, "requests/s: offered (dashed) and valid");
-    let places: Vec<(f64, f64)> = offered
+    upright(svg, RATES, &y, load.title);
+    let places: Vec<(f64, f64)> = load
+        .offered
         .iter()
         .map(|(at, rate)| (x.at(*at), y.at(*rate)))
         .collect();
@@ -90,20 +180,23 @@ fn draw(svg: &mut Svg, shape: &PatternShape, lines: &[Line<'_>]) {
     let times = Scale::log(all().filter_map(|i| i.p99_us), TIMES.up(), AxisUnit::Micros);
     upright(svg, TIMES, &times, "p99 (logarithmic)");
     level(svg, TIMES, &x, "seconds");
-    if let Some((begin, end)) = shape.phase_ms("burst") {
+    if let Some((name, begin, end)) = load.part {
         for at in [begin, end] {
-            let at = x.at(at as f64 / 1e3);
+            let at = x.at(at);
             svg.line((at, RATES.top), (at, RATES.bottom), "rule");
             svg.line((at, TIMES.top), (at, TIMES.bottom), "rule");
         }
-        let middle = f64::midpoint(x.at(begin as f64 / 1e3), x.at(end as f64 / 1e3));
-        svg.text((middle, TIMES.top + 4.0), Anchor::Middle, "tick", "burst");
+        let middle = x.at(f64::midpoint(begin, end));
+        svg.text((middle, TIMES.top + 4.0), Anchor::Middle, "tick", name);
     }
     let mut ends = Vec::new();
     for line in lines {
         let class = format!("line {}", line.key.class());
         let middle = |i: &PatternInterval| x.at((i.at_ms as f64 + i.length_ms as f64 / 2.0) / 1e3);
-        let rates = line.intervals.iter().map(|i| (middle(i), y.at(goodput(i))));
+        let rates = line
+            .intervals
+            .iter()
+            .map(|i| (middle(i), y.at(line.goodput(i))));
         svg.polyline(&rates.collect::<Vec<_>>(), &class);
         // Where nothing ended there is no p99, and the line has a gap.
         for part in line.intervals.split(|interval| interval.p99_us.is_none()) {
@@ -135,14 +228,10 @@ fn offered(shape: &PatternShape) -> Vec<(f64, f64)> {
     corners
 }
 
-/// Valid responses per second.
-fn goodput(interval: &PatternInterval) -> f64 {
-    interval.requests as f64 * 1e3 / interval.length_ms.max(1) as f64
-}
-
 /// Its highest goodput and p99.
 fn told(line: &Line<'_>) -> String {
-    let rates = line.intervals.iter().map(goodput).fold(0.0, f64::max);
+    let rates = line.intervals.iter().map(|i| line.goodput(i));
+    let rates = rates.fold(0.0, f64::max) * line.one;
     let worst = line.intervals.iter().filter_map(|interval| interval.p99_us);
     let worst = worst.fold(0.0, f64::max);
     format!(
@@ -153,14 +242,14 @@ fn told(line: &Line<'_>) -> String {
     )
 }
 
-fn data(lines: &[Line<'_>]) -> Data {
-    let mut data = Data::new("server, at s, valid 1/s, errors, p99 µs");
+fn data(lines: &[Line<'_>], valid: &str) -> Data {
+    let mut data = Data::new(&format!("server, at s, {valid}, errors, p99 µs"));
     for line in lines {
         for interval in line.intervals {
             data.rows.push(vec![
                 line.display.to_owned(),
                 number(interval.at_ms as f64 / 1e3),
-                number(goodput(interval)),
+                number(line.goodput(interval)),
                 interval.errors.to_string(),
                 interval.p99_us.map_or_else(String::new, number),
             ]);
