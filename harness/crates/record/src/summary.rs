@@ -158,6 +158,11 @@ impl Estimate {
         })
     }
 
+    /// Whether it has a 95 % interval. With fewer than three rounds, `low` and `high` are the lowest and the highest value.
+    pub fn has_interval(&self) -> bool {
+        self.n as usize >= stats::MIN_REPLICATES
+    }
+
     /// A ratio within rounds, as a factor. With fewer than three of them it has no interval.
     pub(crate) fn of_ratio(ratio: PairedRatio) -> Self {
         let median = ratio.factor();

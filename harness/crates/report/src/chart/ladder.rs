@@ -157,7 +157,9 @@ fn draw(svg: &mut Svg, lines: &[Line<'_>], factor: Factor, server_cpus: usize) {
             let points: Vec<(f64, Estimate)> = points
                 .filter_map(|rung| Some((x.at(rung.value), of(rung)?)))
                 .collect();
-            let whiskers = points.iter().filter(|(_, estimate)| estimate.n > 1);
+            let whiskers = points
+                .iter()
+                .filter(|(_, estimate)| estimate.has_interval());
             let whiskers = whiskers.map(|(at, of)| whisker_up(*at, y, of.low, of.high));
             let class = line.key.class();
             svg.path(&whiskers.collect::<String>(), &format!("whisker {class}"));

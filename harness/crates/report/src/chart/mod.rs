@@ -178,7 +178,7 @@ fn mark_interval(
 
 /// A horizontal interval with end caps.
 fn whisker(svg: &mut Svg, scale: &Scale, y: f64, estimate: &Estimate, class: &str) {
-    if estimate.n < 2 {
+    if !estimate.has_interval() {
         return;
     }
     let ends = (scale.at(estimate.low), scale.at(estimate.high));

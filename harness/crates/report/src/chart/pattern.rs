@@ -142,7 +142,7 @@ pub(crate) fn overload(workload: &str, servers: &[&ServerCapacity]) -> Option<Ch
     let told: Vec<String> = lines.iter().map(told).collect();
     Some(Chart::new(
         (workload, "overload"),
-        &format!("Overload over time: {workload}"),
+        "Overload over time",
         "The offered load (dashed) and goodput above, in percent of each server's own capacity; the 99th percentile of latency \
          below, from when a request was due, by the time at which responses arrived. The first round of each server."
             .to_owned(),
