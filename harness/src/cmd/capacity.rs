@@ -5,10 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use record::{
-    CAPACITY_FILE, CAPACITY_KIND, CAPACITY_SCHEMA_VERSION, Capacities, Failure, RoundCapacity,
-    ServerCapacity,
-};
+use record::{CAPACITY_FILE, Capacities, Failure, RoundCapacity, ServerCapacity};
 
 use super::drive::find;
 use super::drive::limits::{self, Limit};
@@ -18,7 +15,7 @@ use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use super::survey::{
     self, Build, Earlier, TimeLeft, build_all, contenders, refuse_other_programs, refuse_to_resume,
-    refuse_too_many, reopen, served_options, stored, survey, tell_stored,
+    refuse_too_many, reopen, requests_sha256, served_options, stored, survey, tell_stored,
 };
 use crate::flags::{
     OnlyWorkloads, Printed, Servers, Status, parse_duration, parse_share, workloads,
@@ -146,9 +143,10 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Capacities>) -> Result<St
             None => true,
         })
         .collect();
+    let requests = requests_sha256(&workloads, arguments.seed);
     if let Some((path, earlier)) = &earlier {
         let workers = run.trials.served.boot.workers;
-        refuse_to_resume(path, earlier, due.len(), &place, workers)?;
+        refuse_to_resume(path, earlier, due.len(), (&place, workers), &requests)?;
         servers.retain(|server| earlier.servers.iter().any(|row| row.name == server.name));
     }
     let each = time_of_round(&run);
@@ -194,6 +192,7 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Capacities>) -> Result<St
         }
         None => {
             let mut blank = blank(arguments, &folder, &place, &run);
+            blank.head.requests_sha256 = requests;
             for workload in &workloads {
                 let serving = built
                     .iter()
@@ -274,15 +273,7 @@ fn blank(
     run: &CapacityRun,
 ) -> Capacities {
     Capacities {
-        schema_version: CAPACITY_SCHEMA_VERSION,
-        kind: CAPACITY_KIND.to_owned(),
-        id: folder.id.clone(),
-        started_at: jiff::Timestamp::now().to_string(),
-        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: folder.revision.clone(),
-        command: folder.command(),
-        cpu: place.cpu_model(),
-        rustc: runner::rustc_version().unwrap_or_default(),
+        head: folder.head::<Capacities>(place),
         objective: arguments
             .slo
             .iter()

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use record::{COST_FILE, COST_KIND, COST_SCHEMA_VERSION, Costs, ServerCost};
+use record::{COST_FILE, Costs, ServerCost};
 
 use super::bench::against::{self, Base};
 use super::counting_build;
@@ -189,15 +189,7 @@ fn loads(arguments: &Arguments) -> [u64; 2] {
 
 fn blank(arguments: &Arguments, folder: &Folder, place: &CpuPlace, tools: &Tools) -> Costs {
     Costs {
-        schema_version: COST_SCHEMA_VERSION,
-        kind: COST_KIND.to_owned(),
-        id: folder.id.clone(),
-        started_at: jiff::Timestamp::now().to_string(),
-        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: folder.revision.clone(),
-        command: folder.command(),
-        cpu: place.cpu_model(),
-        rustc: runner::rustc_version().unwrap_or_default(),
+        head: folder.head::<Costs>(place),
         workers: arguments.workers as usize,
         requests: loads(arguments),
         seed: arguments.seed,

@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use record::{
-    FOOTPRINT_FILE, FOOTPRINT_KIND, FOOTPRINT_SCHEMA_VERSION, Footprints, ServerFootprint,
-};
+use record::{FOOTPRINT_FILE, Footprints, ServerFootprint};
 
 use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
@@ -161,15 +159,7 @@ fn blank(
     workload: &Workload,
 ) -> Footprints {
     Footprints {
-        schema_version: FOOTPRINT_SCHEMA_VERSION,
-        kind: FOOTPRINT_KIND.to_owned(),
-        id: folder.id.clone(),
-        started_at: jiff::Timestamp::now().to_string(),
-        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: folder.revision.clone(),
-        command: folder.command(),
-        cpu: place.cpu_model(),
-        rustc: runner::rustc_version().unwrap_or_default(),
+        head: folder.head::<Footprints>(place),
         workload: workload.name.clone(),
         workers: arguments
             .workers

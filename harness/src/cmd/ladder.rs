@@ -5,10 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use record::{
-    Factor, Failure, LADDER_FILE, LADDER_KIND, LADDER_SCHEMA_VERSION, Ladder, Ladders, RoundLadder,
-    ServerLadder,
-};
+use record::{Factor, Failure, LADDER_FILE, Ladder, Ladders, RoundLadder, ServerLadder};
 
 use super::drive::pace::Spread;
 use super::machine::{CpuPlace, Cpus};
@@ -16,7 +13,7 @@ use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use super::survey::{
     self, Build, Earlier, TimeLeft, build_all, contenders, refuse_other_programs, refuse_to_resume,
-    refuse_too_many, reopen, served_options, stored, survey, tell_stored,
+    refuse_too_many, reopen, requests_sha256, served_options, stored, survey, tell_stored,
 };
 use crate::flags::{
     OnlyWorkloads, Printed, Servers, Status, parse_duration, parse_rate, workloads,
@@ -150,9 +147,10 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Ladders>) -> Result<Statu
             None => true,
         })
         .collect();
+    let requests = requests_sha256(&workloads, arguments.seed);
     if let Some((path, earlier)) = &earlier {
         let workers = trials.served.boot.workers;
-        refuse_to_resume(path, earlier, due.len(), &place, workers)?;
+        refuse_to_resume(path, earlier, due.len(), (&place, workers), &requests)?;
         servers.retain(|server| earlier.servers.iter().any(|row| row.name == server.name));
     }
     let mut whole = Duration::ZERO;
@@ -200,6 +198,7 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Ladders>) -> Result<Statu
         }
         None => {
             let mut blank = blank(arguments, &folder, &place, (&ladders, &trials));
+            blank.head.requests_sha256 = requests;
             for workload in &workloads {
                 for ladder in &ladders {
                     let serving = built.iter().filter(|(s, _)| s.takes_part(&workload.name));
@@ -307,15 +306,7 @@ fn blank(
 ) -> Ladders {
     let pinned = place.unpinned.is_none();
     Ladders {
-        schema_version: LADDER_SCHEMA_VERSION,
-        kind: LADDER_KIND.to_owned(),
-        id: folder.id.clone(),
-        started_at: jiff::Timestamp::now().to_string(),
-        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: folder.revision.clone(),
-        command: folder.command(),
-        cpu: place.cpu_model(),
-        rustc: runner::rustc_version().unwrap_or_default(),
+        head: folder.head::<Ladders>(place),
         server_cpus: match pinned {
             true => place.layout.server.len(),
             false => place.topology.online.len(),

@@ -6,17 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use record::{
-    PATTERNS_FILE, PATTERNS_KIND, PATTERNS_SCHEMA_VERSION, PatternPart, PatternRun, PatternShape,
-    Patterns,
-};
+use record::{PATTERNS_FILE, PatternPart, PatternRun, PatternShape, Patterns};
 
 use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use super::survey::{
-    self, Earlier, build_all, refuse_other_programs, refuse_to_resume, reopen, stored as program,
-    survey, tell_stored,
+    self, Earlier, build_all, refuse_other_programs, refuse_to_resume, reopen, requests_sha256,
+    stored as program, survey, tell_stored,
 };
 use crate::flags::{Printed, Servers, Status, parse_duration, parse_rate, patterns, workloads};
 use catalog::{Pattern, Server, Workload};
@@ -125,8 +122,29 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Patterns>) -> Result<Stat
             None => true,
         })
         .collect();
+    let of_patterns = patterns
+        .iter()
+        .filter_map(|pattern| pattern.requests.as_ref());
+    let requests = requests_sha256(of_patterns.chain([workload]), arguments.seed);
+    let shapes: Vec<PatternShape> = patterns
+        .iter()
+        .map(|pattern| shape(pattern, arguments.rate))
+        .collect();
     if let Some((path, earlier)) = &earlier {
-        refuse_to_resume(path, earlier, due.len(), &place, workers(arguments, &place))?;
+        let workers = workers(arguments, &place);
+        refuse_to_resume(path, earlier, due.len(), (&place, workers), &requests)?;
+        let mut edited = earlier
+            .patterns
+            .iter()
+            .zip(&shapes)
+            .filter(|(then, now)| then != now);
+        if let Some((pattern, _)) = edited.next() {
+            refuse!(
+                "the pattern {} is no longer that of {}: start a new measurement, or undo what you changed",
+                pattern.name,
+                path.display()
+            );
+        }
     }
     let all = due
         .iter()
@@ -166,7 +184,11 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Patterns>) -> Result<Stat
             refuse_other_programs(&earlier, &built)?;
             earlier
         }
-        None => blank(arguments, &folder, &place, workload, &patterns),
+        None => {
+            let mut blank = blank(arguments, &folder, &place, workload, shapes);
+            blank.head.requests_sha256 = requests;
+            blank
+        }
     };
     let mut survey = PatternSurvey {
         arguments,
@@ -232,18 +254,10 @@ fn blank(
     folder: &Folder,
     place: &CpuPlace,
     workload: &Workload,
-    patterns: &[Pattern],
+    patterns: Vec<PatternShape>,
 ) -> Patterns {
     Patterns {
-        schema_version: PATTERNS_SCHEMA_VERSION,
-        kind: PATTERNS_KIND.to_owned(),
-        id: folder.id.clone(),
-        started_at: jiff::Timestamp::now().to_string(),
-        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: folder.revision.clone(),
-        command: folder.command(),
-        cpu: place.cpu_model(),
-        rustc: runner::rustc_version().unwrap_or_default(),
+        head: folder.head::<Patterns>(place),
         workload: workload.name.clone(),
         workers: workers(arguments, place),
         connections: arguments.connections as usize,
@@ -251,10 +265,7 @@ fn blank(
         rounds: arguments.rounds,
         timeout_ms: arguments.timeout.as_millis() as u64,
         seed: arguments.seed,
-        patterns: patterns
-            .iter()
-            .map(|pattern| shape(pattern, arguments.rate))
-            .collect(),
+        patterns,
         runs: Vec::new(),
     }
 }

@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use record::{
-    Document as _, PROFILE_FILE, PROFILE_KIND, PROFILE_SCHEMA_VERSION, ProfileRecord, ServerProfile,
-};
+use record::{Document as _, PROFILE_FILE, ProfileRecord, ServerProfile};
 
 use super::counting_build;
 use super::machine::{CpuPlace, Cpus};
@@ -209,15 +207,7 @@ fn tool_of(profiler: &Profiler) -> &'static str {
 
 fn blank(arguments: &Arguments, folder: &Folder, place: &CpuPlace) -> ProfileRecord {
     ProfileRecord {
-        schema_version: PROFILE_SCHEMA_VERSION,
-        kind: PROFILE_KIND.to_owned(),
-        id: folder.id.clone(),
-        started_at: jiff::Timestamp::now().to_string(),
-        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: folder.revision.clone(),
-        command: folder.command(),
-        cpu: place.cpu_model(),
-        rustc: runner::rustc_version().unwrap_or_default(),
+        head: folder.head::<ProfileRecord>(place),
         workers: arguments.workers as usize,
         seed: arguments.seed,
         servers: Vec::new(),

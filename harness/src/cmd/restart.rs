@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use record::{
-    Failure, RESTART_FILE, RESTART_KIND, RESTART_SCHEMA_VERSION, RestartRun, RestartWay, Restarts,
-};
+use record::{Failure, RESTART_FILE, RestartRun, RestartWay, Restarts};
 
 use super::machine::{CpuPlace, Cpus};
 use super::progress::{PartsLeft, Progress, show_time};
 use super::results::{self, Folder};
 use super::survey::{
-    self, Earlier, build_all, refuse_other_programs, refuse_to_resume, reopen, served_options,
-    survey, tell_stored,
+    self, Earlier, build_all, refuse_other_programs, refuse_to_resume, reopen, requests_sha256,
+    served_options, survey, tell_stored,
 };
 use crate::flags::{
     OnlyWorkloads, Printed, Servers, Status, parse_duration, parse_rate, parse_share, workloads,
@@ -171,8 +169,10 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Restarts>) -> Result<Stat
         arguments.timeout,
     );
     options.boot.ready_timeout = arguments.ready_timeout;
+    let requests = requests_sha256(&workloads, arguments.seed);
     if let Some((path, earlier)) = &earlier {
-        refuse_to_resume(path, earlier, due.len(), &place, options.boot.workers)?;
+        let workers = options.boot.workers;
+        refuse_to_resume(path, earlier, due.len(), (&place, workers), &requests)?;
     }
     let calibration = match arguments.rate {
         Some(_) => Duration::ZERO,
@@ -213,7 +213,11 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Restarts>) -> Result<Stat
             refuse_other_programs(&earlier, &built)?;
             earlier
         }
-        None => blank(arguments, &folder, &place, &options),
+        None => {
+            let mut blank = blank(arguments, &folder, &place, &options);
+            blank.head.requests_sha256 = requests;
+            blank
+        }
     };
     progress.tell(&format!("measuring for about {}", show_time(all)));
     let mut restarter = Restarter {
@@ -275,15 +279,7 @@ fn blank(
     options: &ServedOptions,
 ) -> Restarts {
     Restarts {
-        schema_version: RESTART_SCHEMA_VERSION,
-        kind: RESTART_KIND.to_owned(),
-        id: folder.id.clone(),
-        started_at: jiff::Timestamp::now().to_string(),
-        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: folder.revision.clone(),
-        command: folder.command(),
-        cpu: place.cpu_model(),
-        rustc: runner::rustc_version().unwrap_or_default(),
+        head: folder.head::<Restarts>(place),
         workers: options.boot.workers,
         connections: options.connections,
         share: match arguments.rate {

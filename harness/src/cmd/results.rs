@@ -1,5 +1,6 @@
 //! The folder of a run, and the files made from its record.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{ErrorKind, IsTerminal as _};
 use std::path::{Path, PathBuf};
@@ -8,11 +9,13 @@ use anyhow::{Context, Result};
 use rustix::fs::statvfs;
 
 use super::git::revision;
+use super::machine::CpuPlace;
 use super::write_file;
 use crate::flags::{Printed, TableFormat, Usage};
 use record::{
-    Added, CAPACITY_FILE, COST_FILE, Costs, Document, HiddenPaths, MICROBENCH_FILE, Microbenches,
-    PROTOCOL_FILE, Protocol, RESTART_FILE, Record, Run, Server, ServerCost, Summary, UPSTREAM_FILE,
+    Added, CAPACITY_FILE, COST_FILE, Costs, Document, Head, HiddenPaths, MICROBENCH_FILE,
+    Microbenches, PROTOCOL_FILE, Protocol, RESTART_FILE, Record, Run, Server, ServerCost, Summary,
+    UPSTREAM_FILE,
 };
 use report::{Colour, Illustrated};
 use serde::de::DeserializeOwned;
@@ -77,12 +80,12 @@ impl Folder {
         Self::reopen(root, path, (&run.id, run.revision.as_ref()))
     }
 
-    /// The folder of an earlier document with this id and revision.
-    pub(super) fn reopen(
-        root: &Path,
-        path: &Path,
-        (id, revision): (&str, Option<&String>),
-    ) -> Result<Self> {
+    /// The folder of an earlier document.
+    pub(super) fn of_document(root: &Path, path: &Path, head: &Head) -> Result<Self> {
+        Self::reopen(root, path, (&head.id, head.revision.as_ref()))
+    }
+
+    fn reopen(root: &Path, path: &Path, (id, revision): (&str, Option<&String>)) -> Result<Self> {
         let folder = Self {
             path: fs::canonicalize(path)
                 .with_context(|| format!("cannot find {}", path.display()))?,
@@ -132,6 +135,22 @@ impl Folder {
                 files.try_for_each(|(name, text)| store::write_whole(&self.path.join(name), text))
             })
             .with_context(|| format!("cannot write to {}", self.shown()))
+    }
+
+    /// What a document of this folder, measured now, begins with.
+    pub(super) fn head<D: Document>(&self, place: &CpuPlace) -> Head {
+        Head {
+            schema_version: D::VERSION,
+            kind: D::KIND.to_owned(),
+            id: self.id.clone(),
+            started_at: jiff::Timestamp::now().to_string(),
+            harness_version: env!("CARGO_PKG_VERSION").to_owned(),
+            revision: self.revision.clone(),
+            command: self.command(),
+            cpu: place.cpu_model(),
+            rustc: runner::rustc_version().unwrap_or_default(),
+            requests_sha256: BTreeMap::new(),
+        }
     }
 
     pub(super) fn logs(&self) -> PathBuf {

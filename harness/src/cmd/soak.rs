@@ -17,7 +17,7 @@ use catalog::{Catalog, Server, Workload};
 use judge::{Growing, least_cycles, soak_trends};
 use limit::SoakLimit;
 use machine::probe::limits;
-use record::{Failure, SOAK_FILE, SOAK_KIND, SOAK_SCHEMA_VERSION, Soak, SoakReading, SoakServer};
+use record::{Failure, SOAK_FILE, Soak, SoakReading, SoakServer};
 use runner::{BootOptions, Built, Interrupt};
 use traffic::{ServedOptions, SoakOptions, Soaked};
 
@@ -195,18 +195,9 @@ fn begun(arguments: &Arguments, place: &CpuPlace) -> Result<Planned> {
     let cycle = arguments.cycle.as_millis() as u64;
     let total = arguments.hours * 3_600.0 / (arguments.cycle.as_secs_f64() * servers.len() as f64);
     let soak = Soak {
-        schema_version: SOAK_SCHEMA_VERSION,
-        kind: SOAK_KIND.to_owned(),
-        id: folder
-            .as_ref()
-            .map(|folder| folder.id.clone())
+        head: (folder.as_ref())
+            .map(|folder| folder.head::<Soak>(place))
             .unwrap_or_default(),
-        started_at: jiff::Timestamp::now().to_string(),
-        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: folder.as_ref().and_then(|folder| folder.revision.clone()),
-        command: folder.as_ref().map(Folder::command).unwrap_or_default(),
-        cpu: place.cpu_model(),
-        rustc: runner::rustc_version().unwrap_or_default(),
         workload: arguments.workload.clone(),
         workers: arguments
             .workers
@@ -252,7 +243,7 @@ fn resumed(arguments: &Arguments, path: &Path) -> Result<Planned> {
     });
     let servers = ordered.collect::<Result<Vec<_>>>()?;
     soak.resumed += 1;
-    let folder = Folder::reopen(&catalog.root, path, (&soak.id, soak.revision.as_ref()))?;
+    let folder = Folder::of_document(&catalog.root, path, &soak.head)?;
     Ok((catalog, servers, Some(folder), soak))
 }
 

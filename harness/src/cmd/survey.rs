@@ -1,6 +1,7 @@
 //! What commands have in common that measure rounds of fresh processes: `capacity`, `ladder`, `patterns`, `restart` and
 //! `upstream`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,9 +13,9 @@ use super::machine::{CpuPlace, descriptor_limit};
 use super::progress::Progress;
 use super::results::{self, Folder};
 use crate::flags::{Status, Usage};
-use catalog::{Catalog, Server};
+use catalog::{Catalog, Server, Workload};
 use machine::probe::limits;
-use record::{Document, Failure};
+use record::{Document, Failure, Head};
 use runner::{BootOptions, Built, Interrupt};
 use traffic::{Contender, ServedOptions};
 
@@ -27,19 +28,19 @@ pub(super) type Build<'a> = (&'a Server, Result<Built, Failure>);
 /// What an interrupted survey stored, and where; `None` for a new one.
 pub(super) type Earlier<'a, S> = Option<(&'a PathBuf, S)>;
 
+/// See [`Head::requests_sha256`].
+type Requests = BTreeMap<String, String>;
+
 /// The document of a survey that can be continued: it is written after every round.
 pub(super) trait Survey: Document + DeserializeOwned {
     /// The file's name.
     const FILE: &'static str;
 
-    /// Its id, and the workspace's revision.
-    fn named(&self) -> (&str, Option<&String>);
+    /// What its file begins with.
+    fn head(&self) -> &Head;
 
-    /// The command line that began it.
-    fn command(&self) -> &[String];
-
-    /// The machine: the processor's name and the worker threads of each server.
-    fn machine(&self) -> (&str, usize);
+    /// The worker threads of each server.
+    fn workers(&self) -> usize;
 
     /// The name of each server that was measured, and the SHA-256 of its binary.
     fn programs(&self) -> Vec<(&str, Option<&str>)>;
@@ -81,16 +82,12 @@ macro_rules! survey {
         impl super::survey::Survey for $document {
             const FILE: &'static str = $file;
 
-            fn named(&self) -> (&str, Option<&String>) {
-                (&self.id, self.revision.as_ref())
+            fn head(&self) -> &record::Head {
+                &self.head
             }
 
-            fn command(&self) -> &[String] {
-                &self.command
-            }
-
-            fn machine(&self) -> (&str, usize) {
-                (&self.cpu, self.workers)
+            fn workers(&self) -> usize {
+                self.workers
             }
 
             fn programs(&self) -> Vec<(&str, Option<&str>)> {
@@ -126,7 +123,7 @@ pub(super) use survey;
 fn interrupted<S: Survey, A: Args>(path: &Path) -> Result<(S, A)> {
     let stored: S = results::read_stored(path, S::FILE)?;
     let folder = std::path::absolute(folder_of(path))?;
-    let words = stored.command().iter().skip(1);
+    let words = stored.head().command.iter().skip(1);
     let words = words.map(|word| revealed(word, &folder));
     // Its subcommand's flags alone.
     let flags = A::augment_args(Command::new("harness").no_binary_name(true));
@@ -172,28 +169,44 @@ pub(super) fn refuse_to_resume(
     path: &Path,
     stored: &impl Survey,
     due: usize,
-    place: &CpuPlace,
-    workers: usize,
+    (place, workers): (&CpuPlace, usize),
+    requests: &Requests,
 ) -> Result<()> {
     let shown = path.display();
     if due == 0 {
         refuse!("{shown} is complete: there is nothing to resume; --from {shown} shows it");
     }
-    let (now, before) = ((place.cpu_model(), workers), stored.machine());
-    if (now.0.as_str(), now.1) != before {
+    let (now, before) = (place.cpu_model(), &stored.head().cpu);
+    if (&now, workers) != (before, stored.workers()) {
         refuse!(
-            "{shown} was measured on {} with {} worker threads, and here it would be {} with {workers}: start a new one",
-            before.0,
-            before.1,
-            now.0
+            "{shown} was measured on {before} with {} worker threads, and here it would be {now} with {workers}: start a new one",
+            stored.workers()
+        );
+    }
+    let before = &stored.head().requests_sha256;
+    let mut edited =
+        (requests.iter()).filter(|(name, now)| before.get(*name).is_some_and(|then| then != *now));
+    if let Some((workload, _)) = edited.next() {
+        refuse!(
+            "the requests of the workload {workload} are no longer those of {shown}: start a new measurement, or undo what you changed"
         );
     }
     Ok(())
 }
 
+/// Hashes the requests of workloads.
+pub(super) fn requests_sha256<'w>(
+    workloads: impl IntoIterator<Item = &'w Workload>,
+    seed: u64,
+) -> Requests {
+    let all = workloads.into_iter();
+    all.map(|workload| (workload.name.clone(), workload.requests_sha256(seed)))
+        .collect()
+}
+
 /// The folder of a survey that is continued.
 pub(super) fn reopen(root: &Path, path: &Path, stored: &impl Survey) -> Result<Folder> {
-    Folder::reopen(root, folder_of(path), stored.named())
+    Folder::of_document(root, folder_of(path), stored.head())
 }
 
 /// Refuses to continue with other programs than before.
@@ -207,7 +220,7 @@ pub(super) fn refuse_other_programs(stored: &impl Survey, built: &[Build<'_>]) -
             Ok(_) => refuse!(
                 "{name} is another program than before, so its rounds can't be continued: start a new measurement, \
                  or go back to revision {}",
-                stored.named().1.map_or("unknown", String::as_str)
+                stored.head().revision.as_deref().unwrap_or("unknown")
             ),
             Err(failure) => refuse!("{name} can't be built any more: {}", failure.reason),
         }

@@ -1,5 +1,6 @@
 //! `harness upstream`: what latency each server adds to that of a dependency.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,10 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
 use crosscheck::known::{self, Delay};
-use record::{
-    Failure, RoundUpstream, ServerUpstream, UPSTREAM_FILE, UPSTREAM_KIND, UPSTREAM_SCHEMA_VERSION,
-    Upstreams,
-};
+use record::{Failure, RoundUpstream, ServerUpstream, UPSTREAM_FILE, Upstreams};
 
 use super::drive::pace::Spread;
 use super::machine::{CpuPlace, Cpus};
@@ -142,7 +140,15 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Upstreams>) -> Result<Sta
         .filter(|round| !has(*round))
         .collect();
     if let Some((path, earlier)) = &earlier {
-        refuse_to_resume(path, earlier, due.len(), &place, trials.served.boot.workers)?;
+        let workers = trials.served.boot.workers;
+        // Its only request is the same for ever.
+        refuse_to_resume(
+            path,
+            earlier,
+            due.len(),
+            (&place, workers),
+            &BTreeMap::new(),
+        )?;
     }
     let round = time_of_upstream(&trials) * servers.len() as u32;
     let whole = round * due.len() as u32;
@@ -276,15 +282,7 @@ fn blank(
     trials: &TrialOptions,
 ) -> Upstreams {
     Upstreams {
-        schema_version: UPSTREAM_SCHEMA_VERSION,
-        kind: UPSTREAM_KIND.to_owned(),
-        id: folder.id.clone(),
-        started_at: jiff::Timestamp::now().to_string(),
-        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: folder.revision.clone(),
-        command: folder.command(),
-        cpu: place.cpu_model(),
-        rustc: runner::rustc_version().unwrap_or_default(),
+        head: folder.head::<Upstreams>(place),
         pinned: place.unpinned.is_none(),
         driver_cpus: place.layout.driver.len(),
         delay: arguments.delay.to_string(),

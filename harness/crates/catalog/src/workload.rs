@@ -13,6 +13,7 @@ use std::sync::Arc;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
 /// Number of distinct calls that a round's load is drawn from: more than a server could cache, few enough to
 /// keep in memory.
@@ -21,6 +22,8 @@ pub const DISTINCT_CALLS: usize = 2_048;
 pub const CHECKED_CALLS: usize = 256;
 /// Orders that the contract has a server keep. Until it has that many, each one may take memory.
 pub const KEPT_ORDERS: u64 = 65_536;
+/// Number of calls that are hashed, to tell whether a workload was edited.
+const HASHED_CALLS: usize = 256;
 
 /// Maximum length of a list, relative to the number of distinct calls asked for, so that drawing also ends for
 /// workloads with few possible calls.
@@ -196,6 +199,20 @@ impl Workload {
     /// See [`WorkloadError`].
     pub fn parse(path: &Path, text: &str) -> Result<Self, WorkloadError> {
         file::parse(path, text)
+    }
+
+    /// A hash of the first requests that this seed draws, which tells whether the workload was edited.
+    pub fn requests_sha256(&self, seed: u64) -> String {
+        let mut hash = Sha256::new();
+        for call in self.draw(seed, HASHED_CALLS) {
+            hash.update(format!("{} {}\n", call.method, call.target));
+            hash.update(call.body.as_ref().map_or(&b""[..], Body::bytes));
+            hash.update("\n");
+            for (name, value) in &call.headers {
+                hash.update(format!("{name}: {value}\n"));
+            }
+        }
+        super::hex(&hash.finalize())
     }
 
     /// Draws the list that a round's load is picked from uniformly. The same seed gives the same list.

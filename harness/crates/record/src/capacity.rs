@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Document, Estimate, Failure, PatternInterval};
+use super::{Document, Estimate, Failure, Head, PatternInterval};
 use stats::{Bootstrap, Series};
 
 /// The version of `capacity.json`; incremented by every change that an older reader would misread.
 pub const CAPACITY_SCHEMA_VERSION: u32 = 1;
-/// The value of [`Capacities::kind`].
+/// The value of [`Head::kind`].
 pub const CAPACITY_KIND: &str = "capacity";
 /// The file's name.
 pub const CAPACITY_FILE: &str = "capacity.json";
@@ -23,24 +23,9 @@ const SHEDS: f64 = 0.1;
 /// The capacity of each server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Capacities {
-    /// See [`CAPACITY_SCHEMA_VERSION`].
-    pub schema_version: u32,
-    /// [`CAPACITY_KIND`].
-    pub kind: String,
-    /// `<utc>-<rev>-capacity`, the folder's name.
-    pub id: String,
-    /// RFC 3339, UTC.
-    pub started_at: String,
-    /// The harness's version.
-    pub harness_version: String,
-    /// The workspace's git revision, with `-dirty` if it had changes.
-    pub revision: Option<String>,
-    /// The command line, without the program's path.
-    pub command: Vec<String>,
-    /// The processor's name.
-    pub cpu: String,
-    /// The compiler's version.
-    pub rustc: String,
+    /// What every such file begins with.
+    #[serde(flatten)]
+    pub head: Head,
     /// What a trial has to meet, as it was typed, such as `p99<10ms`.
     pub objective: Vec<String>,
     /// Connections of every load but the overload.
@@ -207,7 +192,7 @@ impl Document for Capacities {
     const VERSION: u32 = CAPACITY_SCHEMA_VERSION;
 
     fn kind(&self) -> (&str, u32) {
-        (&self.kind, self.schema_version)
+        self.head.kind()
     }
 }
 

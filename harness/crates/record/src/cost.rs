@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Document, Failure};
+use super::{Document, Failure, Head};
 
 /// The version of `cost.json`; incremented by every change that an older reader would misread.
 pub const COST_SCHEMA_VERSION: u32 = 1;
-/// The value of [`Costs::kind`].
+/// The value of [`Head::kind`].
 pub const COST_KIND: &str = "cost";
 /// The file's name.
 pub const COST_FILE: &str = "cost.json";
@@ -19,24 +19,9 @@ pub const COST_FILE: &str = "cost.json";
 /// What a request costs each server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Costs {
-    /// See [`COST_SCHEMA_VERSION`].
-    pub schema_version: u32,
-    /// [`COST_KIND`].
-    pub kind: String,
-    /// `<utc>-<rev>-cost`, the folder's name.
-    pub id: String,
-    /// RFC 3339, UTC.
-    pub started_at: String,
-    /// The harness's version.
-    pub harness_version: String,
-    /// The workspace's git revision, with `-dirty` if it had changes.
-    pub revision: Option<String>,
-    /// The command line, without the program's path.
-    pub command: Vec<String>,
-    /// The processor's name.
-    pub cpu: String,
-    /// The compiler's version.
-    pub rustc: String,
+    /// What every such file begins with.
+    #[serde(flatten)]
+    pub head: Head,
     /// Worker threads of each server.
     pub workers: usize,
     /// Requests of the short and of the long load. Their difference is what is counted.
@@ -89,7 +74,7 @@ impl Document for Costs {
     const VERSION: u32 = COST_SCHEMA_VERSION;
 
     fn kind(&self) -> (&str, u32) {
-        (&self.kind, self.schema_version)
+        self.head.kind()
     }
 }
 

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Document, Failure};
+use super::{Document, Failure, Head};
 
 /// The version of `footprint.json`; incremented by every change that an older reader would misread.
 pub const FOOTPRINT_SCHEMA_VERSION: u32 = 1;
-/// The value of [`Footprints::kind`].
+/// The value of [`Head::kind`].
 pub const FOOTPRINT_KIND: &str = "footprint";
 /// The file's name.
 pub const FOOTPRINT_FILE: &str = "footprint.json";
@@ -17,24 +17,9 @@ pub const FOOTPRINT_FILE: &str = "footprint.json";
 /// The footprint of each server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Footprints {
-    /// See [`FOOTPRINT_SCHEMA_VERSION`].
-    pub schema_version: u32,
-    /// [`FOOTPRINT_KIND`].
-    pub kind: String,
-    /// `<utc>-<rev>-footprint`, the folder's name.
-    pub id: String,
-    /// RFC 3339, UTC.
-    pub started_at: String,
-    /// The harness's version.
-    pub harness_version: String,
-    /// The workspace's git revision, with `-dirty` if it had changes.
-    pub revision: Option<String>,
-    /// The command line, without the program's path.
-    pub command: Vec<String>,
-    /// The processor's name.
-    pub cpu: String,
-    /// The compiler's version.
-    pub rustc: String,
+    /// What every such file begins with.
+    #[serde(flatten)]
+    pub head: Head,
     /// The workload of the loads.
     pub workload: String,
     /// Worker threads of each server.
@@ -97,7 +82,7 @@ impl Document for Footprints {
     const VERSION: u32 = FOOTPRINT_SCHEMA_VERSION;
 
     fn kind(&self) -> (&str, u32) {
-        (&self.kind, self.schema_version)
+        self.head.kind()
     }
 }
 

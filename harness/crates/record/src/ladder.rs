@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Document, Estimate, Estimates, Failure};
+use super::{Document, Estimate, Estimates, Failure, Head};
 use stats::{Bootstrap, Series};
 
 /// The version of `ladder.json`; incremented by every change that an older reader would misread.
 pub const LADDER_SCHEMA_VERSION: u32 = 1;
-/// The value of [`Ladders::kind`].
+/// The value of [`Head::kind`].
 pub const LADDER_KIND: &str = "ladder";
 /// The file's name.
 pub const LADDER_FILE: &str = "ladder.json";
@@ -50,24 +50,9 @@ pub struct Ladder {
 /// The ladders of each server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ladders {
-    /// See [`LADDER_SCHEMA_VERSION`].
-    pub schema_version: u32,
-    /// [`LADDER_KIND`].
-    pub kind: String,
-    /// `<utc>-<rev>-ladder`, the folder's name.
-    pub id: String,
-    /// RFC 3339, UTC.
-    pub started_at: String,
-    /// The harness's version.
-    pub harness_version: String,
-    /// The workspace's git revision, with `-dirty` if it had changes.
-    pub revision: Option<String>,
-    /// The command line, without the program's path.
-    pub command: Vec<String>,
-    /// The processor's name.
-    pub cpu: String,
-    /// The compiler's version.
-    pub rustc: String,
+    /// What every such file begins with.
+    #[serde(flatten)]
+    pub head: Head,
     /// CPUs of the server; all of the machine if nothing was pinned.
     pub server_cpus: usize,
     /// Whether both sides were pinned to their CPUs.
@@ -159,7 +144,7 @@ impl Document for Ladders {
     const VERSION: u32 = LADDER_SCHEMA_VERSION;
 
     fn kind(&self) -> (&str, u32) {
-        (&self.kind, self.schema_version)
+        self.head.kind()
     }
 }
 

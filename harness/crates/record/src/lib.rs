@@ -8,6 +8,7 @@ mod entry;
 mod fairness;
 pub mod figure;
 mod footprint;
+mod head;
 mod histogram;
 mod json;
 mod ladder;
@@ -33,6 +34,7 @@ pub use entry::{
 };
 pub use fairness::*;
 pub use footprint::*;
+pub use head::Head;
 pub use json::{Document, JSON_SCHEMA, to_json};
 pub use ladder::*;
 pub use machine::{CHANGED, DURING, Environment, Finding, Level, Moment, UNKNOWN};

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Document, Failure};
+use super::{Document, Failure, Head};
 
 /// The version of `patterns.json`; incremented by every change that an older reader would misread.
 pub const PATTERNS_SCHEMA_VERSION: u32 = 1;
-/// The value of [`Patterns::kind`].
+/// The value of [`Head::kind`].
 pub const PATTERNS_KIND: &str = "patterns";
 /// The file's name.
 pub const PATTERNS_FILE: &str = "patterns.json";
@@ -16,24 +16,9 @@ pub const PATTERNS_FILE: &str = "patterns.json";
 /// Every server under every pattern.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Patterns {
-    /// See [`PATTERNS_SCHEMA_VERSION`].
-    pub schema_version: u32,
-    /// [`PATTERNS_KIND`].
-    pub kind: String,
-    /// `<utc>-<rev>-patterns`, the folder's name.
-    pub id: String,
-    /// RFC 3339, UTC.
-    pub started_at: String,
-    /// The harness's version.
-    pub harness_version: String,
-    /// The workspace's git revision, with `-dirty` if it had changes.
-    pub revision: Option<String>,
-    /// The command line, without the program's path.
-    pub command: Vec<String>,
-    /// The processor's name.
-    pub cpu: String,
-    /// The compiler's version.
-    pub rustc: String,
+    /// What every such file begins with.
+    #[serde(flatten)]
+    pub head: Head,
     /// The workload of the patterns without requests of their own.
     pub workload: String,
     /// Worker threads of each server.
@@ -151,7 +136,7 @@ impl Document for Patterns {
     const VERSION: u32 = PATTERNS_SCHEMA_VERSION;
 
     fn kind(&self) -> (&str, u32) {
-        (&self.kind, self.schema_version)
+        self.head.kind()
     }
 }
 

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Document, Failure};
+use super::{Document, Failure, Head};
 
 /// The version of `profile.json`; incremented by every change that an older reader would misread.
 pub const PROFILE_SCHEMA_VERSION: u32 = 1;
-/// The value of [`ProfileRecord::kind`].
+/// The value of [`Head::kind`].
 pub const PROFILE_KIND: &str = "profile";
 /// The file's name.
 pub const PROFILE_FILE: &str = "profile.json";
@@ -14,24 +14,9 @@ pub const PROFILE_FILE: &str = "profile.json";
 /// The profiles of some servers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProfileRecord {
-    /// See [`PROFILE_SCHEMA_VERSION`].
-    pub schema_version: u32,
-    /// [`PROFILE_KIND`].
-    pub kind: String,
-    /// `<utc>-<rev>-profile`, the folder's name.
-    pub id: String,
-    /// RFC 3339, UTC.
-    pub started_at: String,
-    /// The harness's version.
-    pub harness_version: String,
-    /// The workspace's git revision, with `-dirty` if it had changes.
-    pub revision: Option<String>,
-    /// The command line, without the program's path.
-    pub command: Vec<String>,
-    /// The processor's name.
-    pub cpu: String,
-    /// The compiler's version.
-    pub rustc: String,
+    /// What every such file begins with.
+    #[serde(flatten)]
+    pub head: Head,
     /// Worker threads of each server.
     pub workers: usize,
     /// Seed of the drawn requests.
@@ -145,6 +130,6 @@ impl Document for ProfileRecord {
     const VERSION: u32 = PROFILE_SCHEMA_VERSION;
 
     fn kind(&self) -> (&str, u32) {
-        (&self.kind, self.schema_version)
+        self.head.kind()
     }
 }

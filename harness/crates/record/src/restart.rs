@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Document, Failure};
+use super::{Document, Failure, Head};
 
 /// The version of `restart.json`; incremented by every change that an older reader would misread.
 pub const RESTART_SCHEMA_VERSION: u32 = 1;
-/// The value of [`Restarts::kind`].
+/// The value of [`Head::kind`].
 pub const RESTART_KIND: &str = "restart";
 /// The file's name.
 pub const RESTART_FILE: &str = "restart.json";
@@ -26,24 +26,9 @@ pub enum RestartWay {
 /// Every server, restarted under load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Restarts {
-    /// See [`RESTART_SCHEMA_VERSION`].
-    pub schema_version: u32,
-    /// [`RESTART_KIND`].
-    pub kind: String,
-    /// `<utc>-<rev>-restart`, the folder's name.
-    pub id: String,
-    /// RFC 3339, UTC.
-    pub started_at: String,
-    /// The harness's version.
-    pub harness_version: String,
-    /// The workspace's git revision, with `-dirty` if it had changes.
-    pub revision: Option<String>,
-    /// The command line, without the program's path.
-    pub command: Vec<String>,
-    /// The processor's name.
-    pub cpu: String,
-    /// The compiler's version.
-    pub rustc: String,
+    /// What every such file begins with.
+    #[serde(flatten)]
+    pub head: Head,
     /// Worker threads of each server.
     pub workers: usize,
     /// Connections of the load.
@@ -183,6 +168,6 @@ impl Document for Restarts {
     const VERSION: u32 = RESTART_SCHEMA_VERSION;
 
     fn kind(&self) -> (&str, u32) {
-        (&self.kind, self.schema_version)
+        self.head.kind()
     }
 }

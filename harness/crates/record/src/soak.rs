@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Document, Failure};
+use super::{Document, Failure, Head};
 
 /// The version of `soak.json`; incremented by every change that an older reader would misread.
 pub const SOAK_SCHEMA_VERSION: u32 = 1;
-/// The value of [`Soak::kind`].
+/// The value of [`Head::kind`].
 pub const SOAK_KIND: &str = "soak";
 /// The file's name.
 pub const SOAK_FILE: &str = "soak.json";
@@ -14,24 +14,9 @@ pub const SOAK_FILE: &str = "soak.json";
 /// Every server's readings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Soak {
-    /// See [`SOAK_SCHEMA_VERSION`].
-    pub schema_version: u32,
-    /// [`SOAK_KIND`].
-    pub kind: String,
-    /// `<utc>-<rev>-soak`, the folder's name.
-    pub id: String,
-    /// RFC 3339, UTC.
-    pub started_at: String,
-    /// The harness's version.
-    pub harness_version: String,
-    /// The workspace's git revision, with `-dirty` if it had changes.
-    pub revision: Option<String>,
-    /// The command line, without the program's path.
-    pub command: Vec<String>,
-    /// The processor's name.
-    pub cpu: String,
-    /// The compiler's version.
-    pub rustc: String,
+    /// What every such file begins with.
+    #[serde(flatten)]
+    pub head: Head,
     /// The workload.
     pub workload: String,
     /// Worker threads of each server.
@@ -110,7 +95,7 @@ impl Document for Soak {
     const VERSION: u32 = SOAK_SCHEMA_VERSION;
 
     fn kind(&self) -> (&str, u32) {
-        (&self.kind, self.schema_version)
+        self.head.kind()
     }
 }
 

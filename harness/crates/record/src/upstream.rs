@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Document, Estimate, Estimates, Failure};
+use super::{Document, Estimate, Estimates, Failure, Head};
 use stats::Bootstrap;
 
 /// The version of `upstream.json`; incremented by every change that an older reader would misread.
 pub const UPSTREAM_SCHEMA_VERSION: u32 = 1;
-/// The value of [`Upstreams::kind`].
+/// The value of [`Head::kind`].
 pub const UPSTREAM_KIND: &str = "upstream";
 /// The file's name.
 pub const UPSTREAM_FILE: &str = "upstream.json";
@@ -17,24 +17,9 @@ pub const UPSTREAM_FILE: &str = "upstream.json";
 /// What each server adds to the latency of one dependency.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Upstreams {
-    /// See [`UPSTREAM_SCHEMA_VERSION`].
-    pub schema_version: u32,
-    /// [`UPSTREAM_KIND`].
-    pub kind: String,
-    /// `<utc>-<rev>-upstream`, the folder's name.
-    pub id: String,
-    /// RFC 3339, UTC.
-    pub started_at: String,
-    /// The harness's version.
-    pub harness_version: String,
-    /// The workspace's git revision, with `-dirty` if it had changes.
-    pub revision: Option<String>,
-    /// The command line, without the program's path.
-    pub command: Vec<String>,
-    /// The processor's name.
-    pub cpu: String,
-    /// The compiler's version.
-    pub rustc: String,
+    /// What every such file begins with.
+    #[serde(flatten)]
+    pub head: Head,
     /// Whether servers, load generator and dependency were pinned to their CPUs.
     pub pinned: bool,
     /// CPUs that load generator and dependency share.
@@ -105,7 +90,7 @@ impl Document for Upstreams {
     const VERSION: u32 = UPSTREAM_SCHEMA_VERSION;
 
     fn kind(&self) -> (&str, u32) {
-        (&self.kind, self.schema_version)
+        self.head.kind()
     }
 }
 

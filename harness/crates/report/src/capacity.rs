@@ -99,11 +99,11 @@ fn ranking(capacities: &Capacities, workload: &str) -> Grid {
     Grid::new(head, servers.iter().map(row).collect())
 }
 
-/// As in `980–1,020`; empty for a single value.
+/// As in `980–1,020`; empty without an interval.
 fn range(estimate: &Estimate, digits: i32) -> String {
-    match estimate.n {
-        0 | 1 => String::new(),
-        _ => format!(
+    match estimate.has_interval() {
+        false => String::new(),
+        true => format!(
             "{}–{}",
             significant(estimate.low, digits),
             significant(estimate.high, digits)
@@ -369,15 +369,7 @@ mod tests {
             log_tail: String::new(),
         });
         let mut all = Capacities {
-            schema_version: record::CAPACITY_SCHEMA_VERSION,
-            kind: record::CAPACITY_KIND.to_owned(),
-            id: String::new(),
-            started_at: String::new(),
-            harness_version: String::new(),
-            revision: None,
-            command: Vec::new(),
-            cpu: String::new(),
-            rustc: String::new(),
+            head: record::Head::default(),
             objective: vec!["p99<10ms".to_owned(), "errors=0".to_owned()],
             connections: 64,
             workers: 1,

@@ -387,15 +387,7 @@ mod tests {
 
     fn costs() -> Costs {
         Costs {
-            schema_version: 1,
-            kind: record::COST_KIND.to_owned(),
-            id: String::new(),
-            started_at: String::new(),
-            harness_version: String::new(),
-            revision: None,
-            command: Vec::new(),
-            cpu: String::new(),
-            rustc: String::new(),
+            head: record::Head::default(),
             workers: 1,
             requests: [200, 1_200],
             seed: 1,

@@ -207,15 +207,7 @@ mod tests {
                 .insert(id.to_owned(), "it is another's".to_owned());
         }
         Footprints {
-            schema_version: record::FOOTPRINT_SCHEMA_VERSION,
-            kind: record::FOOTPRINT_KIND.to_owned(),
-            id: String::new(),
-            started_at: String::new(),
-            harness_version: String::new(),
-            revision: None,
-            command: Vec::new(),
-            cpu: String::new(),
-            rustc: String::new(),
+            head: record::Head::default(),
             workload: "mixed".to_owned(),
             workers: 1,
             starts: 20,

@@ -157,12 +157,11 @@ fn cell(id: &str, value: f64) -> String {
     }
 }
 
-/// As in `980–1,020`; empty for a single value, and for the efficiency of the fewest workers, which is exactly 1.
+/// As in `980–1,020`; empty without an interval, and for the efficiency of the fewest workers, which is exactly 1.
 fn range(id: &str, estimate: &Estimate) -> String {
-    match estimate.n {
-        0 | 1 => String::new(),
-        _ if estimate.low == estimate.high => String::new(),
-        _ => format!("{}–{}", cell(id, estimate.low), cell(id, estimate.high)),
+    match estimate.has_interval() && estimate.low < estimate.high {
+        false => String::new(),
+        true => format!("{}–{}", cell(id, estimate.low), cell(id, estimate.high)),
     }
 }
 
@@ -317,15 +316,7 @@ mod tests {
             log_tail: String::new(),
         });
         let mut all = Ladders {
-            schema_version: record::LADDER_SCHEMA_VERSION,
-            kind: record::LADDER_KIND.to_owned(),
-            id: String::new(),
-            started_at: String::new(),
-            harness_version: String::new(),
-            revision: None,
-            command: Vec::new(),
-            cpu: String::new(),
-            rustc: String::new(),
+            head: record::Head::default(),
             server_cpus: 2,
             pinned: true,
             ladders: vec![

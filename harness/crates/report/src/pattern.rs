@@ -319,15 +319,7 @@ mod tests {
             ..PatternRun::default()
         };
         Patterns {
-            schema_version: record::PATTERNS_SCHEMA_VERSION,
-            kind: record::PATTERNS_KIND.to_owned(),
-            id: String::new(),
-            started_at: String::new(),
-            harness_version: String::new(),
-            revision: None,
-            command: Vec::new(),
-            cpu: String::new(),
-            rustc: String::new(),
+            head: record::Head::default(),
             workload: "users".to_owned(),
             workers: 1,
             connections: 64,

@@ -231,7 +231,7 @@ fn about(restarts: &Restarts) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use record::{RESTART_KIND, RESTART_SCHEMA_VERSION, RestartInterval};
+    use record::RestartInterval;
 
     use super::*;
 
@@ -260,15 +260,7 @@ mod tests {
         let mut refuses = RestartRun::new("users", RestartWay::Handover, "One", 1);
         refuses.not_supported = Some("it ended with status 1: address in use".to_owned());
         Restarts {
-            schema_version: RESTART_SCHEMA_VERSION,
-            kind: RESTART_KIND.to_owned(),
-            id: String::new(),
-            started_at: String::new(),
-            harness_version: String::new(),
-            revision: None,
-            command: Vec::new(),
-            cpu: String::new(),
-            rustc: String::new(),
+            head: record::Head::default(),
             workers: 1,
             connections: 64,
             share: Some(0.5),

@@ -202,15 +202,7 @@ mod tests {
             reading.first_error = Some("GET /: 500".to_owned());
         }
         Soak {
-            schema_version: record::SOAK_SCHEMA_VERSION,
-            kind: record::SOAK_KIND.to_owned(),
-            id: String::new(),
-            started_at: String::new(),
-            harness_version: String::new(),
-            revision: None,
-            command: Vec::new(),
-            cpu: String::new(),
-            rustc: String::new(),
+            head: record::Head::default(),
             workload: "mixed".to_owned(),
             workers: 1,
             connections: 64,

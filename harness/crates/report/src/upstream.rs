@@ -103,11 +103,11 @@ fn cell(id: &str, value: f64) -> String {
     }
 }
 
-/// As in `98–102`; empty for a single value. With `to`, because differences may be below zero.
+/// As in `98 to 102`; empty without an interval. With `to`, because differences may be below zero.
 fn range(id: &str, estimate: &Estimate) -> String {
-    match estimate.n {
-        0 | 1 => String::new(),
-        _ => format!("{} to {}", cell(id, estimate.low), cell(id, estimate.high)),
+    match estimate.has_interval() {
+        false => String::new(),
+        true => format!("{} to {}", cell(id, estimate.low), cell(id, estimate.high)),
     }
 }
 
@@ -221,15 +221,7 @@ mod tests {
             log_tail: String::new(),
         });
         let mut all = Upstreams {
-            schema_version: record::UPSTREAM_SCHEMA_VERSION,
-            kind: record::UPSTREAM_KIND.to_owned(),
-            id: String::new(),
-            started_at: String::new(),
-            harness_version: String::new(),
-            revision: None,
-            command: Vec::new(),
-            cpu: String::new(),
-            rustc: String::new(),
+            head: record::Head::default(),
             pinned: true,
             driver_cpus: 1,
             delay: "exponential:5ms".to_owned(),

@@ -15,7 +15,7 @@ use crate::cmd::operand::refuse_unknown;
 use crate::cmd::results::Folder;
 use crate::flags::{Usage, refuse_engine};
 use catalog::plan::round_seed;
-use catalog::{Body, Catalog, Profile, Server, Stage, Workload, names, sha256};
+use catalog::{Catalog, Profile, Server, Stage, Workload, names, sha256};
 use machine::Needs;
 use record::{Ended, Environment, Finding, Level};
 use runner::{Earlier, Length, Options};
@@ -24,8 +24,6 @@ use runner::{Earlier, Length, Options};
 const CONNECTIONS: u32 = 64;
 /// Maximum number of rounds if only a precision or a budget ends the run.
 const MOST_ROUNDS: u32 = 10_000;
-/// Number of requests of a round that are hashed, to tell whether a workload has changed.
-const HASHED_CALLS: usize = 256;
 
 /// The result of reading the flags; the finding is about the machine's limits, and the base is the revision
 /// to compare with.
@@ -341,23 +339,13 @@ pub(super) fn own_sha256() -> Result<Option<String>> {
     Ok(Some(sha256(&own)?))
 }
 
-/// Hashes requests of the first round for each workload; they depend only on its file and the seed.
+/// A hash of the requests of each workload; they depend only on its file and the seed.
 pub(super) fn requests_sha256(options: &Options) -> BTreeMap<String, String> {
-    use sha2::{Digest as _, Sha256};
-    let hash = |workload: &catalog::Workload| {
-        let mut hash = Sha256::new();
-        for call in workload.draw(round_seed(options.seed, 1), HASHED_CALLS) {
-            hash.update(format!("{} {}\n", call.method, call.target));
-            hash.update(call.body.as_ref().map_or(&b""[..], Body::bytes));
-            hash.update("\n");
-            for (name, value) in &call.headers {
-                hash.update(format!("{name}: {value}\n"));
-            }
-        }
-        catalog::hex(&hash.finalize())
-    };
     let workloads = options.workloads.iter();
-    workloads.map(|w| (w.name.clone(), hash(w))).collect()
+    let seed = round_seed(options.seed, 1);
+    workloads
+        .map(|w| (w.name.clone(), w.requests_sha256(seed)))
+        .collect()
 }
 
 /// The finding of a run whose servers were not checked in full.

@@ -86,10 +86,19 @@ fn ctrl_c_says_how_to_continue_and_resume_measures_the_missing_rounds() {
     let mut json: Value = serde_json::from_str(&right).unwrap();
     json["cpu"] = "Z80".into();
     let other_machine = json.to_string();
+    let mut json: Value = serde_json::from_str(&right).unwrap();
+    assert_eq!(json["requests_sha256"]["ping"].as_str().unwrap().len(), 64);
+    json["requests_sha256"]["ping"] = "0".into();
+    let edited = json.to_string();
     for (document, flags, why) in [
         (&right, &["--rounds", "9"][..], "cannot be used with"),
         (&other_program, &[], "two is another program than before"),
         (&other_machine, &[], "was measured on Z80"),
+        (
+            &edited,
+            &[],
+            "the requests of the workload ping are no longer those",
+        ),
     ] {
         fs::write(&path, document).unwrap();
         let output = resume(&bench, flags);
