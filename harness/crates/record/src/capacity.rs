@@ -192,7 +192,7 @@ impl Document for Capacities {
     const VERSION: u32 = CAPACITY_SCHEMA_VERSION;
 
     fn kind(&self) -> (&str, u32) {
-        self.head.kind()
+        self.head.kind_and_version()
     }
 }
 

@@ -74,7 +74,7 @@ impl Document for Costs {
     const VERSION: u32 = COST_SCHEMA_VERSION;
 
     fn kind(&self) -> (&str, u32) {
-        self.head.kind()
+        self.head.kind_and_version()
     }
 }
 

@@ -82,7 +82,7 @@ impl Document for Footprints {
     const VERSION: u32 = FOOTPRINT_SCHEMA_VERSION;
 
     fn kind(&self) -> (&str, u32) {
-        self.head.kind()
+        self.head.kind_and_version()
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Head {
 }
 
 impl Head {
-    pub(super) fn kind(&self) -> (&str, u32) {
+    pub(super) fn kind_and_version(&self) -> (&str, u32) {
         (&self.kind, self.schema_version)
     }
 }

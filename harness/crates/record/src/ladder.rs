@@ -144,7 +144,7 @@ impl Document for Ladders {
     const VERSION: u32 = LADDER_SCHEMA_VERSION;
 
     fn kind(&self) -> (&str, u32) {
-        self.head.kind()
+        self.head.kind_and_version()
     }
 }
 

@@ -136,7 +136,7 @@ impl Document for Patterns {
     const VERSION: u32 = PATTERNS_SCHEMA_VERSION;
 
     fn kind(&self) -> (&str, u32) {
-        self.head.kind()
+        self.head.kind_and_version()
     }
 }
 

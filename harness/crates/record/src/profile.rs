@@ -130,6 +130,6 @@ impl Document for ProfileRecord {
     const VERSION: u32 = PROFILE_SCHEMA_VERSION;
 
     fn kind(&self) -> (&str, u32) {
-        self.head.kind()
+        self.head.kind_and_version()
     }
 }

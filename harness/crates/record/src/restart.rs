@@ -168,6 +168,6 @@ impl Document for Restarts {
     const VERSION: u32 = RESTART_SCHEMA_VERSION;
 
     fn kind(&self) -> (&str, u32) {
-        self.head.kind()
+        self.head.kind_and_version()
     }
 }

@@ -95,7 +95,7 @@ impl Document for Soak {
     const VERSION: u32 = SOAK_SCHEMA_VERSION;
 
     fn kind(&self) -> (&str, u32) {
-        self.head.kind()
+        self.head.kind_and_version()
     }
 }
 

@@ -90,7 +90,7 @@ impl Document for Upstreams {
     const VERSION: u32 = UPSTREAM_SCHEMA_VERSION;
 
     fn kind(&self) -> (&str, u32) {
-        self.head.kind()
+        self.head.kind_and_version()
     }
 }
 
