@@ -14,8 +14,9 @@ use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use super::survey::{
-    self, Build, Earlier, TimeLeft, build_all, contenders, refuse_other_programs, refuse_to_resume,
-    refuse_too_many, reopen, requests_sha256, served_options, stored, survey, tell_stored,
+    self, Build, Earlier, TimeLeft, build_all, contenders, refuse_other_programs,
+    refuse_other_requests, refuse_to_resume, refuse_too_many, reopen, requests_sha256,
+    served_options, stored, survey, tell_stored,
 };
 use crate::flags::{
     OnlyWorkloads, Printed, Servers, Status, parse_duration, parse_share, workloads,
@@ -146,7 +147,8 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Capacities>) -> Result<St
     let requests = requests_sha256(&workloads, arguments.seed);
     if let Some((path, earlier)) = &earlier {
         let workers = run.trials.served.boot.workers;
-        refuse_to_resume(path, earlier, due.len(), (&place, workers), &requests)?;
+        refuse_to_resume(path, earlier, due.len(), &place, workers)?;
+        refuse_other_requests(path, earlier, &requests)?;
         servers.retain(|server| earlier.servers.iter().any(|row| row.name == server.name));
     }
     let each = time_of_round(&run);
@@ -273,7 +275,7 @@ fn blank(
     run: &CapacityRun,
 ) -> Capacities {
     Capacities {
-        head: folder.head::<Capacities>(place),
+        head: folder.head_on::<Capacities>(place),
         objective: arguments
             .slo
             .iter()

@@ -189,7 +189,7 @@ fn loads(arguments: &Arguments) -> [u64; 2] {
 
 fn blank(arguments: &Arguments, folder: &Folder, place: &CpuPlace, tools: &Tools) -> Costs {
     Costs {
-        head: folder.head::<Costs>(place),
+        head: folder.head_on::<Costs>(place),
         workers: arguments.workers as usize,
         requests: loads(arguments),
         seed: arguments.seed,

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use record::{
-    FAIRNESS_FILE, FAIRNESS_KIND, FAIRNESS_SCHEMA_VERSION, Failure, Fairness, ServerFairness,
-};
+use record::{FAIRNESS_FILE, Failure, Fairness, ServerFairness};
 
 use super::machine::{CpuPlace, Cpus};
 use super::progress::Progress;
@@ -101,13 +99,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
         progress: Progress::new(),
     };
     let mut fairness = Fairness {
-        schema_version: FAIRNESS_SCHEMA_VERSION,
-        kind: FAIRNESS_KIND.to_owned(),
-        id: folder.id.clone(),
-        started_at: jiff::Timestamp::now().to_string(),
-        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: folder.revision.clone(),
-        command: folder.command(),
+        head: folder.head::<Fairness>(),
         servers: Vec::new(),
     };
     for server in &servers {

@@ -159,7 +159,7 @@ fn blank(
     workload: &Workload,
 ) -> Footprints {
     Footprints {
-        head: folder.head::<Footprints>(place),
+        head: folder.head_on::<Footprints>(place),
         workload: workload.name.clone(),
         workers: arguments
             .workers

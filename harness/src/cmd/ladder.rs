@@ -12,8 +12,9 @@ use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use super::survey::{
-    self, Build, Earlier, TimeLeft, build_all, contenders, refuse_other_programs, refuse_to_resume,
-    refuse_too_many, reopen, requests_sha256, served_options, stored, survey, tell_stored,
+    self, Build, Earlier, TimeLeft, build_all, contenders, refuse_other_programs,
+    refuse_other_requests, refuse_to_resume, refuse_too_many, reopen, requests_sha256,
+    served_options, stored, survey, tell_stored,
 };
 use crate::flags::{
     OnlyWorkloads, Printed, Servers, Status, parse_duration, parse_rate, workloads,
@@ -150,7 +151,8 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Ladders>) -> Result<Statu
     let requests = requests_sha256(&workloads, arguments.seed);
     if let Some((path, earlier)) = &earlier {
         let workers = trials.served.boot.workers;
-        refuse_to_resume(path, earlier, due.len(), (&place, workers), &requests)?;
+        refuse_to_resume(path, earlier, due.len(), &place, workers)?;
+        refuse_other_requests(path, earlier, &requests)?;
         servers.retain(|server| earlier.servers.iter().any(|row| row.name == server.name));
     }
     let mut whole = Duration::ZERO;
@@ -306,7 +308,7 @@ fn blank(
 ) -> Ladders {
     let pinned = place.unpinned.is_none();
     Ladders {
-        head: folder.head::<Ladders>(place),
+        head: folder.head_on::<Ladders>(place),
         server_cpus: match pinned {
             true => place.layout.server.len(),
             false => place.topology.online.len(),

@@ -7,10 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use record::{
-    BenchedServer, MICROBENCH_FILE, MICROBENCH_KIND, MICROBENCH_SCHEMA_VERSION, Microbenches,
-    PackageFailure,
-};
+use record::{BenchedServer, Head, MICROBENCH_FILE, Microbenches, PackageFailure};
 
 use super::machine::{CpuPlace, Cpus};
 use super::progress::{PartsLeft, Progress};
@@ -94,12 +91,7 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     }
     let interrupt = super::interrupt()?;
     let folder = Folder::create_as(&catalog.root, arguments.out.as_deref(), "-microbench")?;
-    let mut micro = Microbenches {
-        id: folder.id.clone(),
-        revision: folder.revision.clone(),
-        command: folder.command(),
-        ..blank(&servers)?
-    };
+    let mut micro = blank(folder.head::<Microbenches>(), &servers)?;
     let made = folder.path.join("criterion");
     micro.failures = run_all(&catalog, &benches, &folder, &made, &interrupt)?;
     if interrupt.is_set() {
@@ -209,7 +201,7 @@ fn command(catalog: &Catalog, package: &Benches, target: &str, made: &Path) -> V
     command
 }
 
-fn blank(servers: &[Server]) -> Result<Microbenches> {
+fn blank(head: Head, servers: &[Server]) -> Result<Microbenches> {
     let place = CpuPlace::find(&Cpus::default())?;
     let server = |server: &Server| BenchedServer {
         name: server.name.clone(),
@@ -217,13 +209,7 @@ fn blank(servers: &[Server]) -> Result<Microbenches> {
         version: server.version.clone(),
     };
     Ok(Microbenches {
-        schema_version: MICROBENCH_SCHEMA_VERSION,
-        kind: MICROBENCH_KIND.to_owned(),
-        id: String::new(),
-        started_at: jiff::Timestamp::now().to_string(),
-        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: None,
-        command: Vec::new(),
+        head,
         environment: place.described(&runner::rustc_version().unwrap_or_default()),
         servers: servers.iter().map(server).collect(),
         benches: Vec::new(),
@@ -245,9 +231,14 @@ fn stored(path: &Path, servers: &[Server]) -> Result<Microbenches> {
         ))
         .into());
     }
+    let head = Head {
+        started_at: jiff::Timestamp::now().to_string(),
+        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..Head::of::<Microbenches>()
+    };
     Ok(Microbenches {
         benches,
-        ..blank(servers)?
+        ..blank(head, servers)?
     })
 }
 

@@ -12,8 +12,8 @@ use super::machine::{CpuPlace, Cpus};
 use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
 use super::survey::{
-    self, Earlier, build_all, refuse_other_programs, refuse_to_resume, reopen, requests_sha256,
-    stored as program, survey, tell_stored,
+    self, Earlier, build_all, refuse_other_programs, refuse_other_requests, refuse_to_resume,
+    reopen, requests_sha256, stored as program, survey, tell_stored,
 };
 use crate::flags::{Printed, Servers, Status, parse_duration, parse_rate, patterns, workloads};
 use catalog::{Pattern, Server, Workload};
@@ -132,7 +132,8 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Patterns>) -> Result<Stat
         .collect();
     if let Some((path, earlier)) = &earlier {
         let workers = workers(arguments, &place);
-        refuse_to_resume(path, earlier, due.len(), (&place, workers), &requests)?;
+        refuse_to_resume(path, earlier, due.len(), &place, workers)?;
+        refuse_other_requests(path, earlier, &requests)?;
         let mut edited = earlier
             .patterns
             .iter()
@@ -257,7 +258,7 @@ fn blank(
     patterns: Vec<PatternShape>,
 ) -> Patterns {
     Patterns {
-        head: folder.head::<Patterns>(place),
+        head: folder.head_on::<Patterns>(place),
         workload: workload.name.clone(),
         workers: workers(arguments, place),
         connections: arguments.connections as usize,

@@ -207,7 +207,7 @@ fn tool_of(profiler: &Profiler) -> &'static str {
 
 fn blank(arguments: &Arguments, folder: &Folder, place: &CpuPlace) -> ProfileRecord {
     ProfileRecord {
-        head: folder.head::<ProfileRecord>(place),
+        head: folder.head_on::<ProfileRecord>(place),
         workers: arguments.workers as usize,
         seed: arguments.seed,
         servers: Vec::new(),

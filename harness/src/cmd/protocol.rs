@@ -13,10 +13,7 @@ use super::results::{self, Folder};
 use super::{renew, renew_readmes, write_file};
 use crate::flags::{Servers, Status, TableFormat, Usage, parse_duration};
 use catalog::{Catalog, Server, names};
-use record::{
-    Document as _, PROTOCOL_FILE, PROTOCOL_KIND, PROTOCOL_SCHEMA_VERSION, Protocol, ProtocolCase,
-    ProtocolServer,
-};
+use record::{Document as _, PROTOCOL_FILE, Protocol, ProtocolCase, ProtocolServer};
 use robustness::protocol::{self as cases, Case};
 use runner::{Built, Done, Interrupt, ProtocolOptions, Referee};
 
@@ -223,13 +220,7 @@ fn status(matrix: &Protocol) -> Status {
 /// The matrix before any server was tested.
 fn blank(arguments: &Arguments, folder: &Folder, cases: &[Case]) -> Protocol {
     Protocol {
-        schema_version: PROTOCOL_SCHEMA_VERSION,
-        kind: PROTOCOL_KIND.to_owned(),
-        id: folder.id.clone(),
-        started_at: jiff::Timestamp::now().to_string(),
-        harness_version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: folder.revision.clone(),
-        command: folder.command(),
+        head: folder.head::<Protocol>(),
         patience_s: arguments.patience.as_secs_f64(),
         let_go_s: arguments.let_go.as_secs_f64(),
         idle_connections: arguments.idle,

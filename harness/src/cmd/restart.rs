@@ -12,8 +12,8 @@ use super::machine::{CpuPlace, Cpus};
 use super::progress::{PartsLeft, Progress, show_time};
 use super::results::{self, Folder};
 use super::survey::{
-    self, Earlier, build_all, refuse_other_programs, refuse_to_resume, reopen, requests_sha256,
-    served_options, survey, tell_stored,
+    self, Earlier, build_all, refuse_other_programs, refuse_other_requests, refuse_to_resume,
+    reopen, requests_sha256, served_options, survey, tell_stored,
 };
 use crate::flags::{
     OnlyWorkloads, Printed, Servers, Status, parse_duration, parse_rate, parse_share, workloads,
@@ -172,7 +172,8 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Restarts>) -> Result<Stat
     let requests = requests_sha256(&workloads, arguments.seed);
     if let Some((path, earlier)) = &earlier {
         let workers = options.boot.workers;
-        refuse_to_resume(path, earlier, due.len(), (&place, workers), &requests)?;
+        refuse_to_resume(path, earlier, due.len(), &place, workers)?;
+        refuse_other_requests(path, earlier, &requests)?;
     }
     let calibration = match arguments.rate {
         Some(_) => Duration::ZERO,
@@ -279,7 +280,7 @@ fn blank(
     options: &ServedOptions,
 ) -> Restarts {
     Restarts {
-        head: folder.head::<Restarts>(place),
+        head: folder.head_on::<Restarts>(place),
         workers: options.boot.workers,
         connections: options.connections,
         share: match arguments.rate {

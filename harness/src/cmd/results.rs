@@ -1,6 +1,5 @@
 //! The folder of a run, and the files made from its record.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{ErrorKind, IsTerminal as _};
 use std::path::{Path, PathBuf};
@@ -137,19 +136,24 @@ impl Folder {
             .with_context(|| format!("cannot write to {}", self.shown()))
     }
 
-    /// What a document of this folder, measured now, begins with.
-    pub(super) fn head<D: Document>(&self, place: &CpuPlace) -> Head {
+    /// What a document of this folder begins with.
+    pub(super) fn head<D: Document>(&self) -> Head {
         Head {
-            schema_version: D::VERSION,
-            kind: D::KIND.to_owned(),
             id: self.id.clone(),
             started_at: jiff::Timestamp::now().to_string(),
             harness_version: env!("CARGO_PKG_VERSION").to_owned(),
             revision: self.revision.clone(),
             command: self.command(),
+            ..Head::of::<D>()
+        }
+    }
+
+    /// The same with the machine, for what was measured on it.
+    pub(super) fn head_on<D: Document>(&self, place: &CpuPlace) -> Head {
+        Head {
             cpu: place.cpu_model(),
             rustc: runner::rustc_version().unwrap_or_default(),
-            requests_sha256: BTreeMap::new(),
+            ..self.head::<D>()
         }
     }
 

@@ -196,7 +196,7 @@ fn begun(arguments: &Arguments, place: &CpuPlace) -> Result<Planned> {
     let total = arguments.hours * 3_600.0 / (arguments.cycle.as_secs_f64() * servers.len() as f64);
     let soak = Soak {
         head: (folder.as_ref())
-            .map(|folder| folder.head::<Soak>(place))
+            .map(|folder| folder.head_on::<Soak>(place))
             .unwrap_or_default(),
         workload: arguments.workload.clone(),
         workers: arguments

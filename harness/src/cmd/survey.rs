@@ -15,7 +15,7 @@ use super::results::{self, Folder};
 use crate::flags::{Status, Usage};
 use catalog::{Catalog, Server, Workload};
 use machine::probe::limits;
-use record::{Document, Failure, Head};
+use record::{Document, Failure};
 use runner::{BootOptions, Built, Interrupt};
 use traffic::{Contender, ServedOptions};
 
@@ -28,16 +28,13 @@ pub(super) type Build<'a> = (&'a Server, Result<Built, Failure>);
 /// What an interrupted survey stored, and where; `None` for a new one.
 pub(super) type Earlier<'a, S> = Option<(&'a PathBuf, S)>;
 
-/// See [`Head::requests_sha256`].
+/// See [`record::Head::requests_sha256`].
 type Requests = BTreeMap<String, String>;
 
 /// The document of a survey that can be continued: it is written after every round.
 pub(super) trait Survey: Document + DeserializeOwned {
     /// The file's name.
     const FILE: &'static str;
-
-    /// What its file begins with.
-    fn head(&self) -> &Head;
 
     /// The worker threads of each server.
     fn workers(&self) -> usize;
@@ -81,10 +78,6 @@ macro_rules! survey {
     ($document:ty, $file:expr, $of:ident, $name:ident) => {
         impl super::survey::Survey for $document {
             const FILE: &'static str = $file;
-
-            fn head(&self) -> &record::Head {
-                &self.head
-            }
 
             fn workers(&self) -> usize {
                 self.workers
@@ -169,8 +162,8 @@ pub(super) fn refuse_to_resume(
     path: &Path,
     stored: &impl Survey,
     due: usize,
-    (place, workers): (&CpuPlace, usize),
-    requests: &Requests,
+    place: &CpuPlace,
+    workers: usize,
 ) -> Result<()> {
     let shown = path.display();
     if due == 0 {
@@ -183,12 +176,23 @@ pub(super) fn refuse_to_resume(
             stored.workers()
         );
     }
+    Ok(())
+}
+
+/// Refuses to continue if a workload was edited.
+pub(super) fn refuse_other_requests(
+    path: &Path,
+    stored: &impl Survey,
+    requests: &Requests,
+) -> Result<()> {
     let before = &stored.head().requests_sha256;
     let mut edited =
         (requests.iter()).filter(|(name, now)| before.get(*name).is_some_and(|then| then != *now));
     if let Some((workload, _)) = edited.next() {
         refuse!(
-            "the requests of the workload {workload} are no longer those of {shown}: start a new measurement, or undo what you changed"
+            "the requests of the workload {workload} are no longer those of {}: start a new measurement, or undo what you \
+             changed",
+            path.display()
         );
     }
     Ok(())

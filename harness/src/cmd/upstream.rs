@@ -1,6 +1,5 @@
 //! `harness upstream`: what latency each server adds to that of a dependency.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -141,14 +140,7 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Upstreams>) -> Result<Sta
         .collect();
     if let Some((path, earlier)) = &earlier {
         let workers = trials.served.boot.workers;
-        // Its only request is the same for ever.
-        refuse_to_resume(
-            path,
-            earlier,
-            due.len(),
-            (&place, workers),
-            &BTreeMap::new(),
-        )?;
+        refuse_to_resume(path, earlier, due.len(), &place, workers)?;
     }
     let round = time_of_upstream(&trials) * servers.len() as u32;
     let whole = round * due.len() as u32;
@@ -282,7 +274,7 @@ fn blank(
     trials: &TrialOptions,
 ) -> Upstreams {
     Upstreams {
-        head: folder.head::<Upstreams>(place),
+        head: folder.head_on::<Upstreams>(place),
         pinned: place.unpinned.is_none(),
         driver_cpus: place.layout.driver.len(),
         delay: arguments.delay.to_string(),

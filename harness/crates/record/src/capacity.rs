@@ -8,10 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::{Document, Estimate, Failure, Head, PatternInterval};
 use stats::{Bootstrap, Series};
 
-/// The version of `capacity.json`; incremented by every change that an older reader would misread.
-pub const CAPACITY_SCHEMA_VERSION: u32 = 1;
-/// The value of [`Head::kind`].
-pub const CAPACITY_KIND: &str = "capacity";
 /// The file's name.
 pub const CAPACITY_FILE: &str = "capacity.json";
 
@@ -188,11 +184,11 @@ pub enum OverloadVerdict {
 
 impl Document for Capacities {
     const WHAT: &'static str = "capacity";
-    const KIND: &'static str = CAPACITY_KIND;
-    const VERSION: u32 = CAPACITY_SCHEMA_VERSION;
+    const KIND: &'static str = "capacity";
+    const VERSION: u32 = 1;
 
-    fn kind(&self) -> (&str, u32) {
-        self.head.kind_and_version()
+    fn head(&self) -> &Head {
+        &self.head
     }
 }
 

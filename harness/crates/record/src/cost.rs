@@ -9,10 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Document, Failure, Head};
 
-/// The version of `cost.json`; incremented by every change that an older reader would misread.
-pub const COST_SCHEMA_VERSION: u32 = 1;
-/// The value of [`Head::kind`].
-pub const COST_KIND: &str = "cost";
 /// The file's name.
 pub const COST_FILE: &str = "cost.json";
 
@@ -70,11 +66,11 @@ pub struct WorkloadCost {
 
 impl Document for Costs {
     const WHAT: &'static str = "cost of a request";
-    const KIND: &'static str = COST_KIND;
-    const VERSION: u32 = COST_SCHEMA_VERSION;
+    const KIND: &'static str = "cost";
+    const VERSION: u32 = 1;
 
-    fn kind(&self) -> (&str, u32) {
-        self.head.kind_and_version()
+    fn head(&self) -> &Head {
+        &self.head
     }
 }
 

@@ -4,12 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Document, Failure};
+use super::{Document, Failure, Head};
 
-/// The version of `fairness.json`; incremented by every change that an older reader would misread.
-pub const FAIRNESS_SCHEMA_VERSION: u32 = 1;
-/// The value of [`Fairness::kind`].
-pub const FAIRNESS_KIND: &str = "fairness";
 /// The file's name.
 pub const FAIRNESS_FILE: &str = "fairness.json";
 
@@ -185,20 +181,9 @@ pub const PROPERTIES: &[Property] = &[
 /// What was seen of each server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fairness {
-    /// See [`FAIRNESS_SCHEMA_VERSION`].
-    pub schema_version: u32,
-    /// [`FAIRNESS_KIND`].
-    pub kind: String,
-    /// `<utc>-<rev>-fairness`, the folder's name.
-    pub id: String,
-    /// RFC 3339, UTC.
-    pub started_at: String,
-    /// The harness's version.
-    pub harness_version: String,
-    /// The workspace's git revision, with `-dirty` if it had changes.
-    pub revision: Option<String>,
-    /// The command line, without the program's path.
-    pub command: Vec<String>,
+    /// What every such file begins with.
+    #[serde(flatten)]
+    pub head: Head,
     /// One for each server.
     pub servers: Vec<ServerFairness>,
 }
@@ -254,11 +239,11 @@ pub enum Unfair {
 
 impl Document for Fairness {
     const WHAT: &'static str = "fairness table";
-    const KIND: &'static str = FAIRNESS_KIND;
-    const VERSION: u32 = FAIRNESS_SCHEMA_VERSION;
+    const KIND: &'static str = "fairness";
+    const VERSION: u32 = 1;
 
-    fn kind(&self) -> (&str, u32) {
-        (&self.kind, self.schema_version)
+    fn head(&self) -> &Head {
+        &self.head
     }
 }
 
@@ -315,13 +300,9 @@ mod tests {
 
     fn unfair(servers: Vec<ServerFairness>) -> Vec<Unfair> {
         let fairness = Fairness {
-            schema_version: FAIRNESS_SCHEMA_VERSION,
-            kind: FAIRNESS_KIND.to_owned(),
-            id: String::new(),
-            started_at: String::new(),
-            harness_version: String::new(),
-            revision: None,
-            command: Vec::new(),
+            head: Head {
+                ..Head::of::<Fairness>()
+            },
             servers,
         };
         let json = serde_json::to_string(&fairness).unwrap();

@@ -7,10 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Document, Failure, Head};
 
-/// The version of `footprint.json`; incremented by every change that an older reader would misread.
-pub const FOOTPRINT_SCHEMA_VERSION: u32 = 1;
-/// The value of [`Head::kind`].
-pub const FOOTPRINT_KIND: &str = "footprint";
 /// The file's name.
 pub const FOOTPRINT_FILE: &str = "footprint.json";
 
@@ -78,11 +74,11 @@ pub struct OpenConnections {
 
 impl Document for Footprints {
     const WHAT: &'static str = "footprint";
-    const KIND: &'static str = FOOTPRINT_KIND;
-    const VERSION: u32 = FOOTPRINT_SCHEMA_VERSION;
+    const KIND: &'static str = "footprint";
+    const VERSION: u32 = 1;
 
-    fn kind(&self) -> (&str, u32) {
-        self.head.kind_and_version()
+    fn head(&self) -> &Head {
+        &self.head
     }
 }
 

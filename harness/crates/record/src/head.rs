@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Document;
+
 /// What a file of a measurement begins with.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
-    /// The version of its format, see [`Document::VERSION`](super::Document::VERSION).
+    /// The version of its format, see [`Document::VERSION`].
     pub schema_version: u32,
-    /// What was measured, see [`Document::KIND`](super::Document::KIND).
+    /// What was measured, see [`Document::KIND`].
     pub kind: String,
     /// `<utc>-<rev>-<kind>`, the folder's name.
     pub id: String,
@@ -21,9 +23,11 @@ pub struct Head {
     pub revision: Option<String>,
     /// The command line, without the program's path.
     pub command: Vec<String>,
-    /// The processor's name.
+    /// The processor's name; empty where nothing was timed, or the whole environment is given.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub cpu: String,
-    /// The compiler's version.
+    /// The compiler's version; empty likewise.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub rustc: String,
     /// A hash of the first requests of each workload, which shows on --resume that one was edited. Older files have none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -31,7 +35,12 @@ pub struct Head {
 }
 
 impl Head {
-    pub(super) fn kind_and_version(&self) -> (&str, u32) {
-        (&self.kind, self.schema_version)
+    /// That of a file of this kind and its newest version, with nothing else in it.
+    pub fn of<D: Document>() -> Self {
+        Self {
+            schema_version: D::VERSION,
+            kind: D::KIND.to_owned(),
+            ..Self::default()
+        }
     }
 }

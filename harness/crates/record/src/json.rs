@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::{Ranking, ReasonRow, Record, Row, ServerRow, Summary};
+use super::{Head, Ranking, ReasonRow, Record, Row, ServerRow, Summary};
 
 /// The JSON Schema (draft 2020-12) of `record.json`.
 pub const JSON_SCHEMA: &str = include_str!("../../../schema/record.schema.json");
@@ -26,11 +26,12 @@ pub trait Document: Serialize {
     const WHAT: &'static str;
     /// The value of its member `kind`.
     const KIND: &'static str;
-    /// The newest version that this harness reads, and the one it writes.
+    /// The newest version that this harness reads, and the one it writes; incremented by every change that an older
+    /// reader would misread.
     const VERSION: u32;
 
-    /// Its members `kind` and `schema_version`.
-    fn kind(&self) -> (&str, u32);
+    /// What it begins with.
+    fn head(&self) -> &Head;
 
     /// The text of the file, indented, with a final newline.
     fn to_json(&self) -> String {

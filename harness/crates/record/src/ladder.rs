@@ -7,10 +7,6 @@ use serde::{Deserialize, Serialize};
 use super::{Document, Estimate, Estimates, Failure, Head};
 use stats::{Bootstrap, Series};
 
-/// The version of `ladder.json`; incremented by every change that an older reader would misread.
-pub const LADDER_SCHEMA_VERSION: u32 = 1;
-/// The value of [`Head::kind`].
-pub const LADDER_KIND: &str = "ladder";
 /// The file's name.
 pub const LADDER_FILE: &str = "ladder.json";
 
@@ -140,11 +136,11 @@ pub struct LadderTrial {
 
 impl Document for Ladders {
     const WHAT: &'static str = "ladder";
-    const KIND: &'static str = LADDER_KIND;
-    const VERSION: u32 = LADDER_SCHEMA_VERSION;
+    const KIND: &'static str = "ladder";
+    const VERSION: u32 = 1;
 
-    fn kind(&self) -> (&str, u32) {
-        self.head.kind_and_version()
+    fn head(&self) -> &Head {
+        &self.head
     }
 }
 

@@ -4,32 +4,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Document, Environment, Failure};
+use super::{Document, Environment, Failure, Head};
 
-/// The version of `microbench.json`; incremented by every change that an older reader would misread.
-pub const MICROBENCH_SCHEMA_VERSION: u32 = 1;
-/// The value of [`Microbenches::kind`].
-pub const MICROBENCH_KIND: &str = "microbench";
 /// The file's name.
 pub const MICROBENCH_FILE: &str = "microbench.json";
 
 /// Every microbenchmark of the workspace, on one machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Microbenches {
-    /// See [`MICROBENCH_SCHEMA_VERSION`].
-    pub schema_version: u32,
-    /// [`MICROBENCH_KIND`].
-    pub kind: String,
-    /// `<utc>-<rev>-microbench`, the folder's name.
-    pub id: String,
-    /// RFC 3339, UTC.
-    pub started_at: String,
-    /// The harness's version.
-    pub harness_version: String,
-    /// The workspace's git revision, with `-dirty` if it had changes.
-    pub revision: Option<String>,
-    /// The command line, without the program's path.
-    pub command: Vec<String>,
+    /// What every such file begins with.
+    #[serde(flatten)]
+    pub head: Head,
     /// The machine, without findings.
     pub environment: Environment,
     /// The servers of the workspace, those without benchmarks included.
@@ -90,11 +75,11 @@ pub struct PackageFailure {
 
 impl Document for Microbenches {
     const WHAT: &'static str = "set of microbenchmarks";
-    const KIND: &'static str = MICROBENCH_KIND;
-    const VERSION: u32 = MICROBENCH_SCHEMA_VERSION;
+    const KIND: &'static str = "microbench";
+    const VERSION: u32 = 1;
 
-    fn kind(&self) -> (&str, u32) {
-        (&self.kind, self.schema_version)
+    fn head(&self) -> &Head {
+        &self.head
     }
 }
 

@@ -6,10 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Document, Failure, Head};
 
-/// The version of `patterns.json`; incremented by every change that an older reader would misread.
-pub const PATTERNS_SCHEMA_VERSION: u32 = 1;
-/// The value of [`Head::kind`].
-pub const PATTERNS_KIND: &str = "patterns";
 /// The file's name.
 pub const PATTERNS_FILE: &str = "patterns.json";
 
@@ -132,11 +128,11 @@ pub struct PatternInterval {
 
 impl Document for Patterns {
     const WHAT: &'static str = "measurement of patterns";
-    const KIND: &'static str = PATTERNS_KIND;
-    const VERSION: u32 = PATTERNS_SCHEMA_VERSION;
+    const KIND: &'static str = "patterns";
+    const VERSION: u32 = 1;
 
-    fn kind(&self) -> (&str, u32) {
-        self.head.kind_and_version()
+    fn head(&self) -> &Head {
+        &self.head
     }
 }
 

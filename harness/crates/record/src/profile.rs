@@ -4,10 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Document, Failure, Head};
 
-/// The version of `profile.json`; incremented by every change that an older reader would misread.
-pub const PROFILE_SCHEMA_VERSION: u32 = 1;
-/// The value of [`Head::kind`].
-pub const PROFILE_KIND: &str = "profile";
 /// The file's name.
 pub const PROFILE_FILE: &str = "profile.json";
 
@@ -126,10 +122,10 @@ pub struct AllocationSite {
 
 impl Document for ProfileRecord {
     const WHAT: &'static str = "profile of servers";
-    const KIND: &'static str = PROFILE_KIND;
-    const VERSION: u32 = PROFILE_SCHEMA_VERSION;
+    const KIND: &'static str = "profile";
+    const VERSION: u32 = 1;
 
-    fn kind(&self) -> (&str, u32) {
-        self.head.kind_and_version()
+    fn head(&self) -> &Head {
+        &self.head
     }
 }

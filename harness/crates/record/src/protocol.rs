@@ -6,32 +6,17 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Check, Document, Failure};
+use super::{Check, Document, Failure, Head};
 
-/// The version of `protocol.json`; incremented by every change that an older reader would misread.
-pub const PROTOCOL_SCHEMA_VERSION: u32 = 1;
-/// The value of [`Protocol::kind`].
-pub const PROTOCOL_KIND: &str = "protocol";
 /// The file's name.
 pub const PROTOCOL_FILE: &str = "protocol.json";
 
 /// The protocol matrix: what each server did in each case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Protocol {
-    /// See [`PROTOCOL_SCHEMA_VERSION`].
-    pub schema_version: u32,
-    /// [`PROTOCOL_KIND`].
-    pub kind: String,
-    /// `<utc>-<rev>-protocol`, the folder's name.
-    pub id: String,
-    /// RFC 3339, UTC.
-    pub started_at: String,
-    /// The harness's version.
-    pub harness_version: String,
-    /// The workspace's git revision, with `-dirty` if it had changes.
-    pub revision: Option<String>,
-    /// The command line, without the program's path.
-    pub command: Vec<String>,
+    /// What every such file begins with.
+    #[serde(flatten)]
+    pub head: Head,
     /// Time limit for a response, seconds.
     pub patience_s: f64,
     /// How long an open connection was watched, seconds.
@@ -223,10 +208,10 @@ impl ProtocolServer {
 
 impl Document for Protocol {
     const WHAT: &'static str = "protocol matrix";
-    const KIND: &'static str = PROTOCOL_KIND;
-    const VERSION: u32 = PROTOCOL_SCHEMA_VERSION;
+    const KIND: &'static str = "protocol";
+    const VERSION: u32 = 1;
 
-    fn kind(&self) -> (&str, u32) {
-        (&self.kind, self.schema_version)
+    fn head(&self) -> &Head {
+        &self.head
     }
 }

@@ -6,10 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Document, Failure, Head};
 
-/// The version of `restart.json`; incremented by every change that an older reader would misread.
-pub const RESTART_SCHEMA_VERSION: u32 = 1;
-/// The value of [`Head::kind`].
-pub const RESTART_KIND: &str = "restart";
 /// The file's name.
 pub const RESTART_FILE: &str = "restart.json";
 
@@ -164,10 +160,10 @@ impl Restarts {
 
 impl Document for Restarts {
     const WHAT: &'static str = "measurement of restarts";
-    const KIND: &'static str = RESTART_KIND;
-    const VERSION: u32 = RESTART_SCHEMA_VERSION;
+    const KIND: &'static str = "restart";
+    const VERSION: u32 = 1;
 
-    fn kind(&self) -> (&str, u32) {
-        self.head.kind_and_version()
+    fn head(&self) -> &Head {
+        &self.head
     }
 }

@@ -4,10 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Document, Failure, Head};
 
-/// The version of `soak.json`; incremented by every change that an older reader would misread.
-pub const SOAK_SCHEMA_VERSION: u32 = 1;
-/// The value of [`Head::kind`].
-pub const SOAK_KIND: &str = "soak";
 /// The file's name.
 pub const SOAK_FILE: &str = "soak.json";
 
@@ -91,11 +87,11 @@ pub struct SoakReading {
 
 impl Document for Soak {
     const WHAT: &'static str = "soak";
-    const KIND: &'static str = SOAK_KIND;
-    const VERSION: u32 = SOAK_SCHEMA_VERSION;
+    const KIND: &'static str = "soak";
+    const VERSION: u32 = 1;
 
-    fn kind(&self) -> (&str, u32) {
-        self.head.kind_and_version()
+    fn head(&self) -> &Head {
+        &self.head
     }
 }
 

@@ -7,10 +7,6 @@ use serde::{Deserialize, Serialize};
 use super::{Document, Estimate, Estimates, Failure, Head};
 use stats::Bootstrap;
 
-/// The version of `upstream.json`; incremented by every change that an older reader would misread.
-pub const UPSTREAM_SCHEMA_VERSION: u32 = 1;
-/// The value of [`Head::kind`].
-pub const UPSTREAM_KIND: &str = "upstream";
 /// The file's name.
 pub const UPSTREAM_FILE: &str = "upstream.json";
 
@@ -86,11 +82,11 @@ pub struct RoundUpstream {
 
 impl Document for Upstreams {
     const WHAT: &'static str = "upstream";
-    const KIND: &'static str = UPSTREAM_KIND;
-    const VERSION: u32 = UPSTREAM_SCHEMA_VERSION;
+    const KIND: &'static str = "upstream";
+    const VERSION: u32 = 1;
 
-    fn kind(&self) -> (&str, u32) {
-        self.head.kind_and_version()
+    fn head(&self) -> &Head {
+        &self.head
     }
 }
 

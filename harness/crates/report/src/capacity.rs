@@ -225,6 +225,9 @@ fn about(capacities: &Capacities) -> String {
         seconds(capacities.warmup_ms),
         capacities.arrivals,
     );
+    if capacities.rounds < 3 {
+        text += " An interval needs three rounds.";
+    }
     if capacities.servers.iter().any(|server| server.at_least) {
         text +=
             " ≥: the load generator was busy in most failed trials, so the server may reach more.";

@@ -99,6 +99,7 @@ fn about(micro: &Microbenches) -> String {
             )
         });
     let revision = micro
+        .head
         .revision
         .iter()
         .map(|name| format!(", at revision {name}"));
@@ -108,7 +109,11 @@ fn about(micro: &Microbenches) -> String {
          same time, and with everything in the processor's caches: they show where a server's own time goes, not \
          how fast it serves.",
         machine(&micro.environment),
-        micro.started_at.get(..10).unwrap_or(&micro.started_at),
+        micro
+            .head
+            .started_at
+            .get(..10)
+            .unwrap_or(&micro.head.started_at),
     )
 }
 
@@ -152,7 +157,7 @@ fn absences(micro: &Microbenches) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use record::{BenchTime, BenchedServer, MICROBENCH_KIND, MICROBENCH_SCHEMA_VERSION};
+    use record::{BenchTime, BenchedServer};
 
     use super::*;
 
@@ -179,13 +184,12 @@ mod tests {
             version: None,
         };
         Microbenches {
-            schema_version: MICROBENCH_SCHEMA_VERSION,
-            kind: MICROBENCH_KIND.into(),
-            id: "20261130T040000Z-27e952f-microbench".into(),
-            started_at: "2026-11-30T04:00:00Z".into(),
-            harness_version: "0.1.0".into(),
-            revision: None,
-            command: Vec::new(),
+            head: record::Head {
+                id: "20261130T040000Z-27e952f-microbench".into(),
+                started_at: "2026-11-30T04:00:00Z".into(),
+                harness_version: "0.1.0".into(),
+                ..record::Head::of::<Microbenches>()
+            },
             environment: Environment {
                 cpu_model: "Some CPU".into(),
                 logical_cpus: 2,

@@ -41,8 +41,9 @@ pub fn protocol_page(matrix: &Protocol) -> String {
          faults: a process that ends, and a wrong response to a request within the contract (cases \
          marked `*`).\n\n",
         day(matrix),
-        matrix.harness_version,
+        matrix.head.harness_version,
         matrix
+            .head
             .revision
             .as_ref()
             .map(|revision| format!(", revision `{revision}`"))
@@ -68,7 +69,11 @@ pub fn protocol_page(matrix: &Protocol) -> String {
 }
 
 pub(super) fn day(matrix: &Protocol) -> &str {
-    matrix.started_at.get(..10).unwrap_or(&matrix.started_at)
+    matrix
+        .head
+        .started_at
+        .get(..10)
+        .unwrap_or(&matrix.head.started_at)
 }
 
 pub(super) fn version(server: &ProtocolServer) -> String {

@@ -55,7 +55,7 @@ pub fn read_document<D: Document + DeserializeOwned>(path: &Path) -> Result<D, D
         why,
     };
     let document: D = serde_json::from_str(&text).map_err(|error| format(error.to_string()))?;
-    let (kind, version) = document.kind();
+    let (kind, version) = (&document.head().kind, document.head().schema_version);
     if kind != D::KIND || version > D::VERSION {
         return Err(format(format!(
             "it is a {kind} of version {version}, and version {} is known",

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -196,4 +196,44 @@ fn what_would_be_applied_is_listed_and_a_wrong_flag_starts_nothing() {
         assert_eq!(output.status.code(), Some(2), "{flags:?}: {told}");
         assert!(told.contains(words), "{flags:?}: {told}");
     }
+}
+
+#[test]
+fn an_edited_pattern_cannot_be_resumed() {
+    let bench = Bench::new().with("free", &["--event-loop"]);
+    // Not a whole number of requests a second.
+    let short = "about = \"Short\"\nstage = [{ seconds = 0.5, rate = 0.7 }]\n";
+    let path = pattern(&bench, "short", short);
+    let mut command = bench.command("patterns", &["--rate", "333.3", "--rounds", "2"]);
+    command
+        .args(["--workload", "ping", "--pattern", &path])
+        .arg("--out")
+        .arg(bench.out());
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    // As if it had been interrupted after the first round.
+    let stored = bench.out().join("patterns.json");
+    let whole = fs::read_to_string(&stored).unwrap();
+    let mut json: Value = serde_json::from_str(&whole).unwrap();
+    json["runs"].as_array_mut().unwrap().truncate(1);
+    fs::write(&stored, json.to_string()).unwrap();
+
+    let resume = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+        command.args(["patterns", "--list", "--resume"]);
+        let output = command.arg(bench.out()).output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    fs::write(&path, short.replace("0.7", "0.8")).unwrap();
+    let (status, told) = resume();
+    assert_eq!(status, Some(2), "{told}");
+    assert!(
+        told.contains("the pattern short is no longer that of"),
+        "{told}"
+    );
+    fs::write(&path, short).unwrap();
+    assert_eq!(resume().0, Some(0));
 }

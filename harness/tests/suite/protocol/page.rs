@@ -1,8 +1,7 @@
 //! The documents made from a matrix.
 
 use record::{
-    Agreement, Check, Fuzz, FuzzDeath, PROTOCOL_KIND, PROTOCOL_SCHEMA_VERSION, Protocol,
-    ProtocolCase, ProtocolCell, ProtocolServer,
+    Agreement, Check, Fuzz, FuzzDeath, Protocol, ProtocolCase, ProtocolCell, ProtocolServer,
 };
 use report::{protocol_page, protocol_section, with_section};
 
@@ -96,13 +95,14 @@ fn sample() -> Protocol {
     let mut broken = server("beech", broken);
     broken.fuzz = Some(fuzz());
     Protocol {
-        schema_version: PROTOCOL_SCHEMA_VERSION,
-        kind: PROTOCOL_KIND.to_owned(),
-        id: "20261124T220000Z-0123456789-protocol".to_owned(),
-        started_at: "2026-11-24T22:00:00Z".to_owned(),
-        harness_version: "0.1.0".to_owned(),
-        revision: Some("0123456789".to_owned()),
-        command: vec!["protocol".to_owned()],
+        head: record::Head {
+            id: "20261124T220000Z-0123456789-protocol".to_owned(),
+            started_at: "2026-11-24T22:00:00Z".to_owned(),
+            harness_version: "0.1.0".to_owned(),
+            revision: Some("0123456789".to_owned()),
+            command: vec!["protocol".to_owned()],
+            ..record::Head::of::<Protocol>()
+        },
         patience_s: 5.0,
         let_go_s: 35.0,
         idle_connections: 5_000,
@@ -176,10 +176,8 @@ fn a_stored_matrix_is_read_back_and_a_newer_one_refused() {
     let matrix = sample();
     store::write_document(&matrix, &path).unwrap();
     assert_eq!(store::read_document::<Protocol>(&path).unwrap(), matrix);
-    let newer = Protocol {
-        schema_version: PROTOCOL_SCHEMA_VERSION + 1,
-        ..matrix
-    };
+    let mut newer = matrix;
+    newer.head.schema_version += 1;
     store::write_document(&newer, &path).unwrap();
     let error = store::read_document::<Protocol>(&path)
         .unwrap_err()

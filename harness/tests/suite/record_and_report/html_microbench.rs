@@ -33,13 +33,12 @@ fn the_page_has_a_table_per_topic_and_the_machine() {
         version: None,
     };
     record.micro = Some(Microbenches {
-        schema_version: MICROBENCH_SCHEMA_VERSION,
-        kind: MICROBENCH_KIND.into(),
-        id: "id".into(),
-        started_at: "2026-11-30T04:00:00Z".into(),
-        harness_version: "0.1.0".into(),
-        revision: None,
-        command: Vec::new(),
+        head: record::Head {
+            id: "id".into(),
+            started_at: "2026-11-30T04:00:00Z".into(),
+            harness_version: "0.1.0".into(),
+            ..record::Head::of::<Microbenches>()
+        },
         environment: Environment {
             cpu_model: "A <CPU>".into(),
             ..Environment::default()

@@ -44,13 +44,12 @@ pub(crate) fn matrix(name: &str) -> Protocol {
         in_terms,
     };
     Protocol {
-        schema_version: PROTOCOL_SCHEMA_VERSION,
-        kind: PROTOCOL_KIND.into(),
-        id: "id".into(),
-        started_at: "2026-11-22T03:45:00Z".into(),
-        harness_version: "0.1.0".into(),
-        revision: None,
-        command: Vec::new(),
+        head: record::Head {
+            id: "id".into(),
+            started_at: "2026-11-22T03:45:00Z".into(),
+            harness_version: "0.1.0".into(),
+            ..record::Head::of::<Protocol>()
+        },
         patience_s: 5.0,
         let_go_s: 80.0,
         idle_connections: 5000,

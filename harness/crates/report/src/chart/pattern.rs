@@ -158,11 +158,6 @@ pub(crate) fn overload(workload: &str, servers: &[&ServerCapacity]) -> Option<Ch
 
 fn drawn(load: &Load, lines: &[Line<'_>]) -> Svg {
     let mut svg = Svg::new(WIDTH, HEIGHT);
-    draw(&mut svg, load, lines);
-    svg
-}
-
-fn draw(svg: &mut Svg, load: &Load, lines: &[Line<'_>]) {
     let x = Scale::between(0.0, load.seconds(), RATES.across(), AxisUnit::Count);
     let all = || lines.iter().flat_map(|line| line.intervals);
     let goodput = lines
@@ -170,7 +165,7 @@ fn draw(svg: &mut Svg, load: &Load, lines: &[Line<'_>]) {
         .flat_map(|line| line.intervals.iter().map(|i| line.goodput(i)));
     let rates = load.offered.iter().map(|(_, rate)| *rate).chain(goodput);
     let y = Scale::from_zero(rates, RATES.up(), AxisUnit::Count);
-    upright(svg, RATES, &y, load.title);
+    upright(&mut svg, RATES, &y, load.title);
     let places: Vec<(f64, f64)> = load
         .offered
         .iter()
@@ -178,8 +173,8 @@ fn draw(svg: &mut Svg, load: &Load, lines: &[Line<'_>]) {
         .collect();
     svg.polyline(&places, "line s s-control dashed");
     let times = Scale::log(all().filter_map(|i| i.p99_us), TIMES.up(), AxisUnit::Micros);
-    upright(svg, TIMES, &times, "p99 (logarithmic)");
-    level(svg, TIMES, &x, "seconds");
+    upright(&mut svg, TIMES, &times, "p99 (logarithmic)");
+    level(&mut svg, TIMES, &x, "seconds");
     if let Some((name, begin, end)) = load.part {
         for at in [begin, end] {
             let at = x.at(at);
@@ -213,7 +208,8 @@ fn draw(svg: &mut Svg, load: &Load, lines: &[Line<'_>]) {
             .find_map(|interval| interval.p99_us);
         ends.extend(last.map(|us| ((line.key, line.display), (TIMES.right, times.at(us)))));
     }
-    labels_beside(svg, TIMES, TIMES.right + 6.0, 14, &ends);
+    labels_beside(&mut svg, TIMES, TIMES.right + 6.0, 14, &ends);
+    svg
 }
 
 /// The corners of the offered rate: seconds and requests per second.

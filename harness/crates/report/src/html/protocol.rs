@@ -34,12 +34,12 @@ pub(super) fn section(record: &Record, summary: &Summary) -> Option<Value> {
 }
 
 fn made(matrix: &Protocol) -> String {
-    let revision = matrix.revision.as_ref();
+    let revision = matrix.head.revision.as_ref();
     format!(
         "Made on {} by harness {}{}, separately from this run. Responses had a time limit of {} s; \
          open connections were watched for {} s.",
         day(matrix),
-        matrix.harness_version,
+        matrix.head.harness_version,
         revision.map_or_else(String::new, |revision| format!(", revision {revision}")),
         matrix.patience_s,
         matrix.let_go_s
