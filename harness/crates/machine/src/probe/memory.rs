@@ -328,10 +328,11 @@ Anonymous:            20 kB
     fn memory_of_this_process_grows_with_its_heap() {
         let own = [std::process::id()];
         let before = resident_memory(&own).unwrap();
-        let kept = vec![1_u8; 64 << 20];
+        // Large beside what the tests next to this one free meanwhile.
+        let kept = vec![1_u8; 256 << 20];
         let after = resident_memory(&own).unwrap();
         let grown = after.heap_bytes - before.heap_bytes;
-        assert!(grown > 60 << 20, "{grown} of {}", kept.len());
+        assert!(grown > 240 << 20, "{grown} of {}", kept.len());
         assert!(before.file_bytes > 100 * KIB, "{before:?}");
         assert!(resident_memory(&[]).is_err());
         assert!(resident_memory(&[u32::MAX]).is_err());
