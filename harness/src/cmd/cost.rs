@@ -14,7 +14,7 @@ use super::progress::{PartsLeft, Progress};
 use super::results::{self, Folder};
 use crate::flags::{OnlyWorkloads, Printed, Servers, Status, Usage, parse_duration, workloads};
 use ::cost::{CostKind, CostOptions, Subject, Tools};
-use catalog::{Catalog, Server, Workload, names};
+use catalog::{CHECKED_CALLS, Catalog, Server, Workload, names};
 use judge::{CostChange, CostLimit, cost_changes, unjudged};
 use record::{BUILD_MARK, Failure};
 use runner::{BootOptions, Interrupt};
@@ -40,9 +40,6 @@ Instructions are not time: they leave out the kernel, cache misses and waiting.
 Exit status: 0 success; 1 a server failed, or a cost grew by more than --fail-on allows; 2 a bad flag; \
 130 interrupted.";
 
-/// Requests of the short load, as a share of what is counted.
-const SHORT: u64 = 5;
-
 /// Flags of `harness cost`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -50,8 +47,8 @@ pub struct Arguments {
     /// How often each figure is counted
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     repeats: u32,
-    /// Number of requests to count
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
+    /// Number of requests to count; rounded up to a multiple of 256, and more for instructions if they are few
+    #[arg(long, value_name = "N", default_value_t = 1_024, value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
     requests: u64,
     /// Count only this: allocations, instructions, syscalls or process; repeatable, or separated by commas
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
@@ -181,10 +178,10 @@ pub fn run(arguments: &Arguments) -> Result<Status> {
     finish(arguments, &costs, stored.as_ref())
 }
 
-/// Requests of the short and of the long load.
+/// Requests of the short and of the long load: whole passes through the list of a workload.
 fn loads(arguments: &Arguments) -> [u64; 2] {
-    let short = (arguments.requests / SHORT).max(1);
-    [short, short + arguments.requests]
+    let pass = CHECKED_CALLS as u64;
+    [pass, pass + arguments.requests.next_multiple_of(pass)]
 }
 
 fn blank(arguments: &Arguments, folder: &Folder, place: &CpuPlace, tools: &Tools) -> Costs {

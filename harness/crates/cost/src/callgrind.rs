@@ -1,10 +1,16 @@
 //! Instructions in user mode, counted by valgrind's callgrind.
 //!
 //! Callgrind runs the server on a simulated CPU. `vgdb` asks it for its count so far and sets it back to
-//! zero. Repeats of one process agree to some 0.1 % with one worker.
+//! zero.
+//!
+//! Two things differ between repeats of one process with one worker. A client that answers at once sometimes sends
+//! the next request before the server has looked for it; the server then reads without waiting, and is woken once for
+//! nothing. So the client pauses before each request. And whatever depends on the clock, as the allocator giving
+//! memory back, costs each load some 10,000 instructions, so a load has at least 25 million.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -13,6 +19,11 @@ use super::load::Loaded;
 use record::figure;
 use runner::Launch;
 
+/// Longer than a server under callgrind takes from sending a response to waiting for the next request.
+const PAUSE: Duration = Duration::from_micros(200);
+/// Instructions of a load at least, if that takes no more than `MOST_TIMES` the usual requests.
+const ENOUGH: f64 = 25e6;
+const MOST_TIMES: u64 = 16;
 /// The start of the names of its files.
 const OUT: &str = "callgrind.out";
 
@@ -50,13 +61,23 @@ impl Callgrind {
         }
     }
 
+    /// By how much the long load has to be longer, from the cost of a short one.
+    ///
+    /// # Errors
+    /// Those of [`Self::around`].
+    pub(super) fn times(&self, loaded: &mut Loaded, [few, many]: [u64; 2]) -> Result<u64> {
+        let short = self.around(loaded, few)?[figure::INSTRUCTIONS];
+        let long = short / few as f64 * (many - few) as f64;
+        Ok(((ENOUGH / long).ceil() as u64).clamp(1, MOST_TIMES))
+    }
+
     /// The instructions of a load.
     ///
     /// # Errors
     /// If callgrind doesn't report its count.
     pub(super) fn around(&self, loaded: &mut Loaded, requests: u64) -> Result<Counted> {
         self.dump(loaded)?;
-        loaded.send(requests)?;
+        loaded.send_with_pauses(requests, Some(PAUSE))?;
         let instructions = self.dump(loaded)?;
         Ok(Counted::from([(
             figure::INSTRUCTIONS.to_owned(),

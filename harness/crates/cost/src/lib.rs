@@ -50,7 +50,8 @@ pub struct CostOptions {
     pub boot: BootOptions,
     /// The CPU of the load generator; any if empty.
     pub driver_cpus: Vec<u32>,
-    /// Requests of the short and of the long load; the second number is higher.
+    /// Requests of the short and of the long load; the second number is higher. Multiples of [`CHECKED_CALLS`] have
+    /// each request of a workload equally often, so that what a request costs doesn't depend on the length.
     pub requests: [u64; 2],
     /// How often each figure is counted, at least once.
     pub repeats: u32,
@@ -175,7 +176,7 @@ impl Counting<'_> {
         };
         let counter = allocations::Allocations::new(&self.options.scratch);
         let mut loaded = self.start(&counter.launch(&counted.launch), "allocations")?;
-        let counts = self.count(&mut loaded, &mut |loaded, requests| {
+        let counts = self.count(&mut loaded, 1, &mut |loaded, requests| {
             counter.around(loaded, requests)
         });
         note(cost, &allocations::FIGURES, counts, loaded)
@@ -191,7 +192,7 @@ impl Counting<'_> {
         match (&tools.hardware, &tools.callgrind) {
             (Ok(()), _) => {
                 let mut loaded = self.start(launch, "perf")?;
-                let counts = self.count(&mut loaded, &mut |loaded, requests| {
+                let counts = self.count(&mut loaded, 1, &mut |loaded, requests| {
                     perf::around(&self.options.scratch, loaded, requests)
                 });
                 note(cost, &perf::FIGURES, counts, loaded)
@@ -199,9 +200,13 @@ impl Counting<'_> {
             (Err(_), Ok(())) => {
                 let counter = Callgrind::new(&self.options.scratch);
                 let mut loaded = self.start(&counter.launch(launch), "callgrind")?;
-                let counts = self.count(&mut loaded, &mut |loaded, requests| {
-                    counter.around(loaded, requests)
-                });
+                let counts = counter
+                    .times(&mut loaded, self.options.requests)
+                    .and_then(|times| {
+                        self.count(&mut loaded, times, &mut |loaded, requests| {
+                            counter.around(loaded, requests)
+                        })
+                    });
                 note(cost, &[figure::INSTRUCTIONS], counts, loaded)
             }
             (Err(no_counters), Err(no_valgrind)) => {
@@ -226,7 +231,7 @@ impl Counting<'_> {
             return Ok(());
         }
         let mut loaded = self.start(&subject.built.launch, "strace")?;
-        let calls = self.count(&mut loaded, &mut |loaded, requests| {
+        let calls = self.count(&mut loaded, 1, &mut |loaded, requests| {
             strace::around(&self.options.scratch, loaded, requests)
         });
         let counts = calls.map(|calls| {
@@ -238,19 +243,21 @@ impl Counting<'_> {
 
     fn process(&self, subject: &Subject<'_>, cost: &mut WorkloadCost) -> Result<(), Failure> {
         let mut loaded = self.start(&subject.built.launch, "plain")?;
-        let counts = self.count(&mut loaded, &mut |loaded, requests| {
+        let counts = self.count(&mut loaded, 1, &mut |loaded, requests| {
             plain::around(loaded, requests)
         });
         note(cost, &plain::FIGURES, counts, loaded)
     }
 
-    /// Every repeat's counts per request.
+    /// Every repeat's counts per request. The difference of the loads is this many times the usual requests.
     fn count(
         &self,
         loaded: &mut Loaded,
+        times: u64,
         around: &mut dyn FnMut(&mut Loaded, u64) -> Result<Counted>,
     ) -> Result<BTreeMap<String, Vec<f64>>> {
         let [few, many] = self.options.requests;
+        let many = few + (many - few) * times;
         let mut all: BTreeMap<String, Vec<f64>> = BTreeMap::new();
         for _ in 0..self.options.repeats {
             let short = around(loaded, few)?;

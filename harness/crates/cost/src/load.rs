@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use super::CostOptions;
 use catalog::Call;
-use loadgen::{Config, Control, Measurement, Pace, Script};
+use loadgen::{Config, Control, Measurement, Pace, Script, Think};
 use machine::probe::Processes;
 use record::{Failure, Step};
 use runner::{BootOptions, Interrupt, Launch, Referee, Running, boot};
@@ -57,7 +57,7 @@ impl Loaded {
         };
         let mut loaded = Self {
             running,
-            script,
+            script: script.in_turn(),
             config,
             interrupt: interrupt.clone(),
         };
@@ -66,14 +66,27 @@ impl Loaded {
         Ok(loaded)
     }
 
-    /// Sends this many requests, one after the other over a new connection: always the same ones in the same
-    /// order.
+    /// Sends this many requests, one after the other over a new connection: the workload's list in order, again and
+    /// again.
     ///
     /// # Errors
     /// If a response is wrong or missing.
     pub fn send(&mut self, requests: u64) -> Result<Measurement> {
+        self.send_with_pauses(requests, None)
+    }
+
+    /// The same with a pause before each request.
+    ///
+    /// # Errors
+    /// Those of [`Self::send`].
+    pub(super) fn send_with_pauses(
+        &mut self,
+        requests: u64,
+        pause: Option<Duration>,
+    ) -> Result<Measurement> {
         let config = Config {
             limit: Some(requests),
+            think: pause.map(Think::Fixed),
             ..self.config.clone()
         };
         let control = Arc::new(Control::new(self.interrupt.flag()));

@@ -276,6 +276,12 @@ impl Script {
         self
     }
 
+    /// Goes through the list from start to end, again and again.
+    pub fn in_turn(mut self) -> Self {
+        self.order = Order::InTurn;
+        self
+    }
+
     /// The most bytes that a request with values of responses takes.
     pub(crate) fn room(&self) -> usize {
         let templates = self.session.iter().flat_map(|session| &session.templates);
