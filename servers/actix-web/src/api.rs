@@ -132,7 +132,7 @@ async fn upload(body: Result<Bytes, actix_web::Error>) -> Result<Json<Upload>, E
     Ok(Json(Upload::of(&body)))
 }
 
-async fn not_found() -> Result<HttpResponse, Error> {
+pub(crate) async fn not_found() -> Result<HttpResponse, Error> {
     Err(ApiError::NotFound.into())
 }
 
