@@ -28,7 +28,7 @@ Examples:
   cargo harness impair --to 127.0.0.1:8080 --profile mobile      with port 0: the first line says where it listens
   cargo harness impair --to 127.0.0.1:8080 --profile wan --rate 500000 --duration 60s --json
   cargo harness drive --rate 500 http://127.0.0.1:9000/ping      in another terminal
-  cargo harness impair --netem --profile wan -- cargo harness bench --server NAME    the kernel does it, without a proxy
+  cargo harness impair --netem --profile wan -- cargo harness capacity --server NAME    the kernel does it, without a proxy
 
 Every direction of every connection gets the delay, so a round trip takes twice as long. Bytes stay in order, \
 nothing is lost, and the first bytes of a new connection wait for one more round trip, the handshake. A packet of \
@@ -46,7 +46,7 @@ It runs until --duration or Ctrl-C, and then prints what went through, and how l
 of the delays. It takes CPU time that neither client nor server has, so give it a CPU of its own (taskset).
 
 With --netem there is no proxy. COMMAND runs in a network namespace of its own, on whose loopback the kernel's netem delays and \
-loses packets. It reaches nothing outside, so it must start the server too: `bench`, `capacity` and others do. Build first, as \
+loses packets. It reaches nothing outside, so it must start the server too: `capacity` and `bench --isolated` do. Build first, as \
 nothing can be downloaded there. --loss-like-stalls loses packets, which TCP sends again, and --rate is shared by both directions. It needs root \
 or a kernel that gives users namespaces, netem (module sch_netem), and ip and tc (iproute2).
 
