@@ -220,7 +220,7 @@ pub struct Arguments {
     #[arg(long, value_name = "exp:TIME", requires = "retries", value_parser = parse_backoff)]
     backoff: Option<Duration>,
     /// Put the proxy of `harness impair` in front of the URL, with the delays of this network. The proxy uses CPU
-    /// time that the client and the server then lack
+    /// time that the client and the server then lack; `harness impair --netem` has the kernel do it
     #[arg(long, value_name = "NAME", value_enum, conflicts_with_all = ["unix", "bind", "find"])]
     impair: Option<Profile>,
     /// Connect to this Unix domain socket; the URL then only says what to request

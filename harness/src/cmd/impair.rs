@@ -1,8 +1,10 @@
-//! `harness impair`: a proxy that adds what a network does to a connection.
+//! `harness impair`: a proxy that adds what a network does to a connection, or the kernel's netem for a command.
 
 mod conditions;
+pub(in crate::cmd) mod netem;
 mod proxy;
 
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
@@ -26,6 +28,7 @@ Examples:
   cargo harness impair --to 127.0.0.1:8080 --profile mobile      with port 0: the first line says where it listens
   cargo harness impair --to 127.0.0.1:8080 --profile wan --rate 500000 --duration 60s --json
   cargo harness drive --rate 500 http://127.0.0.1:9000/ping      in another terminal
+  cargo harness impair --netem --profile wan -- cargo harness capacity --server NAME    the kernel does it, without a proxy
 
 Every direction of every connection gets the delay, so a round trip takes twice as long. Bytes stay in order, \
 nothing is lost, and the first bytes of a new connection wait for one more round trip, the handshake. A packet of \
@@ -42,7 +45,13 @@ Profiles, each way (flags override their figures):
 It runs until --duration or Ctrl-C, and then prints what went through, and how late bytes were sent: the error \
 of the delays. It takes CPU time that neither client nor server has, so give it a CPU of its own (taskset).
 
-Exit status: 0 success, also after Ctrl-C; 1 it can't listen, or a connection failed; 2 a bad flag.";
+With --netem there is no proxy. COMMAND runs in a network namespace of its own, on whose loopback the kernel's netem delays and \
+loses packets. It reaches nothing outside, so it must start the server too: `capacity` and `bench --isolated` do. Build first, as \
+nothing can be downloaded there. --loss-like-stalls loses packets, which TCP sends again, and --rate is shared by both directions. It needs root \
+or a kernel that gives users namespaces, netem (module sch_netem), and ip and tc (iproute2).
+
+Exit status: 0 success, also after Ctrl-C; 1 it can't listen, or a connection failed; 2 a bad flag. With --netem that of COMMAND; 1 if it \
+can't be run.";
 
 /// Flags of `harness impair`.
 #[derive(Debug, Args)]
@@ -52,8 +61,11 @@ pub struct Arguments {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
     /// The server
-    #[arg(long, value_name = "ADDR")]
-    to: String,
+    #[arg(long, value_name = "ADDR", required_unless_present = "netem")]
+    to: Option<String>,
+    /// Run COMMAND in a network namespace whose loopback has the kernel's netem, without a proxy
+    #[arg(long, requires = "command", conflicts_with_all = ["listen", "to", "duration", "seed", "json"])]
+    netem: bool,
     /// Known conditions; other flags override its figures
     #[arg(long, value_name = "NAME", value_enum)]
     profile: Option<Profile>,
@@ -81,6 +93,9 @@ pub struct Arguments {
     /// Show what would be done, and do nothing else
     #[arg(long)]
     list: bool,
+    /// With --netem: what to run; it starts the server and the client
+    #[arg(last = true, requires = "netem", conflicts_with = "to")]
+    command: Vec<OsString>,
 }
 
 fn parse_stalls(text: &str) -> Result<f64, String> {
@@ -89,13 +104,16 @@ fn parse_stalls(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "expected a share from 0 to 100 %, as in 0.1% or 0.001".to_owned())
 }
 
-/// Passes bytes on.
+/// Passes bytes on; with `--netem`, becomes the command.
 ///
 /// # Errors
-/// [`Usage`] for a wrong flag; another error if it can't listen.
+/// [`Usage`] for a wrong flag; another error if it can't listen, or can't run the command.
 pub fn run(arguments: &Arguments) -> Result<Status> {
     let conditions = conditions(arguments)?;
-    let to = resolve(&arguments.to)?;
+    if arguments.netem {
+        return netem::run(&conditions, &arguments.command, arguments.list);
+    }
+    let to = resolve(arguments.to.as_deref().unwrap_or_default())?;
     let what = format!("{} → {to}: {}", arguments.listen, words(&conditions));
     if arguments.list {
         say!("{what}");

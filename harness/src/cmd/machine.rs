@@ -97,6 +97,7 @@ impl CpuPlace {
         environment.pinned = self.unpinned.is_none();
         environment.findings = machine::findings(&root, &self.topology, &self.layout, needs, now);
         environment.findings.push(self.pinning());
+        environment.findings.extend(super::impair::netem::finding());
         environment
     }
 

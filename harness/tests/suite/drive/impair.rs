@@ -1,15 +1,18 @@
 //! `harness impair`: what it does to bytes, and that it does nothing else.
 
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::drive::load_server::{Act, PONG, TestServer, nobody, response, with_listener};
-use crate::drive::program::{harness, json, measured, pong, said};
+use crate::drive::program::{harness, measured, pong, said, text};
 
 const MS: u64 = 1_000_000;
 
@@ -246,44 +249,97 @@ fn a_profile_gives_figures_that_flags_override() {
     assert!(said(2, harness(&["impair", "--to", "nowhere"])).contains("HOST:PORT"));
 }
 
-/// The same delay by the kernel's own emulation, where there is one. Every packet on the loopback gets it.
+/// Runs a command under `harness impair --netem`; `None` where there can be no such namespace.
+fn in_namespace(flags: &[&str], command: &[&str], path: Option<&Path>) -> Option<Output> {
+    let arguments = [&["impair", "--netem"], flags, &["--"], command].concat();
+    let mut impair = harness(&arguments);
+    if let Some(path) = path {
+        let more = std::env::var("PATH").unwrap();
+        impair.env("PATH", format!("{}:{more}", path.display()));
+    }
+    let output = impair.output().unwrap();
+    let said = text(&output);
+    let refusals = [
+        "cannot create a network namespace",
+        "no netem queue discipline",
+        "install it (apt-get install iproute2)",
+    ];
+    if refusals.iter().any(|words| said.contains(words)) {
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(output.stdout.is_empty(), "the command ran: {said}");
+        eprintln!("not run: {said}");
+        return None;
+    }
+    Some(output)
+}
+
+/// The same delay by the kernel's own emulation, where there is one.
 #[test]
 fn the_kernels_netem_agrees() {
     let script = r#"
-        ip link set lo up && tc qdisc add dev lo root netem delay 20ms || { echo "no netem"; exit 0; }
-        "$1" known --addr 127.0.0.1:8080 --delay constant:1us >/dev/null & server=$!
+        "$0" known --addr 127.0.0.1:8080 --delay constant:1ms >/dev/null & server=$!
         trap 'kill $server' EXIT
         for _ in $(seq 100); do
-            "$1" drive --json -n 20 -c 1 http://127.0.0.1:8080/ping 2>/dev/null && exit 0
+            "$0" drive --json -n 20 -c 1 http://127.0.0.1:8080/ping 2>/dev/null && exit 0
             sleep 0.1
-        done"#;
-    let mut command = Command::new("unshare");
-    command.args([
-        "-rn",
-        "sh",
-        "-c",
-        script,
-        "sh",
-        env!("CARGO_BIN_EXE_harness"),
-    ]);
-    let output = match command.output() {
-        Ok(output) if output.stdout.starts_with(b"{") => output,
-        refused => {
-            eprintln!("not run: no network namespace with netem: {refused:?}");
-            return;
-        }
+        done
+        exit 1"#;
+    let command = ["sh", "-c", script, env!("CARGO_BIN_EXE_harness")];
+    let Some(output) = in_namespace(&["--delay", "20ms"], &command, None) else {
+        return;
     };
+    assert!(output.status.success(), "{}", text(&output));
     let by_kernel: Value = serde_json::from_slice(&output.stdout).unwrap();
     let server = pong();
     let impaired = Impaired::start(server.addr, &["--delay", "20ms"]);
-    let by_proxy = json(
-        0,
-        crate::drive::program::command(&["-n", "20", "-c", "1"], impaired.addr, "/"),
-    );
+    let by_proxy = measured(0, &["-n", "20", "-c", "1"], impaired.addr, "/");
     for json in [by_kernel, by_proxy] {
         assert!(
             ns(&json, "latency_ns", "p50") >= 40 * MS * 999 / 1000,
             "{json}"
         );
     }
+}
+
+/// With a `tc` that does nothing, as the kernel may have no netem.
+#[test]
+fn a_command_of_netem_has_a_network_and_an_exit_status_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let tc = folder.path().join("tc");
+    std::fs::write(&tc, "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(&tc, Permissions::from_mode(0o755)).unwrap();
+    let script = "ip link show up; exit 7";
+    let command = ["sh", "-c", script];
+    let Some(output) = in_namespace(&["--profile", "wan"], &command, Some(folder.path())) else {
+        return;
+    };
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(7), "{said}");
+    assert!(said.contains("mtu 1500"), "{said}");
+    assert!(said.contains("tc qdisc add dev lo root netem"), "{said}");
+    let interfaces = said.matches(" mtu ").count();
+    assert_eq!(interfaces, 1, "{said}");
+}
+
+#[test]
+fn netem_is_refused_with_what_only_the_proxy_has() {
+    for flags in [
+        &["--netem", "--to", "127.0.0.1:1", "--", "true"][..],
+        &["--netem", "--listen", "127.0.0.1:0", "--", "true"],
+        &["--netem", "--duration", "1s", "--", "true"],
+        &["--netem", "--seed", "1", "--", "true"],
+        &["--netem", "--json", "--", "true"],
+        &["--to", "127.0.0.1:1", "--", "true"],
+    ] {
+        let text = said(2, harness(&[&["impair"], flags].concat()));
+        assert!(text.contains("cannot be used with"), "{text}");
+    }
+    assert!(said(2, harness(&["impair", "--netem"])).contains("<COMMAND>"));
+    assert!(said(2, harness(&["impair"])).contains("--to <ADDR>"));
+    let list = ["impair", "--netem", "--profile", "wan", "--list", "--", "x"];
+    let text = said(0, harness(&list));
+    assert!(
+        text.contains("netem limit 100000 delay 20000us 2000us"),
+        "{text}"
+    );
 }
