@@ -215,6 +215,12 @@ impl Workload {
         super::hex(&hash.finalize())
     }
 
+    /// The paths of its requests, without queries.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        let targets = self.requests.iter().map(|(_, request)| &request.path);
+        targets.map(|path| path.split('?').next().unwrap_or_default())
+    }
+
     /// Draws the list that a round's load is picked from uniformly. The same seed gives the same list.
     ///
     /// Drawing continues until the list has `count` distinct calls, and every draw is kept. So the list is

@@ -14,8 +14,8 @@ use super::target::Target;
 use crate::flags::Usage;
 use catalog::{Body, Call, DISTINCT_CALLS, Session, StepBody, Workload, header_problem, is_token};
 use loadgen::{
-    Client, Config, Expect, Order, Pointer, Request, Response, Script, Step, Taken, Template,
-    gunzip,
+    Client, Coding, Config, Expect, Order, Pointer, Request, Response, Script, Step, Taken,
+    Template,
 };
 use runner::Interrupt;
 
@@ -297,6 +297,11 @@ fn body(arguments: &Arguments) -> Result<Option<Vec<u8>>> {
 /// What to expect from now on, after `response` arrived once.
 fn always(call: &Call, response: Response) -> Expect {
     let (status, bytes) = (response.status, response.body);
+    let holds_json = |coding: &Coding| {
+        let plain = coding.decode(&bytes);
+        plain.is_some_and(|plain| from_slice::<IgnoredAny>(&plain).is_ok())
+    };
+    let coding = Coding::of_head(&response.head).filter(holds_json);
     match (call.method.as_str(), from_slice(&bytes)) {
         ("HEAD", _) => Expect::Status(status),
         // Every created object has its own number.
@@ -313,13 +318,15 @@ fn always(call: &Call, response: Response) -> Expect {
                 id_member: ID.to_owned(),
             }
         }
-        (_, Err(_))
-            if gunzip(&bytes).is_some_and(|plain| from_slice::<IgnoredAny>(&plain).is_ok()) =>
-        {
-            Expect::Gzip { status, bytes }
-        }
-        // If it isn't JSON, only equal bytes are valid.
-        _ => Expect::Body { status, bytes },
+        _ => match coding {
+            Some(coding) => Expect::Encoded {
+                coding,
+                status,
+                bytes,
+            },
+            // If it isn't JSON, only equal bytes are valid.
+            None => Expect::Body { status, bytes },
+        },
     }
 }
 
