@@ -442,6 +442,10 @@ mod tests {
     }
 
     fn accepted(method: &str, body: &str) -> Expect {
+        accepted_with(method, "", body.as_bytes())
+    }
+
+    fn accepted_with(method: &str, head: &str, body: &[u8]) -> Expect {
         let call = Call {
             method: method.to_owned(),
             target: "/".to_owned(),
@@ -450,7 +454,7 @@ mod tests {
         };
         let response = Response {
             status: 200,
-            head: Vec::new(),
+            head: head.into(),
             body: body.into(),
             wire: Vec::new(),
             close: false,
@@ -477,6 +481,24 @@ mod tests {
                 matches!(accepted("POST", body), Expect::Body { .. }),
                 "{body}"
             );
+        }
+    }
+
+    #[test]
+    fn json_is_compared_by_what_it_holds_if_the_head_names_its_coding() {
+        for coding in Coding::ALL {
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Encoding: {}\r\n\r\n",
+                coding.name()
+            );
+            let json = coding.encode(b"{}", 1);
+            let expect = accepted_with("GET", &head, &json);
+            assert!(matches!(expect, Expect::Encoded { coding: found, .. } if found == coding));
+            let text = coding.encode(b"plain", 1);
+            for (head, body) in [("", &json), (&head, &text)] {
+                let expect = accepted_with("GET", head, body);
+                assert!(matches!(expect, Expect::Body { .. }), "{head}");
+            }
         }
     }
 }
