@@ -215,10 +215,9 @@ impl Workload {
         super::hex(&hash.finalize())
     }
 
-    /// The paths of its requests, without queries.
+    /// The paths of its requests.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
-        let targets = self.requests.iter().map(|(_, request)| &request.path);
-        targets.map(|path| path.split('?').next().unwrap_or_default())
+        self.requests.iter().map(|(_, request)| &request.path[..])
     }
 
     /// Draws the list that a round's load is picked from uniformly. The same seed gives the same list.

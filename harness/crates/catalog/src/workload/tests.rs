@@ -33,8 +33,8 @@ fn the_folder_holds_the_shipped_workloads_by_name() {
     let all = Workload::load_dir(&dir).unwrap();
     let names: Vec<_> = all.iter().map(|workload| workload.name.as_str()).collect();
     let expected = [
-        "compressed",
         "compressed-br",
+        "compressed",
         "download",
         "mixed",
         "orders",
@@ -48,7 +48,7 @@ fn the_folder_holds_the_shipped_workloads_by_name() {
     let optional: Vec<_> = optional.map(|workload| workload.name.as_str()).collect();
     assert_eq!(
         optional,
-        ["compressed", "compressed-br", "download", "upload", "wait"]
+        ["compressed-br", "compressed", "download", "upload", "wait"]
     );
     assert_eq!(shipped("wait").connections, Some(1_024));
 }
