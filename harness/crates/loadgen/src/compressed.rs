@@ -59,7 +59,9 @@ impl Coding {
                 let mut bounded = decoder.by_ref().take(MOST + 1);
                 bounded.read_to_end(&mut plain).ok()?;
                 // Bytes that follow the end make only another read fail.
-                decoder.read(&mut [0]).ok()?;
+                if decoder.read(&mut [0]).ok()? > 0 {
+                    return None;
+                }
             }
         }
         (plain.len() as u64 <= MOST).then_some(plain)
