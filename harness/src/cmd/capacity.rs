@@ -153,7 +153,7 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Capacities>) -> Result<St
     }
     let each = time_of_round(&run);
     let serving = |workload: &Workload| {
-        let serving = servers.iter().filter(|s| s.takes_part(&workload.name));
+        let serving = servers.iter().filter(|s| s.takes_part(workload));
         serving.count() as u32
     };
     let whole = due
@@ -164,7 +164,7 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Capacities>) -> Result<St
         for workload in &workloads {
             let rounds = due.iter().filter(|(_, one)| one.name == workload.name);
             let rounds = words::counted(rounds.count() as u64, "round");
-            for server in servers.iter().filter(|s| s.takes_part(&workload.name)) {
+            for server in servers.iter().filter(|s| s.takes_part(workload)) {
                 say!(
                     "would measure {} with {}: {rounds} of about {}",
                     server.name,
@@ -198,7 +198,7 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Capacities>) -> Result<St
             for workload in &workloads {
                 let serving = built
                     .iter()
-                    .filter(|(server, _)| server.takes_part(&workload.name));
+                    .filter(|(server, _)| server.takes_part(workload));
                 blank
                     .servers
                     .extend(serving.map(|(server, built)| row(server, built, workload, &folder)));
@@ -331,7 +331,7 @@ impl CapacitySurvey<'_> {
         if self.interrupt.is_set() {
             return Ok(());
         }
-        let contenders = contenders(self.built, &workload.name);
+        let contenders = contenders(self.built, |server| server.takes_part(workload));
         let slo = &self.arguments.slo;
         let judge = |config: &loadgen::Config, measured: &loadgen::Measurement| {
             let verdict = find::judge(slo, config, measured);

@@ -247,7 +247,7 @@ impl CostJob<'_> {
         };
         let options = self.options(&server.name);
         let workloads = self.workloads.iter();
-        for workload in workloads.filter(|workload| server.takes_part(&workload.name)) {
+        for workload in workloads.filter(|workload| server.takes_part(workload)) {
             let left = self.left.told();
             let (progress, name) = (&mut self.progress, &server.name);
             let mut show = |what: &str| {

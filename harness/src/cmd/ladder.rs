@@ -157,7 +157,7 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Ladders>) -> Result<Statu
     }
     let mut whole = Duration::ZERO;
     for (workload, ladder) in parts {
-        let serving = servers.iter().filter(|s| s.takes_part(&workload.name));
+        let serving = servers.iter().filter(|s| s.takes_part(workload));
         let names: Vec<&str> = serving.map(|server| server.name.as_str()).collect();
         let rounds = due
             .iter()
@@ -203,7 +203,7 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Ladders>) -> Result<Statu
             blank.head.requests_sha256 = requests;
             for workload in &workloads {
                 for ladder in &ladders {
-                    let serving = built.iter().filter(|(s, _)| s.takes_part(&workload.name));
+                    let serving = built.iter().filter(|(s, _)| s.takes_part(workload));
                     let rows = serving
                         .map(|(server, built)| row(server, built, (workload, ladder), &folder));
                     blank.servers.extend(rows);
@@ -369,7 +369,7 @@ impl LadderSurvey<'_> {
         if self.interrupt.is_set() {
             return Ok(());
         }
-        let contenders = contenders(self.built, &workload.name);
+        let contenders = contenders(self.built, |server| server.takes_part(workload));
         let (progress, left) = (&mut self.progress, self.left.counter());
         let mut show = |what: &str| {
             let text = format!("round {round}, {}: {what}", workload.name);

@@ -269,7 +269,7 @@ impl ProfileJob<'_> {
         };
         let options = self.options(&server.name, classes);
         let workloads = self.workloads.iter();
-        for workload in workloads.filter(|workload| server.takes_part(&workload.name)) {
+        for workload in workloads.filter(|workload| server.takes_part(workload)) {
             let left = self.left.told();
             let (progress, name) = (&mut self.progress, &server.name);
             let mut show = |what: &str| {

@@ -146,7 +146,7 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Restarts>) -> Result<Stat
     let pairs: Vec<(&Server, &Workload)> = workloads
         .iter()
         .flat_map(|workload| servers.iter().map(move |server| (server, workload)))
-        .filter(|(server, workload)| server.takes_part(&workload.name))
+        .filter(|(server, workload)| server.takes_part(workload))
         .collect();
     let due: Vec<(u32, &Server, &Workload, RestartWay)> = (1..=arguments.rounds)
         .flat_map(|round| pairs.iter().map(move |pair| (round, pair)))

@@ -320,11 +320,12 @@ pub(super) fn stored(
     }
 }
 
-/// The servers that were built and take part in a workload, or have a route.
-pub(super) fn contenders<'a>(built: &'a [Build<'a>], workload: &str) -> Vec<Contender<'a>> {
-    let serving = built
-        .iter()
-        .filter(|(server, _)| server.takes_part(workload));
+/// The servers that were built and that `takes_part` selects.
+pub(super) fn contenders<'a>(
+    built: &'a [Build<'a>],
+    takes_part: impl Fn(&Server) -> bool,
+) -> Vec<Contender<'a>> {
+    let serving = built.iter().filter(|(server, _)| takes_part(server));
     let contender = |(server, built): &'a Build<'a>| {
         let launch = &built.as_ref().ok()?.launch;
         let name = &server.name;

@@ -208,7 +208,7 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Upstreams>) -> Result<Sta
 fn with_route(arguments: &Arguments, servers: Vec<Server>) -> Result<Vec<Server>> {
     let (with, without): (Vec<_>, Vec<_>) = servers
         .into_iter()
-        .partition(|server| server.takes_part(ROUTE));
+        .partition(|server| server.has_route(ROUTE));
     let named = &arguments.servers.server;
     let refused = |server: &&Server| with.is_empty() || named.contains(&server.name);
     if let Some(server) = without.iter().find(refused) {
@@ -323,7 +323,7 @@ impl Survey<'_> {
         if self.interrupt.is_set() {
             return Ok(());
         }
-        let contenders = contenders(self.built, ROUTE);
+        let contenders = contenders(self.built, |server| server.has_route(ROUTE));
         let addr = self.dependency;
         let run = UpstreamRun {
             trials: self.trials,

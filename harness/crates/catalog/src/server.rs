@@ -10,6 +10,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::names;
+use crate::workload::Workload;
 
 /// A server that can be built and run.
 #[derive(Debug, Clone)]
@@ -37,6 +38,9 @@ pub fn is_reserved(name: &str) -> bool {
     ["control", ALL].contains(&name)
 }
 
+/// What the paths of the contract's routes begin with, apart from `/ping`.
+const ROUTES: &str = "/api/v1/";
+
 /// Selects optional servers too.
 const ALL: &str = "all";
 
@@ -58,7 +62,7 @@ pub struct About {
     pub upstream: Option<String>,
     /// What parses the head of its requests, if no known crate does.
     pub parser: Option<String>,
-    /// The routes of the contract that it doesn't have. The workloads of these names leave it out.
+    /// The routes of the contract that it doesn't have. A workload that sends requests to one of them leaves it out.
     #[serde(default)]
     pub lacks: Vec<String>,
 }
@@ -167,10 +171,16 @@ impl Server {
         !self.workloads.is_empty()
     }
 
-    /// Whether it takes part in a workload.
-    pub fn takes_part(&self, workload: &str) -> bool {
-        let is = |name: &String| name == workload;
-        !self.about.lacks.iter().any(is) && (!self.is_partial() || self.workloads.iter().any(is))
+    /// Whether it takes part in a workload: it has its routes and, if it is partial, names it.
+    pub fn takes_part(&self, workload: &Workload) -> bool {
+        let named = self.workloads.contains(&workload.name);
+        (!self.is_partial() || named) && workload.paths().all(|path| self.has_route(path))
+    }
+
+    /// Whether its manifest doesn't say that it lacks the route of this path.
+    pub fn has_route(&self, path: &str) -> bool {
+        let name = path.strip_prefix(ROUTES).unwrap_or(path);
+        !self.about.lacks.iter().any(|lacks| lacks == name)
     }
 
     /// With the version that its command prints; without an answer it stays unknown.
@@ -584,23 +594,31 @@ mod tests {
         assert!(format!("{error:#}").contains("port"), "{error:#}");
     }
 
+    fn workload(name: &str, path: &str) -> Workload {
+        let text = format!("about = \"w\"\n[[request]]\npath = \"{path}\"");
+        Workload::parse(Path::new(&format!("{name}.toml")), &text).unwrap()
+    }
+
     #[test]
     fn a_server_of_some_workloads_is_partial() {
         let text = "[server]\ndisplay = \"M\"\nclass = \"c\"\nrun = [\"./m\", \"{addr}\"]";
         let whole = manifest(text).unwrap();
-        assert!(!whole.is_partial() && whole.takes_part("w"));
+        let (w, x) = (workload("w", "/ping"), workload("x", "/ping"));
+        assert!(!whole.is_partial() && whole.takes_part(&w));
         let partial = manifest(&format!("{text}\nworkloads = [\"w\"]")).unwrap();
-        assert!(partial.is_partial() && partial.takes_part("w") && !partial.takes_part("x"));
+        assert!(partial.is_partial() && partial.takes_part(&w) && !partial.takes_part(&x));
         assert_eq!(partial.about.display, "M (partial)");
         assert_eq!(partial.about.class, PARTIAL);
         assert!(manifest(&format!("{text}\nworkloads = []")).is_err());
     }
 
     #[test]
-    fn a_server_takes_no_part_in_the_workload_of_a_route_that_it_lacks() {
+    fn a_server_takes_no_part_in_a_workload_with_a_route_that_it_lacks() {
         let text = "[server]\ndisplay = \"M\"\nclass = \"c\"\nrun = [\"./m\", \"{addr}\"]";
-        let server = manifest(&format!("{text}\nlacks = [\"w\"]")).unwrap();
-        assert!(!server.is_partial() && !server.takes_part("w") && server.takes_part("x"));
+        let server = manifest(&format!("{text}\nlacks = [\"wait\"]")).unwrap();
+        let takes_part = |path| server.takes_part(&workload("w", path));
+        assert!(!server.is_partial() && takes_part("/api/v1/download") && takes_part("/wait"));
+        assert!(!takes_part("/api/v1/wait"));
         assert_eq!(server.about.display, "M");
     }
 

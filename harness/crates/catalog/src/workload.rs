@@ -215,6 +215,11 @@ impl Workload {
         super::hex(&hash.finalize())
     }
 
+    /// The paths of its requests.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.requests.iter().map(|(_, request)| &request.path[..])
+    }
+
     /// Draws the list that a round's load is picked from uniformly. The same seed gives the same list.
     ///
     /// Drawing continues until the list has `count` distinct calls, and every draw is kept. So the list is

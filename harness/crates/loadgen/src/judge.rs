@@ -1,7 +1,6 @@
 //! Judges whether a response is right.
 
 use super::ErrorKind;
-use super::compressed::gunzip;
 use super::response::ParsedResponse;
 use super::same;
 use super::script::{Expect, ScriptEntry};
@@ -28,7 +27,9 @@ pub(crate) fn judge(entry: &ScriptEntry, answer: &ParsedResponse<'_>) -> Verdict
     }
     match &entry.expect {
         Expect::Status(_) | Expect::Success => Verdict::Right,
-        Expect::Body { bytes, .. } | Expect::Gzip { bytes, .. } | Expect::Shape { bytes, .. } => {
+        Expect::Body { bytes, .. }
+        | Expect::Encoded { bytes, .. }
+        | Expect::Shape { bytes, .. } => {
             let equal = answer.body == &bytes[..] && answer.is_whole();
             match equal || means(entry, answer) {
                 true => Verdict::Right,
@@ -51,7 +52,10 @@ fn means(entry: &ScriptEntry, answer: &ParsedResponse<'_>) -> bool {
         return false;
     };
     match &entry.expect {
-        Expect::Gzip { .. } => gunzip(answer.body).is_some_and(|plain| same::means(&plain, json)),
+        Expect::Encoded { coding, .. } => {
+            let plain = coding.decode(answer.body);
+            plain.is_some_and(|plain| same::means(&plain, json))
+        }
         Expect::Shape { .. } => same::has_shape(answer.body, json),
         _ => same::means(answer.body, json),
     }
@@ -102,9 +106,10 @@ pub(crate) fn expected(entry: &ScriptEntry) -> String {
         Expect::Body { status, bytes, .. } => {
             format!("{status}, {} bytes: {}", bytes.len(), clip(bytes))
         }
-        Expect::Gzip { status, .. } => {
+        Expect::Encoded { coding, status, .. } => {
             let plain = entry.json().map(ToString::to_string).unwrap_or_default();
-            format!("{status}, gzip of {}", clip(plain.as_bytes()))
+            let coding = coding.name();
+            format!("{status}, {coding} of {}", clip(plain.as_bytes()))
         }
         Expect::Shape { status, bytes, .. } => {
             format!("{status}, a body of the same shape as {}", clip(bytes))
@@ -131,14 +136,10 @@ pub(crate) fn clip(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{Request, Script};
+    use crate::{Coding, Request, Script};
 
     fn entry(expect: Expect) -> Script {
         let wire = b"GET / HTTP/1.1\r\n\r\n".to_vec();
@@ -214,37 +215,34 @@ mod tests {
         assert_eq!(wrong, Verdict::Wrong(ErrorKind::Status));
     }
 
-    /// The same JSON, compressed in this way.
-    fn compressed(plain: &str, level: u32) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::new(level));
-        encoder.write_all(plain.as_bytes()).unwrap();
-        encoder.finish().unwrap()
-    }
-
     #[test]
     fn a_compressed_body_is_right_by_what_it_holds() {
         let plain = r#"{"status":"ok","n":1}"#;
-        let gzip = || Expect::Gzip {
-            status: 200,
-            bytes: compressed(plain, 6),
-        };
-        let right = compressed(plain, 6);
-        for body in [
-            &right,
-            &compressed(plain, 0),
-            &compressed(r#"{"n":1, "status":"ok"}"#, 1),
-        ] {
-            assert_eq!(verdict_of(gzip(), 200, body), Verdict::Right);
+        for coding in Coding::ALL {
+            let compressed = |plain: &str, level| coding.encode(plain.as_bytes(), level);
+            let right = compressed(plain, 6);
+            let expect = || Expect::Encoded {
+                coding,
+                status: 200,
+                bytes: right.clone(),
+            };
+            for body in [
+                &right,
+                &compressed(plain, 0),
+                &compressed(r#"{"n":1, "status":"ok"}"#, 1),
+            ] {
+                assert_eq!(verdict_of(expect(), 200, body), Verdict::Right);
+            }
+            let half = &right[..right.len() / 2];
+            let no_end = &right[..right.len() - 8];
+            let other = &compressed(r#"{"status":"ok","n":2}"#, 6);
+            for body in [half, no_end, other, plain.as_bytes(), b""] {
+                let wrong = Verdict::Wrong(ErrorKind::Body);
+                assert_eq!(verdict_of(expect(), 200, body), wrong, "{body:?}");
+            }
+            let wrong = verdict_of(expect(), 500, &right);
+            assert_eq!(wrong, Verdict::Wrong(ErrorKind::Status));
         }
-        let half = &right[..right.len() / 2];
-        let no_sum = &right[..right.len() - 8];
-        let other = &compressed(r#"{"status":"ok","n":2}"#, 6);
-        for body in [half, no_sum, other, plain.as_bytes(), b""] {
-            let wrong = Verdict::Wrong(ErrorKind::Body);
-            assert_eq!(verdict_of(gzip(), 200, body), wrong, "{body:?}");
-        }
-        let wrong = verdict_of(gzip(), 500, &right);
-        assert_eq!(wrong, Verdict::Wrong(ErrorKind::Status));
     }
 
     #[test]

@@ -78,7 +78,7 @@ mod unfinished;
 mod uring;
 mod worker;
 
-pub use compressed::gunzip;
+pub use compressed::Coding;
 pub use config::{
     Arrivals, Config, DriveError, MAX_RATE, MAX_RATE_STAGES, MAX_TIMES, Pace, RateStage, Retries,
     Think,

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
 
-use super::compressed::gunzip;
+use super::compressed::Coding;
 use super::engine::SURE;
 use super::session::{Session, Template};
 
@@ -66,8 +66,10 @@ pub enum Expect {
         /// The accepted body; an equal one is right without parsing.
         bytes: Vec<u8>,
     },
-    /// A body compressed with gzip that means the same as one accepted earlier.
-    Gzip {
+    /// A compressed body that means the same as one accepted earlier.
+    Encoded {
+        /// How it is compressed.
+        coding: Coding,
         /// The status.
         status: u16,
         /// The accepted body as it came; an equal one is right without decompressing.
@@ -334,7 +336,7 @@ impl Expect {
             Self::Success => None,
             Self::Status(status)
             | Self::Body { status, .. }
-            | Self::Gzip { status, .. }
+            | Self::Encoded { status, .. }
             | Self::Shape { status, .. }
             | Self::Numbered { status, .. } => Some(*status),
         }
@@ -345,7 +347,7 @@ impl Expect {
         match self {
             Self::Status(_) | Self::Success => &[],
             Self::Body { bytes, .. }
-            | Self::Gzip { bytes, .. }
+            | Self::Encoded { bytes, .. }
             | Self::Shape { bytes, .. }
             | Self::Numbered { bytes, .. } => bytes,
         }
@@ -370,7 +372,7 @@ impl ScriptEntry {
             Expect::Status(_)
             | Expect::Success
             | Expect::Body { .. }
-            | Expect::Gzip { .. }
+            | Expect::Encoded { .. }
             | Expect::Shape { .. } => (0, 0),
         };
         Ok(Self {
@@ -388,7 +390,9 @@ impl ScriptEntry {
     /// The value of the accepted body; `None` if it isn't JSON, so that only equal bytes are right.
     pub(crate) fn json(&self) -> Option<&Value> {
         let parse = || match &self.expect {
-            Expect::Gzip { bytes, .. } => serde_json::from_slice(&gunzip(bytes)?).ok(),
+            Expect::Encoded { coding, bytes, .. } => {
+                serde_json::from_slice(&coding.decode(bytes)?).ok()
+            }
             expect => serde_json::from_slice(expect.body()).ok(),
         };
         self.json.get_or_init(parse).as_ref()

@@ -43,8 +43,10 @@ pub enum Expected {
         /// The body, compared as a JSON value.
         body: Value,
     },
-    /// The whole body is defined, and compressed with gzip.
-    Gzip {
+    /// The whole body is defined, and compressed.
+    Encoded {
+        /// How, as in `Content-Encoding`.
+        coding: &'static str,
         /// The status code.
         status: u16,
         /// What is compressed, compared as a JSON value.
@@ -141,10 +143,17 @@ impl Model {
         let accepted = headers.find(|(name, _)| name.eq_ignore_ascii_case("accept-encoding"));
         match accepted.map(|(_, value)| value.as_str()) {
             None | Some("identity") => Some(ok(body)),
-            Some("gzip") if body.to_string().len() >= compressed::MUST_COMPRESS => {
-                Some(Expected::Gzip { status: 200, body })
+            Some(accepted) => {
+                let mut known = compressed::CODINGS.into_iter();
+                let coding = known.find(|coding| *coding == accepted)?;
+                let long = body.to_string().len() >= compressed::MUST_COMPRESS;
+                let status = 200;
+                long.then_some(Expected::Encoded {
+                    coding,
+                    status,
+                    body,
+                })
             }
-            Some(_) => None,
         }
     }
 
@@ -453,10 +462,16 @@ mod tests {
         let plain = Expected::Json { status, body };
         assert_eq!(expect(None, "?page=2"), Some(plain.clone()));
         assert_eq!(expect(Some("identity"), "?page=2"), Some(plain));
-        let body = json("/api/v1/download?page=2");
-        let gzip = Expected::Gzip { status, body };
-        assert_eq!(expect(Some("gzip"), "?page=2"), Some(gzip));
-        for (encodings, query) in [("gzip", "?limit=1"), ("gzip, br", ""), ("gzip", "?limit=0")] {
+        for coding in ["gzip", "br"] {
+            let body = json("/api/v1/download?page=2");
+            let encoded = Expected::Encoded {
+                coding,
+                status,
+                body,
+            };
+            assert_eq!(expect(Some(coding), "?page=2"), Some(encoded));
+        }
+        for (encodings, query) in [("gzip", "?limit=1"), ("gzip, br", ""), ("br", "?limit=0")] {
             assert_eq!(expect(Some(encodings), query), None, "{encodings} {query}");
         }
     }

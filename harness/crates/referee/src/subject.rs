@@ -107,6 +107,7 @@ impl Subject {
             .tcp_nodelay(true)
             // Bodies as they come.
             .no_gzip()
+            .no_brotli()
             .build()
             .expect("a client without TLS and proxies can be built");
         Self {

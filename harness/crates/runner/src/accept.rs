@@ -5,7 +5,6 @@
 //! bytes is enough under load, and still every response is checked.
 
 use std::collections::HashMap;
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -16,15 +15,15 @@ use serde_json::Value;
 
 use super::Interrupt;
 use catalog::{Body, Call};
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use loadgen::{Client, Expect, Request, Response, Script, gunzip, id_beside, means};
+use loadgen::{Client, Coding, Expect, Request, Response, Script, id_beside, means};
 use referee::{Expected, Model};
 
 /// Time limit for all responses of a round before the load.
 const LIMIT: Duration = Duration::from_secs(30);
 /// The member that holds an order's number.
 const ID: &str = "id";
+/// The level at which made responses are compressed.
+const LEVEL: u32 = 6;
 
 /// Knows the correct responses.
 #[derive(Debug, Default)]
@@ -56,8 +55,13 @@ impl Referee {
     /// The request, the response, and what was expected.
     pub fn judge(&self, call: &Call, response: &Response) -> Result<Expect> {
         let expected = self.expected(call)?;
-        if let Expected::Gzip { status, body } = expected {
-            return self.judge_gzip(call, response, status, body);
+        if let Expected::Encoded {
+            coding,
+            status,
+            body,
+        } = expected
+        {
+            return self.judge_encoded(call, response, coding, status, &body);
         }
         let bytes = response.body.clone();
         let expect = match expected {
@@ -77,7 +81,7 @@ impl Referee {
                     id_member: ID.to_owned(),
                 })
             }
-            Expected::Json { .. } | Expected::Gzip { .. } | Expected::Order { .. } => None,
+            Expected::Json { .. } | Expected::Encoded { .. } | Expected::Order { .. } => None,
         };
         expect.ok_or_else(|| {
             let json: serde_json::Result<Value> = serde_json::from_slice(&response.body);
@@ -87,25 +91,30 @@ impl Referee {
         })
     }
 
-    /// The same for a response that must be compressed with gzip, and say so.
-    fn judge_gzip(
+    /// The same for a response that must be compressed, and say so.
+    fn judge_encoded(
         &self,
         call: &Call,
         response: &Response,
+        coding: &str,
         status: u16,
-        json: Value,
+        json: &Value,
     ) -> Result<Expect> {
-        let says_gzip = content_encoding(&response.head).as_deref() == Some("gzip");
-        let why = match gunzip(&response.body) {
-            _ if !says_gzip => "no Content-Encoding: gzip",
-            None => "the body isn't gzip, as its Content-Encoding says",
-            Some(plain) if status == response.status && means(&plain, &json) => {
+        let said = Coding::of_head(&response.head).filter(|said| said.name() == coding);
+        let why = match said.map(|coding| (coding, coding.decode(&response.body))) {
+            None => format!("no Content-Encoding: {coding}"),
+            Some((_, None)) => format!("the body isn't {coding}, as its Content-Encoding says"),
+            Some((coding, Some(plain))) if status == response.status && means(&plain, json) => {
                 let bytes = response.body.clone();
-                return Ok(Expect::Gzip { status, bytes });
+                return Ok(Expect::Encoded {
+                    coding,
+                    status,
+                    bytes,
+                });
             }
-            Some(_) => "not what the contract requires",
+            Some(_) => "not what the contract requires".to_owned(),
         };
-        Err(self.refused(call, response, why))
+        Err(self.refused(call, response, &why))
     }
 
     /// A correct response made from the model, with the headers that the contract requires. An order has the id
@@ -115,24 +124,27 @@ impl Referee {
     /// If the contract defines no response to the call.
     pub(super) fn made(&self, call: &Call) -> Result<Accepted> {
         let expected = self.expected(call)?;
-        let gzip = matches!(expected, Expected::Gzip { .. });
-        let (status, body) = match expected {
-            Expected::Json { status, body } | Expected::Gzip { status, body } => (status, body),
+        let (status, coding, body) = match expected {
+            Expected::Json { status, body } => (status, None, body),
+            Expected::Encoded {
+                coding,
+                status,
+                body,
+            } => (status, Coding::named(coding), body),
             Expected::Order {
                 status,
                 mut members,
             } => {
                 members.insert(ID.to_owned(), 1.into());
-                (status, Value::Object(members))
+                (status, None, Value::Object(members))
             }
         };
         let mut body = serde_json::to_vec(&body)?;
-        let mut encoding = "";
-        if gzip {
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-            encoder.write_all(&body)?;
-            body = encoder.finish()?;
-            encoding = "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n";
+        let mut encoding = String::new();
+        if let Some(coding) = coding {
+            body = coding.encode(&body, LEVEL);
+            let name = coding.name();
+            encoding = format!("Content-Encoding: {name}\r\nVary: Accept-Encoding\r\n");
         }
         let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&Timestamp::now())?;
         let head = format!(
@@ -162,7 +174,11 @@ impl Referee {
     fn refused(&self, call: &Call, response: &Response, why: &str) -> anyhow::Error {
         let wanted = match self.model.expect(call) {
             Some(Expected::Json { status, body }) => format!("{status} {body}"),
-            Some(Expected::Gzip { status, body }) => format!("{status}, gzip of {body}"),
+            Some(Expected::Encoded {
+                coding,
+                status,
+                body,
+            }) => format!("{status}, {coding} of {body}"),
             Some(Expected::Order { status, members }) => {
                 format!("{status} {} with an id", Value::Object(members))
             }
@@ -305,14 +321,6 @@ pub fn wire(call: &Call, addr: SocketAddr) -> Vec<u8> {
     wire
 }
 
-/// The value of Content-Encoding in the head of a response, in lower case; `None` without one.
-fn content_encoding(head: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(head).to_ascii_lowercase();
-    let mut fields = text.lines().filter_map(|line| line.split_once(':'));
-    let found = fields.find(|(name, _)| *name == "content-encoding");
-    found.map(|(_, value)| value.trim().to_owned())
-}
-
 /// Method and target, for messages.
 pub(super) fn line(call: &Call) -> String {
     format!("{} {}", call.method, call.target)
@@ -404,30 +412,34 @@ mod tests {
     #[test]
     fn a_compressed_response_says_so_and_is_so() {
         let referee = Referee::new();
-        let call = Call {
-            method: "GET".to_owned(),
-            target: "/api/v1/compressed".to_owned(),
-            headers: vec![("Accept-Encoding".to_owned(), "gzip".to_owned())],
-            body: None,
-        };
-        let right = referee.made(&call).unwrap().response;
-        assert!(right.body.len() < 20_000);
-        let plain = gunzip(&right.body).unwrap();
-        let half = right.body[..right.body.len() / 2].to_vec();
-        let silent = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n".to_vec();
-        for (head, body, why) in [
-            (right.head.clone(), plain.clone(), "the body isn't gzip"),
-            (right.head.clone(), half, "the body isn't gzip"),
-            (silent.clone(), right.body.clone(), "no Content-Encoding"),
-            (silent, plain, "no Content-Encoding"),
-        ] {
-            let response = Response {
-                head,
-                body,
-                ..right.clone()
+        for coding in Coding::ALL {
+            let name = coding.name();
+            let call = Call {
+                method: "GET".to_owned(),
+                target: "/api/v1/compressed".to_owned(),
+                headers: vec![("Accept-Encoding".to_owned(), name.to_owned())],
+                body: None,
             };
-            let error = referee.judge(&call, &response).unwrap_err().to_string();
-            assert!(error.contains(why), "{error}");
+            let right = referee.made(&call).unwrap().response;
+            assert!(right.body.len() < 20_000);
+            let plain = coding.decode(&right.body).unwrap();
+            let half = right.body[..right.body.len() / 2].to_vec();
+            let silent = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n".to_vec();
+            let not_so = format!("the body isn't {name}");
+            for (head, body, why) in [
+                (right.head.clone(), plain.clone(), &not_so[..]),
+                (right.head.clone(), half, &not_so),
+                (silent.clone(), right.body.clone(), "no Content-Encoding"),
+                (silent, plain, "no Content-Encoding"),
+            ] {
+                let response = Response {
+                    head,
+                    body,
+                    ..right.clone()
+                };
+                let error = referee.judge(&call, &response).unwrap_err().to_string();
+                assert!(error.contains(why), "{error}");
+            }
         }
     }
 }

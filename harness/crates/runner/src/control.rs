@@ -189,7 +189,7 @@ impl Answered {
                     .context("the responder sees this request as incomplete")
             })
             .with_context(|| line(call))?;
-        let key = (request.line.to_vec(), request.body.to_vec());
+        let key = [request.line, request.body, request.codings].map(<[u8]>::to_vec);
         // If two workloads share a call, the last response is stored and expected.
         self.entries.insert(key, accepted.response.wire);
         let expect = match accepted.expect {

@@ -86,9 +86,9 @@ impl Options {
         let partial = self.servers.iter().filter(|s| !self.has_whole(s));
         partial
             .flat_map(|server| {
-                let workloads = self.workloads.iter().map(|workload| &workload.name);
+                let workloads = self.workloads.iter();
                 let own = workloads.filter(|workload| server.takes_part(workload));
-                let own: Vec<String> = own.cloned().collect();
+                let own: Vec<String> = own.map(|workload| workload.name.clone()).collect();
                 let names = [server.name.clone(), second_name(&server.name)];
                 names.map(|name| (name, own.clone()))
             })
@@ -98,7 +98,7 @@ impl Options {
     /// Whether a server takes part in every workload.
     pub(super) fn has_whole(&self, server: &Server) -> bool {
         let mut workloads = self.workloads.iter();
-        workloads.all(|workload| server.takes_part(&workload.name))
+        workloads.all(|workload| server.takes_part(workload))
     }
 
     /// The entries of each round: the servers or targets that are `ready`, then twins, then the control twice.

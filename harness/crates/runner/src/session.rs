@@ -448,7 +448,7 @@ impl<'a> Session<'a> {
             let mut peaks = vec![Vec::new(); servers.len()];
             for _ in 0..CALIBRATIONS {
                 for (server, peaks) in servers.iter().zip(&mut peaks) {
-                    if !server.built().server.takes_part(&workload.name) {
+                    if !server.built().server.takes_part(workload) {
                         continue;
                     }
                     self.go_on()?;

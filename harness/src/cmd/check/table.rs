@@ -186,7 +186,7 @@ fn lacks(row: &CheckRow) -> Vec<String> {
     }
     let (name, lacks) = (&row.server, row.lacks.join(", "));
     let text = format!(
-        "{name} lacks {lacks}, as its manifest says: not checked, and not measured in those workloads"
+        "{name} lacks {lacks}, as its manifest says: not checked, and not measured in workloads that use it"
     );
     std::iter::once(String::new())
         .chain(wrapped(&text, WIDTH, 0))

@@ -14,8 +14,8 @@ use super::target::Target;
 use crate::flags::Usage;
 use catalog::{Body, Call, DISTINCT_CALLS, Session, StepBody, Workload, header_problem, is_token};
 use loadgen::{
-    Client, Config, Expect, Order, Pointer, Request, Response, Script, Step, Taken, Template,
-    gunzip,
+    Client, Coding, Config, Expect, Order, Pointer, Request, Response, Script, Step, Taken,
+    Template,
 };
 use runner::Interrupt;
 
@@ -297,6 +297,11 @@ fn body(arguments: &Arguments) -> Result<Option<Vec<u8>>> {
 /// What to expect from now on, after `response` arrived once.
 fn always(call: &Call, response: Response) -> Expect {
     let (status, bytes) = (response.status, response.body);
+    let holds_json = |coding: &Coding| {
+        let plain = coding.decode(&bytes);
+        plain.is_some_and(|plain| from_slice::<IgnoredAny>(&plain).is_ok())
+    };
+    let coding = Coding::of_head(&response.head).filter(holds_json);
     match (call.method.as_str(), from_slice(&bytes)) {
         ("HEAD", _) => Expect::Status(status),
         // Every created object has its own number.
@@ -313,13 +318,15 @@ fn always(call: &Call, response: Response) -> Expect {
                 id_member: ID.to_owned(),
             }
         }
-        (_, Err(_))
-            if gunzip(&bytes).is_some_and(|plain| from_slice::<IgnoredAny>(&plain).is_ok()) =>
-        {
-            Expect::Gzip { status, bytes }
-        }
-        // If it isn't JSON, only equal bytes are valid.
-        _ => Expect::Body { status, bytes },
+        _ => match coding {
+            Some(coding) => Expect::Encoded {
+                coding,
+                status,
+                bytes,
+            },
+            // If it isn't JSON, only equal bytes are valid.
+            None => Expect::Body { status, bytes },
+        },
     }
 }
 
@@ -435,6 +442,10 @@ mod tests {
     }
 
     fn accepted(method: &str, body: &str) -> Expect {
+        accepted_with(method, "", body.as_bytes())
+    }
+
+    fn accepted_with(method: &str, head: &str, body: &[u8]) -> Expect {
         let call = Call {
             method: method.to_owned(),
             target: "/".to_owned(),
@@ -443,7 +454,7 @@ mod tests {
         };
         let response = Response {
             status: 200,
-            head: Vec::new(),
+            head: head.into(),
             body: body.into(),
             wire: Vec::new(),
             close: false,
@@ -470,6 +481,24 @@ mod tests {
                 matches!(accepted("POST", body), Expect::Body { .. }),
                 "{body}"
             );
+        }
+    }
+
+    #[test]
+    fn json_is_compared_by_what_it_holds_if_the_head_names_its_coding() {
+        for coding in Coding::ALL {
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Encoding: {}\r\n\r\n",
+                coding.name()
+            );
+            let json = coding.encode(b"{}", 1);
+            let expect = accepted_with("GET", &head, &json);
+            assert!(matches!(expect, Expect::Encoded { coding: found, .. } if found == coding));
+            let text = coding.encode(b"plain", 1);
+            for (head, body) in [("", &json), (&head, &text)] {
+                let expect = accepted_with("GET", head, body);
+                assert!(matches!(expect, Expect::Body { .. }), "{head}");
+            }
         }
     }
 }

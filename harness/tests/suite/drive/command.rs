@@ -455,24 +455,28 @@ fn a_workload_is_driven_and_every_body_compared() {
 fn compressed_responses_are_compared_by_what_they_hold() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("short.toml");
-    let text = "about = \"Pages of 11 KB\"\n[[request]]\npath = \"/api/v1/compressed\"\n\
-                query = { limit = 100, page = [{ range = [1, 4] }] }\n\
-                headers = { Accept-Encoding = \"gzip\" }\n";
-    std::fs::write(&file, text).unwrap();
-    let file = file.to_string_lossy();
-    let flags = ["--workload", &file, "-n", "100", "-c", "1"];
-    let right = Fixture::start(&[]);
-    let json = measured(0, &flags, right.addr, "");
-    assert_eq!(json["requests"], 100);
-    // As they came, not as they are when decompressed.
-    let each = json["bytes_received"].as_f64().unwrap() / 100.0;
-    assert!((500.0..4_000.0).contains(&each), "{each} bytes");
-    for fault in ["cuts-gzip", "plain-as-gzip"] {
-        // Each of the four pages is asked for once before.
-        let wrong = Fixture::start(&["--fault", fault, "--fault-after", "55"]);
-        let json = measured(1, &flags, wrong.addr, "");
-        let found = (&json["requests"], &json["errors"]["body"]);
-        assert_eq!(found, (&50.into(), &50.into()), "{fault}");
+    for coding in ["gzip", "br"] {
+        let text = format!(
+            "about = \"Pages of 11 KB\"\n[[request]]\npath = \"/api/v1/compressed\"\n\
+             query = {{ limit = 100, page = [{{ range = [1, 4] }}] }}\n\
+             headers = {{ Accept-Encoding = \"{coding}\" }}\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let file = file.to_string_lossy();
+        let flags = ["--workload", &file, "-n", "100", "-c", "1"];
+        let right = Fixture::start(&[]);
+        let json = measured(0, &flags, right.addr, "");
+        assert_eq!(json["requests"], 100);
+        // As they came, not as they are when decompressed.
+        let each = json["bytes_received"].as_f64().unwrap() / 100.0;
+        assert!((500.0..4_000.0).contains(&each), "{coding}: {each} bytes");
+        for fault in ["cuts-compressed", "plain-as-compressed"] {
+            // Each of the four pages is asked for once before.
+            let wrong = Fixture::start(&["--fault", fault, "--fault-after", "55"]);
+            let json = measured(1, &flags, wrong.addr, "");
+            let found = (&json["requests"], &json["errors"]["body"]);
+            assert_eq!(found, (&50.into(), &50.into()), "{coding}: {fault}");
+        }
     }
 }
 

@@ -138,16 +138,22 @@ const MUTANTS: &[(&str, By)] = &[
         "always-gzip",
         ChecksOnly(
             &["compressed-identity"],
-            &["compressed-gzip", "download-pages"],
+            &["compressed-gzip", "compressed-br", "download-pages"],
         ),
     ),
     (
-        "plain-as-gzip",
-        ChecksOnly(&["compressed-gzip"], &["compressed-identity"]),
+        "plain-as-compressed",
+        ChecksOnly(
+            &["compressed-gzip", "compressed-br"],
+            &["compressed-identity"],
+        ),
     ),
     (
-        "cuts-gzip",
-        ChecksOnly(&["compressed-gzip"], &["compressed-identity"]),
+        "cuts-compressed",
+        ChecksOnly(
+            &["compressed-gzip", "compressed-br"],
+            &["compressed-identity"],
+        ),
     ),
     (
         "upstream-connects",

@@ -33,6 +33,7 @@ fn the_folder_holds_the_shipped_workloads_by_name() {
     let all = Workload::load_dir(&dir).unwrap();
     let names: Vec<_> = all.iter().map(|workload| workload.name.as_str()).collect();
     let expected = [
+        "compressed-br",
         "compressed",
         "download",
         "mixed",
@@ -45,7 +46,10 @@ fn the_folder_holds_the_shipped_workloads_by_name() {
     assert_eq!(names, expected);
     let optional = all.iter().filter(|workload| workload.optional);
     let optional: Vec<_> = optional.map(|workload| workload.name.as_str()).collect();
-    assert_eq!(optional, ["compressed", "download", "upload", "wait"]);
+    assert_eq!(
+        optional,
+        ["compressed-br", "compressed", "download", "upload", "wait"]
+    );
     assert_eq!(shipped("wait").connections, Some(1_024));
 }
 

@@ -5,14 +5,15 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 8 | `answers1` |
+//! | 8 | `answers2` |
 //! | 4 | number of entries |
-//! | 4, 4, 4 | for each entry: the lengths of its line, body and response |
+//! | 4, 4, 4, 4 | for each entry: the lengths of its line, body, codings and response |
 //! | … | the line: method and target of a request, as in `GET /ping` |
 //! | … | the body of that request, empty if it has none |
+//! | … | the value of that request's Accept-Encoding, empty without one |
 //! | … | the response: status line, headers and body as received |
 //!
-//! No two entries have the same line and body.
+//! No two entries have the same line, body and codings.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -22,10 +23,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-const MAGIC: &[u8; 8] = b"answers1";
+const MAGIC: &[u8; 8] = b"answers2";
 
-/// The line of a request, its body, and the response to it.
-pub(crate) type Entries = BTreeMap<(Vec<u8>, Vec<u8>), Vec<u8>>;
+/// The line of a request, its body and the codings that it accepts, with the response to it.
+pub(crate) type Entries = BTreeMap<[Vec<u8>; 3], Vec<u8>>;
 
 /// What is wrong with a file of responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -40,13 +41,15 @@ enum BadFile {
     Repeated,
 }
 
+type Places = HashMap<Vec<u8>, HashMap<Vec<u8>, Vec<(Vec<u8>, Range<usize>)>>>;
+
 /// The responses by request, indexed for lookup.
 #[derive(Debug)]
 pub(crate) struct Answers {
     /// The whole file.
     bytes: Vec<u8>,
-    /// By line, then by body, so that a request can be looked up without copying it.
-    places: HashMap<Vec<u8>, HashMap<Vec<u8>, Range<usize>>>,
+    /// By line, then by body, so that a request can be looked up without copying it; each with its codings.
+    places: Places,
 }
 
 /// Writes a file of responses.
@@ -63,11 +66,11 @@ pub(crate) fn write(path: &Path, entries: &Entries) -> Result<()> {
 fn write_to(mut file: impl Write, entries: &Entries) -> Result<()> {
     file.write_all(MAGIC)?;
     file.write_all(&number(entries.len())?)?;
-    for ((line, body), answer) in entries {
-        for part in [line, body, answer] {
+    for ([line, body, codings], answer) in entries {
+        for part in [line, body, codings, answer] {
             file.write_all(&number(part.len())?)?;
         }
-        for part in [line, body, answer] {
+        for part in [line, body, codings, answer] {
             file.write_all(part)?;
         }
     }
@@ -99,16 +102,19 @@ impl Answers {
         if left.take(MAGIC.len()).map(|range| &bytes[range]) != Ok(MAGIC) {
             return Err(BadFile::Magic);
         }
-        let mut places: HashMap<Vec<u8>, HashMap<Vec<u8>, Range<usize>>> = HashMap::new();
+        let mut places = Places::new();
         for _ in 0..left.number()? {
-            let (line, body, answer) = (left.number()?, left.number()?, left.number()?);
+            let (line, body) = (left.number()?, left.number()?);
+            let (codings, answer) = (left.number()?, left.number()?);
             let line = bytes[left.take(line)?].to_vec();
             let body = bytes[left.take(body)?].to_vec();
+            let codings = bytes[left.take(codings)?].to_vec();
             let answer = left.take(answer)?;
-            let of_line = places.entry(line).or_default();
-            if of_line.insert(body, answer).is_some() {
+            let alike = places.entry(line).or_default().entry(body).or_default();
+            if alike.iter().any(|(other, _)| *other == codings) {
                 return Err(BadFile::Repeated);
             }
+            alike.push((codings, answer));
         }
         if left.at < bytes.len() {
             return Err(BadFile::Surplus);
@@ -116,8 +122,9 @@ impl Answers {
         Ok(Self { bytes, places })
     }
 
-    pub(super) fn find(&self, line: &[u8], body: &[u8]) -> Option<&[u8]> {
-        let place = self.places.get(line)?.get(body)?;
+    pub(super) fn find(&self, line: &[u8], body: &[u8], codings: &[u8]) -> Option<&[u8]> {
+        let mut alike = self.places.get(line)?.get(body)?.iter();
+        let (_, place) = alike.find(|(other, _)| other == codings)?;
         self.bytes.get(place.clone())
     }
 }
@@ -151,9 +158,9 @@ mod tests {
 
     use super::*;
 
-    fn entries(list: &[(&str, &str, &str)]) -> Entries {
-        let entry = |(line, body, answer): &(&str, &str, &str)| {
-            let key = (line.as_bytes().to_vec(), body.as_bytes().to_vec());
+    fn entries(list: &[(&str, &str, &str, &str)]) -> Entries {
+        let entry = |(line, body, codings, answer): &(&str, &str, &str, &str)| {
+            let key = [line, body, codings].map(|part| part.as_bytes().to_vec());
             (key, answer.as_bytes().to_vec())
         };
         list.iter().map(entry).collect()
@@ -167,28 +174,31 @@ mod tests {
 
     fn sample() -> Entries {
         entries(&[
-            ("GET /a", "", "first"),
-            ("POST /a", "", "second"),
-            ("POST /a", "{}", "third"),
-            ("POST /a{}", "", "fourth"),
+            ("GET /a", "", "", "first"),
+            ("POST /a", "", "", "second"),
+            ("POST /a", "{}", "", "third"),
+            ("POST /a{}", "", "", "fourth"),
+            ("GET /a", "", "br", "fifth"),
         ])
     }
 
     #[test]
     fn the_format_is_the_one_described() {
-        let expected = b"answers1\x01\0\0\0\x06\0\0\0\x02\0\0\0\x03\0\0\0GET /a{}abc";
-        assert_eq!(file(&entries(&[("GET /a", "{}", "abc")])), expected);
+        let expected = b"answers2\x01\0\0\0\x06\0\0\0\x02\0\0\0\x02\0\0\0\x03\0\0\0GET /a{}brabc";
+        assert_eq!(file(&entries(&[("GET /a", "{}", "br", "abc")])), expected);
     }
 
     #[test]
-    fn answers_are_found_by_line_and_body() {
+    fn answers_are_found_by_line_body_and_codings() {
         let answers = Answers::parse(file(&sample())).unwrap();
-        assert_eq!(answers.find(b"GET /a", b""), Some(&b"first"[..]));
-        assert_eq!(answers.find(b"POST /a", b""), Some(&b"second"[..]));
-        assert_eq!(answers.find(b"POST /a", b"{}"), Some(&b"third"[..]));
-        assert_eq!(answers.find(b"POST /a{}", b""), Some(&b"fourth"[..]));
+        assert_eq!(answers.find(b"GET /a", b"", b""), Some(&b"first"[..]));
+        assert_eq!(answers.find(b"POST /a", b"", b""), Some(&b"second"[..]));
+        assert_eq!(answers.find(b"POST /a", b"{}", b""), Some(&b"third"[..]));
+        assert_eq!(answers.find(b"POST /a{}", b"", b""), Some(&b"fourth"[..]));
+        assert_eq!(answers.find(b"GET /a", b"", b"br"), Some(&b"fifth"[..]));
+        assert_eq!(answers.find(b"GET /a", b"", b"gzip"), None);
         for (line, body) in [("GET /a", "{}"), ("GET /b", ""), ("POST /a", "{"), ("", "")] {
-            assert_eq!(answers.find(line.as_bytes(), body.as_bytes()), None);
+            assert_eq!(answers.find(line.as_bytes(), body.as_bytes(), b""), None);
         }
     }
 
@@ -208,7 +218,7 @@ mod tests {
 
     #[test]
     fn two_answers_to_one_request_are_refused() {
-        let one = file(&entries(&[("GET /a", "", "abc")]));
+        let one = file(&entries(&[("GET /a", "", "", "abc")]));
         let twice = [MAGIC, &[2, 0, 0, 0][..], &one[12..], &one[12..]].concat();
         assert_eq!(Answers::parse(twice).err(), Some(BadFile::Repeated));
     }
@@ -219,7 +229,7 @@ mod tests {
         let path = folder.path().join("answers");
         write(&path, &sample()).unwrap();
         let answers = Answers::read(&path).unwrap();
-        assert_eq!(answers.find(b"GET /a", b""), Some(&b"first"[..]));
+        assert_eq!(answers.find(b"GET /a", b"", b""), Some(&b"first"[..]));
         let missing = Answers::read(&folder.path().join("none")).unwrap_err();
         assert!(missing.to_string().contains("none"), "{missing}");
         let nowhere = write(&folder.path().join("no/folder"), &sample()).unwrap_err();
@@ -230,14 +240,14 @@ mod tests {
         #[test]
         fn what_is_written_is_read(
             entries in proptest::collection::btree_map(
-                any::<(Vec<u8>, Vec<u8>)>(),
+                any::<[Vec<u8>; 3]>(),
                 any::<Vec<u8>>(),
                 0..20,
             )
         ) {
             let answers = Answers::parse(file(&entries)).unwrap();
-            for ((line, body), answer) in &entries {
-                prop_assert_eq!(answers.find(line, body), Some(&answer[..]));
+            for ([line, body, codings], answer) in &entries {
+                prop_assert_eq!(answers.find(line, body, codings), Some(&answer[..]));
             }
         }
 

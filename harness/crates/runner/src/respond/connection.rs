@@ -79,7 +79,7 @@ impl<'a> Connection<'a> {
                 break;
             };
             used += request.len;
-            let answer = answers.find(request.line, request.body);
+            let answer = answers.find(request.line, request.body, request.codings);
             self.unsent = answer.unwrap_or(NOT_FOUND);
             self.send()?;
         }

@@ -9,10 +9,12 @@ const MAX_HEADERS: usize = 32;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReceivedRequest<'a> {
-    /// Method and target, as in `GET /ping`. Together with the body it finds the response.
+    /// Method and target, as in `GET /ping`. Together with the body and the codings it finds the response.
     pub(crate) line: &'a [u8],
     /// Empty if it has none.
     pub(crate) body: &'a [u8],
+    /// The value of Accept-Encoding, empty without one.
+    pub(crate) codings: &'a [u8],
     /// Total size on the wire in bytes.
     pub(crate) len: usize,
 }
@@ -40,7 +42,7 @@ pub(crate) fn first(input: &[u8]) -> Result<Option<ReceivedRequest<'_>>, Refused
     if request.version != Some(1) {
         return Err(Refused("not HTTP/1.1"));
     }
-    let length = body_length(request.headers)?;
+    let (length, codings) = of_headers(request.headers)?;
     let (method, target) = (request.method.unwrap_or(""), request.path.unwrap_or(""));
     if !input.starts_with(method.as_bytes()) {
         return Err(Refused("an empty line before the request line"));
@@ -49,12 +51,15 @@ pub(crate) fn first(input: &[u8]) -> Result<Option<ReceivedRequest<'_>>, Refused
     Ok(input.get(head..len).map(|body| ReceivedRequest {
         line: &input[..method.len() + 1 + target.len()],
         body,
+        codings,
         len,
     }))
 }
 
-fn body_length(headers: &[httparse::Header<'_>]) -> Result<usize, Refused> {
+/// The length of the body, and the value of Accept-Encoding.
+fn of_headers<'a>(headers: &[httparse::Header<'a>]) -> Result<(usize, &'a [u8]), Refused> {
     let mut length = None;
+    let mut codings = &b""[..];
     for header in headers {
         // The length alone rules out most names.
         match header.name.len() {
@@ -64,13 +69,14 @@ fn body_length(headers: &[httparse::Header<'_>]) -> Result<usize, Refused> {
                     return Err(Refused("more than one Content-Length"));
                 }
             }
+            15 if header.name.eq_ignore_ascii_case("accept-encoding") => codings = header.value,
             17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
                 return Err(Refused("a Transfer-Encoding"));
             }
             _ => {}
         }
     }
-    Ok(length.unwrap_or(0))
+    Ok((length.unwrap_or(0), codings))
 }
 
 fn parse_length(value: &[u8]) -> Result<usize, Refused> {
@@ -103,6 +109,14 @@ mod tests {
         let request = first(input).unwrap()?;
         let text = |bytes| std::str::from_utf8(bytes).unwrap();
         Some((text(request.line), text(request.body), request.len))
+    }
+
+    #[test]
+    fn a_request_has_the_codings_that_it_accepts() {
+        let codings = |input: &'static str| first(input.as_bytes()).unwrap().unwrap().codings;
+        let accepting = "GET /a HTTP/1.1\r\nHost: a\r\naccept-encoding: br\r\nA: b\r\n\r\n";
+        assert_eq!(codings(accepting), b"br");
+        assert_eq!(codings(GET), b"");
     }
 
     #[test]
@@ -192,7 +206,8 @@ mod tests {
             let len = wire.len();
             wire.extend(after);
             let line = format!("POST {target}").into_bytes();
-            prop_assert_eq!(first(&wire), Ok(Some(ReceivedRequest { line: &line, body: &body, len })));
+            let codings = &[];
+            prop_assert_eq!(first(&wire), Ok(Some(ReceivedRequest { line: &line, body: &body, codings, len })));
         }
     }
 }
