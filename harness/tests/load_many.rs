@@ -84,8 +84,8 @@ impl Drop for Responder {
 /// One answer, in a file as `respond::answers` describes it.
 fn answers() -> Vec<u8> {
     let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{BODY}");
-    let parts = ["GET /list", "", &answer];
-    let mut file = b"answers1\x01\0\0\0".to_vec();
+    let parts = ["GET /list", "", "", &answer];
+    let mut file = b"answers2\x01\0\0\0".to_vec();
     for part in parts {
         file.extend((part.len() as u32).to_le_bytes());
     }

@@ -16,6 +16,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 const PING: &str = "GET /ping HTTP/1.1\r\nHost: one\r\n\r\n";
 const PONG: &str = "HTTP/1.1 200 OK\r\nX-Kept: as it came\r\nContent-Length: 4\r\n\r\npong";
+const BROTLI_PONG: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nbr";
 const POST: &str = "POST /orders HTTP/1.1\r\nHost: two\r\nContent-Length: 9\r\n\r\n{\"qty\":1}";
 const ORDER: &str = "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n\
                      8;x=y\r\n{\"id\":1}\r\n0\r\n\r\n";
@@ -36,16 +37,14 @@ fn large() -> String {
 }
 
 /// A file of answers, made by hand as `respond::answers` describes it.
-fn file(entries: &[(&str, &str, &str)]) -> Vec<u8> {
-    let mut bytes = b"answers1".to_vec();
+fn file(entries: &[[&str; 4]]) -> Vec<u8> {
+    let mut bytes = b"answers2".to_vec();
     bytes.extend((entries.len() as u32).to_le_bytes());
-    for (line, body, answer) in entries {
-        for part in [line, body, answer] {
+    for entry in entries {
+        for part in entry {
             bytes.extend((part.len() as u32).to_le_bytes());
         }
-        for part in [line, body, answer] {
-            bytes.extend(part.as_bytes());
-        }
+        bytes.extend(entry.concat().as_bytes());
     }
     bytes
 }
@@ -62,10 +61,11 @@ impl Responder {
         let path = folder.path().join("answers");
         let large = large();
         let entries = [
-            ("GET /ping", "", PONG),
-            ("POST /orders", "{\"qty\":1}", ORDER),
-            ("POST /orders", "{\"qty\":2}", OTHER_ORDER),
-            ("GET /large", "", &large),
+            ["GET /ping", "", "", PONG],
+            ["GET /ping", "", "br", BROTLI_PONG],
+            ["POST /orders", "{\"qty\":1}", "", ORDER],
+            ["POST /orders", "{\"qty\":2}", "", OTHER_ORDER],
+            ["GET /large", "", "", &large],
         ];
         std::fs::write(&path, file(&entries)).unwrap();
         let mut child = command(&path, workers)
@@ -180,12 +180,20 @@ fn pipelined_requests_are_answered_in_their_order() {
 }
 
 #[test]
-fn headers_do_not_matter_but_line_and_body_do() {
+fn line_body_and_accepted_codings_matter_but_no_other_header() {
     let responder = Responder::start(1);
     let mut stream = responder.connect();
     for (request, answer) in [
         ("GET /ping HTTP/1.1\r\n\r\n", PONG),
         ("GET /ping HTTP/1.1\r\nA: b\r\nHost: other\r\n\r\n", PONG),
+        (
+            "GET /ping HTTP/1.1\r\naccept-encoding: br\r\n\r\n",
+            BROTLI_PONG,
+        ),
+        (
+            "GET /ping HTTP/1.1\r\nAccept-Encoding: gzip\r\n\r\n",
+            NOT_FOUND,
+        ),
         ("GET /ping? HTTP/1.1\r\n\r\n", NOT_FOUND),
         ("HEAD /ping HTTP/1.1\r\n\r\n", NOT_FOUND),
         (
@@ -384,7 +392,7 @@ fn what_it_cannot_serve_is_said() {
     assert_eq!(status, Some(1));
     assert!(text.contains("answers"), "{text}");
 
-    let whole = file(&[("GET /ping", "", PONG)]);
+    let whole = file(&[["GET /ping", "", "", PONG]]);
     std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
     let (status, text) = refused(&path);
     assert_eq!(status, Some(1));

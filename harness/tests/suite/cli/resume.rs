@@ -181,7 +181,7 @@ fn a_twin_another_build_and_the_control_are_taken_up_too() {
 
     copy(&away, &kept);
     // As a control leaves them that is killed with its harness.
-    fs::write(out.join("logs/capture.1-0.answers"), "answers1").unwrap();
+    fs::write(out.join("logs/capture.1-0.answers"), "answers2").unwrap();
     let run = Harness::start(resume(&bench, &out, &[])).end(&out);
     let last = record(&out);
     assert_whole(&last, 2);
