@@ -1,28 +1,24 @@
 //! `harness capacity`: up to which rate each server meets an objective, and what happens below and above that rate.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use record::{CAPACITY_FILE, Capacities, Failure, RoundCapacity, ServerCapacity};
+use record::{CAPACITY_FILE, Capacities, Failure, ServerCapacity};
 
 use super::drive::find;
 use super::drive::limits::{self, Limit};
 use super::drive::pace::Spread;
-use super::machine::{CpuPlace, Cpus};
-use super::progress::{Progress, show_time};
-use super::results::{self, Folder};
+use super::machine::CpuPlace;
+use super::progress::show_time;
+use super::results::Folder;
 use super::survey::{
-    self, Build, Earlier, TimeLeft, build_all, contenders, refuse_other_programs,
-    refuse_other_requests, refuse_to_resume, refuse_too_many, reopen, requests_sha256,
-    served_options, stored, survey, tell_stored,
+    self, Build, Earlier, SurveyFlags, Underway, contenders, refuse_to_resume, refuse_too_many,
+    requests_sha256, served_options, stored, survey,
 };
-use crate::flags::{
-    OnlyWorkloads, Printed, Servers, Status, parse_duration, parse_share, workloads,
-};
+use crate::flags::{Status, parse_duration, parse_share, workloads};
 use catalog::{Server, Workload};
-use runner::{Built, Interrupt};
+use runner::Built;
 use traffic::{
     CapacityRun, TrialOptions, TrialVerdict, capacity_round, connections_of_overload, time_of_round,
 };
@@ -83,59 +79,45 @@ pub struct Arguments {
     /// Worker threads of each server [default: as many as it has CPUs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     workers: Option<u32>,
-    /// Seed of the drawn requests and of the order
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Continue an interrupted measurement with its flags; needs no other flag but --manifest
-    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = [
-        "slo", "rounds", "duration", "warmup", "within", "max_trials", "connections", "arrivals", "no_curve", "overload",
-        "workers", "seed", "timeout", "out", "server", "workload", "server_cpus", "driver_cpus", "no_pin",
-    ])]
-    resume: Option<PathBuf>,
-    /// Show a stored capacity; starts nothing
-    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = ["list", "out", "resume"])]
-    from: Option<PathBuf>,
-    /// Show what would be measured and how long it takes, and do nothing else
-    #[arg(long)]
-    list: bool,
-    #[command(flatten)]
-    printed: Printed,
     /// Time limit for a start and for a response
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     timeout: Duration,
-    /// Folder to store it in [default: bench-results/UTC-REVISION-capacity]
-    #[arg(long, value_name = "FOLDER")]
-    out: Option<PathBuf>,
+    /// Only this workload, or that of a file, as in shop.toml; repeatable, or separated by commas
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        default_value = "mixed",
+        help_heading = "Selection"
+    )]
+    workload: Vec<String>,
     #[command(flatten)]
-    servers: Servers,
-    #[command(flatten)]
-    workloads: OnlyWorkloads,
-    #[command(flatten)]
-    cpus: Cpus,
+    flags: SurveyFlags,
 }
 
-/// The workload if none is named.
-const WORKLOAD: &str = "mixed";
-
-survey!(Capacities, CAPACITY_FILE, servers, name);
+survey!(
+    Capacities,
+    CAPACITY_FILE,
+    servers.name,
+    report::capacity_page,
+    report::capacity_lines,
+    |server| server.failure.is_some() || server.capacity.is_none()
+);
 
 /// Builds and measures the selected servers, or those of an interrupted search.
 ///
 /// # Errors
 /// If a name is unknown or nothing can be stored. A server that fails gives [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
-    survey::run(arguments, measure, finish)
+    survey::run(arguments, measure)
 }
 
 /// Measures the rounds that an earlier search lacks, or all.
 fn measure(arguments: &Arguments, earlier: Earlier<'_, Capacities>) -> Result<Status> {
-    let (catalog, mut servers) = arguments.servers.catalog()?;
-    let named = &arguments.workloads.workload;
-    let workloads = match named.is_empty() {
-        true => workloads(&catalog, &[WORKLOAD.to_owned()])?,
-        false => workloads(&catalog, named)?,
-    };
-    let place = CpuPlace::find(&arguments.cpus)?;
+    let flags = &arguments.flags;
+    let (catalog, mut servers) = flags.servers.catalog()?;
+    let workloads = workloads(&catalog, &arguments.workload)?;
+    let place = CpuPlace::find(&flags.cpus)?;
     let mut run = options(arguments, &place);
     let due: Vec<(u32, &Workload)> = (1..=arguments.rounds)
         .flat_map(|round| workloads.iter().map(move |workload| (round, workload)))
@@ -144,11 +126,10 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Capacities>) -> Result<St
             None => true,
         })
         .collect();
-    let requests = requests_sha256(&workloads, arguments.seed);
-    if let Some((path, earlier)) = &earlier {
-        let workers = run.trials.served.boot.workers;
-        refuse_to_resume(path, earlier, due.len(), &place, workers)?;
-        refuse_other_requests(path, earlier, &requests)?;
+    let requests = requests_sha256(&workloads, flags.seed);
+    let workers = run.trials.served.boot.workers;
+    refuse_to_resume(&earlier, due.len(), &place, workers, &requests)?;
+    if let Some((_, earlier)) = &earlier {
         servers.retain(|server| earlier.servers.iter().any(|row| row.name == server.name));
     }
     let each = time_of_round(&run);
@@ -160,7 +141,7 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Capacities>) -> Result<St
         .iter()
         .map(|(_, workload)| each * serving(workload))
         .sum();
-    if arguments.list {
+    if flags.list {
         for workload in &workloads {
             let rounds = due.iter().filter(|(_, one)| one.name == workload.name);
             let rounds = words::counted(rounds.count() as u64, "round");
@@ -176,56 +157,29 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Capacities>) -> Result<St
         say!("about {} after the builds", show_time(whole));
         return Ok(Status::Fine);
     }
-    let interrupt = super::interrupt()?;
-    let folder = match &earlier {
-        Some((path, earlier)) => reopen(&catalog.root, path, earlier)?,
-        None => Folder::create_as(&catalog.root, arguments.out.as_deref(), "-capacity")?,
-    };
-    run.trials.served.boot.log = folder.logs().join("server.log");
     refuse_too_many_connections(&run)?;
-    let mut progress = Progress::new();
-    let Some(built) = build_all(&catalog, &servers, &interrupt, &mut progress) else {
+    let blank = |folder: &Folder, built: &[Build<'_>]| {
+        let mut blank = blank(arguments, folder, &place, &run);
+        blank.head.requests_sha256 = requests;
+        for workload in &workloads {
+            let serving = built
+                .iter()
+                .filter(|(server, _)| server.takes_part(workload));
+            let rows = serving.map(|(server, built)| row(server, built, workload, folder));
+            blank.servers.extend(rows);
+        }
+        blank
+    };
+    let begun = survey::begin(flags, &catalog, &servers, earlier, whole, blank)?;
+    let Some((mut underway, mut capacities)) = begun else {
         return Ok(Status::Interrupted);
     };
-    let mut capacities = match earlier {
-        Some((_, earlier)) => {
-            refuse_other_programs(&earlier, &built)?;
-            earlier
-        }
-        None => {
-            let mut blank = blank(arguments, &folder, &place, &run);
-            blank.head.requests_sha256 = requests;
-            for workload in &workloads {
-                let serving = built
-                    .iter()
-                    .filter(|(server, _)| server.takes_part(workload));
-                blank
-                    .servers
-                    .extend(serving.map(|(server, built)| row(server, built, workload, &folder)));
-            }
-            blank
-        }
-    };
-    progress.tell(&format!("measuring for about {}", show_time(whole)));
-    let mut survey = CapacitySurvey {
-        arguments,
-        run: &run,
-        folder: &folder,
-        built: &built,
-        interrupt: &interrupt,
-        progress,
-        left: TimeLeft::new(whole),
-    };
+    run.trials.served.boot.log = underway.folder.logs().join("server.log");
     for (round, workload) in due {
-        survey.round(round, workload, &mut capacities)?;
+        let part = (round, workload);
+        measure_round(part, &arguments.slo, &run, &mut underway, &mut capacities)?;
     }
-    survey.progress.finish();
-    tell_stored(&capacities, &folder, "capacity", &interrupt);
-    let status = finish(arguments, &capacities)?;
-    Ok(match interrupt.is_set() {
-        true => Status::Interrupted,
-        false => status,
-    })
+    underway.end(flags, &capacities)
 }
 
 /// Whether a round of a workload was measured.
@@ -254,7 +208,7 @@ fn options(arguments: &Arguments, place: &CpuPlace) -> CapacityRun {
                 place,
                 workers,
                 connections,
-                arguments.seed,
+                arguments.flags.seed,
                 arguments.timeout,
             ),
             length: arguments.duration,
@@ -289,7 +243,7 @@ fn blank(
         within: arguments.within,
         max_trials: arguments.max_trials,
         arrivals: arguments.arrivals.name().to_owned(),
-        seed: arguments.seed,
+        seed: arguments.flags.seed,
         servers: Vec::new(),
     }
 }
@@ -314,92 +268,51 @@ fn row(
     }
 }
 
-/// What every round needs.
-struct CapacitySurvey<'a> {
-    arguments: &'a Arguments,
-    run: &'a CapacityRun,
-    folder: &'a Folder,
-    built: &'a [Build<'a>],
-    interrupt: &'a Interrupt,
-    progress: Progress,
-    left: TimeLeft,
-}
-
-impl CapacitySurvey<'_> {
-    /// Measures a round of one workload, and stores it.
-    fn round(&mut self, round: u32, workload: &Workload, into: &mut Capacities) -> Result<()> {
-        if self.interrupt.is_set() {
-            return Ok(());
-        }
-        let contenders = contenders(self.built, |server| server.takes_part(workload));
-        let slo = &self.arguments.slo;
-        let judge = |config: &loadgen::Config, measured: &loadgen::Measurement| {
-            let verdict = find::judge(slo, config, measured);
-            TrialVerdict {
-                passed: verdict.passed,
-                shown: verdict.shown,
-                generator_bound: verdict.generator_bound,
-            }
-        };
-        let (progress, left) = (&mut self.progress, self.left.counter());
-        let mut show = |what: &str| {
-            let text = format!("round {round}, {}: {what}", workload.name);
-            progress.working(&text, left());
-        };
-        let found = capacity_round(
-            &contenders,
-            (round, workload),
-            self.run,
-            &judge,
-            self.interrupt,
-            &mut show,
-        );
-        if self.interrupt.is_set() {
-            return Ok(());
-        }
-        self.left
-            .done(time_of_round(self.run) * contenders.len() as u32);
-        for (contender, found) in contenders.iter().zip(found) {
-            self.keep(contender.name, &workload.name, found, into);
-        }
-        into.summarise();
-        self.folder
-            .write_document(into, CAPACITY_FILE, report::capacity_page(into))
+/// Measures a round of one workload, and stores it.
+fn measure_round(
+    (round, workload): (u32, &Workload),
+    slo: &[Limit],
+    run: &CapacityRun,
+    underway: &mut Underway<'_>,
+    into: &mut Capacities,
+) -> Result<()> {
+    if underway.interrupt.is_set() {
+        return Ok(());
     }
-
-    fn keep(
-        &mut self,
-        name: &str,
-        workload: &str,
-        found: Result<RoundCapacity, Failure>,
-        into: &mut Capacities,
-    ) {
+    let contenders = contenders(&underway.built, |server| server.takes_part(workload));
+    let judge = |config: &loadgen::Config, measured: &loadgen::Measurement| {
+        let verdict = find::judge(slo, config, measured);
+        TrialVerdict {
+            passed: verdict.passed,
+            shown: verdict.shown,
+            generator_bound: verdict.generator_bound,
+        }
+    };
+    let (progress, left) = (&mut underway.progress, underway.left.counter());
+    let mut show = |what: &str| {
+        let text = format!("round {round}, {}: {what}", workload.name);
+        progress.working(&text, left());
+    };
+    let interrupt = &underway.interrupt;
+    let part = (round, workload);
+    let found = capacity_round(&contenders, part, run, &judge, interrupt, &mut show);
+    if interrupt.is_set() {
+        return Ok(());
+    }
+    let names: Vec<String> = contenders.iter().map(|one| one.name.to_owned()).collect();
+    underway.left.done(time_of_round(run) * names.len() as u32);
+    for (name, found) in names.into_iter().zip(found) {
         let mut rows = into.servers.iter_mut();
-        let row = rows.find(|row| row.name == name && row.workload == workload);
+        let row = rows.find(|row| row.name == name && row.workload == workload.name);
         match (row, found) {
             (Some(row), Ok(found)) => row.rounds.push(found),
-            (Some(row), Err(mut failure)) => {
-                self.progress.fail(name, &failure);
-                self.folder.clean(&mut failure);
+            (Some(row), Err(failure)) => {
+                let failure = underway.failed(&name, failure);
                 row.failure.get_or_insert(failure);
             }
             (None, _) => {}
         }
     }
-}
-
-/// Prints the capacities, and says how it went.
-fn finish(arguments: &Arguments, capacities: &Capacities) -> Result<Status> {
-    results::print(
-        &arguments.printed,
-        capacities,
-        || report::capacity_page(capacities).text,
-        |colour| report::capacity_lines(capacities, colour),
-    )?;
-    let mut servers = capacities.servers.iter();
-    let failed = servers.any(|server| server.failure.is_some() || server.capacity.is_none());
-    Ok(match failed {
-        true => Status::Failed,
-        false => Status::Fine,
-    })
+    into.summarise();
+    underway.store(into)
 }

@@ -1,26 +1,22 @@
 //! `harness ladder`: how each server's figures change with connections, worker threads or the rate.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use record::{Factor, Failure, LADDER_FILE, Ladder, Ladders, RoundLadder, ServerLadder};
+use record::{Factor, Failure, LADDER_FILE, Ladder, Ladders, ServerLadder};
 
 use super::drive::pace::Spread;
-use super::machine::{CpuPlace, Cpus};
-use super::progress::{Progress, show_time};
-use super::results::{self, Folder};
+use super::machine::CpuPlace;
+use super::progress::show_time;
+use super::results::Folder;
 use super::survey::{
-    self, Build, Earlier, TimeLeft, build_all, contenders, refuse_other_programs,
-    refuse_other_requests, refuse_to_resume, refuse_too_many, reopen, requests_sha256,
-    served_options, stored, survey, tell_stored,
+    self, Build, Earlier, SurveyFlags, Underway, contenders, refuse_to_resume, refuse_too_many,
+    requests_sha256, served_options, stored, survey,
 };
-use crate::flags::{
-    OnlyWorkloads, Printed, Servers, Status, parse_duration, parse_rate, workloads,
-};
+use crate::flags::{Status, parse_duration, parse_rate, workloads};
 use catalog::{Server, Workload};
-use runner::{Built, Interrupt};
+use runner::Built;
 use traffic::{ServedOptions, TrialOptions, ladder_round, time_of_ladder};
 
 const EXAMPLES: &str = "\
@@ -76,62 +72,49 @@ pub struct Arguments {
     /// How the requests of --rates are spread over time
     #[arg(long, value_enum, value_name = "HOW", default_value_t = Spread::Constant)]
     arrivals: Spread,
-    /// Seed of the drawn requests and of the order
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Continue an interrupted measurement with its flags; needs no other flag but --manifest
-    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = [
-        "connections", "workers", "rates", "fixed_connections", "fixed_workers", "rounds", "duration", "warmup",
-        "arrivals", "seed", "timeout", "out", "server", "workload", "server_cpus", "driver_cpus", "no_pin",
-    ])]
-    resume: Option<PathBuf>,
-    /// Show stored ladders; starts nothing
-    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = ["list", "out", "resume"])]
-    from: Option<PathBuf>,
-    /// Show what would be measured and how long it takes, and do nothing else
-    #[arg(long)]
-    list: bool,
-    #[command(flatten)]
-    printed: Printed,
     /// Time limit for a start and for a response
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     timeout: Duration,
-    /// Folder to store it in [default: bench-results/UTC-REVISION-ladder]
-    #[arg(long, value_name = "FOLDER")]
-    out: Option<PathBuf>,
+    /// Only this workload, or that of a file, as in shop.toml; repeatable, or separated by commas
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        default_value = "mixed",
+        help_heading = "Selection"
+    )]
+    workload: Vec<String>,
     #[command(flatten)]
-    servers: Servers,
-    #[command(flatten)]
-    workloads: OnlyWorkloads,
-    #[command(flatten)]
-    cpus: Cpus,
+    flags: SurveyFlags,
 }
 
-/// The workload if none is named.
-const WORKLOAD: &str = "mixed";
 /// The values if no factor is named.
 const CONNECTIONS: [f64; 4] = [16.0, 64.0, 256.0, 1_024.0];
 const RATES: [f64; 3] = [1_000.0, 3_000.0, 5_000.0];
 
-survey!(Ladders, LADDER_FILE, servers, name);
+survey!(
+    Ladders,
+    LADDER_FILE,
+    servers.name,
+    report::ladder_page,
+    report::ladder_lines,
+    |server| server.failure.is_some() || server.rungs.is_empty()
+);
 
 /// Builds and measures the selected servers, or those of an interrupted measurement.
 ///
 /// # Errors
 /// If a name is unknown or nothing can be stored. A server that fails gives [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
-    survey::run(arguments, measure, finish)
+    survey::run(arguments, measure)
 }
 
 /// Measures what an earlier measurement lacks, or all.
 fn measure(arguments: &Arguments, earlier: Earlier<'_, Ladders>) -> Result<Status> {
-    let (catalog, mut servers) = arguments.servers.catalog()?;
-    let named = &arguments.workloads.workload;
-    let workloads = match named.is_empty() {
-        true => workloads(&catalog, &[WORKLOAD.to_owned()])?,
-        false => workloads(&catalog, named)?,
-    };
-    let place = CpuPlace::find(&arguments.cpus)?;
+    let flags = &arguments.flags;
+    let (catalog, mut servers) = flags.servers.catalog()?;
+    let workloads = workloads(&catalog, &arguments.workload)?;
+    let place = CpuPlace::find(&flags.cpus)?;
     let ladders = ladders(arguments, place.layout.server.len());
     let mut trials = options(arguments, &place);
     refuse_too_many(most_connections(&ladders, &trials), 1, "fewer connections")?;
@@ -148,11 +131,10 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Ladders>) -> Result<Statu
             None => true,
         })
         .collect();
-    let requests = requests_sha256(&workloads, arguments.seed);
-    if let Some((path, earlier)) = &earlier {
-        let workers = trials.served.boot.workers;
-        refuse_to_resume(path, earlier, due.len(), &place, workers)?;
-        refuse_other_requests(path, earlier, &requests)?;
+    let requests = requests_sha256(&workloads, flags.seed);
+    let workers = trials.served.boot.workers;
+    refuse_to_resume(&earlier, due.len(), &place, workers, &requests)?;
+    if let Some((_, earlier)) = &earlier {
         servers.retain(|server| earlier.servers.iter().any(|row| row.name == server.name));
     }
     let mut whole = Duration::ZERO;
@@ -165,7 +147,7 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Ladders>) -> Result<Statu
             .count() as u32;
         let round = time_of_ladder(ladder, &trials) * names.len() as u32;
         whole += round * rounds;
-        if arguments.list {
+        if flags.list {
             let values = ladder.values.iter();
             let values: Vec<String> = values.map(|value| report::short(*value)).collect();
             say!(
@@ -179,58 +161,32 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Ladders>) -> Result<Statu
             );
         }
     }
-    if arguments.list {
+    if flags.list {
         say!("about {} after the builds", show_time(whole));
         return Ok(Status::Fine);
     }
-    let interrupt = super::interrupt()?;
-    let folder = match &earlier {
-        Some((path, earlier)) => reopen(&catalog.root, path, earlier)?,
-        None => Folder::create_as(&catalog.root, arguments.out.as_deref(), "-ladder")?,
+    let blank = |folder: &Folder, built: &[Build<'_>]| {
+        let mut blank = blank(arguments, folder, &place, (&ladders, &trials));
+        blank.head.requests_sha256 = requests;
+        for workload in &workloads {
+            for ladder in &ladders {
+                let serving = built.iter().filter(|(s, _)| s.takes_part(workload));
+                let rows =
+                    serving.map(|(server, built)| row(server, built, (workload, ladder), folder));
+                blank.servers.extend(rows);
+            }
+        }
+        blank
     };
-    trials.served.boot.log = folder.logs().join("server.log");
-    let mut progress = Progress::new();
-    let Some(built) = build_all(&catalog, &servers, &interrupt, &mut progress) else {
+    let begun = survey::begin(flags, &catalog, &servers, earlier, whole, blank)?;
+    let Some((mut underway, mut all)) = begun else {
         return Ok(Status::Interrupted);
     };
-    let mut all = match earlier {
-        Some((_, earlier)) => {
-            refuse_other_programs(&earlier, &built)?;
-            earlier
-        }
-        None => {
-            let mut blank = blank(arguments, &folder, &place, (&ladders, &trials));
-            blank.head.requests_sha256 = requests;
-            for workload in &workloads {
-                for ladder in &ladders {
-                    let serving = built.iter().filter(|(s, _)| s.takes_part(workload));
-                    let rows = serving
-                        .map(|(server, built)| row(server, built, (workload, ladder), &folder));
-                    blank.servers.extend(rows);
-                }
-            }
-            blank
-        }
-    };
-    progress.tell(&format!("measuring for about {}", show_time(whole)));
-    let mut survey = LadderSurvey {
-        trials: &trials,
-        folder: &folder,
-        built: &built,
-        interrupt: &interrupt,
-        progress,
-        left: TimeLeft::new(whole),
-    };
-    for (round, workload, ladder) in due {
-        survey.round(round, workload, ladder, &mut all)?;
+    trials.served.boot.log = underway.folder.logs().join("server.log");
+    for part in due {
+        measure_round(part, &trials, &mut underway, &mut all)?;
     }
-    survey.progress.finish();
-    tell_stored(&all, &folder, "ladder", &interrupt);
-    let status = finish(arguments, &all)?;
-    Ok(match interrupt.is_set() {
-        true => Status::Interrupted,
-        false => status,
-    })
+    underway.end(flags, &all)
 }
 
 /// Whether a round of a workload and factor was measured.
@@ -290,7 +246,7 @@ fn options(arguments: &Arguments, place: &CpuPlace) -> TrialOptions {
                 place,
                 workers,
                 connections,
-                arguments.seed,
+                arguments.flags.seed,
                 arguments.timeout,
             )
         },
@@ -321,7 +277,7 @@ fn blank(
         trial_ms: arguments.duration.as_millis() as u64,
         warmup_ms: arguments.warmup.as_millis() as u64,
         arrivals: arguments.arrivals.name().to_owned(),
-        seed: arguments.seed,
+        seed: arguments.flags.seed,
         servers: Vec::new(),
     }
 }
@@ -347,87 +303,45 @@ fn row(
     }
 }
 
-/// What every round needs.
-struct LadderSurvey<'a> {
-    trials: &'a TrialOptions,
-    folder: &'a Folder,
-    built: &'a [Build<'a>],
-    interrupt: &'a Interrupt,
-    progress: Progress,
-    left: TimeLeft,
-}
-
-impl LadderSurvey<'_> {
-    /// Measures a round of one workload and factor, and stores it.
-    fn round(
-        &mut self,
-        round: u32,
-        workload: &Workload,
-        ladder: &Ladder,
-        into: &mut Ladders,
-    ) -> Result<()> {
-        if self.interrupt.is_set() {
-            return Ok(());
-        }
-        let contenders = contenders(self.built, |server| server.takes_part(workload));
-        let (progress, left) = (&mut self.progress, self.left.counter());
-        let mut show = |what: &str| {
-            let text = format!("round {round}, {}: {what}", workload.name);
-            progress.working(&text, left());
-        };
-        let found = ladder_round(
-            &contenders,
-            (round, workload),
-            ladder,
-            self.trials,
-            self.interrupt,
-            &mut show,
-        );
-        if self.interrupt.is_set() {
-            return Ok(());
-        }
-        self.left
-            .done(time_of_ladder(ladder, self.trials) * contenders.len() as u32);
-        for (contender, found) in contenders.iter().zip(found) {
-            let mut rows = into.servers.iter_mut();
-            let row = rows.find(|row| {
-                row.name == contender.name
-                    && row.workload == workload.name
-                    && row.factor == ladder.factor
-            });
-            if let Some(row) = row {
-                self.keep(found, row);
-            }
-        }
-        into.summarise();
-        self.folder
-            .write_document(into, LADDER_FILE, report::ladder_page(into))
+/// Measures a round of one workload and factor, and stores it.
+fn measure_round(
+    (round, workload, ladder): (u32, &Workload, &Ladder),
+    trials: &TrialOptions,
+    underway: &mut Underway<'_>,
+    into: &mut Ladders,
+) -> Result<()> {
+    if underway.interrupt.is_set() {
+        return Ok(());
     }
-
-    fn keep(&mut self, (round, failure): (RoundLadder, Option<Failure>), row: &mut ServerLadder) {
+    let contenders = contenders(&underway.built, |server| server.takes_part(workload));
+    let (progress, left) = (&mut underway.progress, underway.left.counter());
+    let mut show = |what: &str| {
+        let text = format!("round {round}, {}: {what}", workload.name);
+        progress.working(&text, left());
+    };
+    let interrupt = &underway.interrupt;
+    let part = (round, workload);
+    let found = ladder_round(&contenders, part, ladder, trials, interrupt, &mut show);
+    if interrupt.is_set() {
+        return Ok(());
+    }
+    let names: Vec<String> = contenders.iter().map(|one| one.name.to_owned()).collect();
+    let time = time_of_ladder(ladder, trials) * names.len() as u32;
+    underway.left.done(time);
+    for (name, (round, failure)) in names.into_iter().zip(found) {
+        let mut rows = into.servers.iter_mut();
+        let row = rows.find(|row| {
+            row.name == name && row.workload == workload.name && row.factor == ladder.factor
+        });
+        let Some(row) = row else { continue };
         if !round.trials.is_empty() {
             row.rounds.push(round);
         }
-        if let Some(mut failure) = failure {
-            self.progress.fail(&row.name, &failure);
-            self.folder.clean(&mut failure);
+        if let Some(failure) = failure {
+            let failure = underway.failed(&name, failure);
             row.failure.get_or_insert(failure);
         }
     }
-}
-
-/// Prints the ladders, and says how it went.
-fn finish(arguments: &Arguments, ladders: &Ladders) -> Result<Status> {
-    results::print(
-        &arguments.printed,
-        ladders,
-        || report::ladder_page(ladders).text,
-        |colour| report::ladder_lines(ladders, colour),
-    )?;
-    let mut servers = ladders.servers.iter();
-    let failed = servers.any(|server| server.failure.is_some() || server.rungs.is_empty());
-    Ok(match failed {
-        true => Status::Failed,
-        false => Status::Fine,
-    })
+    into.summarise();
+    underway.store(into)
 }

@@ -1,26 +1,23 @@
 //! `harness patterns`: how servers bear load that changes over time.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use record::{PATTERNS_FILE, PatternPart, PatternRun, PatternShape, Patterns};
+use record::{Failure, PATTERNS_FILE, PatternPart, PatternRun, PatternShape, Patterns};
 
-use super::machine::{CpuPlace, Cpus};
-use super::progress::{Progress, show_time};
-use super::results::{self, Folder};
+use super::machine::CpuPlace;
+use super::progress::show_time;
+use super::results::Folder;
 use super::survey::{
-    self, Earlier, build_all, refuse_other_programs, refuse_other_requests, refuse_to_resume,
-    reopen, requests_sha256, stored as program, survey, tell_stored,
+    self, Build, Earlier, SurveyFlags, Underway, refuse_to_resume, requests_sha256, served_options,
+    survey,
 };
-use crate::flags::{Printed, Servers, Status, parse_duration, parse_rate, patterns, workloads};
+use crate::flags::{Status, parse_duration, parse_rate, patterns, workloads};
 use catalog::{Pattern, Server, Workload};
 use loadgen::MAX_RATE;
-use machine::probe::limits;
-use record::Failure;
-use runner::{BootOptions, Built, Interrupt};
+use runner::Launch;
 use traffic::{PatternOptions, ServedOptions};
 
 const EXAMPLES: &str = "\
@@ -67,53 +64,39 @@ pub struct Arguments {
     /// Worker threads of each server [default: as many as it has CPUs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     workers: Option<u32>,
-    /// Seed of the drawn requests and of random arrivals
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Continue an interrupted measurement with its flags; needs no other flag but --manifest
-    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = [
-        "pattern", "rate", "workload", "rounds", "connections", "workers", "seed", "timeout", "out", "server",
-        "server_cpus", "driver_cpus", "no_pin",
-    ])]
-    resume: Option<PathBuf>,
-    /// Show what was stored; starts nothing
-    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = ["list", "out", "resume"])]
-    from: Option<PathBuf>,
-    /// Show what would be measured, and do nothing else
-    #[arg(long)]
-    list: bool,
-    #[command(flatten)]
-    printed: Printed,
     /// Time limit for a start and for a response
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     timeout: Duration,
-    /// Folder to store it in [default: bench-results/UTC-REVISION-patterns]
-    #[arg(long, value_name = "FOLDER")]
-    out: Option<PathBuf>,
     #[command(flatten)]
-    servers: Servers,
-    #[command(flatten)]
-    cpus: Cpus,
+    flags: SurveyFlags,
 }
 
-survey!(Patterns, PATTERNS_FILE, runs, server);
+survey!(
+    Patterns,
+    PATTERNS_FILE,
+    runs.server,
+    report::pattern_page,
+    report::pattern_lines,
+    |run| run.failure.is_some() || !run.errors.is_empty()
+);
 
 /// Applies the selected patterns to the selected servers, or continues that.
 ///
 /// # Errors
 /// If a name is unknown or nothing can be stored. A server that fails gives [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
-    survey::run(arguments, measure, finish)
+    survey::run(arguments, measure)
 }
 
 /// Measures what an earlier measurement lacks, or all.
 fn measure(arguments: &Arguments, earlier: Earlier<'_, Patterns>) -> Result<Status> {
-    let (catalog, servers) = arguments.servers.with_all_routes()?;
+    let flags = &arguments.flags;
+    let (catalog, servers) = flags.servers.with_all_routes()?;
     let patterns = patterns(&catalog, &arguments.pattern)?;
     refuse_rates(&patterns, arguments.rate)?;
     let workloads = workloads(&catalog, std::slice::from_ref(&arguments.workload))?;
     let workload = workloads.first().context("there is no workload")?;
-    let place = CpuPlace::find(&arguments.cpus)?;
+    let place = CpuPlace::find(&flags.cpus)?;
     let due: Vec<(u32, &Pattern, &Server)> = (1..=arguments.rounds)
         .flat_map(|round| patterns.iter().map(move |pattern| (round, pattern)))
         .flat_map(|(round, pattern)| servers.iter().map(move |server| (round, pattern, server)))
@@ -125,15 +108,15 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Patterns>) -> Result<Stat
     let of_patterns = patterns
         .iter()
         .filter_map(|pattern| pattern.requests.as_ref());
-    let requests = requests_sha256(of_patterns.chain([workload]), arguments.seed);
+    let requests = requests_sha256(of_patterns.chain([workload]), flags.seed);
     let shapes: Vec<PatternShape> = patterns
         .iter()
         .map(|pattern| shape(pattern, arguments.rate))
         .collect();
+    let options = options(arguments, &place);
+    let workers = options.served.boot.workers;
+    refuse_to_resume(&earlier, due.len(), &place, workers, &requests)?;
     if let Some((path, earlier)) = &earlier {
-        let workers = workers(arguments, &place);
-        refuse_to_resume(path, earlier, due.len(), &place, workers)?;
-        refuse_other_requests(path, earlier, &requests)?;
         let mut edited = earlier
             .patterns
             .iter()
@@ -147,11 +130,11 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Patterns>) -> Result<Stat
             );
         }
     }
-    let all = due
+    let whole = due
         .iter()
         .map(|(_, pattern, _)| pattern.length() + START)
         .sum();
-    if arguments.list {
+    if flags.list {
         for pattern in &patterns {
             let (name, length) = (&pattern.name, pattern.length().as_secs_f64());
             say!("{name:<10} {length:>4} s  {}", pattern.about);
@@ -164,72 +147,43 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Patterns>) -> Result<Stat
             names.join(", "),
             arguments.rate,
             words::counted(rounds.len() as u64, "round"),
-            show_time(all)
+            show_time(whole)
         );
         return Ok(Status::Fine);
     }
-    let interrupt = super::interrupt()?;
-    let folder = match &earlier {
-        Some((path, earlier)) => reopen(&catalog.root, path, earlier)?,
-        None => Folder::create_as(&catalog.root, arguments.out.as_deref(), "-patterns")?,
+    let blank = |folder: &Folder, _: &[Build<'_>]| {
+        let mut blank = blank(arguments, folder, &place, (workload, workers), shapes);
+        blank.head.requests_sha256 = requests;
+        blank
     };
-    // Without it, the load generator names the limit that it needs.
-    let _ = limits::raise_descriptor_limit();
-    eprintln!("about {} after the builds", show_time(all));
-    let mut progress = Progress::new();
-    let Some(built) = build_all(&catalog, &servers, &interrupt, &mut progress) else {
+    let begun = survey::begin(flags, &catalog, &servers, earlier, whole, blank)?;
+    let Some((underway, mut stored)) = begun else {
         return Ok(Status::Interrupted);
     };
-    let mut stored = match earlier {
-        Some((_, earlier)) => {
-            refuse_other_programs(&earlier, &built)?;
-            earlier
-        }
-        None => {
-            let mut blank = blank(arguments, &folder, &place, workload, shapes);
-            blank.head.requests_sha256 = requests;
-            blank
-        }
-    };
     let mut survey = PatternSurvey {
-        arguments,
-        folder: &folder,
+        rounds: arguments.rounds,
         workload,
-        options: options(arguments, &stored, &place),
-        interrupt: &interrupt,
-        progress,
-        left: all,
+        options,
+        underway,
     };
     for (round, pattern, server) in due {
-        let whose = built.iter().find(|(one, _)| one.name == server.name);
-        let Some((server, built)) = whose.filter(|_| !interrupt.is_set()) else {
-            continue;
-        };
-        let run = survey.measure(server, built, pattern, round);
-        if !interrupt.is_set() {
+        if survey.underway.interrupt.is_set() {
+            break;
+        }
+        let run = survey.measure(server, pattern, round);
+        survey.underway.left.done(pattern.length() + START);
+        if !survey.underway.interrupt.is_set() {
             stored.runs.push(run);
-            folder.write_document(&stored, PATTERNS_FILE, report::pattern_page(&stored))?;
+            survey.underway.store(&stored)?;
         }
     }
-    survey.progress.finish();
-    tell_stored(&stored, &folder, "patterns", &interrupt);
-    let status = finish(arguments, &stored)?;
-    Ok(match interrupt.is_set() {
-        true => Status::Interrupted,
-        false => status,
-    })
+    survey.underway.end(flags, &stored)
 }
 
 /// Whether a server was measured under a pattern in a round.
 fn has(stored: &Patterns, (round, pattern, server): (u32, &Pattern, &Server)) -> bool {
     let mut runs = stored.of(&pattern.name, &server.name);
     runs.any(|run| run.round == round)
-}
-
-/// The worker threads of each server.
-fn workers(arguments: &Arguments, place: &CpuPlace) -> usize {
-    let given = arguments.workers.map(|workers| workers as usize);
-    given.unwrap_or(place.layout.server.len())
 }
 
 /// Refuses a base rate at which a pattern would exceed what the load generator can be asked for.
@@ -254,18 +208,18 @@ fn blank(
     arguments: &Arguments,
     folder: &Folder,
     place: &CpuPlace,
-    workload: &Workload,
+    (workload, workers): (&Workload, usize),
     patterns: Vec<PatternShape>,
 ) -> Patterns {
     Patterns {
         head: folder.head_on::<Patterns>(place),
         workload: workload.name.clone(),
-        workers: workers(arguments, place),
+        workers,
         connections: arguments.connections as usize,
         base_per_s: arguments.rate,
         rounds: arguments.rounds,
         timeout_ms: arguments.timeout.as_millis() as u64,
-        seed: arguments.seed,
+        seed: arguments.flags.seed,
         patterns,
         runs: Vec::new(),
     }
@@ -292,18 +246,13 @@ fn shape(pattern: &Pattern, base: f64) -> PatternShape {
 }
 
 /// How a server is loaded; its log is set for each.
-fn options(arguments: &Arguments, stored: &Patterns, place: &CpuPlace) -> PatternOptions {
+fn options(arguments: &Arguments, place: &CpuPlace) -> PatternOptions {
+    let (workers, connections) = (arguments.workers, arguments.connections);
+    let (seed, timeout) = (arguments.flags.seed, arguments.timeout);
     PatternOptions {
         served: ServedOptions {
-            boot: BootOptions {
-                workers: stored.workers,
-                ..place.boot(PathBuf::new(), None, arguments.timeout)
-            },
-            driver_cpus: place.driver_cpus(),
-            connections: stored.connections,
             filled: true,
-            seed: arguments.seed,
-            timeout: arguments.timeout,
+            ..served_options(place, workers, connections, seed, timeout)
         },
         base_per_s: arguments.rate,
     }
@@ -311,23 +260,14 @@ fn options(arguments: &Arguments, stored: &Patterns, place: &CpuPlace) -> Patter
 
 /// What every server needs.
 struct PatternSurvey<'a> {
-    arguments: &'a Arguments,
-    folder: &'a Folder,
+    rounds: u32,
     workload: &'a Workload,
     options: PatternOptions,
-    interrupt: &'a Interrupt,
-    progress: Progress,
-    left: Duration,
+    underway: Underway<'a>,
 }
 
 impl PatternSurvey<'_> {
-    fn measure(
-        &mut self,
-        server: &Server,
-        built: &Result<Built, Failure>,
-        pattern: &Pattern,
-        round: u32,
-    ) -> PatternRun {
+    fn measure(&mut self, server: &Server, pattern: &Pattern, round: u32) -> PatternRun {
         let mut run = PatternRun {
             pattern: pattern.name.clone(),
             server: server.name.clone(),
@@ -336,24 +276,24 @@ impl PatternSurvey<'_> {
             round,
             ..PatternRun::default()
         };
-        let all = pattern.length() + START;
-        (run.sha256, run.failure) = program(built, self.folder);
-        if let Ok(built) = built
-            && let Err(failure) = self.apply(built, pattern, &mut run)
-        {
+        let (sha256, launch) = self.underway.launch(server);
+        run.sha256 = sha256;
+        let done = launch.and_then(|launch| {
+            let applied = self.apply(&launch, pattern, &mut run);
             let whose = format!("{} under {}", server.name, pattern.name);
-            run.failure = Some(self.failed(&whose, failure));
-        }
+            applied.map_err(|failure| self.underway.failed(&whose, failure))
+        });
+        run.failure = done.err();
         if let Some(error) = &mut run.first_error {
-            *error = self.folder.hidden().clean(error).into_owned();
+            let hidden = self.underway.folder.hidden();
+            *error = hidden.clean(error).into_owned();
         }
-        self.left = self.left.saturating_sub(all);
         run
     }
 
     fn apply(
         &mut self,
-        built: &Built,
+        launch: &Launch,
         pattern: &Pattern,
         run: &mut PatternRun,
     ) -> Result<(), Failure> {
@@ -361,49 +301,21 @@ impl PatternSurvey<'_> {
         let (name, round) = (&run.server, run.round);
         let log = format!("{name}-{}-{round}.log", pattern.name);
         let mut options = self.options.clone();
-        options.served.boot.log = self.folder.logs().join(log);
-        let what = match self.arguments.rounds {
+        options.served.boot.log = self.underway.folder.logs().join(log);
+        let what = match self.rounds {
             1 => format!("{name}: {}", pattern.name),
             rounds => format!("round {round} of {rounds}, {name}: {}", pattern.name),
         };
-        let (progress, left) = (&mut self.progress, self.left);
-        progress.note(&format!("{what}, about {} left", show_time(left)));
+        let left = self.underway.left.counter();
+        let progress = &mut self.underway.progress;
+        progress.note(&format!("{what}, about {} left", show_time(left())));
         let mut show = |at: Duration| {
-            let left = show_time(left.saturating_sub(START + at));
             let (done, of) = (at.as_secs(), pattern.length().as_secs_f64());
+            let left = show_time(left());
             progress.part(&format!("{what}, {done} of {of} s, about {left} left"));
         };
-        traffic::pattern(
-            &built.launch,
-            (pattern, workload),
-            &options,
-            self.interrupt,
-            run,
-            &mut show,
-        )
+        let what = (pattern, workload);
+        let interrupt = &self.underway.interrupt;
+        traffic::pattern(launch, what, &options, interrupt, run, &mut show)
     }
-
-    /// Tells of a failure, without this machine's folders.
-    fn failed(&mut self, whose: &str, mut failure: Failure) -> Failure {
-        if !self.interrupt.is_set() {
-            self.progress.fail(whose, &failure);
-        }
-        self.folder.clean(&mut failure);
-        failure
-    }
-}
-
-/// Prints it, and says how it went.
-fn finish(arguments: &Arguments, patterns: &Patterns) -> Result<Status> {
-    results::print(
-        &arguments.printed,
-        patterns,
-        || report::pattern_page(patterns).text,
-        |colour| report::pattern_lines(patterns, colour),
-    )?;
-    let wrong = |run: &PatternRun| run.failure.is_some() || !run.errors.is_empty();
-    Ok(match patterns.runs.iter().any(wrong) {
-        true => Status::Failed,
-        false => Status::Fine,
-    })
 }

@@ -1,26 +1,22 @@
 //! `harness restart`: what clients lose when a server is restarted under load.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 use record::{Failure, RESTART_FILE, RestartRun, RestartWay, Restarts};
 
-use super::machine::{CpuPlace, Cpus};
-use super::progress::{PartsLeft, Progress, show_time};
-use super::results::{self, Folder};
+use super::machine::CpuPlace;
+use super::progress::show_time;
+use super::results::Folder;
 use super::survey::{
-    self, Earlier, build_all, refuse_other_programs, refuse_other_requests, refuse_to_resume,
-    reopen, requests_sha256, served_options, survey, tell_stored,
+    self, Build, Earlier, SurveyFlags, Underway, refuse_to_resume, requests_sha256, served_options,
+    survey,
 };
-use crate::flags::{
-    OnlyWorkloads, Printed, Servers, Status, parse_duration, parse_rate, parse_share, workloads,
-};
+use crate::flags::{Status, parse_duration, parse_rate, parse_share, workloads};
 use catalog::{Server, Workload};
-use machine::probe::limits;
-use runner::{Built, Interrupt};
+use runner::Launch;
 use traffic::{LEAST_RESTART_RATE, ServedOptions, reached, restart, time_of_restart};
 
 const EXAMPLES: &str = "\
@@ -42,8 +38,6 @@ is closed between requests loses nothing. The folder gets restart.json, restart.
 Exit status: 0 success, whatever was lost; 1 a server failed; 2 a bad flag; 130 interrupted, after storing what was \
 measured.";
 
-/// The workload if none is named.
-const WORKLOAD: &str = "users";
 /// Estimated time of the closed loop that calibrates the rate, for each server and workload.
 const CLOSED_LOOP: Duration = Duration::from_secs(2);
 
@@ -69,38 +63,23 @@ pub struct Arguments {
     /// Worker threads of each server [default: as many as it has CPUs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     workers: Option<u32>,
-    /// Seed of the drawn requests
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Continue an interrupted measurement with its flags; needs no other flag but --manifest
-    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = [
-        "way", "share", "rate", "rounds", "connections", "workers", "seed", "timeout", "ready_timeout", "out", "server",
-        "workload", "server_cpus", "driver_cpus", "no_pin",
-    ])]
-    resume: Option<PathBuf>,
-    /// Show what was stored; starts nothing
-    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = ["list", "out", "resume"])]
-    from: Option<PathBuf>,
-    /// Show what would be restarted, and do nothing else
-    #[arg(long)]
-    list: bool,
-    #[command(flatten)]
-    printed: Printed,
     /// Time limit for a response
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_timeout)]
     timeout: Duration,
     /// Time limit for a start
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     ready_timeout: Duration,
-    /// Folder to store it in [default: bench-results/UTC-REVISION-restart]
-    #[arg(long, value_name = "FOLDER")]
-    out: Option<PathBuf>,
+    /// Only this workload, or that of a file, as in shop.toml; repeatable, or separated by commas
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        default_value = "users",
+        help_heading = "Selection"
+    )]
+    workload: Vec<String>,
     #[command(flatten)]
-    servers: Servers,
-    #[command(flatten)]
-    workloads: OnlyWorkloads,
-    #[command(flatten)]
-    cpus: Cpus,
+    flags: SurveyFlags,
 }
 
 fn parse_way(text: &str) -> Result<RestartWay, String> {
@@ -118,24 +97,28 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
     }
 }
 
-survey!(Restarts, RESTART_FILE, runs, server);
+survey!(
+    Restarts,
+    RESTART_FILE,
+    runs.server,
+    report::restart_page,
+    report::restart_lines,
+    |run| run.failure.is_some()
+);
 
 /// Restarts the selected servers under load, or continues that.
 ///
 /// # Errors
 /// If a name is unknown or nothing can be stored. A server that fails gives [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
-    survey::run(arguments, measure, finish)
+    survey::run(arguments, measure)
 }
 
 /// Measures what an earlier measurement lacks, or all.
 fn measure(arguments: &Arguments, earlier: Earlier<'_, Restarts>) -> Result<Status> {
-    let (catalog, servers) = arguments.servers.catalog()?;
-    let named = &arguments.workloads.workload;
-    let workloads = match named.is_empty() {
-        true => workloads(&catalog, &[WORKLOAD.to_owned()])?,
-        false => workloads(&catalog, named)?,
-    };
+    let flags = &arguments.flags;
+    let (catalog, servers) = flags.servers.catalog()?;
+    let workloads = workloads(&catalog, &arguments.workload)?;
     if let Some(rate) = arguments.rate.filter(|rate| *rate < LEAST_RESTART_RATE) {
         refuse!("--rate {rate}: at least {LEAST_RESTART_RATE}, or gaps can't be told from pauses");
     }
@@ -159,28 +142,20 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Restarts>) -> Result<Stat
             None => true,
         })
         .collect();
-    let place = CpuPlace::find(&arguments.cpus)?;
+    let place = CpuPlace::find(&flags.cpus)?;
     let (workers, connections) = (arguments.workers, arguments.connections);
-    let mut options = served_options(
-        &place,
-        workers,
-        connections,
-        arguments.seed,
-        arguments.timeout,
-    );
+    let mut options = served_options(&place, workers, connections, flags.seed, arguments.timeout);
     options.boot.ready_timeout = arguments.ready_timeout;
-    let requests = requests_sha256(&workloads, arguments.seed);
-    if let Some((path, earlier)) = &earlier {
-        let workers = options.boot.workers;
-        refuse_to_resume(path, earlier, due.len(), &place, workers)?;
-        refuse_other_requests(path, earlier, &requests)?;
-    }
+    let requests = requests_sha256(&workloads, flags.seed);
+    let workers = options.boot.workers;
+    refuse_to_resume(&earlier, due.len(), &place, workers, &requests)?;
     let calibration = match arguments.rate {
         Some(_) => Duration::ZERO,
         None => CLOSED_LOOP * pairs.len() as u32,
     };
-    let all = time_of_restart(arguments.timeout) * due.len() as u32 + calibration;
-    if arguments.list {
+    let each = time_of_restart(arguments.timeout);
+    let whole = each * due.len() as u32 + calibration;
+    if flags.list {
         let named: Vec<&str> = ways.iter().map(|way| way.name()).collect();
         for (server, workload) in &pairs {
             let whose = |part: &&(u32, &Server, &Workload, RestartWay)| {
@@ -195,60 +170,36 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Restarts>) -> Result<Stat
                 words::counted(rounds.len() as u64, "round")
             );
         }
-        say!("about {} after the builds", show_time(all));
+        say!("about {} after the builds", show_time(whole));
         return Ok(Status::Fine);
     }
-    let interrupt = super::interrupt()?;
-    let folder = match &earlier {
-        Some((path, earlier)) => reopen(&catalog.root, path, earlier)?,
-        None => Folder::create_as(&catalog.root, arguments.out.as_deref(), "-restart")?,
+    let blank = |folder: &Folder, _: &[Build<'_>]| {
+        let mut blank = blank(arguments, folder, &place, &options);
+        blank.head.requests_sha256 = requests;
+        blank
     };
-    // Without it, the load generator names the limit that it needs.
-    let _ = limits::raise_descriptor_limit();
-    let mut progress = Progress::new();
-    let Some(built) = build_all(&catalog, &servers, &interrupt, &mut progress) else {
+    let begun = survey::begin(flags, &catalog, &servers, earlier, whole, blank)?;
+    let Some((underway, mut stored)) = begun else {
         return Ok(Status::Interrupted);
     };
-    let mut stored = match earlier {
-        Some((_, earlier)) => {
-            refuse_other_programs(&earlier, &built)?;
-            earlier
-        }
-        None => {
-            let mut blank = blank(arguments, &folder, &place, &options);
-            blank.head.requests_sha256 = requests;
-            blank
-        }
-    };
-    progress.tell(&format!("measuring for about {}", show_time(all)));
     let mut restarter = Restarter {
         arguments,
-        folder: &folder,
         options,
-        interrupt: &interrupt,
-        progress,
         rates: rates(&stored),
-        left: PartsLeft::new(due.len()),
+        underway,
     };
     for (round, server, workload, way) in due {
-        let whose = built.iter().find(|(one, _)| one.name == server.name);
-        let Some((server, built)) = whose.filter(|_| !interrupt.is_set()) else {
-            continue;
-        };
-        let run = restarter.restart((server, workload), built, way, round);
-        if !interrupt.is_set() {
+        if restarter.underway.interrupt.is_set() {
+            break;
+        }
+        let run = restarter.restart((server, workload), way, round);
+        restarter.underway.left.done(each);
+        if !restarter.underway.interrupt.is_set() {
             stored.runs.push(run);
-            let page = report::restart_page(&stored);
-            folder.write_document(&stored, RESTART_FILE, page)?;
+            restarter.underway.store(&stored)?;
         }
     }
-    restarter.progress.finish();
-    tell_stored(&stored, &folder, "restart", &interrupt);
-    let status = finish(arguments, &stored)?;
-    Ok(match interrupt.is_set() {
-        true => Status::Interrupted,
-        false => status,
-    })
+    restarter.underway.end(flags, &stored)
 }
 
 /// Whether a restart was done.
@@ -289,7 +240,7 @@ fn blank(
         },
         rounds: arguments.rounds,
         timeout_ms: arguments.timeout.as_millis() as u64,
-        seed: arguments.seed,
+        seed: arguments.flags.seed,
         runs: Vec::new(),
     }
 }
@@ -297,20 +248,16 @@ fn blank(
 /// What every restart needs.
 struct Restarter<'a> {
     arguments: &'a Arguments,
-    folder: &'a Folder,
     options: ServedOptions,
-    interrupt: &'a Interrupt,
-    progress: Progress,
     /// The load of each server and workload, once it is known.
     rates: BTreeMap<(String, String), f64>,
-    left: PartsLeft,
+    underway: Underway<'a>,
 }
 
 impl Restarter<'_> {
     fn restart(
         &mut self,
         (server, workload): (&Server, &Workload),
-        built: &Result<Built, Failure>,
         way: RestartWay,
         round: u32,
     ) -> RestartRun {
@@ -319,73 +266,49 @@ impl Restarter<'_> {
             version: server.version.clone(),
             ..RestartRun::new(&workload.name, way, &server.name, round)
         };
-        (run.sha256, run.failure) = super::survey::stored(built, self.folder);
-        if let Ok(built) = built
-            && let Err(failure) = self.measure(built, workload, &mut run)
-        {
+        let (sha256, launch) = self.underway.launch(server);
+        run.sha256 = sha256;
+        let done = launch.and_then(|launch| {
+            let measured = self.measure(&launch, workload, &mut run);
             let whose = format!("{}, {}", server.name, way.name());
-            run.failure = Some(self.failed(&whose, failure));
-        }
-        let hidden = self.folder.hidden();
+            measured.map_err(|failure| self.underway.failed(&whose, failure))
+        });
+        run.failure = done.err();
+        let hidden = self.underway.folder.hidden();
         let texts = [&mut run.first_error, &mut run.not_supported];
         for text in texts.into_iter().flatten() {
             *text = hidden.clean(text).into_owned();
         }
-        self.left.done_one();
         run
     }
 
     fn measure(
         &mut self,
-        built: &Built,
+        launch: &Launch,
         workload: &Workload,
         run: &mut RestartRun,
     ) -> Result<(), Failure> {
         let (server, way, round) = (run.server.clone(), run.way.name(), run.round);
         let log = format!("{server}-{}-{way}-{round}.log", workload.name);
-        self.options.boot.log = self.folder.logs().join(log);
+        let underway = &mut self.underway;
+        self.options.boot.log = underway.folder.logs().join(log);
         let rounds = self.arguments.rounds;
-        let left = self.left.told();
         let what = format!(
-            "round {round} of {rounds}, {server}: {way}, {}{left}",
+            "round {round} of {rounds}, {server}: {way}, {}",
             workload.name
         );
-        self.progress.note(&what);
-        let (options, interrupt) = (&self.options, self.interrupt);
+        underway.progress.working(&what, underway.left.counter()());
+        let (options, interrupt) = (&self.options, &underway.interrupt);
         let key = (server, workload.name.clone());
         let rate = match (self.arguments.rate, self.rates.get(&key)) {
             (Some(rate), _) | (None, Some(&rate)) => rate,
             (None, None) => {
-                let reached = reached(&built.launch, workload, options, interrupt)?;
+                let reached = reached(launch, workload, options, interrupt)?;
                 let rate = (reached * self.arguments.share).max(LEAST_RESTART_RATE);
                 self.rates.insert(key, rate);
                 rate
             }
         };
-        restart(&built.launch, workload, rate, options, interrupt, run)
+        restart(launch, workload, rate, options, interrupt, run)
     }
-
-    /// Tells of a failure, without this machine's folders.
-    fn failed(&mut self, whose: &str, mut failure: Failure) -> Failure {
-        if !self.interrupt.is_set() {
-            self.progress.fail(whose, &failure);
-        }
-        self.folder.clean(&mut failure);
-        failure
-    }
-}
-
-/// Prints it, and says how it went.
-fn finish(arguments: &Arguments, restarts: &Restarts) -> Result<Status> {
-    results::print(
-        &arguments.printed,
-        restarts,
-        || report::restart_page(restarts).text,
-        |colour| report::restart_lines(restarts, colour),
-    )?;
-    let mut runs = restarts.runs.iter();
-    Ok(match runs.any(|run| run.failure.is_some()) {
-        true => Status::Failed,
-        false => Status::Fine,
-    })
 }

@@ -6,17 +6,19 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use clap::parser::ValueSource;
 use clap::{Args, Command};
 use serde::de::DeserializeOwned;
 
-use super::machine::{CpuPlace, descriptor_limit};
-use super::progress::Progress;
+use super::machine::{CpuPlace, Cpus, descriptor_limit};
+use super::progress::{Progress, show_time};
 use super::results::{self, Folder};
-use crate::flags::{Status, Usage};
+use crate::flags::{Printed, Servers, Status, Usage};
 use catalog::{Catalog, Server, Workload};
 use machine::probe::limits;
-use record::{Document, Failure};
-use runner::{BootOptions, Built, Interrupt};
+use record::{Document, Failure, Step};
+use report::{Colour, Illustrated};
+use runner::{BootOptions, Built, Interrupt, Launch};
 use traffic::{Contender, ServedOptions};
 
 /// Descriptors that the harness and a server need besides one for each connection.
@@ -29,11 +31,40 @@ pub(super) type Build<'a> = (&'a Server, Result<Built, Failure>);
 pub(super) type Earlier<'a, S> = Option<(&'a PathBuf, S)>;
 
 /// See [`record::Head::requests_sha256`].
-type Requests = BTreeMap<String, String>;
+pub(super) type Requests = BTreeMap<String, String>;
+
+/// The flags of every survey, besides those that say what it measures.
+#[derive(Debug, Args)]
+pub(super) struct SurveyFlags {
+    /// Seed of the drawn requests, of random times and of the order
+    #[arg(long, default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Continue an interrupted measurement with its flags; takes no others but --manifest and how to print
+    #[arg(long, value_name = "FOLDER|FILE")]
+    resume: Option<PathBuf>,
+    /// Show what was stored; starts nothing
+    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = ["list", "out", "resume"])]
+    from: Option<PathBuf>,
+    /// Show what would be measured and how long it takes, and do nothing else
+    #[arg(long)]
+    pub(super) list: bool,
+    #[command(flatten)]
+    printed: Printed,
+    /// Folder to store it in [default: bench-results/UTC-REVISION-COMMAND]
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) servers: Servers,
+    #[command(flatten)]
+    pub(super) cpus: Cpus,
+}
+
+/// The flags that may be given again with --resume.
+const GIVEN_AGAIN: [&str; 5] = ["resume", "list", "json", "format", "manifest"];
 
 /// The document of a survey that can be continued: it is written after every round.
 pub(super) trait Survey: Document + DeserializeOwned {
-    /// The file's name.
+    /// The file's name: that of the command, with `.json`.
     const FILE: &'static str;
 
     /// The worker threads of each server.
@@ -41,41 +72,56 @@ pub(super) trait Survey: Document + DeserializeOwned {
 
     /// The name of each server that was measured, and the SHA-256 of its binary.
     fn programs(&self) -> Vec<(&str, Option<&str>)>;
+
+    /// Its page in Markdown, with charts.
+    fn page(&self) -> Illustrated;
+
+    /// Its tables for a terminal.
+    fn lines(&self, colour: Colour) -> String;
+
+    /// Whether a server failed or has no result.
+    fn failed(&self) -> bool;
+
+    /// The command's name.
+    fn command() -> &'static str {
+        Self::FILE.trim_end_matches(".json")
+    }
 }
 
-/// The flags of such a command.
-pub(super) trait SurveyFlags: Args {
-    /// What to show, and start nothing.
-    fn from(&self) -> Option<&PathBuf>;
+/// The command line of a survey.
+pub(super) trait SurveyArguments: Args {
+    /// The flags that every survey has.
+    fn flags(&self) -> &SurveyFlags;
 
-    /// What to continue.
-    fn resume(&self) -> Option<&PathBuf>;
-
-    /// Takes over what may be given again with --resume.
-    fn given_again(&mut self, now: &Self);
+    /// The same, to change them.
+    fn flags_mut(&mut self) -> &mut SurveyFlags;
 }
 
 /// Shows a stored survey, continues an interrupted one, or begins one, as the flags say.
-pub(super) fn run<S: Survey, A: SurveyFlags>(
+pub(super) fn run<S: Survey, A: SurveyArguments>(
     arguments: &A,
     measure: fn(&A, Earlier<'_, S>) -> Result<Status>,
-    finish: fn(&A, &S) -> Result<Status>,
 ) -> Result<Status> {
-    if let Some(path) = arguments.from() {
-        return finish(arguments, &results::read_stored(path, S::FILE)?);
+    let given = arguments.flags();
+    if let Some(path) = &given.from {
+        return show::<S>(given, &results::read_stored(path, S::FILE)?);
     }
-    let Some(path) = arguments.resume() else {
+    let Some(path) = &given.resume else {
         return measure(arguments, None);
     };
-    let (earlier, mut flags): (S, A) = interrupted(path)?;
-    flags.given_again(arguments);
-    measure(&flags, Some((path, earlier)))
+    refuse_other_flags::<A>()?;
+    let (earlier, mut resumed): (S, A) = interrupted(path)?;
+    let flags = resumed.flags_mut();
+    flags.list = given.list;
+    flags.printed = given.printed.clone();
+    flags.servers.replace_manifests(&given.servers);
+    measure(&resumed, Some((path, earlier)))
 }
 
-/// Implements [`Survey`] for a document with the usual members, and [`SurveyFlags`] for the module's `Arguments`; `$of` has
-/// the servers' `$name` and `sha256`.
+/// Implements [`Survey`] for a document with the usual members, and [`SurveyArguments`] for the module's `Arguments`;
+/// `$of` has the servers' `$name` and `sha256`.
 macro_rules! survey {
-    ($document:ty, $file:expr, $of:ident, $name:ident) => {
+    ($document:ty, $file:expr, $of:ident.$name:ident, $page:path, $lines:path, $failed:expr) => {
         impl super::survey::Survey for $document {
             const FILE: &'static str = $file;
 
@@ -88,26 +134,52 @@ macro_rules! survey {
                 all.map(|one| (one.$name.as_str(), one.sha256.as_deref()))
                     .collect()
             }
+
+            fn page(&self) -> ::report::Illustrated {
+                $page(self)
+            }
+
+            fn lines(&self, colour: ::report::Colour) -> String {
+                $lines(self, colour)
+            }
+
+            fn failed(&self) -> bool {
+                self.$of.iter().any($failed)
+            }
         }
 
-        impl super::survey::SurveyFlags for Arguments {
-            fn from(&self) -> Option<&PathBuf> {
-                self.from.as_ref()
+        impl super::survey::SurveyArguments for Arguments {
+            fn flags(&self) -> &super::survey::SurveyFlags {
+                &self.flags
             }
 
-            fn resume(&self) -> Option<&PathBuf> {
-                self.resume.as_ref()
-            }
-
-            fn given_again(&mut self, now: &Self) {
-                self.list = now.list;
-                self.printed = now.printed.clone();
-                self.servers.replace_manifests(&now.servers);
+            fn flags_mut(&mut self) -> &mut super::survey::SurveyFlags {
+                &mut self.flags
             }
         }
     };
 }
 pub(super) use survey;
+
+/// Refuses flags beside --resume that say what to measure.
+fn refuse_other_flags<A: Args>() -> Result<()> {
+    let command = A::augment_args(Command::new("harness").no_binary_name(true));
+    // The program's and the subcommand's name come first.
+    let given = command
+        .clone()
+        .get_matches_from(std::env::args_os().skip(2));
+    let other = |flag: &&clap::Arg| {
+        given.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine)
+            && !GIVEN_AGAIN.contains(&flag.get_id().as_str())
+    };
+    let mut others = command.get_arguments().filter(other);
+    if let Some(flag) = others.find_map(clap::Arg::get_long) {
+        refuse!(
+            "--resume continues with the flags that the measurement began with: leave out --{flag}"
+        );
+    }
+    Ok(())
+}
 
 /// An interrupted survey, and the flags it began with.
 ///
@@ -157,42 +229,37 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Refuses to continue what is complete, or what was measured on another machine. `due`: the parts that are missing.
+/// Refuses to continue what is complete, what was measured on another machine, or other requests. `due`: how many parts
+/// are missing.
 pub(super) fn refuse_to_resume(
-    path: &Path,
-    stored: &impl Survey,
+    earlier: &Earlier<'_, impl Survey>,
     due: usize,
     place: &CpuPlace,
     workers: usize,
+    requests: &Requests,
 ) -> Result<()> {
+    let Some((path, stored)) = earlier else {
+        return Ok(());
+    };
     let shown = path.display();
     if due == 0 {
         refuse!("{shown} is complete: there is nothing to resume; --from {shown} shows it");
     }
-    let (now, before) = (place.cpu_model(), &stored.head().cpu);
-    if (&now, workers) != (before, stored.workers()) {
+    let (now, head) = (place.cpu_model(), stored.head());
+    if (&now, workers) != (&head.cpu, stored.workers()) {
         refuse!(
-            "{shown} was measured on {before} with {} worker threads, and here it would be {now} with {workers}: start a new one",
+            "{shown} was measured on {} with {} worker threads, and here it would be {now} with {workers}: start a new one",
+            head.cpu,
             stored.workers()
         );
     }
-    Ok(())
-}
-
-/// Refuses to continue if a workload was edited.
-pub(super) fn refuse_other_requests(
-    path: &Path,
-    stored: &impl Survey,
-    requests: &Requests,
-) -> Result<()> {
-    let before = &stored.head().requests_sha256;
+    let before = &head.requests_sha256;
     let mut edited =
         (requests.iter()).filter(|(name, now)| before.get(*name).is_some_and(|then| then != *now));
     if let Some((workload, _)) = edited.next() {
         refuse!(
-            "the requests of the workload {workload} are no longer those of {}: start a new measurement, or undo what you \
-             changed",
-            path.display()
+            "the requests of the workload {workload} are no longer those of {shown}: start a new measurement, or undo what \
+             you changed"
         );
     }
     Ok(())
@@ -208,13 +275,8 @@ pub(super) fn requests_sha256<'w>(
         .collect()
 }
 
-/// The folder of a survey that is continued.
-pub(super) fn reopen(root: &Path, path: &Path, stored: &impl Survey) -> Result<Folder> {
-    Folder::of_document(root, folder_of(path), stored.head())
-}
-
 /// Refuses to continue with other programs than before.
-pub(super) fn refuse_other_programs(stored: &impl Survey, built: &[Build<'_>]) -> Result<()> {
+fn refuse_other_programs(stored: &impl Survey, built: &[Build<'_>]) -> Result<()> {
     for (name, sha256) in stored.programs() {
         let Some(sha256) = sha256 else { continue };
         let now = built.iter().find(|(server, _)| server.name == name);
@@ -232,16 +294,125 @@ pub(super) fn refuse_other_programs(stored: &impl Survey, built: &[Build<'_>]) -
     Ok(())
 }
 
-/// Says where it is stored, if a round was, and how to continue it if it was interrupted.
-pub(super) fn tell_stored<S: Survey>(_: &S, folder: &Folder, command: &str, interrupt: &Interrupt) {
-    if !folder.path.join(S::FILE).exists() {
-        return;
+/// A survey under way: what was built, where it is stored, and how long it takes.
+#[derive(Debug)]
+pub(super) struct Underway<'a> {
+    pub(super) folder: Folder,
+    pub(super) built: Vec<Build<'a>>,
+    pub(super) interrupt: Interrupt,
+    pub(super) progress: Progress,
+    pub(super) left: TimeLeft,
+}
+
+/// Builds the servers, and reads or makes the document; `None` if interrupted. `whole`: an estimate of the time it takes.
+pub(super) fn begin<'a, S: Survey>(
+    flags: &SurveyFlags,
+    catalog: &Catalog,
+    servers: &'a [Server],
+    earlier: Earlier<'_, S>,
+    whole: Duration,
+    blank: impl FnOnce(&Folder, &[Build<'a>]) -> S,
+) -> Result<Option<(Underway<'a>, S)>> {
+    let interrupt = super::interrupt()?;
+    let folder = match &earlier {
+        Some((path, earlier)) => {
+            Folder::of_document(&catalog.root, folder_of(path), earlier.head())?
+        }
+        None => {
+            let kind = format!("-{}", S::command());
+            Folder::create_as(&catalog.root, flags.out.as_deref(), &kind)?
+        }
+    };
+    // Without it, the load generator names the limit that it needs.
+    let _ = limits::raise_descriptor_limit();
+    let mut progress = Progress::new();
+    let Some(built) = build_all(catalog, servers, &interrupt, &mut progress) else {
+        return Ok(None);
+    };
+    let document = match earlier {
+        Some((_, earlier)) => {
+            refuse_other_programs(&earlier, &built)?;
+            earlier
+        }
+        None => blank(&folder, &built),
+    };
+    progress.tell(&format!("measuring for about {}", show_time(whole)));
+    let underway = Underway {
+        folder,
+        built,
+        interrupt,
+        progress,
+        left: TimeLeft::new(whole),
+    };
+    Ok(Some((underway, document)))
+}
+
+impl Underway<'_> {
+    /// Tells of a failure, unless the user caused it, and takes this machine's folders out of it.
+    pub(super) fn failed(&mut self, whose: &str, mut failure: Failure) -> Failure {
+        if !self.interrupt.is_set() {
+            self.progress.fail(whose, &failure);
+        }
+        self.folder.clean(&mut failure);
+        failure
     }
-    let shown = folder.shown();
-    eprintln!("stored in {shown}");
-    if interrupt.is_set() {
-        eprintln!("continue it with: cargo harness {command} --resume {shown}");
+
+    /// The SHA-256 of a server's build and how to start it, or why it can't be started.
+    pub(super) fn launch(&self, server: &Server) -> (Option<String>, Result<Launch, Failure>) {
+        let mut built = self.built.iter();
+        let mut failure = match built.find(|(one, _)| one.name == server.name) {
+            Some((_, Ok(built))) => {
+                return (built.record.sha256.clone(), Ok(built.launch.clone()));
+            }
+            Some((_, Err(failure))) => failure.clone(),
+            None => Failure {
+                step: Step::Build,
+                reason: "it was not built".to_owned(),
+                log_tail: String::new(),
+            },
+        };
+        self.folder.clean(&mut failure);
+        (None, Err(failure))
     }
+
+    /// Stores what was measured so far.
+    pub(super) fn store<S: Survey>(&self, document: &S) -> Result<()> {
+        self.folder
+            .write_document(document, S::FILE, document.page())
+    }
+
+    /// Says where it is stored, if a round was, and how to continue it if it was interrupted; then shows it.
+    pub(super) fn end<S: Survey>(mut self, flags: &SurveyFlags, document: &S) -> Result<Status> {
+        self.progress.finish();
+        let interrupted = self.interrupt.is_set();
+        if self.folder.path.join(S::FILE).exists() {
+            let shown = self.folder.shown();
+            eprintln!("stored in {shown}");
+            if interrupted {
+                let command = S::command();
+                eprintln!("continue it with: cargo harness {command} --resume {shown}");
+            }
+        }
+        let status = show(flags, document)?;
+        Ok(match interrupted {
+            true => Status::Interrupted,
+            false => status,
+        })
+    }
+}
+
+/// Prints a survey, and says how it went.
+fn show<S: Survey>(flags: &SurveyFlags, document: &S) -> Result<Status> {
+    results::print(
+        &flags.printed,
+        document,
+        || document.page().text,
+        |colour| document.lines(colour),
+    )?;
+    Ok(match document.failed() {
+        true => Status::Failed,
+        false => Status::Fine,
+    })
 }
 
 /// Refuses more connections than there may be descriptors, of which one process needs `each` for a connection; `fewer`
@@ -283,7 +454,7 @@ pub(super) fn served_options(
 }
 
 /// Builds every server; `None` if interrupted.
-pub(super) fn build_all<'a>(
+fn build_all<'a>(
     catalog: &Catalog,
     servers: &'a [Server],
     interrupt: &Interrupt,

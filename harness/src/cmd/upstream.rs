@@ -1,25 +1,24 @@
 //! `harness upstream`: what latency each server adds to that of a dependency.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
 use crosscheck::known::{self, Delay};
-use record::{Failure, RoundUpstream, ServerUpstream, UPSTREAM_FILE, Upstreams};
+use record::{Failure, ServerUpstream, UPSTREAM_FILE, Upstreams};
 
 use super::drive::pace::Spread;
-use super::machine::{CpuPlace, Cpus};
-use super::progress::{Progress, show_time};
-use super::results::{self, Folder};
+use super::machine::CpuPlace;
+use super::progress::show_time;
+use super::results::Folder;
 use super::survey::{
-    self, Build, Earlier, TimeLeft, build_all, contenders, refuse_other_programs, refuse_to_resume,
-    refuse_too_many, reopen, served_options, stored, survey, tell_stored,
+    self, Build, Earlier, Requests, SurveyFlags, Underway, contenders, refuse_to_resume,
+    refuse_too_many, served_options, stored, survey,
 };
-use crate::flags::{Printed, Servers, Status, parse_duration, parse_rate};
+use crate::flags::{Status, parse_duration, parse_rate};
 use catalog::Server;
-use runner::{Built, Interrupt, Referee, Running};
+use runner::{Built, Referee, Running};
 use traffic::{Counts, Dependency, TrialOptions, UpstreamRun, time_of_upstream, upstream_round};
 
 const EXAMPLES: &str = "\
@@ -76,33 +75,11 @@ pub struct Arguments {
     /// Load before it, which doesn't count
     #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = parse_duration)]
     warmup: Duration,
-    /// Seed of the delays and of the order
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Continue an interrupted measurement with its flags; needs no other flag but --manifest
-    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = [
-        "delay", "rate", "arrivals", "connections", "workers", "rounds", "duration", "warmup", "seed", "timeout", "out",
-        "server", "server_cpus", "driver_cpus", "no_pin",
-    ])]
-    resume: Option<PathBuf>,
-    /// Show stored results; starts nothing
-    #[arg(long, value_name = "FOLDER|FILE", conflicts_with_all = ["list", "out", "resume"])]
-    from: Option<PathBuf>,
-    /// Show what would be measured and how long it takes, and do nothing else
-    #[arg(long)]
-    list: bool,
-    #[command(flatten)]
-    printed: Printed,
     /// Time limit for a start and for a response
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     timeout: Duration,
-    /// Folder to store it in [default: bench-results/UTC-REVISION-upstream]
-    #[arg(long, value_name = "FOLDER")]
-    out: Option<PathBuf>,
     #[command(flatten)]
-    servers: Servers,
-    #[command(flatten)]
-    cpus: Cpus,
+    flags: SurveyFlags,
 }
 
 /// Of a dependency every response must have a delay.
@@ -113,21 +90,29 @@ fn parse_delay(text: &str) -> Result<Delay, String> {
     }
 }
 
-survey!(Upstreams, UPSTREAM_FILE, servers, name);
+survey!(
+    Upstreams,
+    UPSTREAM_FILE,
+    servers.name,
+    report::upstream_page,
+    report::upstream_lines,
+    |server| server.failure.is_some() || server.rounds.is_empty()
+);
 
 /// Builds and measures the selected servers, or continues that.
 ///
 /// # Errors
 /// If a name is unknown or nothing can be stored. A server that fails gives [`Status::Failed`].
 pub fn run(arguments: &Arguments) -> Result<Status> {
-    survey::run(arguments, measure, finish)
+    survey::run(arguments, measure)
 }
 
 /// Measures the rounds that an earlier measurement lacks, or all.
 fn measure(arguments: &Arguments, earlier: Earlier<'_, Upstreams>) -> Result<Status> {
-    let (catalog, servers) = arguments.servers.catalog()?;
+    let flags = &arguments.flags;
+    let (catalog, servers) = flags.servers.catalog()?;
     let servers = with_route(arguments, servers)?;
-    let place = CpuPlace::find(&arguments.cpus)?;
+    let place = CpuPlace::find(&flags.cpus)?;
     let mut trials = options(arguments, &place);
     refuse_too_many(trials.served.connections, 1, "fewer --connections")?;
     let has = |round| {
@@ -138,13 +123,11 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Upstreams>) -> Result<Sta
     let due: Vec<u32> = (1..=arguments.rounds)
         .filter(|round| !has(*round))
         .collect();
-    if let Some((path, earlier)) = &earlier {
-        let workers = trials.served.boot.workers;
-        refuse_to_resume(path, earlier, due.len(), &place, workers)?;
-    }
+    let workers = trials.served.boot.workers;
+    refuse_to_resume(&earlier, due.len(), &place, workers, &Requests::new())?;
     let round = time_of_upstream(&trials) * servers.len() as u32;
     let whole = round * due.len() as u32;
-    if arguments.list {
+    if flags.list {
         let names: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
         say!(
             "would measure {} with a dependency of {} in {} of about {}",
@@ -156,52 +139,33 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Upstreams>) -> Result<Sta
         say!("about {} after the builds", show_time(whole));
         return Ok(Status::Fine);
     }
-    let interrupt = super::interrupt()?;
-    let folder = match &earlier {
-        Some((path, earlier)) => reopen(&catalog.root, path, earlier)?,
-        None => Folder::create_as(&catalog.root, arguments.out.as_deref(), "-upstream")?,
+    let blank = |folder: &Folder, built: &[Build<'_>]| {
+        let rows = built.iter();
+        let rows = rows.map(|(server, built)| row(server, built, folder));
+        Upstreams {
+            servers: rows.collect(),
+            ..blank(arguments, folder, &place, &trials)
+        }
     };
-    trials.served.boot.log = folder.logs().join("server.log");
-    let mut progress = Progress::new();
-    let Some(built) = build_all(&catalog, &servers, &interrupt, &mut progress) else {
+    let begun = survey::begin(flags, &catalog, &servers, earlier, whole, blank)?;
+    let Some((mut underway, mut all)) = begun else {
         return Ok(Status::Interrupted);
     };
-    let mut all = match earlier {
-        Some((_, earlier)) => {
-            refuse_other_programs(&earlier, &built)?;
-            earlier
-        }
-        None => {
-            let rows = built.iter();
-            let rows = rows.map(|(server, built)| row(server, built, &folder));
-            Upstreams {
-                servers: rows.collect(),
-                ..blank(arguments, &folder, &place, &trials)
-            }
-        }
-    };
-    progress.tell(&format!("measuring for about {}", show_time(whole)));
-    let dependency = start_dependency(arguments, &folder, &trials, &interrupt)?;
-    let mut survey = Survey {
+    trials.served.boot.log = underway.folder.logs().join("server.log");
+    let dependency = start_dependency(arguments, &trials, &underway)?;
+    let addr = dependency.addr;
+    let run = UpstreamRun {
         trials: &trials,
         per_s: arguments.rate,
-        dependency: dependency.addr,
-        folder: &folder,
-        built: &built,
-        interrupt: &interrupt,
-        progress,
-        left: TimeLeft::new(whole),
+        dependency: Dependency {
+            addr,
+            counts: &|| counts(addr),
+        },
     };
     for round in due {
-        survey.round(round, &mut all)?;
+        measure_round(round, &run, &mut underway, &mut all)?;
     }
-    survey.progress.finish();
-    tell_stored(&all, &folder, "upstream", &interrupt);
-    let status = finish(arguments, &all)?;
-    Ok(match interrupt.is_set() {
-        true => Status::Interrupted,
-        false => status,
-    })
+    underway.end(flags, &all)
 }
 
 /// Leaves out servers that lack the route, unless they are named.
@@ -209,7 +173,7 @@ fn with_route(arguments: &Arguments, servers: Vec<Server>) -> Result<Vec<Server>
     let (with, without): (Vec<_>, Vec<_>) = servers
         .into_iter()
         .partition(|server| server.has_route(ROUTE));
-    let named = &arguments.servers.server;
+    let named = &arguments.flags.servers.server;
     let refused = |server: &&Server| with.is_empty() || named.contains(&server.name);
     if let Some(server) = without.iter().find(refused) {
         refuse!(
@@ -222,7 +186,7 @@ fn with_route(arguments: &Arguments, servers: Vec<Server>) -> Result<Vec<Server>
 
 fn options(arguments: &Arguments, place: &CpuPlace) -> TrialOptions {
     let (workers, connections) = (arguments.workers, arguments.connections);
-    let (seed, timeout) = (arguments.seed, arguments.timeout);
+    let (seed, timeout) = (arguments.flags.seed, arguments.timeout);
     TrialOptions {
         served: served_options(place, workers, connections, seed, timeout),
         length: arguments.duration,
@@ -234,19 +198,20 @@ fn options(arguments: &Arguments, place: &CpuPlace) -> TrialOptions {
 /// Starts the dependency on the load generator's CPUs.
 fn start_dependency(
     arguments: &Arguments,
-    folder: &Folder,
     trials: &TrialOptions,
-    interrupt: &Interrupt,
+    underway: &Underway<'_>,
 ) -> Result<Running> {
-    let launch = known::launch(&arguments.delay, arguments.seed, &folder.logs())?;
+    let logs = underway.folder.logs();
+    let launch = known::launch(&arguments.delay, arguments.flags.seed, &logs)?;
     let served = &trials.served;
     let options = runner::BootOptions {
         cpus: served.driver_cpus.clone(),
         workers: 1,
-        log: folder.logs().join("dependency.log"),
+        log: logs.join("dependency.log"),
         ..served.boot.clone()
     };
-    runner::boot(&launch, &options, &Referee::new(), interrupt).map_err(|failure| {
+    let started = runner::boot(&launch, &options, &Referee::new(), &underway.interrupt);
+    started.map_err(|failure| {
         let (verb, reason) = (failure.step.verb(), failure.reason);
         anyhow!("the dependency failed to {verb}: {reason}; see logs/dependency.log")
     })
@@ -285,7 +250,7 @@ fn blank(
         trial_ms: arguments.duration.as_millis() as u64,
         warmup_ms: arguments.warmup.as_millis() as u64,
         arrivals: arguments.arrivals.name().to_owned(),
-        seed: arguments.seed,
+        seed: arguments.flags.seed,
         servers: Vec::new(),
     }
 }
@@ -304,78 +269,37 @@ fn row(server: &Server, built: &Result<Built, Failure>, folder: &Folder) -> Serv
     }
 }
 
-/// What every round needs.
-struct Survey<'a> {
-    trials: &'a TrialOptions,
-    per_s: f64,
-    /// Where the dependency listens.
-    dependency: SocketAddr,
-    folder: &'a Folder,
-    built: &'a [Build<'a>],
-    interrupt: &'a Interrupt,
-    progress: Progress,
-    left: TimeLeft,
-}
-
-impl Survey<'_> {
-    /// Measures a round, and stores it.
-    fn round(&mut self, round: u32, into: &mut Upstreams) -> Result<()> {
-        if self.interrupt.is_set() {
-            return Ok(());
-        }
-        let contenders = contenders(self.built, |server| server.has_route(ROUTE));
-        let addr = self.dependency;
-        let run = UpstreamRun {
-            trials: self.trials,
-            per_s: self.per_s,
-            dependency: Dependency {
-                addr,
-                counts: &|| counts(addr),
-            },
-        };
-        let (progress, left) = (&mut self.progress, self.left.counter());
-        let mut show = |what: &str| progress.working(&format!("round {round}: {what}"), left());
-        let found = upstream_round(&contenders, round, &run, self.interrupt, &mut show);
-        if self.interrupt.is_set() {
-            return Ok(());
-        }
-        self.left
-            .done(time_of_upstream(self.trials) * contenders.len() as u32);
-        for (contender, found) in contenders.iter().zip(found) {
-            let mut rows = into.servers.iter_mut();
-            if let Some(row) = rows.find(|row| row.name == contender.name) {
-                self.keep(found, row);
-            }
-        }
-        into.summarise();
-        self.folder
-            .write_document(into, UPSTREAM_FILE, report::upstream_page(into))
+/// Measures a round, and stores it.
+fn measure_round(
+    round: u32,
+    run: &UpstreamRun<'_>,
+    underway: &mut Underway<'_>,
+    into: &mut Upstreams,
+) -> Result<()> {
+    if underway.interrupt.is_set() {
+        return Ok(());
     }
-
-    fn keep(&mut self, found: Result<Option<RoundUpstream>, Failure>, row: &mut ServerUpstream) {
-        match found {
-            Ok(round) => row.rounds.extend(round),
-            Err(mut failure) => {
-                self.progress.fail(&row.name, &failure);
-                self.folder.clean(&mut failure);
+    let contenders = contenders(&underway.built, |server| server.has_route(ROUTE));
+    let (progress, left) = (&mut underway.progress, underway.left.counter());
+    let mut show = |what: &str| progress.working(&format!("round {round}: {what}"), left());
+    let found = upstream_round(&contenders, round, run, &underway.interrupt, &mut show);
+    if underway.interrupt.is_set() {
+        return Ok(());
+    }
+    let names: Vec<String> = contenders.iter().map(|one| one.name.to_owned()).collect();
+    let time = time_of_upstream(run.trials) * names.len() as u32;
+    underway.left.done(time);
+    for (name, found) in names.into_iter().zip(found) {
+        let mut rows = into.servers.iter_mut();
+        match (rows.find(|row| row.name == name), found) {
+            (Some(row), Ok(round)) => row.rounds.extend(round),
+            (Some(row), Err(failure)) => {
+                let failure = underway.failed(&name, failure);
                 row.failure.get_or_insert(failure);
             }
+            (None, _) => {}
         }
     }
-}
-
-/// Prints the table, and says how it went.
-fn finish(arguments: &Arguments, upstreams: &Upstreams) -> Result<Status> {
-    results::print(
-        &arguments.printed,
-        upstreams,
-        || report::upstream_page(upstreams).text,
-        |colour| report::upstream_lines(upstreams, colour),
-    )?;
-    let mut servers = upstreams.servers.iter();
-    let failed = servers.any(|server| server.failure.is_some() || server.rounds.is_empty());
-    Ok(match failed {
-        true => Status::Failed,
-        false => Status::Fine,
-    })
+    into.summarise();
+    underway.store(into)
 }
