@@ -96,7 +96,7 @@ fn ranking(capacities: &Capacities, workload: &str) -> Grid {
         ("rounds", Align::Right),
         ("trials", Align::Right),
     ];
-    Grid::new(head, servers.iter().map(row).collect())
+    Grid::new(head, servers.iter().map(row).collect()).without_empty_columns()
 }
 
 /// As in `980–1,020`; empty without an interval.
@@ -186,7 +186,7 @@ fn overloads(capacities: &Capacities, workload: &str) -> Option<Grid> {
     let head = [
         ("server", Align::Left),
         ("overload/s", Align::Right),
-        ("answered, %", Align::Right),
+        ("answered, % of capacity", Align::Right),
         ("p99, ms", Align::Right),
         ("errors, %", Align::Right),
         ("back, ms", Align::Right),

@@ -200,7 +200,7 @@ fn beside_time(costs: &Costs, workload: &str, run: &Summary) -> Option<String> {
     })
 }
 
-/// Of servers that tie in speed, which one does less work, and where.
+/// For servers that tie in speed, where their work differs. The one with fewer instructions comes first.
 fn ties(costs: &Costs, workload: &str, run: &Summary) -> Option<Vec<String>> {
     let rows = rows(costs, workload);
     let mut lines = Vec::new();
@@ -219,18 +219,15 @@ fn ties(costs: &Costs, workload: &str, run: &Summary) -> Option<Vec<String>> {
                 let (less, more) = (fewer.median(id)?, more.median(id)?);
                 let shown = |value| cost_shown(figure, value);
                 (shown(less) != shown(more))
-                    .then(|| format!("{} {} against {}", figure.label, shown(less), shown(more)))
+                    .then(|| format!("{}: {}, {}", figure.label, shown(less), shown(more)))
             };
+            let (one, other) = (&one.display, &other.display);
             let mut text = format!(
-                "{} and {} tie in speed; {} does less work: {} executes {} as many instructions",
-                one.display,
-                other.display,
-                one.display,
-                other.display,
+                "{one} and {other} tie in speed; {other} executes {} as many instructions",
                 times(ratio)
             );
             for difference in USUAL_COSTS[1..].iter().filter_map(|id| differs(id)) {
-                text += &format!(", {difference}");
+                text += &format!("; {difference}");
             }
             lines.push(text);
         }
@@ -248,7 +245,7 @@ fn cost_shown(figure: &Figure, value: f64) -> String {
     }
 }
 
-/// Who does the least work, and how much more the others do.
+/// Who executes the fewest instructions, and how many more the others do.
 fn verdict(costs: &Costs, workload: &str) -> Option<String> {
     let mut rows = rows(costs, workload);
     rows.retain(|(server, _)| !is_control(&server.name));
@@ -263,7 +260,7 @@ fn verdict(costs: &Costs, workload: &str) -> Option<String> {
         listed(&names)
     };
     let mut text = format!(
-        "Least work: {} with {} instructions",
+        "Fewest instructions: {} with {}",
         names(&first),
         significant(best, 3)
     );
@@ -445,14 +442,14 @@ mod tests {
     }
 
     #[test]
-    fn the_least_work_comes_first_with_ratios_and_the_spread_of_real_counts() {
+    fn the_fewest_instructions_come_first_with_ratios_and_the_spread_of_real_counts() {
         let text = text(None);
         assert!(
             text.contains("| ALDER | 1,000 | 1.00× | 0.03 | | BIRCH | 2,001 | 2.00× | 14.00 |"),
             "{text}"
         );
         assert!(
-            text.contains("Least work: ALDER with 1,000 instructions, BIRCH 2.00×."),
+            text.contains("Fewest instructions: ALDER with 1,000, BIRCH 2.00×."),
             "{text}"
         );
         assert!(
@@ -465,8 +462,8 @@ mod tests {
     #[test]
     fn servers_that_tie_in_speed_are_told_apart_by_their_work() {
         let tied = run([("alder", 1, 2, 5.0), ("birch", 1, 2, 5.1)]);
-        let said = "ALDER and BIRCH tie in speed; ALDER does less work: BIRCH executes 2.00× as many \
-                    instructions, allocations 0.03 against 14.00";
+        let said = "ALDER and BIRCH tie in speed; BIRCH executes 2.00× as many instructions; allocations: \
+                    0.03, 14.00";
         assert!(text(Some(&tied)).contains(said), "{}", text(Some(&tied)));
         let apart = run([("alder", 1, 1, 5.0), ("birch", 2, 2, 9.0)]);
         assert!(!text(Some(&apart)).contains("tie in speed"));

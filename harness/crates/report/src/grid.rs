@@ -49,6 +49,19 @@ impl Grid {
         }
     }
 
+    /// Leaves out columns without a single value.
+    pub(super) fn without_empty_columns(mut self) -> Self {
+        for column in (0..self.head.len()).rev() {
+            if self.rows.iter().all(|row| row[column].is_empty()) {
+                self.head.remove(column);
+                for row in &mut self.rows {
+                    row.remove(column);
+                }
+            }
+        }
+        self
+    }
+
     /// A table whose first `left` columns are text; uses the short header if the long one would make it too
     /// wide.
     pub fn fitting(
@@ -256,6 +269,18 @@ mod tests {
                 vec!["明".into(), "–".into()],
             ],
         }
+    }
+
+    #[test]
+    fn columns_without_a_value_are_left_out() {
+        let mut all = grid("a", "1");
+        all.head.insert(1, ("95 %".into(), Align::Right));
+        for row in &mut all.rows {
+            row.insert(1, String::new());
+        }
+        assert_eq!(all.clone().without_empty_columns(), grid("a", "1"));
+        all.rows[1][1] = "1–2".into();
+        assert_eq!(all.clone().without_empty_columns(), all);
     }
 
     #[test]

@@ -129,7 +129,7 @@ fn table(ladders: &Ladders, workload: &str, factor: Factor) -> Grid {
             rows.push(row);
         }
     }
-    Grid::new(head, rows)
+    Grid::new(head, rows).without_empty_columns()
 }
 
 fn value_of(rung: &Rung, id: &str) -> Option<Estimate> {

@@ -92,7 +92,7 @@ fn table(upstreams: &Upstreams) -> Grid {
         row.push(each.map_or(ABSENT.to_owned(), |each| significant(each, 3)));
         row
     });
-    Grid::new(head, rows.collect())
+    Grid::new(head, rows.collect()).without_empty_columns()
 }
 
 /// A value in the unit that its heading names.
