@@ -256,7 +256,7 @@ pub static FIGURES: &[Figure] = &[
     Figure {
         scope: Scope::Build,
         ..named(LOST_AT_STOP, "requests lost at the stop", ["lost at stop", "lost", "lost at stop"],
-            "of the requests that had arrived at SIGTERM, those that got no byte of a response; counted once, by the check")
+            "of the requests that had arrived at SIGTERM, those that got no byte of a response; the mean over 5 stops, by the check")
     },
     Figure { view: true, ..stored("server_busy_ratio", "CPU time of the server as a share of its CPUs' time") },
     Figure { view: true, ..stored("driver_busy_ratio", "share of the time that the busiest worker of the load generator was busy") },

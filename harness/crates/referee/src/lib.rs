@@ -154,7 +154,7 @@ pub struct CheckReport {
     pub missing: Vec<MissingRoute>,
 }
 
-/// Requests that had arrived whole when the server was asked to stop.
+/// Requests that had arrived whole when the server was asked to stop: the mean over several stops.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AtStop {
     /// Those that got no byte of a response.
