@@ -15,7 +15,7 @@ const WORDS: [&str; 4] = ["server", "version", "class", "checks"];
 const CAPTION: &str = "Medians over all trials: resident memory (RSS) when idle and its peak under \
     load (MiB), time from spawn to the first valid response (ms), and latency of the first request \
     (µs). Size of the binary without symbols (MiB). Requests lost when the server was stopped, of \
-    those that had arrived.";
+    those that had arrived: the mean over five stops.";
 
 /// Lines of a log to show.
 const LOG_LINES: usize = 8;
