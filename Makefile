@@ -75,7 +75,7 @@ patterns: tools ## Apply steps, ramps, bursts and other load that changes (SERVE
 soak: tools ## Load and rest for hours, and find what leaks (HOURS=8 SERVER=)
 	@$(HARNESS) soak $(SELECT) $(if $(HOURS),--hours $(HOURS)) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(MANIFESTS)
 
-capacity: tools ## Search up to which rate each server meets an objective (SLO=, SERVER=, WORKLOAD=); 30 minutes
+capacity: tools ## Find the highest rate at which each server meets an objective (SLO=, SERVER=, WORKLOAD=); 30 minutes
 	@$(HARNESS) capacity $(if $(SLO),--slo '$(SLO)') $(SELECT) $(if $(WORKLOAD),--workload $(WORKLOAD)) $(MANIFESTS)
 
 ladder: tools ## Measure over connections, worker threads and rates (CONNECTIONS=16,64 WORKERS=1,2 RATES=1000,5000); 15 minutes

@@ -24,16 +24,16 @@ Examples:
   cargo harness workload from-log access.log     the same from an access log; drive --replay sends it at its times
   cargo harness impair --to 127.0.0.1:8080 --profile mobile   put a slow network between a client and a server
   cargo harness cost --server NAME               what does a request cost in instructions and allocations?
-  cargo harness footprint --server NAME          what does it need of memory, threads and time to start?
+  cargo harness footprint --server NAME          how much memory, how many threads and what time to start does it need?
   cargo harness patterns --pattern burst         does it recover from a burst of load?
   cargo harness soak --server NAME --hours 8     does it leak memory, threads or descriptors?
   cargo harness restart --server NAME            how many requests does a restart under load lose?
-  cargo harness capacity --slo 'p99<10ms'        up to which rate does it meet an objective?
+  cargo harness capacity --slo 'p99<10ms'        what is the highest rate at which it meets an objective?
   cargo harness ladder --workers 1,2,4           how does it change with connections, workers or the rate?
   cargo harness upstream --server NAME           what latency does it add to that of a dependency?
   cargo harness fairness                         do all servers run under the same conditions?
   cargo harness profile --server NAME            where does its time go, and where does it allocate?
-  cargo harness microbench --server NAME         what do its handlers take without a socket?
+  cargo harness microbench --server NAME         how long do its handlers take without a socket?
   cargo harness crosscheck --server NAME         compare the load generator with wrk, oha and hey
   cargo harness report                           print the newest run's table again
   cargo harness compare BASE NEW                 show what changed between two runs
@@ -84,7 +84,7 @@ enum Verb {
     Patterns(Box<cmd::patterns::Arguments>),
     /// Load and rest for hours; find what grows: memory, threads, descriptors, latency
     Soak(Box<cmd::soak::Arguments>),
-    /// Search up to which rate each server meets an objective, and what happens above it
+    /// Find the highest rate at which each server meets an objective, and what happens above it
     Capacity(Box<cmd::capacity::Arguments>),
     /// Show how figures change with connections, with worker threads, and with the rate
     Ladder(Box<cmd::ladder::Arguments>),

@@ -276,7 +276,7 @@ impl Loads {
     pub fn stages(&self) -> anyhow::Result<Vec<Stage>> {
         if self.stage.iter().any(|name| name == "capacity") {
             return Err(Usage(
-                "capacity is no stage of a run, because every server gets rates of its own: use `harness capacity`"
+                "capacity is not a stage of a run, because every server gets its own rates: use `harness capacity`"
                     .to_owned(),
             )
             .into());

@@ -98,7 +98,7 @@ impl Log {
                 Some(index) => *index,
                 None if known.len() == MOST_DISTINCT => {
                     log.leave_out(format!(
-                        "a request unlike the first {}",
+                        "a request beyond the first {} different ones",
                         grouped(MOST_DISTINCT as u64)
                     ));
                     continue;

@@ -104,7 +104,7 @@ pub struct Arguments {
     /// named NAME@ plus the short revision
     #[arg(long, value_name = "REV")]
     against: Option<String>,
-    /// Leave out the control. Ties then rest on an assumed noise floor, and no rate is known to be limited
+    /// Leave out the control. Ties then rest on an assumed noise floor, and it isn't known which rates are limited
     /// by the load generator
     #[arg(long)]
     no_control: bool,

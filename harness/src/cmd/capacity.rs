@@ -32,7 +32,7 @@ Examples:
   cargo harness capacity --resume bench-results/…-capacity     continue one that was interrupted
   cargo harness capacity --from bench-results/…-capacity --format markdown
 
-Searches the highest rate at which half of all trials meet the objective. A round has a fresh process of every \
+Finds the highest rate at which half of all trials meet the objective. A round has a fresh process of every \
 server, and their trials take turns. The result is the median over rounds with its 95 % interval, and the ratio to \
 the best within rounds. Then each process gets 10 to 120 % of its own capacity: goodput, p50, p99, CPU time and \
 memory. --slo takes the figures of drive --fail-if but the rate, and fails a trial unless all hold. The folder gets \
@@ -61,7 +61,7 @@ pub struct Arguments {
     /// A search ends when its interval is within ± this
     #[arg(long, value_name = "PERCENT", default_value = "10%", value_parser = parse_share)]
     within: f64,
-    /// Most trials of a search
+    /// Maximum number of trials in a search
     #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     max_trials: u32,
     /// Number of connections

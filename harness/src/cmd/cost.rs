@@ -24,7 +24,7 @@ Examples:
   cargo harness cost                              every server and workload
   cargo harness cost --server NAME,OTHER --workload ping --repeats 10
   cargo harness cost --server NAME --against main --fail-on 'instructions>0.5%,allocations>0'
-                                                  does my change make a request dearer?
+                                                  does my change make a request more expensive?
   cargo harness cost --save cost.json             renew a committed baseline
   cargo harness cost --against cost.json --fail-on 'instructions>0.5%'
   cargo harness cost --from bench-results/…-cost --format markdown
@@ -62,7 +62,7 @@ pub struct Arguments {
     /// Compare with a stored cost.json, or with the servers of another git revision
     #[arg(long, value_name = "FILE|REV")]
     against: Option<String>,
-    /// Limits on what a cost may grow, as in instructions>0.5%,allocations>0; exit status 1 beyond one
+    /// Exit with status 1 if a cost grows by more than this, as in instructions>0.5%,allocations>0
     #[arg(long, value_name = "LIMITS", value_delimiter = ',', value_parser = CostLimit::parse, requires = "against")]
     fail_on: Vec<CostLimit>,
     /// Also write the costs to this file, to be committed as a baseline; replaces it

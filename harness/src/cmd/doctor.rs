@@ -193,8 +193,11 @@ fn verdict(findings: &[Finding]) -> String {
         alike.map(|finding| finding.id.as_str()).collect()
     };
     let told: Vec<String> = [
-        ("FAIL", "figures would be wrong, or none"),
-        ("WARN", "figures get noisier or cost more CPU"),
+        ("FAIL", "figures would be wrong or missing"),
+        (
+            "WARN",
+            "figures get noisier, or requests cost more CPU time",
+        ),
         ("unknown", "can't be read here"),
     ]
     .iter()

@@ -84,7 +84,7 @@ out counts with its timeout. Only load servers you own.
 
 --replay sends the requests of an access log (common or combined log format, or JSON lines) at the times they were \
 logged, over whichever connection is free. If all are busy, latency still counts from the logged time. The paths \
-follow that of the URL and are sent as logged. A log with whole seconds has their requests spread evenly within, or \
+follow that of the URL and are sent as logged. If the log has whole seconds, requests are spread evenly over each second, or \
 at random with --arrivals poisson. POST, PUT and PATCH are left out unless --body is given, which they all get. A \
 response must have the status that was logged; any of 200 to 299 where that was 304, 408, 429, or 499 and above. \
 At most 4,000,000 requests are read, and 250,000 different ones; these take up to half a GiB.
@@ -92,7 +92,7 @@ At most 4,000,000 requests are read, and 250,000 different ones; these take up t
 --session lets each user go through the steps of a file again and again, over a connection: requests in order, of which \
 later ones use values of earlier responses, such as the id of an order. One pass is a chain. Its time counts from the \
 sending of its first request to its last complete response. With --think, users pause between chains, never within one, \
-so there is no think time in it. A wrong or missing response ends its chain as failed at that step. Each step is a class. \
+so there is no think time in it. A wrong or missing response ends its chain as failed at that step. Figures are also shown for each step. \
 harness/sessions/order.toml is an example to copy.
 
 Requests without a response at the end count with the time they have waited. Figures that their \
@@ -116,7 +116,7 @@ for these.
 'errors=0'. It doubles the rate from --rate (100/s) until a trial fails twice, then narrows it down with \
 trials of 2 s (--duration) after 0.5 s of load (--warmup), and prints a 95 % interval. A trial also fails if \
 fewer than 97 % of its requests are answered in time. It loads the server up to its limit and beyond. Its exit \
-status is 0 with a rate, or if even --max-rate was met, and 1 if no rate was.
+status is 0 if it found a rate or even --max-rate passed, and 1 if none did.
 
 Exit status: 0 every response was valid; 1 some were not, or there was none, or a connection was silent \
 at the end; 2 a bad flag; 3 a --fail-if limit was exceeded, whatever else happened; 130 interrupted, after \
@@ -246,19 +246,19 @@ pub struct Arguments {
     /// Exit with status 3 if this holds at the end, as in 'p99>250ms' or 'errors>0.1%'; repeatable
     #[arg(long, value_name = "LIMIT", value_parser = limits::parse)]
     fail_if: Vec<limits::Limit>,
-    /// Search the highest rate at which this holds, as in 'p99<10ms' or 'p99<10ms,errors=0'; repeatable
+    /// Find the highest rate at which this holds, as in 'p99<10ms' or 'p99<10ms,errors=0'; repeatable
     #[arg(
         long, value_name = "OBJECTIVE", value_delimiter = ',', value_parser = limits::parse_objective,
         conflicts_with_all = ["stages", "think", "requests", "fail_if", "hlog", "timeseries", "interval"],
     )]
     find: Vec<limits::Limit>,
-    /// With --find: the interval is narrow enough within ± this
+    /// With --find: stop once the interval is within ± this share
     #[arg(long, value_name = "PERCENT", default_value = "5%", value_parser = parse_share, requires = "find")]
     within: f64,
     /// With --find: no trial is above this rate
     #[arg(long, value_name = "RATE", default_value = "1000000", value_parser = parse_rate, requires = "find")]
     max_rate: f64,
-    /// With --find: the most trials
+    /// With --find: maximum number of trials
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1_000), requires = "find")]
     max_trials: u32,
     /// Print JSON; times are in nanoseconds

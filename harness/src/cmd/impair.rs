@@ -32,8 +32,8 @@ Examples:
 
 Every direction of every connection gets the delay, so a round trip takes twice as long. Bytes stay in order, \
 nothing is lost, and the first bytes of a new connection wait for one more round trip, the handshake. A packet of \
-1,448 bytes that --loss-like-stalls picks waits for one round trip and 200 ms more, and all that follow with it, as after \
-a loss that only the sender's timer shows. --rate is shared by all connections, for each direction. At most 256 KiB wait in a \
+1,448 bytes that --loss-like-stalls picks waits one round trip plus 200 ms longer, as do all packets behind it, as after \
+a loss that the sender notices only when its timer expires. --rate is shared by all connections, for each direction. At most 256 KiB wait in a \
 direction of a connection, so it passes at most that much per delay, and memory is bounded by half a MiB for each \
 connection.
 
@@ -43,12 +43,12 @@ Profiles, each way (flags override their figures):
   mobile  35 ms ± 20 ms, 12 Mbit/s, stalls 0.5 %
 
 It runs until --duration or Ctrl-C, and then prints what went through, and how late bytes were sent: the error \
-of the delays. It takes CPU time that neither client nor server has, so give it a CPU of its own (taskset).
+of the delays. It uses CPU time that the client and the server then lack, so give it a CPU of its own (taskset).
 
 With --netem there is no proxy. COMMAND runs in a network namespace of its own, on whose loopback the kernel's netem delays and \
 loses packets. It reaches nothing outside, so it must start the server too: `capacity` and `bench --isolated` do. Build first, as \
 nothing can be downloaded there. --loss-like-stalls loses packets, which TCP sends again, and --rate is shared by both directions. It needs root \
-or a kernel that gives users namespaces, netem (module sch_netem), and ip and tc (iproute2).
+or a kernel that lets users create namespaces, and also netem (module sch_netem), and ip and tc (iproute2).
 
 Exit status: 0 success, also after Ctrl-C; 1 it can't listen, or a connection failed; 2 a bad flag. With --netem that of COMMAND; 1 if it \
 can't be run.";

@@ -124,7 +124,7 @@ fn measure(arguments: &Arguments, earlier: Earlier<'_, Patterns>) -> Result<Stat
             .filter(|(then, now)| then != now);
         if let Some((pattern, _)) = edited.next() {
             refuse!(
-                "the pattern {} is no longer that of {}: start a new measurement, or undo what you changed",
+                "pattern {} is not the one measured in {}: start a new measurement, or undo what you changed",
                 pattern.name,
                 path.display()
             );

@@ -29,9 +29,9 @@ Examples:
 Each server is built, started, and sent requests that are split, pipelined, oversized, malformed, \
 contradictory or slow. Each case shows what the server did, what RFC 9110 or RFC 9112 requires, and \
 whether the process is alive and responds correctly afterwards. A case fails only if the process ends or \
-it answers a request wrongly that the contract allows; everything else is just shown.
+gives a wrong response to a request that the contract allows; everything else is only shown.
 
-Marks: none follows the standard; ○ the standard leaves it open; ✗ against the standard; ‼ a fault.
+Marks: (none) conforms to the standard; ○ the standard allows it; ✗ violates the standard; ‼ a fault.
 
 Exit status: 0 no fault; 1 a fault, or a server could not be built or started; 2 a bad flag; \
 130 interrupted.";

@@ -36,7 +36,7 @@ pub struct Arguments {
     /// Runs to rank: folders, their run.sqlite or record.json, or names under bench-results/
     #[arg(value_name = "DIR", default_value = "latest")]
     runs: Vec<String>,
-    /// RankFigure to rank by [default: peak rate if possible, else CPU time]
+    /// Figure to rank by [default: peak rate if possible, else CPU time]
     #[arg(long, value_name = "FIGURE")]
     by: Option<RankFigure>,
     /// Pool runs from different machines

@@ -239,7 +239,7 @@ fn resumed(arguments: &Arguments, path: &Path) -> Result<Planned> {
     let ordered = soak.servers.iter().map(|stored| {
         let mut all = all.iter();
         let server = all.find(|server| server.name == stored.name).cloned();
-        server.with_context(|| format!("{} is no longer there", stored.name))
+        server.with_context(|| format!("{} was measured before but is not among the servers now: restore it, or pass its --manifest again", stored.name))
     });
     let servers = ordered.collect::<Result<Vec<_>>>()?;
     soak.resumed += 1;
@@ -330,7 +330,7 @@ impl Session<'_> {
         if !stored.readings.is_empty() && stored.sha256 != *sha256 {
             return Err(Failure {
                 step: record::Step::Build,
-                reason: "it is another program than before: its readings can't be continued"
+                reason: "its binary is not the one measured before, so its readings can't be continued: start a new soak"
                     .to_owned(),
                 log_tail: String::new(),
             });

@@ -258,7 +258,7 @@ pub(super) fn refuse_to_resume(
         (requests.iter()).filter(|(name, now)| before.get(*name).is_some_and(|then| then != *now));
     if let Some((workload, _)) = edited.next() {
         refuse!(
-            "the requests of the workload {workload} are no longer those of {shown}: start a new measurement, or undo what \
+            "the requests of workload {workload} are not those measured in {shown}: start a new measurement, or undo what \
              you changed"
         );
     }
@@ -280,11 +280,11 @@ fn refuse_other_programs(stored: &impl Survey, built: &[Build<'_>]) -> Result<()
     for (name, sha256) in stored.programs() {
         let Some(sha256) = sha256 else { continue };
         let now = built.iter().find(|(server, _)| server.name == name);
-        let (_, now) = now.with_context(|| format!("{name} is no longer there"))?;
+        let (_, now) = now.with_context(|| format!("{name} was measured before but is not among the servers now: restore it, or pass its --manifest again"))?;
         match now {
             Ok(now) if now.record.sha256.as_deref() == Some(sha256) => {}
             Ok(_) => refuse!(
-                "{name} is another program than before, so its rounds can't be continued: start a new measurement, \
+                "the binary of {name} is not the one measured before, so its rounds can't be continued: start a new measurement, \
                  or go back to revision {}",
                 stored.head().revision.as_deref().unwrap_or("unknown")
             ),
@@ -424,7 +424,7 @@ pub(super) fn refuse_too_many(connections: usize, each: usize, fewer: &str) -> R
         let (_, hard) = limits::descriptor_limit();
         refuse!(
             "{connections} connections need {needed} file descriptors, and the limit is {limit} (hard limit {hard}): \
-             raise it with `ulimit -Hn`, or use {fewer}"
+             raise it as root with `ulimit -Hn NUMBER`, or use {fewer}"
         );
     }
     Ok(())

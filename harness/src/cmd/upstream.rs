@@ -25,7 +25,7 @@ const EXAMPLES: &str = "\
 Examples:
   cargo harness upstream                                      every server that has the route, about 4 minutes
   cargo harness upstream --server NAME,OTHER --rate 500
-  cargo harness upstream --delay constant:10ms                a dependency that always takes as long
+  cargo harness upstream --delay constant:10ms                a dependency that always takes 10 ms
   cargo harness upstream --delay two-humped:2ms:40ms          70 % about 2 ms, 30 % about 40 ms
   cargo harness upstream --rounds 3 --duration 2s --list      how long would it take?
   cargo harness upstream --resume bench-results/…-upstream    after Ctrl-C or a reboot
@@ -57,7 +57,7 @@ pub struct Arguments {
     /// Requests per second
     #[arg(long, value_name = "RATE", default_value = "1000", value_parser = parse_rate)]
     rate: f64,
-    /// How they are spread over time
+    /// How requests are spread over time
     #[arg(long, value_enum, value_name = "HOW", default_value_t = Spread::Constant)]
     arrivals: Spread,
     /// Connections of the load
@@ -72,7 +72,7 @@ pub struct Arguments {
     /// Length of a load
     #[arg(short, long, value_name = "TIME", default_value = "4s", value_parser = parse_duration)]
     duration: Duration,
-    /// Load before it, which doesn't count
+    /// Load before the measured one, which doesn't count
     #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = parse_duration)]
     warmup: Duration,
     /// Time limit for a start and for a response

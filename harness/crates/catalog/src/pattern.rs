@@ -263,7 +263,9 @@ fn check(stages: &[PatternStage]) -> Result<(), &'static str> {
     let complete = phases.is_sorted() && all.iter().all(|phase| phases.contains(phase));
     match phases.iter().all(Option::is_none) || complete && !phases.contains(&None) {
         true => Ok(()),
-        false => Err("all have a phase, in the order before, burst, after, or none has"),
+        false => {
+            Err("either all stages have a phase, in the order before, burst, after, or none has")
+        }
     }
 }
 

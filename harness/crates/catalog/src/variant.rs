@@ -36,9 +36,9 @@ impl Server {
     /// # Errors
     /// An unknown setting or value, or a server that cargo doesn't build.
     pub fn variant(&self, setting: &str) -> Result<Self, String> {
-        let (name, value) = setting
-            .split_once('=')
-            .ok_or_else(|| format!("\"{setting}\" is no setting: expected one such as lto=fat"))?;
+        let (name, value) = setting.split_once('=').ok_or_else(|| {
+            format!("\"{setting}\" is not a setting: expected one such as lto=fat")
+        })?;
         let all: Vec<&str> = SETTINGS.iter().map(|(name, _)| *name).collect();
         let (_, values) = SETTINGS
             .iter()
@@ -159,8 +159,8 @@ mod tests {
     fn an_unknown_setting_or_value_is_refused() {
         let catalog = Catalog::load(&[]).unwrap();
         for (setting, said) in [
-            ("fast", "no setting"),
-            ("lto-fat", "is no setting"),
+            ("fast", "is not a setting"),
+            ("lto-fat", "is not a setting"),
             ("target=native", "did you mean \"target-cpu\"?"),
             ("lto=thick", "no value of lto \"thick\""),
             ("middleware=3", "no value of middleware \"3\""),

@@ -287,7 +287,7 @@ impl Footprinted<'_> {
             held.push(opened.with_context(|| format!("connection {number}"))?);
             ensure!(
                 begin.elapsed() < LONGEST_LOAD,
-                "{} of {connections} connections took {LONGEST_LOAD:?}",
+                "opening {} of {connections} connections took {LONGEST_LOAD:?}, the time limit: use fewer (--open)",
                 held.len()
             );
         }

@@ -99,7 +99,7 @@ impl Loaded {
         }
         if measured.answered_total != requests {
             bail!(
-                "{} of {requests} requests were answered",
+                "only {} of {requests} requests got a response",
                 measured.answered_total
             );
         }

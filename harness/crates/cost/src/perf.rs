@@ -132,7 +132,7 @@ pub(super) fn is_supported() -> Result<(), String> {
     match counts(&said) {
         Ok(_) => Ok(()),
         Err(_) if said.contains("perf_event_paranoid") => Err(
-            "perf may not read the processor's counters: sysctl kernel.perf_event_paranoid=1"
+            "perf isn't allowed to read the processor's counters: run `sysctl kernel.perf_event_paranoid=1` as root"
                 .to_owned(),
         ),
         Err(_) => Err(

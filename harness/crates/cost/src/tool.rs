@@ -29,7 +29,7 @@ impl Tools {
             strace: installed("strace", "-V", "strace is not installed (apt-get install strace)"),
             energy: plain::energy_uj(&Root::host())
                 .map(|_| ())
-                .ok_or_else(|| "the processor's energy (RAPL) can't be read: it takes root, and a machine that shows it".to_owned()),
+                .ok_or_else(|| "the processor's energy (RAPL) can't be read: it needs root, and a machine that exposes it".to_owned()),
         }
     }
 

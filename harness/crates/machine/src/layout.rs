@@ -83,7 +83,7 @@ impl Layout {
         let cores = candidates(topology);
         match cores.as_slice() {
             [] => Err(LayoutError(
-                "this process may not run on any online CPU".to_owned(),
+                "this process isn't allowed to run on any online CPU: start it without taskset, or widen the container's cpuset".to_owned(),
             )),
             [core] => Ok(Self::of_one_core(topology, core)),
             _ => Ok(Self::of_cores(topology, cores)),
@@ -190,7 +190,7 @@ fn given(
     let refused = without(&cpus, &topology.usable);
     if !refused.is_empty() {
         return refuse(format!(
-            "this process may not run on {} (only on {}): start it without taskset, or widen the \
+            "this process isn't allowed to run on {} (only on {}): start it without taskset, or widen the \
              container's cpuset",
             cpu_list::format(&refused),
             cpu_list::format(&topology.usable),

@@ -21,13 +21,13 @@ pub(super) const MAX_UPLOAD: usize = 64 * 1024;
 pub(super) const DOWNLOAD_CHECKS: &[CheckDef] = checks! {
     "download-pages" => download_pages: "a page has up to 1,000 users of any status, 600 if the limit is absent",
     "download-range" => download_range: "limit is 1 to 1,000 and page 1 to 1,000,000, otherwise 400 invalid_parameter",
-    "download-method" => download_method: "it has GET alone, and a trailing slash makes another route",
+    "download-method" => download_method: "it allows only GET, and its path with a trailing slash is not a route",
 };
 
 pub(super) const UPLOAD_CHECKS: &[CheckDef] = checks! {
     "upload-sum" => upload_sum: "the response has the length of the body and the sum of its bytes, whatever its type",
     "upload-limit" => upload_limit: "a body of 64 KiB is accepted, one byte more returns 413 payload_too_large",
-    "upload-method" => upload_method: "it has POST alone, and a trailing slash makes another route",
+    "upload-method" => upload_method: "it allows only POST, and its path with a trailing slash is not a route",
 };
 
 fn download_pages(subject: &Subject) -> Outcome {

@@ -32,7 +32,7 @@ pub(super) const CHECKS: &[CheckDef] = checks! {
         "with Accept-Encoding: br the page comes with Content-Encoding: br and Vary: Accept-Encoding, and is Brotli",
     "compressed-identity" => identity: "if the request accepts neither gzip nor Brotli, the page isn't compressed",
     "compressed-range" => range: "limit is 1 to 1,000 and page 1 to 1,000,000, otherwise 400 invalid_parameter",
-    "compressed-method" => method: "it has GET alone, and a trailing slash makes another route",
+    "compressed-method" => method: "it allows only GET, and its path with a trailing slash is not a route",
     "compressed-only" => only: "no other route compresses its responses",
 };
 

@@ -18,7 +18,7 @@ const ORDERS: usize = 60;
 pub(super) const CHECKS: &[CheckDef] = checks! {
     "users-query-drawn" => users_query:
         "any status, limit and page, valid or not, percent-encoded or not, in any order",
-    "orders-query-drawn" => orders_query: "the same for pages of orders, which have no status",
+    "orders-query-drawn" => orders_query: "any limit and page of orders, valid or not, percent-encoded or not, in any order",
     "ids-drawn" => ids:
         "any text as an id: returns the user or order, 404 if there is none, 400 if it is not an id",
     "orders-drawn" => orders: "any item and quantity in any spelling of the JSON, with unknown members",

@@ -12,7 +12,7 @@ use super::subject::{Ask, Subject};
 use super::{CheckDef, Outcome};
 
 pub(super) const CHECKS: &[CheckDef] = checks! {
-    "route-unknown" => route_unknown: "any other path returns 404 not_found; a trailing slash makes another route",
+    "route-unknown" => route_unknown: "any other path returns 404 not_found, including a route's path with a trailing slash",
     "method-not-allowed" => method_not_allowed: "a known route with another method returns 405 method_not_allowed",
     "allow-header" => allow_header: "a 405 carries an Allow header with the methods the route has",
     "error-precedence" => precedence: "if two errors apply, the one first in the contract's table is returned",

@@ -16,7 +16,7 @@ const METHODS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", "PATCH"];
 
 pub(super) const CHECKS: &[CheckDef] = checks! {
     "routes-drawn" => drawn:
-        "paths made of the service's own words are routes only if the contract defines them, with any method",
+        "paths built from segments such as api, v1 and users are routes only if the contract defines them, with any method",
     "method-unknown" => unknown_method: "an unknown method returns 405 on a route and 404 elsewhere",
 };
 

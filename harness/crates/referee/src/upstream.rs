@@ -19,7 +19,7 @@ const MOST_CONNECTIONS: usize = 4;
 
 pub(super) const CHECKS: &[CheckDef] = checks! {
     "upstream-absent" => absent: "without --upstream it returns 503 upstream_absent",
-    "upstream-method" => method: "it has GET alone, and a trailing slash makes another route",
+    "upstream-method" => method: "it allows only GET, and its path with a trailing slash is not a route",
 };
 
 pub(super) const PROCESS_CHECKS: &[ProcessCheck] = checks! {

@@ -36,10 +36,10 @@ const REQUESTS: u32 = 12;
 pub(super) const CHECKS: &[CheckDef] = checks! {
     "wait-returns" => returns: "the response comes no sooner than asked for: 0 to 1,000 ms, 15 if absent",
     "wait-range" => range: "ms is a number from 0 to 1,000, otherwise 400 invalid_parameter",
-    "wait-method" => method: "it has GET alone, and a trailing slash makes another route",
+    "wait-method" => method: "it allows only GET, and its path with a trailing slash is not a route",
     "wait-together" => together: "many requests wait at the same time: none blocks a worker",
     "wait-ceiling" => ceiling:
-        "under load each response takes as long, so C connections get at most C / delay responses per second",
+        "under load, too, each response takes as long as asked for, so C connections get at most C / delay responses per second",
 };
 
 fn target(ms: u64) -> String {

@@ -258,9 +258,9 @@ fn about(patterns: &Patterns) -> String {
         "Base rate {}/s over {}, {}, workload `{}` unless a pattern has its own requests; {} in a fresh process each, \
          and medians of them. Goodput is valid responses. Latency counts from when a request was due, by the phase in \
          which it was due. Recovered is the time from the end of the burst until p99 is as before: the start of the \
-         first interval that begins five in a row within the limit, and from which four in five are. The limit is the \
+         first of five intervals in a row within the limit, if four in five of all later ones are too. The limit is the \
          95th percentile of the p99s of the intervals before the burst, or 1.25 times their median if that is more. \
-         An interval with an error, or in which nothing ended, is not within it. ≥ means not while it was watched. \
+         An interval with an error, or in which nothing ended, counts as outside it. ≥: longer than it was watched. \
          Memory is resident: before the pattern, its highest value every 100 ms, and right after.",
         short(patterns.base_per_s),
         counted(patterns.connections as u64, "connection"),

@@ -21,7 +21,7 @@ pub enum DocumentError {
         source: io::Error,
     },
     /// It doesn't match the type, or has another version.
-    #[error("{} is no {what} this harness can read: {why}", .path.display())]
+    #[error("{} is not a stored {what} that this harness can read: {why}", .path.display())]
     Format {
         /// The file.
         path: PathBuf,

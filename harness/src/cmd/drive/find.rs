@@ -84,7 +84,7 @@ pub(super) fn find(
     if !arguments.json {
         let most = show_time(each * arguments.max_trials);
         say!(
-            "{}: searching the highest rate with {text}; at most {most}",
+            "{}: searching for the highest rate with {text}; at most {most}",
             target.shown()
         );
     }
@@ -193,7 +193,9 @@ impl Searched<'_> {
                 )
             }
             (None, _) => {
-                format!("no rate known after {trials}: none had passed while another failed")
+                format!(
+                    "no rate found after {trials}: it takes a rate that passed and one that failed"
+                )
             }
         };
         if self.stopped {

@@ -257,7 +257,7 @@ fn plan(session: &Session) -> Result<loadgen::Session> {
             let pointer = Pointer::parse(place);
             Ok((
                 *value,
-                pointer.with_context(|| format!("{place} is no JSON Pointer"))?,
+                pointer.with_context(|| format!("{place} is not a JSON Pointer"))?,
             ))
         });
         anyhow::Ok(Step {

@@ -87,7 +87,7 @@ pub(super) fn import(document: &Value, host: Option<&str>, keep_secrets: bool) -
             plural(entries.len())
         ));
     }
-    imported.about = format!("What was recorded of {chosen}, as often as it occurred");
+    imported.about = format!("Recorded requests to {chosen}, weighted by frequency");
     for (url, entry) in &by_host[&chosen] {
         match request(url, entry, keep_secrets) {
             Err(why) => imported.leave_out(why),
@@ -134,7 +134,9 @@ fn request(url: &Url, entry: &Value, keep_secrets: bool) -> Result<(Request, Vec
         return Err(format!("{line}: a workload can't send {method}"));
     }
     if entry["_fromCache"].is_string() {
-        return Err(format!("{line}: the browser had it and did not ask"));
+        return Err(format!(
+            "{line}: the browser had it in its cache and sent no request"
+        ));
     }
     if entry["_resourceType"] == "websocket" {
         return Err(format!("{line}: a WebSocket"));
@@ -385,7 +387,7 @@ mod tests {
             "GET /gone: its response has status 404, and only 200 to 299 counts",
             "OPTIONS /items: a workload can't send OPTIONS",
             "GET /list: it has the parameter tag twice, which a workload can't",
-            "GET /logo.png: the browser had it and did not ask",
+            "GET /logo.png: the browser had it in its cache and sent no request",
             "POST /upload: its body was not recorded",
             "1 request to cdn.example:8443, another host; --host cdn.example:8443 imports those",
             "a request by data:, which is not HTTP",

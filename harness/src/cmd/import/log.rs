@@ -39,7 +39,7 @@ pub(super) fn import(path: &Path, keep_secrets: bool) -> Result<Imported> {
         .collect();
     by_route.sort_by(|a, b| b.count.cmp(&a.count).then(a.name.cmp(b.name)));
     let mut imported = Imported {
-        about: format!("What {} had, as often as it occurred", name(path)),
+        about: format!("Requests in {}, weighted by frequency", name(path)),
         ..Imported::default()
     };
     let distinct: usize = by_route.iter().map(|route| route.requests.len()).sum();
@@ -215,7 +215,7 @@ fn course(log: &Log) -> Vec<String> {
     });
     let rates: Vec<String> = rates.collect();
     lines.push(format!(
-        "Its course: drive --stages {} --arrivals poisson",
+        "To send at these rates over time: drive --stages {} --arrivals poisson",
         rates.join(",")
     ));
     lines

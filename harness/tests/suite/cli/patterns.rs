@@ -231,7 +231,7 @@ fn an_edited_pattern_cannot_be_resumed() {
     let (status, told) = resume();
     assert_eq!(status, Some(2), "{told}");
     assert!(
-        told.contains("the pattern short is no longer that of"),
+        told.contains("pattern short is not the one measured in"),
         "{told}"
     );
     fs::write(&path, short).unwrap();

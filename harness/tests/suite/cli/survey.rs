@@ -92,12 +92,16 @@ fn ctrl_c_says_how_to_continue_and_resume_measures_the_missing_rounds() {
     let edited = json.to_string();
     for (document, flags, why) in [
         (&right, &["--rounds", "9"][..], "leave out --rounds"),
-        (&other_program, &[], "two is another program than before"),
+        (
+            &other_program,
+            &[],
+            "the binary of two is not the one measured before",
+        ),
         (&other_machine, &[], "was measured on Z80"),
         (
             &edited,
             &[],
-            "the requests of the workload ping are no longer those",
+            "the requests of workload ping are not those measured in",
         ),
     ] {
         fs::write(&path, document).unwrap();

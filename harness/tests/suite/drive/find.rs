@@ -80,7 +80,7 @@ fn each_trial_and_the_interval_are_printed() {
     command.args(SHORT).arg(&queue.1);
     let text = program::said(0, command);
     for words in [
-        "searching the highest rate with p99<100ms",
+        "searching for the highest rate with p99<100ms",
         "200/s  ",
         "FAIL  p99 ",
         "95 % interval",

@@ -226,7 +226,7 @@ fn a_workload_from_a_log_has_its_routes_weights_and_course() {
     for words in [
         "# 32 requests from 2000-10-10T20:55:30Z to 2000-10-10T20:55:34Z.\n",
         "# 8.000 a second on average, 20 in the busiest second.\n",
-        "# Its course: drive --stages 1s@8,1s@4,1s@0,1s@20 --arrivals poisson\n",
+        "# To send at these rates over time: drive --stages 1s@8,1s@4,1s@0,1s@20 --arrivals poisson\n",
         "# 1 secret parameter replaced.\n",
         "# GET /items/{}: 32 requests (100.0 %), 32 different\n",
         "query.token = \"secret1\"\n",

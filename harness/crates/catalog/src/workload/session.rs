@@ -261,7 +261,7 @@ fn step(path: &Path, key: &str, entry: StepEntry, session: &mut Session) -> Pars
         if !is_pointer(&place) {
             return wrong(
                 key,
-                format!("{place:?} is no JSON Pointer such as \"/id\" or \"/orders/0/id\""),
+                format!("{place:?} is not a JSON Pointer such as \"/id\" or \"/orders/0/id\""),
             );
         }
         takes.push((session.values.len(), place));
@@ -431,9 +431,9 @@ mod tests {
             ),
             (
                 &second("take = { w = \"w\" }"),
-                "step[1].take.w: \"w\" is no JSON Pointer",
+                "step[1].take.w: \"w\" is not a JSON Pointer",
             ),
-            (&second("take = { w = \"/~2\" }"), "is no JSON Pointer"),
+            (&second("take = { w = \"/~2\" }"), "is not a JSON Pointer"),
             (&second("take = { W = \"/w\" }"), "step[1].take.W: the name"),
         ] {
             let error = parse(text).unwrap_err();

@@ -47,7 +47,7 @@ pub fn event(counters: &Result<(), String>) -> Result<&'static str, String> {
             Ok(_) => {}
         }
     }
-    Err("perf may not sample processes here: sysctl kernel.perf_event_paranoid=1, or run it as root".to_owned())
+    Err("perf isn't allowed to sample processes here: run `sysctl kernel.perf_event_paranoid=1` as root, or run the harness as root".to_owned())
 }
 
 /// Samples a server at a paced rate.

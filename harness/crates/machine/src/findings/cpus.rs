@@ -124,7 +124,7 @@ pub(super) fn quota(context: &Context<'_>) -> Finding {
     let given = context.cpus().len();
     match context.topology.quota_cpus {
         None if !context.topology.known.quota => {
-            about.unknown("sys/fs/cgroup nor /proc/self/cgroup")
+            about.unknown("sys/fs/cgroup or /proc/self/cgroup")
         }
         None => about.ok("no limit on CPU time"),
         Some(quota) if quota < given as f64 => {

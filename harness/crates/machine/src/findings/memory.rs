@@ -13,7 +13,7 @@ pub(super) fn limit(context: &Context<'_>) -> Finding {
     let machine = machine::meminfo(context.root, "MemTotal:").unwrap_or(u64::MAX);
     match cgroup::memory_limit(context.root).filter(|limit| *limit < machine) {
         None if !context.topology.known.quota => {
-            about.unknown("sys/fs/cgroup nor /proc/self/cgroup")
+            about.unknown("sys/fs/cgroup or /proc/self/cgroup")
         }
         None => about.ok("no limit on memory"),
         Some(limit) => {

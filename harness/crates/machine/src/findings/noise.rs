@@ -126,7 +126,7 @@ pub(super) fn virtualisation(context: &Context<'_>) -> Finding {
     match (machine::hypervisor(context.root), inside) {
         (None, inside) if !machine::shows_hypervisors(context.root) => {
             let inside = inside.map_or_else(String::new, |inside| format!("; {inside}"));
-            let files = "proc/cpuinfo nor /sys/class/dmi/id/sys_vendor";
+            let files = "proc/cpuinfo or /sys/class/dmi/id/sys_vendor";
             about.unknown(&format!("{files}{inside}"))
         }
         (None, None) => about.ok("none found"),

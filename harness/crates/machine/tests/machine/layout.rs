@@ -238,7 +238,7 @@ fn what_cannot_be_given_is_refused_in_words() {
         (
             None,
             Some("5-6"),
-            "--driver-cpus: this process may not run on 6",
+            "--driver-cpus: this process isn't allowed to run on 6",
         ),
         (Some("x"), None, "--server-cpus: `x` is not a list"),
         (Some(""), None, "--server-cpus: no CPU is named"),

@@ -110,7 +110,7 @@ fn a_boot_has_put_everything_back() {
     };
     boot_anew("second");
     let said = done("restore-host", &tree, &["--dry-run"]);
-    assert!(said.contains("started anew"), "{said}");
+    assert!(said.contains("rebooted"), "{said}");
     assert!(tree.path().join(STATE).exists());
     done("restore-host", &tree, &[]);
     assert_eq!(tree.get(SOMAXCONN), "256", "not the first boot's 128");

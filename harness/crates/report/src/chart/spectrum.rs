@@ -29,7 +29,7 @@ const POINTS: [(f64, Option<&str>); 11] = [
 
 /// With fewer requests beyond a percentile, it depends on single requests.
 const ENOUGH_BEYOND: f64 = 10.0;
-const DASHED: &str = "Dashed: a trial has fewer than ten requests beyond.";
+const DASHED: &str = "Dashed: a trial has fewer than ten requests above that percentile.";
 
 const HEIGHT: f64 = 270.0;
 const AREA: Area = Area {

@@ -286,7 +286,7 @@ fn driver_bound(driver: f64, waiting: f64, server: Option<f64>) -> String {
     let driver = percent(driver);
     let server = match server {
         Some(server) => format!("the server only {}", percent(server)),
-        None => "the server by an unknown share".to_owned(),
+        None => "and it is unknown how busy the server was".to_owned(),
     };
     let (waited, advice) = match waiting > MUCH_WAITING {
         true => (
