@@ -177,9 +177,10 @@ fn number(bytes: &[u8], at: usize) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{TcpListener, TcpStream};
+    use std::net::{SocketAddr, TcpListener, TcpStream};
 
     use super::*;
+    use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 
     #[test]
     fn options_of_our_own_sockets_are_found() {
@@ -201,8 +202,17 @@ mod tests {
         assert_eq!((options.sockets, options.reuse_port), (1, false));
         rustix::net::listen(&listener, 77).unwrap();
         assert_eq!(backlog(server.port()).unwrap(), 77);
-        drop(listener);
-        assert!(backlog(server.port()).is_err());
-        assert!(listener_options(&own, server.port()).is_err());
+    }
+
+    #[test]
+    fn a_port_without_a_listener_has_no_options() {
+        // Bound, so that no other test can listen there meanwhile.
+        let bound = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&bound, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let port = SocketAddr::try_from(getsockname(&bound).unwrap())
+            .unwrap()
+            .port();
+        assert!(backlog(port).is_err());
+        assert!(listener_options(&[std::process::id()], port).is_err());
     }
 }
