@@ -24,7 +24,7 @@ Examples:
   cargo harness workload from-log access.log     the same from an access log; drive --replay sends it at its times
   cargo harness impair --to 127.0.0.1:8080 --profile mobile   put a slow network between a client and a server
   cargo harness cost --server NAME               what does a request cost in instructions and allocations?
-  cargo harness footprint --server NAME          how much memory, how many threads and what time to start does it need?
+  cargo harness footprint --server NAME          what memory and threads does it use, and how fast does it start?
   cargo harness patterns --pattern burst         does it recover from a burst of load?
   cargo harness soak --server NAME --hours 8     does it leak memory, threads or descriptors?
   cargo harness restart --server NAME            how many requests does a restart under load lose?
